@@ -1,0 +1,125 @@
+"""The one record that travels: a question, the reasoning trace (`cot`) and the answer.
+
+Think tags are taken apart and put together here and nowhere else.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from asap.errors import RowError
+
+_OPEN = re.compile(r"<think>|<thinking>|<\|begin_of_thought\|>")
+_CLOSE = re.compile(r"</think>|</thinking>|<\|end_of_thought\|>")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One training row. `cot` is the text between the think tags without its outer newlines."""
+
+    id: str
+    question: str
+    cot: str
+    answer: str
+    system: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def response(self) -> str:
+        """What a model is trained to write: the trace in its tags, then the answer."""
+        return f"<think>\n{self.cot}\n</think>\n\n{self.answer}"
+
+    @property
+    def prompt(self) -> list[dict[str, str]]:
+        """The chat messages before the response: the system message if there is one, then the question."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": self.question}]
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The whole conversation as chat messages."""
+        return [*self.prompt, {"role": "assistant", "content": self.response}]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the content (not of the id): equal texts have equal digests."""
+        return content_digest(self.system, self.question, self.cot, self.answer)
+
+
+def content_digest(*parts: object) -> str:
+    """Hex SHA-256 of JSON-able parts; the same parts give the same digest on every machine."""
+    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class Thought(NamedTuple):
+    """A response taken apart."""
+
+    cot: str
+    answer: str
+
+
+def split_think(text: str) -> Thought:
+    """Split a response at its think tags; the tags may be <think>, <thinking> or <|begin_of_thought|>.
+
+    A missing opening tag is accepted (chat templates often write it). With several tags the trace runs from
+    the first opening to the last closing one, so nothing in between is lost. Raises RowError otherwise.
+    """
+    opening = _OPEN.search(text)
+    closings = list(_CLOSE.finditer(text, opening.end() if opening else 0))
+    if not closings:
+        if opening is None:
+            raise RowError("no_think", "the response has no think part: neither <think> nor </think> was found")
+        raise RowError("unclosed_think", f"{opening.group()} at character {opening.start()} is never closed")
+    closing = closings[-1]
+    if opening is not None and text[: opening.start()].strip():
+        before = text[: opening.start()].strip()
+        raise RowError("text_before_think", f"{len(before)} characters stand before {opening.group()}: {before[:60]!r}")
+    return Thought(
+        cot=text[opening.end() if opening else 0 : closing.start()].strip("\r\n"),
+        answer=text[closing.end() :].strip("\r\n"),
+    )
+
+
+def make_sample(
+    question: object,
+    cot: object,
+    answer: object,
+    *,
+    row_id: object = None,
+    system: object = None,
+    meta: Mapping[str, Any] | None = None,
+) -> Sample:
+    """A checked Sample; a row without an id gets one from its content. Raises RowError on anything unusable."""
+    named = {"question": question, "cot": cot, "answer": answer}
+    if system is not None:
+        named["system"] = system
+    shown = str(row_id) if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) else None
+    if row_id is not None and shown is None:
+        raise RowError("wrong_type", f"id is {type(row_id).__name__}; a string or a whole number is expected")
+    for name, value in {"id": shown or "", **named}.items():
+        if not isinstance(value, str):
+            raise RowError("wrong_type", f"{name} is {type(value).__name__}; a string is expected", shown)
+        if (at := _lone_surrogate(value)) is not None:
+            raise RowError("lone_surrogate", f"{name} holds half a surrogate pair at character {at}: not valid Unicode text", _printable(shown))
+    texts = {name: str(value) for name, value in named.items()}
+    texts["cot"] = texts["cot"].strip("\r\n")
+    for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
+        if not texts[name].strip():
+            raise RowError(reason, f"{name} is empty or white space", shown)
+    identity = shown or content_digest(texts.get("system"), texts["question"], texts["cot"], texts["answer"])[:16]
+    return Sample(identity, texts["question"], texts["cot"], texts["answer"], texts.get("system") or None, meta or {})
+
+
+def _lone_surrogate(text: str) -> int | None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def _printable(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
