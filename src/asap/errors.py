@@ -1,10 +1,10 @@
 """The error tree. Every message is one sentence that names the place, the value and what is allowed.
 
-    AsapError
-    ├── UsageError     a command or a call asks for something impossible
-    ├── InputError     a source, a model or an output folder cannot be used
-    ├── MissingExtra   an optional package is not installed
-    └── RowError       one row cannot be used; the run goes on and records it
+AsapError
+├── UsageError     a command or a call asks for something impossible
+├── InputError     a source, a model or an output folder cannot be used
+├── MissingExtra   an optional package is not installed
+└── RowError       one row cannot be used; the run goes on and records it
 """
 
 

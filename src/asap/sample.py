@@ -14,6 +14,7 @@ from asap.errors import RowError
 
 _OPEN = re.compile(r"<think>|<thinking>|<\|begin_of_thought\|>")
 _CLOSE = re.compile(r"</think>|</thinking>|<\|end_of_thought\|>")
+_SOLUTION_TAGS = re.compile(r"^\s*<\|begin_of_solution\|>|<\|end_of_solution\|>\s*$")  # OpenThoughts wraps the answer as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def split_think(text: str) -> Thought:
         raise RowError("text_before_think", f"{len(before)} characters stand before {opening.group()}: {before[:60]!r}")
     return Thought(
         cot=text[opening.end() if opening else 0 : closing.start()].strip("\r\n"),
-        answer=text[closing.end() :].strip("\r\n"),
+        answer=_SOLUTION_TAGS.sub("", text[closing.end() :]).strip("\r\n"),
     )
 
 
@@ -96,30 +97,31 @@ def make_sample(
     named = {"question": question, "cot": cot, "answer": answer}
     if system is not None:
         named["system"] = system
-    shown = str(row_id) if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) else None
-    if row_id is not None and shown is None:
+    shown = str(row_id) if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) and row_id != "" else None
+    if shown is None and row_id not in (None, ""):
         raise RowError("wrong_type", f"id is {type(row_id).__name__}; a string or a whole number is expected")
-    for name, value in {"id": shown or "", **named}.items():
-        if not isinstance(value, str):
-            raise RowError("wrong_type", f"{name} is {type(value).__name__}; a string is expected", shown)
-        if (at := _lone_surrogate(value)) is not None:
-            raise RowError("lone_surrogate", f"{name} holds half a surrogate pair at character {at}: not valid Unicode text", _printable(shown))
-    texts = {name: str(value) for name, value in named.items()}
-    texts["cot"] = texts["cot"].strip("\r\n")
+    texts = {name: _checked_text(name, value, shown) for name, value in {"id": shown or "", **named}.items()}
+    for name in ("cot", "answer"):
+        texts[name] = texts[name].strip("\r\n")
     for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
         if not texts[name].strip():
             raise RowError(reason, f"{name} is empty or white space", shown)
-    identity = shown or content_digest(texts.get("system"), texts["question"], texts["cot"], texts["answer"])[:16]
-    return Sample(identity, texts["question"], texts["cot"], texts["answer"], texts.get("system") or None, meta or {})
+    if tag := _CLOSE.search(texts["answer"]):
+        raise RowError("think_in_answer", f"the answer holds {tag.group()}, so it could not be told from the trace again", shown)
+    system_text = texts.get("system") or None
+    identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]
+    return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {})
 
 
-def _lone_surrogate(text: str) -> int | None:
+def _checked_text(name: str, value: object, row_id: str | None) -> str:
+    """The value, which must be a string of valid Unicode (half a surrogate pair is not)."""
+    if not isinstance(value, str):
+        raise RowError("wrong_type", f"{name} is {type(value).__name__}; a string is expected", row_id)
     try:
-        text.encode("utf-8")
+        value.encode("utf-8")
     except UnicodeEncodeError as error:
-        return error.start
-    return None
-
-
-def _printable(text: str | None) -> str | None:
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
+        printable = None if row_id is None else row_id.encode("utf-8", "backslashreplace").decode("utf-8")
+        raise RowError(
+            "lone_surrogate", f"{name} holds half a surrogate pair at character {error.start}: not valid Unicode", printable
+        ) from error
+    return value

@@ -1,0 +1,129 @@
+"""Data sets: rows of any common container and shape in, rows for any common training tool out."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.dataset.formats import FORMATS, dataset_info, format_of
+from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
+from asap.dataset.source import RawRow, iter_rows
+from asap.errors import InputError, RowError
+from asap.sample import Sample
+
+__all__ = [
+    "FORMATS",
+    "RawRow",
+    "Rejected",
+    "Shaped",
+    "check_columns",
+    "dataset_info",
+    "iter_rows",
+    "iter_shaped",
+    "read_samples",
+    "render_row",
+    "to_sample",
+    "write_samples",
+]
+
+
+class Rejected(NamedTuple):
+    """A row that cannot be used, with its place and the reason."""
+
+    id: str | None
+    source: str
+    line: int
+    reason: str
+    detail: str
+
+    @classmethod
+    def of(cls, source: str, line: int, error: RowError) -> "Rejected":
+        """The record of an error in a row."""
+        return cls(error.row_id, source, line, error.reason, error.detail)
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of rejected.jsonl."""
+        # a file name need not be UTF-8, the row has to be
+        return {**self._asdict(), "source": self.source.encode("utf-8", "backslashreplace").decode("utf-8")}
+
+
+def iter_shaped(
+    sources: Sequence[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    hub_config: str | None = None,
+    hub_split: str | None = None,
+) -> Iterator[tuple[str, int, Shaped | RowError]]:
+    """Every row of the sources in order: source, line, and the sample in its shape or what is wrong with the row.
+
+    Wrong `columns` raise UsageError at the call, a source that cannot be used raises InputError when it is reached.
+    """
+    if columns:
+        check_columns(columns)
+    return _shaped(sources, columns, hub_config, hub_split)
+
+
+def _shaped(
+    sources: Sequence[str], columns: Mapping[str, str] | None, hub_config: str | None, hub_split: str | None
+) -> Iterator[tuple[str, int, Shaped | RowError]]:
+    for source in sources:
+        for row in iter_rows(source, hub_config=hub_config, hub_split=hub_split):
+            yield row.source, row.line, _shape(row, columns)
+
+
+def _shape(row: RawRow, columns: Mapping[str, str] | None) -> Shaped | RowError:
+    if row.value is None:
+        return row.error or RowError("bad_value", "the row has neither a value nor an error")
+    try:
+        return to_sample(row.value, columns)
+    except RowError as error:
+        return error
+
+
+def read_samples(
+    *sources: str,
+    columns: Mapping[str, str] | None = None,
+    hub_config: str | None = None,
+    hub_split: str | None = None,
+    on_reject: Callable[[Rejected], None] | None = None,
+) -> Iterator[Sample]:
+    """The samples of the sources in order. A bad row goes to `on_reject`; without it, it raises RowError."""
+    rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split)
+    return _samples(rows, on_reject)
+
+
+def _samples(rows: Iterator[tuple[str, int, Shaped | RowError]], on_reject: Callable[[Rejected], None] | None) -> Iterator[Sample]:
+    for source, line, result in rows:
+        if isinstance(result, Shaped):
+            yield result.sample
+        elif on_reject is not None:
+            on_reject(Rejected.of(source, line, result))
+        else:
+            raise RowError(result.reason, f"{source}, line {line}: {result.detail}", result.row_id) from result
+
+
+def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample], format: str | None = None) -> int:
+    """Write the samples as JSONL and return their number; the file appears whole or not at all.
+
+    `format` is a name in FORMATS; None writes the rows of pruned.jsonl.
+    """
+    to_row = format_of(format)
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            for sample in samples:
+                file.write(json.dumps(to_row(sample), ensure_ascii=False) + "\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # nothing is left of it after replace()
+            partial.unlink()
+    return count

@@ -1,0 +1,1 @@
+"""A Sample becomes a shorter Sample: one file per part of the method, named after the paper's part."""

@@ -1,0 +1,121 @@
+"""Parquet files and `save_to_disk` folders, read batch by batch with pyarrow."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from asap.dataset.jsonl import read_json
+from asap.dataset.raw import RawRow
+from asap.errors import InputError
+
+_BATCH = 64  # rows turned into Python objects at a time
+_BUFFER = 1 << 16
+
+
+def parquet_rows(path: Path) -> Iterator[RawRow]:
+    """The rows of a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    try:
+        # pre_buffer, pyarrow's default, would hold a whole row group, often the whole file
+        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            for row in _numbered(str(path), file.iter_batches(batch_size=_BATCH)):
+                rows += 1
+                yield row
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(_unreadable(path, "Parquet file", error)) from error
+    if not rows:
+        raise InputError(f"{path}: the Parquet file has no rows")
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether the folder was written by `save_to_disk`."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def saved_rows(folder: Path, split: str | None) -> Iterator[RawRow]:
+    """The rows of a folder that `save_to_disk` wrote; a DatasetDict with several splits needs `split`."""
+    if (folder / "dataset_dict.json").is_file():
+        folder = folder / _chosen_split(folder, split)
+    rows = 0
+    for row in _numbered(str(folder), _stream_batches(_arrow_files(folder))):
+        rows += 1
+        yield row
+    if not rows:
+        raise InputError(f"{folder}: the saved data set has no rows")
+
+
+def _chosen_split(folder: Path, split: str | None) -> str:
+    listing = read_json(folder / "dataset_dict.json")
+    splits = listing.get("splits") if isinstance(listing, Mapping) else None
+    if not isinstance(splits, list) or not splits:
+        raise InputError(f"{folder / 'dataset_dict.json'}: names no splits")
+    names = [str(name) for name in splits]
+    if split is None and len(names) == 1:
+        return names[0]
+    if split is None:
+        raise InputError(f"{folder}: the data set has several splits; choose one with --hub-split: {', '.join(names)}")
+    if split not in names:
+        raise InputError(f"{folder}: there is no split {split!r}; allowed for --hub-split: {', '.join(names)}")
+    return split
+
+
+def _arrow_files(folder: Path) -> list[Path]:
+    state = read_json(folder / "state.json")
+    files = state.get("_data_files") if isinstance(state, Mapping) else None
+    if not isinstance(state, Mapping) or not isinstance(files, list):
+        raise InputError(f"{folder / 'state.json'}: names no data files; is the folder complete?")
+    if any(value for key, value in state.items() if key.startswith("_indices")):
+        raise InputError(
+            f"{folder}: an old version of datasets saved this data set with a separate index file; "
+            "load it and call flatten_indices() and save_to_disk() once more"
+        )
+    try:
+        return [folder / str(file["filename"]) for file in files]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / 'state.json'}: a data file has no file name") from error
+
+
+def _stream_batches(files: Iterable[Path]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    for path in files:
+        try:
+            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+                for batch in reader:
+                    for start in range(0, batch.num_rows, _BATCH):
+                        yield batch.slice(start, _BATCH)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(_unreadable(path, "Arrow file", error)) from error
+
+
+def _numbered(source: str, batches: Iterable[Any]) -> Iterator[RawRow]:
+    line = 0
+    for batch in batches:
+        for value in _values(batch):
+            line += 1
+            if isinstance(value, Exception):
+                reason = "bad_utf8" if isinstance(value, UnicodeDecodeError) else "bad_value"
+                yield RawRow.bad(source, line, reason, f"a value cannot be read: {value}")
+            else:
+                yield RawRow.good(source, line, value)
+
+
+def _values(batch: Any) -> Iterator[Mapping[str, object] | Exception]:
+    """The rows of a batch; Parquet does not check that its texts are UTF-8, so one bad row must not hide the others."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError) as error:
+        if batch.num_rows == 1:
+            yield error
+            return
+        for index in range(batch.num_rows):
+            yield from _values(batch.slice(index, 1))
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{path}: cannot be read ({error.strerror or error})"
+    return f"{path}: the {kind} is truncated or corrupt ({' '.join(str(error).split())}); get the file again"

@@ -1,0 +1,67 @@
+"""Formats: a Sample becomes a row that a training tool reads. All of them can be read again by `to_sample`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from asap.errors import UsageError
+from asap.sample import Sample
+
+_SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
+
+
+def pruned_row(sample: Sample) -> dict[str, Any]:
+    """The row of pruned.jsonl."""
+    return {
+        "id": sample.id,
+        "question": sample.question,
+        "cot": sample.cot,
+        "answer": sample.answer,
+        "messages": sample.messages,
+    }
+
+
+def trl_row(sample: Sample) -> dict[str, Any]:
+    """TRL's conversational prompt-completion row: the loss is on the completion only."""
+    return {"prompt": sample.prompt, "completion": [{"role": "assistant", "content": sample.response}]}
+
+
+def axolotl_row(sample: Sample) -> dict[str, Any]:
+    """Chat messages with the trace beside the answer, as axolotl's `chat_template` reads them."""
+    answer = {"role": "assistant", "reasoning_content": sample.cot, "content": sample.answer}
+    return {"messages": [*sample.prompt, answer]}
+
+
+def llamafactory_row(sample: Sample) -> dict[str, Any]:
+    """An alpaca row for LLaMA-Factory."""
+    # system is always there: LLaMA-Factory fails on a column that dataset_info names and no row has
+    return {"instruction": sample.question, "input": "", "output": sample.response, "system": sample.system or ""}
+
+
+def sharegpt_row(sample: Sample) -> dict[str, Any]:
+    """A ShareGPT conversation."""
+    turns = [{"from": _SHAREGPT_ROLES[message["role"]], "value": message["content"]} for message in sample.messages]
+    return {"conversations": turns}
+
+
+FORMATS: Mapping[str, Callable[[Sample], dict[str, Any]]] = {
+    "trl": trl_row,
+    "axolotl": axolotl_row,
+    "llamafactory": llamafactory_row,
+    "sharegpt": sharegpt_row,
+}
+
+
+def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
+    """The function that makes rows of the named format; None is the row of pruned.jsonl."""
+    if name is None:
+        return pruned_row
+    if name not in FORMATS:
+        raise UsageError(f"there is no format {name!r}; allowed: {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def dataset_info(file_name: str) -> dict[str, Any]:
+    """The entry of LLaMA-Factory's dataset_info.json for a file in the format `llamafactory`; the file's stem is the data set's name."""
+    columns = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
+    return {PurePath(file_name).stem: {"file_name": file_name, "columns": columns}}

@@ -1,0 +1,199 @@
+"""Shapes: one row, in any of the forms that reasoning data comes in, becomes a Sample.
+
+Every shape is a line of the table SHAPES: which columns it needs and which part of a conversation each one holds.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from asap.dataset.chat import Turn, chat_turns, one_exchange, text_of
+from asap.errors import RowError, UsageError
+from asap.sample import Sample, Thought, make_sample, split_think
+
+Row = Mapping[str, object]
+Part = Literal["system", "user", "reasoning", "assistant", "chat", "history", "system in chat"]
+
+
+class Shape(NamedTuple):
+    """A form of row: its columns and what they hold. With `lists`, user and assistant columns may hold chat messages."""
+
+    name: str
+    needed: Mapping[str, Part]
+    optional: Mapping[str, Part] = {"system": "system"}
+    lists: bool = False
+
+
+class Shaped(NamedTuple):
+    """A sample and the name of the shape it was read from."""
+
+    shape: str
+    sample: Sample
+
+
+SHAPES = (
+    Shape(
+        "question+cot+answer",
+        {"question": "user", "cot": "reasoning", "answer": "assistant"},
+        {"system": "system", "messages": "system in chat"},  # as pruned.jsonl has it
+    ),
+    Shape("question+response", {"question": "user", "response": "assistant"}),
+    Shape("prompt+generation", {"prompt": "user", "generation": "assistant"}),
+    Shape("prompt+completion", {"prompt": "user", "completion": "assistant"}, lists=True),
+    Shape("messages", {"messages": "chat"}),
+    Shape("conversations", {"conversations": "chat"}),
+    Shape(
+        "alpaca",
+        {"instruction": "user", "output": "assistant"},
+        {"input": "user", "system": "system", "history": "history"},
+    ),
+    Shape("openthoughts", {"problem": "user", "deepseek_reasoning": "reasoning", "deepseek_solution": "assistant"}),
+)
+
+COLUMN_KEYS = ("id", "question", "response", "cot", "answer", "system")
+_COLUMN_PARTS: Mapping[str, Part] = {"question": "user", "response": "assistant", "cot": "reasoning", "answer": "assistant"}
+_ID_COLUMNS = ("id", "uuid")
+
+
+def to_sample(row: Row, columns: Mapping[str, str] | None = None) -> Shaped:
+    """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id where it is known."""
+    if columns:
+        check_columns(columns)
+    id_column = _id_column(row, columns)
+    row_id = None if id_column is None else row[id_column]
+    try:
+        shape = _named_shape(row, columns) if columns else _find_shape(row)
+        return Shaped(shape.name, _read(shape, row, id_column, row_id))
+    except RowError as error:
+        if error.row_id is not None:
+            raise
+        raise RowError(error.reason, error.detail, _printable(row_id)) from error
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Raise UsageError unless the names make a whole row: a question, and a response or a cot and an answer."""
+    allowed = f"allowed for --columns: {', '.join(COLUMN_KEYS)} (question, and response or cot and answer, are needed)"
+    for key, name in columns.items():
+        if key not in COLUMN_KEYS:
+            raise UsageError(f"there is no column key {key!r}; {allowed}")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"the column key {key!r} has the value {name!r}, which is not a column's name; {allowed}")
+    if len(set(columns.values())) < len(columns):
+        raise UsageError(f"two column keys name the same column: {', '.join(f'{key}={name}' for key, name in columns.items())}")
+    given = columns.keys() & {"response", "cot", "answer"}
+    if "question" not in columns or given not in ({"response"}, {"cot", "answer"}):
+        raise UsageError(f"the columns {', '.join(columns)} do not make a row; {allowed}")
+
+
+def render_row(shaped: Shaped) -> str:
+    """A short plain text that shows how a row was understood."""
+    sample = shaped.sample
+    parts = {"system": sample.system, "question": sample.question, "trace": sample.cot, "answer": sample.answer}
+    lines = [f"shape: {shaped.shape}", f"id: {sample.id}"]
+    lines += [f"{name} ({len(text):,} characters): {_shortened(text)}" for name, text in parts.items() if text is not None]
+    return "\n".join(lines)
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _find_shape(row: Row) -> Shape:
+    for shape in SHAPES:
+        if all(row.get(column) is not None for column in shape.needed):
+            return shape
+    shapes = "; ".join("+".join(shape.needed) for shape in SHAPES)
+    raise RowError(
+        "unknown_shape",
+        f"the row has the columns {_listed(row)}; known shapes: {shapes}; name the columns with --columns question=...,response=...",
+    )
+
+
+def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
+    needed = {name: _COLUMN_PARTS[key] for key, name in columns.items() if key in _COLUMN_PARTS}
+    for key, name in columns.items():
+        if name in needed and name not in row:
+            raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {_listed(row)}")
+    # a trace in a column of its own belongs to an answer that is a text
+    return Shape("columns", needed, {columns.get("system", "system"): "system"}, lists="cot" not in columns)
+
+
+def _listed(row: Row) -> str:
+    return ", ".join(f"{name!r} (null)" if value is None else repr(name) for name, value in row.items()) or "none"
+
+
+def _read(shape: Shape, row: Row, id_column: str | None, row_id: object) -> Sample:
+    turns, texts = _parts(shape, row)
+    system, user, assistant = one_exchange(turns)
+    used = {*shape.needed, *(name for name, part in shape.optional.items() if part != "system in chat"), id_column}
+    if system is None and texts["system"]:
+        system = texts["system"][0]
+    elif texts["system"]:  # the message in the conversation goes first, the column stays with the row
+        used -= {name for name, part in shape.optional.items() if part == "system"}
+    thought = _thought(assistant)
+    meta = {name: value for name, value in row.items() if name not in used}
+    return make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
+
+
+def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
+    """The turns of the conversation in order, and the texts by part."""
+    texts: dict[Part, list[str]] = {"system": [], "user": [], "reasoning": [], "assistant": []}
+    turns: list[Turn] = []
+    for column, part in {**shape.needed, **shape.optional}.items():
+        value = row.get(column)
+        if value is None and column in shape.optional:
+            continue
+        if part == "history":
+            _check_history(value)
+        elif part == "system in chat":
+            texts["system"] += [] if texts["system"] else _system_in(value)
+        elif part == "chat" or (shape.lists and isinstance(value, list) and part in ("user", "assistant")):
+            turns += chat_turns(value, column)
+        else:
+            texts[part].append(text_of(value, column))
+    if texts["user"]:
+        turns.insert(0, Turn("user", "\n".join(text for text in texts["user"] if text)))
+    if texts["assistant"]:
+        turns.append(Turn("assistant", texts["assistant"][0], texts["reasoning"][0] if texts["reasoning"] else None))
+    return turns, texts
+
+
+def _check_history(value: object) -> None:
+    if value:
+        raise RowError(
+            "multi_turn", f"the column history holds {len(value) if isinstance(value, list) else 1} earlier turns; one is expected"
+        )
+
+
+def _system_in(value: object) -> list[str]:
+    """The system message of a conversation that only repeats the other columns; nothing where it cannot be read."""
+    try:
+        return [turn.content for turn in chat_turns(value, "messages") if turn.role == "system"][:1]
+    except RowError:
+        return []
+
+
+def _thought(turn: Turn) -> Thought:
+    """The trace and the answer of an assistant turn, whether the trace stands beside the content or inside it."""
+    if turn.reasoning is None:
+        return split_think(turn.content)
+    beside = Thought(turn.reasoning, turn.content)
+    try:
+        inside = split_think(turn.content)
+    except RowError as error:
+        if error.reason == "no_think" or turn.reasoning.strip():
+            return beside
+        raise
+    if turn.reasoning.strip() and turn.reasoning.strip() != inside.cot.strip():
+        raise RowError("two_traces", "there is a trace beside the content and another one inside it, between think tags")
+    return inside
+
+
+def _id_column(row: Row, columns: Mapping[str, str] | None) -> str | None:
+    named = [columns["id"]] if columns and "id" in columns else []
+    return next((name for name in (*named, *_ID_COLUMNS) if row.get(name) is not None), None)
+
+
+def _printable(row_id: object) -> str | None:
+    if isinstance(row_id, bool) or not isinstance(row_id, (str, int)) or row_id == "":
+        return None
+    return str(row_id).encode("utf-8", "backslashreplace").decode("utf-8")

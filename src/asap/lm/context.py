@@ -1,0 +1,39 @@
+"""What stands before the trace when it is scored: the question, then an opened think tag.
+
+`chat` renders the model's own template; `raw` is the question, a line break and `<think>` (the paper's scripts).
+"""
+
+from typing import Literal
+
+from asap.errors import RowError, UsageError
+from asap.lm.tokens import TokenCounter
+from asap.sample import content_digest
+
+Context = Literal["chat", "raw"]
+_OPENED = "<think>\n"
+
+
+def default_context(tokens: TokenCounter) -> Context:
+    """`chat` where the tokenizer has a template, `raw` otherwise."""
+    return "chat" if tokens.hf.chat_template else "raw"
+
+
+def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: Context) -> str:
+    """The text before the trace. `prompt` holds the chat messages before the response."""
+    if style == "raw":
+        return "\n\n".join(message["content"] for message in prompt) + "\n" + _OPENED
+    if not tokens.hf.chat_template:
+        raise UsageError(f"--context chat needs a chat template and {tokens.name} has none; use --context raw")
+    import jinja2
+
+    try:
+        rendered = tokens.hf.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    except jinja2.TemplateError as error:  # some templates refuse a system message
+        raise RowError("template_failed", f"the chat template of {tokens.name} refuses this row: {error}") from error
+    already_opened = str(rendered).rstrip().removesuffix("<think>")
+    return (already_opened if len(already_opened) < len(str(rendered).rstrip()) else str(rendered)) + _OPENED
+
+
+def template_hash(tokens: TokenCounter, style: Context) -> str | None:
+    """Digest of the chat template in use; None for `raw`."""
+    return content_digest(tokens.hf.chat_template)[:16] if style == "chat" else None

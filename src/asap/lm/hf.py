@@ -1,0 +1,255 @@
+"""Any causal language model through transformers, on CPU, CUDA or MPS.
+
+A text is tokenised once, with character offsets; the transformer body runs once; the vocabulary projection and the
+log-softmax run in float32 and only on the wanted rows, in pieces, so the full logits matrix never exists.
+Texts longer than the model's context are scored in overlapping windows. No code from a model repository is run.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from asap.errors import RowError, UsageError
+from asap.lm import Dtype, Scored, ScoreRequest, TokenScores
+from asap.lm.hub import load_pretrained
+from asap.lm.tokens import Encoded, TokenCounter
+
+_VOCABULARY_PIECE = 16_384
+_ROW_PIECE = 512
+_GPU_BATCH_TOKENS = 32_768
+
+
+class _Window(NamedTuple):
+    """One run of the body: its input ids, and for each wanted target the row that predicts it and its place in the result."""
+
+    ids: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+class _Plan(NamedTuple):
+    """A request, tokenised: which tokens of the text each span wants, and the windows that give them."""
+
+    encoded: Encoded
+    wanted: list[NDArray[np.int64]]
+    windows: list[_Window]
+    num_windows: int
+
+
+class HFScorer:
+    """Scores with a causal LM. On CPU a request is always run alone; on a GPU requests of similar length share a batch."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        spec: str | None = None,
+        dtype: Dtype = "auto",
+        device: str = "auto",
+        context_tokens: int | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
+        self.device = _pick_device(device)
+        self.dtype = _pick_dtype(dtype, self.device)
+        self.tokens = TokenCounter.load(name)
+        self.model = load_pretrained("AutoModelForCausalLM", name, dtype=self.dtype).eval().to(self.device)
+        self.context_tokens = context_tokens or _context_tokens(self.model.config)
+        self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
+        self._head = self.model.get_output_embeddings()
+        self._head_is_linear = self._probe_head()
+        self.identity = _identity(name, spec or f"hf:{name}", self.model, self.dtype)
+        self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name, so that it can travel to worker processes cheaply."""
+        return _reload, self._arguments
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
+        """The scores of each request, in order."""
+        plans = [self._plan(request) for request in requests]
+        logprobs = [np.full(sum(map(len, plan.wanted)), np.nan) for plan in plans]
+        jobs = [(number, window) for number, plan in enumerate(plans) for window in plan.windows]
+        for batch in self._batches(jobs):
+            for (number, window), values in zip(batch, self._run([window for _, window in batch]), strict=True):
+                logprobs[number][window.places] = values
+        return [_assemble(plan, values) for plan, values in zip(plans, logprobs, strict=True)]
+
+    def _plan(self, request: ScoreRequest) -> _Plan:
+        """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""
+        full = self.tokens.encode(request.context + request.text)
+        offset = len(request.context)
+        first = int(np.searchsorted(full.ends, offset, side="right"))  # the first token that reaches into the text
+        text = Encoded(full.ids[first:], full.starts[first:] - offset, full.ends[first:] - offset)
+        bos = self.tokens.bos_id
+        prefix = full.ids[:first]
+        if bos is not None and full.ids[:1].tolist() != [bos]:
+            prefix = np.concatenate([[bos], prefix])
+        wanted = [_tokens_of(text, start, end, request.depth) for start, end in request.spans]
+        windows = list(
+            _lay_windows(prefix, text.ids, np.concatenate([*wanted, np.empty(0, np.int64)]).astype(np.int64), self.context_tokens)
+        )
+        return _Plan(text, wanted, windows, max(1, len(windows)))
+
+    def _batches(self, jobs: list[tuple[int, _Window]]) -> Iterator[list[tuple[int, _Window]]]:
+        """One job at a time, or jobs of similar length up to `batch_tokens` padded tokens."""
+        batch: list[tuple[int, _Window]] = []
+        for job in sorted(jobs, key=lambda job: len(job[1].ids)):
+            if batch and len(job[1].ids) * (len(batch) + 1) > self.batch_tokens:
+                yield batch
+                batch = []
+            batch.append(job)
+        if batch:
+            yield batch
+
+    def _run(self, windows: list[_Window]) -> Iterator[NDArray[np.float64]]:
+        """Log-probabilities of the wanted targets of each window. Padding stands on the right, where causal rows never look."""
+        longest = max(len(window.ids) for window in windows)
+        ids = torch.zeros((len(windows), longest), dtype=torch.long)
+        for row, window in enumerate(windows):
+            ids[row, : len(window.ids)] = torch.from_numpy(window.ids)
+        batch_index = torch.cat([torch.full((len(window.rows),), row) for row, window in enumerate(windows)])
+        row_index = torch.from_numpy(np.concatenate([window.rows for window in windows]))
+        targets = torch.from_numpy(np.concatenate([window.targets for window in windows])).to(self.device)
+        try:
+            with torch.inference_mode():
+                values = self._logprobs(ids.to(self.device), batch_index.to(self.device), row_index.to(self.device), targets)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
+        except RuntimeError as error:  # the CPU allocator reports a failed allocation this way
+            if "not enough memory" not in str(error) and "can't allocate" not in str(error):
+                raise
+            raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
+        return iter(np.split(values.double().cpu().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
+
+    def _logprobs(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor) -> Tensor:
+        if self._head_is_linear:
+            hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[batch_index, row_index]
+            return linear_logprobs(hidden, self._head.weight, self._head.bias, targets)
+        positions, inverse = torch.unique(row_index, return_inverse=True)
+        logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=positions).logits[batch_index, inverse]
+        return torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None]).squeeze(1)
+
+    def _probe_head(self) -> bool:
+        """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used."""
+        if not isinstance(self._head, torch.nn.Linear) or self.model.base_model is self.model:
+            return False
+        ids = torch.arange(8, device=self.device)[None] % self._head.out_features
+        with torch.inference_mode():
+            expected = self.model(input_ids=ids, use_cache=False).logits
+            actual = self._head(self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state)
+        return expected.shape == actual.shape and bool(torch.allclose(expected.float(), actual.float(), rtol=1e-3, atol=1e-3))
+
+
+def linear_logprobs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    """log softmax(hidden · weightᵀ + bias) at `targets`, float32, in pieces of the vocabulary and of the rows.
+
+    hidden [R, H], weight [V, H], targets [R] -> [R]. No more than one piece of logits and of float32 weight exists at a time.
+    """
+    rows = hidden.float()
+    log_sums = []
+    for start in range(0, weight.shape[0], _VOCABULARY_PIECE):
+        piece = weight[start : start + _VOCABULARY_PIECE].float().T
+        offset = 0.0 if bias is None else bias[start : start + _VOCABULARY_PIECE].float()
+        log_sums.append(torch.cat([torch.logsumexp(part @ piece + offset, dim=-1) for part in torch.split(rows, _ROW_PIECE)]))
+    target_logits = (rows * weight[targets].float()).sum(-1) + (0.0 if bias is None else bias[targets].float())
+    return target_logits - torch.logsumexp(torch.stack(log_sums), dim=0)
+
+
+def _tokens_of(text: Encoded, start: int, end: int, depth: int | None) -> NDArray[np.int64]:
+    """Indices of the tokens that overlap [start, end), the first `depth` of them."""
+    first = int(np.searchsorted(text.ends, start, side="right"))
+    last = int(np.searchsorted(text.starts, end, side="left"))
+    return np.arange(first, last if depth is None else min(last, first + depth))
+
+
+def _lay_windows(prefix: NDArray[np.int64], text: NDArray[np.int64], wanted: NDArray[np.int64], limit: int) -> Iterator[_Window]:
+    """The windows that hold every wanted token: the prefix, then a stretch of the text.
+
+    The first window starts at the text's first token; each later one starts half a stretch further on and gives the scores of
+    its second half, so a token always sees at least half a stretch before it. A prefix over half the context keeps its end.
+    """
+    if len(prefix) > limit // 2:
+        prefix = prefix[-(limit // 2) :]
+    stretch = limit - len(prefix) + 1  # the last target of a window is predicted, not read
+    half = max(1, stretch // 2)
+    number = np.where(wanted < stretch, 0, (wanted - stretch) // half + 1)
+    for window in np.unique(number):
+        places = np.flatnonzero(number == window)
+        start = int(window) * half
+        targets = wanted[places]
+        ids = np.concatenate([prefix, text[start : int(targets.max())]])
+        rows = targets - start + len(prefix) - 1
+        predictable = rows >= 0  # without BOS and context, nothing predicts the very first token
+        if predictable.any():
+            yield _Window(ids, rows[predictable], text[targets[predictable]], places[predictable])
+
+
+def _assemble(plan: _Plan, logprobs: NDArray[np.float64]) -> Scored:
+    pieces = np.split(logprobs, np.cumsum([len(span) for span in plan.wanted])[:-1]) if plan.wanted else []
+    scores = [
+        TokenScores(plan.encoded.starts[span], plan.encoded.ends[span], piece) for span, piece in zip(plan.wanted, pieces, strict=True)
+    ]
+    return Scored(scores, plan.num_windows)
+
+
+def _pick_device(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps") from error
+
+
+def _pick_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if dtype not in known:
+        raise UsageError(f"unknown dtype {dtype!r}; use auto, float32 or bfloat16")
+    return known[dtype]
+
+
+def _context_tokens(config: Any) -> int:
+    """How many tokens the model can read at once; practically unlimited where its configuration names no limit."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(limit) if isinstance(limit, int) and limit > 1 else 1 << 30
+
+
+def _identity(name: str, spec: str, model: Any, dtype: torch.dtype) -> dict[str, str]:
+    revision = getattr(model.config, "_commit_hash", None) or _folder_digest(Path(name).expanduser())
+    return {
+        "spec": spec,
+        "model": Path(name).name if Path(name).is_dir() else name,
+        "revision": revision,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def _folder_digest(folder: Path) -> str:
+    """Digest of a model folder: whole configuration, and size with first and last MiB of each weight file."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if file.suffix in (".json", ".safetensors", ".bin", ".model"):
+            digest.update(f"{file.name}:{file.stat().st_size}:".encode())
+            digest.update(b"".join(_ends_of(file)))
+    return digest.hexdigest()[:16]
+
+
+def _ends_of(file: Path, size: int = 1 << 20) -> Iterable[bytes]:
+    with file.open("rb") as stream:
+        yield stream.read(size)
+        stream.seek(max(0, file.stat().st_size - size))
+        yield stream.read(size)
+
+
+def _reload(name: str, spec: str | None, dtype: Dtype, device: str, context_tokens: int | None, batch_tokens: int | None) -> HFScorer:
+    return HFScorer(name, spec=spec, dtype=dtype, device=device, context_tokens=context_tokens, batch_tokens=batch_tokens)

@@ -1,0 +1,74 @@
+"""Exact token counts and character offsets of one tokenizer."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asap.errors import InputError
+from asap.sample import content_digest
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Encoded(NamedTuple):
+    """Token ids and their character offsets in the text; arrays of one length."""
+
+    ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+class TokenCounter:
+    """A tokenizer without special tokens: what a piece of text costs, and where its tokens stand.
+
+    `name` says where it came from. The Hugging Face wrapper stays reachable as `hf` for chat templates.
+    """
+
+    def __init__(self, hf_tokenizer: Any, name: str) -> None:
+        backend: Tokenizer | None = getattr(hf_tokenizer, "_tokenizer", None)
+        if backend is None:
+            raise InputError(
+                f"the tokenizer of {name} gives no character offsets (it is not a fast tokenizer); convert it to tokenizer.json"
+            )
+        backend.no_truncation()
+        backend.no_padding()
+        self.hf = hf_tokenizer
+        self.name = name
+        self._backend = backend
+
+    @classmethod
+    def load(cls, name: str) -> "TokenCounter":
+        """The tokenizer in a folder or on the Hub."""
+        from asap.lm.hub import load_pretrained
+
+        return cls(load_pretrained("AutoTokenizer", name), name)
+
+    def encode(self, text: str) -> Encoded:
+        """The tokens of a text, special tokens that the text spells out included, none added."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self._backend.encode_batch_fast([text], add_special_tokens=False)[0])
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has."""
+        return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @cached_property
+    def bos_id(self) -> int | None:
+        """The BOS that this tokenizer puts before a text by itself; None where it adds none."""
+        bos = self.hf.bos_token_id
+        with_special = self._backend.encode("a", add_special_tokens=True).ids
+        return int(bos) if bos is not None and with_special[:1] == [bos] else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the vocabulary and rules; tells two tokenizers apart."""
+        return content_digest(self._backend.to_str())[:16]

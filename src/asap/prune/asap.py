@@ -1,0 +1,241 @@
+"""The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from asap.errors import RowError, UsageError
+from asap.lm import Scored, Scorer, ScoreRequest, load_scorer
+from asap.lm.context import Context, default_context, render_context
+from asap.lm.tokens import TokenCounter
+from asap.prune.coarse import DEPTH, alignments, anchored_prompt, unaligned
+from asap.prune.decision import Decision, Pruned, StepDecision
+from asap.prune.fine import backfilled, check_budget, cut, recounted, removal_order, removal_tokens
+from asap.prune.surprisal import first_token_surprisals, visible
+from asap.sample import Sample
+from asap.steps import SEPARATOR, Span, StepSplit, join_steps, split_steps
+
+Coarse = Literal["align", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class AsapSettings:
+    """What the method does, apart from the models. Checked when made; a wrong value raises UsageError."""
+
+    budget: int | None = 4096
+    """Tokens that a pruned trace may have (the paper's L_max); None with a ratio."""
+    ratio: float | None = None
+    """The share of the original trace's tokens that may stay; instead of a budget."""
+    coarse: Coarse = "align"
+    """Stage 1: `align` (the answer is the anchor, no LLM) or `none`."""
+    coarse_share: float = 0.25
+    """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
+    coarse_only: bool = False
+    """Leave stage 2 out; the budget is not used."""
+    step_split: StepSplit = "fenced"
+    """`fenced` keeps code blocks whole; `paper` splits at every blank line."""
+    context: Context | None = None
+    """What stands before the trace when it is scored; None: `chat` where the scorer has a template, else `raw`."""
+    backfill: bool = False
+    """After the cut, re-add the highest-scored removed steps that still fit."""
+    keep_first: int = 0
+    """How many steps at the start are never removed."""
+    keep_last: int = 0
+    """How many steps at the end are never removed."""
+    rescore: int = 0
+    """Compute the surprisals again after every so many removals; 0: once, as the paper does."""
+
+    def __post_init__(self) -> None:
+        check_budget(budget=self.budget, ratio=self.ratio)
+        for name, allowed in (("coarse", ("align", "none")), ("step_split", ("fenced", "paper")), ("context", ("chat", "raw", None))):
+            if getattr(self, name) not in allowed:
+                raise UsageError(
+                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(str(value) for value in allowed if value)}"
+                )
+        for name in ("keep_first", "keep_last", "rescore"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)}; 0 or more is expected")
+        if not 0 <= self.coarse_share <= 1:
+            raise UsageError(f"coarse_share is {self.coarse_share:g}; a number from 0 to 1 is expected")
+
+
+class _Trace(NamedTuple):
+    """A sample with its steps and the text before its trace."""
+
+    sample: Sample
+    spans: list[Span]
+    context: str
+
+
+class _Coarse(NamedTuple):
+    """What stage 1 found: an alignment per step (None where it was not asked), which steps go, and the plain scores."""
+
+    alignments: list[float] | None
+    removed: list[bool]
+    plain: Scored | None
+    windows: int
+
+
+class _Fine(NamedTuple):
+    """What stage 2 found: the surprisal of each surviving step by index, and the order in which they go."""
+
+    surprisals: dict[int, float]
+    order: list[int]
+    windows: int
+
+
+class Asap:
+    """Prunes samples by first-token surprisal. Holds the scorer; `tokens` counts the budget (default: the scorer's tokenizer).
+
+    Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
+    """
+
+    method = "asap"
+
+    def __init__(self, scorer: Scorer | None = None, settings: AsapSettings | None = None, *, tokens: TokenCounter | None = None) -> None:
+        self.scorer = scorer or load_scorer()
+        self.settings = settings or AsapSettings()
+        self.tokens = tokens or self.scorer.tokens
+        self.context: Context = self.settings.context or default_context(self.scorer.tokens)
+
+    def prune(self, sample: Sample) -> Pruned:
+        """The sample with a shorter trace, and why. Raises RowError where this row cannot be scored."""
+        decision = self.decide([sample])[0]
+        if isinstance(decision, RowError):
+            raise decision
+        return Pruned(replace(sample, cot=decision.apply(sample.cot)), decision)
+
+    def decide(self, samples: Sequence[Sample]) -> list[Decision | RowError]:
+        """The decision about each sample, in order. On a GPU samples share batches; one that fails does not fail the others."""
+        try:
+            return list(self._decide(samples))
+        except RowError as error:
+            return [error] if len(samples) == 1 else [self.decide([sample])[0] for sample in samples]
+
+    def _decide(self, samples: Sequence[Sample]) -> list[Decision]:
+        traces = [self._open(sample) for sample in samples]
+        coarse = self._coarse(traces)
+        fine = self._fine(traces, coarse)
+        return [self._finish(*parts) for parts in zip(traces, coarse, fine, strict=True)]
+
+    def _open(self, sample: Sample) -> _Trace:
+        spans = split_steps(sample.cot, self.settings.step_split)
+        if not spans:
+            raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
+        return _Trace(sample, spans, render_context(self.scorer.tokens, sample.prompt, self.context))
+
+    def _coarse(self, traces: list[_Trace]) -> list[_Coarse]:
+        """Stage 1. A trace of one step is not asked about: a step always stays."""
+        asked = [trace for trace in traces if self.settings.coarse == "align" and len(trace.spans) > 1]
+        requests = []
+        for trace in asked:
+            cot, spans = trace.sample.cot, visible(trace.sample.cot, trace.spans)
+            anchored = render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
+            requests += [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, anchored)]
+        scores = iter(self.scorer.score(requests))
+        return [
+            self._judge(trace, next(scores), next(scores)) if trace in asked else _Coarse(None, [False] * len(trace.spans), None, 1)
+            for trace in traces
+        ]
+
+    def _judge(self, trace: _Trace, plain: Scored, anchored: Scored) -> _Coarse:
+        values = alignments(plain.spans, anchored.spans)
+        removed = [
+            goes and not self._is_protected(index, len(values)) for index, goes in enumerate(unaligned(values, self.settings.coarse_share))
+        ]
+        return _Coarse(values, removed, plain, max(plain.windows, anchored.windows))
+
+    def _fine(self, traces: list[_Trace], coarse: list[_Coarse]) -> list[_Fine]:
+        """Stage 2's scores, on C_coarse; where stage 1 removed nothing its plain scores are the same and are used again."""
+        survivors = [[index for index, gone in enumerate(found.removed) if not gone] for found in coarse]
+        again = [found.plain is None or any(found.removed) for found in coarse]
+        fresh = iter(
+            self.scorer.score([_request(trace, left) for trace, left, needed in zip(traces, survivors, again, strict=True) if needed])
+        )
+        scores = [next(fresh) if needed or found.plain is None else found.plain for found, needed in zip(coarse, again, strict=True)]
+        return [self._ordered(*parts) for parts in zip(traces, survivors, scores, strict=True)]
+
+    def _ordered(self, trace: _Trace, survivors: list[int], scores: Scored) -> _Fine:
+        """The removal order. With `rescore` the remaining text is scored again after every so many removals."""
+        surprisals = dict(zip(survivors, first_token_surprisals(scores.spans), strict=True))
+        free = [index for index in survivors if not self._is_protected(index, len(trace.spans))]
+        left, order, windows = list(survivors), list[int](), scores.windows
+        while self.settings.rescore and len(free) > self.settings.rescore and len(left) > self.settings.rescore:
+            by_score = [free[place] for place in removal_order([surprisals[index] for index in free])]
+            gone = set(by_score[: self.settings.rescore])
+            order += [index for index in by_score if index in gone]
+            left, free = [index for index in left if index not in gone], [index for index in free if index not in gone]
+            [again] = self.scorer.score([_request(trace, left)])
+            surprisals.update(zip(left, first_token_surprisals(again.spans), strict=True))
+        protected = [index for index in left if index not in set(free)]
+        for group in (free, protected):
+            order += [group[place] for place in removal_order([surprisals[index] for index in group])]
+        return _Fine(surprisals, order, windows)
+
+    def _finish(self, trace: _Trace, coarse: _Coarse, fine: _Fine) -> Decision:
+        """Put the stages together, cut at the budget, and check the result against a real tokenisation."""
+        cot, settings = trace.sample.cot, self.settings
+        gone = [index for index, removed in enumerate(coarse.removed) if removed]
+        first = [gone[place] for place in removal_order([coarse.alignments[index] for index in gone])] if coarse.alignments else []
+        order = first + fine.order
+        lengths = removal_tokens(cot, trace.spans, order, self.tokens)
+        tokens_before = lengths.tokens_joined if join_steps(cot, trace.spans) == cot else self.tokens.count(cot)
+        budget = None if settings.coarse_only else settings.budget
+        ratio = None if settings.coarse_only else settings.ratio
+
+        def decided(tokens_left: list[int]) -> Decision:
+            whole = Decision(
+                id=trace.sample.id,
+                method=self.method,
+                tokens_before=tokens_before,
+                tokens_coarse=tokens_left[len(first) - 1] if first else tokens_before,
+                tokens_after=0,
+                budget=None,
+                min_steps=max(1, sum(self._is_protected(index, len(order)) for index in range(len(order)))),
+                windows=max(coarse.windows, fine.windows),
+                steps=_step_decisions(trace, coarse, fine, order, lengths.step_tokens, tokens_left),
+            )
+            return cut(whole, budget=budget, ratio=ratio)
+
+        decision = decided(lengths.tokens_left)
+        if decision.changed and self.tokens.count(decision.apply(cot)) != decision.tokens_after:
+            decision = decided(recounted(cot, trace.spans, order, self.tokens))
+        return backfilled(decision, cot, self.tokens) if settings.backfill else decision
+
+    def _is_protected(self, index: int, num_steps: int) -> bool:
+        return index < self.settings.keep_first or index >= num_steps - self.settings.keep_last
+
+
+def _request(trace: _Trace, left: list[int]) -> ScoreRequest:
+    """Ask for the first token of each step that is left, in the text that is left."""
+    cot, spans = trace.sample.cot, [trace.spans[index] for index in left]
+    if len(left) == len(trace.spans):
+        return ScoreRequest(trace.context, cot, visible(cot, spans), 1)
+    text, laid, position = join_steps(cot, spans), list[Span](), 0
+    for span in spans:
+        laid.append(Span(position, position + span.end - span.start))
+        position = laid[-1].end + len(SEPARATOR)
+    return ScoreRequest(trace.context, text, visible(text, laid), 1)
+
+
+def _step_decisions(
+    trace: _Trace, coarse: _Coarse, fine: _Fine, order: list[int], step_tokens: list[int], tokens_left: list[int]
+) -> list[StepDecision]:
+    rank = {index: place for place, index in enumerate(order)}
+    return [
+        StepDecision(
+            index=index,
+            start=span.start,
+            end=span.end,
+            tokens=step_tokens[index],
+            match=None,
+            alignment=coarse.alignments[index] if coarse.alignments else None,
+            surprisal=fine.surprisals.get(index),
+            score=fine.surprisals.get(index),
+            rank=rank[index],
+            tokens_left=tokens_left[rank[index]],
+            kept=not coarse.removed[index],
+            removed_by="coarse" if coarse.removed[index] else None,
+        )
+        for index, span in enumerate(trace.spans)
+    ]

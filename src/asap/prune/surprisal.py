@@ -1,0 +1,28 @@
+"""First-token surprisal (paper §3.3, Eq. 2): -ln p of a step's first token, given the question and all earlier steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asap.errors import RowError
+from asap.lm import TokenScores
+from asap.steps import Span
+
+DECIMALS = 6  # scores are rounded before they are compared, so that what is stored decides
+
+
+def visible(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans without their leading white space: a step's first token is the first one that shows."""
+    return [Span(span.end - len(text[span.start : span.end].lstrip()), span.end) for span in spans]
+
+
+def first_token_surprisals(scores: Sequence[TokenScores]) -> list[float]:
+    """The surprisal of the first token of each scored span, in nats; 0 for a step that has no token at all."""
+    return [checked(-float(score.logprobs[0])) if len(score.logprobs) else 0.0 for score in scores]
+
+
+def checked(value: float) -> float:
+    """The value rounded; RowError where the model gave none."""
+    if not np.isfinite(value):
+        raise RowError("bad_scores", f"the scorer gave {value} for a step; the model or its precision is not usable for this row")
+    return round(value, DECIMALS) + 0.0

@@ -1,0 +1,85 @@
+"""Columns: the names that a user gives go before the table of shapes."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from asap.dataset import to_sample
+from asap.errors import RowError, UsageError
+
+Q, C, A, S = "What is 1+1?", "One and one.\n\nThat is two.", "It is 2.", "Be brief."
+R = f"<think>\n{C}\n</think>\n\n{A}"
+USER, ANSWER = {"role": "user", "content": Q}, {"role": "assistant", "content": R}
+
+
+def reject(row: Mapping[str, object], columns: Mapping[str, str] | None = None) -> RowError:
+    with pytest.raises(RowError) as caught:
+        to_sample(row, columns)
+    assert "\n" not in caught.value.detail
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"p": Q, "g": R}, {"question": "p", "response": "g"}),
+        ({"p": [USER], "g": R}, {"question": "p", "response": "g"}),
+        ({"p": Q, "g": [{"role": "assistant", "content": A, "reasoning": C}]}, {"question": "p", "response": "g"}),
+        ({"p": Q, "t": C, "a": A}, {"answer": "a", "cot": "t", "question": "p"}),
+        ({"p": Q, "g": R, "question": "no", "response": "no"}, {"question": "p", "response": "g"}),
+    ],
+)
+def test_columns_name_the_parts(row: dict[str, object], columns: dict[str, str]) -> None:
+    shaped = to_sample({**row, "n": 5, "s": S, "x": 1}, {**columns, "id": "n", "system": "s"})
+    sample = shaped.sample
+    assert (shaped.shape, sample.id, sample.system) == ("columns", "5", S)
+    assert (sample.question, sample.cot, sample.answer) == (Q, C, A)
+    assert sample.meta["x"] == 1
+    assert not {"n", "s", *columns.values()} & sample.meta.keys()
+
+
+def test_a_named_id_or_system_may_be_missing_from_a_row() -> None:
+    sample = to_sample({"p": Q, "g": R, "uuid": "u"}, {"question": "p", "response": "g", "id": "n", "system": "s"}).sample
+    assert (sample.id, sample.system) == ("u", None)
+
+
+def test_no_columns_at_all_means_the_table() -> None:
+    assert to_sample({"question": Q, "response": R}, {}).shape == "question+response"
+
+
+def test_a_named_column_that_the_row_lacks_is_named() -> None:
+    error = reject({"id": 3, "prompt": Q, "text": R}, {"question": "prompt", "response": "generation"})
+    assert (error.reason, error.row_id) == ("missing_column", "3")
+    assert "'generation' (--columns response=generation)" in error.detail
+    assert "'prompt', 'text'" in error.detail
+
+
+def test_named_columns_of_the_wrong_type_are_rejected() -> None:
+    columns = {"question": "p", "cot": "t", "answer": "a"}
+    assert reject({"p": None, "t": C, "a": A}, columns).detail.startswith("p is null;")
+    assert reject({"p": [USER], "t": C, "a": A}, columns).detail.startswith("p is list;")
+    assert reject({"p": Q, "t": C, "a": [ANSWER]}, columns).detail.startswith("a is list;")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"prompt": "p"},
+        {"question": "p"},
+        {"response": "r"},
+        {"question": "p", "cot": "c"},
+        {"question": "p", "answer": "a"},
+        {"question": "p", "response": "r", "cot": "c"},
+        {"question": "p", "response": "p"},
+        {"question": "p", "response": ""},
+        {"id": "n"},
+    ],
+)
+def test_columns_that_do_not_make_a_row_are_a_usage_error(columns: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        to_sample({"question": Q, "response": R}, columns)
+
+
+def test_a_usage_error_lists_what_is_allowed() -> None:
+    with pytest.raises(UsageError, match="'prompt'; allowed for --columns: id, question, response, cot, answer, system"):
+        to_sample({}, {"prompt": "p"})
