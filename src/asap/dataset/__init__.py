@@ -3,14 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.atomic import replacing
 from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
 from asap.dataset.source import RawRow, iter_rows
-from asap.errors import InputError, RowError
+from asap.errors import RowError
 from asap.sample import Sample
 
 __all__ = [
@@ -110,20 +109,9 @@ def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample], forma
     `format` is a name in FORMATS; None writes the rows of pruned.jsonl.
     """
     to_row = format_of(format)
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for sample in samples:
-                file.write(json.dumps(to_row(sample), ensure_ascii=False) + "\n")
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):  # nothing is left of it after replace()
-            partial.unlink()
+    with replacing(path) as file:
+        for sample in samples:
+            file.write(json.dumps(to_row(sample), ensure_ascii=False) + "\n")
+            count += 1
     return count

@@ -1,0 +1,147 @@
+"""The output folder: pruned.jsonl, decisions.jsonl, rejected.jsonl, training formats, README.md, and manifest.json last.
+
+Everything is written from the store in one pass, in input order; each file appears whole or not at all. Only `seconds`
+in the manifest differs between two runs of the same input and settings.
+"""
+
+import hashlib
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from asap.atomic import replacing
+from asap.card import card_text
+from asap.dataset import Rejected, dataset_info
+from asap.dataset.formats import format_of
+from asap.prune.decision import Decision
+from asap.sample import Sample
+from asap.store import Entry, Store
+
+Recut = Callable[[Decision, Sample], Decision]
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts and token totals of a finished run: rows = pruned + unchanged + rejected."""
+
+    rows: int = 0
+    pruned: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    rejected_by: dict[str, int] = field(default_factory=dict)
+    renamed: int = 0
+    """Rows whose id another row had already; `#2`, `#3`, … was appended."""
+    over_budget: int = 0
+    """Traces that no cut brings under the budget, because the steps that must stay are longer."""
+    windowed: int = 0
+    """Traces longer than the scorer's context."""
+    steps: int = 0
+    steps_coarse: int = 0
+    steps_fine: int = 0
+    tokens_before: int = 0
+    tokens_coarse: int = 0
+    tokens_after: int = 0
+    histogram_before: dict[int, int] = field(default_factory=dict)
+    """Traces by the power of two that their token count does not exceed."""
+    histogram_after: dict[int, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """Tokens after, as a share of the tokens before."""
+        return self.tokens_after / self.tokens_before if self.tokens_before else 1.0
+
+    def add(self, decision: Decision) -> None:
+        """Count one decided row."""
+        removed = Counter(step.removed_by for step in decision.steps)
+        self.pruned += decision.changed
+        self.unchanged += not decision.changed
+        self.over_budget += decision.budget is not None and decision.tokens_after > decision.budget
+        self.windowed += decision.windows > 1
+        self.steps += len(decision.steps)
+        self.steps_coarse += removed["coarse"]
+        self.steps_fine += removed["fine"]
+        self.tokens_before += decision.tokens_before
+        self.tokens_coarse += decision.tokens_coarse
+        self.tokens_after += decision.tokens_after
+        for histogram, tokens in ((self.histogram_before, decision.tokens_before), (self.histogram_after, decision.tokens_after)):
+            power = 1 << max(0, tokens - 1).bit_length()
+            histogram[power] = histogram.get(power, 0) + 1
+
+
+def write_output(
+    store: Store, settings: Mapping[str, Any], *, seconds: Mapping[str, float], formats: Sequence[str] = (), recut: Recut | None = None
+) -> Totals:
+    """Write all files of a finished run; returns its totals. `recut` changes each decision on the way (`asap cut`)."""
+    totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
+    (store.folder / "manifest.json").unlink(missing_ok=True)
+    with ExitStack() as stack:
+        names = ["pruned.jsonl", "decisions.jsonl", "rejected.jsonl", *(f"{name}.jsonl" for name in formats)]
+        pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
+        for entry in store.entries():
+            input_hash.update(_digest_of(entry))
+            totals.rows += 1
+            if entry.sample is None or entry.decision is None:
+                rejected_by[entry.error.reason if entry.error else ""] += 1
+                rejected.write(_line(_rejection(entry)))
+                continue
+            decision = recut(entry.decision, entry.sample) if recut else entry.decision
+            sample = replace(entry.sample, cot=decision.apply(entry.sample.cot))
+            totals.add(decision)
+            decisions.write(_line(decision.as_row()))
+            for file, name in zip([pruned, *extra], [None, *formats], strict=True):
+                file.write(_line(format_of(name)(sample)))
+    totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
+    totals.renamed = store.renamed()
+    totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
+    _write_about(store, settings, totals, input_hash.hexdigest(), formats)
+    return totals
+
+
+def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
+    """The files about the run; the manifest comes last, so that its existence means the folder is complete."""
+    counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
+    counts |= {name: {str(key): value for key, value in sorted(counts[name].items())} for name in ("histogram_before", "histogram_after")}
+    manifest = {
+        "settings": dict(settings),
+        "input_hash": input_hash,
+        "counts": counts,
+        "formats": list(formats),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "seconds": totals.seconds,
+    }
+    if "llamafactory" in formats:
+        with replacing(store.folder / "dataset_info.json") as file:
+            file.write(json.dumps(dataset_info("llamafactory.jsonl"), indent=2) + "\n")
+    with replacing(store.folder / "README.md") as file:
+        file.write(card_text(manifest))
+    with replacing(store.folder / "manifest.json") as file:
+        file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _digest_of(entry: Entry) -> bytes:
+    """What stands for a row in the hash of the input: its content, or why it has none."""
+    text = entry.sample.digest() if entry.sample else f"rejected:{entry.error}"
+    return f"{entry.id}\0{text}\n".encode("utf-8", "backslashreplace")
+
+
+def _rejection(entry: Entry) -> dict[str, Any]:
+    assert entry.error is not None
+    return Rejected.of(entry.source, entry.line, entry.error).as_row()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

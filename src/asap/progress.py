@@ -1,0 +1,140 @@
+"""What a person sees while a run goes on: a progress bar in a terminal, plain lines everywhere else."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from asap.dataset import Shaped, render_row
+from asap.run import Listener, Step
+
+_HEARTBEAT_S = 15.0
+_READING_EVERY = 1000
+
+
+class Watcher(Listener):
+    """Counts what was done since the start; the two ways of showing it build on this."""
+
+    def __init__(self, console: Console, *, show_row: bool = True) -> None:
+        self.console = console
+        self.show_row = show_row
+        self.rows = self.rows_missing = self.bytes_missing = 0
+        self.rows_done = self.bytes_done = self.tokens_before = self.tokens_after = 0
+        self.started = time.monotonic()
+
+    def first_row(self, shaped: Shaped) -> None:
+        """Show how the first row was understood."""
+        if self.show_row:
+            self.console.print(render_row(shaped), markup=False, highlight=False)
+            self.console.print()
+
+    def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
+        """Say what there is to do, and what is done already."""
+        self.rows, self.rows_missing, self.bytes_missing = rows, rows_missing, bytes_missing
+        self.started = time.monotonic()
+        done = f" ({rows - rows_missing} of {rows} were done before)" if rows_missing < rows else ""
+        self.console.print(f"{rows_missing} traces to score{done}", highlight=False)
+
+    def decided(self, step: Step) -> None:
+        """Add up."""
+        self.rows_done += step.rows
+        self.bytes_done += step.size
+        self.tokens_before += step.tokens_before
+        self.tokens_after += step.tokens_after
+
+    @property
+    def rows_per_s(self) -> float:
+        """Rows decided per second since scoring began."""
+        return self.rows_done / max(1e-9, time.monotonic() - self.started)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, by the stored size of what is done and missing: long traces take longer."""
+        elapsed = time.monotonic() - self.started
+        return elapsed * (self.bytes_missing - self.bytes_done) / self.bytes_done if self.bytes_done else float("nan")
+
+    def state(self) -> str:
+        """Tokens up to now, speed and time left, in words."""
+        share = f" ({self.tokens_after / self.tokens_before:.0%})" if self.tokens_before else ""
+        return f"tokens {self.tokens_before:,} -> {self.tokens_after:,}{share}, {self.rows_per_s:.2f} rows/s, {span(self.left_s)} left"
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+
+class Lines(Watcher):
+    """A plain line every quarter of a minute, for logs."""
+
+    _last = 0.0
+
+    def decided(self, step: Step) -> None:
+        """Add up; print a line now and then, and at the end."""
+        super().decided(step)
+        now = time.monotonic()
+        if now - self._last >= _HEARTBEAT_S or self.rows_done == self.rows_missing:
+            self._last = now
+            self.console.print(f"{self.rows_done}/{self.rows_missing} traces, {self.state()}", highlight=False, soft_wrap=True)
+
+
+class Bar(Watcher):
+    """A progress bar with the tokens before and after, rows per second and the time left."""
+
+    def __init__(self, console: Console, *, show_row: bool = True) -> None:
+        super().__init__(console, show_row=show_row)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=console, transient=True)
+        self.task: TaskID | None = None
+
+    def reading(self, rows: int) -> None:
+        """Show how many rows were read."""
+        if self.task is None:
+            self.task = self.progress.add_task("reading", total=None, state="")
+        if rows % _READING_EVERY == 0:
+            self.progress.update(self.task, state=f"{rows:,} rows")
+
+    def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
+        """Start the bar."""
+        super().scoring(rows, rows_missing, bytes_missing)
+        self._switch("pruning", total=max(1, bytes_missing))
+
+    def decided(self, step: Step) -> None:
+        """Move the bar."""
+        super().decided(step)
+        if self.task is not None:
+            state = f"{self.rows_done}/{self.rows_missing}  {self.state()}"
+            self.progress.update(self.task, completed=self.bytes_done, state=state)
+
+    def writing(self) -> None:
+        """Show that the files are being written."""
+        self._switch("writing", total=None)
+
+    def _switch(self, description: str, *, total: int | None) -> None:
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = self.progress.add_task(description, total=total, state="")
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+
+
+def watcher(console: Console, *, show_row: bool = True) -> Watcher:
+    """A bar in a terminal, lines elsewhere."""
+    return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
+
+
+def span(seconds: float) -> str:
+    """A time span for people: 45 s, 12 min, 3 h 20 min."""
+    if seconds != seconds:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

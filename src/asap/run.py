@@ -1,0 +1,238 @@
+"""A whole run: read the sources, decide about each row that is missing, write the output folder.
+
+Reading comes first and is cheap: it finds broken archives before hours of scoring, and gives the totals for the time left.
+Each decision is stored as soon as it is made, so a run killed at any moment goes on where it was.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.dataset import Shaped, iter_shaped
+from asap.errors import InputError, RowError, UsageError
+from asap.lm.context import template_hash
+from asap.lm.tokens import TokenCounter
+from asap.output import Totals, write_output
+from asap.prune.asap import Asap, AsapSettings
+from asap.prune.coarse import align_prompt
+from asap.prune.decision import Decision
+from asap.prune.fine import backfilled, check_budget, cut, token_budget
+from asap.sample import Sample, content_digest
+from asap.store import Store
+
+_BATCH_ON_GPU = 16
+_CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the rows come from: files, folders or Hub ids, and how to read them."""
+
+    names: Sequence[str]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    hub_config: str | None = None
+    hub_split: str | None = None
+    limit: int | None = None
+    """Read only so many rows."""
+
+    def as_settings(self) -> dict[str, Any]:
+        """What must not change between two runs into one folder; a run may be continued with another limit."""
+        return {
+            "sources": list(self.names),
+            "columns": dict(self.columns),
+            "hub_config": self.hub_config,
+            "hub_split": self.hub_split,
+        }
+
+
+class Step(NamedTuple):
+    """One piece of progress: rows and stored bytes just done, and the tokens before and after of those that worked."""
+
+    rows: int
+    size: int
+    tokens_before: int
+    tokens_after: int
+
+
+class Listener:
+    """What a run tells whoever watches; the methods do nothing here."""
+
+    def first_row(self, shaped: Shaped) -> None:
+        """The first usable row was read."""
+
+    def reading(self, rows: int) -> None:
+        """So many rows were read up to now."""
+
+    def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
+        """Reading is over: so many distinct usable rows, and so much of it is not decided yet."""
+
+    def decided(self, step: Step) -> None:
+        """Some rows were decided and stored."""
+
+    def writing(self) -> None:
+        """All rows are decided; the files are written now."""
+
+
+def prune_into(folder: Path, source: Source, pruner: Asap, *, formats: Sequence[str] = (), listener: Listener | None = None) -> Totals:
+    """Prune all rows of the source into a folder, or do what is missing there, and write its files.
+
+    Raises InputError if the folder holds a run with other settings, or if no row is usable.
+    """
+    listener = listener or Listener()
+    settings = run_settings(source, pruner)
+    with Store.open(folder) as store:
+        _claim(store, settings)
+        started = time.perf_counter()
+        read_into(store, source, listener)
+        read_s = time.perf_counter() - started
+        missing = store.missing()
+        if not missing.rows:
+            totals = write_output(store, settings, seconds={"read": read_s}, formats=())
+            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(totals.rejected_by.items()))
+            named = ", ".join(source.names)
+            raise InputError(f"no usable row in {named}: {totals.rejected} rejected ({reasons or 'no rows'}); see {folder}/rejected.jsonl")
+        listener.scoring(*missing)
+        _decide_missing(store, pruner, listener)
+        listener.writing()
+        return write_output(store, settings, seconds={"read": read_s, "score": store.fact("score_s") or 0.0}, formats=formats)
+
+
+def read_into(store: Store, source: Source, listener: Listener) -> None:
+    """Read the source into the store, in one transaction: until it is complete the former order of the input stands."""
+    shown = False
+    with store.transaction():
+        store.clear_input()
+        rows = iter_shaped(source.names, columns=source.columns or None, hub_config=source.hub_config, hub_split=source.hub_split)
+        for position, (name, line, result) in enumerate(rows):
+            if source.limit is not None and position >= source.limit:
+                break
+            if isinstance(result, RowError):
+                store.add_rejected(position, name, line, result)
+            else:
+                store.add_sample(position, name, line, result.sample)
+                if not shown:
+                    listener.first_row(result)
+                    shown = True
+            listener.reading(position + 1)
+
+
+def recut(folder: Path, out: Path, *, budget: int | None = None, ratio: float | None = None, formats: Sequence[str] = ()) -> Totals:
+    """The finished run of `folder` at another budget, written to `out`: the same files as a fresh run, without a model."""
+    check_budget(budget=budget, ratio=ratio)
+    if budget is None and ratio is None:
+        raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
+    if out.resolve() == folder.resolve():
+        raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
+    with Store.open(folder, create=False) as store:
+        stored = store.fact("settings")
+        if stored is None or store.missing().rows_missing:
+            raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
+        settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False}
+        with Store.open(out) as other:
+            _claim(other, settings)
+        store.copy_to(out, {"settings": settings})
+    tokens = None
+    if settings["backfill"]:
+        from asap.lm import load_tokens
+
+        tokens = load_tokens(settings["tokenizer_name"])
+
+    def at_budget(decision: Decision, sample: Sample) -> Decision:
+        again = cut(decision, budget=budget, ratio=ratio)
+        return backfilled(again, sample.cot, tokens) if tokens else again
+
+    with Store.open(out, create=False) as store:
+        return write_output(store, settings, seconds={}, formats=formats, recut=at_budget)
+
+
+def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
+    """All that decides what comes out, by name; JSON-able. Two runs with equal settings and rows give equal files."""
+    from asap import __version__
+
+    return {
+        "asap": __version__,
+        "method": pruner.method,
+        **asdict(pruner.settings),
+        **source.as_settings(),
+        "context": pruner.context,
+        "template_hash": template_hash(pruner.scorer.tokens, pruner.context),
+        "align_prompt_hash": content_digest(align_prompt())[:16] if pruner.settings.coarse == "align" else None,
+        "scorer": pruner.scorer.identity,
+        "scorer_context_tokens": pruner.scorer.context_tokens,
+        "tokenizer": pruner.tokens.fingerprint,
+        "tokenizer_name": pruner.tokens.name,
+    }
+
+
+def _claim(store: Store, settings: Mapping[str, Any]) -> None:
+    """Mark the folder as this run's; refuse a folder of another one and name what differs."""
+    stored = store.fact("settings")
+    if stored is None:
+        store.set_fact("settings", settings)
+        return
+    names = sorted({*stored, *settings})
+    differing = [name for name in names if stored.get(name) != settings.get(name)]
+    if not differing:
+        return
+    shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
+    advice = "choose another --out"
+    if set(differing) <= set(_CUT_SETTINGS):
+        advice += ", or re-cut it in a moment: asap cut " + str(store.folder) + " --budget N --out OTHER"
+    raise InputError(f"{store.folder} holds a run with other settings: {shown}; {advice}")
+
+
+def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
+    size = 1 if getattr(pruner.scorer, "batch_tokens", 0) == 0 else _BATCH_ON_GPU
+    for batch in store.batches(size):
+        started = time.perf_counter()
+        samples = [sample for sample, _ in batch]
+        decisions = pruner.decide(samples)
+        with store.transaction():
+            for sample, decision in zip(samples, decisions, strict=True):
+                store.decide(sample, decision)
+            store.set_fact("score_s", (store.fact("score_s") or 0.0) + time.perf_counter() - started)
+        worked = [decision for decision in decisions if isinstance(decision, Decision)]
+        before, after = sum(done.tokens_before for done in worked), sum(done.tokens_after for done in worked)
+        listener.decided(Step(len(batch), sum(size for _, size in batch), before, after))
+
+
+class Survey(NamedTuple):
+    """What a run would have to do."""
+
+    rows: int
+    usable: int
+    rejected: int
+    rejected_by: dict[str, int]
+    tokens: int
+    longest: int
+    tokens_read: int
+    over_budget: int
+
+
+def survey(scratch: Path, source: Source, settings: AsapSettings, tokens: TokenCounter, listener: Listener) -> Survey:
+    """Read everything into a scratch folder and count, without a model: `asap prune --dry-run`."""
+    rejected, lengths, answers, over = Counter[str](), list[int](), 0, 0
+    with Store.open(scratch) as store:
+        read_into(store, source, listener)
+        for sample, error in store.rows():
+            if sample is None:
+                rejected[error or ""] += 1
+                continue
+            length = tokens.count(sample.cot)
+            lengths.append(length)
+            answers += tokens.count(sample.answer)
+            over += length > (token_budget(length, budget=settings.budget, ratio=settings.ratio) or length)
+    passes = 3 if settings.coarse == "align" else 1
+    return Survey(
+        rows=len(lengths) + rejected.total(),
+        usable=len(lengths),
+        rejected=rejected.total(),
+        rejected_by=dict(sorted(rejected.items())),
+        tokens=sum(lengths),
+        longest=max(lengths, default=0),
+        tokens_read=passes * sum(lengths) + (answers if passes > 1 else 0),
+        over_budget=over,
+    )
