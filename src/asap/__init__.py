@@ -1,3 +1,80 @@
-"""ASAP."""
+"""ASAP shortens the reasoning traces that models are trained on: whole steps go, every kept word stays verbatim.
+
+Example:
+    import asap
+
+    pruner = asap.Asap(asap.load_scorer("bundled"), asap.AsapSettings(ratio=0.5))
+    for sample in asap.read_samples("traces.jsonl"):
+        pruned = pruner.prune(sample)
+        print(pruned.sample.cot, pruned.decision.tokens_after)
+
+Names are loaded when they are first used, so `import asap` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from asap.dataset import Rejected, read_samples, to_sample, write_samples
+    from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
+    from asap.lm import Scorer, ScoreRequest, TokenScores, load_scorer
+    from asap.prune.asap import Asap, AsapSettings
+    from asap.prune.decision import Decision, Pruned, StepDecision
+    from asap.prune.fine import cut
+    from asap.prune.match import matches
+    from asap.sample import Sample, split_think
+    from asap.steps import Span, join_steps, split_steps
+
+_HOMES = {
+    "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
+    "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
+    "asap.lm": ("ScoreRequest", "Scorer", "TokenScores", "load_scorer"),
+    "asap.prune.asap": ("Asap", "AsapSettings"),
+    "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),
+    "asap.prune.fine": ("cut",),
+    "asap.prune.match": ("matches",),
+    "asap.sample": ("Sample", "split_think"),
+    "asap.steps": ("Span", "join_steps", "split_steps"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Asap",
+    "AsapError",
+    "AsapSettings",
+    "Decision",
+    "InputError",
+    "MissingExtra",
+    "Pruned",
+    "Rejected",
+    "RowError",
+    "Sample",
+    "ScoreRequest",
+    "Scorer",
+    "Span",
+    "StepDecision",
+    "TokenScores",
+    "UsageError",
+    "cut",
+    "join_steps",
+    "load_scorer",
+    "matches",
+    "read_samples",
+    "split_steps",
+    "split_think",
+    "to_sample",
+    "write_samples",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that it lives in."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'asap' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

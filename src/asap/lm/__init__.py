@@ -69,7 +69,7 @@ def load_tokens(spec: str) -> "TokenCounter":
     """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too."""
     from asap.lm.tokens import TokenCounter
 
-    return TokenCounter.load(model_folder(spec if is_spec(spec) else f"hf:{spec}"))
+    return TokenCounter.load(model_folder(spec if is_spec(spec) else f"hf:{spec}"), spec)
 
 
 def is_spec(text: str) -> bool:

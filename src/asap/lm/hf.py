@@ -58,7 +58,7 @@ class HFScorer:
     ) -> None:
         self.device = _pick_device(device)
         self.dtype = _pick_dtype(dtype, self.device)
-        self.tokens = TokenCounter.load(name)
+        self.tokens = TokenCounter.load(name, spec)
         self.model = load_pretrained("AutoModelForCausalLM", name, dtype=self.dtype).eval().to(self.device)
         self.context_tokens = context_tokens or _context_tokens(self.model.config)
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)

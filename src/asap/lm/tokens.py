@@ -41,11 +41,11 @@ class TokenCounter:
         self._backend = backend
 
     @classmethod
-    def load(cls, name: str) -> "TokenCounter":
-        """The tokenizer in a folder or on the Hub."""
+    def load(cls, folder: str, name: str | None = None) -> "TokenCounter":
+        """The tokenizer in a folder or on the Hub; `name` is what to call it."""
         from asap.lm.hub import load_pretrained
 
-        return cls(load_pretrained("AutoTokenizer", name), name)
+        return cls(load_pretrained("AutoTokenizer", folder), name or folder)
 
     def encode(self, text: str) -> Encoded:
         """The tokens of a text, special tokens that the text spells out included, none added."""

@@ -1,28 +1,33 @@
 """Exact token counts of the joined steps while steps come and go, without tokenising everything again each time.
 
 The whole text is tokenised once. Where a step starts with a visible character and a token starts right there (a *clean*
-start), the tokens on either side do not depend on each other, so a step costs the tokens from its clean start to the next
-one. Steps without a clean start (indented ones whose spaces merge with the blank line; every step of a tokenizer that
-ignores line breaks) are counted together with the steps before them. The first and the last kept step are counted where
-they stand: a tokenizer may treat the start of a text specially, and the last step has no blank line after it.
-`fine.removal_tokens` checks the sums against real tokenisations.
+start), the tokens behind it do not depend on the text before the blank line, so a step costs the tokens from its clean start
+to the next one. What stands behind the blank line matters: some tokenizers write it as one token before a digit and as two
+before a letter, so a step is counted again when another one comes to stand behind it. Steps without a clean start (indented
+ones whose spaces merge with the blank line; every step of a tokenizer that ignores line breaks) are counted together with
+the steps before them. The first kept step is counted without anything before it: a tokenizer may treat the start specially.
+Where a clean start turns out not to be one, `exact` turns false; `fine.removal_tokens` then tokenises everything again.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from asap.lm.tokens import TokenCounter
+from asap.lm.tokens import Encoded, TokenCounter
 from asap.steps import SEPARATOR, Span
 
-_ANCHOR = "A"  # a visible neighbour, so that the blank lines around a piece are tokenised as they are inside a text
+_BEFORE = "A" + SEPARATOR  # a visible neighbour, so that the start of a piece is tokenised as it is inside a text
+_BEHIND = 64  # characters of the next step that are shown behind a piece: more than the longest special token
+_NEVER_CLEAN = "/"  # o200k, Llama 4 and Mistral's Tekken take slashes together with the punctuation before the blank line
 
 
 class JoinedTokens:
     """The kept steps joined with blank lines: `total` is their number of tokens, `remove` and `insert` keep it right.
 
-    `step_tokens` is what each step costs in the whole joined text, the blank line after it included.
+    `step_tokens` is what each step costs in the whole joined text, the blank line after it included. `exact` turns false
+    where the tokens of this text depend on each other in a way that is not foreseen here.
     """
 
     def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter) -> None:
@@ -30,16 +35,15 @@ class JoinedTokens:
         self._tokens = tokens
         self._memo: dict[tuple[int, ...], int] = {}
         self.kept = list(range(len(spans)))
+        self.exact = True
         encoded = tokens.encode(SEPARATOR.join(self._steps))
         lengths = [len(step) + len(SEPARATOR) for step in self._steps]
-        starts = np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
-        at = np.searchsorted(encoded.starts, starts, side="left")
+        at, starts_here = _tokens_at(encoded, np.cumsum([0, *lengths])[:-1])
         self.total = len(encoded.ids)
         self.step_tokens: list[int] = np.diff(np.append(at[1:], self.total), prepend=0).tolist()
-        unstraddled = np.append(encoded.ends, 0)[at - 1] <= starts
-        starts_here = np.append(encoded.starts, -1)[at] == starts
         self._clean = [
-            bool(here and alone) and not step[:1].isspace() for here, alone, step in zip(starts_here, unstraddled, self._steps, strict=True)
+            bool(here) and not step[:1].isspace() and step[:1] not in _NEVER_CLEAN
+            for here, step in zip(starts_here, self._steps, strict=True)
         ]
 
     def remove(self, step: int) -> None:
@@ -72,33 +76,42 @@ class JoinedTokens:
     def _cost(self, first: int, last: int) -> int:
         """Tokens of `kept[first:last]` where they stand; both ends are clean starts or ends of the text."""
         cost = 0
-        run: list[int] = []
-        for position in range(first, last):
-            step = self.kept[position]
-            if run and self._clean[step]:
-                cost += self._run_cost(run, leads=position - len(run) == 0, ends=False)
-                run = []
-            run.append(step)
-        if run:
-            cost += self._run_cost(run, leads=last - len(run) == 0, ends=last == len(self.kept))
+        while first < last:
+            after = first + 1
+            while after < last and not self._clean[self.kept[after]]:
+                after += 1
+            behind = self.kept[after] if after < len(self.kept) else len(self._steps)
+            cost += self._run_cost(self.kept[first:after], behind, leads=first == 0)
+            first = after
         return cost
 
-    def _run_cost(self, run: list[int], *, leads: bool, ends: bool) -> int:
-        """Tokens of a clean step and the unclean ones behind it; looked up where it stands as it stood in the whole text."""
-        step, final = run[0], len(self._steps) - 1
-        as_before = len(run) == 1 and leads == (step == 0) and ends == (step == final)
-        if as_before and (step == final or self._clean[step + 1]):
-            return self.step_tokens[step]
-        key = (int(leads), int(ends), *run)
+    def _run_cost(self, run: list[int], behind: int, *, leads: bool) -> int:
+        """Tokens of a clean step and the unclean ones after it, with the step `behind` after them."""
+        start = run[0]
+        if leads == (start == 0) and [*run, behind] == list(range(start, behind + 1)):  # stands as it stood in the whole text
+            return sum(self.step_tokens[start:behind])
+        key = (int(leads), behind, *run)
         if key not in self._memo:
-            self._memo[key] = self._counted(run, leads=leads, ends=ends)
+            self._memo[key] = self._counted(run, behind, leads=leads)
         return self._memo[key]
 
-    def _counted(self, run: list[int], *, leads: bool, ends: bool) -> int:
-        before = "" if leads else _ANCHOR + SEPARATOR
-        piece = SEPARATOR.join(self._steps[step] for step in run) + ("" if ends else SEPARATOR)
-        if leads and ends:
-            return self._tokens.count(piece)
-        starts = self._tokens.encode(before + piece + ("" if ends else _ANCHOR)).starts
-        stop = len(starts) if ends else int(np.searchsorted(starts, len(before) + len(piece), side="left"))
-        return stop - int(np.searchsorted(starts, len(before), side="left"))
+    def _counted(self, run: list[int], behind: int, *, leads: bool) -> int:
+        before = "" if leads else _BEFORE
+        text = before + SEPARATOR.join(self._steps[step] for step in run)
+        if behind == len(self._steps):
+            encoded = self._tokens.encode(text)
+            at, clean = _tokens_at(encoded, [len(before)])
+            at = np.append(at, len(encoded.ids))
+        else:
+            text += SEPARATOR
+            encoded = self._tokens.encode(text + self._steps[behind][:_BEHIND])
+            at, clean = _tokens_at(encoded, [len(before), len(text)])
+        self.exact &= bool(clean[0 if before else 1 :].all())
+        return int(at[1] - at[0])
+
+
+def _tokens_at(encoded: Encoded, positions: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The first token that starts at or after each position, and whether one starts right there and none reaches over it."""
+    at = np.searchsorted(encoded.starts, positions, side="left")
+    starts_here = np.append(encoded.starts, -1)[at] == positions
+    return at, starts_here & (np.append(encoded.ends, 0)[at - 1] <= positions)

