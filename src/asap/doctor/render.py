@@ -1,0 +1,78 @@
+"""The report as text for a terminal: a mark, a name, what was found, and under it what to do."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from asap.doctor.finding import DataReport, Finding, Report, Status
+
+_STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_MARKS: dict[Status, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
+_ASCII_MARKS: dict[Status, str] = {"ok": "+", "warn": "!", "fail": "x"}
+_BAR = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def render(report: Report, console: Console) -> None:
+    """Print the report."""
+    plain = console.options.ascii_only
+    names = max((len(finding.name) for finding in report.findings), default=0)
+    parts: list[RenderableType] = [_heading("Environment"), _findings(report.environment, names, plain)]
+    if report.data is not None:
+        parts += [Text(), _heading("Data"), _findings(report.data.findings, names, plain)]
+        if report.data.histogram:
+            parts += [Text(), _heading("Tokens per trace"), _histogram(report.data, plain)]
+    console.print(Group(*parts, Text(), _verdict(report)))
+
+
+def _heading(title: str) -> Text:
+    return Text(title, style="bold")
+
+
+def _findings(findings: Iterable[Finding], names: int, plain: bool) -> RenderableType:
+    marks, arrow = (_ASCII_MARKS, "->") if plain else (_MARKS, "→")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(width=names, no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        table.add_row(Text(marks[finding.status], _STYLES[finding.status]), Text(finding.name), Text(_shown(finding.found)))
+        if finding.advice:
+            table.add_row("", "", Text(f"{arrow} {_shown(finding.advice)}", style="dim italic"))
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _histogram(data: DataReport, plain: bool) -> RenderableType:
+    most = max(one.rows for one in data.histogram)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(justify="right", no_wrap=True)
+    for one in data.histogram:
+        table.add_row(f"{one.low:,}{'-' if plain else '–'}{one.high:,}", bar(one.rows, most, plain=plain), f"{one.rows:,}")
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def bar(count: int, most: int, *, plain: bool = False) -> str:
+    """A bar of at most 40 characters, exact to an eighth of one; anything above zero shows."""
+    if plain:
+        return "#" * max(round(count * _BAR / most), bool(count))
+    full, eighths = divmod(max(round(count * _BAR * 8 / most), bool(count)), 8)
+    return _EIGHTHS[8] * full + (_EIGHTHS[eighths] if eighths else "")
+
+
+def _verdict(report: Report) -> Text:
+    counts = {status: sum(finding.status == status for finding in report.findings) for status in _STYLES}
+    if report.status == "ok":
+        return Text("Everything is ready.", _STYLES["ok"])
+    parts: Sequence[tuple[Status, str]] = (("fail", "to correct"), ("warn", "to look at"))
+    found = " and ".join(f"{counts[status]} thing{'s' * (counts[status] != 1)} {what}" for status, what in parts if counts[status])
+    return Text(f"{found[0].upper()}{found[1:]}.", _STYLES[report.status])
+
+
+def _shown(text: str) -> str:
+    """The text with every control character and half surrogate (file names hold such) written out as an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
