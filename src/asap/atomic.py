@@ -1,12 +1,15 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from asap.errors import InputError
+
+_PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 
 
 @contextmanager
@@ -25,3 +28,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     finally:
         with suppress(OSError):  # nothing is left of it after replace()
             partial.unlink()
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder; only for a folder that no other process writes to."""
+    for path in folder.iterdir():
+        if _PARTIAL.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()

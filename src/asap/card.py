@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 
@@ -13,12 +14,19 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return environment.from_string(template).render(
         settings=manifest["settings"],
+        sources=[_shown(name) for name in manifest["settings"]["sources"]],
         counts=manifest["counts"],
         versions=manifest["versions"],
         formats=manifest["formats"],
         input_hash=manifest["input_hash"],
         histogram=histogram_rows(manifest["counts"]["histogram_before"], manifest["counts"]["histogram_after"]),
     )
+
+
+def _shown(source: str) -> str:
+    """The name of a source for others to read: of a path on this machine the last part, and nothing that breaks a table."""
+    name = Path(source).name if Path(source).is_absolute() else source
+    return " ".join(name.split()).replace("|", "\\|")
 
 
 def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: int = 24) -> list[tuple[str, str]]:

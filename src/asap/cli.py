@@ -1,20 +1,24 @@
 """The command line: a thin layer over the library. Options are named after the settings they set."""
 
+import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
 from asap import __version__
-from asap.errors import AsapError, UsageError
+from asap.errors import AsapError, InputError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from asap.output import Totals
+    from asap.prune.asap import Asap, AsapSettings
     from asap.run import Source
 
 METHODS = ("asap",)
@@ -32,16 +36,28 @@ _METHOD = Group("How to decide", sort_key=3)
 _MODEL = Group("Model", sort_key=4)
 _RUN = Group("The run", sort_key=5)
 
+
+def _whole(_: type, tokens: Sequence[Any]) -> int:
+    """A whole number; cyclopts itself would round 1.5."""
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]
 Out = Annotated[Path, Parameter(help="The output folder. The same command again continues what is there.", group=_RUN)]
-Budget = Annotated[int | None, Parameter(help="Tokens that a trace may have; 4096, as in the paper, if --ratio is not given.", group=_CUT)]
+Budget = Annotated[
+    int | None,
+    Parameter(help="Tokens that a trace may have; 4096, as in the paper, if --ratio is not given.", group=_CUT, converter=_whole),
+]
 Ratio = Annotated[float | None, Parameter(help="The share of each trace's tokens that may stay, instead of --budget.", group=_CUT)]
 Columns = Annotated[
     str | None, Parameter(help="Which columns to read: question=…,response=… or question=…,cot=…,answer=…; also id, system.", group=_DATA)
 ]
 HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=_DATA)]
 HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=_DATA)]
-Limit = Annotated[int | None, Parameter(help="Read only the first so many rows.", group=_DATA)]
+Limit = Annotated[int | None, Parameter(help="Read only the first so many rows.", group=_DATA, converter=_whole)]
 Formats = Annotated[
     list[str] | None, Parameter(name="--format", negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=_RUN)
 ]
@@ -69,9 +85,11 @@ def prune(
         Literal["fenced", "paper"], Parameter(help="`fenced` keeps code blocks whole; `paper` splits at every blank line.", group=_METHOD)
     ] = "fenced",
     backfill: Annotated[bool, Parameter(negative="", help="Re-add the highest-scored removed steps that still fit.", group=_CUT)] = False,
-    keep_first: Annotated[int, Parameter(help="Steps at the start that always stay.", group=_CUT)] = 0,
-    keep_last: Annotated[int, Parameter(help="Steps at the end that always stay.", group=_CUT)] = 0,
-    rescore: Annotated[int, Parameter(help="Score again after every so many removals; 0: once, as in the paper.", group=_METHOD)] = 0,
+    keep_first: Annotated[int, Parameter(help="Steps at the start that always stay.", group=_CUT, converter=_whole)] = 0,
+    keep_last: Annotated[int, Parameter(help="Steps at the end that always stay.", group=_CUT, converter=_whole)] = 0,
+    rescore: Annotated[
+        int, Parameter(help="Score again after every so many removals; 0: once, as in the paper.", group=_METHOD, converter=_whole)
+    ] = 0,
     scorer: Annotated[str, Parameter(help="bundled, hf:<hub id or folder> or gguf:<file>.", group=_MODEL)] = "bundled",
     tokenizer: Tokenizer = None,
     context: Annotated[
@@ -89,7 +107,7 @@ def prune(
     hub_split: HubSplit = None,
     limit: Limit = None,
     format: Formats = None,
-    max_rejected: Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=_RUN)] = None,
+    max_rejected: Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=_RUN, converter=_whole)] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Read and count, score nothing, write nothing.", group=_RUN)] = False,
 ) -> int:
     """Prune the reasoning traces of a data set.
@@ -109,7 +127,8 @@ def prune(
         raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
     for name in format or []:
         format_of(name)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, _at_least_one("limit", limit))
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, _at_least("limit", limit, 1))
+    _at_least("max-rejected", max_rejected, 0)
     settings = {
         "budget": 4096 if budget is None and ratio is None else budget,
         "ratio": ratio,
@@ -175,10 +194,10 @@ def doctor(
         hub_split=hub_split,
         scorer=scorer,
         tokenizer=tokenizer,
-        limit=_at_least_one("limit", limit),
+        limit=_at_least("limit", limit, 1),
     )
     render(report, _console())
-    return 0
+    return 2 if report.status == "fail" else 0
 
 
 def _prune(
@@ -190,77 +209,78 @@ def _prune(
     formats: list[str],
     max_rejected: int | None,
 ) -> int:
+    from asap.dataset import iter_rows
     from asap.progress import watcher
-    from asap.prune.asap import Asap, AsapSettings
+    from asap.prune.asap import AsapSettings
     from asap.run import prune_into
 
     checked = AsapSettings(**settings)
+    for name in source.names:  # a wrong file name is refused before the model is loaded
+        iter_rows(name)
     console = _console(stderr=True)
-    with console.status("loading the scorer") if console.is_terminal else _nothing():
-        from asap.lm import load_scorer, load_tokens
-
-        spec, dtype, device = model
-        pruner = Asap(load_scorer(spec, dtype=dtype, device=device), checked, tokens=load_tokens(tokenizer) if tokenizer else None)
     try:
+        with console.status("loading the scorer") if console.is_terminal else nullcontext():
+            pruner = _pruner(checked, model, tokenizer)
         with watcher(console) as listener:
             totals = prune_into(out, source, pruner, formats=formats, listener=listener)
     except KeyboardInterrupt:
-        console.print(f"\ninterrupted: what was done is kept in {out}; the same command again continues there", highlight=False)
+        print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
     _print_summary(totals, out)
     if max_rejected is not None and totals.rejected > max_rejected:
-        console.print(
-            f"{totals.rejected} rows were rejected, more than --max-rejected {max_rejected}: see {out}/rejected.jsonl", highlight=False
-        )
+        shown = f"{totals.rejected} rows were rejected, more than --max-rejected {max_rejected} allows; see {out}/rejected.jsonl"
+        print(f"asap: {shown}", file=sys.stderr)
         return 1
     return 0
+
+
+def _pruner(settings: "AsapSettings", model: tuple[str, Any, str], tokenizer: str | None) -> "Asap":
+    from asap.lm import load_scorer, load_tokens
+    from asap.prune.asap import Asap
+
+    spec, dtype, device = model
+    return Asap(load_scorer(spec, dtype=dtype, device=device), settings, tokens=load_tokens(tokenizer) if tokenizer else None)
 
 
 def _dry_run(source: "Source", settings: dict[str, Any], tokens_from: str) -> int:
     from asap.lm import load_tokens
     from asap.progress import watcher
     from asap.prune.asap import AsapSettings
-    from asap.run import survey
+    from asap.run import no_usable_row, survey
 
-    checked, console = AsapSettings(**settings), _console()
+    checked = AsapSettings(**settings)
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(_console(stderr=True)) as listener:
         found = survey(Path(scratch), source, checked, load_tokens(tokens_from), listener)
-    console.print(f"{found.rows} rows read: {found.usable} usable, {found.rejected} rejected", highlight=False)
+    if not found.usable:
+        raise InputError(no_usable_row(source, found.rejected_by))
+    print(f"{found.rows} rows read: {found.usable} usable, {found.rejected} rejected")
     for reason, count in found.rejected_by.items():
-        console.print(f"  {reason}: {count}", highlight=False)
-    console.print(
+        print(f"  {reason}: {count}")
+    print(
         f"{found.tokens:,} tokens of traces (longest {found.longest:,}); {found.tokens_read:,} tokens would be read by the scorer; "
-        f"{found.over_budget} traces are over their budget. Nothing was written.",
-        highlight=False,
+        f"{found.over_budget} traces are over their budget. Nothing was written."
     )
     return 0
 
 
 def _print_summary(totals: "Totals", out: Path) -> None:
-    from rich.table import Table
-
-    console = _console()
-    table = Table(title=None, show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")
-    for reason, count in totals.rejected_by.items():
-        table.add_row("", f"rejected: {reason} {count}")
-    table.add_row("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2")
-    table.add_row(
-        "tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"
-    )
-    table.add_row("kept", f"{totals.ratio:.1%} of the tokens")
+    lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
+    lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
+    lines += [
+        ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),
+        ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
+        ("kept", f"{totals.ratio:.1%} of the tokens"),
+    ]
     notes = (
         (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
         (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
         (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
     )
-    for count, text in notes:
-        if count:
-            table.add_row("note", f"{count} {text}")
+    lines += [("note", f"{count:,} {text}") for count, text in notes if count]
     if totals.seconds:
-        table.add_row("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items()))
-    table.add_row("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md")
-    console.print(table, highlight=False)
+        lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
+    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md"))
+    print("\n".join(f"{name:<8} {text}" for name, text in lines))
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
@@ -268,12 +288,17 @@ def parse_columns(text: str | None) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",")] if text else []
     if any(not (name.strip() and equals and column.strip()) for name, equals, column in pairs):
         raise UsageError(f"--columns is {text!r}; write name=column pairs, for example question=prompt,response=generation")
-    return {name.strip(): column.strip() for name, _, column in pairs}
+    columns = {name.strip(): column.strip() for name, _, column in pairs}
+    if columns:
+        from asap.dataset import check_columns
+
+        check_columns(columns)
+    return columns
 
 
-def _at_least_one(name: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise UsageError(f"--{name} is {value}; 1 or more is expected")
+def _at_least(name: str, value: int | None, least: int) -> int | None:
+    if value is not None and value < least:
+        raise UsageError(f"--{name} is {value}; {least} or more is expected")
     return value
 
 
@@ -283,17 +308,14 @@ def _console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr)
 
 
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 too many rejected rows, 2 bad usage or input, 130 interrupted."""
     from cyclopts import CycloptsError
 
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name or a sign that the terminal cannot show must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
         words = _with_config([word for word in arguments if word != "--debug"])
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
@@ -325,18 +347,21 @@ def _with_config(arguments: list[str]) -> list[str]:
     for word in remaining:
         if word == "--config" or word.startswith("--config="):
             path = word.partition("=")[2] or next(remaining, "")
+            if not path:
+                raise UsageError("--config needs a file, for example --config asap.yaml")
         else:
             words.append(word)
-    app.config = (_config(Path(path)),) if path is not None else ()
+    app.config = (_config(Path(path), words),) if path is not None else ()
     return words
 
 
-def _config(path: Path) -> Callable[..., None]:
+def _config(path: Path, words: Sequence[str]) -> Callable[..., None]:
     import yaml
     from cyclopts.config import Dict
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = {} if values is None else values
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
     except yaml.YAMLError as error:
@@ -344,4 +369,7 @@ def _config(path: Path) -> Callable[..., None]:
     if not isinstance(values, dict):
         raise UsageError(f"--config {path} holds no mapping; write one option a line, for example budget: 1024")
     settings = {str(name).replace("_", "-"): value for name, value in values.items()}
+    for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # one stands for the other
+        if any(word.partition("=")[0] == typed for word in words):
+            settings.pop(instead, None)
     return Dict(settings, use_commands_as_keys=False, source=str(path))

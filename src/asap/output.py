@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from asap.atomic import replacing
+from asap.atomic import remove_partials, replacing
 from asap.card import card_text
 from asap.dataset import Rejected, dataset_info
-from asap.dataset.formats import format_of
+from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.store import Entry, Store
@@ -78,8 +78,13 @@ class Totals:
 def write_output(
     store: Store, settings: Mapping[str, Any], *, seconds: Mapping[str, float], formats: Sequence[str] = (), recut: Recut | None = None
 ) -> Totals:
-    """Write all files of a finished run; returns its totals. `recut` changes each decision on the way (`asap cut`)."""
+    """Write all files of a finished run; returns its totals. `recut` changes each decision on the way (`asap cut`).
+
+    Training formats that are in the folder already are written again as well, so that none of them grows stale.
+    """
     totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
+    formats = [name for name in FORMATS if name in formats or (store.folder / f"{name}.jsonl").exists()]
+    remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     with ExitStack() as stack:
         names = ["pruned.jsonl", "decisions.jsonl", "rejected.jsonl", *(f"{name}.jsonl" for name in formats)]

@@ -4,13 +4,15 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from asap.dataset import Shaped, render_row
 from asap.run import Listener, Step
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+"""Control characters in a row must not reach the terminal: they could move its cursor or set its title."""
 
 
 class Watcher(Listener):
@@ -26,7 +28,8 @@ class Watcher(Listener):
     def first_row(self, shaped: Shaped) -> None:
         """Show how the first row was understood."""
         if self.show_row:
-            self.console.print(render_row(shaped), markup=False, highlight=False)
+            text = render_row(shaped).translate(_VISIBLE)
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.console.print()
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
@@ -55,9 +58,10 @@ class Watcher(Listener):
         return elapsed * (self.bytes_missing - self.bytes_done) / self.bytes_done if self.bytes_done else float("nan")
 
     def state(self) -> str:
-        """Tokens up to now, speed and time left, in words."""
+        """Time left, speed and tokens up to now in words, the first one first: a narrow terminal cuts the end off."""
         share = f" ({self.tokens_after / self.tokens_before:.0%})" if self.tokens_before else ""
-        return f"tokens {self.tokens_before:,} -> {self.tokens_after:,}{share}, {self.rows_per_s:.2f} rows/s, {span(self.left_s)} left"
+        tokens = f"tokens {short(self.tokens_before)} -> {short(self.tokens_after)}{share}"
+        return f"{span(self.left_s)} left, {self.rows_per_s:.2f} rows/s, {tokens}"
 
     def __enter__(self) -> "Watcher":
         return self
@@ -85,7 +89,7 @@ class Bar(Watcher):
 
     def __init__(self, console: Console, *, show_row: bool = True) -> None:
         super().__init__(console, show_row=show_row)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[state]}"))
         self.progress = Progress(*columns, console=console, transient=True)
         self.task: TaskID | None = None
 
@@ -105,7 +109,7 @@ class Bar(Watcher):
         """Move the bar."""
         super().decided(step)
         if self.task is not None:
-            state = f"{self.rows_done}/{self.rows_missing}  {self.state()}"
+            state = f"{self.rows_done}/{self.rows_missing}, {self.state()}"
             self.progress.update(self.task, completed=self.bytes_done, state=state)
 
     def writing(self) -> None:
@@ -128,6 +132,14 @@ class Bar(Watcher):
 def watcher(console: Console, *, show_row: bool = True) -> Watcher:
     """A bar in a terminal, lines elsewhere."""
     return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
+
+
+def short(count: int) -> str:
+    """A count for people: 950, 12.3k, 4.56M."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}" if count < 999.5 * size else f"{count / size:,.0f}{unit}"
+    return str(count)
 
 
 def span(seconds: float) -> str:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Source:
     def as_settings(self) -> dict[str, Any]:
         """What must not change between two runs into one folder; a run may be continued with another limit."""
         return {
-            "sources": list(self.names),
+            "sources": [_printable(name) for name in self.names],
             "columns": dict(self.columns),
             "hub_config": self.hub_config,
             "hub_split": self.hub_split,
@@ -84,20 +85,25 @@ def prune_into(folder: Path, source: Source, pruner: Asap, *, formats: Sequence[
     listener = listener or Listener()
     settings = run_settings(source, pruner)
     with Store.open(folder) as store:
-        _claim(store, settings)
+        settings = _claim(store, settings)
         started = time.perf_counter()
         read_into(store, source, listener)
         read_s = time.perf_counter() - started
         missing = store.missing()
-        if not missing.rows:
-            totals = write_output(store, settings, seconds={"read": read_s}, formats=())
-            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(totals.rejected_by.items()))
-            named = ", ".join(source.names)
-            raise InputError(f"no usable row in {named}: {totals.rejected} rejected ({reasons or 'no rows'}); see {folder}/rejected.jsonl")
-        listener.scoring(*missing)
-        _decide_missing(store, pruner, listener)
+        if missing.rows:
+            listener.scoring(*missing)
+            _decide_missing(store, pruner, listener)
         listener.writing()
-        return write_output(store, settings, seconds={"read": read_s, "score": store.fact("score_s") or 0.0}, formats=formats)
+        totals = write_output(store, settings, seconds={"read": read_s, "score": store.fact("score_s") or 0.0}, formats=formats)
+    if totals.rejected == totals.rows:
+        raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
+    return totals
+
+
+def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
+    """The sentence about a source of which every row was rejected."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
+    return f"no usable row in {', '.join(source.names)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
 
 
 def read_into(store: Store, source: Source, listener: Listener) -> None:
@@ -106,9 +112,8 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
     with store.transaction():
         store.clear_input()
         rows = iter_shaped(source.names, columns=source.columns or None, hub_config=source.hub_config, hub_split=source.hub_split)
-        for position, (name, line, result) in enumerate(rows):
-            if source.limit is not None and position >= source.limit:
-                break
+        for position, (name, line, result) in enumerate(islice(rows, source.limit)):
+            name = _printable(name)
             if isinstance(result, RowError):
                 store.add_rejected(position, name, line, result)
             else:
@@ -127,18 +132,14 @@ def recut(folder: Path, out: Path, *, budget: int | None = None, ratio: float | 
     if out.resolve() == folder.resolve():
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
     with Store.open(folder, create=False) as store:
-        stored = store.fact("settings")
-        if stored is None or store.missing().rows_missing:
+        stored, missing = store.fact("settings"), store.missing()
+        if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
         settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False}
+        tokens = _tokens_of(settings) if settings["backfill"] else None
         with Store.open(out) as other:
             _claim(other, settings)
-        store.copy_to(out, {"settings": settings})
-    tokens = None
-    if settings["backfill"]:
-        from asap.lm import load_tokens
-
-        tokens = load_tokens(settings["tokenizer_name"])
+            store.copy_to(other, {"settings": settings})
 
     def at_budget(decision: Decision, sample: Sample) -> Decision:
         again = cut(decision, budget=budget, ratio=ratio)
@@ -146,6 +147,19 @@ def recut(folder: Path, out: Path, *, budget: int | None = None, ratio: float | 
 
     with Store.open(out, create=False) as store:
         return write_output(store, settings, seconds={}, formats=formats, recut=at_budget)
+
+
+def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
+    """The tokenizer that a run counted its budget with."""
+    from asap.lm import load_tokens
+
+    tokens = load_tokens(settings["tokenizer_name"])
+    if tokens.fingerprint != settings["tokenizer"]:
+        raise InputError(
+            f"{tokens.name} is not the tokenizer that the run was made with (it is {tokens.fingerprint}, the run has "
+            f"{settings['tokenizer']}), and --backfill needs it"
+        )
+    return tokens
 
 
 def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
@@ -167,21 +181,28 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
     }
 
 
-def _claim(store: Store, settings: Mapping[str, Any]) -> None:
-    """Mark the folder as this run's; refuse a folder of another one and name what differs."""
-    stored = store.fact("settings")
-    if stored is None:
+def _claim(store: Store, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Mark the folder as this run's and return the settings as they are stored; refuse a folder of another run and name what differs.
+
+    A folder in which nothing was decided yet, say after a typing error in the source, is anyone's.
+    """
+    if store.is_untouched():
         store.set_fact("settings", settings)
-        return
+    stored: dict[str, Any] = store.fact("settings") or {}
     names = sorted({*stored, *settings})
     differing = [name for name in names if stored.get(name) != settings.get(name)]
     if not differing:
-        return
+        return stored
     shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
     advice = "choose another --out"
     if set(differing) <= set(_CUT_SETTINGS):
         advice += ", or re-cut it in a moment: asap cut " + str(store.folder) + " --budget N --out OTHER"
     raise InputError(f"{store.folder} holds a run with other settings: {shown}; {advice}")
+
+
+def _printable(name: str) -> str:
+    """A file name need not be UTF-8; what is written about it has to be."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:

@@ -56,6 +56,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._db = connection
+        self._copies: dict[str, int] = {}  # ids that came more than once, and the last number that was appended
         self.folder = folder
 
     @classmethod
@@ -96,7 +97,7 @@ class Store:
     def fact(self, name: str) -> Any:
         """A stored JSON value; None if it was never set."""
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else _from_json(row[0])
 
     def set_fact(self, name: str, value: Any) -> None:
         """Store a JSON value under a name."""
@@ -104,15 +105,18 @@ class Store:
 
     def clear_input(self) -> None:
         """Forget the order of the input (not the work): it is read anew. Rows that failed are tried again."""
+        self._copies.clear()
         self._db.execute("DELETE FROM input")
         self._db.execute("DELETE FROM decisions WHERE failed")
 
     def add_sample(self, position: int, source: str, line: int, sample: Sample) -> str:
         """Put a usable row at its position; an id that is taken gets `#2`, `#3`, … appended. Returns the id in use."""
-        digest, row_id, copy = sample.digest(), sample.id, 1
+        digest, copy = sample.digest(), self._copies.get(sample.id, 1)
+        row_id = sample.id if copy == 1 else f"{sample.id}#{copy}"
         while self._db.execute("SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,)).fetchone():
             copy += 1
             row_id = f"{sample.id}#{copy}"
+            self._copies[sample.id] = copy
         body = _packed({"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system})
         self._db.execute("INSERT OR IGNORE INTO samples VALUES (?, ?)", (digest, body))
         self._db.execute("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", (position, source, line, row_id, copy > 1, digest))
@@ -123,6 +127,10 @@ class Store:
         self._db.execute(
             "INSERT INTO input VALUES (?, ?, ?, ?, FALSE, NULL, ?, ?)", (position, source, line, error.row_id, error.reason, error.detail)
         )
+
+    def is_untouched(self) -> bool:
+        """Whether nothing was decided here yet."""
+        return self._db.execute("SELECT 1 FROM decisions LIMIT 1").fetchone() is None
 
     def missing(self) -> Missing:
         """How much is done and missing; equal rows count once."""
@@ -184,12 +192,25 @@ class Store:
         query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
         return int(self._db.execute(query).fetchone()[0])
 
-    def copy_to(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Copy everything into another folder's store, with some facts replaced."""
-        with Store.open(folder) as other:
-            self._db.backup(other._db)
+    def copy_to(self, other: "Store", facts: Mapping[str, Any]) -> None:
+        """Make another store a copy of this one, with some facts replaced: all at once or not at all."""
+        with other.transaction():
+            for table, columns in (("facts", 2), ("samples", 2), ("decisions", 3), ("input", 8)):
+                other._db.execute(f"DELETE FROM {table}")
+                other._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})", self._checked_rows(table))
             for name, value in facts.items():
                 other.set_fact(name, value)
+
+    def _checked_rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Every row of a table. Damage is told as this store's here, where another store's errors could hide it."""
+        try:
+            for row in self._db.execute(f"SELECT * FROM {table}"):
+                for value in row:
+                    if isinstance(value, bytes):
+                        _unpacked(value)
+                yield row
+        except sqlite3.Error as error:
+            raise InputError(_explain(error, self.folder)) from error
 
 
 def _explain(error: sqlite3.Error, folder: Path) -> str:
@@ -208,5 +229,16 @@ def _packed(value: Mapping[str, Any]) -> bytes:
 
 
 def _unpacked(body: bytes) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(zlib.decompress(body))
+    try:
+        text = zlib.decompress(body)
+    except zlib.error as error:
+        raise sqlite3.DatabaseError(f"a row is malformed: {error}") from error
+    value: dict[str, Any] = _from_json(text)
     return value
+
+
+def _from_json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"a row is malformed: {error}") from error

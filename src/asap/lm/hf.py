@@ -15,14 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asap.errors import RowError, UsageError
+from asap.errors import InputError, RowError, UsageError
 from asap.lm import Dtype, Scored, ScoreRequest, TokenScores
-from asap.lm.hub import load_pretrained
+from asap.lm.hub import load_causal_lm, load_config
 from asap.lm.tokens import Encoded, TokenCounter
 
 _VOCABULARY_PIECE = 16_384
+_CPU_VOCABULARY_PIECE = 2_048  # its float32 copy stays in the cache
 _ROW_PIECE = 512
 _GPU_BATCH_TOKENS = 32_768
+_CAUSAL_SHARE = 0.05  # of the largest logit: far above rounding in bfloat16, far below what a changed later token does to BERT
 
 
 class _Window(NamedTuple):
@@ -58,12 +60,16 @@ class HFScorer:
     ) -> None:
         self.device = _pick_device(device)
         self.dtype = _pick_dtype(dtype, self.device)
+        config = load_config(name)
         self.tokens = TokenCounter.load(name, spec)
-        self.model = load_pretrained("AutoModelForCausalLM", name, dtype=self.dtype).eval().to(self.device)
+        try:
+            self.model = load_causal_lm(name, config=config, dtype=self.dtype).eval().to(self.device)
+        except torch.OutOfMemoryError as error:
+            raise InputError(f"{name} does not fit into the memory of {self.device}; use a smaller model or another device") from error
         self.context_tokens = context_tokens or _context_tokens(self.model.config)
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         self._head = self.model.get_output_embeddings()
-        self._head_is_linear = self._probe_head()
+        self._head_is_linear = self._probe(name)
         self.identity = _identity(name, spec or f"hf:{name}", self.model, self.dtype)
         self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
 
@@ -126,7 +132,7 @@ class HFScorer:
             if "not enough memory" not in str(error) and "can't allocate" not in str(error):
                 raise
             raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
-        return iter(np.split(values.double().cpu().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
+        return iter(np.split(values.cpu().double().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
 
     def _logprobs(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor) -> Tensor:
         if self._head_is_linear:
@@ -136,15 +142,21 @@ class HFScorer:
         logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=positions).logits[batch_index, inverse]
         return torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None]).squeeze(1)
 
-    def _probe_head(self) -> bool:
-        """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used."""
-        if not isinstance(self._head, torch.nn.Linear) or self.model.base_model is self.model:
-            return False
-        ids = torch.arange(8, device=self.device)[None] % self._head.out_features
+    def _probe(self, name: str) -> bool:
+        """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used.
+
+        Refuses a model that sees later tokens: transformers loads BERT and its kin as language models too.
+        """
+        first = torch.arange(8, device=self.device) % self.model.get_input_embeddings().num_embeddings
+        ids = torch.stack([first, torch.cat([first[:4], first[:4].flip(0)])])  # equal in their first half only
         with torch.inference_mode():
-            expected = self.model(input_ids=ids, use_cache=False).logits
-            actual = self._head(self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state)
-        return expected.shape == actual.shape and bool(torch.allclose(expected.float(), actual.float(), rtol=1e-3, atol=1e-3))
+            logits = self.model(input_ids=ids, use_cache=False).logits.float()
+            if (logits[0, :4] - logits[1, :4]).abs().max() > _CAUSAL_SHARE * logits.abs().max():
+                raise InputError(f"{name} is not a causal language model: its prediction of a token depends on later tokens")
+            if not isinstance(self._head, torch.nn.Linear) or self.model.base_model is self.model:
+                return False
+            plain = self._head(self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
+        return logits.shape == plain.shape and bool(torch.allclose(logits, plain, rtol=1e-4, atol=1e-4))
 
 
 def linear_logprobs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -154,9 +166,10 @@ def linear_logprobs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets
     """
     rows = hidden.float()
     log_sums = []
-    for start in range(0, weight.shape[0], _VOCABULARY_PIECE):
-        piece = weight[start : start + _VOCABULARY_PIECE].float().T
-        offset = 0.0 if bias is None else bias[start : start + _VOCABULARY_PIECE].float()
+    length = _CPU_VOCABULARY_PIECE if weight.device.type == "cpu" else _VOCABULARY_PIECE
+    for start in range(0, weight.shape[0], length):
+        piece = weight[start : start + length].float().T
+        offset = 0.0 if bias is None else bias[start : start + length].float()
         log_sums.append(torch.cat([torch.logsumexp(part @ piece + offset, dim=-1) for part in torch.split(rows, _ROW_PIECE)]))
     target_logits = (rows * weight[targets].float()).sum(-1) + (0.0 if bias is None else bias[targets].float())
     return target_logits - torch.logsumexp(torch.stack(log_sums), dim=0)
@@ -173,10 +186,11 @@ def _lay_windows(prefix: NDArray[np.int64], text: NDArray[np.int64], wanted: NDA
     """The windows that hold every wanted token: the prefix, then a stretch of the text.
 
     The first window starts at the text's first token; each later one starts half a stretch further on and gives the scores of
-    its second half, so a token always sees at least half a stretch before it. A prefix over half the context keeps its end.
+    its second half, so a token always sees at least half a stretch before it. A prefix over half the context keeps its first
+    token, the BOS that models lean on, and its end.
     """
     if len(prefix) > limit // 2:
-        prefix = prefix[-(limit // 2) :]
+        prefix = np.concatenate([prefix[:1], prefix[len(prefix) - limit // 2 + 1 :]])
     stretch = limit - len(prefix) + 1  # the last target of a window is predicted, not read
     half = max(1, stretch // 2)
     number = np.where(wanted < stretch, 0, (wanted - stretch) // half + 1)
@@ -203,9 +217,13 @@ def _pick_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps") from error
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # an unknown name, or hardware that this machine or this torch has not
+        raise UsageError(f"device {device!r} cannot be used on this machine; use auto, cpu, cuda, cuda:N or mps") from error
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps")
+    return chosen
 
 
 def _pick_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
@@ -225,10 +243,11 @@ def _context_tokens(config: Any) -> int:
 
 
 def _identity(name: str, spec: str, model: Any, dtype: torch.dtype) -> dict[str, str]:
-    revision = getattr(model.config, "_commit_hash", None) or _folder_digest(Path(name).expanduser())
+    folder = Path(name).expanduser()
+    revision = getattr(model.config, "_commit_hash", None) or _folder_digest(folder)
     return {
         "spec": spec,
-        "model": Path(name).name if Path(name).is_dir() else name,
+        "model": folder.name if folder.is_dir() else name,
         "revision": revision,
         "dtype": str(dtype).removeprefix("torch."),
     }

@@ -78,7 +78,9 @@ def _hub_options(name: str) -> dict[str, Any]:
         if any(isinstance(try_to_load_from_cache(name, file), str) for file in _CACHED):
             return {"local_files_only": True}
         why = "HF_HUB_OFFLINE is set" if isinstance(error, OfflineModeIsEnabled) else _first_line(error)
-        raise InputError(f"there is no folder {name}, and the Hugging Face Hub cannot be reached for a model of that name ({why})") from error
+        raise InputError(
+            f"there is no folder {name}, and the Hugging Face Hub cannot be reached for a model of that name ({why})"
+        ) from error
     return {}
 
 

@@ -1,0 +1,218 @@
+"""The command line: help, the configuration file, exit codes and what is printed."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asap
+from asap import cli
+from asap.cli import run
+from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
+
+COMMANDS = {"prune": cli.prune, "cut": cli.cut, "doctor": cli.doctor}
+HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "datasets", "rapidfuzz")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.jsonl", [*(row(number) for number in range(3)), "no JSON", {"id": "no columns"}])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_every_option_with_an_explanation(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    said = capsys.readouterr().out
+    for parameter in inspect.signature(COMMANDS[name]).parameters.values():
+        option = parameter.name.upper() if parameter.kind is parameter.POSITIONAL_ONLY else f"--{parameter.name.replace('_', '-')}"
+        assert re.search(rf"{option}( [A-Z]+(\.\.\.)?)? {{2,}}[A-Za-z`]", said), option
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_names_every_command_and_the_options_of_all(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*COMMANDS, "--version", "--config", "--debug"))
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"asap {asap.__version__}\n"
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
+    code = f"import sys; from asap.cli import run; code = run(['prune', '--help']); print(code, [m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_options_come_from_a_file_and_typed_ones_win(tmp_path: Path, source: Path) -> None:
+    config = tmp_path / "asap.yaml"
+    config.write_text(
+        f"scorer: hf:{model_folder()}\nbudget: 30\nkeep_first: 2\ncoarse: none\nbackfill: true\nformat: [trl, axolotl]\ncoarse-share: 0.5\n"
+    )
+    assert run(["prune", str(source), "--out", str(tmp_path / "out"), "--config", str(config), "--keep-first", "1"]) == 0
+    settings = settings_of(tmp_path / "out")
+    expected = {"budget": 30, "keep_first": 1, "coarse": "none", "backfill": True, "coarse_share": 0.5}
+    assert {name: settings[name] for name in expected} == expected
+    assert {"trl.jsonl", "axolotl.jsonl"} < {path.name for path in (tmp_path / "out").iterdir()}
+    assert run([f"--config={config}", "prune", str(source), "--out", str(tmp_path / "out2"), "--ratio", "0.5"]) == 0
+    assert (settings_of(tmp_path / "out2")["budget"], settings_of(tmp_path / "out2")["ratio"]) == (None, 0.5)
+
+
+def test_a_file_for_one_run_is_forgotten_by_the_next(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "asap.yaml").write_text("keep-last: 3\n")
+    assert run(prune_words(source, tmp_path / "out", "--config", str(tmp_path / "asap.yaml"), "--ratio", "0.5")) == 0
+    assert run(prune_words(source, tmp_path / "out2", "--ratio", "0.5")) == 0
+    assert (settings_of(tmp_path / "out")["keep_last"], settings_of(tmp_path / "out2")["keep_last"]) == (3, 0)
+
+
+def test_an_empty_file_of_options_changes_nothing(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "asap.yaml").write_text("# all by default\n")
+    assert run(prune_words(source, tmp_path / "out", "--config", str(tmp_path / "asap.yaml"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("bugdet: 5\n", ["bugdet"]),
+        ("budget: [5\n", ["asap.yaml", "is not valid YAML"]),
+        ("just words\n", ["asap.yaml", "holds no mapping"]),
+        ("- budget\n", ["asap.yaml", "holds no mapping"]),
+        ("budget: lots\n", ["budget", "'lots' is not a whole number"]),
+        ("budget: 1.5\n", ["budget", "'1.5' is not a whole number"]),
+        ("budget: 0\n", ["budget is 0"]),
+        ("coarse: some\n", ["coarse", "some", "align", "none"]),
+        ("budget: 5\nratio: 0.5\n", ["budget 5 and ratio 0.5 were both given"]),
+        ("a: \x00\n", ["asap.yaml", "is not valid YAML"]),
+    ],
+)
+def test_a_wrong_file_of_options_is_refused(
+    text: str, named: list[str], tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "asap.yaml").write_text(text)
+    message = refusal(capsys, *prune_words(source, tmp_path / "out", "--config", str(tmp_path / "asap.yaml")))
+    assert all(name in message for name in named), message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_of_options_is_refused(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = prune_words(source, tmp_path / "out")
+    assert refusal(capsys, *words, "--config", "no.yaml") == "--config no.yaml cannot be read (No such file or directory)"
+    assert "cannot be read (Is a directory)" in refusal(capsys, *words, "--config", str(tmp_path))
+    for nothing in (["--config"], ["--config="]):
+        assert refusal(capsys, *words, *nothing) == "--config needs a file, for example --config asap.yaml"
+    (tmp_path / "latin1.yaml").write_bytes(b"scorer: caf\xe9\n")
+    assert "not UTF-8" in refusal(capsys, *words, "--config", str(tmp_path / "latin1.yaml"))
+
+
+def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert run(prune_words(source, tmp_path / "out", "--dry-run")) == 0
+    dry = capsys.readouterr().out.splitlines()
+    assert sorted(tmp_path.iterdir()) == before
+    assert dry[:3] == ["5 rows read: 3 usable, 2 rejected", "  bad_json: 1", "  unknown_shape: 1"]
+    assert run(prune_words(source, tmp_path / "out")) == 0
+    tokens = [decision["tokens_before"] for decision in read_rows(tmp_path / "out" / "decisions.jsonl")]
+    assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
+    assert "3 traces are over their budget. Nothing was written." in dry[3]
+    assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0  # no --out is needed
+
+
+def test_too_many_rejected_rows_end_with_one_but_all_files_are_there(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(prune_words(source, tmp_path / "out", "--max-rejected", "2")) == 0
+    capsys.readouterr()
+    assert run(prune_words(source, tmp_path / "out", "--max-rejected", "1")) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        f"asap: 2 rows were rejected, more than --max-rejected 1 allows; see {tmp_path / 'out'}/rejected.jsonl"
+    )
+    assert "rows     5 = 3 pruned + 0 unchanged + 2 rejected" in said.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert len(read_rows(tmp_path / "out" / "pruned.jsonl")) == 3
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "asap", "cut", str(tmp_path / "none"), "--budget", "5", "--out", str(tmp_path / "out")]
+    done = subprocess.run([*words, "--debug"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "asap.errors.InputError: " in done.stderr
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("asap: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_summary_says_what_happened_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = [row(1), {**row(2), "id": "r1"}, {**row(3), "cot": "one two three four five six seven"}, "no JSON"]
+    out = tmp_path / "[bold]a folder[/nothing]"
+    assert run(prune_words(write_rows(tmp_path / "rows.jsonl", taken), out, "--budget", "1")) == 0
+    said = capsys.readouterr().out.splitlines()
+    patterns = [
+        r"rows     4 = 2 pruned \+ 1 unchanged \+ 1 rejected",
+        r"         rejected: bad_json 1",
+        r"steps    [\d,]+: \d+ removed by stage 1, \d+ by stage 2",
+        r"tokens   [\d,]+ before, [\d,]+ after stage 1, [\d,]+ after stage 2",
+        r"kept     [\d.]+% of the tokens",
+        r"note     1 rows had an id that was taken; #2, #3, … was appended",
+        r"note     \d traces stay over the budget: the steps that must stay are longer",
+        r"seconds  read [\d.]+, score [\d.]+",
+        rf"written  {re.escape(str(out))}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md",
+    ]
+    assert len(said) == len(patterns)
+    assert [pattern for pattern, line in zip(patterns, said, strict=True) if not re.fullmatch(pattern, line)] == []
+
+
+def test_the_first_row_is_shown_with_its_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(
+        tmp_path / "rows.jsonl", ["no JSON", {"prompt": "The question", "generation": "<think>\na\n\nb\n</think>\nThe answer"}]
+    )
+    assert run(prune_words(source, tmp_path / "out")) == 0
+    said = capsys.readouterr().err
+    assert "shape: prompt+generation\n" in said
+    assert "The question" in said
+    assert "The answer" in said
+
+
+def test_named_columns_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"name": "x", "q": "Why?", "r": "<think>\na\n\nb b b\n</think>\nc"}])
+    assert run(prune_words(source, tmp_path / "out", "--columns", " question = q, response=r,id=name")) == 0
+    [pruned] = read_rows(tmp_path / "out" / "pruned.jsonl")
+    assert (pruned["id"], pruned["question"], pruned["answer"]) == ("x", "Why?", "c")
+
+
+def test_a_terminal_that_cannot_show_a_sign_does_not_end_the_run(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "r\u00f6ws\udce9.jsonl", [row(1), {**row(2), "id": "r1"}])
+    code = "import sys; from asap.cli import run; sys.exit(run(sys.argv[1:]))"
+    words = prune_words("r\u00f6ws\udce9.jsonl", "a\u2026b", "--dry-run")
+    environment = {"PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=source.parent, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    refused = subprocess.run(
+        [sys.executable, "-c", code, "cut", "a\u2026\udce9", "--budget", "1", "--out", "b"],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(b"asap: a\\u2026\\udce9 holds no work.sqlite")
+
+
+def test_doctor_can_be_asked_about_data(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["doctor", str(source), "--scorer", f"hf:{model_folder()}"])
+    assert code in (0, 2)
+    assert "internal error" not in capsys.readouterr().err
+    assert "--limit is 0" in refusal(capsys, "doctor", str(source), "--limit", "0")
+
+
+def settings_of(folder: Path) -> dict[str, object]:
+    import json
+
+    settings: dict[str, object] = json.loads((folder / "manifest.json").read_text("utf-8"))["settings"]
+    return settings

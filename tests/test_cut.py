@@ -1,0 +1,182 @@
+"""A cut of a finished run is what a fresh run at that budget would have written, byte for byte and without a model."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asap.cli import run
+from asap.store import Store
+from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
+
+ROWS = [*(row(number) for number in range(8)), "no JSON", {**row(1), "id": "r1"}, row(9, steps=1), row(10, steps=30)]
+STAGES = {
+    "the paper's order": [],
+    "without stage 1": ["--coarse", "none"],
+    "protected steps": ["--keep-first", "2", "--keep-last", "1"],
+    "rescored": ["--rescore", "2"],
+    "the paper's steps, raw": ["--step-split", "paper", "--context", "raw"],
+    "backfilled": ["--backfill"],
+    "backfilled and protected": ["--backfill", "--keep-last", "1", "--coarse-share", "0.5"],
+}
+BUDGETS = [
+    ["--budget", "1"],
+    ["--budget", "17"],
+    ["--budget", "60"],
+    ["--budget", "100000"],
+    ["--ratio", "0.01"],
+    ["--ratio", "0.3"],
+    ["--ratio", "0.75"],
+    ["--ratio", "1.0"],
+]
+
+
+def cut(folder: Path, out: Path, *options: str) -> Path:
+    assert run(["cut", str(folder), "--out", str(out), *options]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("source") / "rows.jsonl", ROWS)
+
+
+@pytest.fixture(scope="module")
+def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prune(source, tmp_path_factory.mktemp("finished") / "out")
+
+
+@pytest.mark.parametrize("stages", STAGES.values(), ids=STAGES)
+def test_a_cut_equals_a_fresh_run(source: Path, tmp_path: Path, stages: list[str]) -> None:
+    base = prune(source, tmp_path / "base", "--budget", "33", *stages)
+    for number, budget in enumerate(BUDGETS if stages == [] else BUDGETS[1:7:2]):
+        fresh = prune(source, tmp_path / f"fresh{number}", *budget, *stages)
+        same_output(fresh, cut(base, tmp_path / f"cut{number}", *budget))
+
+
+def test_a_run_of_stage_one_alone_can_be_cut(source: Path, tmp_path: Path) -> None:
+    base = prune(source, tmp_path / "base", "--coarse-only")
+    same_output(prune(source, tmp_path / "fresh", "--budget", "40"), cut(base, tmp_path / "cut", "--budget", "40"))
+
+
+def test_a_cut_of_a_cut_equals_a_cut(finished: Path, tmp_path: Path) -> None:
+    once = cut(finished, tmp_path / "once", "--budget", "20")
+    twice = cut(once, tmp_path / "twice", "--ratio", "0.9")
+    same_output(cut(finished, tmp_path / "direct", "--ratio", "0.9"), twice)
+    assert {path.name for path in twice.iterdir()} == FILES
+
+
+def test_a_cut_keeps_its_promises_for_every_budget(finished: Path, tmp_path: Path) -> None:
+    after = []
+    for budget in range(1, 90, 8):
+        out = cut(finished, tmp_path / f"cut{budget}", "--budget", str(budget))
+        decisions = read_rows(out / "decisions.jsonl")
+        fits = [
+            value["tokens_after"] <= budget or sum(step["kept"] for step in value["steps"]) == value["min_steps"] for value in decisions
+        ]
+        assert all(fits)
+        after.append(sum(value["tokens_after"] for value in decisions))
+    assert after == sorted(after)
+
+
+def test_a_cut_writes_training_formats(finished: Path, tmp_path: Path) -> None:
+    out = cut(finished, tmp_path / "cut", "--budget", "20", "--format", "sharegpt")
+    traces = [value["conversations"][-1]["value"] for value in read_rows(out / "sharegpt.jsonl")]
+    assert traces == [value["messages"][-1]["content"] for value in read_rows(out / "pruned.jsonl")]
+
+
+def test_a_cut_leaves_the_run_as_it_was(finished: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.name != "work.sqlite"}
+    cut(finished, tmp_path / "cut", "--budget", "20")
+    assert {path.name: path.read_bytes() for path in finished.iterdir() if path.name != "work.sqlite"} == before
+
+
+def test_the_run_of_a_cut_can_be_continued_from_it(
+    source: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = cut(finished, tmp_path / "cut", "--budget", "20")
+    capsys.readouterr()
+    prune(source, out, "--budget", "20")
+    assert "0 traces to score" in capsys.readouterr().err
+
+
+def test_the_same_cut_again_is_fine_and_another_is_refused(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = cut(finished, tmp_path / "cut", "--budget", "20")
+    before = (out / "manifest.json").read_bytes()
+    cut(finished, out, "--budget", "20")
+    assert (out / "manifest.json").read_bytes() == before
+    message = refusal(capsys, "cut", str(finished), "--out", str(out), "--budget", "21")
+    assert "budget is 20 there and 21 here" in message
+
+
+def test_a_cut_that_was_killed_while_it_copied_can_be_made_again(finished: Path, tmp_path: Path) -> None:
+    with Store.open(finished) as store, Store.open(tmp_path / "cut") as other:
+        with pytest.raises(TypeError):
+            store.copy_to(other, {"settings": object()})  # fails after the rows were copied
+        assert other.is_untouched()
+        assert other.missing().rows == 0
+    same_output(cut(finished, tmp_path / "whole", "--budget", "9"), cut(finished, tmp_path / "cut", "--budget", "9"))
+
+
+def test_what_cannot_be_cut_is_refused_in_a_sentence(
+    source: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = str(tmp_path / "cut")
+    assert "holds no work.sqlite" in refusal(capsys, "cut", str(tmp_path / "nowhere"), "--budget", "5", "--out", target)
+    assert "a cut needs a budget (tokens) or a ratio" in refusal(capsys, "cut", str(finished), "--out", target)
+    assert "choose one" in refusal(capsys, "cut", str(finished), "--out", target, "--budget", "5", "--ratio", "0.5")
+    assert "budget is 0" in refusal(capsys, "cut", str(finished), "--out", target, "--budget", "0")
+    assert "ratio is 1.5" in refusal(capsys, "cut", str(finished), "--out", target, "--ratio", "1.5")
+    assert "there is no format 'x'" in refusal(capsys, "cut", str(finished), "--out", target, "--budget", "5", "--format", "x")
+    (tmp_path / "link").symlink_to(finished)
+    for same in (finished, tmp_path / "link", finished / ".." / finished.name):
+        assert "choose another --out" in refusal(capsys, "cut", str(finished), "--out", str(same), "--budget", "5")
+    assert not Path(target).exists()
+
+
+def test_an_unfinished_run_cannot_be_cut(source: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    half = Path(shutil.copytree(finished, tmp_path / "half"))
+    with Store.open(half) as store, store.transaction():
+        store._db.execute("DELETE FROM decisions WHERE digest = (SELECT MIN(digest) FROM decisions)")
+    words = ["cut", str(half), "--budget", "9", "--out", str(tmp_path / "cut")]
+    assert "unfinished run; run the same asap prune again" in refusal(capsys, *words)
+    prune(source, half)
+    assert run(words) == 0
+    with Store.open(tmp_path / "only claimed") as store:  # killed while it read: settings, but no rows
+        store.set_fact("settings", {"budget": 4096})
+    assert "unfinished run" in refusal(capsys, "cut", str(tmp_path / "only claimed"), "--budget", "9", "--out", str(tmp_path / "none"))
+
+
+def test_a_backfilled_cut_needs_the_tokenizer_of_the_run(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    used = tmp_path / "tokenizer"
+    tokenizer(270).save_pretrained(used)
+    base = prune(source, tmp_path / "base", "--backfill", "--tokenizer", str(used))
+    fresh = prune(source, tmp_path / "fresh", "--backfill", "--tokenizer", str(used), "--budget", "30")
+    same_output(fresh, cut(base, tmp_path / "cut", "--budget", "30"))
+    tokenizer(300).save_pretrained(used)
+    words = ["cut", str(base), "--budget", "31", "--out", str(tmp_path / "other")]
+    assert "is not the tokenizer that the run was made with" in refusal(capsys, *words)
+    shutil.rmtree(used)
+    assert f"{used} does not exist" in refusal(capsys, *words)
+
+
+def test_a_cut_needs_no_model_and_imports_none(finished: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from asap.cli import run; code = run(sys.argv[1:]); "
+        "print(code, [name for name in ('torch', 'transformers', 'tokenizers') if name in sys.modules])"
+    )
+    words = ["cut", str(finished), "--budget", "20", "--out", str(tmp_path / "cut")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert done.stderr == ""
+
+
+def test_the_manifest_of_a_cut_names_its_own_budget(finished: Path, tmp_path: Path) -> None:
+    out = cut(finished, tmp_path / "cut", "--budget", "20")
+    settings = json.loads((out / "manifest.json").read_text("utf-8"))["settings"]
+    assert (settings["budget"], settings["ratio"]) == (20, None)
+    assert settings["tokenizer_name"] == f"hf:{model_folder()}"
+    assert prune_words("a", out)[1] == "a"

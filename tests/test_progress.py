@@ -1,0 +1,151 @@
+"""What a person sees while a run goes on: a bar in a terminal, plain lines in a log."""
+
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from asap.dataset import to_sample
+from asap.progress import Bar, Lines, short, span, watcher
+from asap.run import Step
+from run_fixtures import FILES, prune, prune_words, row, write_rows
+
+
+def in_terminal(words: list[str], *, rows: int = 24, columns: int = 80) -> tuple[int, str]:
+    """Run the command in a pseudo-terminal of a size; returns its exit code and all that it wrote, colours and all."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"}
+    environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen([sys.executable, "-m", "asap", *words], stdin=follower, stdout=follower, stderr=follower, env=environment)
+    os.close(follower)
+    written = bytearray()
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # Linux: the other side was closed
+            break
+        if not part:
+            break
+        written += part
+    os.close(leader)
+    return process.wait(timeout=60), written.decode("utf-8")
+
+
+def test_a_terminal_shows_a_bar_with_tokens_speed_and_time_left(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=12) for number in range(40)])
+    code, written = in_terminal(prune_words(source, tmp_path / "out"))
+    assert code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    assert "shape: question+cot+answer" in shown
+    assert "40 traces to score" in shown
+    assert re.search(r"pruning .*\d+/40, \d+ (s|min) left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", shown), shown
+    assert "rows     40 = " in shown
+    assert "Traceback" not in shown
+    assert written.rstrip().endswith("README.md")
+
+
+def test_a_bar_moves_with_the_bytes_done() -> None:
+    screen = io.StringIO()
+    with watcher(Console(file=screen, force_terminal=True, width=100)) as bar:
+        assert isinstance(bar, Bar)
+        for number in range(1, 2001):
+            bar.reading(number)
+        bar.scoring(4, 2, 100)
+        assert bar.progress.tasks[0].total == 100
+        bar.decided(Step(1, 60, 1000, 400))
+        assert bar.progress.tasks[0].completed == 60
+        bar.writing()
+        assert bar.progress.tasks[0].description == "writing"
+    assert "2 traces to score (2 of 4 were done before)" in screen.getvalue()
+
+
+def test_a_log_gets_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    prune(source, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    lines = said.splitlines()
+    assert lines[0] == "shape: question+cot+answer"
+    assert "3 traces to score" in lines
+    assert re.fullmatch(r"3/3 traces, 0 s left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", lines[-1])
+
+
+def test_lines_come_at_the_first_row_and_at_the_end_and_rarely_between() -> None:
+    log = io.StringIO()
+    lines = watcher(Console(file=log, width=80))
+    assert isinstance(lines, Lines)
+    lines.scoring(500, 500, 5000)
+    for _ in range(500):
+        lines.decided(Step(1, 10, 1_000_000, 500_000))
+    said = log.getvalue().splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["500", "1/500", "500/500"]
+    assert "tokens 500M -> 250M (50%)" in said[-1]
+
+
+def test_the_first_row_is_shown_whole_and_on_its_own_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    log = io.StringIO()
+    shaped = to_sample({"question": "[bold]q[/nothing] " + "x" * 150, "response": "<think>\nt\n</think>\na", "id": "i"})
+    watcher(Console(file=log, width=80)).first_row(shaped)
+    assert log.getvalue().splitlines()[:3] == [
+        "shape: question+response",
+        "id: i",
+        f"question (168 characters): [bold]q[/nothing] {'x' * 150}",
+    ]
+
+
+def test_a_row_cannot_send_commands_to_the_terminal() -> None:
+    screen = io.StringIO()
+    hostile = "\x1b]0;title\x07\x1b[2J\x9b2J\r\x08 \x7f"
+    shaped = to_sample({"question": hostile, "response": f"<think>\n{hostile}\n</think>\na"})
+    watcher(Console(file=screen, force_terminal=True, color_system=None)).first_row(shaped)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", screen.getvalue())
+    assert "\\x1b]0;title\\x07" in screen.getvalue()
+
+
+def test_the_bar_of_a_great_run_fits_into_eighty_columns() -> None:
+    screen = io.StringIO()
+    with watcher(Console(file=screen, force_terminal=True, width=80)) as bar:
+        assert isinstance(bar, Bar)
+        bar.scoring(50_000, 50_000, 10**9)
+        bar.started = time.monotonic() - 5000
+        bar.decided(Step(12_345, 3 * 10**8, 123_456_789, 61_728_394))
+        bar.progress.refresh()
+    assert "12345/50000, 3 h 14 min left, 2.47 rows/s, tokens 123M -> 61.7M (50%)" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (999_499, "999k"), (4_560_000, "4.56M"), (5 * 10**12, "5,000B")],
+)
+def test_counts_are_written_for_people(count: int, text: str) -> None:
+    assert short(count) == text
+
+
+def test_speed_and_time_left_follow_what_was_done() -> None:
+    lines = watcher(Console(file=io.StringIO()))
+    lines.scoring(10, 4, 400)
+    assert lines.state().startswith("? left")
+    lines.started = time.monotonic() - 10
+    lines.decided(Step(2, 100, 50, 50))
+    assert lines.rows_per_s == pytest.approx(0.2, rel=0.05)
+    assert lines.left_s == pytest.approx(30, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(float("nan"), "?"), (0, "0 s"), (89, "89 s"), (90, "2 min"), (5340, "89 min"), (5400, "1 h 30 min"), (12000, "3 h 20 min")],
+)
+def test_time_spans_are_written_for_people(seconds: float, text: str) -> None:
+    assert span(seconds) == text
