@@ -50,7 +50,8 @@ def test_a_hub_id_without_the_extra_says_how_to_install_it(monkeypatch: pytest.M
 @pytest.mark.parametrize("setting", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
 def test_a_hub_that_cannot_be_reached_gives_one_sentence_quickly(tmp_path: Path, setting: dict[str, str]) -> None:
     pytest.importorskip("datasets", reason="needs the extra hub")
-    code = "import asap.dataset as d\nfrom asap.errors import InputError\ntry: list(d.iter_rows('nobody/nothing'))\nexcept InputError as error: print(error)"
+    imports = "from asap.dataset import iter_rows\nfrom asap.errors import InputError\n"
+    code = imports + "try: list(iter_rows('nobody/nothing'))\nexcept InputError as error: print(error)"
     start = time.monotonic()
     # a process of its own: huggingface_hub reads its settings when it is imported
     environment = {**os.environ, "HF_HOME": str(tmp_path), **setting}
