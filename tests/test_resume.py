@@ -35,9 +35,11 @@ def silent(words: list[str]) -> None:
 
 
 def command(words: list[str]) -> subprocess.Popen[str]:
+    # where the tests themselves run in the background Ctrl-C is switched off, and a child inherits that
+    start = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('asap', run_name='__main__')"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "asap", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
