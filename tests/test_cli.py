@@ -4,6 +4,8 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ import asap
 from asap import cli
 from asap.cli import run
 from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
+
+
+def options_of(command: Callable[..., int]) -> Iterator[tuple[str, bool]]:
+    """The names of a command's parameters and whether each is an option; those that stand for a group of options are opened."""
+    for parameter in inspect.signature(command).parameters.values():
+        if is_dataclass(parameter.default):
+            yield from ((field.name, True) for field in fields(parameter.default))
+        else:
+            yield parameter.name, parameter.kind is not parameter.POSITIONAL_ONLY
+
 
 COMMANDS = {"prune": cli.prune, "cut": cli.cut, "doctor": cli.doctor}
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "datasets", "rapidfuzz")
@@ -26,8 +38,8 @@ def source(tmp_path: Path) -> Path:
 def test_help_names_every_option_with_an_explanation(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
     said = capsys.readouterr().out
-    for parameter in inspect.signature(COMMANDS[name]).parameters.values():
-        option = parameter.name.upper() if parameter.kind is parameter.POSITIONAL_ONLY else f"--{parameter.name.replace('_', '-')}"
+    for parameter_name, is_option in options_of(COMMANDS[name]):
+        option = f"--{parameter_name.replace('_', '-')}" if is_option else parameter_name.upper()
         assert re.search(rf"{option}( [A-Z]+(\.\.\.)?)? {{2,}}[A-Za-z`]", said), option
 
 

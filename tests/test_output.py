@@ -12,7 +12,7 @@ from asap.lm import load_tokens
 from asap.steps import SEPARATOR
 from run_fixtures import FILES, model_folder, prune, read_rows, row, same_output, tokenizer, write_rows
 
-DECISION = {"id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
+DECISION = {"coarse", "id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
 STEP = ["index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by"]
 ODD = "\n\n\n   first\n \t \nsecond  \n\n\n\n\nthird\n\n"
 ROWS: list[dict[str, Any] | str] = [
@@ -90,7 +90,7 @@ def test_the_manifest_adds_up(out: Path) -> None:
     assert {"coarse", "fine"} < set(removed)
     for histogram in (counts["histogram_before"], counts["histogram_after"]):
         assert sum(histogram.values()) == len(decisions)
-    assert set(manifest) == {"settings", "input_hash", "counts", "formats", "versions", "seconds"}
+    assert set(manifest) == {"settings", "input_hash", "counts", "llm", "formats", "versions", "seconds"}
     for name in ("scorer", "template_hash", "align_prompt_hash", "tokenizer", "asap", "method"):
         assert manifest["settings"][name], name
     assert set(manifest["settings"]["scorer"]) == {"spec", "model", "revision", "dtype"}

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
     from asap.lm import Scorer, ScoreRequest, TokenScores, load_scorer
-    from asap.prune.asap import Asap, AsapSettings
+    from asap.prune.asap import Asap
     from asap.prune.decision import Decision, Pruned, StepDecision
     from asap.prune.fine import cut
     from asap.prune.match import matches
+    from asap.prune.settings import AsapSettings
     from asap.sample import Sample, split_think
     from asap.steps import Span, join_steps, split_steps
 
@@ -31,10 +32,11 @@ _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
     "asap.lm": ("ScoreRequest", "Scorer", "TokenScores", "load_scorer"),
-    "asap.prune.asap": ("Asap", "AsapSettings"),
+    "asap.prune.asap": ("Asap",),
     "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),
     "asap.prune.fine": ("cut",),
     "asap.prune.match": ("matches",),
+    "asap.prune.settings": ("AsapSettings",),
     "asap.sample": ("Sample", "split_think"),
     "asap.steps": ("Span", "join_steps", "split_steps"),
 }

@@ -16,6 +16,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         settings=manifest["settings"],
         sources=[_shown(name) for name in manifest["settings"]["sources"]],
         counts=manifest["counts"],
+        llm=manifest["settings"]["llm"],
         versions=manifest["versions"],
         formats=manifest["formats"],
         input_hash=manifest["input_hash"],

@@ -1,7 +1,7 @@
 """The output folder: pruned.jsonl, decisions.jsonl, rejected.jsonl, training formats, README.md, and manifest.json last.
 
-Everything is written from the store in one pass, in input order; each file appears whole or not at all. Only `seconds`
-in the manifest differs between two runs of the same input and settings.
+Everything is written from the store in one pass, in input order; each file appears whole or not at all. In the
+manifest only `seconds`, and what an LLM was asked for (`llm`), differ between two runs of the same input and settings.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 from asap.atomic import remove_partials, replacing
 from asap.card import card_text
@@ -22,6 +22,7 @@ from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.store import Entry, Store
 
+Key = TypeVar("Key", str, int)
 Recut = Callable[[Decision, Sample], Decision]
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
@@ -41,6 +42,14 @@ class Totals:
     """Traces that no cut brings under the budget, because the steps that must stay are longer."""
     windowed: int = 0
     """Traces longer than the scorer's context."""
+    coarse_by: dict[str, int] = field(default_factory=dict)
+    """Traces by what decided in stage 1; with an LLM, `align` counts those for which no reply was usable."""
+    attempts: int = 0
+    """Replies that an LLM was asked for when it pruned."""
+    failures_by: dict[str, int] = field(default_factory=dict)
+    """Unusable replies by their reason."""
+    kept_all: int = 0
+    """Traces of which the LLM kept every step."""
     steps: int = 0
     steps_coarse: int = 0
     steps_fine: int = 0
@@ -64,6 +73,11 @@ class Totals:
         self.unchanged += not decision.changed
         self.over_budget += decision.budget is not None and decision.tokens_after > decision.budget
         self.windowed += decision.windows > 1
+        self._count(self.coarse_by, decision.coarse.by)
+        for reason in decision.coarse.failures:
+            self._count(self.failures_by, reason)
+        self.attempts += decision.coarse.attempts
+        self.kept_all += decision.coarse.by in ("select", "rewrite") and not removed["coarse"]
         self.steps += len(decision.steps)
         self.steps_coarse += removed["coarse"]
         self.steps_fine += removed["fine"]
@@ -71,8 +85,11 @@ class Totals:
         self.tokens_coarse += decision.tokens_coarse
         self.tokens_after += decision.tokens_after
         for histogram, tokens in ((self.histogram_before, decision.tokens_before), (self.histogram_after, decision.tokens_after)):
-            power = 1 << max(0, tokens - 1).bit_length()
-            histogram[power] = histogram.get(power, 0) + 1
+            self._count(histogram, 1 << max(0, tokens - 1).bit_length())
+
+    @staticmethod
+    def _count(counts: dict[Key, int], key: Key) -> None:
+        counts[key] = counts.get(key, 0) + 1
 
 
 def write_output(
@@ -112,11 +129,13 @@ def write_output(
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
     """The files about the run; the manifest comes last, so that its existence means the folder is complete."""
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
-    counts |= {name: {str(key): value for key, value in sorted(counts[name].items())} for name in ("histogram_before", "histogram_after")}
+    for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by"):
+        counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
     manifest = {
         "settings": dict(settings),
         "input_hash": input_hash,
         "counts": counts,
+        "llm": store.fact("llm"),
         "formats": list(formats),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "seconds": totals.seconds,

@@ -1,13 +1,16 @@
 """What a person sees while a run goes on: a progress bar in a terminal, plain lines everywhere else."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from asap.dataset import Shaped, render_row
-from asap.run import Listener, Step
+from asap.estimate import Amount, Estimate
+from asap.lm.price import Purse
+from asap.run import Asked, Listener, Step
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
@@ -31,6 +34,23 @@ class Watcher(Listener):
             text = render_row(shaped).translate(_VISIBLE)
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.console.print()
+
+    def estimated(self, estimate: Estimate, purse: Purse) -> None:
+        """Show what the LLM will cost."""
+        for line in estimate_lines(estimate, purse):
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def asking(self, rows: int) -> None:
+        """Start counting the rows that the LLM is asked about."""
+        self.rows_missing, self.started = rows, time.monotonic()
+
+    def asked_state(self, asked: Asked) -> str:
+        """Time left, what was spent, and how many rows fell back."""
+        elapsed = time.monotonic() - self.started
+        left = elapsed * max(0, self.rows_missing - asked.rows) / max(1, asked.rows)
+        cost = f", ${asked.cost:.4f}" if asked.cost is not None else ""
+        fallbacks = f", {asked.fallbacks} without a usable reply" if asked.fallbacks else ""
+        return f"{span(left)} left, {asked.requests:,} requests, {short(asked.tokens)} tokens{cost}{fallbacks}"
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
         """Say what there is to do, and what is done already."""
@@ -75,6 +95,15 @@ class Lines(Watcher):
 
     _last = 0.0
 
+    def asked(self, asked: Asked) -> None:
+        """Print a line now and then, and at the end."""
+        now = time.monotonic()
+        if now - self._last >= _HEARTBEAT_S or asked.rows == self.rows_missing:
+            self._last = now
+            self.console.print(
+                f"{asked.rows}/{self.rows_missing} traces asked about, {self.asked_state(asked)}", highlight=False, soft_wrap=True
+            )
+
     def decided(self, step: Step) -> None:
         """Add up; print a line now and then, and at the end."""
         super().decided(step)
@@ -99,6 +128,16 @@ class Bar(Watcher):
             self.task = self.progress.add_task("reading", total=None, state="")
         if rows % _READING_EVERY == 0:
             self.progress.update(self.task, state=f"{rows:,} rows")
+
+    def asking(self, rows: int) -> None:
+        """Start a bar for the rows that the LLM is asked about."""
+        super().asking(rows)
+        self._switch("asking", total=rows)
+
+    def asked(self, asked: Asked) -> None:
+        """Move the bar."""
+        if self.task is not None:
+            self.progress.update(self.task, completed=asked.rows, state=f"{asked.rows}/{self.rows_missing}, {self.asked_state(asked)}")
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
         """Start the bar."""
@@ -132,6 +171,32 @@ class Bar(Watcher):
 def watcher(console: Console, *, show_row: bool = True) -> Watcher:
     """A bar in a terminal, lines elsewhere."""
     return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
+
+
+def estimate_lines(estimate: Estimate, purse: Purse) -> list[str]:
+    """What the LLM will cost, for people: at least, as expected, at most."""
+    if not estimate.rows:
+        return ["nothing is left to ask the LLM"]
+
+    def line(name: str, show: Callable[[Amount], str]) -> str:
+        return f"  {name:<17} {show(estimate.low)} / {show(estimate.expected)} / {show(estimate.high)}"
+
+    basis = f"as {estimate.rows_seen} rows showed" if estimate.rows_seen else "as assumed (--pilot 20 finds out)"
+    counted = "" if estimate.exact else " (estimated: the LLM's tokenizer is not at hand, see --llm-tokenizer)"
+    lines = [
+        f"the LLM will be asked about {estimate.rows:,} traces; at least / {basis} / at most:",
+        line("requests", lambda amount: f"{amount.requests:,.0f}"),
+        line("prompt tokens", lambda amount: short(round(amount.prompt_tokens))) + counted,
+        line("reply tokens", lambda amount: short(round(amount.completion_tokens))),
+    ]
+    price = purse.price
+    if price:
+        lines.append(
+            line("US dollars", lambda amount: f"{amount.cost(price):,.2f}") + f" (at {price.input:g} in, {price.output:g} out per million)"
+        )
+    else:
+        lines.append("  no price is known for this model: give --price-in and --price-out to see the cost")
+    return lines
 
 
 def short(count: int) -> str:

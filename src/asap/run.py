@@ -6,7 +6,8 @@ Each decision is stored as soon as it is made, so a run killed at any moment goe
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,17 +15,24 @@ from typing import Any, NamedTuple
 
 from asap.dataset import Shaped, iter_shaped
 from asap.errors import InputError, RowError, UsageError
+from asap.estimate import Estimate, estimate
+from asap.lm.chat import Completer
 from asap.lm.context import template_hash
+from asap.lm.price import Purse
+from asap.lm.replies import Replies
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals, write_output
-from asap.prune.asap import Asap, AsapSettings
-from asap.prune.coarse import align_prompt
+from asap.prune.align import align_prompt
+from asap.prune.asap import Asap
+from asap.prune.coarse import Guide, Verdict, prompts_hash, run_async
 from asap.prune.decision import Decision
 from asap.prune.fine import backfilled, check_budget, cut, token_budget
+from asap.prune.settings import AsapSettings
 from asap.sample import Sample, content_digest
 from asap.store import Store
 
 _BATCH_ON_GPU = 16
+_BATCH_OF_ROWS = 64
 _CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
 
 
@@ -58,6 +66,19 @@ class Step(NamedTuple):
     tokens_after: int
 
 
+class Asked(NamedTuple):
+    """What stage 1's LLM has answered and cost up to now: rows done, those that fell back, requests sent, tokens, dollars.
+
+    Requests, tokens and dollars (None: no price is known) are the folder's, former runs included.
+    """
+
+    rows: int
+    fallbacks: int
+    requests: int
+    tokens: int
+    cost: float | None
+
+
 class Listener:
     """What a run tells whoever watches; the methods do nothing here."""
 
@@ -66,6 +87,15 @@ class Listener:
 
     def reading(self, rows: int) -> None:
         """So many rows were read up to now."""
+
+    def estimated(self, estimate: Estimate, purse: Purse) -> None:
+        """What the LLM would still cost."""
+
+    def asking(self, rows: int) -> None:
+        """Stage 1's LLM is asked about so many rows now."""
+
+    def asked(self, asked: Asked) -> None:
+        """The LLM is done with one more row."""
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
         """Reading is over: so many distinct usable rows, and so much of it is not decided yet."""
@@ -77,7 +107,26 @@ class Listener:
         """All rows are decided; the files are written now."""
 
 
-def prune_into(folder: Path, source: Source, pruner: Asap, *, formats: Sequence[str] = (), listener: Listener | None = None) -> Totals:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a run goes about asking stage 1's LLM."""
+
+    purse: Purse
+    replies_from: Sequence[Path] = ()
+    """Folders whose replies are used instead of asking again."""
+    pilot: int | None = None
+    """Ask about so many rows before the cost of the others is estimated."""
+
+
+def prune_into(
+    folder: Path,
+    source: Source,
+    pruner: Asap,
+    *,
+    formats: Sequence[str] = (),
+    listener: Listener | None = None,
+    asking: Asking | None = None,
+) -> Totals:
     """Prune all rows of the source into a folder, or do what is missing there, and write its files.
 
     Raises InputError if the folder holds a run with other settings, or if no row is usable.
@@ -91,13 +140,58 @@ def prune_into(folder: Path, source: Source, pruner: Asap, *, formats: Sequence[
         read_s = time.perf_counter() - started
         missing = store.missing()
         if missing.rows:
-            listener.scoring(*missing)
-            _decide_missing(store, pruner, listener)
+            with _guided(store, pruner, asking or Asking(Purse(None)), listener):
+                listener.scoring(*missing)
+                _decide_missing(store, pruner, listener)
         listener.writing()
-        totals = write_output(store, settings, seconds={"read": read_s, "score": store.fact("score_s") or 0.0}, formats=formats)
+        seconds = {"read": read_s, **({"ask": store.fact("ask_s") or 0.0} if pruner.guide else {}), "score": store.fact("score_s") or 0.0}
+        totals = write_output(store, settings, seconds=seconds, formats=formats)
     if totals.rejected == totals.rows:
         raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals
+
+
+@contextmanager
+def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> Iterator[None]:
+    """Ask stage 1's LLM, if there is one, about every row without a decision; inside the block its replies are at hand."""
+    if pruner.guide is None:
+        yield
+        return
+    with pruner.guide.keeping(store.folder, asking.replies_from) as replies:
+        started = time.perf_counter()
+        ask_missing(store, pruner.guide, replies, asking, listener)
+        store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
+        store.set_fact("llm", {**pruner.guide.llm.identity, "usage": {kind: used._asdict() for kind, used in replies.usage().items()}})
+        yield
+
+
+def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, listener: Listener, *, only_pilot: bool = False) -> Estimate:
+    """Ask about the pilot's rows, estimate what the others will cost, and ask about them too (not with `only_pilot`)."""
+    purse, progress = asking.purse, Counter[str]()
+    for used in replies.usage().values():  # what former runs into this folder paid counts against the limits
+        purse.begin(used.replies, used.prompt_tokens, used.completion_tokens)
+
+    def samples(limit: int | None = None) -> Iterator[Sample]:
+        return islice((sample for batch in store.batches(_BATCH_OF_ROWS) for sample, _ in batch), limit)
+
+    def done(sample: Sample, verdict: Verdict) -> None:
+        progress.update(rows=1, fallbacks=verdict.kept is None)
+        tokens, cost = purse.prompt_tokens + purse.completion_tokens, purse.spent if purse.price else None
+        listener.asked(Asked(progress["rows"], progress["fallbacks"], purse.requests, tokens, cost))
+
+    def ask(limit: int | None = None) -> None:
+        run_async(lambda: guide.ask(samples(limit), done))
+
+    if asking.pilot:
+        listener.asking(asking.pilot)
+        ask(asking.pilot)
+    expected = estimate(samples(), guide, replies.usage())
+    listener.estimated(expected, purse)
+    if not only_pilot:
+        listener.asking(store.missing().rows_missing)
+        progress.clear()
+        ask()
+    return expected
 
 
 def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
@@ -173,7 +267,9 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
         **source.as_settings(),
         "context": pruner.context,
         "template_hash": template_hash(pruner.scorer.tokens, pruner.context),
-        "align_prompt_hash": content_digest(align_prompt())[:16] if pruner.settings.coarse == "align" else None,
+        "align_prompt_hash": content_digest(align_prompt())[:16] if pruner.settings.coarse != "none" else None,
+        "llm": pruner.guide.llm.model if pruner.guide else None,
+        "llm_prompts_hash": prompts_hash(pruner.settings.coarse) if pruner.guide else None,
         "scorer": pruner.scorer.identity,
         "scorer_context_tokens": pruner.scorer.context_tokens,
         "tokenizer": pruner.tokens.fingerprint,
@@ -195,6 +291,8 @@ def _claim(store: Store, settings: Mapping[str, Any]) -> dict[str, Any]:
         return stored
     shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
     advice = "choose another --out"
+    if stored.get("llm") and stored.get("llm") == settings.get("llm"):
+        advice += f" (with --replies {store.folder} no reply is paid for twice)"
     if set(differing) <= set(_CUT_SETTINGS):
         advice += ", or re-cut it in a moment: asap cut " + str(store.folder) + " --budget N --out OTHER"
     raise InputError(f"{store.folder} holds a run with other settings: {shown}; {advice}")
@@ -233,8 +331,18 @@ class Survey(NamedTuple):
     over_budget: int
 
 
-def survey(scratch: Path, source: Source, settings: AsapSettings, tokens: TokenCounter, listener: Listener) -> Survey:
-    """Read everything into a scratch folder and count, without a model: `asap prune --dry-run`."""
+def survey(
+    scratch: Path,
+    source: Source,
+    settings: AsapSettings,
+    tokens: TokenCounter,
+    listener: Listener,
+    asks: tuple[Completer, Asking, Path | None] | None = None,
+) -> Survey:
+    """Read everything into a scratch folder and count, without a scorer: `asap prune --dry-run`.
+
+    `asks` is stage 1's LLM, and the folder whose replies count as there already: what it will cost is told to the listener.
+    """
     rejected, lengths, answers, over = Counter[str](), list[int](), 0, 0
     with Store.open(scratch) as store:
         read_into(store, source, listener)
@@ -246,6 +354,13 @@ def survey(scratch: Path, source: Source, settings: AsapSettings, tokens: TokenC
             lengths.append(length)
             answers += tokens.count(sample.answer)
             over += length > (token_budget(length, budget=settings.budget, ratio=settings.ratio) or length)
+        if asks and lengths:
+            llm, asking, folder = asks
+            guide = Guide(llm, settings)
+            if folder and asking.pilot:
+                folder.mkdir(parents=True, exist_ok=True)
+            with guide.keeping(folder if folder and folder.is_dir() else scratch, asking.replies_from) as replies:
+                ask_missing(store, guide, replies, asking, listener, only_pilot=True)
     passes = 3 if settings.coarse == "align" else 1
     return Survey(
         rows=len(lengths) + rejected.total(),

@@ -20,6 +20,7 @@ from asap.prune.decision import Decision
 from asap.sample import Sample
 
 FILE = "work.sqlite"
+_KEPT_META = ("tested_code",)  # of the columns beside the content, what a method reads
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -69,7 +70,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=1.0)
+            connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=1.0, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise InputError(f"output folder {folder} cannot be written ({reason}); choose another --out") from error
@@ -117,7 +118,9 @@ class Store:
             copy += 1
             row_id = f"{sample.id}#{copy}"
             self._copies[sample.id] = copy
-        body = _packed({"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system})
+        meta = {name: sample.meta[name] for name in _KEPT_META if name in sample.meta}
+        content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
+        body = _packed({**content, "meta": meta} if meta else content)
         self._db.execute("INSERT OR IGNORE INTO samples VALUES (?, ?)", (digest, body))
         self._db.execute("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", (position, source, line, row_id, copy > 1, digest))
         return row_id

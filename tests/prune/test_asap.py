@@ -15,10 +15,11 @@ from asap.errors import RowError, UsageError
 from asap.lm import Scorer
 from asap.lm.context import render_context
 from asap.lm.hf import HFScorer
-from asap.prune.asap import Asap, AsapSettings
-from asap.prune.coarse import anchored_prompt, unaligned
+from asap.prune.align import anchored_prompt, unaligned
+from asap.prune.asap import Asap
 from asap.prune.decision import Decision, Pruned
 from asap.prune.fine import cut
+from asap.prune.settings import AsapSettings
 from asap.sample import Sample, make_sample
 from asap.steps import Span, join_steps, split_steps
 
@@ -220,7 +221,7 @@ def test_a_trace_of_one_step_stays_and_stage_1_does_not_ask_about_it(tiny: Score
     assert (step.rank, step.tokens_left, step.kept) == (0, 0, True)
 
 
-DESIGN = {"id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
+DESIGN = {"coarse", "id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
 DESIGN_STEP = {
     *("index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by"),
 }

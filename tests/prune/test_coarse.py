@@ -1,118 +1,220 @@
-"""Stage 1 without an LLM: which steps go for given alignments, alignments for given scores, and the prompt that shows the anchor."""
+"""Stage 1 with an LLM: what comes of good, bad and missing replies, and how often is asked."""
 
-from string import Formatter
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from asap.errors import RowError
-from asap.lm import TokenScores
-from asap.prune.coarse import align_prompt, alignments, anchored_prompt, unaligned
+from asap.errors import AsapError
+from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
+from asap.prune.coarse import Guide, Verdict
+from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 
-values = st.lists(st.floats(-5, 5) | st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=20)
-shares = st.floats(0, 1)
+STEPS = [
+    "We are asked for the sum of the two numbers three and four.",
+    "Hmm, maybe multiplication was meant? Let me read it again.",
+    "No, the statement says sum quite clearly.",
+    "Three plus four is seven, counting on the fingers.",
+    "So the answer has to be seven.",
+]
+SAMPLE = Sample("a", "What is 3 + 4?", "\n\n".join(STEPS), "7")
+Script = Callable[[ChatRequest, int], str | Reply | AsapError]
 
 
-def scores(*logprobs: float) -> TokenScores:
-    places = np.arange(len(logprobs))
-    return TokenScores(places, places + 1, np.array(logprobs, dtype=np.float64))
+class Scripted:
+    """A completer that answers as a script says, given the request and how many of its kind came before for this draw's trace."""
+
+    model, identity, tokens = "scripted", {"model": "scripted"}, None
+
+    def __init__(self, script: Script, *, context_tokens: int | None = None, concurrency: int = 4) -> None:
+        self.script = script
+        self.context_tokens = context_tokens
+        self.concurrency = concurrency
+        self.requests: list[ChatRequest] = []
+        self.at_once = self.most_at_once = 0
+
+    async def __aenter__(self) -> "Scripted":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        self.requests.append(request)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        if request.kind == "anchor":
+            return Reply("1. Add the numbers.", "stop", 10, 5)
+        said = self.script(request, sum(other.kind == request.kind for other in self.requests) - 1)
+        if isinstance(said, AsapError):
+            raise said
+        return said if isinstance(said, Reply) else Reply(said, "stop", 100, 20)
+
+    def kinds(self) -> list[str]:
+        return [request.kind for request in self.requests]
 
 
-@given(values, shares)
-def test_never_all_steps_go_and_never_one_above_zero(alignments: list[float], share: float) -> None:
-    gone = unaligned(alignments, share)
-    assert len(gone) == len(alignments)
-    assert not all(gone)
-    assert all(value <= 0 for value, goes in zip(alignments, gone, strict=True) if goes)
+def judge(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Verdict], Scripted]:
+    llm = Scripted(script)
+    guide = Guide(llm, AsapSettings(**{"coarse": "rewrite", **settings}))  # type: ignore[arg-type]
+    return guide.judge(samples or [SAMPLE]), llm
 
 
-@given(values, shares)
-def test_at_most_the_share_goes_and_only_the_lowest(alignments: list[float], share: float) -> None:
-    gone = unaligned(alignments, share)
-    assert sum(gone) <= np.ceil(share * (len(alignments) - 1) + 1e-9)
-    kept_values = [value for value, goes in zip(alignments, gone, strict=True) if not goes and value <= 0]
-    gone_values = [value for value, goes in zip(alignments, gone, strict=True) if goes]
-    assert not gone_values or not kept_values or max(gone_values) < min(kept_values)
+def test_a_rewritten_trace_selects_the_steps_it_matches() -> None:
+    [verdict], llm = judge(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3].replace("counting", "and counting"), STEPS[4]]))
+    assert verdict.kept == [0, 3, 4]
+    assert verdict.match is not None
+    assert verdict.match[0] == 1.0
+    assert 0.9 < verdict.match[1] < 1.0
+    assert (verdict.attempts, verdict.failures) == (1, [])
+    assert llm.kinds() == ["anchor", "rewrite"]
+    assert (llm.requests[0].temperature, llm.requests[1].temperature, llm.requests[1].top_p) == (0.0, 2.0, 1.0)
 
 
-@given(values)
-def test_a_share_of_zero_removes_nothing(alignments: list[float]) -> None:
-    assert not any(unaligned(alignments, 0))
+def test_selected_numbers_are_the_steps() -> None:
+    [verdict], llm = judge(lambda request, nth: json.dumps({"keep": ["1", "4-5"]}), coarse="select")
+    assert verdict == Verdict([0, 3, 4], None, 1, [])
+    assert [request.temperature for request in llm.requests] == [0.0, 0.0]
 
 
-@given(values, shares, shares)
-def test_a_larger_share_removes_the_same_steps_and_more(alignments: list[float], one: float, other: float) -> None:
-    few, many = unaligned(alignments, min(one, other)), unaligned(alignments, max(one, other))
-    assert all(later or not earlier for earlier, later in zip(few, many, strict=True))
+def test_an_unusable_reply_is_asked_for_again_up_to_the_attempts() -> None:
+    [verdict], llm = judge(lambda request, nth: "Something else was said here entirely." if nth < 2 else SAMPLE.cot, attempts=3)
+    assert verdict.kept == [0, 1, 2, 3, 4]
+    assert (verdict.attempts, verdict.failures) == (3, ["no_match", "no_match"])
+    assert [request.draw for request in llm.requests[1:]] == [0, 1, 2]
+
+    [verdict], llm = judge(lambda request, nth: Reply("", "length", 1, 1), attempts=3)
+    assert verdict.kept is None
+    assert (verdict.attempts, len(verdict.failures)) == (3, 3)
+    assert llm.kinds() == ["anchor", "rewrite", "rewrite", "rewrite"]
+
+
+def test_select_asks_again_at_a_higher_temperature() -> None:
+    _, llm = judge(lambda request, nth: "nothing", coarse="select", attempts=3)
+    assert [request.temperature for request in llm.requests] == [0.0, 0.0, 1.0, 1.0]
+    _, llm = judge(lambda request, nth: "nothing", coarse="select", attempts=2, temperature=0.3)
+    assert [request.temperature for request in llm.requests] == [0.0, 0.3, 0.3]
 
 
 @pytest.mark.parametrize(
-    ("alignments", "share", "gone"),
+    ("reply", "settings", "reason"),
     [
-        ([-4.0, -3.0, -2.0, -1.0, 1.0], 0.5, [True, True, False, False, False]),
-        ([-4.0, -3.0, -2.0, -1.0, 1.0], 1.0, [True, True, True, True, False]),
-        ([-4.0, -3.0, -2.0, -1.0], 1.0, [True, True, True, False]),
-        ([1.0, 2.0, 3.0], 1.0, [False, False, False]),
-        ([0.0, 2.0, 3.0], 1.0, [True, False, False]),
-        ([-1.0, -1.0, -1.0], 1.0, [False, False, False]),
-        ([-1.0, -2.0, -1.0, -2.0], 0.75, [False, True, False, True]),
-        ([-2.0, -2.0, -2.0, -1.0], 0.5, [False, False, False, False]),
-        ([-5.0], 1.0, [False]),
-        ([-5.0, -1.0], 0.25, [True, False]),
+        (STEPS[0], {}, "head_only"),
+        ("\n\n".join(STEPS), {"max_kept": 0.9}, "too_much"),
+        (STEPS[4], {"min_kept": 0.5}, "too_little"),
     ],
-    ids=str,
 )
-def test_which_steps_go(alignments: list[float], share: float, gone: list[bool]) -> None:
-    assert unaligned(alignments, share) == gone
+def test_a_reply_that_keeps_too_little_too_much_or_the_head_only_fails(reply: str, settings: dict[str, float], reason: str) -> None:
+    [verdict], _ = judge(lambda request, nth: reply, attempts=1, **settings)
+    assert verdict.kept is None
+    assert verdict.failures == [reason]
 
 
-def test_alignment_is_the_gain_in_mean_log_probability() -> None:
-    plain = [scores(-1.0, -3.0), scores(-2.0), scores(-1.0, -1.0, -4.0), scores()]
-    anchored = [scores(-0.5, -1.5), scores(-2.5), scores(-1.0, -1.0, -4.0), scores()]
-    assert alignments(plain, anchored) == [1.0, -0.5, 0.0, 0.0]
+@pytest.mark.parametrize("reason", ["context_too_long", "bad_request", "server_error"])
+def test_a_refusal_for_good_ends_the_attempts_of_a_rewrite(reason: str) -> None:
+    [verdict], llm = judge(lambda request, nth: RequestRefused(reason, "no"))
+    assert verdict == Verdict(None, None, 1, [reason])
+    assert llm.kinds() == ["anchor", "rewrite"]
 
 
-def test_alignments_are_rounded_before_they_are_compared() -> None:
-    [value] = alignments([scores(-1.00000049)], [scores(-1.0)])
-    assert value == 0.0
-    assert str(value) == "0.0", "no negative zero"
-    assert alignments([scores(-1.0)], [scores(-1.0000001)]) == [0.0]
+def test_an_anchor_without_content_is_asked_for_again() -> None:
+    class Silent(Scripted):
+        async def complete(self, request: ChatRequest) -> Reply:
+            self.requests.append(request)
+            return Reply("  ", "stop", 1, 0)
+
+    llm = Silent(lambda request, nth: "")
+    [verdict] = Guide(llm, AsapSettings(coarse="select", attempts=2)).judge([SAMPLE])
+    assert verdict == Verdict(None, None, 0, ["anchor_empty", "anchor_empty"])
+    assert [request.draw for request in llm.requests] == [0, 1]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_scores_that_are_no_numbers_are_an_error_of_the_row(value: float) -> None:
-    with pytest.raises(RowError, match="bad_scores"):
-        alignments([scores(-1.0)], [scores(value)])
+def test_a_trace_of_one_step_is_not_asked_about() -> None:
+    [verdict], llm = judge(lambda request, nth: "", [replace(SAMPLE, cot="Only one step.")])
+    assert verdict == Verdict([0], None, 0, [])
+    assert llm.requests == []
 
 
-def test_the_prompt_file_has_each_placeholder_once() -> None:
-    fields = [field for _, field, _, _ in Formatter().parse(align_prompt()) if field is not None]
-    assert fields == ["question", "anchor"]
-    assert not align_prompt().endswith("\n")
+def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
+    steps = [f"Step number {number} does a little bit of the work that has to be done." for number in range(60)]
+    shown: list[tuple[int, int]] = []
+
+    def script(request: ChatRequest, nth: int) -> str:
+        text = request.messages[-1]["content"]
+        first, last = (int(word) for word in text.split("steps; steps ")[1].split(" are shown")[0].split(" to "))
+        shown.append((first, last))
+        return json.dumps({"keep": [f"{first}-{last}"]})
+
+    sample = replace(SAMPLE, cot="\n\n".join(steps))
+    llm = Scripted(script, context_tokens=2200)
+    [verdict] = Guide(llm, AsapSettings(coarse="select")).judge([sample])
+    assert verdict.kept == list(range(60))
+    assert len(shown) > 1
+    assert shown[0][0] == 1
+    assert shown[-1][1] == 60
+    assert all(later[0] <= earlier[1] for earlier, later in itertools.pairwise(shown))
 
 
-@given(st.text(max_size=30), st.text(max_size=30))
-def test_the_prompt_shows_question_and_answer_once_and_nothing_is_left_open(question: str, answer: str) -> None:
-    [message] = anchored_prompt(Sample("i", question, "c", answer))
-    shown = align_prompt().split("{question}")[0] + question + align_prompt().split("{question}")[1].split("{anchor}")[0]
-    assert message == {"role": "user", "content": shown + answer + align_prompt().split("{anchor}")[1]}
+def test_a_server_that_finds_a_trace_too_long_is_shown_half_of_it() -> None:
+    def script(request: ChatRequest, nth: int) -> str | AsapError:
+        text = request.messages[-1]["content"]
+        if "5 steps; steps 1 to 5" in text:
+            return RequestRefused("context_too_long", "too long")
+        first = text.split("steps; steps ")[1].split(" to ")[0]
+        return json.dumps({"keep": [first, text.split(" are shown")[0].split(" to ")[-1]]})
+
+    [verdict], llm = judge(script, coarse="select")
+    assert verdict.kept is not None
+    assert verdict.kept[0] == 0
+    assert verdict.kept[-1] == 4
+    assert verdict.failures == []
+    assert len(llm.requests) > 3
 
 
-@pytest.mark.parametrize("text", ["{anchor}", "{question}", "{question} and {anchor}", "{", "{}", "{0}", "%s", "\\1", "{{x}}"])
-def test_placeholders_in_question_and_answer_stay_as_they_are(text: str) -> None:
-    unfilled = align_prompt().replace("{question}", "").replace("{anchor}", "")
-    [message] = anchored_prompt(Sample("i", f"Q {text} Q", "c", f"A {text} A"))
-    assert message["content"].count(f"Q {text} Q") == 1
-    assert message["content"].count(f"A {text} A") == 1
-    assert message["content"].replace(f"Q {text} Q", "").replace(f"A {text} A", "") == unfilled
+def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() -> None:
+    samples = [replace(SAMPLE, id=str(number), question=f"What is 3 + 4, for the {number}th time?") for number in range(20)]
+    answered = 0
+
+    def script(request: ChatRequest, nth: int) -> str | AsapError:
+        nonlocal answered
+        answered += 1
+        return SAMPLE.cot if answered <= 6 else EndpointError("no money left")
+
+    llm = Scripted(script, concurrency=4)
+    guide = Guide(llm, AsapSettings(coarse="rewrite"))
+    with pytest.raises(EndpointError, match="no money left"):
+        guide.judge(samples)
+    assert guide.memory.replies.usage()["rewrite"].replies == 6
+    assert llm.at_once == 0
+    assert len(llm.requests) < 30
 
 
-def test_the_system_message_stays_in_front() -> None:
-    sample = Sample("i", "q", "c", "a", system="Be brief.")
-    system, user = anchored_prompt(sample)
-    assert system == {"role": "system", "content": "Be brief."}
-    assert user["role"] == "user"
-    assert sample.prompt[1]["content"] == "q"
+def test_no_more_at_once_than_allowed() -> None:
+    samples = [replace(SAMPLE, id=str(number), question=f"Question {number}?") for number in range(30)]
+    llm = Scripted(lambda request, nth: SAMPLE.cot, concurrency=3)
+    verdicts = Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
+    assert len(verdicts) == 30
+    assert llm.most_at_once == 3
+
+
+def test_replies_are_used_again_whatever_tau_and_budget(tmp_path: Path) -> None:
+    llm = Scripted(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3], STEPS[4]]))
+    for settings in (AsapSettings(coarse="rewrite"), AsapSettings(coarse="rewrite", tau=0.8, budget=10)):
+        guide = Guide(llm, settings)
+        with guide.keeping(tmp_path):
+            assert guide.judge([SAMPLE])[0].kept == [0, 3, 4]
+    assert llm.kinds() == ["anchor", "rewrite"]
+
+
+def test_it_works_inside_a_running_event_loop() -> None:
+    async def work() -> list[Verdict]:
+        return judge(lambda request, nth: SAMPLE.cot)[0]
+
+    assert asyncio.run(work())[0].kept == [0, 1, 2, 3, 4]

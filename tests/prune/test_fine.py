@@ -12,7 +12,7 @@ from prune_helpers import CORPUS, laid_out, real_traces, steps, tokens_of
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import Decision, StepDecision
+from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import backfilled, check_budget, cut, recounted, removal_order, removal_tokens, token_budget
 from asap.steps import Span, join_steps, split_steps
 
@@ -55,6 +55,7 @@ def decided(
         budget=None,
         min_steps=min_steps,
         windows=1,
+        coarse=CoarseReport("align" if coarse else "none"),
         steps=[
             StepDecision(
                 index=index,

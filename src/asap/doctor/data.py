@@ -8,7 +8,7 @@ from asap.doctor.finding import Bin, DataReport, Finding
 from asap.doctor.rulers import load_rulers
 from asap.doctor.tally import Lengths, Place, Seen, Tally
 from asap.errors import InputError, MissingExtra, RowError
-from asap.prune.asap import AsapSettings
+from asap.prune.settings import AsapSettings
 
 _THINK_TAGS = {"no_think": "without any", "unclosed_think": "unclosed", "empty_think": "empty"}
 _DAMAGED = "the file is damaged there: write the line again as one JSON object in UTF-8"

@@ -1,62 +1,24 @@
 """The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
 from asap.lm import Scored, Scorer, ScoreRequest, load_scorer
+from asap.lm.chat import Completer
 from asap.lm.context import Context, default_context, render_context
 from asap.lm.tokens import TokenCounter
-from asap.prune.coarse import DEPTH, alignments, anchored_prompt, unaligned
-from asap.prune.decision import Decision, Pruned, StepDecision
-from asap.prune.fine import backfilled, check_budget, cut, recounted, removal_order, removal_tokens
+from asap.prune.align import DEPTH, alignments, anchored_prompt, unaligned
+from asap.prune.coarse import Guide, Verdict
+from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
+from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
+from asap.prune.settings import AsapSettings
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
-from asap.steps import SEPARATOR, Span, StepSplit, join_steps, split_steps
+from asap.steps import SEPARATOR, Span, join_steps, split_steps
 
-Coarse = Literal["align", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class AsapSettings:
-    """What the method does, apart from the models. Checked when made; a wrong value raises UsageError."""
-
-    budget: int | None = 4096
-    """Tokens that a pruned trace may have (the paper's L_max); None with a ratio."""
-    ratio: float | None = None
-    """The share of the original trace's tokens that may stay; instead of a budget."""
-    coarse: Coarse = "align"
-    """Stage 1: `align` (the answer is the anchor, no LLM) or `none`."""
-    coarse_share: float = 0.25
-    """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
-    coarse_only: bool = False
-    """Leave stage 2 out; the budget is not used."""
-    step_split: StepSplit = "fenced"
-    """`fenced` keeps code blocks whole; `paper` splits at every blank line."""
-    context: Context | None = None
-    """What stands before the trace when it is scored; None: `chat` where the scorer has a template, else `raw`."""
-    backfill: bool = False
-    """After the cut, re-add the highest-scored removed steps that still fit."""
-    keep_first: int = 0
-    """How many steps at the start are never removed."""
-    keep_last: int = 0
-    """How many steps at the end are never removed."""
-    rescore: int = 0
-    """Compute the surprisals again after every so many removals; 0: once, as the paper does."""
-
-    def __post_init__(self) -> None:
-        check_budget(budget=self.budget, ratio=self.ratio)
-        for name, allowed in (("coarse", ("align", "none")), ("step_split", ("fenced", "paper")), ("context", ("chat", "raw", None))):
-            if getattr(self, name) not in allowed:
-                raise UsageError(
-                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(str(value) for value in allowed if value)}"
-                )
-        for name in ("keep_first", "keep_last", "rescore"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)}; 0 or more is expected")
-        if not 0 <= self.coarse_share <= 1:
-            raise UsageError(f"coarse_share is {self.coarse_share:g}; a number from 0 to 1 is expected")
+_NO_VERDICT = Verdict(None, None, 0, [])
 
 
 class _Trace(NamedTuple):
@@ -68,12 +30,14 @@ class _Trace(NamedTuple):
 
 
 class _Coarse(NamedTuple):
-    """What stage 1 found: an alignment per step (None where it was not asked), which steps go, and the plain scores."""
+    """What stage 1 found: which steps go, an alignment or a match per step (None where there is none), and the plain scores."""
 
-    alignments: list[float] | None
     removed: list[bool]
-    plain: Scored | None
-    windows: int
+    report: CoarseReport
+    alignments: list[float] | None = None
+    match: dict[int, float] | None = None
+    plain: Scored | None = None
+    windows: int = 1
 
 
 class _Fine(NamedTuple):
@@ -87,14 +51,26 @@ class _Fine(NamedTuple):
 class Asap:
     """Prunes samples by first-token surprisal. Holds the scorer; `tokens` counts the budget (default: the scorer's tokenizer).
 
+    `llm` guides stage 1 with `coarse="select"` or "rewrite"; a trace for which it gives no usable reply falls back to `align`.
+
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
     """
 
     method = "asap"
 
-    def __init__(self, scorer: Scorer | None = None, settings: AsapSettings | None = None, *, tokens: TokenCounter | None = None) -> None:
-        self.scorer = scorer or load_scorer()
+    def __init__(
+        self,
+        scorer: Scorer | None = None,
+        settings: AsapSettings | None = None,
+        *,
+        tokens: TokenCounter | None = None,
+        llm: Completer | None = None,
+    ) -> None:
         self.settings = settings or AsapSettings()
+        if self.settings.uses_llm and llm is None:
+            raise UsageError(f"coarse {self.settings.coarse!r} needs an LLM, for example openai:<model>; without one use align or none")
+        self.guide = Guide(llm, self.settings) if self.settings.uses_llm and llm is not None else None
+        self.scorer = scorer or load_scorer()
         self.tokens = tokens or self.scorer.tokens
         self.context: Context = self.settings.context or default_context(self.scorer.tokens)
 
@@ -126,24 +102,38 @@ class Asap:
 
     def _coarse(self, traces: list[_Trace]) -> list[_Coarse]:
         """Stage 1. A trace of one step is not asked about: a step always stays."""
-        asked = [trace for trace in traces if self.settings.coarse == "align" and len(trace.spans) > 1]
-        requests = []
-        for trace in asked:
-            cot, spans = trace.sample.cot, visible(trace.sample.cot, trace.spans)
-            anchored = render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
-            requests += [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, anchored)]
-        scores = iter(self.scorer.score(requests))
+        asked = [trace for trace in traces if self.settings.coarse != "none" and len(trace.spans) > 1]
+        verdicts = self.guide.judge([trace.sample for trace in asked]) if self.guide else [_NO_VERDICT] * len(asked)
+        to_align = [trace for trace, verdict in zip(asked, verdicts, strict=True) if verdict.kept is None]
+        scores = iter(self.scorer.score([request for trace in to_align for request in self._alignment_requests(trace)]))
+        verdict_of = dict(zip(map(id, asked), verdicts, strict=True))
         return [
-            self._judge(trace, next(scores), next(scores)) if trace in asked else _Coarse(None, [False] * len(trace.spans), None, 1)
+            self._judge(trace, verdict_of[id(trace)], scores)
+            if id(trace) in verdict_of
+            else _Coarse([False] * len(trace.spans), CoarseReport("none"))
             for trace in traces
         ]
 
-    def _judge(self, trace: _Trace, plain: Scored, anchored: Scored) -> _Coarse:
+    def _alignment_requests(self, trace: _Trace) -> list[ScoreRequest]:
+        cot, spans = trace.sample.cot, visible(trace.sample.cot, trace.spans)
+        anchored = render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
+        return [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, anchored)]
+
+    def _judge(self, trace: _Trace, verdict: Verdict, scores: Iterator[Scored]) -> _Coarse:
+        """What the LLM said about a trace, or what its alignments say (two of `scores`) where there is no LLM or no verdict."""
+        num_steps = len(trace.spans)
+        if verdict.kept is not None:
+            kept = set(verdict.kept)
+            removed = [index not in kept and not self._is_protected(index, num_steps) for index in range(num_steps)]
+            match = dict(zip(verdict.kept, verdict.match, strict=True)) if verdict.match else None
+            return _Coarse(removed, CoarseReport(self.settings.coarse, verdict.attempts, verdict.failures), match=match)
+        plain, anchored = next(scores), next(scores)
         values = alignments(plain.spans, anchored.spans)
         removed = [
-            goes and not self._is_protected(index, len(values)) for index, goes in enumerate(unaligned(values, self.settings.coarse_share))
+            goes and not self._is_protected(index, num_steps) for index, goes in enumerate(unaligned(values, self.settings.coarse_share))
         ]
-        return _Coarse(values, removed, plain, max(plain.windows, anchored.windows))
+        report = CoarseReport("align", verdict.attempts, verdict.failures)
+        return _Coarse(removed, report, values, plain=plain, windows=max(plain.windows, anchored.windows))
 
     def _fine(self, traces: list[_Trace], coarse: list[_Coarse]) -> list[_Fine]:
         """Stage 2's scores, on C_coarse; where stage 1 removed nothing its plain scores are the same and are used again."""
@@ -176,7 +166,8 @@ class Asap:
         """Put the stages together, cut at the budget, and check the result against a real tokenisation."""
         cot, settings = trace.sample.cot, self.settings
         gone = [index for index, removed in enumerate(coarse.removed) if removed]
-        first = [gone[place] for place in removal_order([coarse.alignments[index] for index in gone])] if coarse.alignments else []
+        by_alignment = coarse.alignments or [0.0] * len(trace.spans)  # an LLM's verdict has no order: the earliest goes first
+        first = [gone[place] for place in removal_order([by_alignment[index] for index in gone])]
         order = first + fine.order
         lengths = removal_tokens(cot, trace.spans, order, self.tokens)
         tokens_before = lengths.tokens_joined if join_steps(cot, trace.spans) == cot else self.tokens.count(cot)
@@ -193,6 +184,7 @@ class Asap:
                 budget=None,
                 min_steps=max(1, sum(self._is_protected(index, len(order)) for index in range(len(order)))),
                 windows=max(coarse.windows, fine.windows),
+                coarse=coarse.report,
                 steps=_step_decisions(trace, coarse, fine, order, lengths.step_tokens, tokens_left),
             )
             return cut(whole, budget=budget, ratio=ratio)
@@ -228,7 +220,7 @@ def _step_decisions(
             start=span.start,
             end=span.end,
             tokens=step_tokens[index],
-            match=None,
+            match=coarse.match.get(index) if coarse.match else None,
             alignment=coarse.alignments[index] if coarse.alignments else None,
             surprisal=fine.surprisals.get(index),
             score=fine.surprisals.get(index),

@@ -1,48 +1,255 @@
-"""Stage 1 without an LLM (`--coarse align`): the answer itself is the anchor.
+"""Stage 1 with an LLM (paper §3.2): anchor, then `rewrite` or `select`, checked, asked again, or given up.
 
-A step's *alignment* is how much showing the anchor raises the mean log-probability of its tokens:
-log p(step | question, anchor, before) - log p(step | question, before), in nats per token. A step goes when its alignment
-is below the `coarse_share` quantile of its trace's alignments and not above zero: at most that share of the steps, and
-only steps that the answer does not make likelier. This replaces the paper's LLM (§3.2); it is not the paper's method.
+A `Guide` asks for each trace and says which steps stay. What the LLM returns only selects original steps. Every reply is
+kept under its request before it is used (`asap.lm.replies`), so a second call for the same trace asks for nothing.
 """
 
-from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
+from asap.errors import AsapError
+from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
+from asap.lm.price import count_prompt, count_tokens
+from asap.lm.replies import Remembering, Replies
+from asap.prune.anchor import anchor_request, anchor_text
+from asap.prune.reply import InvalidReply, check_share, prompt_file
+from asap.prune.rewrite import read_rewrite, rewrite_request
+from asap.prune.select import merged, parts, read_selection, select_request
+from asap.prune.settings import AsapSettings
+from asap.sample import Sample, content_digest
+from asap.steps import Span, split_steps
 
-from asap.lm import TokenScores
-from asap.prune.surprisal import checked
-from asap.sample import Sample
-
-DEPTH = 1024  # of a longer step the first 1,024 tokens speak for it
-
-
-@cache
-def align_prompt() -> str:
-    """The wording that shows the anchor, with the placeholders {question} and {anchor}."""
-    return files("asap.prune").joinpath("prompts/align.txt").read_text(encoding="utf-8").rstrip("\n")
-
-
-def anchored_prompt(sample: Sample) -> list[dict[str, str]]:
-    """The chat messages before the response, with the answer shown beside the question."""
-    *before, question = sample.prompt
-    before_question, after_question = align_prompt().split("{question}")
-    before_anchor, after_anchor = after_question.split("{anchor}")
-    shown = before_question + question["content"] + before_anchor + sample.answer + after_anchor
-    return [*before, {**question, "content": shown}]
-
-
-def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:
-    """The alignment of each step, from its scores without and with the anchor in sight; 0 for a step without tokens."""
-    return [
-        checked(float(np.mean(seen.logprobs) - np.mean(unseen.logprobs))) if len(unseen.logprobs) else 0.0
-        for unseen, seen in zip(plain, anchored, strict=True)
-    ]
+ANCHOR_TOKENS = 4096
+_HALVINGS = 5  # of a trace that the server finds too long, so that its parts are at least 1/32 of it
+T = TypeVar("T")
+_FINAL = {"context_too_long", "bad_request", "server_error"}  # asking the same again would not help
 
 
-def unaligned(values: Sequence[float], share: float) -> list[bool]:
-    """Which steps stage 1 removes: alignment below the `share` quantile and not above zero. Never all of them."""
-    threshold = float(np.quantile(values, share))
-    return [value < threshold and value <= 0 for value in values]
+class _Interrupted(AsapError):
+    """The user pressed Ctrl-C; as an ordinary error it lets the requests on their way come home."""
+
+
+class Verdict(NamedTuple):
+    """What stage 1's LLM said about a trace.
+
+    `kept` are the indices of the steps that stay (None: no reply was usable), `match` the similarity of the reply's step to
+    each of them (`rewrite` only). `attempts` counts the replies asked for, `failures` holds why each unusable one was.
+    """
+
+    kept: list[int] | None
+    match: list[float] | None
+    attempts: int
+    failures: list[str]
+
+
+class Guide:
+    """Asks an LLM which steps stay. Replies are kept in memory, or in a folder inside `keeping`."""
+
+    def __init__(self, llm: Completer, settings: AsapSettings) -> None:
+        self.llm = llm
+        self.settings = settings
+        self._replies = ExitStack()
+        self.memory = Remembering(llm, self._replies.enter_context(Replies.open(None)))
+
+    @contextmanager
+    def keeping(self, folder: Path, also: Sequence[Path] = ()) -> Iterator[Replies]:
+        """Keep replies in a folder for the time of a `with` block; those found in `also` are brought over instead of asked for."""
+        before = self.memory
+        with Replies.open(folder, also=also) as replies:
+            self.memory = Remembering(self.llm, replies)
+            try:
+                yield replies
+            finally:
+                self.memory = before
+
+    def judge(self, samples: Sequence[Sample]) -> list[Verdict]:
+        """The verdict on each sample, in order. Works inside a running event loop too (in a notebook)."""
+        verdicts: dict[str, Verdict] = {}
+        run_async(lambda: self.ask(iter(samples), lambda sample, verdict: verdicts.__setitem__(sample.digest(), verdict)))
+        return [verdicts[sample.digest()] for sample in samples]
+
+    async def ask(self, samples: Iterator[Sample], done: Callable[[Sample, Verdict], None]) -> None:
+        """Ask about all samples, as many at once as the LLM can take, and tell each verdict as it comes.
+
+        An error that stops everything is raised when the requests on their way are answered and kept: they are paid for.
+        """
+
+        async def worker() -> None:
+            for sample in samples:
+                if self.memory.stopped:
+                    return
+                try:
+                    done(sample, await self.verdict(sample))
+                except AsapError as error:
+                    self.memory.stop(error)
+
+        async with self.llm:
+            with _gentle_interrupt(self.memory):
+                await asyncio.gather(*(worker() for _ in range(self.llm.concurrency)))
+        if isinstance(self.memory.stopped, _Interrupted):
+            raise KeyboardInterrupt
+        if self.memory.stopped:
+            raise self.memory.stopped
+
+    async def verdict(self, sample: Sample) -> Verdict:
+        """Which steps of a sample's trace stay. A trace of one step is not asked about: a step always stays."""
+        spans = split_steps(sample.cot, self.settings.step_split)
+        if len(spans) < 2:
+            return Verdict(list(range(len(spans))), None, 0, [])
+        talk = _Talk(self, sample, spans)
+        try:
+            kept, match = await (talk.rewritten() if self.settings.coarse == "rewrite" else talk.selected())
+        except (RequestRefused, InvalidReply):
+            return Verdict(None, None, talk.attempts, talk.failures)
+        return Verdict(kept, match, talk.attempts, talk.failures)
+
+
+class _Talk:
+    """The requests about one trace."""
+
+    def __init__(self, guide: Guide, sample: Sample, spans: list[Span]) -> None:
+        self.guide, self.settings, self.sample, self.spans = guide, guide.settings, sample, spans
+        self.attempts = 0
+        self.failures: list[str] = []
+
+    async def anchor(self) -> str:
+        """The direct derivation of the answer; asked for again only where the reply is empty."""
+        request = anchor_request(self.sample, ANCHOR_TOKENS + self.settings.thinking_tokens)
+        return await self._until_valid("anchor", lambda draw: replace(request, draw=draw), lambda reply: anchor_text(reply.text))
+
+    async def rewritten(self) -> tuple[list[int], list[float] | None]:
+        """The paper's way: the LLM writes the shorter trace, and each of its steps is snapped to the original step it matches."""
+        anchor, settings = await self.anchor(), self.settings
+        room = rewrite_tokens(self.sample.cot) + settings.thinking_tokens
+
+        def request(draw: int) -> ChatRequest:
+            temperature = 2.0 if settings.temperature is None else settings.temperature
+            return rewrite_request(self.sample, anchor, temperature=temperature, max_tokens=room, draw=draw)
+
+        def read(reply: Reply) -> tuple[list[int], list[float] | None]:
+            kept, match = read_rewrite(reply, self.sample.cot, self.spans, split=settings.step_split, tau=settings.tau)
+            self._check(kept)
+            return kept, match
+
+        return await self._until_valid("rewrite", request, read)
+
+    async def selected(self) -> tuple[list[int], None]:
+        """The LLM names the steps to keep; a trace longer than its context is shown in overlapping parts."""
+        anchor = await self.anchor()
+        tokens = [count_tokens(self.sample.cot[span.start : span.end], self.guide.llm.tokens) + 8 for span in self.spans]
+        room = self._room(anchor, sum(tokens))
+        for halving in range(_HALVINGS + 1):
+            try:
+                pieces = parts(tokens, max(1, room >> halving))
+                kept = merged([await self._select(anchor, first, last) for first, last in pieces])
+            except RequestRefused as error:
+                if error.reason != "context_too_long" or halving == _HALVINGS or len(self.spans) < 2:
+                    raise
+                self.failures.pop()
+            else:
+                if len(pieces) > 1:
+                    self._check_all(kept)
+                return kept, None
+        raise AssertionError("the last halving returns or raises")
+
+    async def _select(self, anchor: str, first: int, last: int) -> list[int]:
+        settings = self.settings
+        room = select_tokens(last - first) + settings.thinking_tokens
+        whole = (first, last) == (0, len(self.spans))
+
+        def request(draw: int) -> ChatRequest:
+            temperature = (1.0 if draw else 0.0) if settings.temperature is None else settings.temperature
+            return select_request(self.sample, anchor, self.spans, first, last, temperature=temperature, max_tokens=room, draw=draw)
+
+        def read(reply: Reply) -> list[int]:
+            kept = read_selection(reply, first, last)
+            if whole:
+                self._check(kept)
+            return kept
+
+        return await self._until_valid("select", request, read)
+
+    def _check_all(self, kept: list[int]) -> None:
+        """The check of a selection that was put together from parts: there is no single reply to ask for again."""
+        try:
+            self._check(kept)
+        except InvalidReply as error:
+            self.failures.append(error.reason)
+            raise
+
+    def _check(self, kept: list[int]) -> None:
+        settings = self.settings
+        check_share(kept, self.spans, floor=settings.min_kept, ceiling=settings.max_kept, reach=settings.min_reach)
+
+    def _room(self, anchor: str, whole: int) -> int:
+        """How many tokens of steps one request may show."""
+        context = self.guide.llm.context_tokens
+        if context is None:
+            return whole
+        around = select_request(self.sample, anchor, self.spans, 0, 0, temperature=0, max_tokens=1, draw=0)
+        used = count_prompt(around.messages, self.guide.llm.tokens)
+        return max(1, min(whole, context - used - select_tokens(len(self.spans)) - self.settings.thinking_tokens - 64))
+
+    async def _until_valid(self, kind: str, request: Callable[[int], ChatRequest], read: Callable[[Reply], T]) -> T:
+        """The first reply that can be read. Raises InvalidReply or RequestRefused once no further draw is allowed or of use."""
+        for draw in range(self.settings.attempts):
+            self.attempts += kind != "anchor"
+            try:
+                return read(await self.guide.memory.complete(request(draw)))
+            except (RequestRefused, InvalidReply) as error:
+                self.failures.append(error.reason if kind != "anchor" else f"anchor_{error.reason}")
+                if draw == self.settings.attempts - 1 or error.reason in _FINAL:
+                    raise
+        raise AssertionError("the last draw returns or raises")
+
+
+def prompts_hash(strategy: str) -> str:
+    """What stands for the wording of the requests: equal hashes, equal requests."""
+    return content_digest(prompt_file("anchor"), prompt_file(strategy))[:16]
+
+
+def rewrite_tokens(cot: str) -> int:
+    """Room for a rewritten trace. By bytes and not by tokens, so that no tokenizer has a say in what a request is."""
+    return len(cot.encode("utf-8")) // 2 + 512
+
+
+def select_tokens(num_steps: int) -> int:
+    """Room for the numbers of the steps to keep."""
+    return 8 * num_steps + 128
+
+
+def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine to its end, in a thread of its own where this one has a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work())
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(work())).result()
+
+
+@contextmanager
+def _gentle_interrupt(memory: Remembering) -> Iterator[None]:
+    """The first Ctrl-C waits for the requests that are on their way, since they are paid for; the second one does not."""
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+
+    def first() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        memory.stop(_Interrupted())
+
+    loop.add_signal_handler(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

@@ -1,7 +1,7 @@
 """What was decided about a trace, step by step, and why: one line of decisions.jsonl."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from asap.sample import Sample
@@ -15,6 +15,7 @@ class StepDecision:
     `tokens` is its share of the joined trace, the blank line after it included. `rank` is its place in the removal order
     (0 goes first; stage 1's removals come before all others) and `tokens_left` the exact tokens of the joined trace once it
     and all before it in that order are gone. `score` is the method's own, higher = keep. Scores are natural logs (nats).
+    `match` is the similarity of an LLM's rewritten step to this one, `alignment` how much the answer makes this one likelier.
     """
 
     index: int
@@ -29,6 +30,18 @@ class StepDecision:
     tokens_left: int
     kept: bool
     removed_by: Literal["coarse", "fine"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoarseReport:
+    """How stage 1 went: what decided in the end, how many replies of an LLM were asked for, and why each unusable one was.
+
+    With `align` and failures the LLM gave no usable reply and the alignment decided instead.
+    """
+
+    by: Literal["align", "select", "rewrite", "none"]
+    attempts: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,7 @@ class Decision:
     budget: int | None
     min_steps: int
     windows: int
+    coarse: CoarseReport
     steps: list[StepDecision]
     spans: list[tuple[int, int]] | None = None
 
@@ -67,6 +81,7 @@ class Decision:
     def from_row(cls, row: Mapping[str, Any]) -> "Decision":
         """The decision that `as_row` wrote."""
         fields = dict(row)
+        fields["coarse"] = CoarseReport(**fields["coarse"])
         fields["steps"] = [StepDecision(**step) for step in fields["steps"]]
         if fields.get("spans") is not None:
             fields["spans"] = [tuple(span) for span in fields["spans"]]

@@ -1,0 +1,91 @@
+"""The command line: a thin layer over the library, one file per command. Options are named after the settings they set."""
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cyclopts import App
+
+from asap import __version__
+from asap.cli.cut import cut
+from asap.cli.doctor import doctor
+from asap.cli.prune import prune
+from asap.errors import AsapError, UsageError
+
+app = App(
+    name="asap",
+    help="Shorten the reasoning traces you train on: whole steps go, every kept word stays verbatim, every cut is explained.",
+    version=f"asap {__version__}",
+    help_format="plaintext",
+    help_epilogue="Everywhere: --config FILE.yaml (option: value), --debug (tracebacks).",
+)
+for command in (prune, cut, doctor):
+    app.command(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 done, 1 too many rejected rows, 2 bad usage or input, 130 interrupted."""
+    from cyclopts import CycloptsError
+
+    debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name or a sign that the terminal cannot show must not end a run
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        words = _with_config([word for word in arguments if word != "--debug"])
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except (AsapError, CycloptsError) as error:
+        if debug:
+            raise
+        print(f"asap: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("asap: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:  # a fault of ours: no traceback unless it is asked for
+        if debug:
+            raise
+        print(f"asap: internal error: {type(error).__name__}: {error}; run again with --debug and report what it prints", file=sys.stderr)
+        return 70
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
+
+
+def _with_config(arguments: list[str]) -> list[str]:
+    """Take `--config FILE.yaml` out of the arguments and let the file answer for options that were not typed."""
+    words, path = list[str](), None
+    remaining = iter(arguments)
+    for word in remaining:
+        if word == "--config" or word.startswith("--config="):
+            path = word.partition("=")[2] or next(remaining, "")
+            if not path:
+                raise UsageError("--config needs a file, for example --config asap.yaml")
+        else:
+            words.append(word)
+    app.config = (_config(Path(path), words),) if path is not None else ()
+    return words
+
+
+def _config(path: Path, words: Sequence[str]) -> Callable[..., None]:
+    import yaml
+    from cyclopts.config import Dict
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = {} if values is None else values
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--config {path} is not valid YAML: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"--config {path} holds no mapping; write one option a line, for example budget: 1024")
+    settings = {str(name).replace("_", "-"): value for name, value in values.items()}
+    for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # one stands for the other
+        if any(word.partition("=")[0] == typed for word in words):
+            settings.pop(instead, None)
+    return Dict(settings, use_commands_as_keys=False, source=str(path))

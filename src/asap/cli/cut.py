@@ -1,0 +1,30 @@
+"""`asap cut`: another budget from stored scores."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from asap.cli.options import Budget, Formats, Out, Ratio, print_summary
+
+
+def cut(
+    folder: Annotated[Path, Parameter(help="An output folder of asap prune.")],
+    /,
+    *,
+    out: Out,
+    budget: Budget = None,
+    ratio: Ratio = None,
+    format: Formats = None,
+) -> int:
+    """Cut a finished run again at another budget: no model, the same files as a fresh run.
+
+    Example: asap cut pruned --budget 1024 --out pruned-1024
+    """
+    from asap.dataset.formats import format_of
+    from asap.run import recut
+
+    for name in format or []:
+        format_of(name)
+    print_summary(recut(folder, out, budget=budget, ratio=ratio, formats=format or []), out)
+    return 0

@@ -1,0 +1,34 @@
+"""`asap doctor`: the machine and the data, examined."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from asap.cli.options import MODEL, Columns, HubConfig, HubSplit, Limit, Tokenizer, at_least, console_for, parse_columns
+
+
+def doctor(
+    source: Annotated[list[str] | None, Parameter(help="Data to look at; without it only the machine is examined.")] = None,
+    /,
+    *,
+    columns: Columns = None,
+    hub_config: HubConfig = None,
+    hub_split: HubSplit = None,
+    limit: Limit = None,
+    scorer: Annotated[str, Parameter(help="The scorer whose context length is compared.", group=MODEL)] = "bundled",
+    tokenizer: Tokenizer = None,
+) -> int:
+    """Examine this machine, and data if named: what is there, what is wrong, what to do."""
+    from asap.doctor import examine, render
+
+    report = examine(
+        source or [],
+        columns=parse_columns(columns),
+        hub_config=hub_config,
+        hub_split=hub_split,
+        scorer=scorer,
+        tokenizer=tokenizer,
+        limit=at_least("limit", limit, 1),
+    )
+    render(report, console_for())
+    return 2 if report.status == "fail" else 0

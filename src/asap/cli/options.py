@@ -1,0 +1,113 @@
+"""Options that several commands share, and what they have in common when they start and end."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from asap.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from asap.lm.price import Purse
+    from asap.output import Totals
+
+DATA = Group("Reading the data", sort_key=1)
+CUT = Group("How much to cut", sort_key=2)
+METHOD = Group("How to decide", sort_key=3)
+LLM = Group("Stage 1 with an LLM (the key comes from OPENAI_API_KEY)", sort_key=6)
+MODEL = Group("Model", sort_key=4)
+RUN = Group("The run", sort_key=5)
+
+
+def whole(_: type, tokens: Sequence[Any]) -> int:
+    """A whole number; cyclopts itself would round 1.5."""
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]
+Out = Annotated[Path, Parameter(help="The output folder. The same command again continues what is there.", group=RUN)]
+Budget = Annotated[
+    int | None,
+    Parameter(help="Tokens that a trace may have; 4096, as in the paper, if --ratio is not given.", group=CUT, converter=whole),
+]
+Ratio = Annotated[float | None, Parameter(help="The share of each trace's tokens that may stay, instead of --budget.", group=CUT)]
+Columns = Annotated[
+    str | None, Parameter(help="Which columns to read: question=…,response=… or question=…,cot=…,answer=…; also id, system.", group=DATA)
+]
+HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=DATA)]
+HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=DATA)]
+Limit = Annotated[int | None, Parameter(help="Read only the first so many rows.", group=DATA, converter=whole)]
+Formats = Annotated[
+    list[str] | None, Parameter(name="--format", negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=RUN)
+]
+Tokenizer = Annotated[str | None, Parameter(help="Count the budget with this tokenizer (Hub id or folder).", group=MODEL)]
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """`question=prompt,response=generation` as a mapping."""
+    pairs = [part.partition("=") for part in text.split(",")] if text else []
+    if any(not (name.strip() and equals and column.strip()) for name, equals, column in pairs):
+        raise UsageError(f"--columns is {text!r}; write name=column pairs, for example question=prompt,response=generation")
+    columns = {name.strip(): column.strip() for name, _, column in pairs}
+    if columns:
+        from asap.dataset import check_columns
+
+        check_columns(columns)
+    return columns
+
+
+def at_least(name: str, value: int | None, least: int) -> int | None:
+    """The value of an option, which must not be smaller than `least`."""
+    if value is not None and value < least:
+        raise UsageError(f"--{name} is {value}; {least} or more is expected")
+    return value
+
+
+def console_for(*, stderr: bool = False) -> "Console":
+    """A console for what people read."""
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def print_summary(totals: "Totals", out: Path, purse: "Purse | None" = None) -> None:
+    """The table at the end of a run."""
+    lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
+    lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
+    lines += [
+        ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),
+        ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
+        ("kept", f"{totals.ratio:.1%} of the tokens"),
+    ]
+    if totals.attempts or totals.failures_by:
+        lines += _llm_lines(totals, purse)
+    notes = (
+        (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
+        (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
+        (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
+        (totals.kept_all, "traces were kept whole by the LLM"),
+    )
+    lines += [("note", f"{count:,} {text}") for count, text in notes if count]
+    if totals.seconds:
+        lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
+    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md"))
+    print("\n".join(f"{name:<8} {text}" for name, text in lines))
+
+
+def _llm_lines(totals: "Totals", purse: "Purse | None") -> list[tuple[str, str]]:
+    """What decided in stage 1, which replies were of no use, and what all of it cost."""
+    decided = ", ".join(f"{name} {count:,}" for name, count in totals.coarse_by.items())
+    lines = [("stage 1", f"decided by {decided} (align: no usable reply); {totals.attempts:,} replies asked for")]
+    if totals.failures_by:
+        lines.append(("", "not usable: " + ", ".join(f"{reason} {count:,}" for reason, count in totals.failures_by.items())))
+    if purse is not None:
+        cost = f", {purse.spent:.4f} US dollars" if purse.price else ""
+        lines.append(("spent", f"{purse.requests:,} requests, {purse.prompt_tokens:,} + {purse.completion_tokens:,} tokens{cost}"))
+    return lines

@@ -1,0 +1,306 @@
+"""`asap prune`: rows in, shorter traces out."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from asap.cli.options import (
+    CUT,
+    LLM,
+    METHOD,
+    MODEL,
+    RUN,
+    Budget,
+    Columns,
+    Formats,
+    HubConfig,
+    HubSplit,
+    Limit,
+    Out,
+    Ratio,
+    Sources,
+    Tokenizer,
+    at_least,
+    console_for,
+    parse_columns,
+    print_summary,
+    whole,
+)
+from asap.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from asap.lm.chat import Completer
+    from asap.lm.price import Purse
+    from asap.prune.asap import Asap
+    from asap.prune.settings import AsapSettings
+    from asap.run import Source
+
+METHODS = ("asap",)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Method:
+    """How to decide: named as in AsapSettings."""
+
+    coarse: Annotated[
+        Literal["align", "select", "rewrite", "none"] | None,
+        Parameter(
+            help="Stage 1: `align` drops steps that the answer does not make likelier; with `select` an LLM names the steps to keep; "
+            "with `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, else align]",
+            group=METHOD,
+        ),
+    ] = None
+    coarse_share: Annotated[float, Parameter(help="`align` drops at most this share of the steps: the lowest quantile.", group=METHOD)] = (
+        0.25
+    )
+    coarse_only: Annotated[bool, Parameter(negative="", help="Leave stage 2 out.", group=METHOD)] = False
+    step_split: Annotated[
+        Literal["fenced", "paper"], Parameter(help="`fenced` keeps code blocks whole; `paper` splits at every blank line.", group=METHOD)
+    ] = "fenced"
+    rescore: Annotated[
+        int, Parameter(help="Score again after every so many removals; 0: once, as in the paper.", group=METHOD, converter=whole)
+    ] = 0
+    backfill: Annotated[bool, Parameter(negative="", help="Re-add the highest-scored removed steps that still fit.", group=CUT)] = False
+    keep_first: Annotated[int, Parameter(help="Steps at the start that always stay.", group=CUT, converter=whole)] = 0
+    keep_last: Annotated[int, Parameter(help="Steps at the end that always stay.", group=CUT, converter=whole)] = 0
+    context: Annotated[
+        Literal["chat", "raw"] | None,
+        Parameter(
+            help="What stands before a trace: the chat template, or the bare question. [default: chat if there is a template]", group=MODEL
+        ),
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Model:
+    """Which model scores."""
+
+    scorer: Annotated[str, Parameter(help="bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled"
+    tokenizer: Tokenizer = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"], Parameter(help="auto: bfloat16 on a GPU that has it, else float32.", group=MODEL)
+    ] = "auto"
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Llm:
+    """The LLM of stage 1, how it is asked, and what it may cost."""
+
+    llm: Annotated[
+        str | None,
+        Parameter(help="openai:<model> (any OpenAI-compatible server), hf:<hub id or folder>, gguf:<file> or bundled.", group=LLM),
+    ] = None
+    base_url: Annotated[str | None, Parameter(help="The server, for example http://127.0.0.1:8000/v1.", group=LLM)] = None
+    concurrency: Annotated[int | None, Parameter(help="Requests at once. [default: 16 for servers]", group=LLM, converter=whole)] = None
+    attempts: Annotated[
+        int, Parameter(help="Replies asked for until one is usable; then `align` decides about the trace.", group=LLM, converter=whole)
+    ] = 5
+    temperature: Annotated[
+        float | None,
+        Parameter(help="Of pruning replies. [default: rewrite 2.0 as on DeepSeek's API; select 0.0, then 1.0 when asked again]", group=LLM),
+    ] = None
+    tau: Annotated[float, Parameter(help="`rewrite`: how similar a step of the reply must be to an original one.", group=LLM)] = 0.6
+    min_kept: Annotated[float, Parameter(help="A reply that keeps a smaller share of the trace is not usable.", group=LLM)] = 0.1
+    max_kept: Annotated[float, Parameter(help="Nor is one that keeps a larger share.", group=LLM)] = 1.0
+    min_reach: Annotated[float, Parameter(help="Nor one that keeps no step behind this share of the steps.", group=LLM)] = 0.5
+    thinking_tokens: Annotated[
+        int, Parameter(help="Room in each reply for an LLM that thinks before it answers.", group=LLM, converter=whole)
+    ] = 0
+    llm_context: Annotated[
+        int | None,
+        Parameter(help="Tokens that prompt and reply may have together. [default: what the server tells]", group=LLM, converter=whole),
+    ] = None
+    llm_tokenizer: Annotated[str | None, Parameter(help="The LLM's tokenizer (Hub id or folder), for exact counts.", group=LLM)] = None
+    replies: Annotated[
+        list[Path] | None, Parameter(negative="", help="Use the replies in this output folder instead of asking again.", group=LLM)
+    ] = None
+    batch: Annotated[bool, Parameter(negative="", help="Hand requests in as batches (/v1/batches): slower, often cheaper.", group=LLM)] = (
+        False
+    )
+    pilot: Annotated[
+        int | None, Parameter(help="Ask about so many rows first, so that the cost of the others is known.", group=LLM, converter=whole)
+    ] = None
+    max_cost: Annotated[float | None, Parameter(help="Stop before more US dollars are spent; the run can go on later.", group=LLM)] = None
+    max_requests: Annotated[int | None, Parameter(help="Stop after so many requests.", group=LLM, converter=whole)] = None
+    price_in: Annotated[float | None, Parameter(help="US dollars per million prompt tokens. [default: the list price]", group=LLM)] = None
+    price_out: Annotated[float | None, Parameter(help="US dollars per million reply tokens.", group=LLM)] = None
+
+
+def prune(
+    source: Sources,
+    /,
+    *,
+    out: Out | None = None,
+    budget: Budget = None,
+    ratio: Ratio = None,
+    method: Annotated[str, Parameter(help="The pruning method: asap.", group=METHOD)] = "asap",
+    deciding: Method = Method(),
+    model: Model = Model(),
+    llm: Llm = Llm(),
+    columns: Columns = None,
+    hub_config: HubConfig = None,
+    hub_split: HubSplit = None,
+    limit: Limit = None,
+    format: Formats = None,
+    max_rejected: Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Read and count, score nothing, write nothing; with --llm: say what it will cost.", group=RUN)
+    ] = False,
+) -> int:
+    """Prune the reasoning traces of a data set.
+
+    Writes pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json and a dataset card into --out.
+
+    Examples:
+
+        asap prune traces.jsonl --out pruned --ratio 0.5
+
+        asap prune open-r1/codeforces-cots --hub-config solutions_py --out pruned --scorer hf:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B
+
+        asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
+    """
+    from asap.dataset.formats import format_of
+    from asap.prune.settings import AsapSettings
+    from asap.run import Source
+
+    if method not in METHODS:
+        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    for name in format or []:
+        format_of(name)
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    at_least("max-rejected", max_rejected, 0)
+    of_llm = asdict(_checked(llm, deciding.coarse))
+    settings = AsapSettings(
+        **{
+            **asdict(deciding),
+            **{name: of_llm[name] for name in _SETTINGS_OF_LLM},
+            "coarse": deciding.coarse or ("select" if llm.llm else "align"),
+            "budget": 4096 if budget is None and ratio is None else budget,
+            "ratio": ratio,
+        }
+    )
+    if dry_run:
+        return _dry_run(rows, settings, model, llm, out)
+    if out is None:
+        raise UsageError("--out is missing: name the folder to write, for example --out pruned")
+    return _prune(rows, out, settings, model, llm, format or [], max_rejected)
+
+
+_SETTINGS_OF_LLM = ("attempts", "temperature", "tau", "min_kept", "max_kept", "min_reach", "thinking_tokens")
+
+
+def _checked(llm: Llm, coarse: str | None) -> Llm:
+    """The options of the LLM if they go together; raises UsageError."""
+    typed = [field.name for field in fields(llm) if getattr(llm, field.name) != field.default and field.name != "llm"]
+    if llm.llm is None and coarse in ("select", "rewrite"):
+        raise UsageError(f"--coarse {coarse} needs --llm, for example --llm openai:deepseek-chat; without an LLM use align or none")
+    if llm.llm is None and typed:
+        raise UsageError(f"--{typed[0].replace('_', '-')} is about the LLM of stage 1, and there is none: add --llm")
+    if llm.llm is not None and coarse in ("align", "none"):
+        raise UsageError(f"--coarse {coarse} asks no LLM, so --llm has no use; choose --coarse select or rewrite, or leave --llm out")
+    for name, least in (("concurrency", 1), ("pilot", 1), ("max_requests", 1), ("llm_context", 256)):
+        at_least(name.replace("_", "-"), getattr(llm, name), least)
+    for name in ("price_in", "price_out", "max_cost"):
+        value = getattr(llm, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')} is {value:g}; 0 or more is expected")
+    if (llm.price_in is None) != (llm.price_out is None):
+        raise UsageError("--price-in and --price-out go together: US dollars per million prompt and reply tokens")
+    return llm
+
+
+def _prune(
+    source: "Source", out: Path, settings: "AsapSettings", model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
+) -> int:
+    from asap.dataset import iter_rows
+    from asap.lm.chat import SpendingStop
+    from asap.progress import watcher
+    from asap.run import Asking, prune_into
+
+    for name in source.names:  # a wrong file name is refused before the model is loaded
+        iter_rows(name)
+    console = console_for(stderr=True)
+    purse = _purse(llm)
+    try:
+        with console.status("loading the scorer") if console.is_terminal else nullcontext():
+            pruner = _pruner(settings, model, _completer(llm, purse) if llm.llm else None)
+        with watcher(console) as listener:
+            totals = prune_into(out, source, pruner, formats=formats, listener=listener, asking=Asking(purse, llm.replies or [], llm.pilot))
+    except SpendingStop as error:
+        print(f"asap: stopped: {error}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
+        return 130
+    print_summary(totals, out, purse if llm.llm else None)
+    if max_rejected is not None and totals.rejected > max_rejected:
+        shown = f"{totals.rejected} rows were rejected, more than --max-rejected {max_rejected} allows; see {out}/rejected.jsonl"
+        print(f"asap: {shown}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> "Asap":
+    from asap.lm import load_scorer, load_tokens
+    from asap.prune.asap import Asap
+
+    tokens = load_tokens(model.tokenizer) if model.tokenizer else None
+    return Asap(load_scorer(model.scorer, dtype=model.dtype, device=model.device), settings, tokens=tokens, llm=llm)
+
+
+def _purse(llm: Llm) -> "Purse":
+    from asap.lm.price import Price, Purse, find_price
+
+    kind, _, name = (llm.llm or "").partition(":")
+    price = find_price(name, llm.base_url) if kind == "openai" else None
+    if llm.price_in is not None and llm.price_out is not None:
+        price = Price(llm.price_in, llm.price_out)
+    return Purse(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
+
+
+def _completer(llm: Llm, purse: "Purse") -> "Completer":
+    from asap.lm.llm import load_llm
+
+    assert llm.llm is not None
+    return load_llm(
+        llm.llm,
+        base_url=llm.base_url,
+        concurrency=llm.concurrency,
+        purse=purse,
+        context_tokens=llm.llm_context,
+        tokenizer=llm.llm_tokenizer,
+        batch=llm.batch,
+    )
+
+
+def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm, out: Path | None) -> int:
+    from asap.lm import load_tokens
+    from asap.progress import watcher
+    from asap.run import Asking, no_usable_row, survey
+
+    if llm.pilot and out is None:
+        raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
+    purse = _purse(llm)
+    asks = (_completer(llm, purse), Asking(purse, llm.replies or [], llm.pilot), out) if llm.llm else None
+    with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
+        found = survey(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
+    if not found.usable:
+        raise InputError(no_usable_row(source, found.rejected_by))
+    print(f"{found.rows} rows read: {found.usable} usable, {found.rejected} rejected")
+    for reason, count in found.rejected_by.items():
+        print(f"  {reason}: {count}")
+    print(
+        f"{found.tokens:,} tokens of traces (longest {found.longest:,}); {found.tokens_read:,} tokens would be read by the scorer; "
+        f"{found.over_budget} traces are over their budget. {'Only replies were' if llm.pilot else 'Nothing was'} written."
+    )
+    return 0

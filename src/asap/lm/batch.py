@@ -1,0 +1,215 @@
+"""A provider's batches (`/v1/files` and `/v1/batches`, as OpenAI has them): slow, often at half the price, and resumable.
+
+Requests are gathered until nobody asks for more, handed in as one file, and waited for. Which batches are out is written
+beside the replies, so a run that was killed waits for the same batch again instead of paying for another one. A request
+that the server lost, or did not get to in time, goes into the next batch.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
+from asap.lm.endpoint import TRIES, Endpoint
+from asap.lm.fault import KEPT, Fault
+from asap.lm.price import Hold, count_prompt
+from asap.lm.replies import Replies
+from asap.sample import content_digest
+
+T = TypeVar("T")
+_AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
+_MOST_BYTES = 100 * 2**20
+_QUIET_S = 0.5  # without a new request: everybody waits for a reply now
+_POLL_S = 30.0
+_INTENT = "intent:"  # a batch of which only its content is known: the run was killed while it was handed in
+_ENDED = ("completed", "expired", "cancelled", "failed")
+
+
+class _Waiting(NamedTuple):
+    """A request that is to be answered."""
+
+    request: ChatRequest
+    hold: Hold
+    answer: "asyncio.Future[Reply]"
+
+
+class Batched:
+    """A Completer that hands requests in as batches. Everything else is the endpoint's: model, price, what a reply is."""
+
+    def __init__(self, endpoint: Endpoint, *, poll_s: float = _POLL_S, say: Callable[[str], None] | None = None) -> None:
+        self.endpoint = endpoint
+        self.model, self.tokens, self.context_tokens = endpoint.model, endpoint.tokens, endpoint.context_tokens
+        self.identity: Mapping[str, str] = endpoint.identity
+        self.concurrency = _AT_ONCE
+        self._poll_s = poll_s
+        self._say = say or (lambda text: print(text, file=sys.stderr))
+        self._open: dict[str, _Waiting] = {}
+        self._asked = asyncio.Event()
+        self._replies: Replies | None = None
+        self._driver: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Batched":
+        await self.endpoint.__aenter__()
+        self.context_tokens = self.endpoint.context_tokens
+        self._asked = asyncio.Event()
+        self._driver = asyncio.create_task(self._drive())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._driver:
+            self._driver.cancel()
+            await asyncio.gather(self._driver, return_exceptions=True)
+        await self.endpoint.__aexit__(*error)
+
+    async def take_up(self, replies: Replies) -> None:
+        """Remember batches beside these replies from now on, and first wait for those that a former run handed in."""
+        self._replies = replies
+        for name, kinds in replies.batches().items():
+            batch_id = await self._find(name) if name.startswith(_INTENT) else name
+            if batch_id is not None:
+                self._say(f"waiting for batch {batch_id} with {len(kinds):,} requests of a former run")
+                await self._collect(batch_id, kinds)
+            replies.forget_batch(name)
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        """The reply, when its batch is done. Raises RequestRefused, EndpointError or SpendingStop."""
+        key, prompt_tokens = request.key(self.model), count_prompt(request.messages, self.tokens)
+        for _ in range(TRIES):
+            async with self.endpoint.purse.hold(prompt_tokens, request.max_tokens) as hold:
+                waiting = self._open[key] = _Waiting(request, hold, asyncio.get_running_loop().create_future())
+                self._asked.set()
+                try:
+                    return await waiting.answer
+                except _Again:
+                    continue
+        raise RequestRefused("server_error", f"{TRIES} batches came back without a reply to it")
+
+    async def _drive(self) -> None:
+        """Whenever everybody waits, hand in what there is. An error ends every request that is open."""
+        while True:
+            await self._asked.wait()
+            count = -1
+            while len(self._open) != count:
+                count = len(self._open)
+                await asyncio.sleep(_QUIET_S)
+            self._asked.clear()
+            try:
+                await self._hand_in(self._chunk())
+            except Exception as error:
+                for waiting in self._open.values():
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+                self._open.clear()
+            if self._open:
+                self._asked.set()
+
+    def _chunk(self) -> dict[str, bytes]:
+        """The lines of the next batch by key: as many as fit in one."""
+        chunk, size = dict[str, bytes](), 0
+        for key, waiting in self._open.items():
+            body = self.endpoint.body(waiting.request)
+            line = json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}).encode()
+            if chunk and (size + len(line) > _MOST_BYTES or len(chunk) >= _AT_ONCE):
+                break
+            chunk[key], size = line, size + len(line) + 1
+        return chunk
+
+    async def _hand_in(self, chunk: Mapping[str, bytes]) -> None:
+        client, replies = self.endpoint.client, self._replies
+        assert replies is not None, "take_up comes before the first request"
+        kinds = {key: self._open[key].request.kind for key in chunk}
+        mark = content_digest(sorted(chunk))[:32]
+        replies.add_batch(_INTENT + mark, kinds)  # before anything is paid for: a kill from here on is noticed
+        content = b"\n".join(chunk.values()) + b"\n"
+        file = await self._call(lambda: client.files.create(file=("requests.jsonl", content), purpose="batch"))
+        batch = await self._call(
+            lambda: client.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"asap": mark}
+            )
+        )
+        replies.add_batch(batch.id, kinds)
+        replies.forget_batch(_INTENT + mark)
+        self._say(f"handed in batch {batch.id} with {len(chunk):,} requests")
+        await self._collect(batch.id, kinds)
+        replies.forget_batch(batch.id)
+
+    async def _find(self, intent: str) -> str | None:
+        """The batch that was handed in just before a kill, by its mark."""
+        batches = await self._call(lambda: self.endpoint.client.batches.list(limit=100))
+        marks = ((batch.id, (batch.metadata or {}).get("asap")) for batch in batches.data)
+        return next((batch_id for batch_id, mark in marks if _INTENT + str(mark) == intent), None)
+
+    async def _collect(self, batch_id: str, kinds: Mapping[str, str]) -> None:
+        """Wait for a batch and keep its replies; requests of it that got none are to be asked again."""
+        client, said = self.endpoint.client, ""
+        while (batch := await self._call(lambda: client.batches.retrieve(batch_id))).status not in _ENDED:
+            counts = batch.request_counts
+            state = f"{batch.status}, {counts.completed:,} of {counts.total:,} done" if counts else batch.status
+            if state != said:
+                self._say(f"batch {batch_id}: {state}")
+                said = state
+            await asyncio.sleep(self._poll_s)
+        if batch.status == "failed":
+            errors = batch.errors.data if batch.errors and batch.errors.data else []
+            reason = "; ".join(self.endpoint.secrets.mask(str(error.message)) for error in errors[:3]) or "no reason given"
+            if self._replies:
+                self._replies.forget_batch(batch_id)
+            raise EndpointError(f"the server refused batch {batch_id} ({reason}); without --batch requests are sent one by one")
+        for file_id in (batch.output_file_id, batch.error_file_id):
+            if file_id:
+                content = await self._call(partial(client.files.content, file_id))
+                self._read_lines(content.content.splitlines(), kinds)
+        for key in kinds:
+            if key in self._open:
+                self._open.pop(key).answer.set_exception(_Again())
+
+    def _read_lines(self, lines: Iterable[bytes], kinds: Mapping[str, str]) -> None:
+        for line in lines:
+            try:
+                row = json.loads(line)
+                key, response = row["custom_id"], row.get("response") or {}
+                status, body = int(response.get("status_code") or 500), json.dumps(response.get("body") or row.get("error") or {})
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue  # a line that cannot be read is a request without a reply
+            if key in kinds:
+                self._settle(key, kinds[key], status, body.encode())
+
+    def _settle(self, key: str, kind: str, status: int, body: bytes) -> None:
+        waiting = self._open.get(key)
+        prompt_tokens = count_prompt(waiting.request.messages, self.tokens) if waiting else 0
+        outcome = self.endpoint.read(status, {}, body, prompt_tokens)
+        if isinstance(outcome, Reply):
+            if self._replies:
+                self._replies.put(key, kind, outcome)
+            if waiting:
+                self.endpoint.purse.pay(waiting.hold, outcome.prompt_tokens, outcome.completion_tokens)
+                self._open.pop(key).answer.set_result(outcome)
+        elif waiting and not outcome.passes and not outcome.is_rate_limit:
+            self.endpoint.purse.pay(waiting.hold, 0, 0)
+            self._open.pop(key).answer.set_exception(outcome.error(self.endpoint.host, self.model))
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of a call about files or batches; tried again while the fault may pass."""
+        from openai import APIStatusError, OpenAIError
+
+        fault = Fault(0, "")
+        for attempt in range(TRIES):
+            try:
+                return await call()
+            except APIStatusError as error:
+                fault = Fault.read(error.status_code, error.response.headers, error.response.content, self.endpoint.secrets)
+            except OpenAIError as error:
+                fault = Fault(0, self.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
+            if fault.status in (404, 405):
+                raise EndpointError(f"{self.endpoint.host} takes no batches ({fault.said}); leave --batch out")
+            if not fault.passes and not fault.is_rate_limit:
+                break
+            await asyncio.sleep(min(self._poll_s, 2.0**attempt))
+        raise EndpointError(f"{self.endpoint.host} did not take a call about batches (HTTP {fault.status}: {fault.said}); {KEPT}")
+
+
+class _Again(Exception):
+    """The batch came back without a reply to this request."""

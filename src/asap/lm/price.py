@@ -1,0 +1,146 @@
+"""What asking costs: prices, counts before anything is sent, and a purse that money cannot leave past its limit."""
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from asap.errors import UsageError
+from asap.lm.chat import SpendingStop
+
+if TYPE_CHECKING:
+    from asap.lm.tokens import TokenCounter
+
+OPENAI_URL = "https://api.openai.com/v1"
+_CHARACTERS_PER_TOKEN = 3.5
+_TOKENS_PER_MESSAGE = 8  # role and turn marks of the usual chat templates
+
+
+class Price(NamedTuple):
+    """USD per million tokens."""
+
+    input: float
+    output: float
+
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """USD for so many tokens, or for so many on average."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
+def server_url(base_url: str | None) -> str:
+    """The address that is asked: the given one, else OPENAI_BASE_URL, else OpenAI's own."""
+    return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+
+
+def find_price(model: str, base_url: str | None = None) -> Price | None:
+    """The list price of a model at a provider, from the snapshot inside `genai-prices`; nothing is fetched.
+
+    Where the price depends on the hour, the highest of the next 24 hours: a run may last that long. Cached prompts and longer
+    contexts at other prices are left out. None where the package, the provider or the model is not known.
+    """
+    try:
+        from genai_prices import Usage, calc_price
+    except ImportError:
+        return None
+    usage = Usage(input_tokens=1000, output_tokens=1000)  # a short context: longer ones may have other prices
+    url, now = urlsplit(server_url(base_url)), datetime.now(UTC)
+    address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    hours = [now + timedelta(minutes=minutes) for minutes in range(0, 24 * 60, 30)]
+    try:
+        prices = [calc_price(usage, model, provider_api_url=address, genai_request_timestamp=hour) for hour in hours]
+    except (LookupError, ValueError):
+        return None
+    return Price(float(1000 * max(price.input_price for price in prices)), float(1000 * max(price.output_price for price in prices)))
+
+
+def count_tokens(text: str, tokens: "TokenCounter | None") -> int:
+    """How many tokens a text has: exact with the model's tokenizer, else an estimate from its bytes."""
+    return tokens.count(text) if tokens else math.ceil(len(text.encode("utf-8", "replace")) / _CHARACTERS_PER_TOKEN)
+
+
+def count_prompt(messages: Sequence[Mapping[str, str]], tokens: "TokenCounter | None") -> int:
+    """How many tokens a prompt has, chat template included (that part is an estimate always)."""
+    return sum(count_tokens(message["content"], tokens) + _TOKENS_PER_MESSAGE for message in messages)
+
+
+class Hold:
+    """The upper bound that is kept back for one request while it is out, and what became of it: in full until told otherwise."""
+
+    def __init__(self, bound: float) -> None:
+        self.bound = self.cost = bound
+        self.prompt_tokens = self.completion_tokens = 0
+
+
+class Purse:
+    """What a run has spent and may spend: `spent` in USD (0 without a price), `requests` with every HTTP try, and tokens.
+
+    What is out at one moment can never cost more than what is left of `max_cost`, as far as servers keep to max_tokens and the
+    prompt is counted right. A try that broke off without an answer counts in full, because the server may bill it.
+    """
+
+    def __init__(self, price: Price | None, max_cost: float | None = None, max_requests: int | None = None) -> None:
+        if max_cost is not None and price is None:
+            raise UsageError(
+                "--max-cost needs the model's price, which is not known; give --price-in and --price-out (USD per million tokens)"
+            )
+        self.price, self.max_cost, self.max_requests = price, max_cost, max_requests
+        self.spent = 0.0
+        self.requests = self.prompt_tokens = self.completion_tokens = 0
+        self._held = 0.0
+        self._out = 0
+        self._settled = asyncio.Event()
+
+    def begin(self, requests: int, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count in what former runs have spent already."""
+        self.requests += requests
+        self._spend(self._cost(prompt_tokens, completion_tokens), prompt_tokens, completion_tokens)
+
+    @asynccontextmanager
+    async def hold(self, prompt_tokens: int, max_tokens: int) -> AsyncIterator[Hold]:
+        """Keeps back what a request may cost, for as long as it is out. Waits for others to settle; raises SpendingStop."""
+        hold = Hold(self._cost(prompt_tokens, max_tokens))
+        await self._afford(hold.bound)
+        self.requests += 1
+        self._held += hold.bound
+        self._out += 1
+        try:
+            yield hold
+        finally:
+            self._out -= 1
+            self._held = self._held - hold.bound if self._out else 0.0  # exactly, however many floats were added
+            self._spend(hold.cost, hold.prompt_tokens, hold.completion_tokens)
+            settled, self._settled = self._settled, asyncio.Event()
+            settled.set()
+
+    def pay(self, hold: Hold, prompt_tokens: int, completion_tokens: int) -> None:
+        """The server told what it used; nothing, where it refused."""
+        hold.prompt_tokens, hold.completion_tokens = prompt_tokens, completion_tokens
+        hold.cost = self._cost(prompt_tokens, completion_tokens)
+
+    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return self.price.cost(prompt_tokens, completion_tokens) if self.price else 0.0
+
+    def _spend(self, cost: float, prompt_tokens: int, completion_tokens: int) -> None:
+        self.spent += cost
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+
+    async def _afford(self, bound: float) -> None:
+        while True:  # ends: each round waits for a request that is out
+            if self.max_requests is not None and self.requests >= self.max_requests:
+                raise SpendingStop(
+                    f"{self.requests:,} requests were sent, as many as --max-requests allows; what was answered is kept, "
+                    "and the same command with a higher limit goes on"
+                )
+            if self.max_cost is None or self.spent + self._held + bound <= self.max_cost:
+                return
+            if not self._out or self.spent + bound > self.max_cost:
+                raise SpendingStop(
+                    f"{self.spent:.4f} USD are spent, and the next request may cost {bound:.4f}, more than --max-cost {self.max_cost:g} "
+                    "allows; what was answered is kept, and the same command with a higher limit goes on"
+                )
+            await self._settled.wait()

@@ -1,0 +1,177 @@
+"""DIR/replies.sqlite: every reply of an LLM, written before it is used, so that what was paid for is never asked again.
+
+A reply is kept under a hash of the model's name and the whole request (`ChatRequest.key`), not under a row or a run:
+another budget or threshold finds it again. SQLite in WAL mode with full syncing: it is there whole or not at all,
+also after `kill -9`. Keys, addresses and prompts are not stored.
+"""
+
+import asyncio
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from asap.errors import AsapError, InputError
+from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
+
+FILE = "replies.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL, finish_reason TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, counted_here INTEGER NOT NULL, brought INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Usage(NamedTuple):
+    """How many replies of one kind were paid for here, and their tokens."""
+
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Replies:
+    """One folder's replies. Open it with `Replies.open`; only one process can hold it at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, others: Sequence[sqlite3.Connection] = ()) -> None:
+        self._db = connection
+        self._others = others
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["Replies"]:
+        """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
+        others = [_reader(other) for other in also]
+        try:
+            connection = sqlite3.connect(
+                folder / FILE if folder else ":memory:", isolation_level=None, timeout=1.0, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise InputError(f"{folder}/{FILE} cannot be opened ({error})") from error
+        try:
+            connection.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+            yield cls(connection, others)
+        except sqlite3.Error as error:
+            raise InputError(_explain(error, folder)) from error
+        finally:
+            for database in (connection, *others):
+                database.close()
+
+    def get(self, key: str) -> Reply | None:
+        """The reply to a request, or None if it was never answered."""
+        query = "SELECT kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here FROM replies WHERE key = ?"
+        for place, database in enumerate((self._db, *self._others)):
+            if row := database.execute(query, (key,)).fetchone():
+                kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here = row
+                reply = Reply(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
+                if place:
+                    self.put(key, kind, reply, brought=True)
+                return reply
+        return None
+
+    def put(self, key: str, kind: str, reply: Reply, *, brought: bool = False) -> None:
+        """Keep a reply. `kind` says what it was asked for; `brought`: it was paid for elsewhere."""
+        body = zlib.compress(reply.text.encode("utf-8", "surrogatepass"), 6)
+        values = (key, kind, body, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here, brought)
+        self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def usage(self) -> dict[str, Usage]:
+        """What was paid for here, by kind; what was brought from elsewhere does not count."""
+        query = (
+            "SELECT kind, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind"
+        )
+        return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
+
+    def add_batch(self, batch_id: str, keys: Mapping[str, str]) -> None:
+        """Remember a batch that was handed in: the kind of each request by its key."""
+        self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, zlib.compress(json.dumps(dict(keys)).encode("ascii"))))
+
+    def batches(self) -> dict[str, dict[str, str]]:
+        """The batches that were handed in and not collected yet: kinds by key, by id."""
+        return {
+            batch_id: json.loads(zlib.decompress(keys)) for batch_id, keys in self._db.execute("SELECT id, keys FROM batches ORDER BY id")
+        }
+
+    def forget_batch(self, batch_id: str) -> None:
+        """A batch is collected, or lost."""
+        self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+
+
+class Remembering:
+    """A completer that looks among its replies before it asks another one, and keeps what that one answers.
+
+    A request that was refused is refused again without asking, as long as this object lives: it is not kept in the file.
+    """
+
+    def __init__(self, llm: Completer, replies: Replies) -> None:
+        self.llm = llm
+        self.replies = replies
+        self.model, self.identity = llm.model, llm.identity
+        self.asked = 0
+        """Requests that were not found and went to the model."""
+        self.stopped: AsapError | None = None
+        """Why nothing more is asked for; what is in the file is still found."""
+        self._refused: dict[str, RequestRefused] = {}
+        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+
+    def stop(self, reason: AsapError) -> None:
+        """Ask for nothing more; the first reason counts."""
+        self.stopped = self.stopped or reason
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        """The reply, from the file or from the model; equal requests made at once are asked once. Raises what the model raises."""
+        key = request.key(self.model)
+        if (reply := self.replies.get(key)) is not None:
+            return reply
+        if key in self._refused:
+            raise self._refused[key]
+        if key not in self._waiting:
+            if self.stopped:
+                raise self.stopped
+            self._waiting[key] = asyncio.ensure_future(self._ask(key, request))
+        return await self._waiting[key]
+
+    async def _ask(self, key: str, request: ChatRequest) -> Reply:
+        self.asked += 1
+        try:
+            reply = await self.llm.complete(request)
+            self.replies.put(key, request.kind, reply)
+        except RequestRefused as error:
+            self._refused[key] = error
+            raise
+        finally:
+            del self._waiting[key]
+        return reply
+
+
+def _reader(folder: Path) -> sqlite3.Connection:
+    path = folder / FILE if folder.is_dir() else folder
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {FILE}; name an output folder of a run with --llm")
+    try:
+        connection = sqlite3.connect(f"file:{path.resolve().as_uri()[7:]}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
+        connection.execute("SELECT 1 FROM replies LIMIT 1")
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be read ({error})") from error
+    return connection
+
+
+def _explain(error: sqlite3.Error, folder: Path | None) -> str:
+    text = str(error)
+    if "locked" in text:
+        return f"another asap process is working in {folder}; wait for it or choose another --out"
+    if "full" in text:
+        return f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost"
+    return f"{folder}/{FILE} cannot be used ({text})"
+
+
+def _unpacked(body: bytes) -> str:
+    try:
+        return zlib.decompress(body).decode("utf-8", "surrogatepass")
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise sqlite3.DatabaseError(f"a reply is malformed: {error}") from error

@@ -1,0 +1,101 @@
+"""Stage 1 as the paper does it (`--coarse rewrite`, §3.2): an LLM repeats the trace without what the anchor does not need.
+
+The reply must pass Algorithm 1: each of its steps is similar to an original step, in the original order. Its words are then
+thrown away: every step is snapped to the original step that it stands for, so what is kept is the original, verbatim.
+
+What this does not do: tell a step from a near-copy with another meaning (nothing but the original's words survives), or
+see that two steps were merged into one (only the more similar one is kept).
+"""
+
+import re
+from collections.abc import Sequence
+
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+from asap.lm.chat import ChatRequest, Reply
+from asap.prune.match import gestalt, matches, snap
+from asap.prune.reply import Delimiters, InvalidReply, Selection, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
+from asap.sample import Sample
+from asap.steps import Span, StepSplit, split_steps
+
+_SHOWN = 60  # characters of a step in a message
+_NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, which is an upper bound of Gestalt's
+
+
+def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_tokens: int, draw: int) -> ChatRequest:
+    """Ask for the pruned trace of a sample. `draw` numbers the attempts: the wording stays, another reply is wanted."""
+    lines = delimiters("trace", sample.cot)
+    texts = {
+        "question": enclosed("question", sample.question),
+        "outline": enclosed("outline", anchor),
+        "trace": enclosed("trace", sample.cot),
+        "begin": lines.begin,
+        "end": lines.end,
+    }
+    message = {"role": "user", "content": filled(prompt_file("rewrite"), texts)}
+    return ChatRequest([message], max_tokens, temperature, draw=draw, kind="rewrite")
+
+
+def read_rewrite(reply: Reply, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> Selection:
+    """The steps of `cot` that a reply keeps. Raises InvalidReply where Algorithm 1 or a check before it fails.
+
+    Steps are compared without their outer white space, and with every line ending in \\n. Where the trace's delimiters are in the
+    reply, only what stands between them counts.
+    """
+    text = finished_text(reply)
+    if "\r\n" not in cot:
+        text = text.replace("\r\n", "\n")
+    text = _inside(text, delimiters("trace", cot))
+    original_steps = _compared(cot, spans)
+    readings = [_compared(reading, split_steps(reading, split)) for reading in _readings(text, cot)]
+    if not readings[0]:
+        raise InvalidReply("empty", "the reply holds no step")
+    found = next((found for coarse_steps in readings if (found := snap(original_steps, coarse_steps, tau))), None)
+    if found is None:
+        raise InvalidReply("no_match", _why_not(original_steps, readings[0], tau))
+    return Selection([match.step for match in found], [match.similarity for match in found])
+
+
+def _compared(text: str, spans: Sequence[Span]) -> list[str]:
+    return [text[span.start : span.end].replace("\r\n", "\n").strip() for span in spans]
+
+
+def _inside(text: str, lines: Delimiters) -> str:
+    """What stands between the delimiters; where one is missing, the text reaches to that end of the reply."""
+    begins = list(re.finditer(rf"^[ \t]*{re.escape(lines.begin)}", text, re.MULTILINE))
+    ends = list(re.finditer(rf"{re.escape(lines.end)}[ \t\r]*$", text, re.MULTILINE))
+    start = begins[0].end() if begins else 0
+    end = ends[0].start() if ends else len(text)
+    if len(begins) > 1 or len(ends) > 1 or end < start:
+        raise InvalidReply("delimiters", f"the reply has {len(begins)} opening and {len(ends)} closing delimiters; one pair is expected")
+    return text[start:end]
+
+
+def _readings(text: str, cot: str) -> list[str]:
+    """The text without a fence around all of it, then with it: it may be the trace's own, and surely is where all of it is."""
+    return [text] if text.strip() in cot else list(dict.fromkeys([unfenced(text), text]))
+
+
+def _why_not(original_steps: Sequence[str], coarse_steps: Sequence[str], tau: float) -> str:
+    """A sentence on the first step of a reply for which Algorithm 1 finds no original step."""
+    number, start = 1, 0
+    while (found := _next_match(original_steps, coarse_steps[number - 1], start, tau)) is not None:
+        number, start = number + 1, found + 1
+    step = coarse_steps[number - 1]
+    shown = repr(step if len(step) <= _SHOWN else step[:_SHOWN] + "…")
+    rest = original_steps[start:]
+    if not rest:
+        return f"step {number} of the reply, {shown}, comes after a step that matches the last one of the trace"
+    near = process.extract(step, rest, scorer=Indel.normalized_similarity, limit=_NEAREST)
+    similarity, place = max((gestalt(original, step), index) for original, _, index in near)
+    earlier = _next_match(original_steps[:start], step, 0, tau)
+    moved = "" if earlier is None else f" (step {earlier + 1} is similar enough, but comes before)"
+    return (
+        f"step {number} of the reply, {shown}, is like no step of the trace from {start + 1} on: the nearest, {start + place + 1},"
+        f" is {int(similarity * 1000) / 1000:g} similar; {tau:g} is needed{moved}"
+    )
+
+
+def _next_match(original_steps: Sequence[str], step: str, start: int, tau: float) -> int | None:
+    return next((index for index in range(start, len(original_steps)) if matches([original_steps[index]], [step], tau)), None)

@@ -1,0 +1,154 @@
+"""Stage 1 without re-typing (`--coarse select`): an LLM sees numbered steps and names those that the anchor needs (paper §3.2).
+
+The paper's LLM repeats the whole trace; naming numbers asks for the same judgement in tens of tokens, and what is kept is
+verbatim by construction. A trace that does not fit in the context is shown in overlapping parts.
+
+What this does not do: guess. A reply is read leniently as to form (JSON or a plain list, ranges in several spellings), but
+numbers in a sentence are no selection, and one number that is not shown makes the reply invalid.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+from asap.lm.chat import ChatRequest, Reply
+from asap.prune.reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
+from asap.sample import Sample
+from asap.steps import Span
+
+SELECT_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {"keep": {"type": "array", "items": {"type": "string", "pattern": "^[0-9]+(-[0-9]+)?$"}, "minItems": 1}},
+    "required": ["keep"],
+    "additionalProperties": False,
+}
+OVERLAP = 2
+
+_MARKER = re.compile(r"<[0-9]+>")
+_KEY = re.compile(r"""["']keep["']\s*:\s*(?:\[([^][{}]*)\]|"([^"]*)")""", re.IGNORECASE)
+_LABEL = re.compile(r"[ \t*_#-]*(?:the )?(?:steps to )?keep(?: steps)?[ \t*_]*:[ \t*_]*(?=\S)(.*)", re.IGNORECASE)
+_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(?=[0-9\"'<#`])", re.MULTILINE)
+_ITEM = re.compile(r"""["'`]?[<#]?(?:steps?\s+)?([0-9]+)(?:\s*(?:-|‐|‑|‒|–|—|−|to\b)\s*([0-9]+))?(?![0-9.])>?["'`]?""", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;]+(?:and\b\s*)?", re.IGNORECASE)
+
+
+def select_request(
+    sample: Sample, anchor: str, spans: Sequence[Span], first: int, last: int, *, temperature: float, max_tokens: int, draw: int
+) -> ChatRequest:
+    """Ask which of the steps `spans[first:last]` to keep. Their numbers are those of the whole trace, from 1."""
+    marker = _marker(sample.cot)
+    steps = (f"{marker.format(index + 1)}\n{sample.cot[spans[index].start : spans[index].end]}" for index in range(first, last))
+    texts = {
+        "question": enclosed("question", sample.question),
+        "outline": enclosed("outline", anchor),
+        "trace": enclosed("trace", "\n".join(steps)),
+        "first": str(first + 1),
+        "last": str(last),
+        "count": str(len(spans)),
+        "marker": marker.format(first + 1),
+    }
+    message = {"role": "user", "content": filled(prompt_file("select"), texts)}
+    return ChatRequest([message], max_tokens, temperature, schema=SELECT_SCHEMA, draw=draw, kind="select")
+
+
+def read_selection(reply: Reply, first: int, last: int) -> list[int]:
+    """The indices of the kept steps among `first` to `last - 1`, increasing. Raises InvalidReply for anything else.
+
+    What is named is a set: numbers may come in any order and more than once. A range from high to low is not one.
+    """
+    kept: set[int] = set()
+    for low, high in _ranges(_listed(finished_text(reply))):
+        numbers = [int(digits) if len(digits) < 10 else 0 for digits in (low, high)]
+        if not all(first < number <= last for number in numbers):
+            raise InvalidReply("out_of_range", f"{_short(low, high)} is not within {first + 1} to {last}, the steps that were shown")
+        if numbers[0] > numbers[1]:
+            raise InvalidReply("reversed_range", f"the range {low}-{high} runs from high to low")
+        kept.update(range(numbers[0] - 1, numbers[1]))
+    if not kept:
+        raise InvalidReply("nothing_kept", "the list of steps to keep is empty")
+    return sorted(kept)
+
+
+def parts(step_tokens: Sequence[int], room: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
+    """The ranges of steps (first, last + 1) to show, one request each: all steps in one where they fit in `room` tokens.
+
+    Else parts of about equal size that cover every step; neighbours share up to `overlap` steps, no step is in three parts.
+    `step_tokens`: what each step takes with its marker line. A step that is larger than `room` by itself is alone in its
+    part, which does not fit: nothing less can be shown.
+    """
+    if not step_tokens:
+        return []
+    offsets = list(accumulate(step_tokens, initial=0))
+    widest = _filled_parts(offsets, room, overlap)
+    low, high = 0, room
+    while low < high:  # the smallest room that needs no more parts evens them out
+        middle = (low + high) // 2
+        if len(_filled_parts(offsets, middle, overlap)) > len(widest):
+            low = middle + 1
+        else:
+            high = middle
+    return _filled_parts(offsets, high, overlap)
+
+
+def merged(selections: Iterable[Iterable[int]]) -> list[int]:
+    """The steps that any part keeps, increasing: a step that is shown twice stays if it is kept once."""
+    return sorted({index for selection in selections for index in selection})
+
+
+def _filled_parts(offsets: Sequence[int], room: int, overlap: int) -> list[tuple[int, int]]:
+    """Parts that each take as many steps as fit, from the first on. `offsets`: the tokens before each step, then all of them."""
+    count = len(offsets) - 1
+    found: list[tuple[int, int]] = []
+    first, before = 0, 0  # before: the end of the last part but one
+    while True:
+        last = first + 1
+        while last < count and offsets[last + 1] - offsets[first] <= room:
+            last += 1
+        found.append((first, last))
+        if last == count:
+            return found
+        first, before = max(first + 1, last - overlap, before), last
+        while first < last and offsets[last + 1] - offsets[first] > room:
+            first += 1
+
+
+def _marker(cot: str) -> str:
+    """The form of a line that opens a step: <12>, with a token before the number where the trace has such lines of its own."""
+    return f"<{unused_token(cot)}:{{}}>" if _MARKER.search(cot) else "<{}>"
+
+
+def _listed(text: str) -> str:
+    """The part of a reply that is the list of numbers: the value of "keep", the line "Keep: ...", or all of the reply."""
+    named = [found[1] if found[1] is not None else found[2] for found in _KEY.finditer(text)]
+    if not named:
+        named = [found[1] for line in text.splitlines() if (found := _LABEL.fullmatch(line.rstrip().rstrip("*_.")))]
+    if len(named) > 1:
+        raise InvalidReply("ambiguous", f"the reply has {len(named)} lists of steps to keep; one is expected")
+    if named:
+        return _unbracketed(named[0])
+    return _BULLET.sub("", _unbracketed(unfenced(text)))
+
+
+def _unbracketed(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return text[1:-1].strip() if text[:1] + text[-1:] == "[]" else text
+
+
+def _ranges(text: str) -> list[tuple[str, str]]:
+    """The ranges that a list names, as digits; a single number is a range of one."""
+    found: list[tuple[str, str]] = []
+    position = 0
+    while position < len(text):
+        item = _ITEM.match(text, position)
+        between = _BETWEEN.match(text, item.end()) if item else None
+        if item is None or (between is None and item.end() < len(text)):
+            raise InvalidReply("not_a_list", f"the reply is not a list of step numbers: {text[position : position + 60]!r}")
+        found.append((item[1], item[2] or item[1]))
+        position = between.end() if between else item.end()
+    return found
+
+
+def _short(low: str, high: str) -> str:
+    low, high = (digits if len(digits) < 10 else f"{digits[:9]}…" for digits in (low, high))
+    return low if low == high else f"{low}-{high}"

@@ -1,0 +1,179 @@
+"""Replies are kept before they are used, found again, and asked for once."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asap.errors import InputError
+from asap.lm.chat import ChatRequest, Reply, RequestRefused
+from asap.lm.replies import FILE, Remembering, Replies, Usage
+
+
+def request(text: str = "hello", **changes: object) -> ChatRequest:
+    values = {"messages": [{"role": "user", "content": text}], "max_tokens": 10, "temperature": 0.0, **changes}
+    return ChatRequest(**values)  # type: ignore[arg-type]
+
+
+class Echo:
+    """A completer that answers with the prompt, or refuses prompts that say so; it counts."""
+
+    model, identity, context_tokens, concurrency, tokens = "echo", {"model": "echo"}, None, 4, None
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def __aenter__(self) -> "Echo":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        text = request.messages[-1]["content"]
+        if "refuse" in text:
+            raise RequestRefused("bad_request", text)
+        return Reply(text, "stop", len(text), 1)
+
+
+def test_a_key_stands_for_model_and_request() -> None:
+    keys = {
+        request().key("a"),
+        request().key("b"),
+        request("other").key("a"),
+        request(draw=1).key("a"),
+        request(temperature=1.0).key("a"),
+        request(max_tokens=11).key("a"),
+        request(schema={"type": "object"}).key("a"),
+        request(kind="anchor").key("a"),
+    }
+    assert len(keys) == 8
+    assert request().key("a") == request().key("a")
+
+
+def test_a_reply_comes_back_as_it_was(tmp_path: Path) -> None:
+    reply = Reply('odd: \x00 \ud83d {"a": "é"}', "stop", 7, 9, counted_here=True)
+    with Replies.open(tmp_path) as replies:
+        replies.put("k", "anchor", reply)
+    with Replies.open(tmp_path) as replies:
+        assert replies.get("k") == reply
+        assert replies.get("other") is None
+        assert replies.usage() == {"anchor": Usage(1, 7, 9)}
+
+
+def test_replies_of_another_folder_are_brought_over_and_not_counted_as_paid(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    with Replies.open(old) as replies:
+        replies.put("k", "select", Reply("x", "stop", 1, 2))
+    with Replies.open(new, also=[old]) as replies:
+        assert replies.get("k") == Reply("x", "stop", 1, 2)
+        assert replies.usage() == {}
+    with Replies.open(new) as replies:
+        assert replies.get("k") is not None
+
+
+def test_a_folder_without_replies_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no replies\.sqlite"), Replies.open(None, also=[tmp_path]):
+        pass
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    with Replies.open(tmp_path), pytest.raises(InputError, match="another asap process"), Replies.open(tmp_path):
+        pass
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not a database at all, but long enough to look like one" * 50)
+    with pytest.raises(InputError, match=r"replies\.sqlite"), Replies.open(tmp_path):
+        pass
+
+
+def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
+    with Replies.open(tmp_path) as replies:
+        replies.put("k", "anchor", Reply("text", "stop", 1, 1))
+    database = sqlite3.connect(tmp_path / FILE)
+    database.execute("UPDATE replies SET body = x'00'")
+    database.commit()
+    database.close()
+    with pytest.raises(InputError, match="malformed"), Replies.open(tmp_path) as replies:
+        replies.get("k")
+
+
+def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        echo = Echo()
+        with Replies.open(tmp_path) as replies:
+            memory = Remembering(echo, replies)
+            texts = await asyncio.gather(*(memory.complete(request()) for _ in range(5)))
+            assert {reply.text for reply in texts} == {"hello"}
+            await memory.complete(request())
+            assert echo.asked == memory.asked == 1
+            await memory.complete(request(draw=1))
+            assert echo.asked == 2
+
+    asyncio.run(work())
+
+
+def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
+    async def work() -> None:
+        echo = Echo()
+        with Replies.open(tmp_path) as replies:
+            memory = Remembering(echo, replies)
+            for _ in range(3):
+                with pytest.raises(RequestRefused):
+                    await memory.complete(request("refuse"))
+            assert echo.asked == 1
+            with pytest.raises(RequestRefused):
+                await Remembering(echo, replies).complete(request("refuse"))
+            assert echo.asked == 2
+
+    asyncio.run(work())
+
+
+def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
+    async def work() -> None:
+        with Replies.open(tmp_path) as replies:
+            memory = Remembering(Echo(), replies)
+            await memory.complete(request("known"))
+            memory.stop(InputError("enough"))
+            memory.stop(InputError("later"))
+            assert (await memory.complete(request("known"))).text == "known"
+            with pytest.raises(InputError, match="enough"):
+                await memory.complete(request("unknown"))
+
+    asyncio.run(work())
+
+
+def test_batches_are_remembered(tmp_path: Path) -> None:
+    with Replies.open(tmp_path) as replies:
+        replies.add_batch("b1", {"k": "anchor"})
+    with Replies.open(tmp_path) as replies:
+        assert replies.batches() == {"b1": {"k": "anchor"}}
+        replies.forget_batch("b1")
+        assert replies.batches() == {}
+
+
+def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from asap.lm.replies import Replies; from asap.lm.chat import Reply\n"
+        "with Replies.open(Path(sys.argv[1])) as replies:\n"
+        "    for number in range(10**6):\n"
+        "        replies.put(str(number), 'anchor', Reply('x' * 1000, 'stop', 1, 1)); print(number, flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    told = [int(process.stdout.readline()) for _ in range(50)]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    with Replies.open(tmp_path) as replies:
+        assert all(replies.get(str(number)) for number in told)

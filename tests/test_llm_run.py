@@ -1,0 +1,256 @@
+"""`asap prune --llm` against a real server on 127.0.0.1 that misbehaves: counts add up, nothing is paid for twice, no secret gets out."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asap.cli import run
+from lm.scripted_server import Scripted, ScriptedServer, error
+from run_fixtures import prune_words, read_rows, refusal, row, write_rows
+
+CANARY = "sk-canary-7f3a91"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+
+
+def asks_for_selection(request: dict[str, Any]) -> bool:
+    return "are shown" in request["messages"][-1]["content"]
+
+
+def kept_every_other(request: dict[str, Any], number: int) -> Scripted:
+    """A good server: anchors for anchors, and of a trace's steps each second one with the last."""
+    if not asks_for_selection(request):
+        return Scripted("1. Think. 2. Answer.", usage=(50, 8))
+    count = int(re.findall(r"The trace has (\d+) steps", request["messages"][-1]["content"])[-1])
+    return Scripted(json.dumps({"keep": [str(step) for step in [*range(1, count, 2), count]]}), usage=(300, 12))
+
+
+def llm_words(source: Path, out: Path, server: ScriptedServer, *options: str) -> list[str]:
+    return prune_words(source, out, "--llm", "openai:scripted", "--base-url", server.base_url, *options)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(12)])
+
+
+def test_an_llm_decides_stage_1_and_every_file_says_so(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(kept_every_other) as server:
+        assert run(llm_words(source, tmp_path / "out", server)) == 0
+    said = capsys.readouterr()
+    decisions = read_rows(tmp_path / "out" / "decisions.jsonl")
+    rows = {row["id"]: row for row in read_rows(source)}
+    pruned = read_rows(tmp_path / "out" / "pruned.jsonl")
+    assert all(decision["coarse"] == {"by": "select", "attempts": 1, "failures": []} for decision in decisions)
+    for decision, kept in zip(decisions, pruned, strict=True):
+        gone = [step["index"] for step in decision["steps"] if step["removed_by"] == "coarse"]
+        assert gone == list(range(1, len(decision["steps"]) - 1, 2))
+        steps = rows[kept["id"]]["cot"].split("\n\n")
+        assert set(kept["cot"].split("\n\n")) <= set(steps)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["llm"]["usage"] == {
+        "anchor": {"replies": 12, "prompt_tokens": 600, "completion_tokens": 96},
+        "select": {"replies": 12, "prompt_tokens": 3600, "completion_tokens": 144},
+    }
+    assert manifest["counts"]["coarse_by"] == {"select": 12}
+    assert "decided by select 12" in said.out
+    assert "24 requests" in said.out
+    assert "LLM will be asked about 12 traces" in said.err
+    assert "Stage 1 was decided by: select 12" in (tmp_path / "out" / "README.md").read_text()
+    assert {request["temperature"] for request in server.requests} == {0.0}
+    assert all("response_format" in request for request in server.requests if asks_for_selection(request))
+
+
+def test_no_file_and_no_word_holds_the_key(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(kept_every_other) as server:
+        assert run(llm_words(source, tmp_path / "out", server, "--debug")) == 0
+        assert set(server.authorizations) == {f"Bearer {CANARY}"}
+    with ScriptedServer([error(401, f"Incorrect API key provided: {CANARY}")]) as server:
+        said = refusal(capsys, *llm_words(source, tmp_path / "other", server), lines=None)
+    assert "OPENAI_API_KEY" in said
+    everything = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(everything) > 6
+    assert not [path for path in everything if CANARY.encode() in path.read_bytes()]
+    captured = capsys.readouterr()
+    assert CANARY not in said + captured.out + captured.err
+
+
+def test_replies_are_not_paid_for_again(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(kept_every_other) as server:
+        first = tmp_path / "first"
+        assert run(llm_words(source, first, server)) == 0
+        assert run(llm_words(source, first, server)) == 0
+        assert len(server.requests) == 24
+        said = refusal(capsys, *llm_words(source, first, server, "--tau", "0.7"), lines=None)
+        assert "tau is 0.6 there and 0.7 here" in said
+        assert "--replies" in said
+        second = llm_words(source, tmp_path / "second", server, "--tau", "0.7", "--budget", "30", "--replies", str(first))
+        assert run(second) == 0
+        assert len(server.requests) == 24
+    assert json.loads((tmp_path / "second" / "manifest.json").read_text())["llm"]["usage"] == {}
+
+
+def test_a_row_without_a_usable_reply_falls_back_to_align(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def script(request: dict[str, Any], number: int) -> Scripted:
+        return Scripted("I will not.") if asks_for_selection(request) else Scripted("1. Think.")
+
+    with ScriptedServer(script) as server:
+        assert run(llm_words(source, tmp_path / "out", server, "--attempts", "2")) == 0
+    decisions = read_rows(tmp_path / "out" / "decisions.jsonl")
+    assert {decision["coarse"]["by"] for decision in decisions} == {"align"}
+    assert all(decision["coarse"]["attempts"] == 2 and len(decision["coarse"]["failures"]) == 2 for decision in decisions)
+    assert all(step["alignment"] is not None for decision in decisions for step in decision["steps"])
+    assert "not usable" in capsys.readouterr().out
+    assert len(server.requests) == 12 * 3
+
+
+def test_limits_stop_cleanly_and_a_higher_one_goes_on(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    with ScriptedServer(kept_every_other) as server:
+        assert run(llm_words(source, out, server, "--max-requests", "10", "--concurrency", "3")) == 130
+        said = capsys.readouterr().err
+        assert "--max-requests" in said
+        assert len(server.requests) == 10
+        prices = ("--price-in", "1", "--price-out", "10")
+        assert run(llm_words(source, out, server, "--max-cost", "0.0100001", *prices)) == 130
+        assert "--max-cost" in capsys.readouterr().err
+        before = len(server.requests)
+        assert run(llm_words(source, out, server, "--max-cost", "10", "--max-requests", "100", *prices)) == 0
+        assert len(server.requests) == 24 >= before
+    assert json.loads((out / "manifest.json").read_text())["counts"]["coarse_by"] == {"select": 12}
+    assert "US dollars" in capsys.readouterr().out
+
+
+def test_a_dry_run_asks_nothing_and_a_pilot_only_its_rows(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    with ScriptedServer(kept_every_other) as server:
+        prices = ("--price-in", "1", "--price-out", "10")
+        assert run([*llm_words(source, out, server, *prices), "--dry-run"]) == 0
+        said = capsys.readouterr()
+        assert server.requests == []
+        assert not out.exists()
+        assert "asked about 12 traces" in said.err
+        assert "as assumed" in said.err
+        assert "US dollars" in said.err
+        assert run([*llm_words(source, out, server, *prices), "--dry-run", "--pilot", "4"]) == 0
+        said = capsys.readouterr()
+        assert len(server.requests) == 8
+        assert "asked about 8 traces" in said.err
+        assert "as 4 rows showed" in said.err
+        assert run(llm_words(source, out, server, *prices)) == 0
+        assert len(server.requests) == 24
+
+
+def test_a_dead_server_ends_the_run_with_one_sentence(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer([error(404, "no such model")]) as server:
+        said = refusal(capsys, *llm_words(source, tmp_path / "out", server), lines=None)
+    assert "scripted" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--coarse", "rewrite"], "--coarse rewrite needs --llm"),
+        (["--max-cost", "1"], "--max-cost is about the LLM"),
+        (["--llm", "openai:x", "--coarse", "align"], "asks no LLM"),
+        (["--llm", "openai:x", "--price-in", "1"], "go together"),
+        (["--llm", "openai:x", "--attempts", "0"], "attempts is 0"),
+        (["--llm", "openai:x", "--tau", "1.5"], "tau is 1.5"),
+        (["--llm", "openai:x", "--temperature", "3"], "temperature is 3"),
+        (["--llm", "openai:x", "--concurrency", "0"], "--concurrency is 0"),
+        (["--llm", "openai:x", "--max-cost", "-1"], "--max-cost is -1"),
+        (["--llm", "openai:x", "--max-cost", "1", "--base-url", "http://127.0.0.1:9/v1"], "--price-in"),
+        (["--llm", "nonsense"], "nonsense"),
+        (["--llm", "openai:"], "openai:"),
+        (["--llm", "bundled", "--base-url", "http://127.0.0.1:9/v1"], "base"),
+        (["--llm", "openai:x", "--replies", "/nonexistent"], "/nonexistent"),
+        (["--llm", "openai:x", "--min-kept", "0.9", "--max-kept", "0.5"], "min_kept is 0.9"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    options: list[str], expected: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert expected in refusal(capsys, *prune_words(source, tmp_path / "out", *options), lines=None)
+
+
+class Flaky:
+    """A server's script: one request in ten meets a fault, chosen by a seed; the others are answered well."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.lock = threading.Lock()
+        self.answered = Counter[str]()
+        self.faults = Counter[str]()
+
+    def __call__(self, request: dict[str, Any], number: int) -> Scripted:
+        with self.lock:
+            if self.chance.random() < 0.1:
+                name, fault = self.chance.choice(
+                    [
+                        ("429", error(429, "slow down", headers={"Retry-After": "0.05"})),
+                        ("500", error(500, "oops")),
+                        ("503", error(503, "busy", headers={"Retry-After": "0"})),
+                        ("reset", Scripted(fault="reset")),
+                        ("reset_mid_body", Scripted("x" * 500, fault="reset_mid_body")),
+                        ("html", Scripted(body=b"<html>bad gateway</html>", status=502)),
+                        ("garbage", Scripted(body=b"{not json")),
+                    ]
+                )
+                self.faults[name] += 1
+                return fault
+            self.answered[json.dumps([request["messages"], request["temperature"]])] += 1
+        return kept_every_other(request, number)
+
+
+@pytest.mark.timeout(900)
+def test_a_thousand_rows_with_faults_and_kills_end_complete_and_nothing_is_asked_twice(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=4, words=3) for number in range(1000)])
+    script, out = Flaky(0), tmp_path / "out"
+    start = (
+        "import random, sys, tenacity, asap.lm.endpoint as endpoint; endpoint._backoff_s = lambda state: random.uniform(0.01, 0.03); "
+        "import torch; torch.set_num_threads(1); from asap.cli import run; sys.exit(run(sys.argv[1:]))"
+    )
+    with ScriptedServer(script) as server:
+        words = llm_words(source, out, server, "--concurrency", "8", "--ratio", "0.7")
+        chance, kills = random.Random(1), 0
+        while True:
+            process = subprocess.Popen(
+                [sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+            )
+            asked, deadline = len(server.requests), time.monotonic() + 120
+            enough = chance.randint(100, 500)
+            while kills < 4 and process.poll() is None and len(server.requests) < asked + enough and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if kills < 4 and process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                process.communicate()
+                continue
+            _, said = process.communicate(timeout=240)
+            break
+    assert process.returncode == 0, said
+    assert kills == 4
+    decisions = read_rows(out / "decisions.jsonl")
+    assert [decision["id"] for decision in decisions] == [f"r{number}" for number in range(1000)]
+    assert Counter(decision["coarse"]["by"] for decision in decisions) == {"select": 1000}
+    assert sum(script.faults.values()) > 100
+    assert len(script.faults) >= 6
+    assert server.most_at_once <= 8
+    assert len(script.answered) == len({json.dumps([r["messages"], r["temperature"]]) for r in server.requests})
+    again = {key: count for key, count in script.answered.items() if count > 1}
+    assert len(again) <= kills * 8  # only what was on its way when the process died
+    assert max(script.answered.values()) <= 1 + kills
