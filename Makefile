@@ -46,7 +46,7 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,hub,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,gguf,hub,llm,test]"
 	@touch $@
 
 clean:

@@ -26,13 +26,14 @@ class Echo:
     model, identity, context_tokens, concurrency, tokens = "echo", {"model": "echo"}, None, 4, None
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked = self.entered = self.left = 0
 
     async def __aenter__(self) -> "Echo":
+        self.entered += 1
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        return None
+        self.left += 1
 
     async def complete(self, request: ChatRequest) -> Reply:
         self.asked += 1
@@ -113,12 +114,17 @@ def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None
         echo = Echo()
         with Replies.open(tmp_path) as replies:
             memory = Remembering(echo, replies)
-            texts = await asyncio.gather(*(memory.complete(request()) for _ in range(5)))
-            assert {reply.text for reply in texts} == {"hello"}
-            await memory.complete(request())
-            assert echo.asked == memory.asked == 1
-            await memory.complete(request(draw=1))
-            assert echo.asked == 2
+            async with memory.session():
+                texts = await asyncio.gather(*(memory.complete(request()) for _ in range(5)))
+                assert {reply.text for reply in texts} == {"hello"}
+                await memory.complete(request())
+                assert echo.asked == memory.asked == 1
+                await memory.complete(request(draw=1))
+                assert echo.asked == 2
+            assert (echo.entered, echo.left) == (1, 1)
+            async with memory.session():
+                await memory.complete(request())
+            assert (echo.entered, echo.left) == (1, 1)
 
     asyncio.run(work())
 
@@ -127,14 +133,13 @@ def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
     async def work() -> None:
         echo = Echo()
         with Replies.open(tmp_path) as replies:
-            memory = Remembering(echo, replies)
-            for _ in range(3):
-                with pytest.raises(RequestRefused):
-                    await memory.complete(request("refuse"))
-            assert echo.asked == 1
-            with pytest.raises(RequestRefused):
-                await Remembering(echo, replies).complete(request("refuse"))
-            assert echo.asked == 2
+            for asked in (1, 2):
+                memory = Remembering(echo, replies)
+                async with memory.session():
+                    for _ in range(3):
+                        with pytest.raises(RequestRefused):
+                            await memory.complete(request("refuse"))
+                assert echo.asked == asked
 
     asyncio.run(work())
 
@@ -143,12 +148,13 @@ def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
     async def work() -> None:
         with Replies.open(tmp_path) as replies:
             memory = Remembering(Echo(), replies)
-            await memory.complete(request("known"))
-            memory.stop(InputError("enough"))
-            memory.stop(InputError("later"))
-            assert (await memory.complete(request("known"))).text == "known"
-            with pytest.raises(InputError, match="enough"):
-                await memory.complete(request("unknown"))
+            async with memory.session():
+                await memory.complete(request("known"))
+                memory.stop(InputError("enough"))
+                memory.stop(InputError("later"))
+                assert (await memory.complete(request("known"))).text == "known"
+                with pytest.raises(InputError, match="enough"):
+                    await memory.complete(request("unknown"))
 
     asyncio.run(work())
 

@@ -39,7 +39,9 @@ def load_llm(
         from asap.lm.endpoint import Endpoint
 
         tokens = load_tokens(tokenizer) if tokenizer else None
-        endpoint = Endpoint(name, base_url=base_url, purse=purse, context_tokens=context_tokens, tokens=tokens, concurrency=concurrency or 16)
+        endpoint = Endpoint(
+            name, base_url=base_url, purse=purse, context_tokens=context_tokens, tokens=tokens, concurrency=concurrency or 16
+        )
         return Batched(endpoint) if batch else endpoint
     if kind == "hf":
         if concurrency not in (None, 1):
@@ -51,4 +53,4 @@ def load_llm(
     from asap.lm.served import Served
 
     file = bundled_gguf() if spec == "bundled" else Path(name)
-    return Served(file, spec=spec, context_tokens=context_tokens, purse=purse, concurrency=concurrency or 2)
+    return Served(file, spec=spec, context_tokens=context_tokens, purse=purse, concurrency=concurrency or 1)

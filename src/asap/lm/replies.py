@@ -8,9 +8,10 @@ also after `kill -9`. Keys, addresses and prompts are not stored.
 import asyncio
 import json
 import sqlite3
+import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,12 +117,34 @@ class Remembering:
         """Requests that were not found and went to the model."""
         self.stopped: AsapError | None = None
         """Why nothing more is asked for; what is in the file is still found."""
+        self.was_started = False
+        self._running = False
         self._refused: dict[str, RequestRefused] = {}
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
 
     def stop(self, reason: AsapError) -> None:
         """Ask for nothing more; the first reason counts."""
         self.stopped = self.stopped or reason
+
+    async def start(self) -> None:
+        """Make the completer ready, if it is not; its context is known from then on."""
+        async with self._starting:
+            if not self._running:
+                await self.llm.__aenter__()
+                self._running = self.was_started = True
+                if take_up := getattr(self.llm, "take_up", None):  # batches that a former run handed in
+                    await take_up(self.replies)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        """Ask inside this block, one event loop at a time. The completer is started with the first request that needs it, if any does."""
+        self._starting = asyncio.Lock()
+        try:
+            yield
+        finally:
+            if self._running:
+                self._running = False
+                await self.llm.__aexit__(*sys.exc_info())
 
     async def complete(self, request: ChatRequest) -> Reply:
         """The reply, from the file or from the model; equal requests made at once are asked once. Raises what the model raises."""
@@ -137,8 +160,11 @@ class Remembering:
         return await self._waiting[key]
 
     async def _ask(self, key: str, request: ChatRequest) -> Reply:
-        self.asked += 1
         try:
+            await self.start()
+            if (reply := self.replies.get(key)) is not None:  # it came with a batch of a former run
+                return reply
+            self.asked += 1
             reply = await self.llm.complete(request)
             self.replies.put(key, request.kind, reply)
         except RequestRefused as error:

@@ -43,7 +43,7 @@ class Served:
     """
 
     def __init__(
-        self, gguf: Path, *, spec: str, concurrency: int = 2, context_tokens: int | None = None, purse: Purse | None = None
+        self, gguf: Path, *, spec: str, concurrency: int = 1, context_tokens: int | None = None, purse: Purse | None = None
     ) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("writing with a GGUF file needs xllamacpp; install it with: pip install 'asap-cot[gguf]'")

@@ -90,7 +90,7 @@ class Guide:
                 except AsapError as error:
                     self.memory.stop(error)
 
-        async with self.llm:
+        async with self.memory.session():
             with _gentle_interrupt(self.memory):
                 await asyncio.gather(*(worker() for _ in range(self.llm.concurrency)))
         if isinstance(self.memory.stopped, _Interrupted):
@@ -144,7 +144,7 @@ class _Talk:
         """The LLM names the steps to keep; a trace longer than its context is shown in overlapping parts."""
         anchor = await self.anchor()
         tokens = [count_tokens(self.sample.cot[span.start : span.end], self.guide.llm.tokens) + 8 for span in self.spans]
-        room = self._room(anchor, sum(tokens))
+        room = await self._room(anchor, sum(tokens))
         for halving in range(_HALVINGS + 1):
             try:
                 pieces = parts(tokens, max(1, room >> halving))
@@ -188,8 +188,10 @@ class _Talk:
         settings = self.settings
         check_share(kept, self.spans, floor=settings.min_kept, ceiling=settings.max_kept, reach=settings.min_reach)
 
-    def _room(self, anchor: str, whole: int) -> int:
-        """How many tokens of steps one request may show."""
+    async def _room(self, anchor: str, whole: int) -> int:
+        """How many tokens of steps one request may show. The context is known once the LLM was started."""
+        if not self.guide.memory.was_started:
+            await self.guide.memory.start()
         context = self.guide.llm.context_tokens
         if context is None:
             return whole

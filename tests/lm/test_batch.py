@@ -1,0 +1,175 @@
+"""Batches: handed in when everybody waits, collected, taken up again after a kill, and asked again where a reply is missing."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch_server import BatchServer, Script
+from scripted_server import Scripted, error
+
+from asap.lm import batch
+from asap.lm.batch import Batched
+from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
+from asap.lm.endpoint import Endpoint
+from asap.lm.price import Price, Purse
+from asap.lm.replies import Remembering, Replies
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_QUIET_S", 0.05)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def request(text: str) -> ChatRequest:
+    return ChatRequest([{"role": "user", "content": text}], max_tokens=10, temperature=0.0, kind="anchor")
+
+
+def echo(body: dict[str, Any]) -> Scripted:
+    return Scripted(f"re: {body['messages'][-1]['content']}")
+
+
+def ask_all(server: BatchServer, folder: Path | None, texts: list[str], *, purse: Purse | None = None) -> tuple[list[Any], list[str]]:
+    """What each request came to (a reply or an error), and what was said meanwhile."""
+    said: list[str] = []
+
+    async def work(replies: Replies) -> list[Any]:
+        llm = Batched(Endpoint("m", base_url=server.base_url, purse=purse), poll_s=0.02, say=said.append)
+        memory = Remembering(llm, replies)
+        async with memory.session():
+            return await asyncio.gather(*(memory.complete(request(text)) for text in texts), return_exceptions=True)
+
+    with Replies.open(folder) as replies:
+        return asyncio.run(work(replies)), said
+
+
+def script_once_without(missing: str) -> Script:
+    """Echoes, but leaves out one request the first time."""
+    left = {missing}
+
+    def script(body: dict[str, Any]) -> Scripted | None:
+        text = body["messages"][-1]["content"]
+        if text in left:
+            left.discard(text)
+            return None
+        return echo(body)
+
+    return script
+
+
+def test_all_requests_go_into_one_batch_and_come_back_to_their_askers(tmp_path: Path) -> None:
+    texts = [f"question {number}" for number in range(30)]
+    purse = Purse(Price(1, 1))
+    with BatchServer(echo) as server:
+        replies, said = ask_all(server, tmp_path, texts, purse=purse)
+        assert [reply.text for reply in replies] == [f"re: {text}" for text in texts]
+        assert len(server.batches) == 1
+        again, _ = ask_all(server, tmp_path, texts)
+        assert again == replies
+        assert len(server.batches) == 1
+    assert any("handed in batch batch_0 with 30 requests" in line for line in said)
+    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens) == (30, 300, 150)
+    assert {line["body"]["model"] for line in server.lines()} == {"m"}
+    with Replies.open(tmp_path) as kept:
+        assert kept.batches() == {}
+
+
+def test_a_request_without_a_reply_goes_into_the_next_batch() -> None:
+    with BatchServer(script_once_without("b"), ends=("expired", "completed")) as server:
+        replies, _ = ask_all(server, None, ["a", "b", "c"])
+    assert [reply.text for reply in replies] == ["re: a", "re: b", "re: c"]
+    assert [len(batch["lines"]) for batch in server.batches.values()] == [3, 1]
+
+
+def test_lines_that_fail_for_good_fail_alone() -> None:
+    def script(body: dict[str, Any]) -> Scripted:
+        return error(400, "this model's maximum context length is 10 tokens") if "long" in str(body) else echo(body)
+
+    with BatchServer(script) as server:
+        [good, bad], _ = ask_all(server, None, ["short", "long"])
+    assert isinstance(good, Reply)
+    assert isinstance(bad, RequestRefused)
+    assert bad.reason == "context_too_long"
+
+
+def test_a_line_that_never_gets_a_reply_is_given_up() -> None:
+    with BatchServer(lambda body: None, polls=1) as server:
+        [lost], _ = ask_all(server, None, ["a"])
+    assert isinstance(lost, RequestRefused)
+    assert lost.reason == "server_error"
+    assert len(server.batches) == 6
+
+
+def test_a_batch_that_is_refused_stops_with_the_reason(tmp_path: Path) -> None:
+    with BatchServer(echo, ends=("failed",)) as server:
+        outcomes, _ = ask_all(server, tmp_path, ["a", "b"])
+    assert all(isinstance(outcome, EndpointError) and "not to our liking" in str(outcome) for outcome in outcomes)
+    with Replies.open(tmp_path) as kept:
+        assert kept.batches() == {}
+
+
+def test_a_server_without_batches_is_told() -> None:
+    with BatchServer(echo) as server:
+
+        async def work(replies: Replies) -> None:
+            async with Batched(Endpoint("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
+                await llm.take_up(replies)
+                await llm._call(lambda: llm.endpoint.client.get("/nothing", cast_to=object))
+
+        with Replies.open(None) as replies, pytest.raises(EndpointError, match="takes no batches"):
+            asyncio.run(work(replies))
+
+
+@pytest.mark.parametrize("known", ["id", "intent"])
+def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path: Path, known: str) -> None:
+    """The run dies once the batch is in, before or after its id was written down."""
+    texts = ["a", "b", "c"]
+    with BatchServer(echo) as server:
+
+        class Killed(BaseException):
+            pass
+
+        async def work(replies: Replies) -> None:
+            memory = Remembering(Batched(Endpoint("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None), replies)
+            async with memory.session():
+                asking = asyncio.gather(*(memory.complete(request(text)) for text in texts), return_exceptions=True)
+                while not server.batches:
+                    await asyncio.sleep(0.001)
+                asking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asking
+
+        with Replies.open(tmp_path) as replies:
+            asyncio.run(work(replies))
+        with Replies.open(tmp_path) as replies:
+            [(name, kinds)] = replies.batches().items()
+            mark = "intent:" + server.batches["batch_0"]["metadata"]["asap"]
+            replies.forget_batch(name)
+            replies.add_batch(mark if known == "intent" else "batch_0", kinds)
+        outcomes, said = ask_all(server, tmp_path, texts)
+        assert [outcome.text for outcome in outcomes] == ["re: a", "re: b", "re: c"]
+        assert list(server.batches) == ["batch_0"]
+        assert "of a former run" in said[0]
+
+
+def test_an_intent_that_came_to_nothing_is_forgotten(tmp_path: Path) -> None:
+    with Replies.open(tmp_path) as replies:
+        replies.add_batch("intent:0123", {"k": "anchor"})
+    with BatchServer(echo) as server:
+        outcomes, _ = ask_all(server, tmp_path, ["a"])
+    assert outcomes[0].text == "re: a"
+    with Replies.open(tmp_path) as replies:
+        assert replies.batches() == {}
+
+
+def test_large_files_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_MOST_BYTES", 1500)
+    texts = [f"{number} " + "x" * 300 for number in range(10)]
+    with BatchServer(echo) as server:
+        replies, _ = ask_all(server, None, texts)
+    assert [reply.text for reply in replies] == [f"re: {text}" for text in texts]
+    assert len(server.batches) > 2
+    assert all(len(json.dumps(batch["lines"])) < 3000 for batch in server.batches.values())

