@@ -131,8 +131,10 @@ def test_limits_stop_cleanly_and_a_higher_one_goes_on(source: Path, tmp_path: Pa
         before = len(server.requests)
         assert run(llm_words(source, out, server, "--max-cost", "10", "--max-requests", "100", *prices)) == 0
         assert len(server.requests) == 24 >= before
-    assert json.loads((out / "manifest.json").read_text())["counts"]["coarse_by"] == {"select": 12}
-    assert "US dollars" in capsys.readouterr().out
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["counts"]["coarse_by"] == {"select": 12}
+    assert manifest["llm"]["cost_usd"] == pytest.approx((4200 * 1 + 240 * 10) / 1e6)
+    assert "0.0066 US dollars" in capsys.readouterr().out
 
 
 def test_a_dry_run_asks_nothing_and_a_pilot_only_its_rows(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +187,58 @@ def test_options_that_make_no_sense_are_refused(
     options: list[str], expected: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert expected in refusal(capsys, *prune_words(source, tmp_path / "out", *options), lines=None)
+
+
+STEPS = [
+    "Okay, the question asks for the sum of all even numbers up to the limit.",
+    "Hmm, wait. Should the limit itself be counted? I am not sure about that yet.",
+    "Looking at the example again: the limit is 4 and the result is 6, so 2 + 4, limit included.",
+    "Alternatively one could loop over everything and test each number, which is slow.",
+    "The closed form is k * (k + 1) with k = limit // 2, and for 4 that gives 2 * 3 = 6. Good.",
+]
+
+
+@pytest.mark.parametrize(
+    ("coarse", "reply", "by", "failures"),
+    [
+        ("rewrite", Scripted("\n\n".join([STEPS[0], STEPS[2], STEPS[4]])), "rewrite", []),
+        ("rewrite", Scripted("```\n" + "\n\n".join([STEPS[0], STEPS[2], STEPS[4]]) + "\n```"), "rewrite", []),
+        ("rewrite", Scripted("\n\n".join(STEPS[::2]), message={"reasoning_content": "\n\n".join(reversed(STEPS))}), "rewrite", []),
+        ("rewrite", Scripted("\n\n".join([STEPS[0], STEPS[2] + " " + STEPS[3], STEPS[4]])), "rewrite", []),  # merged
+        ("rewrite", Scripted("First we sum.\n\nThen we are done, as one sees."), "align", ["no_match"] * 2),  # paraphrase
+        ("rewrite", Scripted("\n\n".join([STEPS[4], STEPS[2], STEPS[0]])), "align", ["no_match"] * 2),  # reordered
+        ("rewrite", Scripted("\n\n".join(STEPS[:4]), finish_reason="length"), "align", ["cut_off"] * 2),
+        ("rewrite", Scripted(STEPS[0]), "align", ["head_only"] * 2),
+        ("rewrite", Scripted(""), "align", ["empty"] * 2),
+        ("rewrite", Scripted(None), "align", ["empty"] * 2),
+        ("select", Scripted('{"keep": ["1", "3-5"]}'), "select", []),
+        ("select", Scripted("Keep: 1, 3 to 5"), "select", []),
+        ("select", Scripted('{"keep": ["1", "3-'), "align", ["not_a_list"] * 2),  # invalid JSON
+        ("select", Scripted('{"steps": {"first": 1}}'), "align", ["not_a_list"] * 2),  # another schema
+        ("select", Scripted('{"keep": ["1", "77"]}'), "align", ["out_of_range"] * 2),
+        ("select", Scripted(None), "align", ["empty"] * 2),
+        ("select", error(400, "this model's maximum context length is 100 tokens"), "align", ["context_too_long"]),
+        ("select", error(400, "the content is against our content policy", "content_filter"), "align", ["content_filter"] * 2),
+    ],
+)
+def test_what_becomes_of_a_reply(coarse: str, reply: Scripted, by: str, failures: list[str], tmp_path: Path) -> None:
+    rows = [{"id": "one", "question": "Sum of even numbers?", "cot": "\n\n".join(STEPS), "answer": "k * (k + 1)"}]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+
+    def script(request: dict[str, Any], number: int) -> Scripted:
+        return Scripted("1. Use the closed form.") if "how the answer is derived" in request["messages"][-1]["content"] else reply
+
+    with ScriptedServer(script) as server:
+        assert run(llm_words(source, tmp_path / "out", server, "--coarse", coarse, "--attempts", "2", "--coarse-only")) == 0
+    [decision] = read_rows(tmp_path / "out" / "decisions.jsonl")
+    [pruned] = read_rows(tmp_path / "out" / "pruned.jsonl")
+    assert decision["coarse"]["by"] == by
+    assert decision["coarse"]["failures"] == failures
+    steps = iter(STEPS)
+    assert all(any(kept == step for step in steps) for kept in pruned["cot"].split("\n\n"))
+    if by != "align":
+        assert decision["tokens_after"] < decision["tokens_before"]
+        assert all((step["match"] is not None) == (step["kept"] and coarse == "rewrite") for step in decision["steps"])
 
 
 class Flaky:

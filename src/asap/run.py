@@ -161,7 +161,9 @@ def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> I
         started = time.perf_counter()
         ask_missing(store, pruner.guide, replies, asking, listener)
         store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
-        store.set_fact("llm", {**pruner.guide.llm.identity, "usage": {kind: used._asdict() for kind, used in replies.usage().items()}})
+        usage = {kind: used._asdict() for kind, used in replies.usage().items()}
+        cost = round(asking.purse.spent, 6) if asking.purse.price else None
+        store.set_fact("llm", {**pruner.guide.llm.identity, "usage": usage, "cost_usd": cost})
         yield
 
 
