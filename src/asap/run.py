@@ -6,9 +6,10 @@ Each decision is stored as soon as it is made, so a run killed at any moment goe
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from asap.prune.asap import Asap
 from asap.prune.coarse import Guide, Verdict, prompts_hash, run_async
 from asap.prune.decision import Decision
 from asap.prune.fine import backfilled, check_budget, cut, token_budget
+from asap.prune.methods import METHODS
+from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample, content_digest
 from asap.store import Store
@@ -145,7 +148,7 @@ def prune_into(
                 _decide_missing(store, pruner, listener)
         listener.writing()
         seconds = {"read": read_s, **({"ask": store.fact("ask_s") or 0.0} if pruner.guide else {}), "score": store.fact("score_s") or 0.0}
-        totals = write_output(store, settings, seconds=seconds, formats=formats)
+        totals = write_output(store, settings, seconds=seconds, formats=formats, recut=_settled(settings, lambda: pruner.tokens))
     if totals.rejected == totals.rows:
         raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals
@@ -220,29 +223,57 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
             listener.reading(position + 1)
 
 
-def recut(folder: Path, out: Path, *, budget: int | None = None, ratio: float | None = None, formats: Sequence[str] = ()) -> Totals:
-    """The finished run of `folder` at another budget, written to `out`: the same files as a fresh run, without a model."""
+def recut(
+    folder: Path,
+    out: Path,
+    *,
+    budget: int | None = None,
+    ratio: float | None = None,
+    method: str | None = None,
+    formats: Sequence[str] = (),
+) -> Totals:
+    """The finished run of `folder` at another budget, or by another step-level method, written to `out`; without a model.
+
+    At another budget the files are those of a fresh run. Another method needs no stored scores (random, keep-head, …) or
+    those of `--all-scores`; it has no stage 1.
+    """
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:
         raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
     if out.resolve() == folder.resolve():
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
+    if method is not None and method not in METHODS:
+        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
     with Store.open(folder, create=False) as store:
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
         settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False}
-        tokens = _tokens_of(settings) if settings["backfill"] else None
+        if method is not None and method != stored["method"]:
+            settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
         with Store.open(out) as other:
             _claim(other, settings)
             store.copy_to(other, {"settings": settings})
-
-    def at_budget(decision: Decision, sample: Sample) -> Decision:
-        again = cut(decision, budget=budget, ratio=ratio)
-        return backfilled(again, sample.cot, tokens) if tokens else again
-
     with Store.open(out, create=False) as store:
-        return write_output(store, settings, seconds={}, formats=formats, recut=at_budget)
+        return write_output(store, settings, seconds={}, formats=formats, recut=_settled(settings, partial(_tokens_of, settings)))
+
+
+def _settled(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter]) -> Callable[[Decision, Sample], Decision]:
+    """What makes of a stored decision, whatever it was cut to and by which method it was made, the one that the settings ask for."""
+    tokens = cache(load_tokens)
+    as_it_is = settings["coarse_only"] or settings["method"] == "original"
+    limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
+
+    def settle(decision: Decision, sample: Sample) -> Decision:
+        if decision.method != settings["method"]:
+            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last")}
+            decision = reordered(decision, sample, settings["method"], tokens(), **keep)
+        elif decision.budget == token_budget(decision.tokens_before, **limit):
+            return decision
+        again = cut(decision, **limit)
+        return backfilled(again, sample.cot, tokens()) if settings["backfill"] else again
+
+    return settle
 
 
 def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
@@ -253,7 +284,7 @@ def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
     if tokens.fingerprint != settings["tokenizer"]:
         raise InputError(
             f"{tokens.name} is not the tokenizer that the run was made with (it is {tokens.fingerprint}, the run has "
-            f"{settings['tokenizer']}), and --backfill needs it"
+            f"{settings['tokenizer']}), and --backfill and --method need it"
         )
     return tokens
 

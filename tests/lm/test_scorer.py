@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from asap.lm import ScoreRequest
 from asap.lm.context import render_context
-from asap.lm.hf import HFScorer, linear_logprobs
+from asap.lm.hf import HFScorer, linear_scores
 from asap.steps import Span
 
 Scorers = Callable[..., HFScorer]
@@ -478,14 +478,14 @@ def test_the_pieced_head_equals_a_log_softmax(vocabulary: int, rows: int, has_bi
     targets[0] = vocabulary - 1
     expected = torch.log_softmax(torch.nn.functional.linear(hidden.double(), weight.double(), bias if bias is None else bias.double()), -1)
     torch.testing.assert_close(
-        linear_logprobs(hidden, weight, bias, targets).double(), expected.gather(1, targets[:, None]).squeeze(1), rtol=0, atol=1e-5
+        linear_scores(hidden, weight, bias, targets)[:, 0].double(), expected.gather(1, targets[:, None]).squeeze(1), rtol=0, atol=1e-5
     )
 
 
 def test_the_pieced_head_survives_huge_logits() -> None:
     hidden, weight = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0], [0.0]])
-    assert linear_logprobs(hidden, weight, None, torch.tensor([0])).tolist() == [0.0]
-    assert linear_logprobs(hidden, weight, None, torch.tensor([1])).tolist() == [-2000.0]
+    assert linear_scores(hidden, weight, None, torch.tensor([0]))[:, 0].tolist() == [0.0]
+    assert linear_scores(hidden, weight, None, torch.tensor([1]))[:, 0].tolist() == [-2000.0]
 
 
 def test_a_half_precision_head_is_computed_in_float32() -> None:
@@ -493,6 +493,6 @@ def test_a_half_precision_head_is_computed_in_float32() -> None:
     hidden, weight = torch.randn(40, 64, generator=generator).bfloat16(), torch.randn(900, 64, generator=generator).bfloat16()
     targets = torch.randint(900, (40,), generator=generator)
     expected = torch.log_softmax(hidden.float() @ weight.float().T, -1).gather(1, targets[:, None]).squeeze(1)
-    actual = linear_logprobs(hidden, weight, None, targets)
+    actual = linear_scores(hidden, weight, None, targets)[:, 0]
     assert actual.dtype == torch.float32
     torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)

@@ -18,7 +18,7 @@ shares = st.floats(0, 1)
 
 def scores(*logprobs: float) -> TokenScores:
     places = np.arange(len(logprobs))
-    return TokenScores(places, places + 1, np.array(logprobs, dtype=np.float64))
+    return TokenScores(places, places + 1, np.array(logprobs, dtype=np.float64), np.full(len(logprobs), np.nan))
 
 
 @given(values, shares)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import Budget, Formats, Out, Ratio, print_summary
+from asap.cli.options import METHOD, Budget, Formats, Out, Ratio, print_summary
 
 
 def cut(
@@ -15,16 +15,24 @@ def cut(
     out: Out,
     budget: Budget = None,
     ratio: Ratio = None,
+    method: Annotated[
+        str | None,
+        Parameter(help="Another step-level method: a control such as random, or after asap prune --all-scores any of them.", group=METHOD),
+    ] = None,
     format: Formats = None,
 ) -> int:
-    """Cut a finished run again at another budget: no model, the same files as a fresh run.
+    """Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.
 
-    Example: asap cut pruned --budget 1024 --out pruned-1024
+    Examples:
+
+        asap cut pruned --budget 1024 --out pruned-1024
+
+        asap cut pruned --ratio 0.5 --method random --out pruned-random
     """
     from asap.dataset.formats import format_of
     from asap.run import recut
 
     for name in format or []:
         format_of(name)
-    print_summary(recut(folder, out, budget=budget, ratio=ratio, formats=format or []), out)
+    print_summary(recut(folder, out, budget=budget, ratio=ratio, method=method, formats=format or []), out)
     return 0

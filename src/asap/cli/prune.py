@@ -35,13 +35,12 @@ from asap.cli.options import (
 from asap.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from asap.lm import Scorer
     from asap.lm.chat import Completer
     from asap.lm.price import Purse
     from asap.prune.asap import Asap
     from asap.prune.settings import AsapSettings
     from asap.run import Source
-
-METHODS = ("asap",)
 
 
 @Parameter(name="*")
@@ -49,6 +48,18 @@ METHODS = ("asap",)
 class Method:
     """How to decide: named as in AsapSettings."""
 
+    method: Annotated[
+        str,
+        Parameter(
+            help="asap (the paper's), first-token-entropy, mean-surprisal, step-entropy, or a control: random, keep-head, keep-tail, "
+            "longest-first, original (nothing goes).",
+            group=METHOD,
+        ),
+    ] = "asap"
+    seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0
+    all_scores: Annotated[
+        bool, Parameter(negative="", help="Store what every method makes of each step, for asap cut --method.", group=METHOD)
+    ] = False
     coarse: Annotated[
         Literal["align", "select", "rewrite", "none"] | None,
         Parameter(
@@ -143,7 +154,6 @@ def prune(
     out: Out | None = None,
     budget: Budget = None,
     ratio: Ratio = None,
-    method: Annotated[str, Parameter(help="The pruning method: asap.", group=METHOD)] = "asap",
     deciding: Method = Method(),
     model: Model = Model(),
     llm: Llm = Llm(),
@@ -170,15 +180,16 @@ def prune(
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
     from asap.dataset.formats import format_of
+    from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
     from asap.run import Source
 
-    if method not in METHODS:
-        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
     for name in format or []:
         format_of(name)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
+    if deciding.coarse not in (None, "none") and deciding.method in METHODS and deciding.method != "asap":
+        raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
     of_llm = asdict(_checked(llm, deciding.coarse))
     settings = AsapSettings(
         **{
@@ -251,11 +262,15 @@ def _prune(
 
 
 def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> "Asap":
-    from asap.lm import load_scorer, load_tokens
+    from asap.lm import NoModel, load_scorer, load_tokens
     from asap.prune.asap import Asap
 
     tokens = load_tokens(model.tokenizer) if model.tokenizer else None
-    return Asap(load_scorer(model.scorer, dtype=model.dtype, device=model.device), settings, tokens=tokens, llm=llm)
+    if settings.needs_scorer:
+        scorer: Scorer = load_scorer(model.scorer, dtype=model.dtype, device=model.device)
+    else:
+        scorer = NoModel(load_tokens(model.scorer))
+    return Asap(scorer, settings, tokens=tokens, llm=llm)
 
 
 def _purse(llm: Llm) -> "Purse":

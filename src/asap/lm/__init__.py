@@ -20,11 +20,14 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class TokenScores(NamedTuple):
-    """The scored tokens of one span: character offsets in the text, and natural-log probabilities. Arrays of one length."""
+    """The scored tokens of one span: character offsets in the text, natural-log probabilities, and the entropies in nats of the
+    predictions that they come from (NaN where the request did not ask for them). Arrays of one length.
+    """
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     logprobs: NDArray[np.float64]
+    entropies: NDArray[np.float64]
 
 
 class ScoreRequest(NamedTuple):
@@ -37,6 +40,7 @@ class ScoreRequest(NamedTuple):
     text: str
     spans: Sequence[Span]
     depth: int | None = None
+    entropy: bool = False
 
 
 class Scored(NamedTuple):
@@ -56,6 +60,22 @@ class Scorer(Protocol):
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
         """The scores of each request, in order; a request's scores do not depend on the others."""
         ...
+
+
+class NoModel:
+    """A scorer for methods that need no model: it can count tokens, and that is all."""
+
+    context_tokens = 1 << 30
+
+    def __init__(self, tokens: "TokenCounter") -> None:
+        self.tokens = tokens
+        self.identity = {"spec": "none", "model": "none", "revision": "none", "dtype": "none"}
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
+        """Raises UsageError, unless nothing is asked."""
+        if not requests:
+            return []
+        raise UsageError("this needs a model that scores; name one, for example load_scorer('bundled')")
 
 
 def load_scorer(spec: str = "bundled", *, dtype: Dtype = "auto", device: str = "auto") -> Scorer:

@@ -80,12 +80,13 @@ class HFScorer:
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
         """The scores of each request, in order."""
         plans = [self._plan(request) for request in requests]
-        logprobs = [np.full(sum(map(len, plan.wanted)), np.nan) for plan in plans]
+        entropy = any(request.entropy for request in requests)
+        scores = [np.full((sum(map(len, plan.wanted)), 2), np.nan) for plan in plans]
         jobs = [(number, window) for number, plan in enumerate(plans) for window in plan.windows]
         for batch in self._batches(jobs):
-            for (number, window), values in zip(batch, self._run([window for _, window in batch]), strict=True):
-                logprobs[number][window.places] = values
-        return [_assemble(plan, values) for plan, values in zip(plans, logprobs, strict=True)]
+            for (number, window), values in zip(batch, self._run([window for _, window in batch], entropy), strict=True):
+                scores[number][window.places] = values
+        return [_assemble(plan, values) for plan, values in zip(plans, scores, strict=True)]
 
     def _plan(self, request: ScoreRequest) -> _Plan:
         """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""
@@ -114,8 +115,11 @@ class HFScorer:
         if batch:
             yield batch
 
-    def _run(self, windows: list[_Window]) -> Iterator[NDArray[np.float64]]:
-        """Log-probabilities of the wanted targets of each window. Padding stands on the right, where causal rows never look."""
+    def _run(self, windows: list[_Window], entropy: bool) -> Iterator[NDArray[np.float64]]:
+        """Log-probability and entropy (NaN if not asked for) of the wanted targets of each window: [targets, 2].
+
+        Padding stands on the right, where causal rows never look.
+        """
         longest = max(len(window.ids) for window in windows)
         ids = torch.zeros((len(windows), longest), dtype=torch.long)
         for row, window in enumerate(windows):
@@ -125,7 +129,7 @@ class HFScorer:
         targets = torch.from_numpy(np.concatenate([window.targets for window in windows])).to(self.device)
         try:
             with torch.inference_mode():
-                values = self._logprobs(ids.to(self.device), batch_index.to(self.device), row_index.to(self.device), targets)
+                values = self._scores(ids.to(self.device), batch_index.to(self.device), row_index.to(self.device), targets, entropy)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
         except RuntimeError as error:  # the CPU allocator reports a failed allocation this way
@@ -134,13 +138,15 @@ class HFScorer:
             raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
         return iter(np.split(values.cpu().double().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
 
-    def _logprobs(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor) -> Tensor:
+    def _scores(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor, entropy: bool) -> Tensor:
         if self._head_is_linear:
             hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[batch_index, row_index]
-            return linear_logprobs(hidden, self._head.weight, self._head.bias, targets)
+            return linear_scores(hidden, self._head.weight, self._head.bias, targets, entropy=entropy)
         positions, inverse = torch.unique(row_index, return_inverse=True)
         logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=positions).logits[batch_index, inverse]
-        return torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None]).squeeze(1)
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
+        entropies = -_log_sum(logprobs, entropy)[1]  # of log-probabilities the log of the sum is zero
+        return torch.stack([logprobs.gather(1, targets[:, None]).squeeze(1), entropies], dim=1)
 
     def _probe(self, name: str) -> bool:
         """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used.
@@ -159,20 +165,34 @@ class HFScorer:
         return logits.shape == plain.shape and bool(torch.allclose(logits, plain, rtol=1e-4, atol=1e-4))
 
 
-def linear_logprobs(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """log softmax(hidden · weightᵀ + bias) at `targets`, float32, in pieces of the vocabulary and of the rows.
+def linear_scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, entropy: bool = False) -> Tensor:
+    """log softmax(hidden · weightᵀ + bias) at `targets`, and the softmax's entropy (NaN if not asked for), float32.
 
-    hidden [R, H], weight [V, H], targets [R] -> [R]. No more than one piece of logits and of float32 weight exists at a time.
+    hidden [R, H], weight [V, H], targets [R] -> [R, 2]. No more than one piece of logits and of float32 weight exists at a time.
     """
     rows = hidden.float()
-    log_sums = []
+    log_sums, means = list[Tensor](), list[Tensor]()
     length = _CPU_VOCABULARY_PIECE if weight.device.type == "cpu" else _VOCABULARY_PIECE
     for start in range(0, weight.shape[0], length):
         piece = weight[start : start + length].float().T
         offset = 0.0 if bias is None else bias[start : start + length].float()
-        log_sums.append(torch.cat([torch.logsumexp(part @ piece + offset, dim=-1) for part in torch.split(rows, _ROW_PIECE)]))
+        parts = [_log_sum(part @ piece + offset, entropy) for part in torch.split(rows, _ROW_PIECE)]
+        log_sums.append(torch.cat([log_sum for log_sum, _ in parts]))
+        means.append(torch.cat([mean for _, mean in parts]))
+    log_sum = torch.logsumexp(torch.stack(log_sums), dim=0)
+    # E[logit] over the whole vocabulary, from its pieces; the entropy is the log of the sum minus it.
+    mean = (torch.stack(means) * (torch.stack(log_sums) - log_sum).exp()).sum(0)
     target_logits = (rows * weight[targets].float()).sum(-1) + (0.0 if bias is None else bias[targets].float())
-    return target_logits - torch.logsumexp(torch.stack(log_sums), dim=0)
+    return torch.stack([target_logits - log_sum, log_sum - mean], dim=1)
+
+
+def _log_sum(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
+    """Log of the sum of exponentials of each row, and the row's mean under its softmax (NaN if not asked for)."""
+    log_sum = torch.logsumexp(logits, dim=-1)
+    if not entropy:
+        return log_sum, torch.full_like(log_sum, torch.nan)
+    shares = (logits - log_sum[:, None]).exp()
+    return log_sum, torch.where(shares > 0, shares * logits, 0.0).sum(-1)
 
 
 def _tokens_of(text: Encoded, start: int, end: int, depth: int | None) -> NDArray[np.int64]:
@@ -205,10 +225,11 @@ def _lay_windows(prefix: NDArray[np.int64], text: NDArray[np.int64], wanted: NDA
             yield _Window(ids, rows[predictable], text[targets[predictable]], places[predictable])
 
 
-def _assemble(plan: _Plan, logprobs: NDArray[np.float64]) -> Scored:
-    pieces = np.split(logprobs, np.cumsum([len(span) for span in plan.wanted])[:-1]) if plan.wanted else []
+def _assemble(plan: _Plan, values: NDArray[np.float64]) -> Scored:
+    pieces = np.split(values, np.cumsum([len(span) for span in plan.wanted])[:-1]) if plan.wanted else []
     scores = [
-        TokenScores(plan.encoded.starts[span], plan.encoded.ends[span], piece) for span, piece in zip(plan.wanted, pieces, strict=True)
+        TokenScores(plan.encoded.starts[span], plan.encoded.ends[span], piece[:, 0], piece[:, 1])
+        for span, piece in zip(plan.wanted, pieces, strict=True)
     ]
     return Scored(scores, plan.num_windows)
 

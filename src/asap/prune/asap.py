@@ -1,11 +1,14 @@
-"""The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations."""
+"""The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations.
+
+The rivals and controls that judge whole steps (`methods.py`) take the same way, without the coarse stage.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
-from asap.lm import Scored, Scorer, ScoreRequest, load_scorer
+from asap.lm import NoModel, Scored, Scorer, ScoreRequest, load_scorer, load_tokens
 from asap.lm.chat import Completer
 from asap.lm.context import Context, default_context, render_context
 from asap.lm.tokens import TokenCounter
@@ -13,8 +16,9 @@ from asap.prune.align import DEPTH, alignments, anchored_prompt, unaligned
 from asap.prune.coarse import Guide, Verdict
 from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
 from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
+from asap.prune.methods import METHODS, Steps
 from asap.prune.settings import AsapSettings
-from asap.prune.surprisal import first_token_surprisals, visible
+from asap.prune.surprisal import visible
 from asap.sample import Sample
 from asap.steps import SEPARATOR, Span, join_steps, split_steps
 
@@ -41,9 +45,9 @@ class _Coarse(NamedTuple):
 
 
 class _Fine(NamedTuple):
-    """What stage 2 found: the surprisal of each surviving step by index, and the order in which they go."""
+    """What stage 2 found: the method's score of each surviving step by index, and the order in which they go."""
 
-    surprisals: dict[int, float]
+    scores: dict[int, float]
     order: list[int]
     windows: int
 
@@ -55,8 +59,6 @@ class Asap:
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
     """
-
-    method = "asap"
 
     def __init__(
         self,
@@ -70,7 +72,8 @@ class Asap:
         if self.settings.uses_llm and llm is None:
             raise UsageError(f"coarse {self.settings.coarse!r} needs an LLM, for example openai:<model>; without one use align or none")
         self.guide = Guide(llm, self.settings) if self.settings.uses_llm and llm is not None else None
-        self.scorer = scorer or load_scorer()
+        self.method = self.settings.method
+        self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: Context = self.settings.context or default_context(self.scorer.tokens)
 
@@ -92,7 +95,8 @@ class Asap:
         traces = [self._open(sample) for sample in samples]
         coarse = self._coarse(traces)
         fine = self._fine(traces, coarse)
-        return [self._finish(*parts) for parts in zip(traces, coarse, fine, strict=True)]
+        extra = self._all_scores(traces) if self.settings.all_scores else [None] * len(traces)
+        return [self._finish(*parts) for parts in zip(traces, coarse, fine, extra, strict=True)]
 
     def _open(self, sample: Sample) -> _Trace:
         spans = split_steps(sample.cot, self.settings.step_split)
@@ -139,30 +143,50 @@ class Asap:
         """Stage 2's scores, on C_coarse; where stage 1 removed nothing its plain scores are the same and are used again."""
         survivors = [[index for index, gone in enumerate(found.removed) if not gone] for found in coarse]
         again = [found.plain is None or any(found.removed) for found in coarse]
-        fresh = iter(
-            self.scorer.score([_request(trace, left) for trace, left, needed in zip(traces, survivors, again, strict=True) if needed])
-        )
+        fresh = iter(self._read([(trace, left) for trace, left, needed in zip(traces, survivors, again, strict=True) if needed]))
         scores = [next(fresh) if needed or found.plain is None else found.plain for found, needed in zip(coarse, again, strict=True)]
         return [self._ordered(*parts) for parts in zip(traces, survivors, scores, strict=True)]
 
-    def _ordered(self, trace: _Trace, survivors: list[int], scores: Scored) -> _Fine:
+    def _read(self, asked: list[tuple[_Trace, list[int]]]) -> list[Scored]:
+        """What the method needs of the model about the steps that are left; nothing where it needs none."""
+        how = METHODS[self.method]
+        if how.depth == 0:
+            return [Scored([], 1) for _ in asked]
+        return self.scorer.score([_request(trace, left, how.depth, entropy=how.entropy) for trace, left in asked])
+
+    def _scored(self, trace: _Trace, left: list[int], read: Scored, method: str) -> dict[int, float]:
+        texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
+        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.settings.seed)
+        return dict(zip(left, METHODS[method].score(steps), strict=True))
+
+    def _all_scores(self, traces: list[_Trace]) -> list[list[dict[str, float]] | None]:
+        """Per step of each whole trace what every method makes of it, from one more pass."""
+        reads = self.scorer.score([_request(trace, list(range(len(trace.spans))), None, entropy=True) for trace in traces])
+        found: list[list[dict[str, float]] | None] = []
+        for trace, read in zip(traces, reads, strict=True):
+            everything = list(range(len(trace.spans)))
+            by_method = {name: self._scored(trace, everything, read, name) for name in METHODS}
+            found.append([{name: scores[index] for name, scores in by_method.items()} for index in everything])
+        return found
+
+    def _ordered(self, trace: _Trace, survivors: list[int], read: Scored) -> _Fine:
         """The removal order. With `rescore` the remaining text is scored again after every so many removals."""
-        surprisals = dict(zip(survivors, first_token_surprisals(scores.spans), strict=True))
+        scores = self._scored(trace, survivors, read, self.method)
         free = [index for index in survivors if not self._is_protected(index, len(trace.spans))]
-        left, order, windows = list(survivors), list[int](), scores.windows
+        left, order, windows = list(survivors), list[int](), read.windows
         while self.settings.rescore and len(free) > self.settings.rescore and len(left) > self.settings.rescore:
-            by_score = [free[place] for place in removal_order([surprisals[index] for index in free])]
+            by_score = [free[place] for place in removal_order([scores[index] for index in free])]
             gone = set(by_score[: self.settings.rescore])
             order += [index for index in by_score if index in gone]
             left, free = [index for index in left if index not in gone], [index for index in free if index not in gone]
-            [again] = self.scorer.score([_request(trace, left)])
-            surprisals.update(zip(left, first_token_surprisals(again.spans), strict=True))
+            [again] = self._read([(trace, left)])
+            scores.update(self._scored(trace, left, again, self.method))
         protected = [index for index in left if index not in set(free)]
         for group in (free, protected):
-            order += [group[place] for place in removal_order([surprisals[index] for index in group])]
-        return _Fine(surprisals, order, windows)
+            order += [group[place] for place in removal_order([scores[index] for index in group])]
+        return _Fine(scores, order, windows)
 
-    def _finish(self, trace: _Trace, coarse: _Coarse, fine: _Fine) -> Decision:
+    def _finish(self, trace: _Trace, coarse: _Coarse, fine: _Fine, extra: list[dict[str, float]] | None) -> Decision:
         """Put the stages together, cut at the budget, and check the result against a real tokenisation."""
         cot, settings = trace.sample.cot, self.settings
         gone = [index for index, removed in enumerate(coarse.removed) if removed]
@@ -171,8 +195,8 @@ class Asap:
         order = first + fine.order
         lengths = removal_tokens(cot, trace.spans, order, self.tokens)
         tokens_before = lengths.tokens_joined if join_steps(cot, trace.spans) == cot else self.tokens.count(cot)
-        budget = None if settings.coarse_only else settings.budget
-        ratio = None if settings.coarse_only else settings.ratio
+        as_it_is = settings.coarse_only or self.method == "original"
+        budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
 
         def decided(tokens_left: list[int]) -> Decision:
             whole = Decision(
@@ -185,7 +209,7 @@ class Asap:
                 min_steps=max(1, sum(self._is_protected(index, len(order)) for index in range(len(order)))),
                 windows=max(coarse.windows, fine.windows),
                 coarse=coarse.report,
-                steps=_step_decisions(trace, coarse, fine, order, lengths.step_tokens, tokens_left),
+                steps=self._steps(trace, coarse, fine, extra, order, lengths.step_tokens, tokens_left),
             )
             return cut(whole, budget=budget, ratio=ratio)
 
@@ -197,37 +221,44 @@ class Asap:
     def _is_protected(self, index: int, num_steps: int) -> bool:
         return index < self.settings.keep_first or index >= num_steps - self.settings.keep_last
 
+    def _steps(
+        self,
+        trace: _Trace,
+        coarse: _Coarse,
+        fine: _Fine,
+        extra: list[dict[str, float]] | None,
+        order: list[int],
+        step_tokens: list[int],
+        tokens_left: list[int],
+    ) -> list[StepDecision]:
+        rank = {index: place for place, index in enumerate(order)}
+        return [
+            StepDecision(
+                index=index,
+                start=span.start,
+                end=span.end,
+                tokens=step_tokens[index],
+                match=coarse.match.get(index) if coarse.match else None,
+                alignment=coarse.alignments[index] if coarse.alignments else None,
+                surprisal=fine.scores.get(index) if self.method == "asap" else None,
+                score=fine.scores.get(index),
+                rank=rank[index],
+                tokens_left=tokens_left[rank[index]],
+                kept=not coarse.removed[index],
+                removed_by="coarse" if coarse.removed[index] else None,
+                scores=extra[index] if extra else None,
+            )
+            for index, span in enumerate(trace.spans)
+        ]
 
-def _request(trace: _Trace, left: list[int]) -> ScoreRequest:
-    """Ask for the first token of each step that is left, in the text that is left."""
+
+def _request(trace: _Trace, left: list[int], depth: int | None, *, entropy: bool) -> ScoreRequest:
+    """Ask for the first `depth` tokens (None: all) of each step that is left, in the text that is left."""
     cot, spans = trace.sample.cot, [trace.spans[index] for index in left]
     if len(left) == len(trace.spans):
-        return ScoreRequest(trace.context, cot, visible(cot, spans), 1)
+        return ScoreRequest(trace.context, cot, visible(cot, spans), depth, entropy)
     text, laid, position = join_steps(cot, spans), list[Span](), 0
     for span in spans:
         laid.append(Span(position, position + span.end - span.start))
         position = laid[-1].end + len(SEPARATOR)
-    return ScoreRequest(trace.context, text, visible(text, laid), 1)
-
-
-def _step_decisions(
-    trace: _Trace, coarse: _Coarse, fine: _Fine, order: list[int], step_tokens: list[int], tokens_left: list[int]
-) -> list[StepDecision]:
-    rank = {index: place for place, index in enumerate(order)}
-    return [
-        StepDecision(
-            index=index,
-            start=span.start,
-            end=span.end,
-            tokens=step_tokens[index],
-            match=coarse.match.get(index) if coarse.match else None,
-            alignment=coarse.alignments[index] if coarse.alignments else None,
-            surprisal=fine.surprisals.get(index),
-            score=fine.surprisals.get(index),
-            rank=rank[index],
-            tokens_left=tokens_left[rank[index]],
-            kept=not coarse.removed[index],
-            removed_by="coarse" if coarse.removed[index] else None,
-        )
-        for index, span in enumerate(trace.spans)
-    ]
+    return ScoreRequest(trace.context, text, visible(text, laid), depth, entropy)

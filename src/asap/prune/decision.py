@@ -30,6 +30,8 @@ class StepDecision:
     tokens_left: int
     kept: bool
     removed_by: Literal["coarse", "fine"] | None
+    scores: Mapping[str, float] | None = None
+    """What each step-level method makes of this step in the whole trace, if that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,12 @@ class Decision:
         return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps])
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl."""
-        return asdict(self)
+        """The JSON object of decisions.jsonl; a step's `scores` are left out where there are none."""
+        row = asdict(self)
+        for step in row["steps"]:
+            if step["scores"] is None:
+                del step["scores"]
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Decision":

@@ -7,6 +7,7 @@ from asap.errors import UsageError
 from asap.lm.context import Context
 from asap.prune.fine import check_budget
 from asap.prune.match import TAU
+from asap.prune.methods import METHODS
 from asap.steps import StepSplit
 
 Coarse = Literal["align", "select", "rewrite", "none"]
@@ -20,8 +21,17 @@ class AsapSettings:
     """Tokens that a pruned trace may have (the paper's L_max); None with a ratio."""
     ratio: float | None = None
     """The share of the original trace's tokens that may stay; instead of a budget."""
+    method: str = "asap"
+    """The paper's `asap`, or one of the step-level rivals and controls in `asap.prune.methods`."""
+    seed: int = 0
+    """Of the method `random`."""
     coarse: Coarse = "align"
-    """Stage 1: `align` (the answer is the anchor, no LLM), `select` or `rewrite` (an LLM decides), or `none`."""
+    """Stage 1: `align` (the answer is the anchor, no LLM), `select` or `rewrite` (an LLM decides), or `none`.
+
+    Methods other than `asap` have no stage 1: for them `align` becomes `none`.
+    """
+    all_scores: bool = False
+    """Store what every step-level method makes of each step, so that `asap cut --method` needs no model."""
     coarse_share: float = 0.25
     """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
     tau: float = TAU
@@ -54,6 +64,7 @@ class AsapSettings:
     """Compute the surprisals again after every so many removals; 0: once, as the paper does."""
 
     def __post_init__(self) -> None:
+        self._check_method()
         check_budget(budget=self.budget, ratio=self.ratio)
         for name, allowed in (
             ("coarse", ("align", "select", "rewrite", "none")),
@@ -74,6 +85,19 @@ class AsapSettings:
             raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
+
+    def _check_method(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
+        if self.method != "asap" and self.coarse == "align":
+            object.__setattr__(self, "coarse", "none")
+        if self.method != "asap" and (self.coarse != "none" or self.coarse_only):
+            raise UsageError(f"method {self.method!r} has no stage 1; leave coarse and coarse_only out")
+
+    @property
+    def needs_scorer(self) -> bool:
+        """Whether a model has to read the traces."""
+        return self.coarse != "none" or self.all_scores or METHODS[self.method].depth != 0
 
     @property
     def uses_llm(self) -> bool:

@@ -1,0 +1,91 @@
+"""The step-level methods by name: what each one says a step is worth. The lowest goes first (`fine.py`).
+
+`asap` is the paper's. The others are its rivals and controls; they have no stage 1. All read the whole trace once, with the
+question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
+
+| method | a step's score | source |
+|---|---|---|
+| asap | surprisal of its first token | the paper, Eq. 2 |
+| first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
+| mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
+| step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
+| random | a draw that follows from seed and content | control |
+| keep-head, keep-tail | its place: the end goes first, or the start | control: truncation by whole steps |
+| longest-first | its length in tokens, negated | control |
+| original | nothing goes | the paper's ablation without both stages |
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from asap.lm import TokenScores
+from asap.lm.tokens import TokenCounter
+from asap.prune.surprisal import checked, first_token_surprisals
+from asap.sample import Sample
+
+
+class Steps(NamedTuple):
+    """The steps of one trace that are left, as a method sees them. `read` is empty where the method needs no model."""
+
+    sample: Sample
+    texts: Sequence[str]
+    read: Sequence[TokenScores]
+    tokens: TokenCounter
+    seed: int
+
+
+class Method(NamedTuple):
+    """`depth` is how many tokens of each step the scorer has to read out (0: no model is needed, None: all of them)."""
+
+    score: Callable[[Steps], list[float]]
+    depth: int | None
+    entropy: bool = False
+
+
+def _first_token_surprisal(steps: Steps) -> list[float]:
+    return first_token_surprisals(steps.read)
+
+
+def _first_token_entropy(steps: Steps) -> list[float]:
+    return [checked(float(read.entropies[0])) if len(read.entropies) else 0.0 for read in steps.read]
+
+
+def _mean_surprisal(steps: Steps) -> list[float]:
+    return [checked(-float(np.mean(read.logprobs))) if len(read.logprobs) else 0.0 for read in steps.read]
+
+
+def _step_entropy(steps: Steps) -> list[float]:
+    return [checked(float(np.sum(read.entropies))) for read in steps.read]
+
+
+def _random(steps: Steps) -> list[float]:
+    draws = random.Random(f"{steps.seed} {steps.sample.digest()}")
+    return [checked(draws.random()) for _ in steps.texts]
+
+
+def _keep_head(steps: Steps) -> list[float]:
+    return [-float(index) for index in range(len(steps.texts))]
+
+
+def _keep_tail(steps: Steps) -> list[float]:
+    return [float(index) for index in range(len(steps.texts))]
+
+
+def _longest_first(steps: Steps) -> list[float]:
+    return [-float(steps.tokens.count(text)) for text in steps.texts]
+
+
+METHODS = {
+    "asap": Method(_first_token_surprisal, 1),
+    "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
+    "mean-surprisal": Method(_mean_surprisal, None),
+    "step-entropy": Method(_step_entropy, None, entropy=True),
+    "random": Method(_random, 0),
+    "keep-head": Method(_keep_head, 0),
+    "keep-tail": Method(_keep_tail, 0),
+    "longest-first": Method(_longest_first, 0),
+    "original": Method(_keep_head, 0),
+}

@@ -1,0 +1,62 @@
+"""Another method's removal order for a trace that was decided already, from stored scores: `asap cut --method`, no model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from asap.errors import InputError
+from asap.lm.tokens import TokenCounter
+from asap.prune.decision import CoarseReport, Decision
+from asap.prune.fine import removal_order, removal_tokens
+from asap.prune.methods import METHODS, Steps
+from asap.sample import Sample
+from asap.steps import Span
+
+
+def reordered(
+    decision: Decision, sample: Sample, method: str, tokens: TokenCounter, *, seed: int = 0, keep_first: int = 0, keep_last: int = 0
+) -> Decision:
+    """The decision that `method` makes about the whole trace, nothing cut yet. Raises InputError where its scores are not stored."""
+    spans = [Span(step.start, step.end) for step in decision.steps]
+    scores = _scores(decision, sample, spans, method, tokens, seed)
+    num_steps = len(spans)
+    protected = [index for index in range(num_steps) if index < keep_first or index >= num_steps - keep_last]
+    free = [index for index in range(num_steps) if index not in set(protected)]
+    order = [group[place] for group in (free, protected) for place in removal_order([scores[index] for index in group])]
+    lengths = removal_tokens(sample.cot, spans, order, tokens)
+    rank = {index: place for place, index in enumerate(order)}
+    steps = [
+        replace(
+            step,
+            tokens=lengths.step_tokens[step.index],
+            match=None,
+            alignment=None,
+            surprisal=scores[step.index] if method == "asap" else None,
+            score=scores[step.index],
+            rank=rank[step.index],
+            tokens_left=lengths.tokens_left[rank[step.index]],
+            kept=True,
+            removed_by=None,
+        )
+        for step in decision.steps
+    ]
+    return replace(
+        decision,
+        method=method,
+        tokens_coarse=decision.tokens_before,
+        tokens_after=decision.tokens_before,
+        budget=None,
+        min_steps=max(1, len(protected)),
+        coarse=CoarseReport("none"),
+        steps=steps,
+    )
+
+
+def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: str, tokens: TokenCounter, seed: int) -> list[float]:
+    how = METHODS[method]
+    if how.depth == 0:
+        texts = [sample.cot[span.start : span.end] for span in spans]
+        return how.score(Steps(sample, texts, [], tokens, seed))
+    stored = [step.scores[method] for step in decision.steps if step.scores is not None]
+    if len(stored) != len(spans):
+        raise InputError(f"no scores of method {method!r} are stored; run asap prune with --all-scores first")
+    return stored

@@ -1,0 +1,171 @@
+"""The step-level rivals and controls: their scores by hand, in a run, and cut again from what is stored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from asap.cli import run
+from asap.errors import InputError, UsageError
+from asap.lm import NoModel, Scorer, ScoreRequest, TokenScores, load_scorer, load_tokens
+from asap.prune.asap import Asap
+from asap.prune.methods import METHODS, Steps
+from asap.prune.settings import AsapSettings
+from asap.sample import Sample
+from asap.steps import Span
+from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
+
+WITH_MODEL = [name for name, how in METHODS.items() if how.depth != 0]
+WITHOUT_MODEL = [name for name, how in METHODS.items() if how.depth == 0]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return load_scorer(f"hf:{model_folder()}")
+
+
+def read(logprobs: list[float], entropies: list[float]) -> TokenScores:
+    places = np.arange(len(logprobs))
+    return TokenScores(places, places + 1, np.array(logprobs), np.array(entropies))
+
+
+def test_scores_by_hand(scorer: Scorer) -> None:
+    reads = [read([-1.0, -3.0], [0.5, 0.25]), read([-2.0], [1.5]), read([], [])]
+    texts = ["one two", "three", "   "]
+    steps = Steps(Sample("a", "q", "\n\n".join(texts), "a"), texts, reads, scorer.tokens, 0)
+    by_method = {name: how.score(steps) for name, how in METHODS.items()}
+    assert by_method["asap"] == [1.0, 2.0, 0.0]
+    assert by_method["first-token-entropy"] == [0.5, 1.5, 0.0]
+    assert by_method["mean-surprisal"] == [2.0, 2.0, 0.0]
+    assert by_method["step-entropy"] == [0.75, 1.5, 0.0]
+    assert by_method["keep-head"] == [0.0, -1.0, -2.0]
+    assert by_method["keep-tail"] == [0.0, 1.0, 2.0]
+    assert by_method["longest-first"] == [-float(scorer.tokens.count(text)) for text in texts]
+    assert len(set(by_method["random"])) == 3
+
+
+def test_random_follows_from_seed_and_content_alone(scorer: Scorer) -> None:
+    def draws(seed: int, **changes: str) -> list[float]:
+        sample = Sample(**{"id": "a", "question": "q", "cot": "x\n\ny\n\nz", "answer": "a", **changes})
+        return METHODS["random"].score(Steps(sample, ["x", "y", "z"], [], scorer.tokens, seed))
+
+    assert draws(0) == draws(0, id="another id")
+    assert draws(0) != draws(1)
+    assert draws(0) != draws(0, question="another")
+
+
+def test_entropies_are_those_of_the_whole_distribution(scorer: Any) -> None:
+    sample = Sample("a", "What is 42?", "first check the list\n\nthen the sum of two\n\nagain 17", "x")
+    decision = Asap(scorer, AsapSettings(method="step-entropy", budget=1000, context="raw")).decide([sample])[0]
+    first = Asap(scorer, AsapSettings(method="first-token-entropy", budget=1000, context="raw")).decide([sample])[0]
+    context = f"{sample.question}\n<think>\n"
+    encoded = scorer.tokens.encode(context + sample.cot)
+    bos = scorer.tokens.bos_id
+    ids = [*([] if bos is None or encoded.ids[0] == bos else [bos]), *encoded.ids.tolist()]
+    shift = len(ids) - len(encoded.ids)
+    with torch.inference_mode():
+        logits = scorer.model(torch.tensor([ids])).logits[0].double()
+    entropies = torch.distributions.Categorical(logits=logits).entropy().tolist()
+    for step, of_first in zip(decision.steps, first.steps, strict=True):
+        start, end = len(context) + step.start, len(context) + step.end
+        tokens = [number for number in range(len(encoded.ids)) if encoded.ends[number] > start and encoded.starts[number] < end]
+        expected = [entropies[number + shift - 1] for number in tokens]
+        assert step.score == pytest.approx(sum(expected), abs=1e-3)
+        assert of_first.score == pytest.approx(expected[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_and_says_who_it_is(method: str, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    out = prune(source, tmp_path / "out", "--method", method)
+    decisions = read_rows(out / "decisions.jsonl")
+    assert {decision["method"] for decision in decisions} == {method}
+    for decision in decisions:
+        if method == "original":
+            assert decision["tokens_after"] == decision["tokens_before"]
+            assert decision["budget"] is None
+        else:
+            assert decision["tokens_after"] <= decision["budget"] or sum(step["kept"] for step in decision["steps"]) == 1
+        gone = [step for step in decision["steps"] if step["removed_by"] == "fine"]
+        kept = [step for step in decision["steps"] if step["kept"]]
+        assert all(went["score"] <= stayed["score"] for went in gone for stayed in kept)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["settings"]["method"] == method
+    assert (manifest["settings"]["scorer"]["model"] == "none") == (method in WITHOUT_MODEL)
+
+
+def test_head_and_tail_are_what_they_say(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
+    for method, edge in (("keep-head", 0), ("keep-tail", -1)):
+        for decision in read_rows(prune(source, tmp_path / method, "--method", method) / "decisions.jsonl"):
+            kept = [step["kept"] for step in decision["steps"]]
+            assert kept[edge]
+            assert kept == sorted(kept, reverse=method == "keep-head")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
+    whole = prune(source, tmp_path / "whole", "--all-scores", "--keep-last", "1")
+    assert run(["cut", str(whole), "--ratio", "0.4", "--method", method, "--out", str(tmp_path / "cut")]) == 0
+    words = prune_words(source, tmp_path / "fresh", "--all-scores", "--keep-last", "1", "--ratio", "0.4", "--method", method)
+    assert run([*words, "--coarse", "none"] if method == "asap" else words) == 0
+    if method == "asap":  # the same method: the cut keeps its stage 1
+        assert read_rows(tmp_path / "cut" / "decisions.jsonl")[0]["coarse"]["by"] == "align"
+        return
+    for name in ("pruned.jsonl", "decisions.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+    assert run(["cut", str(tmp_path / "cut"), "--ratio", "0.2", "--out", str(tmp_path / "again")]) == 0
+    assert run(["cut", str(whole), "--ratio", "0.2", "--method", method, "--out", str(tmp_path / "at once")]) == 0
+    same_output(tmp_path / "again", tmp_path / "at once")
+
+
+def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    out = prune(source, tmp_path / "out")
+    for method in WITHOUT_MODEL:
+        assert run(["cut", str(out), "--ratio", "0.5", "--method", method, "--out", str(tmp_path / method)]) == 0
+    words = ["cut", str(out), "--ratio", "0.5", "--method", "step-entropy", "--out", str(tmp_path / "x")]
+    assert "--all-scores" in refusal(capsys, *words)
+    assert "unknown method" in refusal(capsys, *words[:5], "nonsense", *words[6:])
+
+
+def test_a_run_goes_on_in_the_folder_of_a_cut(tmp_path: Path) -> None:
+    """The decisions there were cut to another budget; what is written follows the settings."""
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
+    whole = prune(source, tmp_path / "whole", "--ratio", "0.9")
+    assert run(["cut", str(whole), "--ratio", "0.4", "--out", str(tmp_path / "cut")]) == 0
+    before = (tmp_path / "cut" / "pruned.jsonl").read_bytes()
+    prune(source, tmp_path / "cut", "--ratio", "0.4")
+    assert (tmp_path / "cut" / "pruned.jsonl").read_bytes() == before
+    assert run(["cut", str(whole), "--ratio", "0.4", "--method", "random", "--out", str(tmp_path / "random")]) == 0
+    before = (tmp_path / "random" / "pruned.jsonl").read_bytes()
+    assert before != (tmp_path / "cut" / "pruned.jsonl").read_bytes()
+
+
+def test_settings_of_methods() -> None:
+    assert AsapSettings(method="random").coarse == "none"
+    assert AsapSettings().coarse == "align"
+    for wrong in ({"method": "nonsense"}, {"method": "random", "coarse": "select"}, {"method": "random", "coarse_only": True}):
+        with pytest.raises(UsageError):
+            AsapSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_model_scores_nothing(scorer: Scorer) -> None:
+    with pytest.raises(UsageError, match="needs a model"):
+        NoModel(scorer.tokens).score([ScoreRequest("", "text", [Span(0, 4)])])
+    sample = Sample("a", "q", "first\n\nsecond one", "x")
+    decision = Asap(NoModel(load_tokens(f"hf:{model_folder()}")), AsapSettings(method="keep-tail", budget=3)).prune(sample).decision
+    assert [step.kept for step in decision.steps] == [False, True]
+
+
+def test_stored_scores_must_be_there_for_reordering(scorer: Scorer) -> None:
+    from asap.prune.reorder import reordered
+
+    sample = Sample("a", "q", "first\n\nsecond one", "x")
+    decision = Asap(scorer, AsapSettings(budget=100)).prune(sample).decision
+    with pytest.raises(InputError, match="--all-scores"):
+        reordered(decision, sample, "mean-surprisal", scorer.tokens)
