@@ -71,14 +71,14 @@ class Estimate(NamedTuple):
 def estimate(samples: Iterable[Sample], guide: Guide, usage: dict[str, Usage]) -> Estimate:
     """What the guide would still have to ask about these samples, given the usage up to now (`Replies.usage`)."""
     strategy = guide.settings.coarse
-    likely = _expected(strategy, usage)
+    likely = _expected(strategy, usage, guide.settings.attempts)
     rows, low, expected, high = 0, Amount(), Amount(), Amount()
     for sample in samples:
         if asks := _Asks.about(sample, guide):
             rows += 1
             low = asks.added_to(low, Scenario(0, 1, 0))
             expected = asks.added_to(expected, likely)
-            high = asks.added_to(high, Scenario(ANCHOR_TOKENS, guide.settings.attempts, inf))
+            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + guide.settings.thinking_tokens, guide.settings.attempts, inf))
     rows_seen = usage["anchor"].replies if _is_seen(strategy, usage) else 0
     return Estimate(rows, rows_seen, low, expected, high, guide.llm.tokens is not None)
 
@@ -126,18 +126,23 @@ class _Asks(NamedTuple):
             anchor = 0
         else:
             amount = amount.plus(1, self.anchor_prompt, anchor)
-        return amount.plus(scenario.attempts, self.prompt + anchor, min(self.reply, scenario.share * self.prompt))
+        shown = min(anchor, ANCHOR_TOKENS)  # without the thinking before it
+        return amount.plus(scenario.attempts, self.prompt + shown, min(self.reply, scenario.share * self.prompt))
 
 
 def _is_seen(strategy: str, usage: dict[str, Usage]) -> bool:
     return "anchor" in usage and strategy in usage
 
 
-def _expected(strategy: str, usage: dict[str, Usage]) -> Scenario:
-    """What former replies showed, as a scenario; the assumption where there are none."""
+def _expected(strategy: str, usage: dict[str, Usage], most_attempts: int) -> Scenario:
+    """What former replies showed, as a scenario; the assumption where there are none.
+
+    Anchors may be there without prunings, after a kill, or come from another folder: attempts are kept within what is possible.
+    """
     if not _is_seen(strategy, usage):
         return ASSUMED[strategy]
     anchors, prunings = usage["anchor"], usage[strategy]
     anchor = anchors.completion_tokens / anchors.replies
     shown = max(1.0, prunings.prompt_tokens - prunings.replies * anchor)
-    return Scenario(anchor, prunings.replies / anchors.replies, prunings.completion_tokens / shown)
+    attempts = min(max(1.0, prunings.replies / anchors.replies), most_attempts)
+    return Scenario(anchor, attempts, prunings.completion_tokens / shown)

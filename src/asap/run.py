@@ -6,7 +6,7 @@ Each decision is stored as soon as it is made, so a run killed at any moment goe
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -20,12 +20,13 @@ from asap.estimate import Estimate, estimate
 from asap.lm.chat import Completer
 from asap.lm.context import template_hash
 from asap.lm.price import Purse
+from asap.lm.replies import FILE as REPLIES
 from asap.lm.replies import Replies
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals, write_output
 from asap.prune.align import align_prompt
 from asap.prune.asap import Asap
-from asap.prune.coarse import Guide, Verdict, prompts_hash, run_async
+from asap.prune.coarse import Guide, Verdict, prompts_hash
 from asap.prune.decision import Decision
 from asap.prune.fine import backfilled, check_budget, cut, token_budget
 from asap.prune.methods import METHODS
@@ -166,7 +167,10 @@ def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> I
         store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
         usage = {kind: used._asdict() for kind, used in replies.usage().items()}
         cost = round(asking.purse.spent, 6) if asking.purse.price else None
-        store.set_fact("llm", {**pruner.guide.llm.identity, "usage": usage, "cost_usd": cost})
+        identity, before = pruner.guide.llm.identity, store.fact("llm") or {}
+        if before.get("model") == identity["model"]:  # what a server told about itself, if this run had nothing to ask
+            identity = {**before, **identity}
+        store.set_fact("llm", {**identity, "usage": usage, "cost_usd": cost})
         yield
 
 
@@ -177,7 +181,7 @@ def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, li
         purse.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 
     def samples(limit: int | None = None) -> Iterator[Sample]:
-        return islice((sample for batch in store.batches(_BATCH_OF_ROWS) for sample, _ in batch), limit)
+        return islice(_distinct(sample for batch in store.batches(_BATCH_OF_ROWS) for sample, _ in batch), limit)
 
     def done(sample: Sample, verdict: Verdict) -> None:
         progress.update(rows=1, fallbacks=verdict.kept is None)
@@ -185,10 +189,10 @@ def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, li
         listener.asked(Asked(progress["rows"], progress["fallbacks"], purse.requests, tokens, cost))
 
     def ask(limit: int | None = None) -> None:
-        run_async(lambda: guide.ask(samples(limit), done))
+        guide.ask_all(samples(limit), done)
 
     if asking.pilot:
-        listener.asking(asking.pilot)
+        listener.asking(min(asking.pilot, store.missing().rows_missing))
         ask(asking.pilot)
     expected = estimate(samples(), guide, replies.usage())
     listener.estimated(expected, purse)
@@ -197,6 +201,15 @@ def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, li
         progress.clear()
         ask()
     return expected
+
+
+def _distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples without those that are equal to an earlier one."""
+    seen = set[str]()
+    for sample in samples:
+        if (digest := sample.digest()) not in seen:
+            seen.add(digest)
+            yield sample
 
 
 def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
@@ -390,9 +403,8 @@ def survey(
         if asks and lengths:
             llm, asking, folder = asks
             guide = Guide(llm, settings)
-            if folder and asking.pilot:
-                folder.mkdir(parents=True, exist_ok=True)
-            with guide.keeping(folder if folder and folder.is_dir() else scratch, asking.replies_from) as replies:
+            keeps = folder is not None and (asking.pilot or (folder / REPLIES).is_file())
+            with guide.keeping(folder if folder and keeps else scratch, asking.replies_from) as replies:
                 ask_missing(store, guide, replies, asking, listener, only_pilot=True)
     passes = 3 if settings.coarse == "align" else 1
     return Survey(

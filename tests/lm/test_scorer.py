@@ -78,8 +78,8 @@ def test_a_whole_text_equals_one_plain_forward_pass(scorer: Scorers, model_folde
 
 
 def test_the_head_that_caps_its_logits_is_not_taken_for_a_linear_one(scorer: Scorers) -> None:
-    assert not scorer("llama3", "gemma2")._head_is_linear
-    assert all(scorer("r1", architecture)._head_is_linear for architecture in ("llama", "qwen2", "gpt2"))
+    assert not scorer("llama3", "gemma2").head_is_linear
+    assert all(scorer("r1", architecture).head_is_linear for architecture in ("llama", "qwen2", "gpt2"))
 
 
 # --- the right token

@@ -51,14 +51,18 @@ class Method:
     method: Annotated[
         str,
         Parameter(
-            help="asap (the paper's), first-token-entropy, mean-surprisal, step-entropy, or a control: random, keep-head, keep-tail, "
-            "longest-first, original (nothing goes).",
+            help="asap (the paper's), first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: "
+            "random, keep-head, keep-tail, longest-first, original (nothing goes).",
             group=METHOD,
         ),
     ] = "asap"
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0
+    suffix_tokens: Annotated[
+        int | None,
+        Parameter(help="spirit: read only so many tokens behind a removed step again. [default: all]", group=METHOD, converter=whole),
+    ] = None
     all_scores: Annotated[
-        bool, Parameter(negative="", help="Store what every method makes of each step, for asap cut --method.", group=METHOD)
+        bool, Parameter(negative="", help="Store what each one-pass method makes of each step, for asap cut --method.", group=METHOD)
     ] = False
     coarse: Annotated[
         Literal["align", "select", "rewrite", "none"] | None,
@@ -180,6 +184,7 @@ def prune(
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
     from asap.dataset.formats import format_of
+    from asap.lm.chat import SpendingStop
     from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
     from asap.run import Source
@@ -190,6 +195,7 @@ def prune(
     at_least("max-rejected", max_rejected, 0)
     if deciding.coarse not in (None, "none") and deciding.method in METHODS and deciding.method != "asap":
         raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
+    at_least("suffix-tokens", deciding.suffix_tokens, 1)
     of_llm = asdict(_checked(llm, deciding.coarse))
     settings = AsapSettings(
         **{
@@ -200,11 +206,15 @@ def prune(
             "ratio": ratio,
         }
     )
-    if dry_run:
-        return _dry_run(rows, settings, model, llm, out)
-    if out is None:
-        raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-    return _prune(rows, out, settings, model, llm, format or [], max_rejected)
+    try:
+        if dry_run:
+            return _dry_run(rows, settings, model, llm, out)
+        if out is None:
+            raise UsageError("--out is missing: name the folder to write, for example --out pruned")
+        return _prune(rows, out, settings, model, llm, format or [], max_rejected)
+    except SpendingStop as error:
+        print(f"asap: stopped: {error}", file=sys.stderr)
+        return 130
 
 
 _SETTINGS_OF_LLM = ("attempts", "temperature", "tau", "min_kept", "max_kept", "min_reach", "thinking_tokens")
@@ -225,6 +235,8 @@ def _checked(llm: Llm, coarse: str | None) -> Llm:
         value = getattr(llm, name)
         if value is not None and not 0 <= value < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {value:g}; 0 or more is expected")
+    if llm.batch and llm.concurrency is not None:
+        raise UsageError("--concurrency has no use with --batch, which hands in all requests at once; leave one of them out")
     if (llm.price_in is None) != (llm.price_out is None):
         raise UsageError("--price-in and --price-out go together: US dollars per million prompt and reply tokens")
     return llm
@@ -234,7 +246,6 @@ def _prune(
     source: "Source", out: Path, settings: "AsapSettings", model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
 ) -> int:
     from asap.dataset import iter_rows
-    from asap.lm.chat import SpendingStop
     from asap.progress import watcher
     from asap.run import Asking, prune_into
 
@@ -247,9 +258,6 @@ def _prune(
             pruner = _pruner(settings, model, _completer(llm, purse) if llm.llm else None)
         with watcher(console) as listener:
             totals = prune_into(out, source, pruner, formats=formats, listener=listener, asking=Asking(purse, llm.replies or [], llm.pilot))
-    except SpendingStop as error:
-        print(f"asap: stopped: {error}", file=sys.stderr)
-        return 130
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130

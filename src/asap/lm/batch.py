@@ -8,7 +8,7 @@ that the server lost, or did not get to in time, goes into the next batch.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
 _MOST_BYTES = 100 * 2**20
 _QUIET_S = 0.5  # without a new request: everybody waits for a reply now
 _POLL_S = 30.0
+_LISTED = 100  # of the latest batches
 _INTENT = "intent:"  # a batch of which only its content is known: the run was killed while it was handed in
 _ENDED = ("completed", "expired", "cancelled", "failed")
 
@@ -54,7 +55,7 @@ class Batched:
     async def __aenter__(self) -> "Batched":
         await self.endpoint.__aenter__()
         self.context_tokens = self.endpoint.context_tokens
-        self._asked = asyncio.Event()
+        self._asked, self._open = asyncio.Event(), {}  # whoever asked in a former block waits no longer
         self._driver = asyncio.create_task(self._drive())
         return self
 
@@ -96,6 +97,8 @@ class Batched:
                 count = len(self._open)
                 await asyncio.sleep(_QUIET_S)
             self._asked.clear()
+            if not self._open:
+                continue
             try:
                 await self._hand_in(self._chunk())
             except Exception as error:
@@ -125,26 +128,36 @@ class Batched:
         replies.add_batch(_INTENT + mark, kinds)  # before anything is paid for: a kill from here on is noticed
         content = b"\n".join(chunk.values()) + b"\n"
         file = await self._call(lambda: client.files.create(file=("requests.jsonl", content), purpose="batch"))
-        batch = await self._call(
-            lambda: client.batches.create(
+        tried = False
+
+        async def create() -> str:
+            nonlocal tried
+            if tried:  # the server may have taken it and only the answer was lost
+                batches = await client.batches.list(limit=_LISTED)
+                if found := next((batch.id for batch in batches.data if batch.input_file_id == file.id), None):
+                    return found
+            tried = True
+            batch = await client.batches.create(
                 input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"asap": mark}
             )
-        )
-        replies.add_batch(batch.id, kinds)
+            return batch.id
+
+        batch_id = await self._call(create)
+        replies.add_batch(batch_id, kinds)
         replies.forget_batch(_INTENT + mark)
-        self._say(f"handed in batch {batch.id} with {len(chunk):,} requests")
-        await self._collect(batch.id, kinds)
-        replies.forget_batch(batch.id)
+        self._say(f"handed in batch {batch_id} with {len(chunk):,} requests")
+        await self._collect(batch_id, kinds)
+        replies.forget_batch(batch_id)
 
     async def _find(self, intent: str) -> str | None:
         """The batch that was handed in just before a kill, by its mark."""
-        batches = await self._call(lambda: self.endpoint.client.batches.list(limit=100))
+        batches = await self._call(lambda: self.endpoint.client.batches.list(limit=_LISTED))
         marks = ((batch.id, (batch.metadata or {}).get("asap")) for batch in batches.data)
         return next((batch_id for batch_id, mark in marks if _INTENT + str(mark) == intent), None)
 
     async def _collect(self, batch_id: str, kinds: Mapping[str, str]) -> None:
         """Wait for a batch and keep its replies; requests of it that got none are to be asked again."""
-        client, said = self.endpoint.client, ""
+        client, said, left_out = self.endpoint.client, "", frozenset(self.endpoint.left_out)
         while (batch := await self._call(lambda: client.batches.retrieve(batch_id))).status not in _ENDED:
             counts = batch.request_counts
             state = f"{batch.status}, {counts.completed:,} of {counts.total:,} done" if counts else batch.status
@@ -161,12 +174,12 @@ class Batched:
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id:
                 content = await self._call(partial(client.files.content, file_id))
-                self._read_lines(content.content.splitlines(), kinds)
+                self._read_lines(content.content.splitlines(), kinds, left_out)
         for key in kinds:
             if key in self._open:
-                self._open.pop(key).answer.set_exception(_Again())
+                self._ask_again(key)
 
-    def _read_lines(self, lines: Iterable[bytes], kinds: Mapping[str, str]) -> None:
+    def _read_lines(self, lines: Iterable[bytes], kinds: Mapping[str, str], left_out: Collection[str]) -> None:
         for line in lines:
             try:
                 row = json.loads(line)
@@ -175,21 +188,32 @@ class Batched:
             except (ValueError, LookupError, TypeError, AttributeError):
                 continue  # a line that cannot be read is a request without a reply
             if key in kinds:
-                self._settle(key, kinds[key], status, body.encode())
+                self._settle(key, kinds[key], status, body.encode(), left_out)
 
-    def _settle(self, key: str, kind: str, status: int, body: bytes) -> None:
+    def _settle(self, key: str, kind: str, status: int, body: bytes, left_out: Collection[str]) -> None:
         waiting = self._open.get(key)
         prompt_tokens = count_prompt(waiting.request.messages, self.tokens) if waiting else 0
         outcome = self.endpoint.read(status, {}, body, prompt_tokens)
         if isinstance(outcome, Reply):
+            if not waiting and self._replies and self._replies.get(key) is None:  # of a former run, which could not count it
+                self.endpoint.purse.begin(1, outcome.prompt_tokens, outcome.completion_tokens)
             if self._replies:
                 self._replies.put(key, kind, outcome)
             if waiting:
                 self.endpoint.purse.pay(waiting.hold, outcome.prompt_tokens, outcome.completion_tokens)
                 self._open.pop(key).answer.set_result(outcome)
+        elif waiting and (name := outcome.not_taken(self.endpoint.body(waiting.request, left_out))):
+            self.endpoint.leave_out([name])
+            self._ask_again(key)
         elif waiting and not outcome.passes and not outcome.is_rate_limit:
             self.endpoint.purse.pay(waiting.hold, 0, 0)
             self._open.pop(key).answer.set_exception(outcome.error(self.endpoint.host, self.model))
+
+    def _ask_again(self, key: str) -> None:
+        """A request that got no reply costs nothing and goes into another batch."""
+        waiting = self._open.pop(key)
+        self.endpoint.purse.pay(waiting.hold, 0, 0)
+        waiting.answer.set_exception(_Again())
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         """The result of a call about files or batches; tried again while the fault may pass."""

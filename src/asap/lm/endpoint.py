@@ -73,7 +73,8 @@ class Endpoint:
         self.purse = purse or Purse(None)
         self._timeout_s = timeout_s
         self._clock = clock or Clock()
-        self._left_out: set[str] = set()
+        self.left_out: set[str] = set()
+        """What the server does not take, as far as that is known."""
         self._lost_in_a_row = 0
 
     def __repr__(self) -> str:
@@ -134,12 +135,12 @@ class Endpoint:
 
     async def _answer(self, request: ChatRequest) -> Reply:
         prompt_tokens = count_prompt(request.messages, self.tokens)
-        left_out, slowed_since = set(self._left_out), None
+        left_out, slowed_since = set(self.left_out), None
         while True:  # ends: a round leaves out one more of five things, or is a 429, and these go on for PATIENCE_S at most
             body = self.body(request, left_out)
             outcome = await self._try(body, request, prompt_tokens)
             if isinstance(outcome, Reply):
-                self._remember(left_out)
+                self.leave_out(left_out)
                 return outcome
             if outcome.is_rate_limit:
                 now = self._clock.now()
@@ -195,7 +196,7 @@ class Endpoint:
 
     def body(self, request: ChatRequest, left_out: Collection[str] | None = None) -> dict[str, Any]:
         """The JSON of a request to this server, without what it does not take, as far as that is known."""
-        left_out = self._left_out if left_out is None else left_out
+        left_out = self.left_out if left_out is None else left_out
         limit = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
         messages = [dict(message) for message in request.messages]
         body: dict[str, Any] = {"model": self.model, "messages": messages, limit: self._room(request)}
@@ -215,9 +216,10 @@ class Endpoint:
         prompt_tokens = count_prompt(request.messages, self.tokens) * (1.02 if self.tokens else 1.2)
         return max(min(request.max_tokens, _LEAST_ROOM), min(request.max_tokens, self.context_tokens - round(prompt_tokens)))
 
-    def _remember(self, left_out: set[str]) -> None:
-        self._left_out |= left_out
-        if unsent := sorted(self._left_out & {"temperature", "top_p"}):
+    def leave_out(self, names: Collection[str]) -> None:
+        """Send these parts of a body no more: the server does not take them."""
+        self.left_out.update(names)
+        if unsent := sorted(self.left_out & {"temperature", "top_p"}):
             self._identity["not_sent"] = ", ".join(unsent)
 
     async def _ask_about_model(self) -> None:

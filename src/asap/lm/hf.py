@@ -69,7 +69,7 @@ class HFScorer:
         self.context_tokens = context_tokens or _context_tokens(self.model.config)
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         self._head = self.model.get_output_embeddings()
-        self._head_is_linear = self._probe(name)
+        self.head_is_linear = self._probe(name)
         self.identity = _identity(name, spec or f"hf:{name}", self.model, self.dtype)
         self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
 
@@ -139,7 +139,7 @@ class HFScorer:
         return iter(np.split(values.cpu().double().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
 
     def _scores(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor, entropy: bool) -> Tensor:
-        if self._head_is_linear:
+        if self.head_is_linear:
             hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[batch_index, row_index]
             return linear_scores(hidden, self._head.weight, self._head.bias, targets, entropy=entropy)
         positions, inverse = torch.unique(row_index, return_inverse=True)
@@ -147,6 +147,12 @@ class HFScorer:
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         entropies = -_log_sum(logprobs, entropy)[1]  # of log-probabilities the log of the sum is zero
         return torch.stack([logprobs.gather(1, targets[:, None]).squeeze(1), entropies], dim=1)
+
+    def logprobs_of(self, hidden: Tensor, targets: Tensor) -> NDArray[np.float64]:
+        """Log-probabilities of tokens, each predicted from a last hidden state; only where `head_is_linear`."""
+        with torch.inference_mode():
+            values = linear_scores(hidden, self._head.weight, self._head.bias, targets)
+        return values[:, 0].cpu().double().numpy()
 
     def _probe(self, name: str) -> bool:
         """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used.

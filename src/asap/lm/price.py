@@ -47,10 +47,11 @@ def find_price(model: str, base_url: str | None = None) -> Price | None:
     except ImportError:
         return None
     usage = Usage(input_tokens=1000, output_tokens=1000)  # a short context: longer ones may have other prices
-    url, now = urlsplit(server_url(base_url)), datetime.now(UTC)
-    address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    now = datetime.now(UTC)
     hours = [now + timedelta(minutes=minutes) for minutes in range(0, 24 * 60, 30)]
     try:
+        url = urlsplit(server_url(base_url))
+        address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
         prices = [calc_price(usage, model, provider_api_url=address, genai_request_timestamp=hour) for hour in hours]
     except (LookupError, ValueError):
         return None

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.errors import AsapError, InputError
+from asap.errors import InputError
 from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
 
 FILE = "replies.sqlite"
@@ -39,26 +39,31 @@ class Usage(NamedTuple):
 class Replies:
     """One folder's replies. Open it with `Replies.open`; only one process can hold it at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, others: Sequence[sqlite3.Connection] = ()) -> None:
+    def __init__(self, connection: sqlite3.Connection, others: Sequence[sqlite3.Connection], folder: Path | None) -> None:
         self._db = connection
         self._others = others
+        self._folder = folder
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["Replies"]:
         """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
-        others = [_reader(other) for other in also]
+        others = [
+            _reader(other) for other in also if folder is None or other.resolve() not in (folder.resolve(), (folder / FILE).resolve())
+        ]
         try:
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 folder / FILE if folder else ":memory:", isolation_level=None, timeout=1.0, check_same_thread=False
             )
-        except sqlite3.Error as error:
-            raise InputError(f"{folder}/{FILE} cannot be opened ({error})") from error
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{folder}/{FILE} cannot be opened ({reason}); choose another --out") from error
         try:
-            connection.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
-            yield cls(connection, others)
-        except sqlite3.Error as error:
-            raise InputError(_explain(error, folder)) from error
+            with _telling(folder):
+                connection.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+            yield cls(connection, others, folder)
         finally:
             for database in (connection, *others):
                 database.close()
@@ -66,41 +71,46 @@ class Replies:
     def get(self, key: str) -> Reply | None:
         """The reply to a request, or None if it was never answered."""
         query = "SELECT kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here FROM replies WHERE key = ?"
-        for place, database in enumerate((self._db, *self._others)):
-            if row := database.execute(query, (key,)).fetchone():
-                kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here = row
-                reply = Reply(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
-                if place:
-                    self.put(key, kind, reply, brought=True)
-                return reply
+        with _telling(self._folder):
+            for place, database in enumerate((self._db, *self._others)):
+                if row := database.execute(query, (key,)).fetchone():
+                    kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here = row
+                    reply = Reply(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
+                    if place:
+                        self.put(key, kind, reply, brought=True)
+                    return reply
         return None
 
     def put(self, key: str, kind: str, reply: Reply, *, brought: bool = False) -> None:
         """Keep a reply. `kind` says what it was asked for; `brought`: it was paid for elsewhere."""
         body = zlib.compress(reply.text.encode("utf-8", "surrogatepass"), 6)
         values = (key, kind, body, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here, brought)
-        self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        with _telling(self._folder):
+            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def usage(self) -> dict[str, Usage]:
         """What was paid for here, by kind; what was brought from elsewhere does not count."""
         query = (
             "SELECT kind, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind"
         )
-        return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
+        with _telling(self._folder):
+            return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
 
     def add_batch(self, batch_id: str, keys: Mapping[str, str]) -> None:
         """Remember a batch that was handed in: the kind of each request by its key."""
-        self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, zlib.compress(json.dumps(dict(keys)).encode("ascii"))))
+        with _telling(self._folder):
+            self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, zlib.compress(json.dumps(dict(keys)).encode("ascii"))))
 
     def batches(self) -> dict[str, dict[str, str]]:
         """The batches that were handed in and not collected yet: kinds by key, by id."""
-        return {
-            batch_id: json.loads(zlib.decompress(keys)) for batch_id, keys in self._db.execute("SELECT id, keys FROM batches ORDER BY id")
-        }
+        with _telling(self._folder):
+            rows = self._db.execute("SELECT id, keys FROM batches ORDER BY id").fetchall()
+        return {batch_id: json.loads(zlib.decompress(keys)) for batch_id, keys in rows}
 
     def forget_batch(self, batch_id: str) -> None:
         """A batch is collected, or lost."""
-        self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+        with _telling(self._folder):
+            self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
 
 class Remembering:
@@ -115,30 +125,36 @@ class Remembering:
         self.model, self.identity = llm.model, llm.identity
         self.asked = 0
         """Requests that were not found and went to the model."""
-        self.stopped: AsapError | None = None
+        self.stopped: Exception | None = None
         """Why nothing more is asked for; what is in the file is still found."""
         self.was_started = False
         self._running = False
         self._refused: dict[str, RequestRefused] = {}
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
 
-    def stop(self, reason: AsapError) -> None:
+    def stop(self, reason: Exception) -> None:
         """Ask for nothing more; the first reason counts."""
         self.stopped = self.stopped or reason
 
     async def start(self) -> None:
         """Make the completer ready, if it is not; its context is known from then on."""
         async with self._starting:
+            if self.stopped:
+                raise self.stopped
             if not self._running:
-                await self.llm.__aenter__()
-                self._running = self.was_started = True
-                if take_up := getattr(self.llm, "take_up", None):  # batches that a former run handed in
-                    await take_up(self.replies)
+                try:
+                    await self.llm.__aenter__()
+                    self._running = self.was_started = True
+                    if take_up := getattr(self.llm, "take_up", None):  # batches that a former run handed in
+                        await take_up(self.replies)
+                except Exception as error:
+                    self.stop(error)  # at once: whoever waits to start must neither try it again nor ask
+                    raise
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
         """Ask inside this block, one event loop at a time. The completer is started with the first request that needs it, if any does."""
-        self._starting = asyncio.Lock()
+        self._starting, self.stopped, self._waiting = asyncio.Lock(), None, {}
         try:
             yield
         finally:
@@ -164,6 +180,8 @@ class Remembering:
             await self.start()
             if (reply := self.replies.get(key)) is not None:  # it came with a batch of a former run
                 return reply
+            if self.stopped:  # while it started
+                raise self.stopped
             self.asked += 1
             reply = await self.llm.complete(request)
             self.replies.put(key, request.kind, reply)
@@ -185,6 +203,15 @@ def _reader(folder: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise InputError(f"{path} cannot be read ({error})") from error
     return connection
+
+
+@contextmanager
+def _telling(folder: Path | None) -> Iterator[None]:
+    """Storage problems become one sentence. Only around what is done here: a store of rows may be open at the same time."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InputError(_explain(error, folder)) from error
 
 
 def _explain(error: sqlite3.Error, folder: Path | None) -> str:

@@ -6,13 +6,14 @@ kept under its request before it is used (`asap.lm.replies`), so a second call f
 
 import asyncio
 import signal
+import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from asap.errors import AsapError
 from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
@@ -72,8 +73,23 @@ class Guide:
     def judge(self, samples: Sequence[Sample]) -> list[Verdict]:
         """The verdict on each sample, in order. Works inside a running event loop too (in a notebook)."""
         verdicts: dict[str, Verdict] = {}
-        run_async(lambda: self.ask(iter(samples), lambda sample, verdict: verdicts.__setitem__(sample.digest(), verdict)))
+        self.ask_all(iter(samples), lambda sample, verdict: verdicts.__setitem__(sample.digest(), verdict))
         return [verdicts[sample.digest()] for sample in samples]
+
+    def ask_all(self, samples: Iterator[Sample], done: Callable[[Sample, Verdict], None]) -> None:
+        """`ask` to its end; in a thread of its own where this one has a running event loop."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(self.ask(samples, done))
+            return
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(lambda: asyncio.run(self.ask(samples, done)))
+            try:
+                asking.result()
+            except KeyboardInterrupt:
+                self.memory.stop(_Interrupted())
+                raise
 
     async def ask(self, samples: Iterator[Sample], done: Callable[[Sample, Verdict], None]) -> None:
         """Ask about all samples, as many at once as the LLM can take, and tell each verdict as it comes.
@@ -82,13 +98,13 @@ class Guide:
         """
 
         async def worker() -> None:
-            for sample in samples:
-                if self.memory.stopped:
-                    return
-                try:
+            try:
+                for sample in samples:
+                    if self.memory.stopped:
+                        return
                     done(sample, await self.verdict(sample))
-                except AsapError as error:
-                    self.memory.stop(error)
+            except Exception as error:
+                self.memory.stop(error)
 
         async with self.memory.session():
             with _gentle_interrupt(self.memory):
@@ -189,8 +205,8 @@ class _Talk:
         check_share(kept, self.spans, floor=settings.min_kept, ceiling=settings.max_kept, reach=settings.min_reach)
 
     async def _room(self, anchor: str, whole: int) -> int:
-        """How many tokens of steps one request may show. The context is known once the LLM was started."""
-        if not self.guide.memory.was_started:
+        """How many tokens of steps one request may show. Some contexts are known only once the LLM was started."""
+        if self.guide.llm.context_tokens is None and not self.guide.memory.was_started:
             await self.guide.memory.start()
         context = self.guide.llm.context_tokens
         if context is None:
@@ -227,28 +243,22 @@ def select_tokens(num_steps: int) -> int:
     return 8 * num_steps + 128
 
 
-def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine to its end, in a thread of its own where this one has a running event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work())
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(work())).result()
-
-
 @contextmanager
 def _gentle_interrupt(memory: Remembering) -> Iterator[None]:
-    """The first Ctrl-C waits for the requests that are on their way, since they are paid for; the second one does not."""
-    loop = asyncio.get_running_loop()
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    """The first Ctrl-C waits for the requests that are on their way, since they are paid for; the second one does not.
+
+    Batches are not waited for: they can take a day, and are taken up again.
+    """
+    loop, in_batches = asyncio.get_running_loop(), hasattr(memory.llm, "take_up")
+    is_main = threading.current_thread() is threading.main_thread()
+    if in_batches or not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
 
     def first() -> None:
         loop.remove_signal_handler(signal.SIGINT)
         memory.stop(_Interrupted())
+        print("asap: waiting for the replies that are on their way; press Ctrl-C again to give them up", file=sys.stderr)
 
     loop.add_signal_handler(signal.SIGINT, first)
     try:

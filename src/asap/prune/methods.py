@@ -1,7 +1,8 @@
 """The step-level methods by name: what each one says a step is worth. The lowest goes first (`fine.py`).
 
-`asap` is the paper's. The others are its rivals and controls; they have no stage 1. All read the whole trace once, with the
-question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
+`asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
+the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
+`spirit` and `leave-one-out` read what follows a step once more for each step; the others come from one pass.
 
 | method | a step's score | source |
 |---|---|---|
@@ -9,6 +10,8 @@ question before it, and differ in a few lines: what they make of the log-probabi
 | first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
 | mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
 | step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
+| spirit | perplexity of what is left without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
+| leave-one-out | how much less likely the answer is without it, in nats | the idea of PIR, arXiv:2505.19187 |
 | random | a draw that follows from seed and content | control |
 | keep-head, keep-tail | its place: the end goes first, or the start | control: truncation by whole steps |
 | longest-first | its length in tokens, negated | control |
@@ -17,7 +20,7 @@ question before it, and differ in a few lines: what they make of the log-probabi
 
 import random
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,23 +29,40 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.surprisal import checked, first_token_surprisals
 from asap.sample import Sample
 
+if TYPE_CHECKING:
+    from asap.lm.rest import Rest
+
 
 class Steps(NamedTuple):
-    """The steps of one trace that are left, as a method sees them. `read` is empty where the method needs no model."""
+    """The steps of one trace that are left, as a method sees them.
+
+    `read` holds the scored tokens of each step, for methods that need one pass; `rest` the whole text's surprisal and that
+    without each step, for those that need a pass for each.
+    """
 
     sample: Sample
     texts: Sequence[str]
     read: Sequence[TokenScores]
     tokens: TokenCounter
     seed: int
+    rest: "tuple[Rest, list[Rest]] | None" = None
 
 
 class Method(NamedTuple):
-    """`depth` is how many tokens of each step the scorer has to read out (0: no model is needed, None: all of them)."""
+    """`depth` is how many tokens of each step the scorer has to read out (0: no model is needed, None: all of them).
+
+    `rest`: what to ask about the text without each step, in place of that: the steps that are left, or the answer behind them.
+    """
 
     score: Callable[[Steps], list[float]]
     depth: int | None
     entropy: bool = False
+    rest: Literal["steps", "answer"] | None = None
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether one pass over the trace, or none, is all it needs."""
+        return self.rest is None
 
 
 def _first_token_surprisal(steps: Steps) -> list[float]:
@@ -59,6 +79,17 @@ def _mean_surprisal(steps: Steps) -> list[float]:
 
 def _step_entropy(steps: Steps) -> list[float]:
     return [checked(float(np.sum(read.entropies))) for read in steps.read]
+
+
+def _spirit(steps: Steps) -> list[float]:
+    assert steps.rest is not None
+    return [checked(rest.mean) for rest in steps.rest[1]]
+
+
+def _leave_one_out(steps: Steps) -> list[float]:
+    assert steps.rest is not None
+    whole, without = steps.rest
+    return [checked(rest.nll - whole.nll) for rest in without]
 
 
 def _random(steps: Steps) -> list[float]:
@@ -83,6 +114,8 @@ METHODS = {
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),
+    "spirit": Method(_spirit, None, rest="steps"),
+    "leave-one-out": Method(_leave_one_out, None, rest="answer"),
     "random": Method(_random, 0),
     "keep-head": Method(_keep_head, 0),
     "keep-tail": Method(_keep_tail, 0),

@@ -56,7 +56,9 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
     if how.depth == 0:
         texts = [sample.cot[span.start : span.end] for span in spans]
         return how.score(Steps(sample, texts, [], tokens, seed))
-    stored = [step.scores[method] for step in decision.steps if step.scores is not None]
-    if len(stored) != len(spans):
-        raise InputError(f"no scores of method {method!r} are stored; run asap prune with --all-scores first")
-    return stored
+    stored = [step.scores.get(method) for step in decision.steps if step.scores is not None]
+    known = [score for score in stored if score is not None]
+    if len(known) != len(spans):
+        how_to = "--all-scores" if how.one_pass else f"--method {method}"
+        raise InputError(f"no scores of method {method!r} are stored; run asap prune with {how_to} first")
+    return known

@@ -23,6 +23,8 @@ class AsapSettings:
     """The share of the original trace's tokens that may stay; instead of a budget."""
     method: str = "asap"
     """The paper's `asap`, or one of the step-level rivals and controls in `asap.prune.methods`."""
+    suffix_tokens: int | None = None
+    """`spirit` reads only so many tokens behind a gap again; None: all of them, exactly."""
     seed: int = 0
     """Of the method `random`."""
     coarse: Coarse = "align"

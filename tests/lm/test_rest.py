@@ -1,0 +1,82 @@
+"""The text without each of its steps, read with kept keys and values, is the text read anew."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lm_helpers import QUESTION, TRACE
+
+from asap.lm.hf import HFScorer
+from asap.lm.rest import Rest, RestRequest, rest_anew, rest_of
+from asap.steps import split_steps
+
+ODD_STEPS = ["Wait.", "Wait. So", "1 + 2", "  indented", "So", "So, the sum", "答案", "```\nx = 1\n\ny\n```"]
+STEPS = [TRACE[span.start : span.end] for span in split_steps(TRACE)]
+
+
+def close(one: tuple[Rest, list[Rest]], other: tuple[Rest, list[Rest]]) -> None:
+    for a, b in zip([one[0], *one[1]], [other[0], *other[1]], strict=True):
+        assert a.tokens == b.tokens
+        assert a.nll == pytest.approx(b.nll, rel=1e-6, abs=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("family", ["r1", "llama3", "qwen", "smol", "sentencepiece"])
+@pytest.mark.parametrize("tail", ["", "\n</think>\n\nThe sum is `sum(numbers)`."])
+def test_kept_keys_and_values_give_what_reading_anew_gives(
+    family: str, architecture: str, tail: str, scorer: Callable[..., HFScorer]
+) -> None:
+    model = scorer(family, architecture)
+    request = RestRequest(QUESTION + "\n<think>\n", STEPS, tail)
+    close(rest_of(model, request), rest_anew(model, request))
+
+
+def test_it_is_the_literal_perplexity(scorer: Callable[..., Any]) -> None:
+    model = scorer("r1", "llama")
+    request = RestRequest("Q\n", STEPS[:3])
+    _, without = rest_of(model, request)
+    for index, rest in enumerate(without):
+        context = model.tokens.encode(request.context).ids.tolist()
+        ids = model.tokens.encode(
+            request.context + "\n\n".join(step for place, step in enumerate(STEPS[:3]) if place != index)
+        ).ids.tolist()
+        bos = model.tokens.bos_id
+        ids = ids if bos is None or ids[0] == bos else [bos, *ids]
+        with torch.inference_mode():
+            table = torch.log_softmax(model.model(torch.tensor([ids])).logits[0].double(), dim=-1)
+        start = len(ids) - rest.tokens
+        assert start in (len(context), len(context) + 1)
+        assert rest.nll == pytest.approx(-sum(float(table[place - 1, ids[place]]) for place in range(start, len(ids))), rel=1e-5)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(ODD_STEPS), min_size=1, max_size=8))
+def test_repeated_steps_are_no_problem(steps: list[str], scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("r1", "qwen2")
+    for request in (RestRequest("Q:\n", steps), RestRequest("Q:\n", steps, " end"), RestRequest("", steps)):
+        close(rest_of(model, request), rest_anew(model, request))
+
+
+def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:
+    model = HFScorer(str(model_folder("r1", "llama")), device="cpu", context_tokens=48)
+    request = RestRequest("Q:\n", STEPS)
+    assert rest_of(model, request) == rest_anew(model, request)
+
+
+def test_a_head_that_is_not_linear_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("llama3", "gemma2")
+    request = RestRequest("Q:\n", STEPS[:4])
+    assert rest_of(model, request) == rest_anew(model, request)
+
+
+def test_only_so_many_tokens_behind_a_gap_are_read_again(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("r1", "llama")
+    request = RestRequest("Q:\n", STEPS)
+    exact, few, many = (rest_of(model, request, suffix)[1] for suffix in (None, 4, 10_000))
+    assert many == exact
+    assert [rest.tokens for rest in few] == [rest.tokens for rest in exact]
+    assert few != exact
+    assert all(abs(one.mean - other.mean) < 0.5 for one, other in zip(few, exact, strict=True))
