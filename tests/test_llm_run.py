@@ -10,12 +10,16 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asap.cli import run
+from asap.lm.replies import Replies
+from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
 from run_fixtures import prune_words, read_rows, refusal, row, write_rows
 
@@ -177,6 +181,8 @@ def test_a_dead_server_ends_the_run_with_one_sentence(source: Path, tmp_path: Pa
         (["--llm", "openai:x", "--max-cost", "-1"], "--max-cost is -1"),
         (["--llm", "openai:x", "--max-cost", "1", "--base-url", "http://127.0.0.1:9/v1"], "--price-in"),
         (["--llm", "nonsense"], "nonsense"),
+        (["--llm", "openai:x", "--base-url", "http://[::1"], "not usable"),
+        (["--llm", "openai:x", "--batch", "--concurrency", "4"], "--concurrency has no use"),
         (["--llm", "openai:"], "openai:"),
         (["--llm", "bundled", "--base-url", "http://127.0.0.1:9/v1"], "base"),
         (["--llm", "openai:x", "--replies", "/nonexistent"], "/nonexistent"),
@@ -308,3 +314,81 @@ def test_a_thousand_rows_with_faults_and_kills_end_complete_and_nothing_is_asked
     again = {key: count for key, count in script.answered.items() if count > 1}
     assert len(again) <= kills * 8  # only what was on its way when the process died
     assert max(script.answered.values()) <= 1 + kills
+
+
+def test_equal_rows_are_asked_about_and_estimated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{**row(1), "id": f"r{number}"} for number in range(150)])
+    with ScriptedServer(kept_every_other) as server:
+        assert run(llm_words(source, tmp_path / "out", server, "--pilot", "20")) == 0
+        assert len(server.requests) == 2
+    said = capsys.readouterr().err
+    assert "1/1 traces asked about" in said
+    assert "nothing is left to ask" in said
+
+
+def test_a_dry_run_leaves_a_folder_alone_and_tells_what_is_wrong_with_it(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "file").write_text("x")
+    with ScriptedServer(kept_every_other) as server:
+        assert run([*llm_words(source, tmp_path / "out", server), "--dry-run"]) == 0
+        assert not list((tmp_path / "out").iterdir())
+        said = refusal(capsys, *llm_words(source, tmp_path / "file", server), "--dry-run", "--pilot", "1", lines=None)
+        assert "choose another --out" in said
+        assert run([*llm_words(source, tmp_path / "out", server), "--dry-run", "--pilot", "4", "--max-requests", "2"]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_a_rerun_with_nothing_to_ask_keeps_what_the_server_told(source: Path, tmp_path: Path) -> None:
+    manifests = []
+    with ScriptedServer(kept_every_other, models=[{"id": "scripted", "owned_by": "vllm", "max_model_len": 100_000}]) as server:
+        for _ in range(2):
+            assert run(llm_words(source, tmp_path / "out", server)) == 0
+            manifests.append(json.loads((tmp_path / "out" / "manifest.json").read_text())["llm"])
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["server"] == "vllm"
+
+
+def start_in_own_process(*words: str) -> "subprocess.Popen[str]":
+    start = (
+        "import signal, sys, torch; signal.signal(signal.SIGINT, signal.default_int_handler); torch.set_num_threads(1); "
+        "from asap.cli import run; sys.exit(run(sys.argv[1:]))"
+    )
+    return subprocess.Popen([sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert happened()
+
+
+def test_ctrl_c_waits_for_the_replies_on_their_way(source: Path, tmp_path: Path) -> None:
+    def slowly(request: dict[str, Any], number: int) -> Scripted:
+        return replace(kept_every_other(request, number), delay_s=1.0)
+
+    with ScriptedServer(slowly) as server:
+        process = start_in_own_process(*llm_words(source, tmp_path / "out", server, "--concurrency", "3"))
+        wait_until(lambda: len(server.requests) >= 5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "on their way" in said
+    assert "Traceback" not in said
+    with Replies.open(tmp_path / "out") as replies:
+        assert sum(used.replies for used in replies.usage().values()) == len(server.requests) < 24
+
+
+def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
+    with BatchServer(lambda body: Scripted("1. Think."), polls=10**6) as server:
+        words = prune_words(source, tmp_path / "out", "--llm", "openai:scripted", "--base-url", server.base_url, "--batch")
+        process = start_in_own_process(*words)
+        wait_until(lambda: any(batch["asked"] for batch in server.batches.values()))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    with Replies.open(tmp_path / "out") as replies:
+        assert list(replies.batches()) == ["batch_0"]

@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from asap.compare.grid import Place
 from asap.dataset import Shaped, render_row
 from asap.estimate import Amount, Estimate
 from asap.lm.price import Purse
@@ -171,6 +172,23 @@ class Bar(Watcher):
 def watcher(console: Console, *, show_row: bool = True) -> Watcher:
     """A bar in a terminal, lines elsewhere."""
     return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
+
+
+def judging(console: Console) -> Callable[[Place], None]:
+    """Says now and then how far the judging is; the time left is guessed from the verdicts that had to be made."""
+    started = last = time.monotonic()
+
+    def told(place: Place) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _HEARTBEAT_S or place.row == place.rows:
+            last = now
+            left = span((now - started) * (place.rows - place.row) / place.row)
+            console.print(
+                f"{place.row}/{place.rows} rows judged, {left} left, {place.asked:,} verdicts made", highlight=False, soft_wrap=True
+            )
+
+    return told
 
 
 def estimate_lines(estimate: Estimate, purse: Purse) -> list[str]:

@@ -43,6 +43,18 @@ def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool]) -> str:
     return join_steps(text, (span for span, keep in zip(spans, kept, strict=True) if keep))
 
 
+def without_fences(text: str) -> str:
+    """The text without its fenced code blocks, fences included. Blank lines around them stay."""
+    fences: list[str] = []
+    kept = []
+    for line in text.split("\n"):
+        before = len(fences)
+        _follow_fence(line, fences)
+        if not before and not fences:
+            kept.append(line)
+    return "\n".join(kept)
+
+
 def _paper_spans(text: str) -> Iterator[Span]:
     start = 0
     for piece in text.split(SEPARATOR):

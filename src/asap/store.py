@@ -184,6 +184,11 @@ class Store:
             else:
                 yield Entry(source, line, row_id, sample, Decision.from_row({**fields, "id": row_id}), None)
 
+    def decision(self, sample: Sample) -> Decision | None:
+        """What was decided about a sample; None where nothing was, or it failed."""
+        row = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),)).fetchone()
+        return Decision.from_row({**_unpacked(row[0]), "id": sample.id}) if row else None
+
     def rows(self) -> Iterator[tuple[Sample | None, str | None]]:
         """Every input row in order, as it was read: the sample, or the reason why there is none."""
         query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"

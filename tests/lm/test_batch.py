@@ -173,3 +173,63 @@ def test_large_files_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [reply.text for reply in replies] == [f"re: {text}" for text in texts]
     assert len(server.batches) > 2
     assert all(len(json.dumps(batch["lines"])) < 3000 for batch in server.batches.values())
+
+
+def test_what_the_server_does_not_take_is_left_out_of_the_next_batch() -> None:
+    def script(body: dict[str, Any]) -> Scripted:
+        said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        return error(400, said, "unsupported_parameter") if "max_tokens" in body else echo(body)
+
+    with BatchServer(script) as server:
+        replies, _ = ask_all(server, None, ["a", "b"])
+    assert [reply.text for reply in replies] == ["re: a", "re: b"]
+    assert len(server.batches) == 2
+
+
+def test_a_request_without_a_reply_costs_nothing() -> None:
+    purse = Purse(Price(1e6, 1e6))
+    with BatchServer(script_once_without("a"), ends=("expired", "completed")) as server:
+        ask_all(server, None, ["a"], purse=purse)
+    assert purse.spent == pytest.approx(15)
+
+
+def test_a_batch_is_handed_in_once_if_the_answer_to_that_is_lost() -> None:
+    class Losing(BatchServer):
+        def create(self, asked: dict[str, Any]) -> dict[str, Any]:
+            shown = super().create(asked)
+            if len(self.batches) == 1:
+                raise ConnectionError("the answer is lost")
+            return shown
+
+    with Losing(echo) as server:
+        replies, _ = ask_all(server, None, ["a"])
+    assert [reply.text for reply in replies] == ["re: a"]
+    assert len(server.batches) == 1
+
+
+def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
+    purse, key = Purse(Price(1e6, 1e6)), request("a").key("m")
+    with BatchServer(echo) as server:
+        server.files["f"] = json.dumps({"custom_id": key, "body": {"messages": [{"role": "user", "content": "a"}]}}).encode()
+        server.create({"input_file_id": "f"})
+        with Replies.open(tmp_path) as replies:
+            replies.add_batch("batch_0", {key: "anchor"})
+        outcomes, _ = ask_all(server, tmp_path, ["a"], purse=purse)
+        assert outcomes[0].text == "re: a"
+        assert len(server.batches) == 1
+    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens, purse.spent) == (1, 10, 5, pytest.approx(15))
+
+
+def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path: Path) -> None:
+    with Replies.open(tmp_path) as replies:
+        replies.add_batch("batch_of_another_account", {request("a").key("m"): "anchor"})
+
+    class Forgetful(BatchServer):
+        def show(self, batch_id: str) -> dict[str, Any]:
+            return {**super().show(batch_id), "status": "failed"}
+
+    with Forgetful(echo) as server:
+        server.batches["batch_of_another_account"] = {"lines": [], "asked": 0, "end": "failed", "metadata": None, "file": "f"}
+        outcomes, _ = ask_all(server, tmp_path, ["a", "b", "c"])
+        assert all(isinstance(outcome, EndpointError) for outcome in outcomes)
+        assert len(server.batches) == 1

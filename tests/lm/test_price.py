@@ -164,3 +164,7 @@ def test_what_former_runs_spent_counts() -> None:
     assert purse.spent == pytest.approx(0.012)
     with pytest.raises(SpendingStop):
         asyncio.run(spend(purse, 1000, 1000, None))
+
+
+def test_an_address_that_is_none_has_no_price() -> None:
+    assert find_price("gpt-4o-mini", "http://[::1") is None

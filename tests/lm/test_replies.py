@@ -183,3 +183,61 @@ def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
     process.stdout.close()
     with Replies.open(tmp_path) as replies:
         assert all(replies.get(str(number)) for number in told)
+
+
+def test_a_completer_that_cannot_start_is_not_started_again_by_those_who_wait() -> None:
+    class Broken(Echo):
+        async def __aenter__(self) -> "Echo":
+            self.entered += 1
+            await asyncio.sleep(0.01)
+            raise InputError("the model is damaged")
+
+    async def work(broken: Broken) -> None:
+        with Replies.open(None) as replies:
+            memory = Remembering(broken, replies)
+            async with memory.session():
+                outcomes = await asyncio.gather(*(memory.complete(request(str(number))) for number in range(4)), return_exceptions=True)
+        assert all(isinstance(outcome, InputError) for outcome in outcomes)
+
+    broken = Broken()
+    asyncio.run(work(broken))
+    assert (broken.entered, broken.asked) == (1, 0)
+
+
+def test_nothing_is_asked_if_everything_was_stopped_while_the_completer_started() -> None:
+    class Slow(Echo):
+        async def __aenter__(self) -> "Echo":
+            await asyncio.sleep(0.05)
+            return self
+
+    async def work(slow: Slow) -> None:
+        with Replies.open(None) as replies:
+            memory = Remembering(slow, replies)
+            async with memory.session():
+                asking = asyncio.gather(*(memory.complete(request(str(number))) for number in range(3)), return_exceptions=True)
+                await asyncio.sleep(0.01)
+                memory.stop(InputError("enough"))
+                assert all(isinstance(outcome, InputError) for outcome in await asking)
+            async with memory.session():  # another try is another beginning
+                assert (await memory.complete(request("later"))).text == "later"
+
+    slow = Slow()
+    asyncio.run(work(slow))
+    assert slow.asked == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be opened"), Replies.open(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_may_be_named_as_its_own_source(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Replies.open(tmp_path, also=[tmp_path]) as replies:
+            replies.put("k", "anchor", Reply("x", "stop", 1, 1))
+
+
+def test_troubles_of_others_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="another file"), Replies.open(tmp_path):
+        raise sqlite3.DatabaseError("another file is malformed")

@@ -3,6 +3,9 @@
 import asyncio
 import itertools
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from asap.errors import AsapError
+from asap.estimate import estimate
 from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
+from asap.lm.replies import Usage
 from asap.prune.coarse import Guide, Verdict
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
@@ -218,3 +223,55 @@ def test_it_works_inside_a_running_event_loop() -> None:
         return judge(lambda request, nth: SAMPLE.cot)[0]
 
     assert asyncio.run(work())[0].kept == [0, 1, 2, 3, 4]
+
+
+def test_after_an_error_the_same_guide_can_be_asked_again() -> None:
+    guide = Guide(Scripted(lambda request, nth: SAMPLE.cot if nth else EndpointError("no money left")), AsapSettings(coarse="rewrite"))
+    with pytest.raises(EndpointError):
+        guide.judge([SAMPLE])
+    assert guide.judge([SAMPLE])[0].kept == [0, 1, 2, 3, 4]
+
+
+def test_an_llm_of_known_context_is_not_started_where_every_reply_is_known(tmp_path: Path) -> None:
+    started = 0
+
+    class Counted(Scripted):
+        async def __aenter__(self) -> "Scripted":
+            nonlocal started
+            started += 1
+            return self
+
+    for _ in range(2):
+        guide = Guide(Counted(lambda request, nth: '{"keep": ["1-5"]}', context_tokens=9000), AsapSettings(coarse="select"))
+        with guide.keeping(tmp_path):
+            assert guide.judge([SAMPLE])[0].kept == [0, 1, 2, 3, 4]
+    assert started == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_inside_a_running_event_loop_stops_the_asking() -> None:
+    samples = [replace(SAMPLE, id=str(number), question=f"Question {number}?") for number in range(300)]
+    llm = Scripted(lambda request, nth: SAMPLE.cot, concurrency=1)
+
+    async def cell() -> None:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
+
+    before, loop = signal.signal(signal.SIGINT, signal.default_int_handler), asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        signal.signal(signal.SIGINT, before)
+        loop.close()
+    assert 0 < len(llm.requests) < 600
+
+
+@pytest.mark.parametrize(("anchors", "prunings"), [(1000, 10), (1, 500)])
+def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) -> None:
+    """Anchors without prunings are there after a kill, prunings without anchors if these came from another folder."""
+    guide = Guide(Scripted(lambda request, nth: ""), AsapSettings(coarse="select", thinking_tokens=10_000))
+    usage = {"anchor": Usage(anchors, 1000 * anchors, 100 * anchors), "select": Usage(prunings, 1000 * prunings, 10 * prunings)}
+    found = estimate([SAMPLE], guide, usage)
+    assert found.low.requests <= found.expected.requests <= found.high.requests
+    assert found.high.completion_tokens >= 4096 + 10_000 + 5 * 10_000

@@ -8,6 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from asap import __version__
+from asap.cli.compare import compare
 from asap.cli.cut import cut
 from asap.cli.doctor import doctor
 from asap.cli.prune import prune
@@ -20,7 +21,7 @@ app = App(
     help_format="plaintext",
     help_epilogue="Everywhere: --config FILE.yaml (option: value), --debug (tracebacks).",
 )
-for command in (prune, cut, doctor):
+for command in (prune, cut, compare, doctor):
     app.command(command)
 
 

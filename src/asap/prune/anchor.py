@@ -33,7 +33,13 @@ def anchor_text(reply_text: str) -> str:
 
 
 def shown_answer(sample: Sample) -> str:
-    """What is shown of the answer: the tested code that the row names, else its last Python program, else all of it."""
+    """What is shown of the answer: its program where it has one, else all of it."""
+    program = program_of(sample)
+    return sample.answer if program is None else program
+
+
+def program_of(sample: Sample) -> str | None:
+    """The tested code that the row names, else the last Python program in the answer; None where there is none."""
     blocks = fenced_blocks(sample.answer)
     tested = sample.meta.get("tested_code")
     if isinstance(tested, str) and tested.strip():
@@ -41,7 +47,7 @@ def shown_answer(sample: Sample) -> str:
         return next(same, tested).strip("\r\n")
     named = [block for block in blocks if _PYTHON.match(block.info)]
     program = _last_program(named or [block for block in blocks if not block.info])
-    return sample.answer if program is None else program.strip("\r\n")
+    return None if program is None else program.strip("\r\n")
 
 
 def _last_program(blocks: Sequence[Fenced]) -> str | None:

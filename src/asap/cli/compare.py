@@ -1,0 +1,105 @@
+"""`asap compare`: methods judged beside each other at the same tokens, before anyone trains."""
+
+import sys
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from asap.cli.options import (
+    METHOD,
+    MODEL,
+    Columns,
+    HubConfig,
+    HubSplit,
+    Limit,
+    Out,
+    Sources,
+    Tokenizer,
+    at_least,
+    console_for,
+    parse_columns,
+    whole,
+)
+from asap.errors import UsageError
+
+DEFAULT_METHODS = "asap,asap-fine,first-token-entropy,mean-surprisal,step-entropy,random,keep-head,keep-tail,longest-first"
+
+
+def compare(
+    source: Sources,
+    /,
+    *,
+    out: Out,
+    methods: Annotated[
+        str, Parameter(help="Names with commas between them; asap-fine is asap without its stage 1.", group=METHOD)
+    ] = DEFAULT_METHODS,
+    ratios: Annotated[str, Parameter(help="Shares of each trace's tokens to compare at, with commas.", group=METHOD)] = "0.75,0.5,0.25",
+    coarse: Annotated[Literal["align", "none"], Parameter(help="Stage 1 of asap.", group=METHOD)] = "align",
+    seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
+    scorer: Annotated[str, Parameter(help="Who prunes: bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled",
+    judge: Annotated[
+        str | None, Parameter(help="Who judges; better another model than the scorer. [default: the scorer]", group=MODEL)
+    ] = None,
+    tokenizer: Tokenizer = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"], Parameter(help="Of both models; auto: bfloat16 on a GPU that has it.", group=MODEL)
+    ] = "auto",
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto",
+    columns: Columns = None,
+    hub_config: HubConfig = None,
+    hub_split: HubSplit = None,
+    limit: Limit = None,
+) -> int:
+    """Compare pruning methods at equal tokens by how likely they leave the answer's code.
+
+    Writes judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png and manifest.json into --out. The same command
+    again goes on where it was.
+
+    Example: asap compare traces.jsonl --methods asap,random --ratios 0.5 --judge hf:Qwen/Qwen2.5-Coder-0.5B-Instruct --out compared
+    """
+    from asap.compare.grid import Grid, judge_all, prune_all
+    from asap.compare.report import write_report
+    from asap.compare.support import Judge
+    from asap.compare.table import markdown
+    from asap.lm import load_scorer, load_tokens
+    from asap.progress import judging, watcher
+    from asap.prune.settings import AsapSettings
+    from asap.run import Source
+
+    names, shares = [name.strip() for name in methods.split(",")], _shares(ratios)
+    grid = Grid(names, shares, AsapSettings(ratio=max(shares, default=0.5), coarse=coarse, seed=seed))
+    grid.check()
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    console = console_for(stderr=True)
+    try:
+        reader = load_scorer(scorer, dtype=dtype, device=device)
+        tokens = load_tokens(tokenizer) if tokenizer else reader.tokens
+        with watcher(console) as listener:
+            prune_all(out, rows, reader, grid, tokens=tokens, listener=listener)
+        other = reader if judge is None else load_scorer(judge, dtype=dtype, device=device)
+        settings = {
+            "sources": list(source),
+            "methods": names,
+            "ratios": shares,
+            "coarse": coarse,
+            "seed": seed,
+            "limit": limit,
+            "scorer": dict(reader.identity),
+            "judge": dict(other.identity),
+            "tokenizer": tokens.fingerprint,
+        }
+        with Judge.open(other, out) as judge_of:
+            lines, caption = write_report(out, judge_all(out, judge_of, grid, tokens, judging(console)), settings)
+    except KeyboardInterrupt:
+        print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
+        return 130
+    print(markdown(lines, caption))
+    print(f"\nwritten: {out}/judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png, manifest.json")
+    return 0
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--ratios is {text!r}; write numbers between 0 and 1 with commas between them, for example 0.75,0.5") from None

@@ -1,0 +1,1 @@
+"""Methods judged beside each other at the same tokens, before anyone trains: `asap compare`."""
