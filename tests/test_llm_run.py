@@ -392,3 +392,14 @@ def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
     assert "Traceback" not in said
     with Replies.open(tmp_path / "out") as replies:
         assert list(replies.batches()) == ["batch_0"]
+
+
+def test_a_batch_that_is_out_is_not_paid_for_twice(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    with Replies.open(tmp_path / "out") as replies:
+        replies.add_batch("batch_7", {"k": "anchor"})
+    with ScriptedServer(kept_every_other) as server:
+        said = refusal(capsys, *llm_words(source, tmp_path / "out", server), lines=None)
+        assert server.requests == []
+    assert "batch_7" in said
+    assert "--batch" in said

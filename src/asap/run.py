@@ -177,6 +177,10 @@ def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> I
 def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, listener: Listener, *, only_pilot: bool = False) -> Estimate:
     """Ask about the pilot's rows, estimate what the others will cost, and ask about them too (not with `only_pilot`)."""
     purse, progress = asking.purse, Counter[str]()
+    if (batches := replies.batches()) and not hasattr(guide.llm, "take_up"):
+        raise InputError(
+            f"batch {next(iter(batches))} of a former run into {store.folder} is paid for and not collected; add --batch to wait for it"
+        )
     for used in replies.usage().values():  # what former runs into this folder paid counts against the limits
         purse.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 

@@ -103,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
             if found := re.search(r"/files/([^/]+)/content$", path):
                 self._send(self.owner.files[found[1]])
             elif found := re.search(r"/batches/([^/]+)$", path):
+                if found[1] not in self.owner.batches:
+                    self._send({"error": {"message": "no such batch"}}, 404)
+                    return
                 self.owner.batches[found[1]]["asked"] += 1
                 self._send(self.owner.show(found[1]))
             elif path.endswith("/batches"):

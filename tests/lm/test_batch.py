@@ -233,3 +233,12 @@ def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path:
         outcomes, _ = ask_all(server, tmp_path, ["a", "b", "c"])
         assert all(isinstance(outcome, EndpointError) for outcome in outcomes)
         assert len(server.batches) == 1
+
+
+def test_a_batch_that_the_server_forgot_is_asked_anew(tmp_path: Path) -> None:
+    with Replies.open(tmp_path) as replies:
+        replies.add_batch("batch_of_another_account", {"k": "anchor"})
+    with BatchServer(echo) as server:
+        outcomes, said = ask_all(server, tmp_path, ["a"])
+    assert outcomes[0].text == "re: a"
+    assert any("knows no batch" in line for line in said)

@@ -422,8 +422,9 @@ def test_a_cancelled_request_leaves_nothing_open() -> None:
 
 def test_openai_itself_wants_a_key_and_other_servers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
+    openai = Endpoint("m")  # so far nothing is asked: a dry run needs no key
     with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
-        Endpoint("m")
+        asyncio.run(openai.__aenter__())
     with ScriptedServer([Scripted()]) as server:
         assert ask(server, request())[0][0].text == "ok"
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -435,7 +436,7 @@ def test_openai_itself_wants_a_key_and_other_servers_do_not(monkeypatch: pytest.
 def test_a_key_that_cannot_be_sent_is_refused_without_being_told(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(EndpointError, match="OPENAI_API_KEY") as caught:
-        Endpoint("m", base_url="http://127.0.0.1:1/v1")
+        asyncio.run(Endpoint("m", base_url="http://127.0.0.1:1/v1").__aenter__())
     assert KEY not in everything_told(caught.value)
 
 
@@ -511,3 +512,17 @@ def test_credentials_and_query_of_the_address_reach_the_server() -> None:
     assert endpoint.context_tokens == 9
     assert server.authorizations == ["Basic " + b64encode("user:päss".encode()).decode()]
     assert server.paths[-1] == "/v1/chat/completions?api-version=7"
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def work(server: ScriptedServer) -> Reply:
+        async with Endpoint("m", base_url=server.base_url) as endpoint:
+            return await endpoint.complete(ChatRequest([{"role": "user", "content": "hello"}], 10, 0.0))
+
+    with ScriptedServer([Scripted("yes")]) as server:
+        assert asyncio.run(work(server)).text == "yes"

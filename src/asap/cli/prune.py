@@ -101,7 +101,8 @@ class Model:
     scorer: Annotated[str, Parameter(help="bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled"
     tokenizer: Tokenizer = None
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"], Parameter(help="auto: bfloat16 on a GPU that has it, else float32.", group=MODEL)
+        Literal["auto", "float32", "bfloat16"],
+        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it.", group=MODEL),
     ] = "auto"
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto"
 
@@ -255,7 +256,7 @@ def _prune(
     purse = _purse(llm)
     try:
         with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            pruner = _pruner(settings, model, _completer(llm, purse) if llm.llm else None)
+            pruner = _pruner(settings, model, _completer(llm, model, purse) if llm.llm else None)
         with watcher(console) as listener:
             totals = prune_into(out, source, pruner, formats=formats, listener=listener, asking=Asking(purse, llm.replies or [], llm.pilot))
     except KeyboardInterrupt:
@@ -291,7 +292,7 @@ def _purse(llm: Llm) -> "Purse":
     return Purse(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
 
 
-def _completer(llm: Llm, purse: "Purse") -> "Completer":
+def _completer(llm: Llm, model: Model, purse: "Purse") -> "Completer":
     from asap.lm.llm import load_llm
 
     assert llm.llm is not None
@@ -303,6 +304,8 @@ def _completer(llm: Llm, purse: "Purse") -> "Completer":
         context_tokens=llm.llm_context,
         tokenizer=llm.llm_tokenizer,
         batch=llm.batch,
+        dtype=model.dtype,
+        device=model.device,
     )
 
 
@@ -314,7 +317,7 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     purse = _purse(llm)
-    asks = (_completer(llm, purse), Asking(purse, llm.replies or [], llm.pilot), out) if llm.llm else None
+    asks = (_completer(llm, model, purse), Asking(purse, llm.replies or [], llm.pilot), out) if llm.llm else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = survey(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     if not found.usable:

@@ -72,7 +72,10 @@ class Batched:
             batch_id = await self._find(name) if name.startswith(_INTENT) else name
             if batch_id is not None:
                 self._say(f"waiting for batch {batch_id} with {len(kinds):,} requests of a former run")
-                await self._collect(batch_id, kinds)
+                try:
+                    await self._collect(batch_id, kinds)
+                except _Unknown:
+                    self._say(f"{self.endpoint.host} knows no batch {batch_id} any more: its requests are asked anew")
             replies.forget_batch(name)
 
     async def complete(self, request: ChatRequest) -> Reply:
@@ -228,11 +231,15 @@ class Batched:
             except OpenAIError as error:
                 fault = Fault(0, self.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
             if fault.status in (404, 405):
-                raise EndpointError(f"{self.endpoint.host} takes no batches ({fault.said}); leave --batch out")
+                raise _Unknown(f"{self.endpoint.host} takes no batches ({fault.said}); leave --batch out")
             if not fault.passes and not fault.is_rate_limit:
                 break
             await asyncio.sleep(min(self._poll_s, 2.0**attempt))
         raise EndpointError(f"{self.endpoint.host} did not take a call about batches (HTTP {fault.status}: {fault.said}); {KEPT}")
+
+
+class _Unknown(EndpointError):
+    """The server knows no batches, or not this one."""
 
 
 class _Again(Exception):

@@ -5,6 +5,7 @@ import logging
 import os
 from base64 import b64encode
 from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from random import uniform
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -41,7 +42,8 @@ class _Lost(Exception):
 
 
 class Endpoint:
-    """A Completer that asks a server. The key is OPENAI_API_KEY of the environment; it and credentials in `base_url` stay secret.
+    """A Completer that asks a server. The key is OPENAI_API_KEY of the environment if none is given; it stays secret, and so do
+    credentials in `base_url`.
 
     At most `concurrency` requests are on the wire, each for at most `timeout_s` seconds. Faults that pass are tried six times
     in all; 429s slow everybody down and are no try. `purse` bounds what is spent. What the server does not take (a JSON schema,
@@ -58,12 +60,13 @@ class Endpoint:
         context_tokens: int | None = None,
         tokens: "TokenCounter | None" = None,
         timeout_s: float = 600.0,
+        key: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._url = server_url(base_url)
         self.host = _host(self._url)
-        self._key = _key(self._url)
-        self.secrets = Secrets("" if self._key == _NO_KEY else self._key, self._url)
+        self._key = os.environ.get("OPENAI_API_KEY", "").strip() if key is None else key
+        self.secrets = Secrets(self._key, self._url)
         self._identity = {"model": model, "host": self.host}
         self.model = model
         self.identity: Mapping[str, str] = self._identity
@@ -81,17 +84,20 @@ class Endpoint:
         return f"Endpoint({self.model!r}, host={self.host!r})"
 
     async def __aenter__(self) -> "Endpoint":
-        from openai import AsyncOpenAI, Timeout
+        from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, Timeout
 
         parts = urlsplit(self._url)
+        timeout = Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S))
         login = unquote(parts.netloc.rpartition("@")[0])
         self.client = AsyncOpenAI(
-            api_key=self._key,
+            api_key=_checked(self._key, self._url),
             base_url=f"{parts.scheme}://{self.host}{parts.path}",
             default_query=dict(parse_qsl(parts.query)),
             default_headers={"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else None,
             max_retries=0,
-            timeout=Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S)),
+            timeout=timeout,
+            # a proxy of the environment is not asked for what runs on this machine
+            http_client=DefaultAsyncHttpx2Client(timeout=timeout, trust_env=False) if _is_local(parts.hostname or "") else None,
         )
         for logger in _URL_LOGGERS:
             logging.getLogger(logger).addFilter(self._hide)
@@ -237,14 +243,20 @@ class Endpoint:
         self.context_tokens = self.context_tokens or context_tokens
 
 
-def _key(url: str) -> str:
-    """The key of the environment; servers other than OpenAI's may do without."""
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
+def _checked(key: str, url: str) -> str:
+    """The key as it is sent; servers other than OpenAI's may do without."""
     if not key and url == OPENAI_URL:
         raise EndpointError("asking OpenAI needs a key; put it into the environment variable OPENAI_API_KEY")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise EndpointError("the environment variable OPENAI_API_KEY holds characters that no key has; copy the key again")
     return key or _NO_KEY
+
+
+def _is_local(name: str) -> bool:
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _host(url: str) -> str:

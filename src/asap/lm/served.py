@@ -80,8 +80,8 @@ class Served:
                 context_tokens=self.context_tokens,
                 tokens=self.tokens,
                 timeout_s=_TIMEOUT_S,
+                key=key,  # the environment's is not for this server
             )
-            self._endpoint._key = key  # the environment's is not for this server
             await self._endpoint.__aenter__()
         except BaseException:
             self._stop()
