@@ -46,7 +46,7 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,gguf,hub,llm,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,gguf,hub,llm,test]"
 	@touch $@
 
 clean:

@@ -44,7 +44,6 @@ def words(source: Path, out: Path, *options: str) -> list[str]:
 
 
 def test_every_row_method_ratio_and_view_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("scipy", reason="scipy is not installed: asap compare was NOT checked")
     source = write_rows(tmp_path / "rows.jsonl", [*(coded(number) for number in range(6)), "no JSON"])
     out = tmp_path / "out"
     assert run(words(source, out)) == 0
@@ -72,7 +71,6 @@ def test_every_row_method_ratio_and_view_is_judged(tmp_path: Path, capsys: pytes
 
 
 def test_the_pruned_traces_are_those_of_asap_prune(tmp_path: Path, scorer: Scorer) -> None:
-    pytest.importorskip("scipy", reason="scipy is not installed: asap compare was NOT checked")
     source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
     assert run(words(source, tmp_path / "out")) == 0
     judged = {(one["id"], one["method"], one["ratio"], one["view"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from asap.lm import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import Decision, StepDecision
+from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import RemovalTokens, cut, removal_order, removal_tokens
 from asap.steps import SEPARATOR, Span, split_steps
 
@@ -210,7 +210,16 @@ def cut_at(trace: Trace, lengths: RemovalTokens, budget: int) -> Decision:
     ]
     total = lengths.tokens_joined
     whole = Decision(
-        id="", method="asap", tokens_before=total, tokens_coarse=total, tokens_after=total, budget=None, min_steps=1, windows=1, steps=steps
+        id="",
+        method="asap",
+        tokens_before=total,
+        tokens_coarse=total,
+        tokens_after=total,
+        budget=None,
+        min_steps=1,
+        windows=1,
+        coarse=CoarseReport("none"),
+        steps=steps,
     )
     return cut(whole, budget=budget)
 

@@ -125,7 +125,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     for chosen in range(min(only_a, only_b)):
         ways = ways * (rows - chosen) // (chosen + 1)
         tail += ways
-    return min(1.0, 2 * tail / 2**rows)
+    return min(1.0, 2 * tail / (1 << rows))
 
 
 def _checked(differences: ArrayLike) -> Floats:

@@ -67,8 +67,8 @@ def compare(
     from asap.run import Source
 
     names, shares = [name.strip() for name in methods.split(",")], _shares(ratios)
-    grid = Grid(names, shares, AsapSettings(ratio=max(shares, default=0.5), coarse=coarse, seed=seed))
-    grid.check()
+    Grid.check(names, shares)
+    grid = Grid(names, shares, AsapSettings(budget=None, ratio=max(shares), coarse=coarse, seed=seed))
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     console = console_for(stderr=True)
     try:

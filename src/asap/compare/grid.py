@@ -35,16 +35,17 @@ class Grid(NamedTuple):
     ratios: Sequence[float]
     settings: AsapSettings
 
-    def check(self) -> None:
+    @staticmethod
+    def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
         """Raise UsageError where a method is unknown, or a ratio is none or leaves nothing to compare."""
         known = [*(name for name in METHODS if name != "original"), FINE]
-        for name in self.methods:
+        for name in methods:
             if name not in known:
                 raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}")
-        for ratio in self.ratios:
+        for ratio in ratios:
             if not 0 < ratio < 1:
                 raise UsageError(f"ratio {ratio:g} is not between 0 and 1")
-        for what, values in (("method", self.methods), ("ratio", self.ratios)):
+        for what, values in (("method", methods), ("ratio", ratios)):
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"name at least one {what}, each once")
 

@@ -12,7 +12,7 @@ from asap.compare.judged import Judged
 from asap.compare.table import Line, csv_text, html, latex, markdown, summarise
 from asap.errors import MissingExtra, RowError
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy")
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Mapping[str, Any]) -> tuple[list[Line], str]:

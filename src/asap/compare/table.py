@@ -6,6 +6,7 @@ that distance is near zero for easy rows.
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -29,8 +30,8 @@ INTRO = (
 )
 NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
-    "all cells of its column. could show: the difference that this many rows show four times in five at the level that Holm asks of "
-    "the first cell. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
+    "all cells of its column. could show: the difference that so many rows of this spread show four times in five, at the strictest "
+    "level that Holm may ask for. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
 )
 
 
@@ -51,8 +52,8 @@ class Against(NamedTuple):
 class Line(NamedTuple):
     """One method at one ratio in one view; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the view.
 
-    `share` is tokens kept of tokens before, over all rows together. `mean`, `low` and `high` are of support minus that of the
-    full trace. `against` has a key for each reference; None where there is nothing to compare.
+    `share` is tokens kept of tokens before, over all rows together (1 where there were none). `mean`, `low` and `high` are of
+    support minus that of the full trace. `against` has a key for each reference; None where there is nothing to compare.
     """
 
     view: View
@@ -79,7 +80,7 @@ _Cells = Mapping[_Cell, Mapping[str, Judged]]
 def summarise(judged: Iterable[Judged], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Line]:
     """The lines by view, ratio (largest first) and support (best first); the order of `judged` does not matter.
 
-    Raises UsageError where a row was judged twice in a cell, or has more than one fixed point in a view. What it cannot see is
+    Raises UsageError where a row was judged twice in a cell, has no finite support, or two values of a fixed point. What it cannot see is
     whether two methods saw the same rows: only rows that both have are compared, and `Against.rows` says how many.
     """
     cells = _cells(judged)
@@ -97,6 +98,8 @@ def _cells(judged: Iterable[Judged]) -> dict[_Cell, dict[str, Judged]]:
         cell = cells.setdefault(_Cell(one.view, one.ratio, one.method), {})
         if one.id in cell:
             raise UsageError(f"row {one.id} was judged twice: method {one.method}, ratio {one.ratio:g}, traces {one.view}")
+        if not all(map(math.isfinite, (one.support, one.support_none, one.support_full))):
+            raise UsageError(f"row {one.id} has a support that is not finite: method {one.method}, ratio {one.ratio:g}, traces {one.view}")
         cell[one.id] = one
     # the bootstrap draws by place, so a place must not depend on the order of the input
     return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
@@ -141,7 +144,7 @@ def _fixed(view: View, rows: Iterable[Judged], nothing: Mapping[str, None]) -> l
         point = row.support_none, row.support_full
         if points.setdefault(row.id, point) != point:
             raise UsageError(f"row {row.id} has two values for no trace or full trace (traces {view}): was there more than one judge?")
-    distances = _differences(points[name] for name in sorted(points))
+    distances = _differences(points.values())
     none = Line(view, 0.0, NO_TRACE, len(points), 0.0, False, float(np.mean(distances)), *interval(distances), nothing)
     return [none, Line(view, 1.0, FULL_TRACE, len(points), 1.0, False, 0.0, 0.0, 0.0, nothing)]
 
@@ -249,7 +252,7 @@ def _row(line: Line, names: Sequence[str]) -> list[str]:
             continue
         rows = "" if one.rows == line.rows else f" ({one.rows} rows)"
         row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _nats(one.smallest)]
-    return [*row, *([_verdict(line.against[CONTROL])] if CONTROL in names else [])]
+    return [*row, *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
 
 
 def _verdict(one: Against | None) -> str:

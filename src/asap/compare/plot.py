@@ -1,0 +1,119 @@
+"""The Pareto plot of a comparison: what each method keeps of the support, against what it keeps of the tokens."""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from asap.compare.table import CONTROL, FULL_TRACE, NO_TRACE, Line
+from asap.errors import InputError, MissingExtra, UsageError
+
+_FIXED = (FULL_TRACE, NO_TRACE)
+_FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # what would change from day to day or version to version stays out
+_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito without the yellow
+_MARKERS = "os^DvP<X>p"
+_GREY = "#777777"
+_APART_PT = 0.7  # between neighbouring methods, whose bars would hide each other
+
+
+def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
+    """Write the plot of `lines` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each view.
+
+    The same lines give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points stand a little
+    beside their share where bars would hide each other. No claim about differences between methods can be read off the bars:
+    they are not paired. Raises MissingExtra without matplotlib, InputError where `path` cannot be written.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{path.name}: a plot is written as .png or .svg")
+    try:
+        import matplotlib.style
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra('the plot needs matplotlib; install it with: pip install "asap-cot[compare]"') from error
+    suffix, bytes_ = path.suffix.lower(), io.BytesIO()
+    # a Figure of its own and settings that end with the block: the caller's pyplot and rcParams are not touched
+    with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):
+        figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+        _draw(figure, lines, caption)
+        figure.savefig(bytes_, format=suffix[1:], dpi=200, metadata=_FORMATS[suffix])
+    try:
+        path.write_bytes(bytes_.getvalue())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _draw(figure: Any, lines: Sequence[Line], caption: str) -> None:
+    figure.suptitle("\n".join(textwrap.wrap(_plain(caption), 120)), fontsize=7.5, x=0.01, ha="left")
+    views = [(view, list(of_view)) for view, of_view in groupby(lines, key=lambda line: line.view)]
+    if not views:
+        figure.text(0.5, 0.5, "no rows", ha="center")
+        return
+    methods = sorted({line.method for line in lines if line.method not in _FIXED}, key=lambda name: (name == CONTROL, name != "asap", name))
+    panels = figure.subplots(1, len(views), squeeze=False)[0]
+    for panel, (view, of_view) in zip(panels, views, strict=True):
+        _panel(panel, of_view, methods)
+        panel.set_title(f"traces {view}", fontsize=10)
+    panels[0].set_ylabel("support minus that of the full trace\n(nats per token)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, handlelength=3.2)
+
+
+def _panel(panel: Any, lines: Sequence[Line], methods: Sequence[str]) -> None:
+    from matplotlib.transforms import ScaledTranslation
+
+    for line in lines:
+        if line.method in _FIXED:
+            panel.axhline(line.mean, color="#444444", linewidth=0.8, linestyle="-" if line.method == FULL_TRACE else ":")
+            panel.annotate(
+                line.method, (1, line.mean), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8
+            )
+    for number, method in enumerate(methods):
+        points = sorted((line for line in lines if line.method == method), key=lambda line: line.share)
+        aside = ScaledTranslation((number - (len(methods) - 1) / 2) * _APART_PT / 72, 0, panel.get_figure().dpi_scale_trans)
+        panel.errorbar(
+            [100 * line.share for line in points],
+            [line.mean for line in points],
+            yerr=[[_bar(line.mean - line.low) for line in points], [_bar(line.high - line.mean) for line in points]],
+            label=_plain(method),
+            transform=panel.transData + aside,
+            **_look(number, method),
+        )
+    panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_xlabel("tokens kept (%, points set slightly apart)")
+    # by hand: what is drawn aside does not count when matplotlib looks for the limits
+    panel.set_xlim(*_limits([100 * line.share for line in lines if line.method not in _FIXED], 5.0))
+    panel.set_ylim(*_limits([number for line in lines for number in (line.low, line.mean, line.high)], 0.001))
+
+
+def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:
+    """Around all finite numbers, with a margin of a tenth of their range and at least `least`."""
+    finite = [number for number in numbers if math.isfinite(number)]
+    low, high = min(finite), max(finite)
+    margin = max(least, 0.1 * (high - low))
+    return low - margin, high + margin
+
+
+def _look(number: int, method: str) -> dict[str, Any]:
+    bars = {"elinewidth": 0.7, "capsize": 1.5, "markersize": 3.5}
+    if method == CONTROL:
+        return {"color": _GREY, "linestyle": "--", "marker": "o", "linewidth": 1.6, "zorder": 4, **bars}
+    return {
+        "color": _COLOURS[number % len(_COLOURS)],
+        "linestyle": "-" if number < len(_COLOURS) else "-.",
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "linewidth": 1.8 if method == "asap" else 1.0,
+        **bars,
+    }
+
+
+def _bar(length: float) -> float:
+    return max(0.0, length) if math.isfinite(length) else 0.0  # one row alone has no interval
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")  # matplotlib would set what stands between two of them as mathematics

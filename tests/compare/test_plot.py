@@ -1,0 +1,123 @@
+"""The Pareto plot: what is drawn, the same bytes every time, and nothing of the caller's matplotlib touched."""
+
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asap.compare.judged import Judged
+from asap.compare.plot import _draw, pareto
+from asap.compare.table import Line, summarise
+from asap.errors import InputError, MissingExtra, UsageError
+
+METHODS = ["random", "keep-tail", "asap", "a$b$"]
+CAPTION = "6 rows; pruned by $A$, judged by B " * 8
+
+
+def lines(rows: int = 6) -> list[Line]:
+    return summarise(
+        Judged(f"r{row}", method, ratio, view, int(100 * ratio) - row, 100, -0.3 - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3)
+        for row in range(rows)
+        for number, method in enumerate(METHODS)
+        for ratio in (0.75, 0.5)
+        for view in ("as is", "without code")
+    )
+
+
+@pytest.fixture(scope="module")
+def figure_class() -> Any:
+    reason = "matplotlib is not installed: the plot was NOT checked"
+    return pytest.importorskip("matplotlib.figure", reason=reason).Figure
+
+
+@pytest.fixture
+def drawn(figure_class: Any) -> Any:
+    figure = figure_class(layout="constrained")
+    _draw(figure, lines(), CAPTION)
+    return figure
+
+
+def test_each_view_has_a_panel_with_all_methods_and_both_fixed_points(drawn: Any) -> None:
+    assert [panel.get_title() for panel in drawn.axes] == ["traces as is", "traces without code"]
+    [legend] = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["asap", r"a\$b\$", "keep-tail", "random"]
+    for panel in drawn.axes:
+        assert [text.get_text() for text in panel.texts] == ["full trace", "no trace"]
+        assert len(panel.containers) == len(METHODS)
+
+
+def test_points_are_shares_and_differences_from_the_full_trace(drawn: Any) -> None:
+    found = {line.method: [] for line in lines()}
+    for line in sorted(lines(), key=lambda line: line.share):
+        if line.view == "as is":
+            found[line.method].append((100 * line.share, line.mean))
+    for container, method in zip(drawn.axes[0].containers, ["asap", "a$b$", "keep-tail", "random"], strict=True):
+        assert container.lines[0].get_xydata() == pytest.approx(np.array(found[method]))
+        low, high = drawn.axes[0].get_ylim()
+        assert all(low < mean < high for _, mean in found[method])
+
+
+def test_random_is_grey_and_dashed_and_no_other_method_looks_like_another(drawn: Any) -> None:
+    looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in (one.lines[0] for one in drawn.axes[0].containers)]
+    assert looks[-1][:2] == ("#777777", "--")
+    assert len(set(looks)) == len(METHODS)
+    assert all(style != "--" for _, style, _ in looks[:-1])
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".SVG", b"<?xml")])
+@pytest.mark.usefixtures("figure_class")
+def test_the_suffix_says_the_format_and_the_bytes_are_the_same_every_time(suffix: str, start: bytes, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        pareto(lines(), tmp_path / f"{name}{suffix}", CAPTION)
+    first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert first.startswith(start)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"one{suffix}", f"two{suffix}"]
+
+
+@pytest.mark.usefixtures("figure_class")
+def test_an_svg_is_xml_without_a_date(tmp_path: Path) -> None:
+    pareto(lines(), tmp_path / "plot.svg", CAPTION)
+    text = (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert ET.fromstring(text).tag.endswith("svg")
+    assert "<dc:date>" not in text
+
+
+@pytest.mark.usefixtures("figure_class")
+def test_the_callers_settings_change_nothing_and_are_kept(tmp_path: Path) -> None:
+    import matplotlib
+
+    pareto(lines(), tmp_path / "one.svg", CAPTION)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "other"}):
+        before = dict(matplotlib.rcParams)
+        pareto(lines(), tmp_path / "two.svg", CAPTION)
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.usefixtures("figure_class")
+def test_few_rows_and_none_can_be_drawn(rows: int, tmp_path: Path) -> None:
+    pareto(lines(rows), tmp_path / "plot.png", "")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("figure_class")
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        pareto(lines(1), tmp_path / "nowhere" / "plot.png", "")
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"plot\.pdf: a plot is written as \.png or \.svg"):
+        pareto([], tmp_path / "plot.pdf", "")
+
+
+def test_without_matplotlib_the_install_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtra, match=r'pip install "asap-cot\[compare\]"'):
+        pareto([], tmp_path / "plot.png", "")
+    assert list(tmp_path.iterdir()) == []

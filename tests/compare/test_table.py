@@ -1,0 +1,351 @@
+"""The table of a comparison: by hand, in what must always hold, and the same numbers in all four formats."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asap.compare.judged import Judged, View
+from asap.compare.table import INTRO, Line, csv_text, html, latex, markdown, summarise
+from asap.errors import UsageError
+from asap.stats import holm, interval, smallest_difference, wilcoxon
+
+CAPTION = "6 rows; pruned by A & B_1 <small>, judged by C|D 50%."
+
+
+def one(name: str, method: str, support: float, *, ratio: float = 0.5, view: View = "as is", tokens: int = 50) -> Judged:
+    return Judged(name, method, ratio, view, tokens, 100, support, -1.0, -0.2)
+
+
+def find(lines: Sequence[Line], method: str, ratio: float = 0.5, view: View = "as is") -> Line:
+    [found] = [line for line in lines if (line.method, line.ratio, line.view) == (method, ratio, view)]
+    return found
+
+
+def six_rows(**supports: float) -> list[Judged]:
+    return [one(f"r{number}", method, support + number / 100) for method, support in supports.items() for number in range(6)]
+
+
+def test_a_line_by_hand() -> None:
+    judged = [
+        *(one(f"r{number}", "asap", support, tokens=40 + number) for number, support in enumerate([-0.3, -0.5, -0.4])),
+        *(one(f"r{number}", "random", support) for number, support in enumerate([-0.4, -0.5, -0.9])),
+    ]
+    lines = summarise(judged)
+    assert [(line.method, line.ratio) for line in lines] == [("full trace", 1), ("asap", 0.5), ("random", 0.5), ("no trace", 0)]
+    asap, random = find(lines, "asap"), find(lines, "random")
+    assert (asap.rows, asap.share, asap.marked) == (3, 123 / 300, True)
+    assert (random.share, random.marked) == (0.5, False)
+    assert asap.mean == pytest.approx(-0.2)
+    assert (asap.low, asap.high) == interval([-0.1, -0.3, -0.2])
+    assert asap.against["asap"] is None
+    against = asap.against["random"]
+    assert against is not None
+    assert against.rows == 3
+    assert against.mean == pytest.approx(0.2)
+    assert (against.low, against.high) == interval([0.1, 0.0, 0.5])
+    assert against.p == 0.5  # two rows differ, both the same way
+    assert against.smallest == smallest_difference([0.1, 0.0, 0.5], alpha=0.05)  # one cell, so no stricter than that
+    assert find(lines, "no trace", 0)[3:9] == (3, 0.0, False, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
+    assert find(lines, "full trace", 1)[3:9] == (3, 1.0, False, 0, 0, 0)
+
+
+def test_only_rows_that_both_have_are_compared() -> None:
+    judged = [
+        *(one(name, "asap", -0.4) for name in "abc"),
+        *(one(name, "random", -0.5) for name in "bcd"),
+        one("z", "spirit", -0.5),
+    ]
+    lines = summarise(judged)
+    against = find(lines, "asap").against["random"]
+    assert against is not None
+    assert (against.rows, against.mean) == (2, pytest.approx(0.1))
+    assert find(lines, "spirit").against == {"asap": None, "random": None}
+    assert "0.100 [0.100, 0.100] (2 rows)" in markdown(lines, CAPTION)
+
+
+def test_a_reference_is_of_the_same_ratio_and_view() -> None:
+    lines = summarise(
+        [
+            *(one(name, "asap", -0.4) for name in "ab"),
+            *(one(name, "random", -0.5, ratio=0.25, tokens=25) for name in "ab"),
+            *(one(name, "random", -0.5, view="without code") for name in "ab"),
+        ]
+    )
+    assert all(against is None for line in lines for against in line.against.values())
+
+
+def test_holm_goes_over_all_cells_of_a_reference() -> None:
+    shifts: dict[tuple[View, float], float] = {("as is", 0.5): 0.01, ("as is", 0.25): -0.02, ("without code", 0.5): 0.0}
+    judged, raw = list[Judged](), dict[tuple[View, float, str], list[float]]()
+    for (view, ratio), shift in shifts.items():
+        for method in ("asap", "spirit", "random"):
+            noise = [((7 * number + len(method)) % 11 - 5) / 100 + shift * (method != "random") for number in range(12)]
+            judged += [one(f"r{number}", method, -0.4 + extra, ratio=ratio, view=view) for number, extra in enumerate(noise)]
+            raw[view, ratio, method] = noise
+    cells = [key for key in raw if key[2] != "random"]
+    differences = {key: [round(a - b, 9) for a, b in zip(raw[key], raw[(*key[:2], "random")], strict=True)] for key in cells}
+    wanted = dict(zip(cells, holm([wilcoxon(differences[key]) for key in cells]), strict=True))
+    assert len(set(wanted.values())) > 1
+    for line in summarise(judged):
+        if (line.view, line.ratio, line.method) in wanted:
+            against = line.against["random"]
+            assert against is not None
+            assert against.p == pytest.approx(wanted[line.view, line.ratio, line.method])
+            assert against.smallest == pytest.approx(
+                smallest_difference(differences[line.view, line.ratio, line.method], alpha=0.05 / len(cells))
+            )
+
+
+def test_easy_rows_do_not_drown_the_others() -> None:
+    # full and no trace nearly alike: a share of that distance would be -1000 here
+    easy = Judged("easy", "asap", 0.5, "as is", 50, 100, -0.3, -0.2001, -0.2)
+    line = find(summarise([easy, one("hard", "asap", -0.4)]), "asap")
+    assert line.mean == pytest.approx(-0.15)
+
+
+@pytest.mark.parametrize(("tokens", "marked"), [(55, False), (56, True), (45, False), (44, True), (50, False)])
+def test_more_than_five_points_off_the_ratio_is_marked(tokens: int, marked: bool) -> None:
+    lines = summarise([one("a", "asap", -0.3, tokens=tokens), one("b", "asap", -0.3, tokens=tokens)])
+    assert find(lines, "asap").marked is marked
+    assert (f"{tokens}.0 \\*" in markdown(lines, CAPTION)) is marked
+    assert (",yes," in csv_text(lines)) is marked
+
+
+def test_lines_are_sorted_by_view_ratio_and_support() -> None:
+    judged = [
+        one(name, method, support, ratio=ratio, view=view)
+        for name in "ab"
+        for view in ("without code", "as is")
+        for ratio in (0.25, 0.75)
+        for method, support in (("worst", -0.9), ("best", -0.1), ("middle", -0.5), ("also middle", -0.5))
+    ]
+    methods = ["best", "also middle", "middle", "worst"]
+    assert [(line.view, line.ratio, line.method) for line in summarise(judged)] == [
+        (view, ratio, method)
+        for view in ("as is", "without code")
+        for ratio, names in ((1, ["full trace"]), (0.75, methods), (0.25, methods), (0, ["no trace"]))
+        for method in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("judged", "expected"),
+    [
+        ([one("a", "asap", -0.3), one("a", "asap", -0.3)], "row a was judged twice: method asap, ratio 0.5, traces as is"),
+        ([one("a", "asap", math.nan)], "row a has a support that is not finite: method asap"),
+        ([one("a", "asap", -0.3)._replace(support_none=-math.inf)], "not finite"),
+        ([one("a", "asap", -0.3), one("a", "random", -0.3)._replace(support_full=-0.1)], "row a has two values for no trace or full trace"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(judged: list[Judged], expected: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        summarise(judged)
+
+
+def test_traces_without_tokens_and_single_rows_and_nothing_at_all() -> None:
+    empty = summarise([one("a", "asap", -0.3, tokens=0)._replace(tokens_before=0)])
+    assert find(empty, "asap").share == 1
+    assert "-0.100 [-inf, inf]" in markdown(empty, CAPTION)
+    assert summarise([]) == []
+    assert "No rows." in markdown([], CAPTION)
+    assert "No rows." in html([], CAPTION)
+    assert latex([], CAPTION).startswith("%")
+    assert csv_text([]).count("\n") == 1
+
+
+# what must always hold
+
+supports = st.integers(-300, 0).map(lambda number: number / 100)
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> list[Judged]:
+    """Some rows, not all of them in each cell, each with its own fixed points in each view."""
+    views: list[View] = ["as is", "without code"]
+    fixed = {(name, view): (draw(supports), draw(supports)) for name in "abcdef" for view in views}
+    cells = [(view, ratio, method) for view in views for ratio in (0.75, 0.5) for method in ("asap", "random", "spirit")]
+    return [
+        Judged(name, method, ratio, view, draw(st.integers(0, 90)), 90, draw(supports), *fixed[name, view])
+        for view, ratio, method in cells
+        for name in draw(st.sets(st.sampled_from("abcdef"), max_size=6))
+    ]
+
+
+@given(grids(), st.randoms(use_true_random=False))
+@settings(max_examples=12, deadline=None)
+def test_the_order_of_rows_changes_nothing(judged: list[Judged], random: Random) -> None:
+    shuffled = random.sample(judged, len(judged))
+    assert summarise(shuffled) == summarise(judged)
+
+
+@given(grids())
+@settings(max_examples=12, deadline=None)
+def test_swapping_method_and_reference_turns_the_signs(judged: list[Judged]) -> None:
+    lines = {line[:3]: line for line in summarise(judged)}
+    for line in lines.values():
+        if line.method != "asap" or (against := line.against["random"]) is None:
+            continue
+        back = lines[line.view, line.ratio, "random"].against["asap"]
+        assert back is not None
+        assert (back.rows, back.mean, back.low, back.high) == (
+            against.rows,
+            pytest.approx(-against.mean, abs=1e-9),
+            pytest.approx(-against.high, abs=1e-9),
+            pytest.approx(-against.low, abs=1e-9),
+        )
+
+
+@given(grids())
+@settings(max_examples=12, deadline=None)
+def test_every_line_is_whole(judged: list[Judged]) -> None:
+    lines = summarise(judged)
+    cells = {(one.view, one.ratio, one.method) for one in judged}
+    assert len(lines) == len(cells) + 2 * len({view for view, _, _ in cells})
+    for line in lines:
+        assert 0 <= line.share <= 1
+        assert line.rows > 0
+        for against in (line, *filter(None, line.against.values())):
+            assert against.low - 1e-9 <= against.mean <= against.high + 1e-9
+        for compared in filter(None, line.against.values()):
+            assert 0 < compared.p <= 1
+            assert compared.rows <= line.rows
+
+
+# the formats
+
+
+class Cells(HTMLParser):
+    """The cells of all tables of a page, and a check that every tag is closed in its turn."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.open: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def some_lines() -> list[Line]:
+    judged = six_rows(asap=-0.3, random=-0.4, **{"a|b*c": -0.9, "x<b>&_1": -0.31, "50%": -0.4})
+    return summarise([*judged, *(row._replace(view="without code") for row in judged)])
+
+
+def cells_of_markdown(text: str) -> list[list[str]]:
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
+    return [[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in rows if not set("".join(row)) <= set(" -:")]
+
+
+def cells_of_latex(text: str) -> list[list[str]]:
+    names = {"textless": "<", "textgreater": ">", "textbar": "|"}
+    plain = re.sub(r"\\(text\w+)\{\}", lambda found: names[found[1]], text).replace("$-$", "-")
+    rows = [re.split(r"(?<!\\)&", line.removesuffix(r" \\")) for line in plain.splitlines() if line.endswith(r" \\")]
+    return [[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in rows]
+
+
+def test_markdown_latex_and_html_hold_the_same_cells() -> None:
+    lines = some_lines()
+    cells = cells_of_markdown(markdown(lines, CAPTION))
+    assert len(cells) == 2 * (1 + 5 + 2)
+    assert {len(row) for row in cells} == {12}
+    assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
+
+
+def test_csv_holds_the_same_numbers() -> None:
+    lines = some_lines()
+    rows = list(csv.DictReader(io.StringIO(csv_text(lines))))
+    tables = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] != "method"]
+    assert len(rows) == len(tables) == len(lines)
+    for row, cells in zip(rows, tables, strict=True):
+        method, asked, kept, count, full = cells[:5]
+        assert (row["method"], row["asked_percent"], row["kept_percent"], row["rows"]) == (method, asked, kept, count)
+        assert full == f"{row['minus_full']} [{row['low_full']}, {row['high_full']}]"
+        for name, (estimate, p, shows) in (("asap", cells[5:8]), ("random", cells[8:11])):
+            found = f"{row[f'minus_{name}']} [{row[f'low_{name}']}, {row[f'high_{name}']}]"
+            assert (found, row[f"p_{name}"], row[f"could_show_{name}"]) in ((estimate, p, shows), (" [, ]", "", ""))
+
+
+def test_no_difference_from_random_is_said() -> None:
+    text = markdown(summarise(six_rows(asap=-0.3, same=-0.4, random=-0.4)), CAPTION)
+    said = {row[0]: row[-1] for row in cells_of_markdown(text)}
+    # six rows that all point one way give p = 2/64, which Holm doubles for two cells
+    assert said == {
+        "method": "against random",
+        "full trace": "-",
+        "no trace": "-",
+        "random": "-",
+        "asap": "no difference shown",
+        "same": "no difference shown",
+    }
+    alone = {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(six_rows(asap=-0.3, random=-0.4)), CAPTION))}
+    assert alone["asap"] == "difference shown"
+
+
+def test_numbers_are_written_as_promised() -> None:
+    judged = [
+        *(one(f"r{number}", "asap", -0.2004 - number / 1e6, tokens=50 + number % 2) for number in range(20)),
+        *(one(f"r{number}", "random", -0.4) for number in range(20)),
+    ]
+    [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
+    assert asap[:5] == ["asap", "50.0", "50.5", "20", "0.000 [0.000, 0.000]"]  # no minus before a zero
+    assert asap[8:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "difference shown"]
+    assert random[6] == "<0.001"
+    assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
+    assert header[-1] == "against random"
+
+
+def test_the_sentence_above_says_what_it_is_and_what_it_is_not() -> None:
+    lines = some_lines()
+    for text in (markdown(lines, CAPTION), latex(lines, CAPTION), html(lines, CAPTION)):
+        assert text.count("no proof of what training on the trace gives") == 2
+        assert text.count("pruned by A") == 2
+    assert "nats per token" in INTRO
+    assert "pruned by A & B_1 \\<small>, judged by C\\|D 50%." in markdown(lines, CAPTION)
+    assert "pruned by A \\& B\\_1 \\textless{}small\\textgreater{}, judged by C\\textbar{}D 50\\%." in latex(lines, CAPTION)
+    assert "pruned by A &amp; B_1 &lt;small&gt;, judged by C|D 50%." in html(lines, CAPTION)
+
+
+def test_latex_has_no_bare_special_character() -> None:
+    text = latex(some_lines(), CAPTION + " ~^\\{}#$")
+    assert "\\textasciitilde{}\\textasciicircum{}\\textbackslash{}\\{\\}\\#\\$" in text
+    bodies = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
+    assert len(bodies) == text.count("\\begin{table*}") == text.count("\\end{table*}") == 2
+    assert not re.search(r"(?<!\\)[%#_~^<>|]", "".join(bodies))
+    assert re.sub(r"\\[{}]", "", text).count("{") == re.sub(r"\\[{}]", "", text).count("}")
+
+
+def test_the_page_needs_nothing_else() -> None:
+    page = html(some_lines(), CAPTION)
+    assert "<b>" not in page
+    assert not re.search(r"https?:|<script|<link|<img|@import|url\(", page)
+
+
+def test_other_references_and_none() -> None:
+    judged = six_rows(asap=-0.3, spirit=-0.4)
+    [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
+    assert header[5:] == ["minus spirit", "p", "could show"]
+    [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
+    assert header[-1] == "minus full trace"
