@@ -275,3 +275,15 @@ def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) 
     found = estimate([SAMPLE], guide, usage)
     assert found.low.requests <= found.expected.requests <= found.high.requests
     assert found.high.completion_tokens >= 4096 + 10_000 + 5 * 10_000
+
+
+def test_an_anchor_that_is_lost_in_thinking_is_not_asked_for_again() -> None:
+    class Thinker(Scripted):
+        async def complete(self, request: ChatRequest) -> Reply:
+            self.requests.append(request)
+            return Reply("", "length", 1, 4096)
+
+    llm = Thinker(lambda request, nth: "")
+    [verdict] = Guide(llm, AsapSettings(coarse="select")).judge([SAMPLE])
+    assert verdict == Verdict(None, None, 0, ["anchor_thinking_cut_off"])
+    assert len(llm.requests) == 1

@@ -30,7 +30,7 @@ from asap.steps import Span, split_steps
 ANCHOR_TOKENS = 4096
 _HALVINGS = 5  # of a trace that the server finds too long, so that its parts are at least 1/32 of it
 T = TypeVar("T")
-_FINAL = {"context_too_long", "bad_request", "server_error"}  # asking the same again would not help
+_FINAL = {"context_too_long", "bad_request", "server_error", "thinking_cut_off"}  # asking the same again would not help
 
 
 class _Interrupted(AsapError):
@@ -138,7 +138,7 @@ class _Talk:
     async def anchor(self) -> str:
         """The direct derivation of the answer; asked for again only where the reply is empty."""
         request = anchor_request(self.sample, ANCHOR_TOKENS + self.settings.thinking_tokens)
-        return await self._until_valid("anchor", lambda draw: replace(request, draw=draw), lambda reply: anchor_text(reply.text))
+        return await self._until_valid("anchor", lambda draw: replace(request, draw=draw), _read_anchor)
 
     async def rewritten(self) -> tuple[list[int], list[float] | None]:
         """The paper's way: the LLM writes the shorter trace, and each of its steps is snapped to the original step it matches."""
@@ -226,6 +226,16 @@ class _Talk:
                 if draw == self.settings.attempts - 1 or error.reason in _FINAL:
                     raise
         raise AssertionError("the last draw returns or raises")
+
+
+def _read_anchor(reply: Reply) -> str:
+    """The anchor. One that was cut off is of use all the same; where only thinking came before the cut, asking again would not help."""
+    try:
+        return anchor_text(reply.text)
+    except InvalidReply:
+        if reply.finish_reason == "length":
+            raise InvalidReply("thinking_cut_off", "the reply ended before the anchor began; give --thinking-tokens") from None
+        raise
 
 
 def prompts_hash(strategy: str) -> str:
