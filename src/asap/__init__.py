@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
     from asap.lm import Scorer, ScoreRequest, TokenScores, load_scorer
+    from asap.lm.llm import load_llm
     from asap.prune.asap import Asap
     from asap.prune.decision import Decision, Pruned, StepDecision
     from asap.prune.fine import cut
@@ -32,6 +33,7 @@ _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
     "asap.lm": ("ScoreRequest", "Scorer", "TokenScores", "load_scorer"),
+    "asap.lm.llm": ("load_llm",),
     "asap.prune.asap": ("Asap",),
     "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),
     "asap.prune.fine": ("cut",),
@@ -61,6 +63,7 @@ __all__ = [
     "UsageError",
     "cut",
     "join_steps",
+    "load_llm",
     "load_scorer",
     "matches",
     "read_samples",
