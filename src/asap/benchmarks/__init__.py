@@ -1,0 +1,1 @@
+"""The benchmarks: problems with their checks, loaded from official files."""

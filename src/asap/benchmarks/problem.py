@@ -1,0 +1,62 @@
+"""One problem of a benchmark, and the three ways in which a solution is checked.
+
+Problems are trusted, solutions are not: the sandbox (`asap.sandbox`) never shows `expected`, `equal` or the source of a
+`Program` to the process that runs a solution.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Call a function on each input, one at a time; the host compares what comes back.
+
+    `entry_point` is a function's name, or `Class.method` for a class that is made without arguments. An input is the list
+    of positional arguments. `equal(arguments, output, expected)` is the benchmark's own comparison; it sees exact builtin types.
+    """
+
+    entry_point: str
+    inputs: Sequence[Sequence[Any]]
+    expected: Sequence[Any]
+    equal: Callable[[Sequence[Any], Any, Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Stdin:
+    """Run the whole program on each standard input; the host compares its standard output. `equal(output, expected)`."""
+
+    inputs: Sequence[str]
+    expected: Sequence[str]
+    equal: Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Test code that calls the solution, and runs in a sandboxed process of its own with the solution behind a proxy.
+
+    `source` is run with `entry_point` bound to the proxy; `prelude` (trusted, part of the problem) runs before both. Where
+    `check` is a name, `check(candidate)` is called afterwards (HumanEval, LeetCodeDataset); where it is None, `source` is a
+    pytest file that imports from a module `solution`, and all its `test_` functions are run.
+    """
+
+    source: str
+    entry_point: str | None
+    check: str | None = "check"
+    prelude: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`question` is what a model is asked; a completion continues `prompt`, which is code (None: there is nothing to continue).
+
+    `reference` is the known solution, a whole program. `public_only`: the private tests of the benchmark are missing.
+    """
+
+    task_id: str
+    question: str
+    prompt: str | None
+    check: Calls | Stdin | Program
+    reference: str | None = None
+    public_only: bool = False
