@@ -18,8 +18,8 @@ from asap.sample import Sample
 from asap.steps import Span
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
-WITH_MODEL = [name for name, how in METHODS.items() if how.depth != 0]
-WITHOUT_MODEL = [name for name, how in METHODS.items() if how.depth == 0]
+WITH_MODEL = [name for name, how in METHODS.items() if how.needs_model]
+WITHOUT_MODEL = [name for name, how in METHODS.items() if not how.needs_model]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def read(logprobs: list[float], entropies: list[float]) -> TokenScores:
 def test_scores_by_hand(scorer: Scorer) -> None:
     reads = [read([-1.0, -3.0], [0.5, 0.25]), read([-2.0], [1.5]), read([], [])]
     texts = ["one two", "three", "   "]
-    steps = Steps(Sample("a", "q", "\n\n".join(texts), "a"), texts, reads, scorer.tokens, 0)
+    steps = Steps(Sample("a", "q", "\n\n".join(texts), "a"), texts, reads, scorer.tokens, scorer)
     by_method = {name: how.score(steps) for name, how in METHODS.items() if how.one_pass}
     assert by_method["asap"] == [1.0, 2.0, 0.0]
     assert by_method["first-token-entropy"] == [0.5, 1.5, 0.0]
@@ -50,7 +50,7 @@ def test_scores_by_hand(scorer: Scorer) -> None:
 def test_random_follows_from_seed_and_content_alone(scorer: Scorer) -> None:
     def draws(seed: int, **changes: str) -> list[float]:
         sample = Sample(**{"id": "a", "question": "q", "cot": "x\n\ny\n\nz", "answer": "a", **changes})
-        return METHODS["random"].score(Steps(sample, ["x", "y", "z"], [], scorer.tokens, seed))
+        return METHODS["random"].score(Steps(sample, ["x", "y", "z"], [], scorer.tokens, scorer, seed=seed))
 
     assert draws(0) == draws(0, id="another id")
     assert draws(0) != draws(1)

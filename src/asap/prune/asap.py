@@ -5,7 +5,7 @@ The rivals and controls that judge whole steps (`methods.py`) take the same way,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
 from asap.lm import NoModel, Scored, Scorer, ScoreRequest, load_scorer, load_tokens
@@ -21,9 +21,6 @@ from asap.prune.settings import AsapSettings
 from asap.prune.surprisal import visible
 from asap.sample import Sample
 from asap.steps import SEPARATOR, Span, join_steps, split_steps
-
-if TYPE_CHECKING:
-    from asap.lm.rest import Rest
 
 _NO_VERDICT = Verdict(None, None, 0, [])
 
@@ -153,21 +150,15 @@ class Asap:
     def _read(self, asked: list[tuple[_Trace, list[int]]]) -> list[Scored]:
         """What the method needs of the model about the steps that are left; nothing where it needs none."""
         how = METHODS[self.method]
-        if how.depth == 0 or not how.one_pass:
+        if how.depth == 0:
             return [Scored([], 1) for _ in asked]
         return self.scorer.score([_request(trace, left, how.depth, entropy=how.entropy) for trace, left in asked])
 
     def _scored(self, trace: _Trace, left: list[int], read: Scored, method: str) -> dict[int, float]:
         texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
-        rest = METHODS[method].rest and self._rest(trace, texts, METHODS[method].rest == "answer")
-        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.settings.seed, rest or None)
+        seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
+        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, trace.context, seed, suffix_tokens)
         return dict(zip(left, METHODS[method].score(steps), strict=True))
-
-    def _rest(self, trace: _Trace, texts: list[str], of_answer: bool) -> "tuple[Rest, list[Rest]]":
-        from asap.lm.rest import RestRequest, rest_of
-
-        tail = f"\n</think>\n\n{trace.sample.answer}" if of_answer else ""
-        return rest_of(self.scorer, RestRequest(trace.context, texts, tail), self.settings.suffix_tokens)
 
     def _all_scores(self, traces: list[_Trace]) -> list[list[dict[str, float]] | None]:
         """Per step of each whole trace what every method makes of it, from one more pass."""

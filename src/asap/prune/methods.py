@@ -20,49 +20,62 @@ the question before it, and differ in a few lines: what they make of the log-pro
 
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from asap.lm import TokenScores
+from asap.lm import Scorer, TokenScores
 from asap.lm.tokens import TokenCounter
 from asap.prune.surprisal import checked, first_token_surprisals
 from asap.sample import Sample
 
 if TYPE_CHECKING:
-    from asap.lm.rest import Rest
+    from asap.lm.rest import RestRequest
 
 
 class Steps(NamedTuple):
     """The steps of one trace that are left, as a method sees them.
 
-    `read` holds the scored tokens of each step, for methods that need one pass; `rest` the whole text's surprisal and that
-    without each step, for those that need a pass for each.
+    `read` holds the scored tokens of each step, for methods that need one pass; those that ask more ask `scorer`, with
+    `context` before the trace.
     """
 
     sample: Sample
     texts: Sequence[str]
     read: Sequence[TokenScores]
     tokens: TokenCounter
-    seed: int
-    rest: "tuple[Rest, list[Rest]] | None" = None
+    scorer: Scorer
+    context: str = ""
+    seed: int = 0
+    suffix_tokens: int | None = None
+
+    def request(self, *, answer: bool) -> "RestRequest":
+        """The steps, with the answer behind them or without it."""
+        from asap.lm.rest import RestRequest
+
+        return RestRequest(self.context, self.texts, f"\n</think>\n\n{self.sample.answer}" if answer else "")
 
 
 class Method(NamedTuple):
-    """`depth` is how many tokens of each step the scorer has to read out (0: no model is needed, None: all of them).
+    """`depth` is how many tokens of each step the scorer has to read out before (0: none, None: all of them).
 
-    `rest`: what to ask about the text without each step, in place of that: the steps that are left, or the answer behind them.
+    `asks`: the method asks the scorer itself, and more than one pass over the trace.
     """
 
     score: Callable[[Steps], list[float]]
     depth: int | None
     entropy: bool = False
-    rest: Literal["steps", "answer"] | None = None
+    asks: bool = False
 
     @property
     def one_pass(self) -> bool:
         """Whether one pass over the trace, or none, is all it needs."""
-        return self.rest is None
+        return not self.asks
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a model has to read the trace."""
+        return self.asks or self.depth != 0
 
 
 def _first_token_surprisal(steps: Steps) -> list[float]:
@@ -82,13 +95,16 @@ def _step_entropy(steps: Steps) -> list[float]:
 
 
 def _spirit(steps: Steps) -> list[float]:
-    assert steps.rest is not None
-    return [checked(rest.mean) for rest in steps.rest[1]]
+    from asap.lm.rest import rest_of
+
+    _, without = rest_of(steps.scorer, steps.request(answer=False), steps.suffix_tokens)
+    return [checked(rest.mean) for rest in without]
 
 
 def _leave_one_out(steps: Steps) -> list[float]:
-    assert steps.rest is not None
-    whole, without = steps.rest
+    from asap.lm.rest import rest_of
+
+    whole, without = rest_of(steps.scorer, steps.request(answer=True))
     return [checked(rest.nll - whole.nll) for rest in without]
 
 
@@ -114,8 +130,8 @@ METHODS = {
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),
-    "spirit": Method(_spirit, None, rest="steps"),
-    "leave-one-out": Method(_leave_one_out, None, rest="answer"),
+    "spirit": Method(_spirit, 0, asks=True),
+    "leave-one-out": Method(_leave_one_out, 0, asks=True),
     "random": Method(_random, 0),
     "keep-head": Method(_keep_head, 0),
     "keep-tail": Method(_keep_tail, 0),

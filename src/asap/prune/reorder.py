@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from asap.errors import InputError
+from asap.lm import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision
 from asap.prune.fine import removal_order, removal_tokens
@@ -53,9 +54,9 @@ def reordered(
 
 def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: str, tokens: TokenCounter, seed: int) -> list[float]:
     how = METHODS[method]
-    if how.depth == 0:
+    if not how.needs_model:
         texts = [sample.cot[span.start : span.end] for span in spans]
-        return how.score(Steps(sample, texts, [], tokens, seed))
+        return how.score(Steps(sample, texts, [], tokens, NoModel(tokens), seed=seed))
     stored = [step.scores.get(method) for step in decision.steps if step.scores is not None]
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):

@@ -99,7 +99,7 @@ class AsapSettings:
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
-        return self.coarse != "none" or self.all_scores or METHODS[self.method].depth != 0
+        return self.coarse != "none" or self.all_scores or METHODS[self.method].needs_model
 
     @property
     def uses_llm(self) -> bool:
