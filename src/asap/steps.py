@@ -55,6 +55,14 @@ def without_fences(text: str) -> str:
     return "\n".join(kept)
 
 
+def is_fenced(text: str) -> bool:
+    """Whether the text ends inside a code fence that was never closed."""
+    fences: list[str] = []
+    for line in text.split("\n"):
+        _follow_fence(line, fences)
+    return bool(fences)
+
+
 def _paper_spans(text: str) -> Iterator[Span]:
     start = 0
     for piece in text.split(SEPARATOR):

@@ -270,7 +270,7 @@ def test_markdown_latex_and_html_hold_the_same_cells() -> None:
     lines = some_lines()
     cells = cells_of_markdown(markdown(lines, CAPTION))
     assert len(cells) == 2 * (1 + 5 + 2)
-    assert {len(row) for row in cells} == {12}
+    assert {len(row) for row in cells} == {15}
     assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
 
 
@@ -311,7 +311,7 @@ def test_numbers_are_written_as_promised() -> None:
     ]
     [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
     assert asap[:5] == ["asap", "50.0", "50.5", "20", "0.000 [0.000, 0.000]"]  # no minus before a zero
-    assert asap[8:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "difference shown"]
+    assert asap[8:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "difference shown"]
     assert random[6] == "<0.001"
     assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
     assert header[-1] == "against random"
@@ -346,6 +346,12 @@ def test_the_page_needs_nothing_else() -> None:
 def test_other_references_and_none() -> None:
     judged = six_rows(asap=-0.3, spirit=-0.4)
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
-    assert header[5:] == ["minus spirit", "p", "could show"]
+    assert header[5:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
-    assert header[-1] == "minus full trace"
+    assert header[4:] == ["minus full trace", "end kept %", "dangling", "open fences"]
+
+
+def test_form_is_the_mean_over_rows() -> None:
+    judged = [one("a", "asap", -0.3)._replace(dangling=3, last_kept=0.5), one("b", "asap", -0.3)._replace(open_fences=1, last_kept=1.0)]
+    line = next(line for line in summarise(judged) if line.method == "asap")
+    assert (line.dangling, line.open_fences, line.last_kept) == (1.5, 0.5, 0.75)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.compare.judged import Judged, View
+from asap.compare.structure import structure
 from asap.compare.support import Judge
 from asap.errors import RowError, UsageError
 from asap.lm import Scorer
@@ -100,7 +101,10 @@ def _judge_row(judge: Judge, grid: Grid, tokens: TokenCounter, sample: Sample, s
             for ratio in grid.ratios:
                 at_ratio = cut(decision, ratio=ratio)
                 support = judge.support(sample, at_ratio.apply(sample.cot), with_code=with_code)
-                found.append(Judged(sample.id, name, ratio, view, at_ratio.tokens_after, at_ratio.tokens_before, support, none, full))
+                lengths, form = (at_ratio.tokens_after, at_ratio.tokens_before), structure(sample.cot, at_ratio)
+                found.append(
+                    Judged(sample.id, name, ratio, view, *lengths, support, none, full, form.open_fences, form.dangling, form.last_kept)
+                )
     return found
 
 

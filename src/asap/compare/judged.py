@@ -10,7 +10,8 @@ class Judged(NamedTuple):
 
     Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace.
     `view` says whether fenced code was taken out of the traces before, the full one included. `tokens` is what the pruned
-    trace has, `tokens_before` what the full one has, both as the run counts them. `ratio` is what was asked for.
+    trace has, `tokens_before` what the full one has, both as the run counts them. `ratio` is what was asked for. The last
+    three fields are those of `Structure`.
     """
 
     id: str
@@ -22,3 +23,6 @@ class Judged(NamedTuple):
     support: float
     support_none: float
     support_full: float
+    open_fences: int = 0
+    dangling: int = 0
+    last_kept: float = 1.0

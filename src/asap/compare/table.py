@@ -23,6 +23,7 @@ NO_TRACE, FULL_TRACE = "no trace", "full trace"
 CONTROL = "random"
 ALPHA = 0.05
 OFF_BY = 0.05
+_FORM = ("last_kept", "dangling", "open_fences")
 
 INTRO = (
     "Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace; "
@@ -31,7 +32,8 @@ INTRO = (
 NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
     "all cells of its column. could show: the difference that so many rows of this spread show four times in five, at the strictest "
-    "level that Holm may ask for. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
+    "level that Holm may ask for. end kept: share of the last three steps; dangling: names still used whose definition was cut, and "
+    "open fences: code fences that the cut leaves open, both a row. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
 )
 
 
@@ -54,6 +56,7 @@ class Line(NamedTuple):
 
     `share` is tokens kept of tokens before, over all rows together (1 where there were none). `mean`, `low` and `high` are of
     support minus that of the full trace. `against` has a key for each reference; None where there is nothing to compare.
+    `last_kept`, `dangling` and `open_fences` are means over rows of what `Structure` counts.
     """
 
     view: View
@@ -66,6 +69,9 @@ class Line(NamedTuple):
     low: float
     high: float
     against: Mapping[str, Against | None]
+    last_kept: float
+    dangling: float
+    open_fences: float
 
 
 class _Cell(NamedTuple):
@@ -135,7 +141,8 @@ def _line(cell: _Cell, rows: Mapping[str, Judged], against: Mapping[str, Against
     share = sum(row.tokens for row in rows.values()) / before if before else 1.0
     marked = round(abs(share - cell.ratio), 9) > OFF_BY
     differences = _differences((row.support, row.support_full) for row in rows.values())
-    return Line(*cell, len(rows), share, marked, float(np.mean(differences)), *interval(differences), against)
+    form = [float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM]
+    return Line(*cell, len(rows), share, marked, float(np.mean(differences)), *interval(differences), against, *form)
 
 
 def _fixed(view: View, rows: Iterable[Judged], nothing: Mapping[str, None]) -> list[Line]:
@@ -145,8 +152,8 @@ def _fixed(view: View, rows: Iterable[Judged], nothing: Mapping[str, None]) -> l
         if points.setdefault(row.id, point) != point:
             raise UsageError(f"row {row.id} has two values for no trace or full trace (traces {view}): was there more than one judge?")
     distances = _differences(points.values())
-    none = Line(view, 0.0, NO_TRACE, len(points), 0.0, False, float(np.mean(distances)), *interval(distances), nothing)
-    return [none, Line(view, 1.0, FULL_TRACE, len(points), 1.0, False, 0.0, 0.0, 0.0, nothing)]
+    none = Line(view, 0.0, NO_TRACE, len(points), 0.0, False, float(np.mean(distances)), *interval(distances), nothing, 0.0, 0.0, 0.0)
+    return [none, Line(view, 1.0, FULL_TRACE, len(points), 1.0, False, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0)]
 
 
 def markdown(lines: Sequence[Line], caption: str) -> str:
@@ -221,14 +228,15 @@ def csv_text(lines: Sequence[Line]) -> str:
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
-    write(["view", "method", "asked_percent", "kept_percent", "off", "rows", "minus_full", "low_full", "high_full", *compared])
+    fixed = ["view", "method", "asked_percent", "kept_percent", "off", "rows", "minus_full", "low_full", "high_full"]
+    write([*fixed, *compared, "end_kept_percent", "dangling", "open_fences"])
     for line in lines:
         row = [line.view, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no", str(line.rows)]
         row += [_nats(number) for number in (line.mean, line.low, line.high)]
         for one in map(line.against.get, names):
             numbers = [] if one is None else [str(one.rows), *map(_nats, one[1:4]), _p(one.p), _nats(one.smallest)]
             row += numbers or [""] * 6
-        write(row)
+        write([*row, *_form(line)])
     return out.getvalue()
 
 
@@ -238,6 +246,7 @@ def _tables(lines: Sequence[Line]) -> Iterable[tuple[View, list[str], list[list[
     header = ["method", "asked %", "kept %", "rows", "minus full trace"]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
+    header += ["end kept %", "dangling", "open fences"]
     for view, of_view in groupby(lines, key=lambda line: line.view):
         rows = [_row(line, names) for line in of_view]
         yield view, [*header, *([f"against {CONTROL}"] if CONTROL in names else [])], rows
@@ -252,7 +261,11 @@ def _row(line: Line, names: Sequence[str]) -> list[str]:
             continue
         rows = "" if one.rows == line.rows else f" ({one.rows} rows)"
         row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _nats(one.smallest)]
-    return [*row, *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
+    return [*row, *_form(line), *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
+
+
+def _form(line: Line) -> list[str]:
+    return [_percent(line.last_kept), f"{line.dangling:.2f}", f"{line.open_fences:.2f}"]
 
 
 def _verdict(one: Against | None) -> str:
