@@ -9,7 +9,10 @@ from asap.compare.structure import dangling, structure
 from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.steps import Span, is_fenced, join_steps, keep_steps, split_steps
 
-TRACE = "Let total = 0 first.\n\n```python\ncount: int = 1\nfor item in xs:\n    total += item\n```\n\nNow total and count are known.\n\nSo count == 1."
+TRACE = (
+    "Let total = 0 first.\n\n```python\ncount: int = 1\nfor item in xs:\n    total += item\n```\n\n"
+    "Now total and count are known.\n\nSo count == 1."
+)
 
 
 def decided(cot: str, keep: list[int], spans: list[tuple[int, int]] | None = None) -> Decision:

@@ -32,8 +32,9 @@ INTRO = (
 NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
     "all cells of its column. could show: the difference that so many rows of this spread show four times in five, at the strictest "
-    "level that Holm may ask for. end kept: share of the last three steps; dangling: names still used whose definition was cut, and "
-    "open fences: code fences that the cut leaves open, both a row. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
+    "level that Holm may ask for. end kept: share of the last three steps; dangling: names still used whose definition was cut; open "
+    "fences: code fences that the cut leaves open; both a row. *: the kept share is more than 5 points off what was asked, so the "
+    "tokens are not the same."
 )
 
 
