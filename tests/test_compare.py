@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from asap.cli import run
-from asap.compare.support import Judge, target_of
+from asap.compare.support import Judge
 from asap.lm import Scorer, load_scorer
+from asap.prune.support import target_of
 from asap.sample import Sample
 from run_fixtures import model_folder, prune, read_rows, refusal, row, write_rows
 
