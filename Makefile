@@ -1,5 +1,6 @@
 # make demo    set everything up and prune the example traces with the bundled model
 # make test    set everything up and run lint, types, import contracts and the tests
+# make picture make the pictures of the review page anew (needs chromium)
 # PIP_ARGS is passed on to pip, for example PIP_ARGS="--index-url https://..." for another build of torch.
 
 PYTHON ?= python3
@@ -10,12 +11,12 @@ CONSTRAINTS := constraints.txt
 TORCH ?= torch==2.13.0
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-all lint types imports clean
+.PHONY: demo test test-all lint types imports picture clean
 
 demo: .venv/.demo
-	$(BIN)/asap prune examples/traces.jsonl --ratio 0.5 --out out/demo
+	$(BIN)/asap prune examples/traces.jsonl --ratio 0.5 --out out/demo --review
 	@echo
-	@echo "Read out/demo/README.md, compare examples/traces.jsonl with out/demo/pruned.jsonl, then try another budget:"
+	@echo "Open out/demo/review.html in a browser: every cut and why it was made. Or try another budget:"
 	@echo "  $(BIN)/asap cut out/demo --ratio 0.25 --out out/demo-quarter"
 
 test: .venv/.test lint types imports
@@ -46,8 +47,11 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,gguf,hub,llm,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,train,test]"
 	@touch $@
+
+picture: .venv/.test
+	$(BIN)/python docs/picture.py out/demo
 
 clean:
 	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

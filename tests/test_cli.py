@@ -228,3 +228,12 @@ def settings_of(folder: Path) -> dict[str, object]:
 
     settings: dict[str, object] = json.loads((folder / "manifest.json").read_text("utf-8"))["settings"]
     return settings
+
+
+def test_a_run_can_end_with_its_page(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run([*prune_words(source, out), "--review"]) == 0
+    assert f"{out}/review.html: open it" in capsys.readouterr().out
+    assert (out / "review.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run(["cut", str(out), "--ratio", "0.5", "--out", str(tmp_path / "cut")]) == 0  # the page is in nobody's way
+    assert run([*prune_words(source, out), "--review"]) == 0

@@ -106,7 +106,7 @@ def test_head_and_tail_are_what_they_say(tmp_path: Path) -> None:
             assert kept == sorted(kept, reverse=method == "keep-head")
 
 
-@pytest.mark.parametrize("method", [name for name, how in METHODS.items() if how.one_pass])
+@pytest.mark.parametrize("method", [*(name for name, how in METHODS.items() if how.one_pass), "alignment"])
 def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
     whole = prune(source, tmp_path / "whole", "--all-scores", "--keep-last", "1")
@@ -169,3 +169,11 @@ def test_stored_scores_must_be_there_for_reordering(scorer: Scorer) -> None:
     decision = Asap(scorer, AsapSettings(budget=100)).prune(sample).decision
     with pytest.raises(InputError, match="--all-scores"):
         reordered(decision, sample, "mean-surprisal", scorer.tokens)
+
+
+def test_alignment_is_what_stage_1_stores(scorer: Scorer) -> None:
+    sample = Sample("a", "What is 42?", "first check the list\n\n\nthen the sum of two\n\nagain 17", "The answer is 42.")
+    stored = Asap(scorer, AsapSettings(budget=1000)).decide([sample])[0].steps
+    alone = Asap(scorer, AsapSettings(method="alignment", budget=1000)).decide([sample])[0].steps
+    assert [step.score for step in alone] == [step.alignment for step in stored]
+    assert len({step.score for step in alone}) == 3

@@ -19,6 +19,7 @@ from asap.card import card_text
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
+from asap.prune.tokenskip import NONE, marked
 from asap.sample import Sample
 from asap.store import Entry, Store
 
@@ -48,6 +49,8 @@ class Totals:
     """Replies that an LLM was asked for when it pruned."""
     failures_by: dict[str, int] = field(default_factory=dict)
     """Unusable replies by their reason."""
+    floor_grades: dict[str, int] = field(default_factory=dict)
+    """Cut traces by their grade under `--support-floor`."""
     kept_all: int = 0
     """Traces of which the LLM kept every step."""
     steps: int = 0
@@ -71,11 +74,13 @@ class Totals:
         removed = Counter(step.removed_by for step in decision.steps)
         self.pruned += decision.changed
         self.unchanged += not decision.changed
-        self.over_budget += decision.budget is not None and decision.tokens_after > decision.budget
+        self.over_budget += decision.budget is not None and decision.floor is None and decision.tokens_after > decision.budget
         self.windowed += decision.windows > 1
         self._count(self.coarse_by, decision.coarse.by)
         for reason in decision.coarse.failures:
             self._count(self.failures_by, reason)
+        if decision.floor is not None:
+            self._count(self.floor_grades, decision.floor.grade)
         self.attempts += decision.coarse.attempts
         self.kept_all += decision.coarse.by in ("select", "rewrite") and not removed["coarse"]
         self.steps += len(decision.steps)
@@ -117,8 +122,10 @@ def write_output(
             sample = replace(entry.sample, cot=decision.apply(entry.sample.cot))
             totals.add(decision)
             decisions.write(_line(decision.as_row()))
-            for file, name in zip([pruned, *extra], [None, *formats], strict=True):
-                file.write(_line(format_of(name)(sample)))
+            asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
+            pruned.write(_line({**format_of(None)(asked), "question": sample.question}))
+            for file, name in zip(extra, formats, strict=True):
+                file.write(_line(format_of(name)(asked)))
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.renamed = store.renamed()
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
@@ -129,7 +136,7 @@ def write_output(
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
     """The files about the run; the manifest comes last, so that its existence means the folder is complete."""
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
-    for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by"):
+    for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):
         counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
     manifest = {
         "settings": dict(settings),

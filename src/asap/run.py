@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,8 @@ from asap.prune.decision import Decision
 from asap.prune.fine import backfilled, check_budget, cut, token_budget
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
-from asap.prune.settings import AsapSettings
+from asap.prune.settings import INSIDE, AsapSettings
+from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.sample import Sample, content_digest
 from asap.store import Store
 
@@ -259,15 +260,20 @@ def recut(
         raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
     if out.resolve() == folder.resolve():
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
-    if method is not None and method not in METHODS:
+    if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
     with Store.open(folder, create=False) as store:
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
-        settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False}
+        settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False, "support_floor": None}
         if method is not None and method != stored["method"]:
+            if method in TOKEN_LEVEL:
+                raise InputError(f"{folder} holds steps, and {method} cuts inside of them; run asap prune --method {method} first")
+            settings = {name: value for name, value in settings.items() if name not in INSIDE}
             settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
+        if settings["method"] == "tokenskip" and budget is not None:
+            raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
         with Store.open(out) as other:
             _claim(other, settings)
             store.copy_to(other, {"settings": settings})
@@ -282,10 +288,15 @@ def _settled(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter
     limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
 
     def settle(decision: Decision, sample: Sample) -> Decision:
+        if settings["method"] in TOKEN_LEVEL:
+            draw = {name: settings[name] for name in ("seed", "gammas")}
+            return settled(decision, sample, tokens, **limit, **draw)
+        if settings.get("support_floor") is None and decision.floor is not None:
+            decision = replace(decision.without_floor(), budget=None)  # what the floor put back goes again
         if decision.method != settings["method"]:
             keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last")}
             decision = reordered(decision, sample, settings["method"], tokens(), **keep)
-        elif decision.budget == token_budget(decision.tokens_before, **limit):
+        elif decision.floor is not None or decision.budget == token_budget(decision.tokens_before, **limit):
             return decision
         again = cut(decision, **limit)
         return backfilled(again, sample.cot, tokens()) if settings["backfill"] else again
@@ -301,7 +312,7 @@ def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
     if tokens.fingerprint != settings["tokenizer"]:
         raise InputError(
             f"{tokens.name} is not the tokenizer that the run was made with (it is {tokens.fingerprint}, the run has "
-            f"{settings['tokenizer']}), and --backfill and --method need it"
+            f"{settings['tokenizer']}), and --backfill, --method and what cuts inside steps need it"
         )
     return tokens
 
@@ -313,7 +324,8 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
     return {
         "asap": __version__,
         "method": pruner.method,
-        **asdict(pruner.settings),
+        **pruner.settings.stored(),
+        **(pruner.token_level.identity if pruner.token_level else {}),
         **source.as_settings(),
         "context": pruner.context,
         "template_hash": template_hash(pruner.scorer.tokens, pruner.context),

@@ -36,11 +36,22 @@ def join_steps(text: str, spans: Iterable[Span]) -> str:
     return SEPARATOR.join(text[span.start : span.end] for span in spans)
 
 
-def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool]) -> str:
-    """The kept steps joined; the original text, byte for byte, where every step is kept."""
+def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str = "") -> str:
+    """The kept steps joined; the original text, byte for byte, where every step is kept.
+
+    A `gap` stands as a step of its own in the place of each run of removed steps.
+    """
     if all(kept):
         return text
-    return join_steps(text, (span for span, keep in zip(spans, kept, strict=True) if keep))
+    if not gap:
+        return join_steps(text, (span for span, keep in zip(spans, kept, strict=True) if keep))
+    parts = list[str]()
+    for number, (span, keep) in enumerate(zip(spans, kept, strict=True)):
+        if keep:
+            parts.append(text[span.start : span.end])
+        elif number == 0 or kept[number - 1]:
+            parts.append(gap)
+    return SEPARATOR.join(parts)
 
 
 def without_fences(text: str) -> str:

@@ -355,3 +355,13 @@ def test_form_is_the_mean_over_rows() -> None:
     judged = [one("a", "asap", -0.3)._replace(dangling=3, last_kept=0.5), one("b", "asap", -0.3)._replace(open_fences=1, last_kept=1.0)]
     line = next(line for line in summarise(judged) if line.method == "asap")
     assert (line.dangling, line.open_fences, line.last_kept) == (1.5, 0.5, 0.75)
+
+
+def test_passing_answers_have_a_column_where_there_are_any() -> None:
+    asked = {"passed_none": False, "passed_full": True}
+    judged = [one(f"r{n}", "asap", -0.3)._replace(passed=n == 0, **asked) for n in range(4)]
+    judged.append(one("r4", "asap", -0.3)._replace(passed=None, passed_none=None, passed_full=None))
+    [header, *rows] = cells_of_markdown(markdown(summarise(judged), CAPTION))
+    shares = {row[0]: row[header.index("pass %")] for row in rows}
+    assert shares == {"asap": "25.0", "full trace": "100.0", "no trace": "0.0"}
+    assert next(csv.DictReader(io.StringIO(csv_text(summarise(judged)))))["passed_percent"] in {"25.0", "100.0"}

@@ -51,7 +51,9 @@ class Program:
 class Problem:
     """`question` is what a model is asked; a completion continues `prompt`, which is code (None: there is nothing to continue).
 
-    `reference` is the known solution, a whole program. `public_only`: the private tests of the benchmark are missing.
+    `reference` is the known solution, a whole program. `header` is code that every solution may take for granted: it is put
+    before it (a `Program` has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls`
+    with fewer expected values than inputs waits for those that the reference returns.
     """
 
     task_id: str
@@ -60,3 +62,4 @@ class Problem:
     check: Calls | Stdin | Program
     reference: str | None = None
     public_only: bool = False
+    header: str = ""

@@ -9,9 +9,15 @@ from cyclopts import App
 
 from asap import __version__
 from asap.cli.compare import compare
+from asap.cli.compare_runs import compare_runs
 from asap.cli.cut import cut
 from asap.cli.doctor import doctor
+from asap.cli.evaluate import evaluate
 from asap.cli.prune import prune
+from asap.cli.report import report
+from asap.cli.review import review
+from asap.cli.score import score
+from asap.cli.train import train
 from asap.errors import AsapError, UsageError
 
 app = App(
@@ -21,7 +27,7 @@ app = App(
     help_format="plaintext",
     help_epilogue="Everywhere: --config FILE.yaml (option: value), --debug (tracebacks).",
 )
-for command in (prune, cut, compare, doctor):
+for command in (prune, cut, review, compare, evaluate, score, compare_runs, train, report, doctor):
     app.command(command)
 
 
@@ -86,6 +92,8 @@ def _config(path: Path, words: Sequence[str]) -> Callable[..., None]:
     if not isinstance(values, dict):
         raise UsageError(f"--config {path} holds no mapping; write one option a line, for example budget: 1024")
     settings = {str(name).replace("_", "-"): value for name, value in values.items()}
+    if "unsafe-no-sandbox" in settings:
+        raise UsageError(f"--config {path} holds unsafe-no-sandbox; running untrusted code without a sandbox must be typed each time")
     for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # one stands for the other
         if any(word.partition("=")[0] == typed for word in words):
             settings.pop(instead, None)

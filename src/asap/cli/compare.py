@@ -1,13 +1,17 @@
 """`asap compare`: methods judged beside each other at the same tokens, before anyone trains."""
 
 import sys
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from asap.cli.options import (
     METHOD,
     MODEL,
+    Classifier,
     Columns,
     HubConfig,
     HubSplit,
@@ -22,7 +26,11 @@ from asap.cli.options import (
 )
 from asap.errors import UsageError
 
-DEFAULT_METHODS = "asap,asap-fine,first-token-entropy,mean-surprisal,step-entropy,random,keep-head,keep-tail,longest-first"
+if TYPE_CHECKING:
+    from asap.compare.sufficiency import Sufficiency
+    from asap.lm import Scorer
+
+DEFAULT_METHODS = "asap,asap-fine,alignment,first-token-entropy,mean-surprisal,step-entropy,random,keep-head,keep-tail,longest-first"
 
 
 def compare(
@@ -40,11 +48,23 @@ def compare(
     judge: Annotated[
         str | None, Parameter(help="Who judges; better another model than the scorer. [default: the scorer]", group=MODEL)
     ] = None,
+    classifier: Classifier = None,
     tokenizer: Tokenizer = None,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"], Parameter(help="Of both models; auto: bfloat16 on a GPU that has it.", group=MODEL)
     ] = "auto",
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto",
+    generate: Annotated[
+        int | None,
+        Parameter(
+            help="Let the judge also write each answer, of at most so many tokens, and run the row's own tests on it in the sandbox.",
+            group=METHOD,
+            converter=whole,
+        ),
+    ] = None,
+    tests: Annotated[
+        str | None, Parameter(help="With --generate: rows with test_file or test_list, by id. [default: the first source]", group=METHOD)
+    ] = None,
     columns: Columns = None,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -63,12 +83,16 @@ def compare(
     from asap.compare.table import markdown
     from asap.lm import load_scorer, load_tokens
     from asap.progress import judging, watcher
+    from asap.prune.llmlingua2 import CLASSIFIER
     from asap.prune.settings import AsapSettings
     from asap.run import Source
 
     names, shares = [name.strip() for name in methods.split(",")], _shares(ratios)
     Grid.check(names, shares)
-    grid = Grid(names, shares, AsapSettings(budget=None, ratio=max(shares), coarse=coarse, seed=seed))
+    grid = Grid(names, shares, AsapSettings(budget=None, ratio=max(shares), coarse=coarse, seed=seed, classifier=classifier or CLASSIFIER))
+    if tests is not None and generate is None:
+        raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
+    at_least("generate", generate, 1)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     console = console_for(stderr=True)
     try:
@@ -87,15 +111,35 @@ def compare(
             "scorer": dict(reader.identity),
             "judge": dict(other.identity),
             "tokenizer": tokens.fingerprint,
+            "generate": generate,
         }
-        with Judge.open(other, out) as judge_of:
-            lines, caption = write_report(out, judge_all(out, judge_of, grid, tokens, judging(console)), settings)
+        with Judge.open(other, out) as judge_of, _sufficiency(other, out, tests or source[0], generate) as sufficiency:
+            judged = judge_all(out, judge_of, grid, tokens, judging(console), sufficiency)
+            lines, caption = write_report(out, judged, settings)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
     print(markdown(lines, caption))
     print(f"\nwritten: {out}/judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png, manifest.json")
     return 0
+
+
+@contextmanager
+def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -> "Iterator[Sufficiency | None]":
+    """What writes and runs answers; nothing without --generate."""
+    if generate is None:
+        yield None
+        return
+    from asap.benchmarks.load import load_benchmark
+    from asap.cli.judging import Judging
+    from asap.compare.sufficiency import Sufficiency
+    from asap.evaluate.judge import Judge
+    from asap.evaluate.ledger import Ledger
+
+    judging = Judging(workers=1)
+    benchmark = load_benchmark(f"traces:{tests}")
+    with judging.sandbox() as sandbox, Ledger.open(out) as ledger:
+        yield Sufficiency(judge, Judge(sandbox, ledger, judging.limits, judging.worker_count), benchmark, generate)
 
 
 def _shares(text: str) -> list[float]:

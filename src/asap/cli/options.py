@@ -49,6 +49,15 @@ Formats = Annotated[
 ]
 Tokenizer = Annotated[str | None, Parameter(help="Count the budget with this tokenizer (Hub id or folder).", group=MODEL)]
 
+Classifier = Annotated[
+    str | None,
+    Parameter(
+        help="llmlingua2, tokenskip: a token classifier with two labels (Hub id or folder). "
+        "[default: microsoft/llmlingua-2-xlm-roberta-large-meetingbank]",
+        group=MODEL,
+    ),
+]
+
 
 def parse_columns(text: str | None) -> dict[str, str]:
     """`question=prompt,response=generation` as a mapping."""
@@ -86,6 +95,9 @@ def print_summary(totals: "Totals", out: Path, purse: "Purse | None" = None) -> 
         ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
         ("kept", f"{totals.ratio:.1%} of the tokens"),
     ]
+    if totals.floor_grades:
+        shown = ", ".join(f"{grade} {count:,}" for grade, count in sorted(totals.floor_grades.items()))
+        lines.append(("floor", f"of the traces that were cut: {shown}"))
     if totals.attempts or totals.failures_by:
         lines += _llm_lines(totals, purse)
     notes = (

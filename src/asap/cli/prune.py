@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from asap.cli.inside import NOTHING_SAID, Inside
 from asap.cli.options import (
     CUT,
     LLM,
@@ -52,11 +53,12 @@ class Method:
         str,
         Parameter(
             help="asap (the paper's), first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: "
-            "random, keep-head, keep-tail, longest-first, original (nothing goes).",
+            "random, keep-head, keep-tail, longest-first, original (nothing goes); or one that cuts inside steps: selective-context, "
+            "llmlingua2, tokenskip.",
             group=METHOD,
         ),
     ] = "asap"
-    seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0
+    seed: Annotated[int, Parameter(help="Of the methods random and tokenskip.", group=METHOD, converter=whole)] = 0
     suffix_tokens: Annotated[
         int | None,
         Parameter(help="spirit: read only so many tokens behind a removed step again. [default: all]", group=METHOD, converter=whole),
@@ -83,6 +85,11 @@ class Method:
         int, Parameter(help="Score again after every so many removals; 0: once, as in the paper.", group=METHOD, converter=whole)
     ] = 0
     backfill: Annotated[bool, Parameter(negative="", help="Re-add the highest-scored removed steps that still fit.", group=CUT)] = False
+    support_floor: Annotated[
+        float | None,
+        Parameter(help="Put removed steps back until the answer is within so many nats per token of as likely as it was.", group=CUT),
+    ] = None
+    gap: Annotated[str, Parameter(help="What stands where steps were removed, such as [SKIP]; nothing by default.", group=CUT)] = ""
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay.", group=CUT, converter=whole)] = 0
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay.", group=CUT, converter=whole)] = 0
     context: Annotated[
@@ -160,6 +167,7 @@ def prune(
     budget: Budget = None,
     ratio: Ratio = None,
     deciding: Method = Method(),
+    inside: Inside = NOTHING_SAID,
     model: Model = Model(),
     llm: Llm = Llm(),
     columns: Columns = None,
@@ -167,6 +175,9 @@ def prune(
     hub_split: HubSplit = None,
     limit: Limit = None,
     format: Formats = None,
+    review: Annotated[
+        bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
+    ] = False,
     max_rejected: Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)] = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Read and count, score nothing, write nothing; with --llm: say what it will cost.", group=RUN)
@@ -188,22 +199,24 @@ def prune(
     from asap.lm.chat import SpendingStop
     from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
+    from asap.prune.token_level import TOKEN_LEVEL
     from asap.run import Source
 
     for name in format or []:
         format_of(name)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
-    if deciding.coarse not in (None, "none") and deciding.method in METHODS and deciding.method != "asap":
+    if deciding.coarse not in (None, "none") and deciding.method != "asap" and deciding.method in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
     at_least("suffix-tokens", deciding.suffix_tokens, 1)
     of_llm = asdict(_checked(llm, deciding.coarse))
     settings = AsapSettings(
         **{
             **asdict(deciding),
+            **inside.as_settings(),
             **{name: of_llm[name] for name in _SETTINGS_OF_LLM},
             "coarse": deciding.coarse or ("select" if llm.llm else "align"),
-            "budget": 4096 if budget is None and ratio is None else budget,
+            "budget": budget,
             "ratio": ratio,
         }
     )
@@ -212,10 +225,16 @@ def prune(
             return _dry_run(rows, settings, model, llm, out)
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-        return _prune(rows, out, settings, model, llm, format or [], max_rejected)
+        code = _prune(rows, out, settings, model, llm, format or [], max_rejected)
     except SpendingStop as error:
         print(f"asap: stopped: {error}", file=sys.stderr)
         return 130
+    if review and code in (0, 1):
+        from asap.review import write_review
+
+        write_review(out, out / "review.html")
+        print(f"review   {out}/review.html: open it in a browser")
+    return code
 
 
 _SETTINGS_OF_LLM = ("attempts", "temperature", "tau", "min_kept", "max_kept", "min_reach", "thinking_tokens")
@@ -273,13 +292,17 @@ def _prune(
 def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> "Asap":
     from asap.lm import NoModel, load_scorer, load_tokens
     from asap.prune.asap import Asap
+    from asap.prune.token_level import load_importance
 
     tokens = load_tokens(model.tokenizer) if model.tokenizer else None
     if settings.needs_scorer:
         scorer: Scorer = load_scorer(model.scorer, dtype=model.dtype, device=model.device)
     else:
         scorer = NoModel(load_tokens(model.scorer))
-    return Asap(scorer, settings, tokens=tokens, llm=llm)
+    importance = None
+    if settings.method in ("llmlingua2", "tokenskip"):
+        importance = load_importance(settings.classifier, dtype=model.dtype, device=model.device)
+    return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
 
 
 def _purse(llm: Llm) -> "Purse":

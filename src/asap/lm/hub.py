@@ -8,6 +8,7 @@ from typing import Any
 from asap.errors import InputError
 
 _TIMEOUT = 10.0
+_KINDS = {"AutoTokenizer": "tokenizer", "AutoModelForTokenClassification": "token classifier"}
 _CACHED = ("config.json", "tokenizer_config.json", "tokenizer.json")
 
 
@@ -36,7 +37,7 @@ def load_pretrained(auto_class: str, name: str, **options: Any) -> Any:
         shown = name if gguf_file is None else str(folder / gguf_file)
         if "trust_remote_code" in str(error):
             raise InputError(f"{shown} needs Python code from its own repository, and such code is never run; use another model") from error
-        what = "tokenizer" if auto_class == "AutoTokenizer" else "causal language model"
+        what = _KINDS.get(auto_class, "causal language model")
         raise InputError(f"{shown} cannot be loaded as a {what}: {_first_line(error)}") from error
 
 

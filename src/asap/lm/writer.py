@@ -74,7 +74,7 @@ class Writer:
             raise InputError(
                 f"{self._name} does not fit into the memory of {self._device}; use a smaller model or another device"
             ) from error
-        self._stops = _stop_ids(self._model, self._tokens)
+        self._stops = stop_ids(self._model, self._tokens)
         self._model.generation_config = type(self._model.generation_config)()  # or its values would fill in what is not set here
 
     async def complete(self, request: ChatRequest) -> Reply:
@@ -157,7 +157,7 @@ def without_thinking(prompt: str, text: str) -> str:
     return text.partition("</think>")[2].lstrip()
 
 
-def _stop_ids(model: Any, tokens: TokenCounter) -> list[int]:
+def stop_ids(model: Any, tokens: TokenCounter) -> list[int]:
     """The ids that end a reply: those of the model's generation settings and the tokenizer's own."""
     told = model.generation_config.eos_token_id
     ids = told if isinstance(told, list) else [told]

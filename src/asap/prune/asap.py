@@ -1,6 +1,7 @@
 """The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations.
 
-The rivals and controls that judge whole steps (`methods.py`) take the same way, without the coarse stage.
+The rivals and controls that judge whole steps (`methods.py`) take the same way, without the coarse stage; those that cut inside
+steps (`token_level.py`) a shorter one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,12 @@ from asap.prune.align import DEPTH, alignments, anchored_prompt, unaligned
 from asap.prune.coarse import Guide, Verdict
 from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
 from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
+from asap.prune.floor import floored
+from asap.prune.llmlingua2 import TokenImportance
 from asap.prune.methods import METHODS, Steps
 from asap.prune.settings import AsapSettings
 from asap.prune.surprisal import visible
+from asap.prune.token_level import TOKEN_LEVEL, TokenLevel
 from asap.sample import Sample
 from asap.steps import SEPARATOR, Span, join_steps, split_steps
 
@@ -56,6 +60,7 @@ class Asap:
     """Prunes samples by first-token surprisal. Holds the scorer; `tokens` counts the budget (default: the scorer's tokenizer).
 
     `llm` guides stage 1 with `coarse="select"` or "rewrite"; a trace for which it gives no usable reply falls back to `align`.
+    `importance` replaces the token classifier of `llmlingua2` and `tokenskip`.
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
     """
@@ -67,6 +72,7 @@ class Asap:
         *,
         tokens: TokenCounter | None = None,
         llm: Completer | None = None,
+        importance: TokenImportance | None = None,
     ) -> None:
         self.settings = settings or AsapSettings()
         if self.settings.uses_llm and llm is None:
@@ -76,6 +82,8 @@ class Asap:
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: Context = self.settings.context or default_context(self.scorer.tokens)
+        inside = self.method in TOKEN_LEVEL
+        self.token_level = TokenLevel(self.settings, self.scorer, self.tokens, importance) if inside else None
 
     def prune(self, sample: Sample) -> Pruned:
         """The sample with a shorter trace, and why. Raises RowError where this row cannot be scored."""
@@ -92,6 +100,8 @@ class Asap:
             return [error] if len(samples) == 1 else [self.decide([sample])[0] for sample in samples]
 
     def _decide(self, samples: Sequence[Sample]) -> list[Decision]:
+        if self.token_level is not None:
+            return [self.token_level.decide(sample) for sample in samples]
         traces = [self._open(sample) for sample in samples]
         coarse = self._coarse(traces)
         fine = self._fine(traces, coarse)
@@ -120,8 +130,11 @@ class Asap:
 
     def _alignment_requests(self, trace: _Trace) -> list[ScoreRequest]:
         cot, spans = trace.sample.cot, visible(trace.sample.cot, trace.spans)
-        anchored = render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
-        return [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, anchored)]
+        return [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, self._anchored(trace))]
+
+    def _anchored(self, trace: _Trace) -> str:
+        """The text before the trace with the answer shown in it."""
+        return render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
 
     def _judge(self, trace: _Trace, verdict: Verdict, scores: Iterator[Scored]) -> _Coarse:
         """What the LLM said about a trace, or what its alignments say (two of `scores`) where there is no LLM or no verdict."""
@@ -157,7 +170,9 @@ class Asap:
     def _scored(self, trace: _Trace, left: list[int], read: Scored, method: str) -> dict[int, float]:
         texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
         seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
-        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, trace.context, seed, suffix_tokens)
+        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, seed, suffix_tokens)
+        if METHODS[method].asks:
+            steps = steps._replace(plain=_request(trace, left, None, entropy=False), anchored=self._anchored(trace))
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
     def _all_scores(self, traces: list[_Trace]) -> list[list[dict[str, float]] | None]:
@@ -195,6 +210,7 @@ class Asap:
         first = [gone[place] for place in removal_order([by_alignment[index] for index in gone])]
         order = first + fine.order
         lengths = removal_tokens(cot, trace.spans, order, self.tokens)
+        tokens_left = recounted(cot, trace.spans, order, self.tokens, settings.gap) if settings.gap else lengths.tokens_left
         tokens_before = lengths.tokens_joined if join_steps(cot, trace.spans) == cot else self.tokens.count(cot)
         as_it_is = settings.coarse_only or self.method == "original"
         budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
@@ -211,13 +227,18 @@ class Asap:
                 windows=max(coarse.windows, fine.windows),
                 coarse=coarse.report,
                 steps=self._steps(trace, coarse, fine, extra, order, lengths.step_tokens, tokens_left),
+                gap=settings.gap,
             )
             return cut(whole, budget=budget, ratio=ratio)
 
-        decision = decided(lengths.tokens_left)
+        decision = decided(tokens_left)
         if decision.changed and self.tokens.count(decision.apply(cot)) != decision.tokens_after:
-            decision = decided(recounted(cot, trace.spans, order, self.tokens))
-        return backfilled(decision, cot, self.tokens) if settings.backfill else decision
+            decision = decided(recounted(cot, trace.spans, order, self.tokens, settings.gap))
+        if settings.backfill:
+            decision = backfilled(decision, cot, self.tokens)
+        if settings.support_floor is None:
+            return decision
+        return floored(decision, trace.sample, settings.support_floor, scorer=self.scorer, tokens=self.tokens)
 
     def _is_protected(self, index: int, num_steps: int) -> bool:
         return index < self.settings.keep_first or index >= num_steps - self.settings.keep_last

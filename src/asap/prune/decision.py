@@ -1,7 +1,7 @@
-"""What was decided about a trace, step by step, and why: one line of decisions.jsonl."""
+"""What was decided about a trace, step by step or unit by unit, and why: one line of decisions.jsonl."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from asap.sample import Sample
@@ -35,6 +35,30 @@ class StepDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Units:
+    """What a token-level method (`units.py`) makes of a trace, in columns: any other budget is cut from it without a model.
+
+    The units follow each other. `lengths` are characters, each from the end of the unit before (the white space between them
+    included), and add up to the trace; `scores` say what a unit is worth, higher = keep (None: no number, it stays). Methods that
+    read a trace in `chunks` store how many units each has. With the rule `fit` the lowest go until the trace fits. The other
+    rules are those of two original packages, for `--faithful` and `--legacy`: there `texts` is what a kept unit contributes
+    (its white space is not the original's) and `weights` how often it counts.
+    """
+
+    lengths: list[int]
+    scores: list[float | None]
+    rule: Literal["fit", "units", "words"] = "fit"
+    chunks: list[int] | None = None
+    texts: list[str] | None = None
+    weights: list[int] | None = None
+    glue: str = ""
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON object, without the columns that are not used."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
+
+
+@dataclass(frozen=True, slots=True)
 class CoarseReport:
     """How stage 1 went: what decided in the end, how many replies of an LLM were asked for, and why each unusable one was.
 
@@ -47,11 +71,32 @@ class CoarseReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """What `--support-floor` found: the support (`support.py`, nats per token) of the whole trace, of the cut, and of what is left.
+
+    `grade`: `holds` where the cut is within the floor as it is, `mended` where the steps `back` had to be put back, `whole` where
+    everything had to. `coarse` are those of them that stage 1 had removed.
+    """
+
+    full: float
+    cut: float
+    left: float
+    grade: Literal["holds", "mended", "whole"]
+    back: list[int]
+    coarse: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """All that is known about one trace: token counts before, after stage 1 and after stage 2, and each step.
 
     `budget` is in tokens (None: stage 1 only). `min_steps` is how many steps stay at any budget. `windows` is how many
-    overlapping windows the scorer needed (1: the trace fits its context). `spans` is for methods that cut inside steps.
+    overlapping windows the scorer needed (1: the trace fits its context).
+
+    Token-level methods cut inside steps: their trace is the characters of `spans`, one after the other (or `text`, where they
+    write white space anew), their steps have no order (`rank` is the index, `tokens_left` the tokens before) and count as kept
+    where anything of them is. `gamma` is the share of the tokens that TokenSkip drew for the row. `gap` is what stands in place of
+    each run of removed steps.
     """
 
     id: str
@@ -65,23 +110,36 @@ class Decision:
     coarse: CoarseReport
     steps: list[StepDecision]
     spans: list[tuple[int, int]] | None = None
+    text: str | None = None
+    gamma: float | None = None
+    units: Units | None = None
+    floor: Floor | None = None
+    gap: str = ""
 
     @property
     def changed(self) -> bool:
         """Whether anything was cut."""
+        if self.spans is not None and self.units is not None:
+            return self.text is not None or self.spans != [(0, sum(self.units.lengths))]
         return not all(step.kept for step in self.steps)
 
     def apply(self, cot: str) -> str:
-        """The pruned trace: the kept steps of the original, joined; the original itself where nothing was cut."""
-        return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps])
+        """The pruned trace: what is kept of the original; the original itself, byte for byte, where nothing was cut."""
+        if self.text is not None:
+            return self.text
+        if self.spans is not None:
+            return "".join(cot[start:end] for start, end in self.spans)
+        return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl; a step's `scores` are left out where there are none."""
+        """The JSON object of decisions.jsonl; a step's `scores`, and what only some methods have, are left out where there are none."""
         row = asdict(self)
         for step in row["steps"]:
             if step["scores"] is None:
                 del step["scores"]
-        return row
+        row["units"] = self.units and self.units.as_row()
+        optional = ("text", "gamma", "units", "floor", "gap")
+        return {name: value for name, value in row.items() if value not in (None, "") or name not in optional}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Decision":
@@ -91,7 +149,19 @@ class Decision:
         fields["steps"] = [StepDecision(**step) for step in fields["steps"]]
         if fields.get("spans") is not None:
             fields["spans"] = [tuple(span) for span in fields["spans"]]
+        if fields.get("units") is not None:
+            fields["units"] = Units(**fields["units"])
+        if fields.get("floor") is not None:
+            fields["floor"] = Floor(**fields["floor"])
         return cls(**fields)
+
+    def without_floor(self) -> "Decision":
+        """The decision as it was before steps were put back; what stage 2 removed is to be cut again."""
+        if self.floor is None:
+            return self
+        coarse = set(self.floor.coarse)
+        steps = [replace(step, kept=False, removed_by="coarse") if step.index in coarse else step for step in self.steps]
+        return replace(self, steps=steps, floor=None)
 
 
 class Pruned(NamedTuple):

@@ -12,7 +12,7 @@ from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.counts import JoinedTokens
 from asap.prune.decision import Decision
-from asap.steps import Span, join_steps
+from asap.steps import Span, join_steps, keep_steps
 
 
 class RemovalTokens(NamedTuple):
@@ -47,13 +47,13 @@ def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], token
     return RemovalTokens(step_tokens, tokens_joined, tokens_left)
 
 
-def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> list[int]:
-    """The same counts made the slow way: the joined text is tokenised again after each removal."""
-    gone: set[int] = set()
+def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
+    """The same counts made the slow way: the joined text, gaps marked, is tokenised again after each removal."""
+    kept = [True] * len(spans)
     counts = []
     for step in order:
-        gone.add(step)
-        counts.append(tokens.count(join_steps(text, (span for index, span in enumerate(spans) if index not in gone))))
+        kept[step] = False
+        counts.append(tokens.count(keep_steps(text, spans, kept, gap)))
     return counts
 
 

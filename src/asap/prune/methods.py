@@ -2,7 +2,8 @@
 
 `asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
 the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
-`spirit` and `leave-one-out` read what follows a step once more for each step; the others come from one pass.
+`alignment` reads the trace twice, `spirit` and `leave-one-out` read what follows a step once more for each step; the others
+come from one pass.
 
 | method | a step's score | source |
 |---|---|---|
@@ -10,6 +11,7 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
 | mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
 | step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
+| alignment | how much the answer makes its tokens likelier, per token | ours: stage 1's `align` as the only score |
 | spirit | perplexity of what is left without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
 | leave-one-out | how much less likely the answer is without it, in nats | the idea of PIR, arXiv:2505.19187 |
 | random | a draw that follows from seed and content | control |
@@ -24,8 +26,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from asap.lm import Scorer, TokenScores
+from asap.lm import Scorer, ScoreRequest, TokenScores
 from asap.lm.tokens import TokenCounter
+from asap.prune.align import DEPTH, alignments
 from asap.prune.surprisal import checked, first_token_surprisals
 from asap.sample import Sample
 
@@ -36,8 +39,8 @@ if TYPE_CHECKING:
 class Steps(NamedTuple):
     """The steps of one trace that are left, as a method sees them.
 
-    `read` holds the scored tokens of each step, for methods that need one pass; those that ask more ask `scorer`, with
-    `context` before the trace.
+    `read` holds the scored tokens of each step, for methods that need one pass. Those that ask more ask `scorer`: `plain` is the
+    request that has the question before the trace, `anchored` is the text before it that shows the answer too.
     """
 
     sample: Sample
@@ -45,15 +48,17 @@ class Steps(NamedTuple):
     read: Sequence[TokenScores]
     tokens: TokenCounter
     scorer: Scorer
-    context: str = ""
     seed: int = 0
     suffix_tokens: int | None = None
+    plain: ScoreRequest | None = None
+    anchored: str = ""
 
-    def request(self, *, answer: bool) -> "RestRequest":
+    def rest(self, *, answer: bool) -> "RestRequest":
         """The steps, with the answer behind them or without it."""
         from asap.lm.rest import RestRequest
 
-        return RestRequest(self.context, self.texts, f"\n</think>\n\n{self.sample.answer}" if answer else "")
+        assert self.plain is not None
+        return RestRequest(self.plain.context, self.texts, f"\n</think>\n\n{self.sample.answer}" if answer else "")
 
 
 class Method(NamedTuple):
@@ -97,15 +102,22 @@ def _step_entropy(steps: Steps) -> list[float]:
 def _spirit(steps: Steps) -> list[float]:
     from asap.lm.rest import rest_of
 
-    _, without = rest_of(steps.scorer, steps.request(answer=False), steps.suffix_tokens)
+    _, without = rest_of(steps.scorer, steps.rest(answer=False), steps.suffix_tokens)
     return [checked(rest.mean) for rest in without]
 
 
 def _leave_one_out(steps: Steps) -> list[float]:
     from asap.lm.rest import rest_of
 
-    whole, without = rest_of(steps.scorer, steps.request(answer=True))
+    whole, without = rest_of(steps.scorer, steps.rest(answer=True))
     return [checked(rest.nll - whole.nll) for rest in without]
+
+
+def _alignment(steps: Steps) -> list[float]:
+    assert steps.plain is not None
+    plain = steps.plain._replace(depth=DEPTH)
+    unseen, seen = steps.scorer.score([plain, plain._replace(context=steps.anchored)])
+    return alignments(unseen.spans, seen.spans)
 
 
 def _random(steps: Steps) -> list[float]:
@@ -130,6 +142,7 @@ METHODS = {
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),
+    "alignment": Method(_alignment, 0, asks=True),
     "spirit": Method(_spirit, 0, asks=True),
     "leave-one-out": Method(_leave_one_out, 0, asks=True),
     "random": Method(_random, 0),

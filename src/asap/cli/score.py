@@ -1,0 +1,49 @@
+"""`asap score`: attempts in, verdicts out, without a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from asap.cli.judging import Judging, interrupted, tell_faults, telling
+from asap.cli.options import DATA, RUN, Out, whole
+
+
+def score(
+    attempts: Annotated[
+        Path, Parameter(help="JSONL (.gz, .zst) with task_id and solution, completion or generation; LiveCodeBench's .json.")
+    ],
+    /,
+    *,
+    benchmark: Annotated[
+        str, Parameter(help="humaneval, humaneval+, mbpp+, livecodebench:v4_v5, leetcode, traces, or humaneval:FILE.", group=DATA)
+    ],
+    out: Out,
+    judging: Judging = Judging(),  # noqa: B008
+    max_rejected: Annotated[
+        int | None, Parameter(help="More rows than this that answer no problem: exit code 1.", group=RUN, converter=whole)
+    ] = None,
+) -> int:
+    """Judge attempts that are there already, ours or another tool's, in the sandbox.
+
+    Writes verdicts.jsonl, rejected.jsonl, summary.json and summary.md into --out and prints pass@1. The same command again
+    goes on where it was.
+
+    Example: asap score samples.jsonl --benchmark humaneval --out scored
+    """
+    from asap.benchmarks.load import load_benchmark
+    from asap.evaluate.score import score_file
+    from asap.evaluate.summary import pass_line
+
+    limits, workers = judging.limits, judging.worker_count
+    loaded = load_benchmark(benchmark)
+    try:
+        with judging.sandbox() as sandbox:
+            summary = score_file(attempts, loaded, out, sandbox, extract=judging.extract, limits=limits, workers=workers, told=telling())
+    except KeyboardInterrupt:
+        return interrupted(out)
+    [entry] = summary["benchmarks"]
+    tell_faults(summary)
+    print(pass_line(entry))
+    print(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
+    return int(max_rejected is not None and entry["rejected"] > max_rejected)

@@ -1,0 +1,127 @@
+"""`asap train`: a model fine-tuned on reasoning traces."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from asap.cli.options import DATA, MODEL, RUN, Columns, HubConfig, HubSplit, Limit, Out, Sources, at_least, console_for, parse_columns
+from asap.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from asap.train.fit import Prepared
+
+TRAIN = Group("How to train", sort_key=2)
+
+
+def train(
+    source: Sources,
+    /,
+    *,
+    model: Annotated[str, Parameter(help="The model to start from: bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)],
+    out: Out,
+    recipe: Annotated[
+        str, Parameter(help="paper-qwen-7b, paper-llama-8b (Appendix A of the paper), laptop, or a .yaml file.", group=TRAIN)
+    ] = "laptop",
+    set: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="key=value on top of the recipe, with TRL's names; again for more.", group=TRAIN),
+    ] = None,
+    ids_from: Annotated[
+        Path | None,
+        Parameter(help="Exactly the rows of this training run, pruned folder or file, in its order: equal arms.", group=DATA),
+    ] = None,
+    drop_long: Annotated[
+        bool, Parameter(negative="", help="Leave out rows longer than max_length instead of stopping.", group=DATA)
+    ] = False,
+    mask_pruned: Annotated[
+        bool,
+        Parameter(negative="", help="Full traces as context, the loss only on kept steps (an output folder of asap prune).", group=TRAIN),
+    ] = False,
+    emit_config: Annotated[
+        Literal["trl", "axolotl", "llamafactory"] | None,
+        Parameter(help="Write rows and a config for another tool into --out instead of training.", group=RUN),
+    ] = None,
+    launch: Annotated[
+        str | None,
+        Parameter(help="Run under accelerate: 1x24gb, 1x80gb, 8x80gb, or a .yaml file of accelerate config.", group=RUN),
+    ] = None,
+    backend: Annotated[Literal["trl", "unsloth"], Parameter(help="Who trains.", group=RUN)] = "trl",
+    columns: Columns = None,
+    hub_config: HubConfig = None,
+    hub_split: HubSplit = None,
+    limit: Limit = None,
+    max_rejected: Annotated[int | None, Parameter(help="Stop before training if more rows cannot be used.", group=DATA)] = None,
+) -> int:
+    """Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.
+
+    Writes the model, steps.jsonl, rows.jsonl, rejected.jsonl, settings.json, README.md and manifest.json into --out. The same
+    command again goes on from the last checkpoint.
+
+    Examples:
+
+        asap train pruned --model hf:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B --recipe paper-qwen-7b --launch 8x80gb --out trained
+
+        asap train pruned --model bundled --out trained --set learning_rate=1e-4 --set max_length=1024
+    """
+    if backend == "unsloth":
+        raise MissingExtra(
+            "the backend unsloth is not available: its releases need other versions of trl and transformers than asap, so make an "
+            "environment of its own for it, and give it what --emit-config trl writes"
+        )
+    from asap.run import Source
+    from asap.train.corpus import Wanted
+    from asap.train.fit import Job, claim, fit, prepare
+    from asap.train.launch import launched, wanted_launch
+    from asap.train.process import process
+    from asap.train.recipe import load_recipe
+
+    at_least("max-rejected", max_rejected, 0)
+    launch = wanted_launch(launch)
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    wanted = Wanted(ids_from, drop_long, mask_pruned)
+    prepared = prepare(Job(rows, model, recipe, load_recipe(recipe, set or []), wanted))
+    main = process().is_main
+    if main and launch is None:
+        _tell(prepared)
+    if max_rejected is not None and len(prepared.corpus.rejected) > max_rejected:
+        prepared.corpus.write(out)
+        raise UsageError(f"{len(prepared.corpus.rejected)} rows cannot be used, more than --max-rejected {max_rejected} allows")
+    if emit_config is not None:
+        from asap.train.export import emit
+
+        print(f"written: {', '.join(str(path) for path in emit(prepared, emit_config, out))}")
+        return 0
+    if launch is not None:  # everything was checked: now the processes that train
+        claim(prepared, out, write=False)
+        return launched(launch, sys.argv[1:])
+    try:
+        manifest = fit(prepared, out, lambda text: print(text) if main else None)
+    except KeyboardInterrupt:
+        print(f"asap: interrupted; the same command again goes on from the last checkpoint in {out}", file=sys.stderr)
+        return 130
+    if main:
+        print(f"{manifest['steps']:,} steps, mean loss {manifest['train_loss']:.4f}; written: {out} (hf:{out} is the trained model)")
+    return 0
+
+
+def _tell(prepared: "Prepared") -> None:
+    """What is about to be trained on, and one row with its loss mask."""
+    counts = prepared.corpus.counts
+    console = console_for(stderr=True)
+    console.print("The first row; the loss is on what is green and between « » only:", style="bold")
+    console.print(prepared.first_row)
+    print(
+        f"{counts['rows']:,} rows, {counts['tokens']:,} tokens ({counts['response_tokens']:,} learnt), longest {counts['longest']:,}; "
+        f"template {prepared.template.hash}"
+    )
+    notes = (
+        ("rejected", "rows cannot be used; see rejected.jsonl"),
+        ("dropped_long", "rows are longer than max_length and were left out"),
+        ("not_in_ids_from", "rows are not among the ids of --ids-from"),
+        ("rewritten_to_nfc", "rows hold characters that the tokenizer rewrites (Unicode NFC)"),
+    )
+    for name, text in notes:
+        if counts[name]:
+            print(f"note: {counts[name]:,} {text}")

@@ -1,0 +1,80 @@
+"""Sufficiency: a model gets question and pruned trace as its finished thinking, writes the answer, and the row's own tests decide.
+
+Answers and verdicts are kept in the output folder by content, so nothing is written or run twice. Greedy; the model's own
+sampling defaults are not used.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from asap.benchmarks.load import Benchmark
+from asap.errors import UsageError
+from asap.evaluate.answer import code_of
+from asap.evaluate.judge import Judge
+from asap.evaluate.ledger import Ledger
+from asap.lm import Scorer
+from asap.lm.context import default_context, render_context
+from asap.lm.hf import HFScorer
+from asap.lm.writer import stop_ids
+from asap.sample import Sample, content_digest
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """Says whether an answer written after a trace passes. `benchmark` holds a problem for each row, under the row's id."""
+
+    scorer: Scorer
+    judge: Judge
+    benchmark: Benchmark
+    max_new_tokens: int
+
+    def passes(self, sample: Sample, trace: str) -> bool | None:
+        """Whether the answer passes the tests; None where the row has no tests or the sandbox gave no verdict."""
+        problem = next((problem for problem in self.benchmark.problems if problem.task_id == sample.id), None)
+        if problem is None:
+            return None
+        program = code_of(self.answer(sample, trace))
+        if program is None:
+            return False
+        job = self.judge.job(self.benchmark, problem, program)
+        failed = self.judge.judge([job]).failed
+        record = self.judge.ledger.get(job.key) or failed[job.key]
+        return None if record["verdict"] == "infra" else bool(record["passed"])
+
+    def answer(self, sample: Sample, trace: str) -> str:
+        """What the model writes behind a trace, at most `max_new_tokens` tokens."""
+        tokens = self.scorer.tokens
+        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n"
+        key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
+        ledger: Ledger = self.judge.ledger
+        kept = ledger.get(key)
+        if kept is None:
+            kept = {"text": self._write(before)}
+            ledger.put(key, kept)
+        return str(kept["text"])
+
+    def _write(self, before: str) -> str:
+        if not isinstance(self.scorer, HFScorer):
+            raise UsageError("only a transformers model can write answers here; name one as --judge")
+        ids = self.scorer.tokens.encode(before).ids.tolist()
+        bos = self.scorer.tokens.bos_id
+        prompt = torch.tensor([ids if bos is None or ids[:1] == [bos] else [bos, *ids]], device=self.scorer.device)
+        room = min(self.max_new_tokens, self.scorer.context_tokens - prompt.shape[1])
+        if room < 1:
+            return ""
+        model, stops = self.scorer.model, stop_ids(self.scorer.model, self.scorer.tokens)
+        defaults, model.generation_config = model.generation_config, type(model.generation_config)()
+        try:
+            with torch.inference_mode():
+                out = model.generate(
+                    prompt,
+                    attention_mask=torch.ones_like(prompt),
+                    max_new_tokens=room,
+                    do_sample=False,
+                    eos_token_id=stops or None,
+                    pad_token_id=stops[0] if stops else 0,
+                )
+        finally:
+            model.generation_config = defaults
+        return str(self.scorer.tokens.hf.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True))

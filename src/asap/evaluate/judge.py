@@ -1,0 +1,152 @@
+"""Judging attempts in the sandbox: each distinct program of a problem once, kept as soon as it is known.
+
+A timeout by wall time alone may be the fault of a busy machine: it is judged again, alone, at the end. A fault of the sandbox's
+(`infra`, which it tried twice) is reported; it counts neither as passed nor as failed, and the same command tries it again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from asap.benchmarks.load import Benchmark
+from asap.benchmarks.problem import Problem, Program
+from asap.evaluate.answer import Extract, parts_of, program_of
+from asap.evaluate.attempt import Attempt
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests, sandbox_kind
+from asap.sample import content_digest
+
+if TYPE_CHECKING:
+    from asap.sandbox import Sandbox
+
+Told = Callable[[str, int, int], None]
+"""Hears what is being done, how much of it is done and how much there is."""
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+_AHEAD = 4  # jobs per worker that are handed out at a time
+
+
+class Job(NamedTuple):
+    """A program to judge, and the key under which its verdict is kept."""
+
+    key: str
+    problem: Problem
+    program: str
+
+
+class Judged(NamedTuple):
+    """What is wrong with reference solutions, a sentence for each, and the records of jobs that the sandbox could not do."""
+
+    faults: list[str]
+    failed: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges with so many workers; verdicts are kept in the ledger."""
+
+    sandbox: "Sandbox"
+    ledger: Ledger
+    limits: LimitSettings
+    workers: int
+    told: Told = lambda what, done, total: None
+
+    def job(self, benchmark: Benchmark, problem: Problem, program: str) -> Job:
+        """The job of judging a program; the same program under the same settings has the same key."""
+        settings = [asdict(self.limits), sandbox_kind(self.sandbox)]
+        return Job(content_digest("verdict", benchmark.files, problem.task_id, program, settings), problem, program)
+
+    def judge(self, jobs: Iterable[Job]) -> "Judged":
+        """Judge what is not judged yet."""
+        open_jobs = {job.key: job for job in jobs}
+        open_jobs = {key: open_jobs[key] for key in self.ledger.missing(open_jobs)}
+        problems = {job.problem.task_id: job.problem for job in open_jobs.values()}
+        references = References(self.sandbox, self.limits)
+        prepared = dict(self._each("references", problems.items(), lambda item: (item[0], references.prepare(item[1]))))
+        alone, failed = list[Job](), dict[str, dict[str, Any]]()
+
+        def first(job: Job) -> tuple[Job, dict[str, Any]]:
+            return job, self._verdict(job, prepared[job.problem.task_id])
+
+        for job, record in self._each("judged", open_jobs.values(), first):
+            if record["verdict"] == "infra":
+                failed[job.key] = record  # not kept: the same command tries again
+            elif record["wall_only"]:
+                alone.append(job)
+            else:
+                self.ledger.put(job.key, record)
+        for done, job in enumerate(alone, 1):
+            record = {**self._verdict(job, prepared[job.problem.task_id]), "retried": True}
+            if record["verdict"] == "infra":
+                failed[job.key] = record
+            else:
+                self.ledger.put(job.key, record)
+            self.told("judged again, alone", done, len(alone))
+        return Judged([entry.fault for entry in prepared.values() if entry.fault], failed)
+
+    def _verdict(self, job: Job, prepared: Prepared) -> dict[str, Any]:
+        if prepared.fault and not _judgeable(prepared.problem):
+            kind = sandbox_kind(self.sandbox)
+            return {**_unjudged("infra", prepared.fault, kind), "wall_only": False}
+        verdict = self.sandbox.judge(prepared.problem.check, job.program, prepared.limits)
+        return {**verdict.record(), "cpu_s": round(verdict.cpu_s, 4), "wall_s": round(verdict.wall_s, 4)}
+
+    def _each(self, what: str, items: Iterable[Item], work: Callable[[Item], Outcome]) -> Iterable[Outcome]:
+        """The outcomes of the items as they come, `workers` at a time."""
+        waiting = list(items)
+        total, done, waiting = len(waiting), 0, waiting[::-1]
+        running = set[Future[Outcome]]()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="judge")
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.workers * _AHEAD:
+                    running.add(pool.submit(work, waiting.pop()))
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    done += 1
+                    self.told(what, done, total)
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _judgeable(problem: Problem) -> bool:
+    """Whether the expected outputs are all there."""
+    return isinstance(problem.check, Program) or len(problem.check.expected) == len(problem.check.inputs)
+
+
+def verdicts_of(
+    judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], extract: Extract
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The records of verdicts.jsonl for attempts, in their order, and what was wrong with references."""
+    problems = {problem.task_id: problem for problem in benchmark.problems}
+    jobs = [_job_of(judge, benchmark, problems[attempt.task_id], attempt, extract) for attempt in attempts]
+    faults, failed = judge.judge(job for job in jobs if isinstance(job, Job))
+    kind = sandbox_kind(judge.sandbox)
+    records = list[dict[str, Any]]()
+    for attempt, job in zip(attempts, jobs, strict=True):
+        record = judge.ledger.get(job.key) or failed[job.key] if isinstance(job, Job) else _unjudged(*job, kind)
+        head = {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample}
+        measured = {name: attempt.measured[name] for name in ("tokens", "seconds") if name in attempt.measured}
+        records.append({**head, **record, **measured, **({"public_only": True} if problems[attempt.task_id].public_only else {})})
+    return records, faults
+
+
+def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job | tuple[str, str]:
+    """The job of an attempt, or the verdict and its detail where there is nothing to run."""
+    if not has_tests(problem):
+        return "infra", "the problem has no tests in this file, so nothing can be said"
+    program = program_of(problem, attempt.kind, attempt.text, extract)
+    if program is not None:
+        return judge.job(benchmark, problem, program)
+    if parts_of(attempt.text).answer is None:
+        why = "the token budget ran out while the model was thinking" if attempt.cut_off else "the thinking never ends"
+    else:
+        why = "the token budget ran out before an answer" if attempt.cut_off else "there is no complete Python code block in the answer"
+    return "no-answer", why
+
+
+def _unjudged(verdict: str, detail: str, kind: str) -> dict[str, Any]:
+    return {"verdict": verdict, "passed": False, "cpu_s": 0.0, "wall_s": 0.0, "sandbox": kind, "detail": detail}

@@ -1,0 +1,193 @@
+"""One evaluation: generate what is missing, judge what is new, write attempts.jsonl, verdicts.jsonl and the summary.
+
+Both halves go on where they were after an interruption. A generation is kept under what was asked, of whom and how, so two
+benchmarks that ask the same question (HumanEval and HumanEval+) share it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap.benchmarks.load import Benchmark
+from asap.benchmarks.problem import Problem, Program
+from asap.errors import UsageError
+from asap.evaluate.answer import OPENED, Extract
+from asap.evaluate.attempt import Attempt
+from asap.evaluate.budgets import budget_rows
+from asap.evaluate.judge import Judge, Told, verdicts_of
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.loops import looping
+from asap.evaluate.reference import LimitSettings
+from asap.evaluate.score import write_rows, write_summary
+from asap.evaluate.summary import efficiency, figures
+from asap.evaluate.writing import Ask, Generator, Settings, Written
+from asap.sample import content_digest
+
+if TYPE_CHECKING:
+    from asap.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate and how. `budgets` are smaller token budgets to read off the same greedy run; `gamma` is TokenSkip's ratio."""
+
+    max_new_tokens: int
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    budgets: Sequence[int] = ()
+    extract: Extract = "last"
+    gamma: float | None = None
+    gamma_marker: str | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be asked for."""
+        if self.max_new_tokens < 1:
+            raise UsageError(f"--max-new-tokens is {self.max_new_tokens}; 1 or more is expected")
+        if self.samples < 1:
+            raise UsageError(f"--n is {self.samples}; 1 or more is expected")
+        if not 0 <= self.temperature <= 2:
+            raise UsageError(f"--temperature is {self.temperature:g}; a number from 0 to 2 is expected")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p is {self.top_p:g}; a number above 0 and at most 1 is expected")
+        if self.samples > 1 and self.temperature == 0:
+            raise UsageError(f"--n {self.samples} samples at temperature 0 would all be the same; give --temperature, for example 0.6")
+        if self.budgets and (self.temperature > 0 or self.samples > 1):
+            raise UsageError("--budgets reads smaller budgets off one greedy run; leave --temperature and --n out")
+        if wrong := [budget for budget in self.budgets if not 1 <= budget <= self.max_new_tokens]:
+            raise UsageError(f"--budgets holds {wrong[0]}; numbers from 1 to --max-new-tokens {self.max_new_tokens} are expected")
+        if self.gamma is not None and not 0 < self.gamma <= 1:
+            raise UsageError(f"--gamma is {self.gamma:g}; a ratio above 0 and at most 1 is expected")
+
+
+class Evaluation:
+    """An evaluation into one output folder. First `generate`, then `judge`."""
+
+    def __init__(
+        self, out: Path, benchmarks: Sequence[Benchmark], model: Generator, plan: Plan, told: Told = lambda what, done, total: None
+    ) -> None:
+        plan.check()
+        if plan.budgets and model.tokens is None:
+            raise UsageError("--budgets counts in the model's tokens; name its tokenizer with --tokenizer")
+        self._out = out
+        self._benchmarks = [_distinct(benchmark) for benchmark in benchmarks]
+        self._model = model
+        self._plan = plan
+        self._told = told
+
+    def generate(self, ledger: Ledger) -> None:
+        """Have written what is missing, and write attempts.jsonl. Raises EndpointError and InputError; what came is kept."""
+        settings = Settings(self._plan.max_new_tokens, self._plan.temperature, self._plan.top_p)
+        for benchmark in self._benchmarks:
+            asks = {ask.key: ask for problem in benchmark.problems for ask in self._asks(problem)}
+            missing = ledger.missing(asks)
+            if missing:
+                keeping = _Keeping(ledger, self._model, self._told, len(asks) - len(missing), len(asks))
+                asyncio.run(self._model.write([asks[key] for key in missing], settings, keeping.keep))
+        write_rows(self._out / "attempts.jsonl", [row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)])
+
+    def judge(self, ledger: Ledger, sandbox: "Sandbox", limits: LimitSettings, workers: int) -> dict[str, Any]:
+        """Judge what is not judged yet, and write verdicts.jsonl and the summary, which is returned."""
+        judge = Judge(sandbox, ledger, limits, workers, self._told)
+        all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
+        for benchmark in self._benchmarks:
+            rows = self.rows(benchmark, ledger)
+            attempts = [Attempt(row["task_id"], row["sample"], "generation", row["generation"], row) for row in rows]
+            verdicts, faults = verdicts_of(judge, benchmark, attempts, self._plan.extract)
+            all_verdicts += verdicts
+            sessions = {row["session"] for row in rows}
+            engines += [found for session in sorted(sessions) if (found := ledger.get(_identity_key(session))) and found not in engines]
+            entry = figures(benchmark, verdicts)
+            entry["efficiency"] = efficiency(rows, *ledger.sessions(sessions), self._model.concurrency)
+            if self._plan.budgets and self._model.tokens:
+                entry["budgets"] = budget_rows(judge, benchmark, attempts, self._plan.budgets, self._model.tokens, self._plan.extract)
+            entries.append({**entry, "reference_faults": faults})
+        write_rows(self._out / "verdicts.jsonl", all_verdicts)
+        return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, "limits": asdict(limits)})
+
+    def settings(self) -> dict[str, Any]:
+        """What summary.json says about how it was done."""
+        plan = {name: value for name, value in asdict(self._plan).items() if name != "gamma_marker" or self._plan.gamma is not None}
+        return {"benchmarks": [benchmark.name for benchmark in self._benchmarks], **plan, "concurrency": self._model.concurrency}
+
+    def rows(self, benchmark: Benchmark, ledger: Ledger) -> list[dict[str, Any]]:
+        """The rows of attempts.jsonl for one benchmark, in its order."""
+        found = [(problem, ask.seed, ledger.get(ask.key) or {}) for problem in benchmark.problems for ask in self._asks(problem)]
+        hidden = any("</think>" in row["text"] and "<think>" not in row["text"].partition("</think>")[0] for _, _, row in found)
+        rows = []
+        for problem, sample, row in found:
+            # a chat server does not tell that its template opens the thought; the answers that end one do
+            opened = hidden and not row["opened"] and "<think>" not in row["text"]
+            text = OPENED + row["text"] if opened else row["text"]
+            measured = {name: row[name] for name in ("stopped_by", "prompt_tokens", "tokens", "ttft_s", "seconds", "session")}
+            measured["opened"] = opened or row["opened"]
+            thinking, answer = (row["tokens"], 0) if opened and "</think>" not in text else (row["tokens_thinking"], row["tokens_answer"])
+            rows.append(
+                {
+                    "benchmark": benchmark.name,
+                    "task_id": problem.task_id,
+                    "sample": sample,
+                    "generation": text,
+                    **measured,
+                    "tokens_thinking": thinking,
+                    "tokens_answer": answer,
+                    "share": round(row["tokens"] / self._plan.max_new_tokens, 4),
+                    "loop": looping(text),
+                    "model": self._model.identity.get("spec"),
+                    "max_new_tokens": self._plan.max_new_tokens,
+                    "temperature": self._plan.temperature,
+                    "wording": benchmark.wording,
+                }
+            )
+        return rows
+
+    def _asks(self, problem: Problem) -> list[Ask]:
+        """What is asked about a problem, once for each sample."""
+        question = problem.question if self._plan.gamma is None else _marked(problem.question, self._plan)
+        messages = [{"role": "user", "content": question}]
+        who = [self._model.identity.get(name) for name in ("spec", "model", "revision", "dtype", "sha256")]
+        how = [self._plan.max_new_tokens, self._plan.temperature, self._plan.top_p]
+        return [Ask(content_digest("generation", who, messages, how, sample), messages, sample) for sample in range(self._plan.samples)]
+
+
+class _Keeping:
+    """Keeps generations as they come. A session begins with its first request, so loading a model is not part of its time."""
+
+    def __init__(self, ledger: Ledger, model: Generator, told: Told, done: int, total: int) -> None:
+        self._ledger, self._model, self._told = ledger, model, told
+        self._done, self._total = done, total
+        self._session = 0
+        self._started = float("inf")
+
+    def keep(self, ask: Ask, written: Written) -> None:
+        """Write one down."""
+        now = time.monotonic()
+        if not self._session:
+            self._session = self._ledger.begin_session()
+            self._ledger.put(_identity_key(self._session), dict(self._model.identity))
+        self._started = min(self._started, now - written.seconds)
+        self._ledger.put_generated(ask.key, written.as_row(), self._session, now - self._started)
+        self._done += 1
+        self._told("written", self._done, self._total)
+
+
+def _distinct(benchmark: Benchmark) -> Benchmark:
+    """The benchmark without problems that ask and test the same as an earlier one: training rows often come in several trials."""
+    first = dict[str, Problem]()
+    for problem in benchmark.problems:
+        tests = problem.check.source if isinstance(problem.check, Program) else problem.task_id
+        first.setdefault(content_digest(problem.question, tests), problem)
+    return replace(benchmark, problems=list(first.values()))
+
+
+def _identity_key(session: int) -> str:
+    return f"identity-{session}"
+
+
+def _marked(question: str, plan: Plan) -> str:
+    from asap.prune.tokenskip import MARKER, marked
+
+    return marked(question, plan.gamma, plan.gamma_marker or MARKER)

@@ -1,0 +1,205 @@
+"""Two runs beside each other, problem by problem: what differs, how sure that is, and what the problems could have shown at all."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asap.dataset.jsonl import jsonl_rows, read_json
+from asap.errors import InputError, UsageError
+from asap.evaluate.metrics import mean
+from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
+
+_SETTINGS = ("max_new_tokens", "temperature", "top_p", "samples", "extract", "gamma", "concurrency", "limits")
+_OF_BENCHMARK = ("files", "wording", "sandbox", "public_tests_only")
+
+Rates = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One output folder: for each benchmark the share of passing samples of each problem, and mean tokens and seconds."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+    rates: Mapping[str, Rates]
+    costs: Mapping[str, Mapping[str, Rates]]
+
+    def entry(self, benchmark: str) -> Mapping[str, Any]:
+        """What the summary says about a benchmark."""
+        return next((entry for entry in self.summary["benchmarks"] if entry["benchmark"] == benchmark), {})
+
+
+def read_run(folder: Path) -> Run:
+    """The run in an output folder of `asap evaluate` or `asap score`. Raises InputError."""
+    if not (folder / "verdicts.jsonl").is_file() or not (folder / "summary.json").is_file():
+        raise InputError(f"{folder} holds no verdicts.jsonl and summary.json, so it is not a finished run of asap evaluate or asap score")
+    summary = read_json(folder / "summary.json")
+    if not isinstance(summary, dict) or not isinstance(summary.get("benchmarks"), list):
+        raise InputError(f"{folder / 'summary.json'} is not what asap writes; run asap evaluate or asap score again")
+    rates = {name: _means(found) for name, found in _gathered(folder / "verdicts.jsonl", "passed").items()}
+    costs = dict[str, dict[str, Rates]]()
+    for column in ("tokens", "seconds"):
+        for name, found in _gathered(folder / "verdicts.jsonl", column).items():
+            costs.setdefault(name, {})[column] = _means(found)
+    return Run(folder, summary, rates, costs)
+
+
+def _gathered(path: Path, column: str) -> dict[str, dict[str, list[float]]]:
+    """The values of a column by benchmark and problem; what the sandbox could not judge is left out."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for raw in jsonl_rows(path):
+        row = raw.value or {}
+        value, name, task_id = row.get(column), row.get("benchmark"), row.get("task_id")
+        if row.get("verdict") == "infra" or not isinstance(value, (int, float)):
+            continue
+        if not isinstance(name, str) or not isinstance(task_id, str):
+            raise InputError(f"{path}, line {raw.line}: benchmark or task_id is missing, so this file was not written by asap")
+        found[name][task_id].append(float(value))
+    return found
+
+
+def _means(found: Mapping[str, Sequence[float]]) -> Rates:
+    return {task_id: sum(values) / len(values) for task_id, values in found.items()}
+
+
+def compare(a: Run, b: Run, *, common: bool = False) -> dict[str, Any]:
+    """B against A on each benchmark that both have. Raises UsageError if they have none, or different problems unless `common`."""
+    shared = [name for name in a.rates if name in b.rates]
+    if not shared:
+        raise UsageError(
+            f"{a.folder} has {', '.join(a.rates) or 'nothing'} and {b.folder} {', '.join(b.rates) or 'nothing'}: no benchmark is in both"
+        )
+    entries = [_compared(name, a, b, common) for name in shared]
+    adjusted = holm([entry["pass"]["p"] for entry in entries])
+    for entry, p in zip(entries, adjusted, strict=True):
+        entry["pass"]["p_holm"] = p
+    return {"a": str(a.folder), "b": str(b.folder), "differs": _differences(a, b, shared), "benchmarks": entries}
+
+
+def _compared(name: str, a: Run, b: Run, common: bool) -> dict[str, Any]:
+    both = [task_id for task_id in a.rates[name] if task_id in b.rates[name]]
+    only = (len(a.rates[name]) - len(both), len(b.rates[name]) - len(both))
+    if not both or (any(only) and not common):
+        example = next(iter(set(a.rates[name]) ^ set(b.rates[name])))
+        raise UsageError(
+            f"the runs answer different problems of {name}: {only[0]} are only in {a.folder}, {only[1]} only in {b.folder}, such as "
+            f"{example!r}; --common compares the {len(both)} that both have"
+        )
+    entry = {"benchmark": name, "problems": len(both), "only_a": only[0], "only_b": only[1]}
+    entry["pass"] = _pass([a.rates[name][task_id] for task_id in both], [b.rates[name][task_id] for task_id in both])
+    for column in ("tokens", "seconds"):
+        ours, theirs = (run.costs.get(name, {}).get(column, {}) for run in (a, b))
+        pairs = [(ours[task_id], theirs[task_id]) for task_id in both if task_id in ours and task_id in theirs]
+        entry[column] = _cost(pairs) if pairs else None
+    return entry
+
+
+def _pass(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
+    """Pass@1 of both; McNemar's exact test where each problem was tried once, else Wilcoxon's on the shares."""
+    differences = [other - one for one, other in zip(a, b, strict=True)]
+    only_a, only_b = sum(difference < 0 for difference in differences), sum(difference > 0 for difference in differences)
+    single = all(share in (0.0, 1.0) for share in (*a, *b))
+    return {
+        "a": mean(a),
+        "b": mean(b),
+        "only_a": only_a,
+        "only_b": only_b,
+        "difference": mean(differences),
+        "interval": list(interval(differences)),
+        "test": "McNemar, exact" if single else "Wilcoxon, signed ranks",
+        "p": mcnemar(only_a, only_b) if single else wilcoxon(differences),
+        "smallest_difference": smallest_difference(differences),
+    }
+
+
+def _cost(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    differences = [other - one for one, other in pairs]
+    return {
+        "a": mean([one for one, _ in pairs]),
+        "b": mean([other for _, other in pairs]),
+        "difference": mean(differences),
+        "interval": list(interval(differences)),
+        "p": wilcoxon(differences),
+        "smallest_difference": smallest_difference(differences),
+    }
+
+
+def _differences(a: Run, b: Run, shared: Sequence[str]) -> list[str]:
+    """What was done otherwise in B than in A, besides the model: it may be the reason for what is found."""
+    found = list[str]()
+    ours, theirs = a.summary.get("settings", {}), b.summary.get("settings", {})
+    for name in _SETTINGS:
+        if ours.get(name) != theirs.get(name):
+            found.append(f"{name}: {_shown(ours.get(name))} and {_shown(theirs.get(name))}")
+    engines = [run.summary.get("settings", {}).get("model", {}).get("engine") for run in (a, b)]
+    if engines[0] != engines[1]:
+        found.append(f"engine: {_shown(engines[0])} and {_shown(engines[1])}")
+    for benchmark in shared:
+        for name in _OF_BENCHMARK:
+            one, other = a.entry(benchmark).get(name), b.entry(benchmark).get(name)
+            if one != other:
+                found.append(f"{benchmark}, {name}: {_shown(one)} and {_shown(other)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def markdown(compared: Mapping[str, Any]) -> str:
+    """The tables of a comparison."""
+    lines = [f"A: {compared['a']}", f"B: {compared['b']}", ""]
+    if compared["differs"]:
+        lines += [
+            "Besides the models these differ, and may be the reason for what is found:",
+            *(f"- {text}" for text in compared["differs"]),
+            "",
+        ]
+    heads = [
+        "benchmark",
+        "problems",
+        "Pass@1 A",
+        "B",
+        "only A",
+        "only B",
+        "B - A",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "smallest that would show",
+    ]
+    lines += ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for entry in compared["benchmarks"]:
+        found = entry["pass"]
+        cells = [
+            entry["benchmark"],
+            str(entry["problems"]),
+            f"{found['a']:.4f}",
+            f"{found['b']:.4f}",
+            str(found["only_a"]),
+            str(found["only_b"]),
+        ]
+        cells += [f"{found['difference']:+.4f}", _between(found["interval"], 4), f"{found['p']:.3g}", f"{found['p_holm']:.3g}"]
+        lines.append("| " + " | ".join([*cells, f"{found['smallest_difference']:.4f}"]) + " |")
+    heads = ["benchmark", "", "A", "B", "B - A", "95 % interval", "p (Wilcoxon)", "smallest that would show"]
+    costs = [
+        (entry["benchmark"], column, entry[column]) for entry in compared["benchmarks"] for column in ("tokens", "seconds") if entry[column]
+    ]
+    if costs:
+        lines += ["", "| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    for name, column, found in costs:
+        cells = [name, f"{column} per answer", f"{found['a']:,.2f}", f"{found['b']:,.2f}", f"{found['difference']:+,.2f}"]
+        cells += [_between(found["interval"], 2), f"{found['p']:.3g}", f"{found['smallest_difference']:,.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    tests = sorted({entry["pass"]["test"] for entry in compared["benchmarks"]})
+    lines += ["", f"p of Pass@1: {', '.join(tests)}; over the benchmarks together by Holm. Intervals: paired bootstrap over problems."]
+    lines += ["The last column is the difference that problems as many and as spread as these show with a power of 0.8 at 0.05."]
+    lines += ["None of it covers another training run with another seed."]
+    return "\n".join(lines)
+
+
+def _between(ends: Sequence[float], digits: int) -> str:
+    return f"{ends[0]:+,.{digits}f} to {ends[1]:+,.{digits}f}"

@@ -1,0 +1,72 @@
+"""Scoring a file of attempts, ours or another tool's, without a model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap.atomic import replacing
+from asap.benchmarks.load import Benchmark
+from asap.errors import InputError
+from asap.evaluate.answer import Extract
+from asap.evaluate.attempt import Attempt, Rejected, read_attempts
+from asap.evaluate.judge import Judge, Told, verdicts_of
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.reference import LimitSettings
+from asap.evaluate.summary import figures, markdown
+
+if TYPE_CHECKING:
+    from asap.sandbox import Sandbox
+
+
+def score_file(
+    path: Path,
+    benchmark: Benchmark,
+    out: Path,
+    sandbox: "Sandbox",
+    *,
+    extract: Extract = "last",
+    limits: LimitSettings | None = None,
+    workers: int = 2,
+    told: Told = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Judge every attempt of a file. Writes verdicts.jsonl, rejected.jsonl, summary.json and summary.md into `out`.
+
+    Returns what summary.json holds. Raises InputError for a file without a usable row.
+    """
+    limits = limits or LimitSettings()
+    rows = list(read_attempts(path, [problem.task_id for problem in benchmark.problems], benchmark.name))
+    attempts = [row for row in rows if isinstance(row, Attempt)]
+    rejected = [row for row in rows if isinstance(row, Rejected)]
+    if not attempts:
+        why = f"; the first is: line {rejected[0].line}, {rejected[0].error.detail}" if rejected else ""
+        raise InputError(f"{path}: none of its {len(rows)} rows is an attempt at {benchmark.name}{why}")
+    with Ledger.open(out) as ledger:
+        judge = Judge(sandbox, ledger, limits, workers, told)
+        verdicts, faults = verdicts_of(judge, benchmark, attempts, extract)
+        settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
+        entry = {**figures(benchmark, verdicts), "rejected": len(rejected), "reference_faults": faults}
+        write_rows(out / "verdicts.jsonl", verdicts)
+        write_rows(out / "rejected.jsonl", [row.as_row() for row in rejected])
+        return write_summary(out, [entry], settings)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A JSONL file, whole or not at all."""
+    with replacing(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_summary(out: Path, entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """summary.json and summary.md."""
+    from asap import __version__
+
+    summary = {"asap": __version__, "settings": dict(settings), "benchmarks": list(entries)}
+    with replacing(out / "summary.json") as file:
+        json.dump(summary, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    with replacing(out / "summary.md") as file:
+        file.write(markdown(entries, settings))
+    return summary

@@ -1,0 +1,152 @@
+"""What a run comes to: figures for each benchmark, as JSON, as Markdown, and in the terminal."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asap.benchmarks.load import Benchmark
+from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
+
+Record = Mapping[str, Any]
+_KS = (1, 5, 10, 100)
+
+
+def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
+    """Pass@k and what the verdicts were. `infra` is left out of Pass@k: nothing is known about such an attempt."""
+    by_task: dict[str, list[bool]] = defaultdict(list)
+    for record in verdicts:
+        if record["verdict"] != "infra":
+            by_task[record["task_id"]].append(bool(record["passed"]))
+    rates = [sum(passed) / len(passed) for passed in by_task.values()]
+    samples = min((len(passed) for passed in by_task.values()), default=0)
+    at_k = {f"pass@{k}": mean([pass_at_k(len(passed), sum(passed), k) for passed in by_task.values()]) for k in _KS if k <= samples}
+    return {
+        "benchmark": benchmark.name,
+        "problems": len(benchmark.problems),
+        "attempted": len({record["task_id"] for record in verdicts}),
+        "scored": len(by_task),
+        "samples": len(verdicts),
+        **at_k,
+        "interval": list(pass_interval(rates)) if rates else None,
+        "verdicts": dict(sorted(Counter(record["verdict"] for record in verdicts).items())),
+        "not_scored": sorted({record["task_id"] for record in verdicts} - set(by_task)),
+        "public_tests_only": benchmark.public_only,
+        "sandbox": sorted({record["sandbox"] for record in verdicts}),
+        "files": benchmark.files,
+        "wording": benchmark.wording,
+    }
+
+
+def efficiency(rows: Sequence[Record], wall_s: float, generated: int, concurrency: int) -> dict[str, Any]:
+    """Tokens and seconds of generations. `batch_wall_s_per_sample` is the paper's latency: wall time divided by the number of samples."""
+    tokens = [row["tokens"] for row in rows if row.get("tokens") is not None]
+    seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
+    first = [row["ttft_s"] for row in rows if row.get("ttft_s") is not None]
+    thinking = [row["tokens_thinking"] for row in rows if row.get("tokens_thinking") is not None]
+    return {
+        "tokens_mean": mean(tokens),
+        "tokens_median": median(tokens),
+        "tokens_thinking_mean": mean(thinking),
+        "request_s_mean": mean(seconds),
+        "request_s_median": median(seconds),
+        "ttft_s_median": median(first),
+        "concurrency": concurrency,
+        "batch_wall_s_per_sample": wall_s / generated if generated else None,
+        "budget_ran_out": sum(row.get("stopped_by") in ("length", "context") for row in rows),
+        "loops": sum(bool(row.get("loop")) for row in rows),
+    }
+
+
+def pass_line(entry: Mapping[str, Any]) -> str:
+    """`pass@1 0.616 [0.540, 0.687]` in one line, with all that has to be said beside it."""
+    if entry.get("pass@1") is None:
+        return f"{entry['benchmark']}: nothing could be scored"
+    low, high = entry["interval"]
+    at_k = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name.startswith("pass@") and name != "pass@1")
+    notes = notes_of(entry)
+    line = f"{entry['benchmark']}: pass@1 {entry['pass@1']:.4f} [{low:.4f}, {high:.4f}]" + (f", {at_k}" if at_k else "")
+    return f"{line} over {entry['scored']} of {entry['problems']} problems" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def notes_of(entry: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figure must know."""
+    notes = list[str]()
+    if entry["public_tests_only"]:
+        notes.append("public tests only: this overstates")
+    if entry["not_scored"]:
+        notes.append(f"not scored: {', '.join(entry['not_scored'][:3])}{' …' if len(entry['not_scored']) > 3 else ''}")
+    if "none" in entry["sandbox"]:
+        notes.append("judged without a sandbox: a pass can be forged")
+    return notes
+
+
+def markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """The tables of summary.md."""
+    lines = [*_head(settings), "", *_pass_table(entries)]
+    if any("efficiency" in entry for entry in entries):
+        lines += ["", *_efficiency_table(entries)]
+    for entry in entries:
+        if entry.get("budgets"):
+            lines += ["", f"## {entry['benchmark']}: smaller budgets of the same run", "", *_budget_table(entry["budgets"])]
+    lines += ["", "Intervals are of 95 % (Wilson; with several samples a bootstrap over problems). They say how far the problems stand for"]
+    lines += ["others like them, not how far another training run or engine would differ."]
+    return "\n".join(lines) + "\n"
+
+
+def _head(settings: Mapping[str, Any]) -> list[str]:
+    """Who wrote, and how."""
+    model = settings.get("model")
+    if model is None:
+        return ["# Scored attempts"]
+    engine = model.get("engine", {})
+    version = engine.get("version") or engine.get("build_info") or ""
+    drawn = f"temperature {settings['temperature']:g}, top-p {settings['top_p']:g}" if settings["temperature"] else "greedy"
+    ratio = f", asked for the ratio {settings['gamma']:g}" if settings.get("gamma") is not None else ""
+    name = f"Written by {engine.get('name', 'an unknown engine')} {version}".rstrip()
+    return [f"# {model['spec']}", "", f"{name}: at most {settings['max_new_tokens']:,} new tokens, {drawn}{ratio}."]
+
+
+def _pass_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["| benchmark | problems | Pass@1 | 95 % interval | verdicts | note |", "|---|---:|---:|---|---|---|"]
+    for entry in entries:
+        verdicts = ", ".join(f"{name} {count}" for name, count in entry["verdicts"].items())
+        share, between = _number(entry.get("pass@1"), 4), "–"
+        if entry["interval"]:
+            between = f"{entry['interval'][0]:.4f}–{entry['interval'][1]:.4f}"
+        lines.append(f"| {entry['benchmark']} | {entry['scored']} | {share} | {between} | {verdicts} | {'; '.join(notes_of(entry))} |")
+    return lines
+
+
+def _efficiency_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    heads = ["tokens, mean", "median", "thinking", "s per request", "median", "to first token", "at once", "batch wall / N"]
+    heads += ["out of budget", "loops"]
+    lines = [f"| benchmark | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for entry in entries:
+        cost = entry.get("efficiency")
+        if cost:
+            cells = [_number(cost[name], 0) for name in ("tokens_mean", "tokens_median", "tokens_thinking_mean")]
+            cells += [_number(cost[name], 2) for name in ("request_s_mean", "request_s_median", "ttft_s_median")]
+            cells += [
+                str(cost["concurrency"]),
+                _number(cost["batch_wall_s_per_sample"], 2),
+                str(cost["budget_ran_out"]),
+                str(cost["loops"]),
+            ]
+            lines.append(f"| {entry['benchmark']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "| budget | Pass@1 | 95 % interval | tokens, mean | s per request (scaled) | out of budget |",
+        "|---:|---:|---|---:|---:|---:|",
+    ]
+    for row in rows:
+        low, high = row["interval"]
+        cells = [f"{row['budget']:,}", _number(row["pass@1"], 4), f"{low:.4f}–{high:.4f}", _number(row["tokens_mean"], 0)]
+        lines.append("| " + " | ".join([*cells, _number(row["request_s_mean"], 2), str(row["budget_ran_out"])]) + " |")
+    return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,77 @@
+"""A token classifier that says of each token whether it is to be kept, such as LLMLingua-2's, through transformers.
+
+Any folder or Hub model with two labels works, the second one meaning "keep". No code from a model repository is run.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asap.errors import InputError, RowError
+from asap.lm import Dtype
+from asap.lm.hf import _identity, _pick_device, _pick_dtype
+from asap.lm.hub import load_pretrained
+from asap.lm.tokens import TokenCounter
+
+_SPECIAL = 2  # before and after each chunk
+_CHUNKS_AT_ONCE = 8
+_MOST = 512
+
+
+class TokenClassifier:
+    """The classifier and its tokenizer. `chunk_tokens` is how many tokens of a text it reads at once."""
+
+    def __init__(self, name: str, *, dtype: Dtype = "auto", device: str = "auto") -> None:
+        self.device = _pick_device(device)
+        folder, kind = name.removeprefix("hf:"), _pick_dtype(dtype, self.device)
+        options = {"dtype": kind, "use_safetensors": True, "output_loading_info": True}
+        model, report = load_pretrained("AutoModelForTokenClassification", folder, **options)
+        if missing := sorted(report["missing_keys"]):
+            raise InputError(f"{folder} is no complete token classifier: {len(missing)} of its weights are missing, such as {missing[0]}")
+        if model.config.num_labels != 2:
+            raise InputError(f"{folder} has {model.config.num_labels} labels; a token classifier with two, drop and keep, is expected")
+        self.tokens = TokenCounter.load(folder)
+        self.model = model.eval().to(self.device)
+        self.identity = _identity(folder, name, model, kind)
+        self.chunk_tokens = min(_MOST, int(getattr(model.config, "max_position_embeddings", _MOST))) - _SPECIAL
+        hf = self.tokens.hf
+        self.special_ids = tuple(next((token for token in ids if token is not None), None) for ids in _special(hf))
+        if None in self.special_ids:
+            raise InputError(f"the tokenizer of {folder} has no tokens for the start and the end of a text")
+
+    def keep(self, chunks: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
+        """The probability of "keep" for each token of each chunk; chunks are read apart, between the tokens for start and end."""
+        start, end = self.special_ids
+        whole = [np.concatenate([[start], chunk, [end]]).astype(np.int64) for chunk in chunks]
+        return [values[1:-1] for values in self.read(whole)]
+
+    def read(self, inputs: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
+        """The same for inputs as they are. Those of similar length share a batch."""
+        found: list[NDArray[np.float64]] = [np.empty(0)] * len(inputs)
+        order = sorted(range(len(inputs)), key=lambda number: len(inputs[number]))
+        for at in range(0, len(order), _CHUNKS_AT_ONCE):
+            batch = order[at : at + _CHUNKS_AT_ONCE]
+            for number, values in zip(batch, self._run([inputs[number] for number in batch]), strict=True):
+                found[number] = values[: len(inputs[number])]
+        return found
+
+    def _run(self, inputs: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+        ids = np.full((len(inputs), max(map(len, inputs))), self.model.config.pad_token_id or 0)
+        mask = np.zeros_like(ids)
+        for row, one in enumerate(inputs):
+            ids[row, : len(one)], mask[row, : len(one)] = one, 1
+        try:
+            with torch.inference_mode():
+                read = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+                logits = self.model(**{name: values.to(self.device) for name, values in read.items()}).logits
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise RowError("out_of_memory", f"classifying {ids.size:,} tokens did not fit into memory on {self.device}") from error
+        return torch.softmax(logits.float(), dim=-1)[:, :, 1].cpu().numpy()
+
+
+def _special(hf: Any) -> list[tuple[int | None, int | None]]:
+    """What may stand before and after a text: BERT names them cls and sep, others bos and eos."""
+    return [(hf.cls_token_id, hf.bos_token_id), (hf.sep_token_id, hf.eos_token_id)]

@@ -1,0 +1,53 @@
+"""Prune until it breaks: put removed steps back until the trace supports its answer almost as well as the whole trace does.
+
+The steps come back in the reverse of the order in which they went, stage 1's last. How many must come back is found by
+doubling and halving, so a row costs a few passes, not one for each step; support need not grow with every step, so fewer
+steps might have been enough, but those that are there hold the floor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+
+from asap.lm import Scorer
+from asap.lm.tokens import TokenCounter
+from asap.prune.decision import Decision, Floor
+from asap.prune.support import support_of, support_request
+from asap.sample import Sample
+
+
+def floored(decision: Decision, sample: Sample, floor: float, *, scorer: Scorer, tokens: TokenCounter) -> Decision:
+    """The decision with steps put back until its support is within `floor` nats per token of the whole trace's.
+
+    Raises RowError where the scorer gives no number. A decision that cuts nothing stays as it is.
+    """
+    if not decision.changed:
+        return decision
+    removed = [step.index for step in sorted(decision.steps, key=lambda step: -step.rank) if not step.kept]
+
+    @cache
+    def support(count: int) -> float:
+        trace = _restored(decision, removed[:count]).apply(sample.cot)
+        [scored] = scorer.score([support_request(scorer.tokens, sample, trace)])
+        return support_of(scored, sample)
+
+    full = support(len(removed))
+    needed = round(full - floor, 6)
+    low, high = -1, 0  # `low` put back is not enough
+    while support(high) < needed:
+        low, high = high, min(2 * high + 1, len(removed))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if support(middle) >= needed else (middle, high)
+    back = removed[:high]
+    restored = _restored(decision, back)
+    coarse = [step.index for step in decision.steps if step.index in set(back) and step.removed_by == "coarse"]
+    grade: Literal["holds", "mended", "whole"] = "holds" if not back else "whole" if high == len(removed) else "mended"
+    found = Floor(full, support(0), support(high), grade, sorted(back), coarse)
+    return replace(restored, tokens_after=tokens.count(restored.apply(sample.cot)), floor=found)
+
+
+def _restored(decision: Decision, back: Sequence[int]) -> Decision:
+    gone = set(back)
+    return replace(decision, steps=[replace(step, kept=True, removed_by=None) if step.index in gone else step for step in decision.steps])

@@ -1,0 +1,103 @@
+"""LLMLingua-2 (Pan et al., ACL 2024 Findings, arXiv:2403.12968): a trained classifier says of each token whether to keep it.
+
+The text is read in chunks of up to 510 of the classifier's tokens that end at a full stop or a line break where there is one. A word
+has the mean probability of its tokens, and each chunk loses the same share of its tokens: the words of the lowest probability.
+Unlike the original, words stand where they stood, with their white space, chunks are never written out and tokenised again, and
+the words go until the trace fits its budget in real tokens. The original, with its faults, is in `llmlingua2_legacy.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asap.errors import RowError
+from asap.prune.characters import DIGIT, Ints, codes, first_shown, kinds
+from asap.prune.decision import Units
+from asap.prune.phrases import words
+from asap.prune.surprisal import DECIMALS
+from asap.prune.units import means_over, tile
+
+if TYPE_CHECKING:
+    from asap.lm.classifier import TokenClassifier
+
+CLASSIFIER = "microsoft/llmlingua-2-xlm-roberta-large-meetingbank"
+
+
+class Importance(NamedTuple):
+    """The tokens of a text as a classifier reads them: character offsets, the probability that each is to be kept, and the number
+    of the chunk that it was read in. Arrays of one length.
+    """
+
+    starts: Ints
+    ends: Ints
+    keep: NDArray[np.float64]
+    chunks: Ints
+
+
+class TokenImportance(Protocol):
+    """Says how important each token of a text is."""
+
+    identity: Mapping[str, str]
+
+    def __call__(self, text: str) -> Importance:
+        """The importance of each token, in order."""
+        ...
+
+
+class ClassifierImportance:
+    """The importance that a token classifier sees, chunk by chunk."""
+
+    def __init__(self, classifier: "TokenClassifier") -> None:
+        self.classifier = classifier
+        self.identity: Mapping[str, str] = classifier.identity
+
+    def __call__(self, text: str) -> Importance:
+        """The importance of each token, in order."""
+        encoded = self.classifier.tokens.encode(text)
+        edges = chunk_edges(ends_here(text, encoded.starts, encoded.ends), self.classifier.chunk_tokens)
+        keep = self.classifier.keep([encoded.ids[start:end] for start, end in pairwise(edges)])
+        numbers = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+        return Importance(encoded.starts, encoded.ends, np.concatenate([np.empty(0), *keep]), numbers)
+
+
+def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
+    """Of each token whether a chunk may end behind it: it is a full stop, or a line break follows."""
+    shown, points = first_shown(text), codes(text)
+    lines = np.concatenate([[0], np.cumsum(points == ord("\n"))])
+    stops = (np.append(points, 0)[shown[starts]] == ord(".")) & (ends - shown[starts] == 1)
+    may_end: NDArray[np.bool_] = stops | (lines[shown[ends]] > lines[ends])
+    return may_end
+
+
+def chunk_edges(may_end: NDArray[np.bool_], longest: int) -> list[int]:
+    """Where chunks of at most `longest` tokens begin and end: behind the last token that may end one, else where it is full."""
+    last = np.maximum.accumulate(np.where(may_end, np.arange(len(may_end)), -1))
+    edges = [0]
+    while edges[-1] + longest < len(may_end):
+        full = edges[-1] + longest
+        end = int(last[full - 1]) + 1
+        edges.append(end if end > edges[-1] else full)
+    return [*edges, len(may_end)] if len(may_end) else [0]
+
+
+def word_units(text: str, importance: Importance, *, keep_digits: bool = False) -> Units:
+    """The words of a text with the mean probability of their tokens, chunk by chunk. Raises RowError where there is none."""
+    starts, ends = words(text)
+    first = first_shown(text)[importance.starts]
+    values = means_over(starts, first, importance.keep)
+    if not len(values) or not np.isfinite(values).all():
+        raise RowError("bad_scores", "the classifier gave no number for a word; it is not usable for this row")
+    if keep_digits:
+        digits = np.concatenate([[0], np.cumsum(kinds(text) == DIGIT)])
+        values[digits[ends] > digits[starts]] = 1.0
+    chunk = importance.chunks[np.clip(np.searchsorted(first, starts, side="right") - 1, 0, None)]
+    sizes = np.diff(np.flatnonzero(np.concatenate([[True], chunk[1:] != chunk[:-1], [True]]))).tolist()
+    return Units(tile(ends, len(text)), _rounded(values), chunks=sizes)
+
+
+def _rounded(values: NDArray[np.float64]) -> "list[float | None]":
+    rounded: Sequence[float] = np.round(values.astype(np.float64), DECIMALS).tolist()
+    return list(rounded)

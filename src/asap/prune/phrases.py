@@ -1,0 +1,113 @@
+"""Sentences, phrases and words of a text as character spans: the units of the token-level methods.
+
+Phrases are noun chunks and single words. spaCy finds them where it and its English model are installed; else a rule does that
+needs nothing: a determiner with the word behind it, a number, a name with its dots, a string in backquotes, one run of signs.
+"""
+
+import re
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from asap.errors import MissingExtra
+from asap.prune.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
+from asap.steps import Span
+
+Phrases = Literal["auto", "spacy", "regex"]
+SPACY_MODEL = "en_core_web_sm"
+
+_WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
+_APOSTROPHES, _POINTS = [ord(character) for character in "'’"], [ord(character) for character in ".,"]
+_DETERMINER = r"(?i:the|an?|this|that|these|those|each|every|any|some|no|all|both|my|our|your|its|his|her|their)"
+_PHRASES = re.compile(rf"`[^`\n]+`|\b{_DETERMINER}[ \t]+\w+|\w+(?:\.\w+)+|{_WORD}|[^\w\s]+")
+_SENTENCE_END = r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)"  # neither "e.g." nor "Dr."
+_ENDS = re.compile(rf"{_SENTENCE_END}(?<=[.?!])\s+|\s*\n[ \t\r]*\n\s*")
+_ORIGINAL_ENDS = re.compile(rf"{_SENTENCE_END}(?<=\.|\?)\s")
+
+
+class PhraseChunker(Protocol):
+    """Finds the phrases of a sentence, in order: character spans that cover all that shows."""
+
+    identity: str
+
+    def __call__(self, text: str) -> list[Span]:
+        """The phrases of one sentence."""
+        ...
+
+
+class RegexChunker:
+    """Phrases by rule, for any text."""
+
+    identity = "regex"
+
+    def __call__(self, text: str) -> list[Span]:
+        """The phrases of one sentence."""
+        return [Span(*found.span()) for found in _PHRASES.finditer(text)]
+
+
+class SpacyChunker:
+    """spaCy's tokens with its noun chunks merged, as in Selective Context. Raises MissingExtra where spaCy or its model is missing."""
+
+    def __init__(self, model: str = SPACY_MODEL) -> None:
+        try:
+            import spacy
+
+            self._nlp: Any = spacy.load(model, disable=["ner"])
+        except (ImportError, OSError) as error:
+            raise MissingExtra(
+                f"phrases by spaCy need spaCy and its model {model}; install them with: pip install 'asap-cot[phrases]' && "
+                f"python -m spacy download {model}, or use --phrases regex"
+            ) from error
+        self._nlp.add_pipe("merge_noun_chunks")
+        self.identity = f"spacy {model} {self._nlp.meta['version']}"
+
+    def __call__(self, text: str) -> list[Span]:
+        """The phrases of one sentence."""
+        return [Span(token.idx, token.idx + len(token.text)) for token in self._nlp(text) if not token.is_space]
+
+
+def load_chunker(how: Phrases) -> PhraseChunker:
+    """The chunker of a name; `auto` is spaCy where it and its model are installed."""
+    if how == "regex":
+        return RegexChunker()
+    try:
+        return SpacyChunker()
+    except MissingExtra:
+        if how == "spacy":
+            raise
+        return RegexChunker()
+
+
+def sentences(text: str) -> list[Span]:
+    """The sentences of a text: they end after . ? or ! with white space behind, and at blank lines."""
+    return _between(text, _ENDS)
+
+
+def original_sentences(text: str) -> list[Span]:
+    """The sentences as Selective Context splits them, of a text in which each run of white space is one space."""
+    return _between(text, _ORIGINAL_ENDS)
+
+
+def words(text: str) -> tuple[Ints, Ints]:
+    """Where the words, numbers and runs of signs of a text start and end. Apostrophes stand inside of words, points inside of numbers."""
+    kind, points = kinds(text), codes(text)
+    inner = np.zeros(len(text), np.bool_)
+    before, after = kind[:-2], kind[2:]
+    inner[1:-1] |= np.isin(points[1:-1], _APOSTROPHES) & (before >= WORD) & (after >= WORD)
+    inner[1:-1] |= np.isin(points[1:-1], _POINTS) & (before == DIGIT) & (after == DIGIT)
+    kind = np.where(inner, WORD, np.minimum(kind, WORD))
+    edges = np.flatnonzero(np.diff(kind, prepend=BLANK, append=BLANK))
+    starts = edges[:-1][kind[edges[:-1]] != BLANK] if len(edges) else edges
+    ends = edges[1:][kind[edges[:-1]] != BLANK] if len(edges) else edges
+    return starts, ends
+
+
+def _between(text: str, ends: re.Pattern[str]) -> list[Span]:
+    """The pieces of the text between the ends, without the white space around them; empty ones left out."""
+    edges = [0, *(edge for found in ends.finditer(text) for edge in found.span()), len(text)]
+    found = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        piece = text[start:end]
+        if piece.strip():
+            found.append(Span(end - len(piece.lstrip()), start + len(piece.rstrip())))
+    return found

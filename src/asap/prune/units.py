@@ -1,0 +1,229 @@
+"""Cutting inside steps: which units of a trace stay at a budget, and what the trace looks like then.
+
+A unit is a piece of text that shows (a token, a word, a phrase, a sentence); white space stands between units and belongs to
+none. Between two kept units stays the strongest white space of what stood there: the last with the most line breaks, so lines
+and paragraphs stay apart and words are not glued together.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asap.lm.tokens import TokenCounter
+from asap.prune.characters import Ints, codes, first_shown
+from asap.prune.decision import CoarseReport, Decision, StepDecision, Units
+from asap.prune.fine import token_budget
+from asap.sample import Sample
+from asap.steps import Span
+
+_WORD, _NO_WORD = re.compile(r"\w"), re.compile(r"\W")
+_GUESSES = 12  # of the search for the cut; after that it halves
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Laid(NamedTuple):
+    """Where the units of a trace stand (in characters, white space left out), and how strong the white space behind each but
+    the last is: its line breaks, -1 where there is none.
+    """
+
+    text: str
+    starts: Ints
+    ends: Ints
+    breaks: Ints
+
+    @classmethod
+    def of(cls, text: str, lengths: list[int]) -> "Laid":
+        """The units that end after these lengths."""
+        edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        starts, ends = np.minimum(first_shown(text)[edges[:-1]], edges[1:]), edges[1:]
+        starts[:1] = 0
+        lines = np.concatenate([[0], np.cumsum(codes(text) == ord("\n"))])
+        breaks = np.where(starts[1:] > ends[:-1], lines[starts[1:]] - lines[ends[:-1]], -1)
+        return cls(text, starts, ends, breaks)
+
+    def spans(self, kept: Bools) -> list[tuple[int, int]]:
+        """The characters that stay where these units do: the units, and between two of them the strongest white space."""
+        if kept.all():
+            return [(0, len(self.text))]
+        stay = np.flatnonzero(kept)
+        if not len(stay):
+            return []
+        numbers = np.arange(len(self.breaks))
+        strongest = (self.breaks + 1) * len(kept) + numbers
+        gaps = np.maximum.reduceat(strongest[: stay[-1]], stay[:-1]) % len(kept) if len(stay) > 1 else stay[:0]
+        between = np.stack([self.ends[gaps], self.starts[gaps + 1]], axis=1)
+        for place in np.flatnonzero((between[:, 0] == between[:, 1]) & (np.diff(stay) > 1)).tolist():
+            between[place] = self._divider(int(self.ends[stay[place]]), int(self.starts[stay[place + 1]]))
+        edges = np.empty((2 * len(stay) - 1, 2), np.int64)
+        edges[::2] = np.stack([self.starts[stay], self.ends[stay]], axis=1)
+        edges[1::2] = between
+        edges = edges[edges[:, 0] < edges[:, 1]]
+        if not len(edges):  # nothing but units without a character, which the original packages make
+            return []
+        new = np.concatenate([[True], edges[1:, 0] != edges[:-1, 1]])
+        ends = edges[:, 1][np.concatenate([new[1:], [True]])]
+        return list(zip(edges[new, 0].tolist(), ends.tolist(), strict=True))
+
+    def _divider(self, end: int, start: int) -> tuple[int, int]:
+        """A character of the gap that keeps two words apart, where no white space does; nothing where none is needed."""
+        if not (_WORD.match(self.text, end - 1) and _WORD.match(self.text, start)):
+            return end, end
+        found = _NO_WORD.search(self.text, end, start)
+        return found.span() if found else (end, end)
+
+
+def tile(ends: Ints, length: int) -> list[int]:
+    """The `lengths` of units that end there, in a text of so many characters: the last takes what is behind it."""
+    edges = np.concatenate([[0], ends[:-1], [length]])
+    return np.diff(edges).tolist()  # type: ignore[no-any-return]
+
+
+def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
+    """For each unit (given by its starts) the mean over the tokens that start in it; a unit in which none starts takes the value
+    of the token before. `starts` are those of the tokens' first characters that show. NaN where there is no number.
+    """
+    known = np.isfinite(values)
+    starts, values = starts[known], values[known]
+    if not len(values) or not len(units):
+        return np.full(len(units), np.nan)
+    owner = np.clip(np.searchsorted(units, starts, side="right") - 1, 0, None)
+    counts = np.bincount(owner, minlength=len(units))
+    sums = np.bincount(owner, values, minlength=len(units))
+    before = values[np.clip(np.searchsorted(starts, units, side="right") - 1, 0, None)]
+    return np.where(counts > 0, sums / np.maximum(counts, 1), before)
+
+
+def whole(sample: Sample, method: str, units: Units, steps: list[Span], tokens: TokenCounter, windows: int) -> Decision:
+    """The decision that keeps everything, to be cut to any budget."""
+    encoded = tokens.encode(sample.cot)
+    first = np.searchsorted(encoded.starts, [step.start for step in steps])
+    counts = np.diff([*first.tolist(), len(encoded.ids)]).tolist()
+    listed = [
+        StepDecision(number, *span, count, None, None, None, None, number, len(encoded.ids), kept=True, removed_by=None)
+        for number, (span, count) in enumerate(zip(steps, counts, strict=True))
+    ]
+    length = len(encoded.ids)
+    spans = [(0, len(sample.cot))]
+    return Decision(
+        sample.id, method, length, length, length, None, 1, windows, CoarseReport("none"), listed, spans, text=None, gamma=None, units=units
+    )
+
+
+def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int | None = None, ratio: float | None = None) -> Decision:
+    """The decision at another budget (tokens, or a share of the original's), with the tokenizer alone. At least one unit stays."""
+    limit = token_budget(decision.tokens_before, budget=budget, ratio=ratio)
+    units = decision.units
+    assert units is not None
+    laid = Laid.of(cot, units.lengths)
+    kept, text = np.ones(len(units.lengths), np.bool_), None
+    if limit is not None and decision.tokens_before > limit:
+        if units.rule == "fit":
+            kept = _fitted(units, laid, tokens, decision.tokens_before, limit)
+        else:
+            share = limit / decision.tokens_before if ratio is None else ratio
+            kept = _kept_words(units, share) if units.rule == "words" else _kept_units(units, share)
+            if not kept.any():
+                kept[np.argmax(_numbers(units))] = True
+            text = _written(units, kept)
+    spans = laid.spans(kept)
+    after = tokens.count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
+    steps = _steps(decision.steps, laid.starts[kept], laid.ends[kept])
+    return replace(decision, tokens_after=after, budget=limit, steps=steps, spans=spans, text=text)
+
+
+def _joined(cot: str, spans: list[tuple[int, int]]) -> str:
+    return "".join([cot[start:end] for start, end in spans])
+
+
+def _numbers(units: Units) -> Floats:
+    return np.array([np.inf if score is None else score for score in units.scores], np.float64)
+
+
+def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: int) -> Bools:
+    """The units that stay when the lowest go until the trace fits.
+
+    Counting is exact; where the cut lies is guessed from the characters that stay, and from how many of them make a token.
+    """
+    lengths = np.array(units.lengths, np.int64)
+    order = np.argsort(_worth(units, lengths), kind="stable")
+    left = len(laid.text) - np.concatenate([[0], np.cumsum(lengths[order])])
+
+    def without(removed: int) -> Bools:
+        kept = np.ones(len(order), np.bool_)
+        kept[order[:removed]] = False
+        return kept
+
+    low, high, guesses = 0, len(order) - 1, 0  # too many tokens at `low`; at `high` they fit, or nothing more can go
+    at, count = 0, before
+    while high - low > 1:
+        wanted = limit * int(left[at]) / max(1, count)
+        guess = int(np.searchsorted(-left, -wanted)) if guesses < _GUESSES else (low + high) // 2
+        at, guesses = min(max(guess, low + 1), high - 1), guesses + 1
+        count = tokens.count(_joined(laid.text, laid.spans(without(at))))
+        low, high = (at, high) if count > limit else (low, at)
+    return without(high)
+
+
+def _worth(units: Units, lengths: Ints) -> Floats:
+    """What the order follows: the scores or, with chunks, the share of the chunk's characters that scores lower, so that each chunk
+    loses the same share.
+    """
+    scores = _numbers(units)
+    if units.chunks is None:
+        return scores
+    worth = np.empty(len(scores))
+    for start, end in pairwise(np.cumsum([0, *units.chunks]).tolist()):
+        order = start + np.argsort(scores[start:end], kind="stable")
+        sums = np.cumsum(lengths[order])
+        worth[order] = sums / max(1, int(sums[-1])) if len(sums) else sums
+    return worth
+
+
+def _kept_units(units: Units, share: float) -> Bools:
+    """Selective Context's rule: a unit goes if its number is below a percentile over all units; ties and units without one stay."""
+    numbers = np.array([np.nan if score is None else score for score in units.scores], np.float64)
+    if np.isnan(numbers).all():
+        return np.ones(len(numbers), np.bool_)
+    return ~(numbers < np.nanpercentile(numbers, (1 - share) * 100))
+
+
+def _kept_words(units: Units, share: float) -> Bools:
+    """LLMLingua-2's rule: in each chunk a word stays if its probability is above a percentile over the chunk's words, each as
+    often as it weighs; the percentile is a whole number, rounded as there.
+    """
+    numbers, kept = _numbers(units), np.zeros(len(units.scores), np.bool_)
+    weights = np.array(units.weights, np.int64)
+    for start, end in pairwise(np.cumsum([0, *(units.chunks or [len(numbers)])]).tolist()):
+        repeated = np.repeat(numbers[start:end], weights[start:end])
+        if len(repeated):
+            threshold = np.percentile(repeated, min(100, int(100 * (1 - share) + 1)))
+            kept[start:end] = (numbers[start:end] > threshold) | ((threshold == 1.0) & (numbers[start:end] == 1.0))
+    return kept
+
+
+def _written(units: Units, kept: Bools) -> str:
+    """The trace as the original packages write it."""
+    texts = units.texts or []
+    if units.rule == "units":
+        return units.glue.join(text if stays else "" for text, stays in zip(texts, kept.tolist(), strict=True))
+    chunks = pairwise(np.cumsum([0, *(units.chunks or [len(texts)])]).tolist())
+    return "".join("".join(_those(texts[start:end], kept[start:end])).removeprefix(" ") for start, end in chunks)
+
+
+def _those(texts: list[str], kept: Bools) -> Iterator[str]:
+    return (text for text, stays in zip(texts, kept.tolist(), strict=True) if stays)
+
+
+def _steps(steps: list[StepDecision], starts: Ints, ends: Ints) -> list[StepDecision]:
+    """The steps, of which those count as kept of which any unit is; `starts` and `ends` are of the kept units."""
+    first = np.searchsorted(ends, [step.start for step in steps], side="right")
+    last = np.searchsorted(starts, [step.end for step in steps], side="left")
+    touched = (first < last).tolist()
+    return [replace(step, kept=kept, removed_by=None if kept else "fine") for step, kept in zip(steps, touched, strict=True)]

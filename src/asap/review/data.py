@@ -1,0 +1,254 @@
+"""What the review page knows: an index of all traces, which it reads at once, and their texts in pieces, which it inflates when looked at.
+
+The index holds, for each trace, the exact tokens left after each removal: any budget is cut from it in the page, by the rules of
+`asap.prune.fine.cut`. A trace that is cut inside its steps has no such series and is shown as the run left it.
+"""
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.review.folder import Run
+from asap.sample import Sample
+
+MOST_TRACES = 10_000
+MOST_CHARACTERS = 200_000_000  # about 60 MB of page
+_PIECE_CHARACTERS = 200_000
+_TITLE_CHARACTERS = 160
+_COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "gone1", "gone2", "back1")
+
+
+class Decided(NamedTuple):
+    """One trace as a run decided it: what the index needs, and what the trace view needs (JSON-able, offsets in UTF-16 units)."""
+
+    grade: str | None
+    counts: tuple[int, ...]
+    left: list[int]
+    worth: list[float]
+    order: list[int]
+    worth_kept: float
+    places: list[tuple[int, int]]
+    kept: list[tuple[int, int]]
+    steps: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Columns:
+    """One run's part of the index."""
+
+    counts: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in _COUNTS})
+    series: list[int] = field(default_factory=list)
+    worth_kept: list[float] = field(default_factory=list)
+    grades: list[str | None] = field(default_factory=list)
+    left: "array[int]" = field(default_factory=lambda: array("I"))
+    worth: "array[float]" = field(default_factory=lambda: array("f"))
+    order: "array[int]" = field(default_factory=lambda: array("I"))
+
+    def add(self, decided: Decided | None) -> None:
+        for name, value in zip(_COUNTS, decided.counts if decided else (-1,) * len(_COUNTS), strict=True):
+            self.counts[name].append(value)
+        self.grades.append(decided.grade if decided else None)
+        self.series.append(len(decided.left) if decided else 0)
+        self.worth_kept.append(decided.worth_kept if decided else 0)
+        if decided:
+            self.left.extend(decided.left)
+            self.worth.extend(decided.worth)
+            self.order.extend(decided.order)
+
+    def series_bytes(self, *, with_order: bool) -> bytes:
+        """Little-endian: tokens left, worth, and for two runs the steps in the order of their removal."""
+        return _bytes(self.left) + _bytes(self.worth) + (_bytes(self.order) if with_order else b"")
+
+
+class PageData(NamedTuple):
+    """All that is embedded: the index of the overview (JSON-able), the series of each run, and pieces of JSON text."""
+
+    overview: dict[str, Any]
+    series: list[bytes]
+    pieces: list[list[dict[str, Any]]]
+    shown: int
+    total: int
+
+
+def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
+    """Everything about one run or two. Above `most` traces, or too much text, those with the smallest content digests are shown."""
+    chosen, total = _choose(runs, most)
+    others = [{_key(sample): (sample, decided(sample, row)) for sample, row in run.rows() if _key(sample) in chosen} for run in runs[1:]]
+    columns, traces, pieces = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), [list[dict[str, Any]]()]
+    apart, size = list[int](), 0
+
+    def add(sample: Sample, decisions: list[Decided | None]) -> None:
+        nonlocal size
+        if size > _PIECE_CHARACTERS:
+            pieces.append([])
+            size = 0
+        size += _size(sample)
+        traces["id"].append(sample.id)
+        traces["title"].append(" ".join(sample.question[: 4 * _TITLE_CHARACTERS].split())[:_TITLE_CHARACTERS])
+        traces["piece"].append(len(pieces) - 1)
+        for column, decision in zip(columns, decisions, strict=True):
+            column.add(decision)
+        apart.append(steps_apart(sample.cot, decisions))
+        pieces[-1].append(_text_of(sample, [decision.steps if decision else None for decision in decisions]))
+
+    for sample, row in runs[0].rows():
+        if _key(sample) in chosen:
+            add(sample, [decided(sample, row), *(other.pop(_key(sample), (None, None))[1] for other in others)])
+    for other in others:  # rows that the first run does not have
+        for sample, decision in other.values():
+            add(sample, [None, decision])
+    shown = len(traces["id"])
+    rejected = [{"run": number, **row} for number, run in enumerate(runs) for row in run.rejected()]
+    index = {
+        "runs": [_about(run, column) for run, column in zip(runs, columns, strict=True)],
+        "traces": traces,
+        "apart": apart,
+        "total": total,
+        "rejected": rejected[:most],
+        "rejected_total": len(rejected),
+    }
+    series = [column.series_bytes(with_order=len(runs) > 1) for column in columns]
+    return PageData(index, series, pieces, shown, total)
+
+
+def decided(sample: Sample, row: Mapping[str, Any]) -> Decided:
+    """A line of decisions.jsonl as the page reads it. The series follow the removal order of what stage 1 left."""
+    steps = row["steps"]
+    static = row.get("spans") is not None or any(step.get("rank") is None or step.get("tokens_left") is None for step in steps)
+    gone = [step["removed_by"] for step in steps]
+    floor = row.get("floor") or {"grade": None, "back": [], "coarse": []}  # a cut puts nothing back
+    first = {step["index"] for step in steps if step["removed_by"] == "coarse"} | set(floor["coarse"])
+    survivors = [] if static else sorted((step for step in steps if step["index"] not in first), key=lambda step: step["rank"])
+    counts = {
+        "steps": len(steps),
+        "before": row["tokens_before"],
+        "coarse": row["tokens_coarse"],
+        "after": row["tokens_after"],
+        "least": row["min_steps"],
+        "windows": row["windows"],
+        "gone1": len(first),
+        "gone2": gone.count("fine"),
+        "back1": len(floor["coarse"]),
+    }
+    worths = [_worth(step) for step in steps]
+    columns = {name: [_rounded(step.get(name)) for step in steps] for name in ("score", "surprisal", "alignment", "match")}
+    kept = [(step["start"], step["end"]) for step in steps if step["kept"]]
+    at = Utf16(sample.cot).of
+    view = {
+        "start": [at(step["start"]) for step in steps],
+        "end": [at(step["end"]) for step in steps],
+        "tokens": [step["tokens"] for step in steps],
+        "rank": [step.get("rank") for step in steps] if not static else None,
+        "by": "".join({"coarse": "1", "fine": "2"}.get(by or "", "k") for by in gone),
+        **{name: values for name, values in columns.items() if any(value is not None for value in values)},
+        "stage1": row.get("coarse") or {"by": None, "attempts": 0, "failures": []},
+    }
+    if floor["grade"]:
+        view["floor"] = floor
+    if row.get("spans") is not None:
+        view["spans"] = [[at(span[0]), at(span[1])] for span in row["spans"]]
+    return Decided(
+        grade=floor["grade"],
+        counts=tuple(counts[name] for name in _COUNTS),
+        left=[step["tokens_left"] for step in survivors],
+        worth=[_worth(step) for step in survivors],
+        order=[step["index"] for step in survivors],
+        places=[(step["start"], step["end"]) for step in steps],
+        kept=[(span[0], span[1]) for span in row["spans"]] if row.get("spans") is not None else kept,
+        worth_kept=round(sum(worth for worth, step in zip(worths, steps, strict=True) if step["kept"] and worth == worth), 4),
+        steps={name: value for name, value in view.items() if value is not None},
+    )
+
+
+def steps_apart(cot: str, decisions: Sequence[Decided | None]) -> int:
+    """In how many of the first run's steps two runs keep other characters (white space does not count)."""
+    if len(decisions) < 2 or decisions[0] is None or decisions[1] is None:
+        return 0
+    one, two = decisions[0], decisions[1]
+    if one.places == two.places and "spans" not in one.steps and "spans" not in two.steps:
+        return sum((a == "k") != (b == "k") for a, b in zip(one.steps["by"], two.steps["by"], strict=True))
+    marks = bytearray(len(cot))
+    for mark, decision in ((1, one), (2, two)):
+        for start, end in decision.kept:
+            marks[start:end] = bytes(value | mark for value in marks[start:end])
+    return sum(any(marks[place] in (1, 2) and not cot[place].isspace() for place in range(*step)) for step in one.places)
+
+
+class Utf16:
+    """Character offsets of a text as offsets in UTF-16 units, which JavaScript counts in."""
+
+    def __init__(self, text: str) -> None:
+        astral = not text.isascii() and max(text, default="") > "\uffff"
+        self._wide = [place for place, character in enumerate(text) if character > "\uffff"] if astral else []
+
+    def of(self, offset: int) -> int:
+        """The offset of a character in UTF-16 units."""
+        return offset + bisect_left(self._wide, offset)
+
+
+def _choose(runs: Sequence[Run], most: int) -> tuple[set[str], int]:
+    """The keys of the rows to show, and how many rows there are. The choice follows from the content alone, not from its order."""
+    sizes = {_key(sample): _size(sample) for run in runs for sample in run.samples()}
+    keys, characters = sorted(sizes), 0
+    for number, key in enumerate(keys):
+        characters += sizes[key]
+        if number == most or (number and characters > MOST_CHARACTERS):
+            return set(keys[:number]), len(keys)
+    return set(keys), len(keys)
+
+
+def _key(sample: Sample) -> str:
+    return f"{sample.digest()} {sample.id}"
+
+
+def _size(sample: Sample) -> int:
+    return len(sample.question) + len(sample.cot) + len(sample.answer)
+
+
+def _worth(step: Mapping[str, Any]) -> float:
+    """The first-token surprisal of a step in nats, also where another method decided but it was stored; else not a number."""
+    value = step["surprisal"] if step["surprisal"] is not None else (step.get("scores") or {}).get("asap")
+    return nan if value is None else float(value)
+
+
+def _text_of(sample: Sample, decisions: list[dict[str, Any] | None]) -> dict[str, Any]:
+    first = decisions[0]
+    for other in decisions[1:]:
+        if first and other and all(other[name] == first[name] for name in ("start", "end")):
+            del other["start"], other["end"]
+    texts = {"question": sample.question, "cot": sample.cot, "answer": sample.answer}
+    return {**texts, **({"system": sample.system} if sample.system else {}), "runs": decisions}
+
+
+def _about(run: Run, columns: _Columns) -> dict[str, Any]:
+    settings, counts = run.manifest["settings"], run.manifest["counts"]
+    sources = [Path(name).name if Path(name).is_absolute() else name for name in settings["sources"]]
+    return {
+        "name": run.folder.resolve().name,
+        "path": str(run.folder),
+        "settings": {**settings, "sources": sources},
+        "counts": counts,
+        "llm": run.manifest.get("llm"),
+        "versions": run.manifest["versions"],
+        "input_hash": run.manifest["input_hash"],
+        **columns.counts,
+        "series": columns.series,
+        "worth_kept": columns.worth_kept,
+        **({"grades": columns.grades} if any(columns.grades) else {}),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not isfinite(value) else round(value, 4)
+
+
+def _bytes(values: "array[int] | array[float]") -> bytes:
+    if sys.byteorder == "big":
+        values = values[:]
+        values.byteswap()
+    return values.tobytes()

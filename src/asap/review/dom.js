@@ -1,0 +1,81 @@
+// Elements, numbers, and text that cannot pretend to be anything else.
+
+const SVG = "http://www.w3.org/2000/svg";
+// Characters without a shape, or that turn the text around them: shown by their number. Joiners stay, scripts and emoji need them.
+const UNSEEN =
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\r(?!\n)/g;
+
+/** An element with attributes, `on…` listeners and children; strings become text, nothing is ever parsed. */
+export function h(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** The same for drawings. */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Text of others as nodes: what cannot be seen is made visible. */
+export function shown(text) {
+  const nodes = [];
+  let from = 0;
+  for (const found of text.matchAll(UNSEEN)) {
+    if (found.index > from) nodes.push(text.slice(from, found.index));
+    const code = found[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    nodes.push(h("span", { class: "unseen", title: `the character U+${code}` }, code));
+    from = found.index + 1;
+  }
+  nodes.push(text.slice(from));
+  return nodes;
+}
+
+const WHOLE = new Intl.NumberFormat("en-GB");
+
+/** 12,345 */
+export function whole(number) {
+  return WHOLE.format(number);
+}
+
+/** `1 trace`, `2 traces` */
+export function many(number, noun, plural = `${noun}s`) {
+  return `${whole(number)} ${number === 1 ? noun : plural}`;
+}
+
+/** A share as 74.5 %, with a narrow space that does not break. */
+export function percent(share, digits = 1) {
+  return `${(100 * share).toFixed(digits)}\u202f%`;
+}
+
+/** Nats with as many digits as are of use. */
+export function nats(value) {
+  const text = Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1);
+  return text.replace("-", "\u2212");
+}
+
+/** Run once before the next frame, however often it is asked for. */
+export function oncePerFrame(work) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      work();
+    });
+  };
+}
+
+/** Let the browser draw and listen before going on. */
+export function breath() {
+  return new Promise((resolve) => setTimeout(resolve));
+}

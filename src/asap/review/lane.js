@@ -1,0 +1,89 @@
+// What one run does to the blocks of one trace at the cut on screen.
+
+import { h, many, nats, percent, whole } from "./dom.js";
+import { cutOne, tokensAfter, worthKept } from "./cut.js";
+import { stateOf, verdictOf } from "./reason.js";
+import { state } from "./state.js";
+
+/** What one run does to each block, now. */
+export function makeLane(cot, steps, run, trace, blocks) {
+  const same = !steps.view.spans && steps.start.length === blocks.length && blocks.every((block, at) => block.start === steps.start[at] && block.end === steps.end[at]);
+  const now = new Array(blocks.length).fill("");
+  const cuts = new Array(blocks.length).fill(null);
+  const highest = Math.max(1e-9, ...steps.score.map((value) => Math.abs(value ?? 0)));
+  const worthName = run.knowsWorth ? "surprisal" : "steps";
+  const worthAll = run.knowsWorth ? run.worthOf[trace] || 1 : run.series[trace] || 1;
+  let cut = null;
+
+  const worth = (removed) => (run.knowsWorth ? worthKept(run, trace, removed) : run.series[trace] - removed) / worthAll;
+
+  function move() {
+    cut = cutOne(run, trace, state.cut);
+    if (same) blocks.forEach((_, at) => (now[at] = stateOf(steps, at, cut)));
+    else splitUp();
+  }
+
+  function splitUp() {
+    const kept = steps.view.spans ?? keptSpans();
+    blocks.forEach((block, at) => {
+      const gone = gaps(block, kept).filter(([from, to]) => cot.slice(block.start + from, block.start + to).trim());
+      const whole = gone.length === 1 && gone[0][0] === 0 && gone[0][1] === block.end - block.start;
+      const before = JSON.stringify(cuts[at]);
+      cuts[at] = whole || !gone.length ? null : gone;
+      if (JSON.stringify(cuts[at]) !== before) now[at] = "";
+      now[at] = whole ? "2" : cuts[at] ? "k " : "k";
+    });
+  }
+
+  function keptSpans() {
+    return steps.start.flatMap((start, step) => (stateOf(steps, step, cut) === "k" ? [[start, steps.end[step]]] : []));
+  }
+
+  function summary(letter) {
+    const before = run.before[trace];
+    const stage1 = cut.gone1 ? `${whole(cut.gone1)} removed by stage 1, ${whole(cut.gone)} by stage 2` : `${whole(cut.gone)} removed by stage 2`;
+    const gone = run.steps[trace] ? `; ${many(run.steps[trace], "step")}: ${whole(run.steps[trace] - cut.gone1 - cut.gone)} kept, ${stage1}` : "";
+    const windows = run.windows[trace] > 1 ? `; scored in ${run.windows[trace]} overlapping windows` : "";
+    return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, `${whole(before)} tokens \u2192 `, h("strong", {}, whole(cut.after)), ` (${percent(cut.after / before)})${gone}${windows}`, support());
+  }
+
+  function support() {
+    const { floor } = steps.view;
+    if (!floor || !cut.own) return null;
+    const back = floor.back.length ? `; ${many(floor.back.length, "step")} put back, then ${nats(floor.left)}` : "";
+    return h("span", { class: "support" }, `Support of the answer: ${nats(floor.full)} nats a token from the whole trace, ${nats(floor.cut)} after the cut${back}.`);
+  }
+
+  function points() {
+    const size = run.series[trace];
+    const every = Math.max(1, Math.floor(size / 300));
+    const list = [];
+    for (let removed = 0; removed < size; removed += every) list.push([tokensAfter(run, trace, removed) / run.before[trace], worth(removed)]);
+    return list;
+  }
+
+  function at(own) {
+    const { gone, after } = own ? cutOne(run, trace, { kind: "run" }) : cut;
+    const exact = own || cut.own;
+    const left = run.knowsWorth && exact ? run.worth_kept[trace] / worthAll : worth(gone);
+    return { x: after / run.before[trace], y: left };
+  }
+
+  const verdict = (at) => verdictOf(steps, at, now[at], cut);
+
+  return { steps, run, now, cuts, verdict, highest, same, worthName, move, summary, points, at };
+}
+
+/** The parts of a block that no kept span covers, from its start. */
+function gaps(block, kept) {
+  const list = [];
+  let at = block.start;
+  for (const [from, to] of kept) {
+    if (to <= at) continue;
+    if (from >= block.end) break;
+    if (from > at) list.push([at - block.start, from - block.start]);
+    at = Math.max(at, to);
+  }
+  if (at < block.end) list.push([at - block.start, block.end - block.start]);
+  return list;
+}

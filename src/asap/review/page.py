@@ -1,0 +1,103 @@
+"""The page: one HTML file with its style, its script and its data, and a policy that lets nothing else in.
+
+The policy names the style and the script by their hashes, allows no connection, and takes away every way to turn text into
+markup. The data are compressed and in base64, so no text of a trace is ever read as HTML.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.atomic import replacing
+from asap.errors import InputError, UsageError
+from asap.review.data import MOST_TRACES, page_data
+from asap.review.folder import Run
+
+MODULES = (
+    "dom.js",
+    "data.js",
+    "cut.js",
+    "text.js",
+    "reason.js",
+    "chart.js",
+    "state.js",
+    "control.js",
+    "list.js",
+    "tools.js",
+    "overview.js",
+    "strip.js",
+    "lane.js",
+    "rows.js",
+    "trace.js",
+    "main.js",
+)
+_IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
+
+
+class Written(NamedTuple):
+    """How many traces a page shows of how many, and its size in bytes."""
+
+    shown: int
+    total: int
+    size: int
+
+
+def write_review(folder: Path, out: Path, other: Path | None = None, *, most: int = MOST_TRACES) -> Written:
+    """Write the page about a finished run, or about two runs of the same data. The same input gives the same bytes.
+
+    Raises InputError where a folder holds no finished run or `out` cannot be written.
+    """
+    import jinja2
+
+    if most < 1:
+        raise UsageError(f"limit is {most}; 1 or more is expected")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file, for example --out {out / 'review.html'}")
+    data = page_data([Run.open(path) for path in (folder, other) if path is not None], most)
+    script, style = script_text(), _resource("style.css")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
+    page = environment.from_string(_resource("template.html")).generate(
+        title=" and ".join(run["name"] for run in data.overview["runs"]),
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+        script=script,
+        style=style,
+        index=_packed_json(data.overview),
+        series=[_packed(series) for series in data.series],
+        pieces=(_packed_json(piece) for piece in data.pieces),
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out.parent} cannot be made ({error.strerror})") from error
+    with replacing(out) as file:
+        file.writelines(page)
+    return Written(data.shown, data.total, out.stat().st_size)
+
+
+def script_text() -> str:
+    """The page's script: its modules one after the other in a scope of their own, without the lines that import one from another."""
+    parts = [_EXPORT.sub("", _IMPORT.sub("", _resource(name))) for name in MODULES]
+    return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+
+def _resource(name: str) -> str:
+    return files("asap.review").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _packed_json(value: Any) -> str:
+    return _packed(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace"))
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 6)).decode()

@@ -1,0 +1,95 @@
+// Why a step went or stayed, in one line.
+
+import { nats, whole } from "./dom.js";
+import { thresholds } from "./cut.js";
+
+const SCORES = {
+  asap: "first-token surprisals",
+  "first-token-entropy": "first-token entropies",
+  "mean-surprisal": "mean surprisals",
+  "step-entropy": "step entropies",
+  spirit: "losses of perplexity",
+  "leave-one-out": "losses of the answer",
+  random: "random numbers",
+};
+const PLAIN = new Set(["random", "keep-head", "keep-tail", "longest-first", "original"]); // their scores mean nothing to a reader
+
+/** The steps of one trace in one run, with all that a line about each needs. Null where the run has no such trace. */
+export function stepsOf(run, trace, view, other) {
+  if (!view) return null;
+  const start = view.start ?? other.start;
+  const end = view.end ?? other.end;
+  const limits = thresholds(run, trace);
+  const back = new Set(view.floor?.back);
+  const first = Uint8Array.from(view.by, (by, step) => by === "1" || Boolean(view.floor?.coarse.includes(step)));
+  const byRank = view.rank ? [...view.rank.keys()].filter((step) => !first[step]).sort((a, b) => view.rank[a] - view.rank[b]) : [];
+  const place = new Int32Array(view.by.length).fill(-1);
+  byRank.forEach((step, at) => (place[step] = at));
+  return { run, view, start, end, back, first, size: view.by.length, byRank, place, limits, score: view.surprisal ?? view.score ?? [] };
+}
+
+/** What happened to a step after so many removals of stage 2: "k", "1" or "2". */
+export function stateOf(steps, step, cut) {
+  if (cut.own) return steps.view.by[step];
+  if (steps.first[step]) return "1";
+  return steps.place[step] < cut.gone ? "2" : "k";
+}
+
+const VERDICTS = { k: "Kept", "k ": "Cut inside", 1: "Removed by stage 1", 2: "Removed by stage 2" };
+
+/** The verdict's words. */
+export function verdictOf(steps, step, state, cut) {
+  return cut.own && steps.back.has(step) ? "Put back, to hold the support of the answer" : VERDICTS[state];
+}
+
+/** The reason, which no budget changes. */
+export function reasonOf(steps, step) {
+  const { run, view } = steps;
+  const parts = [];
+  const stage1 = stage1Of(steps, step);
+  if (stage1) parts.push(stage1);
+  if (!steps.first[step] && view.rank) parts.push(stage2Of(steps, step));
+  if (run.settings.rescore && !steps.first[step]) parts.push(`scored again after every ${run.settings.rescore} removals`);
+  return parts.join("; ");
+}
+
+function stage1Of({ view, first }, step) {
+  const { by, failures } = view.stage1;
+  const gone = first[step];
+  const fallback = failures.length ? ", as no reply of the LLM was usable" : "";
+  if (view.alignment) {
+    const value = `${nats(view.alignment[step])} nats a token`;
+    return gone ? `the answer makes it no likelier: alignment ${value}${fallback}` : `alignment ${value}`;
+  }
+  if (by === "rewrite") {
+    const match = view.match?.[step];
+    if (gone) return "no step of the LLM\u2019s shorter trace matches it";
+    return match === null || match === undefined ? "" : `matches the LLM\u2019s version by ${match.toFixed(2)}`;
+  }
+  return by === "select" ? (gone ? "the LLM did not name it" : "named by the LLM") : "";
+}
+
+function stage2Of(steps, step) {
+  const { run, place, limits, byRank, score } = steps;
+  const at = place[step];
+  const method = run.settings.method;
+  const value = score[step];
+  const known = value !== null && value !== undefined;
+  const limit = limits[at];
+  if (isProtected(run, step, steps.size)) return `always stays (--keep-${step < run.settings.keep_first ? "first" : "last"})`;
+  const scored = known && !PLAIN.has(method) ? `, ${nats(value)} nats` : "";
+  const order =
+    run.settings.rescore || !SCORES[method]
+      ? `goes ${ordinal(at + 1)} of ${byRank.length}${scored}`
+      : `${at === 0 ? "lowest" : at === byRank.length - 1 ? "highest" : `${ordinal(at + 1)} lowest`} of ${byRank.length} ${SCORES[method]}${scored}`;
+  return limit === null ? `${order}; stays at every budget` : `${order}; gone at every budget below ${whole(limit)} tokens`;
+}
+
+function isProtected(run, step, size) {
+  return step < run.settings.keep_first || step >= size - run.settings.keep_last;
+}
+
+function ordinal(number) {
+  const ending = number % 100 > 10 && number % 100 < 14 ? "th" : (["th", "st", "nd", "rd"][number % 10] ?? "th");
+  return `${whole(number)}${ending}`;
+}

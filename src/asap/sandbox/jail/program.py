@@ -1,0 +1,36 @@
+"""A whole program on one standard input. What it prints goes to the host; the link only tells how it ended."""
+
+import atexit
+import contextlib
+import sys
+import threading
+from typing import Any
+
+from asap.sandbox.jail.codec import Channel, Closed
+from asap.sandbox.jail.solution import compiled, fault, new_module
+
+
+def run(channel: Channel) -> None:
+    """Run the code of the first message as `__main__`, as `python program.py < input` would."""
+    code = channel.receive()["code"]
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):  # the zygote's own were made on other files
+        stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    ending: dict[str, Any] = {"done": True}
+    try:
+        exec(compiled(code), new_module("__main__").__dict__)
+    except SystemExit:
+        pass
+    except BaseException as error:
+        ending = {"error": fault(error)}
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException as error:  # a closed or broken standard output: what was printed counts
+        ending = {"error": fault(error)}
+    with contextlib.suppress(Closed, OSError):
+        channel.send(ending)

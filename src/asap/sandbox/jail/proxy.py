@@ -1,0 +1,121 @@
+"""The solution as the test code sees it: functions, classes and objects whose work is done in the solution's own process.
+
+Only what a value is may come from there, never a judgement on it. So a proxy equals no plain value, whatever the solution's `__eq__`
+says, it compares with other proxies only, and arithmetic with it gives another proxy or fails.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from asap.sandbox.jail.codec import Opaque
+from asap.sandbox.jail.solution import ARITHMETIC, COMPARISONS, SPECIAL
+
+if TYPE_CHECKING:
+    from asap.sandbox.jail.remote import Remote
+
+
+class RemoteClass(type):
+    """A class of the solution's. Calling it makes the object over there. Holds the process, its number, and those of it and its bases."""
+
+    _asap_class: tuple["Remote", int, frozenset[int]]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A new object, made by the solution."""
+        remote, number, _ = cls._asap_class
+        return remote.call(number, args, kwargs)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        remote, number, _ = cls._asap_class
+        return remote.ask("get", target=number, name=name)
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        kind = type(thing)
+        return type.__instancecheck__(cls, thing) or (isinstance(kind, RemoteClass) and cls._asap_class[1] in kind._asap_class[2])
+
+
+class Proxy:
+    """An object of the solution's."""
+
+    __slots__ = ("_asap_number", "_asap_remote")
+    _asap_number: int
+    _asap_remote: "Remote"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._asap_remote.ask("get", target=self._asap_number, name=name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._asap_remote.ask("set", target=self._asap_number, name=name, args=[value])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Proxy) and other._asap_number == self._asap_number
+
+    def __hash__(self) -> int:
+        return hash(self._asap_number)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Function:
+    """The entry point, as test code gets it. Not a proxy: there is nothing to ask it but to be called."""
+
+    def __init__(self, remote: "Remote", name: str) -> None:
+        self.remote = remote
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """One call of the solution."""
+        return self.remote.call(1, args, kwargs)
+
+
+def made_class(remote: "Remote", number: int, name: str, special: list[Any], above: list[Any]) -> RemoteClass:
+    """The class that stands for one of the solution's, with the special methods that it has."""
+    body: dict[str, Any] = {method: _forward(method) for method in SPECIAL.intersection(item for item in special if type(item) is str)}
+    body.setdefault("__hash__", Proxy.__hash__)
+    made = RemoteClass(name, (Proxy,), {**body, "__slots__": ()})
+    made._asap_class = (remote, number, frozenset(item for item in above if type(item) is int))
+    return made
+
+
+def made_object(kind: Any, remote: "Remote", number: int) -> Any:
+    """An object of such a class."""
+    if not isinstance(kind, RemoteClass):  # an exception that is returned, not raised
+        return Opaque(getattr(kind, "__name__", "object"))
+    new: Any = object.__new__
+    thing = new(kind)
+    object.__setattr__(thing, "_asap_number", number)
+    object.__setattr__(thing, "_asap_remote", remote)
+    return thing
+
+
+def _forward(method: str) -> Any:
+    """A special method that asks the solution's."""
+    kind = _compare if method in COMPARISONS else _calculate if method in ARITHMETIC else _look
+
+    def forwarded(self: Proxy, *args: Any, **kwargs: Any) -> Any:
+        if method == "__call__":
+            return self._asap_remote.call(self._asap_number, args, kwargs)
+        return kind(self, method, args)
+
+    forwarded.__name__ = method
+    return forwarded
+
+
+def _look(self: Proxy, method: str, args: tuple[Any, ...]) -> Any:
+    return self._asap_remote.ask("special", target=self._asap_number, name=method, args=list(args))
+
+
+def _compare(self: Proxy, method: str, args: tuple[Any, ...]) -> Any:
+    if not isinstance(args[0], Proxy):
+        return False if method == "__eq__" else NotImplemented
+    return _look(self, method, args) is True
+
+
+def _calculate(self: Proxy, method: str, args: tuple[Any, ...]) -> Any:
+    result = _look(self, method, args)
+    if not isinstance(result, Proxy):
+        raise TypeError(f"{method} of the solution's {type(self).__name__} gives no such object")
+    return result

@@ -1,0 +1,224 @@
+"""The warm interpreter: forks one process per run, in namespaces of its own, and supervises it.
+
+    zygote       never reads a job: it gets descriptors and limits, forks, clocks, kills and reports
+      └─ run     first process of its PID namespace: with it dies whatever it started
+
+Roles of a run: `solution` (answers calls), `program` (reads standard input), `tests` (a benchmark's own test code).
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from asap.sandbox.jail import kernel
+
+_PRELOADED = (
+    "abc array ast bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
+    "json math operator queue random re statistics string struct tempfile textwrap threading time traceback typing unicodedata uuid"
+)
+_READY = b"ok"
+_CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What holds for all runs of a zygote. `isolated`: it is inside bubblewrap, with the capabilities that a run's namespaces take."""
+
+    isolated: bool
+    seccomp: bytes
+    start_size: int
+
+
+def main(control_fd: int) -> None:
+    """Serve until the other end of the control socket closes. Each message is a job with its descriptors."""
+    control = socket.socket(fileno=control_fd)
+    first = json.loads(control.recv(1 << 16))
+    sys.path.extend(first["paths"])
+    for name in [*_PRELOADED.split(), *first["preload"]]:
+        __import__(name)
+    from asap.sandbox.jail import program, solution, suite  # noqa: F401  (warm before the first fork)
+
+    gc.collect()
+    gc.freeze()
+    settings = _Settings(first["isolated"], bytes.fromhex(first["seccomp"]), kernel.address_space())
+    control.send(b"warm")
+    runs: list[_Run] = []
+    while True:
+        _wait(control, runs)
+        for run in [run for run in runs if run.over()]:
+            runs.remove(run)
+            run.report()
+        if select.select([control], [], [], 0)[0]:
+            message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 4)
+            if not message:
+                for run in runs:
+                    run.kill()
+                return
+            runs += _started(json.loads(message), descriptors, settings)
+
+
+def _wait(control: socket.socket, runs: list["_Run"]) -> None:
+    """Until there is a job, a run has ended or was let go, or a limit may be reached."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    for run in runs:
+        poll.register(run.pidfd, select.POLLIN)
+        if run.reason is None:
+            poll.register(run.leash, select.POLLIN | select.POLLHUP)
+    left = [run.time_left() for run in runs if run.reason is None]
+    poll.poll(1000 * max(0.002, min(left)) if left else None)
+
+
+def _started(job: dict[str, Any], descriptors: list[int], settings: _Settings) -> list["_Run"]:
+    """Fork the run. Descriptors: leash, link, standard input and output. Empty if it could not be, which the leash is told."""
+    leash = socket.socket(fileno=descriptors[0])
+    folder = "/tmp" if settings.isolated else tempfile.mkdtemp(prefix="asap-run-")
+    said, child_says = os.pipe()
+    try:
+        if settings.isolated:
+            kernel.new_pid_namespace()
+        pid = os.fork()
+    except OSError as error:
+        leash.sendall(json.dumps({"reason": "infra", "detail": f"{type(error).__name__}: {error}"}).encode())
+        leash.close()
+        os.close(said)
+        return []
+    else:
+        if pid == 0:
+            _become_run(job, descriptors[1:], child_says, folder, settings)
+        return [_Run(pid, leash, said, job["limits"], None if settings.isolated else folder)]
+    finally:
+        for descriptor in (child_says, *descriptors[1:]):
+            os.close(descriptor)
+
+
+class _Run:
+    """A run under way: its process, the socket by which the host holds it, its clocks. `folder`: its own, where it is not isolated."""
+
+    def __init__(self, pid: int, leash: socket.socket, said: int, limits: dict[str, Any], folder: str | None) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.leash = leash
+        self.said = said
+        self.limits = limits
+        self.folder = folder
+        self.started = time.monotonic()
+        self.clock = (~pid << 3) | 2  # the CPU clock of another process, all its threads
+        self.reason: str | None = None
+
+    def _left(self) -> tuple[float, float]:
+        wall_left = self.limits["wall_s"] - (time.monotonic() - self.started)
+        return self.limits["cpu_s"] - time.clock_gettime(self.clock), wall_left
+
+    def time_left(self) -> float:
+        """Seconds in which no limit can be reached."""
+        cpu_left, wall_left = self._left()
+        return min(wall_left, cpu_left / _CORES)
+
+    def over(self) -> bool:
+        """Whether its process has ended; kills it once a limit is reached or the host lets go."""
+        if _readable(self.pidfd):
+            self.reason = self.reason or "exit"
+            return True
+        if self.reason is None:
+            cpu_left, wall_left = self._left()
+            if cpu_left <= 0 or wall_left <= 0:
+                self.reason = "cpu" if cpu_left <= 0 else "wall"
+            elif _readable(self.leash):
+                self.reason = "stop"
+            if self.reason:
+                self.kill()
+        return False
+
+    def kill(self) -> None:
+        """Kill it; in its namespace, that is everything that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.folder is None:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            else:
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def report(self) -> None:
+        """Reap it, tidy up, and tell the host how it went."""
+        if self.folder is not None:
+            self.kill()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        _, status, usage = os.wait4(self.pid, 0)
+        said = os.read(self.said, 4096)
+        ready = said == _READY
+        report = {
+            "reason": self.reason if ready or self.reason == "stop" else "infra",
+            "detail": "" if ready else said.decode("utf-8", "replace") or "a run ended before it began",
+            "status": os.waitstatus_to_exitcode(status),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 4),
+            "wall_s": round(time.monotonic() - self.started, 4),
+            "peak_kb": usage.ru_maxrss,
+        }
+        with contextlib.suppress(OSError):  # nobody may want to know any more
+            self.leash.sendall(json.dumps(report).encode())
+        self.leash.close()
+        os.close(self.pidfd)
+        os.close(self.said)
+
+
+def _readable(file: int | socket.socket) -> bool:
+    return bool(select.select([file], [], [], 0)[0])
+
+
+def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder: str, settings: _Settings) -> NoReturn:
+    """Turn this process into the run. Nothing of the job has been read until every layer is in place."""
+    try:
+        link, ready = _arrange(descriptors, ready)
+        os.environ["TMPDIR"] = os.environ["HOME"] = folder
+        if settings.isolated:
+            kernel.private_tmp(job["limits"]["file_mb"], job["uid"], job["gid"])
+            kernel.drop_privileges(job["uid"], job["gid"])
+            os.chdir(folder)
+            kernel.set_limits(job["limits"], settings.start_size)
+            kernel.die_with_parent()
+            kernel.install_filter(settings.seccomp)
+        else:
+            os.setsid()
+            os.chdir(folder)
+            kernel.set_limits(job["limits"], settings.start_size)
+            kernel.die_with_parent()
+    except BaseException as error:
+        os.write(ready, f"{type(error).__name__}: {error}".encode())
+        os._exit(1)
+    os.write(ready, _READY)
+    os.close(ready)
+    _run_role(job["role"], socket.socket(fileno=link), job["limits"])
+
+
+def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
+    """Descriptors 0, 1 and 2 are the run's standard streams, 3 its link, 4 the way to say that it is ready; no other is open."""
+    streams = [*descriptors[1:], *[os.open(os.devnull, os.O_RDWR) for _ in range(3 - len(descriptors[1:]))]]
+    high = 64
+    for offset, descriptor in enumerate([*streams, descriptors[0], ready]):
+        os.dup2(descriptor, high + offset)
+    for number in range(5):
+        os.dup2(high + number, number, inheritable=False)
+    os.closerange(5, 256)
+    return 3, 4
+
+
+def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
+    from asap.sandbox.jail import program, solution, suite
+    from asap.sandbox.jail.codec import TRUSTED, Channel
+
+    if role == "tests":  # its standard input is the link to the solution
+        solution_link = socket.socket(fileno=os.dup(0))
+        suite.run(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
+    else:
+        {"solution": solution.serve, "program": program.run}[role](Channel(link, limits["output_bytes"], TRUSTED))
+    os._exit(0)

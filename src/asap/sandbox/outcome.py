@@ -1,0 +1,48 @@
+"""How a run's end reads as a verdict."""
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from asap.sandbox.verdict import Limits, Word
+from asap.sandbox.zygote import Report
+
+GRACE_S = 2.0
+_NO_SPACE = (27, 28, 122)  # EFBIG, ENOSPC, EDQUOT
+_OWN_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found, before the clocks are read. `gone`: the solution's process ended without a word; its report says why."""
+
+    word: Word | None
+    detail: str = ""
+    passed: int | None = None
+    total: int | None = None
+    calls: int | None = None
+
+
+def ending(report: Report, limits: Limits) -> tuple[Word, str]:
+    """Why a solution's process is gone that has not said anything."""
+    if report.reason == "cpu" or report.status == -signal.SIGXCPU or (report.status == -signal.SIGKILL and report.cpu_s >= limits.cpu_s):
+        return "timeout", f"more than {limits.cpu_s:g} s of CPU time"
+    if report.reason == "wall":
+        return "timeout", f"more than {limits.wall_s:g} s, of which {report.cpu_s:.1f} s of CPU time"
+    if report.reason == "stop":
+        return "error", "it closed its connection"
+    if report.status >= 0:
+        return "error", f"it ended early with exit status {report.status}"
+    number = -report.status
+    name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+    return ("crash" if number in _OWN_SIGNALS else "killed"), f"ended by {name}"
+
+
+def of_fault(fault: dict[str, Any]) -> tuple[Word, str]:
+    """The verdict on an exception, by what the solution says that it is."""
+    detail = f"{fault['type']}: {fault['message']}"
+    if "MemoryError" in fault["above"]:
+        return "memory", detail
+    if fault["errno"] in _NO_SPACE:
+        return "disk", detail
+    return ("output" if fault["type"] == "TooLarge" else "error"), detail

@@ -1,0 +1,143 @@
+"""The sandbox as the rest of ASAP uses it: some warm interpreters and a judge for each kind of check."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from asap.benchmarks.problem import Calls, Program, Stdin
+from asap.errors import UsageError
+from asap.sandbox import bwrap, selftest
+from asap.sandbox.jail.codec import BadValue, Closed
+from asap.sandbox.judge import Failed, answers, judge_once
+from asap.sandbox.verdict import Kind, Limits, Verdict
+from asap.sandbox.zygote import InfraError, Zygote
+
+_ATTEMPTS = 2
+
+
+class Sandbox:
+    """Runs code that nobody has read. `judge` may be called from as many threads as there are workers; further ones wait."""
+
+    def __init__(self, workers: int, unsafe: bool, packages: Sequence[str], preload: Sequence[str]) -> None:
+        if workers < 1:
+            raise UsageError(f"{workers} workers cannot judge anything, at least 1 is needed")
+        self.kind: Kind = "none" if unsafe else "bwrap"
+        self._settings = (unsafe, tuple(packages), tuple(preload))
+        self._idle: queue.Queue[tuple[int, Zygote | None]] = queue.Queue()
+        self._closed = threading.Event()
+        # bubblewrap dies with the thread that started it, so all are started by one that lives as long as we do
+        self._starter = ThreadPoolExecutor(1, "asap-sandbox")
+        self._slots = workers
+        first = self._start(0)
+        try:
+            if not unsafe:
+                _refuse_leaks(selftest.probe(first))
+        except BaseException:
+            first.close()
+            self._starter.shutdown()
+            raise
+        self._idle.put((0, first))
+        for slot in range(1, workers):
+            self._idle.put((slot, None))
+
+    @classmethod
+    def open(
+        cls, workers: int = 2, unsafe: bool = False, packages: Sequence[str] = bwrap.PACKAGES, preload: Sequence[str] = ()
+    ) -> "Sandbox":
+        """Start it, and test it first: UsageError with the remedy where it does not start or does not hold.
+
+        `unsafe` runs solutions with limits and without any sandbox, and every verdict says so. `packages` is what a solution may
+        import beside the standard library, as far as it is installed; `preload` what every interpreter imports before the first run.
+        """
+        return cls(workers, unsafe, packages, preload)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def judge(self, check: Calls | Stdin | Program, solution: str, limits: Limits | None = None) -> Verdict:
+        """The verdict on one solution, a whole program. A fault of the harness's is tried once more before it is reported."""
+        limits = limits or Limits()
+        if not solution.strip():
+            return Verdict("no-answer", sandbox=self.kind, limits=limits)
+        slot, zygote = self._take()
+        try:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    zygote = self._living(slot, zygote)
+                    return replace(judge_once(zygote, check, solution, limits), retried=attempt > 0)
+                except (InfraError, OSError) as error:
+                    fault = error
+                    self._dropped(zygote)
+                    zygote = None
+            return Verdict("infra", f"{type(fault).__name__}: {fault}"[:300], sandbox=self.kind, limits=limits, retried=True)
+        finally:
+            self._idle.put((slot, zygote))
+
+    def outputs(self, entry_point: str, inputs: Sequence[Sequence[Any]], solution: str, limits: Limits | None = None) -> list[Any]:
+        """What a solution returns for each input, for checks whose expected values a reference gives. UsageError if it does not."""
+        limits = limits or Limits()
+        slot, zygote = self._take()
+        try:
+            zygote = self._living(slot, zygote)
+            run = zygote.run("solution", limits)
+            try:
+                return list(answers(run, entry_point, inputs, solution))
+            except Failed as error:
+                raise UsageError(f"{entry_point} raises {error.fault['type']}: {error.fault['message'][:100]}") from None
+            except (Closed, BadValue) as error:
+                report = run.end()
+                raise UsageError(f"{entry_point} gives no output: {error} ({report.reason}, {report.cpu_s:.1f} s of CPU time)") from None
+            finally:
+                run.close()
+        finally:
+            self._idle.put((slot, zygote))
+
+    def close(self) -> None:
+        """End all interpreters, and whatever still runs in them. Who waits for a verdict gets infra."""
+        self._closed.set()
+        for _ in range(self._slots):
+            _, zygote = self._idle.get()
+            if zygote is not None:
+                zygote.close()
+        self._starter.shutdown()
+
+    def _take(self) -> tuple[int, Zygote | None]:
+        if self._closed.is_set():
+            raise UsageError("the sandbox is closed")
+        return self._idle.get()
+
+    def _start(self, slot: int) -> Zygote:
+        return self._starter.submit(Zygote, slot, *self._settings).result()
+
+    def _living(self, slot: int, zygote: Zygote | None) -> Zygote:
+        if zygote is not None and zygote.alive():
+            return zygote
+        self._dropped(zygote)
+        return self._start(slot)
+
+    def _dropped(self, zygote: Zygote | None) -> None:
+        if zygote is not None:
+            zygote.close()
+
+
+def _refuse_leaks(rows: Sequence[tuple[str, bool, str]]) -> None:
+    found = selftest.failures(rows)
+    if found:
+        raise UsageError(f"the sandbox does not hold on this machine ({found}): {bwrap.REMEDY}")
+
+
+def self_test() -> list[tuple[str, bool, str]]:
+    """What the sandbox promises, each tried once: name, whether it holds, what was seen. UsageError where it does not even start."""
+    with ThreadPoolExecutor(1) as starter:
+        zygote = starter.submit(Zygote, 0, False, bwrap.PACKAGES, ()).result()
+        try:
+            return selftest.probe(zygote)
+        finally:
+            zygote.close()

@@ -1,0 +1,121 @@
+"""Whole programs: each standard input has a process of its own, and what it prints is compared here."""
+
+import contextlib
+import os
+import select
+from collections.abc import Sequence
+from typing import Any
+
+from asap.benchmarks.problem import Stdin
+from asap.sandbox.jail.codec import BadValue, Channel, Closed
+from asap.sandbox.jail.objects import checked_fault
+from asap.sandbox.outcome import Outcome, of_fault
+from asap.sandbox.outcome import ending as ended
+from asap.sandbox.verdict import Limits, Word, short
+from asap.sandbox.zygote import InfraError, Report, Run, Zygote
+
+
+def judge_stdin(zygote: Zygote, check: Stdin, solution: str, limits: Limits) -> tuple[Outcome, Report]:
+    """Each input has a process and limits of its own; the times of all are added up."""
+    total, reports = len(check.inputs), [Report("exit", 0, 0.0, 0.0, 0.0)]
+    for number, (given, expected) in enumerate(zip(check.inputs, check.expected, strict=True)):
+        ending, printed, report = _run_program(zygote, solution, given, limits)
+        reports.append(report)
+        word, detail = _of_program(ending, printed, report, limits)
+        if word is None:
+            text = printed.decode("utf-8", "replace")
+            if _equal_text(check, text, expected):
+                continue
+            word, detail = "fail", f"{short(text)} instead of {short(expected)}"
+        return Outcome(word, f"input {number}: {detail}", number, total), _sum(reports)
+    return Outcome("pass", passed=total, total=total), _sum(reports)
+
+
+def _equal_text(check: Stdin, output: str, expected: str) -> bool:
+    try:
+        return bool(check.equal(output, expected))
+    except Exception:  # border: as in _equal
+        return False
+
+
+def _sum(reports: Sequence[Report]) -> Report:
+    last = reports[-1]
+    cpu_s, wall_s = sum(report.cpu_s for report in reports), sum(report.wall_s for report in reports)
+    return Report(last.reason, last.status, round(cpu_s, 4), round(wall_s, 4), max(report.peak_mb for report in reports))
+
+
+def _of_program(ending: dict[str, Any], printed: bytes, report: Report, limits: Limits) -> tuple[Word | None, str]:
+    """The verdict on how a program ended; None where its output decides."""
+    if len(printed) > limits.output_bytes:
+        return "output", f"more than {limits.output_bytes} bytes"
+    if "error" in ending:
+        try:
+            return of_fault(checked_fault(ending["error"]))
+        except BadValue as error:
+            return "tamper", str(error)
+    if report.reason == "exit" and report.status == 0:
+        return None, ""
+    return ended(report, limits)
+
+
+def _run_program(zygote: Zygote, solution: str, given: str, limits: Limits) -> tuple[dict[str, Any], bytes, Report]:
+    """How a program says that it ended, what it printed (one byte more than the limit, at most) and how it went."""
+    stdin = os.memfd_create("input")
+    output, their_output = os.pipe()
+    try:
+        with os.fdopen(os.dup(stdin), "wb") as file:
+            file.write(given.encode("utf-8", "surrogatepass"))
+        os.lseek(stdin, 0, os.SEEK_SET)
+        run = zygote.run("program", limits, streams=(stdin, their_output))
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(stdin)
+        os.close(their_output)
+    try:
+        channel = run.channel()
+        with contextlib.suppress(Closed):  # it has not even started, and its end will say why
+            channel.send({"code": solution})
+        printed = _printed(run, output, limits)
+        return _said(channel) if len(printed) <= limits.output_bytes else {}, printed, run.end()
+    finally:
+        os.close(output)
+        run.close()
+
+
+def _said(channel: Channel) -> dict[str, Any]:
+    """What a program that is over says of its end; nothing, if it did not come to it."""
+    try:
+        return channel.receive() if channel.pending() else {}
+    except (Closed, BadValue):
+        return {}
+
+
+def _printed(run: Run, output: int, limits: Limits) -> bytes:
+    """All that comes out until the run is over or has printed more than it may."""
+    os.set_blocking(output, False)
+    parts, size = [], 0
+    poll = select.poll()
+    poll.register(output, select.POLLIN)
+    poll.register(run.leash, select.POLLIN)
+    deadline_ms = 1000 * (limits.wall_s + 20)
+    while True:
+        events = dict(poll.poll(deadline_ms))
+        if not events:
+            raise InfraError("a run outlived its limits")
+        while True:
+            try:
+                part = os.read(output, min(1 << 16, limits.output_bytes + 1 - size))
+            except BlockingIOError:
+                break
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            if size > limits.output_bytes:
+                return b"".join(parts)
+        if run.leash.fileno() in events:
+            return b"".join(parts)
+        if events.get(output, 0) & select.POLLHUP and not events[output] & select.POLLIN:
+            poll.unregister(output)

@@ -1,0 +1,102 @@
+"""What may be said of a solution, and what it may use up."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from asap.errors import UsageError
+
+Word = Literal["pass", "fail", "error", "timeout", "memory", "disk", "output", "crash", "killed", "tamper", "no-answer", "infra"]
+Kind = Literal["bwrap", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one check of a solution may take, all inputs together.
+
+    `cpu_s` decides; `wall_s` (default: four times as much, at least 5 s more) is for those that sleep. `memory_mb` comes on top of the
+    interpreter's own. `processes` are threads: a solution cannot start processes. `file_mb` is the size of its private /tmp and of
+    the largest file, `output_bytes` that of one answer or of all standard output.
+    """
+
+    cpu_s: float = 10.0
+    wall_s: float = 0.0
+    memory_mb: int = 1024
+    processes: int = 32
+    file_mb: int = 64
+    open_files: int = 64
+    output_bytes: int = 16 << 20
+
+    def __post_init__(self) -> None:
+        if not self.wall_s:
+            object.__setattr__(self, "wall_s", max(4 * self.cpu_s, self.cpu_s + 5))
+        for name, value in asdict(self).items():
+            if not value > 0:
+                raise UsageError(f"the limit {name} is {value}, it must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one solution did.
+
+    pass and fail are about its answers. error: it raised an exception or ended early. timeout, memory, disk, output: a limit.
+    crash: a signal of its own doing; killed: somebody else's, such as a refused system call. tamper: it sent what no answer is.
+    no-answer: there was no code to run. infra: the harness is at fault, and nothing is said of the solution.
+
+    `cpu_s`, `wall_s`, `peak_mb` are of the solution's processes only. `wall_only`: a timeout that CPU time does not explain, so that a
+    busy machine may be to blame: judge it again when nothing else runs. `passed_checks` of `checks`: inputs or test functions,
+    where they were counted. `calls` of the solution by test code.
+    """
+
+    verdict: Word
+    detail: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float = 0.0
+    sandbox: Kind = "bwrap"
+    limits: Limits = Limits()
+    passed_checks: int | None = None
+    checks: int | None = None
+    calls: int | None = None
+    wall_only: bool = False
+    retried: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the solution is right."""
+        return self.verdict == "pass"
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON object, `passed` included."""
+        rest = {name: value for name, value in asdict(self).items() if name != "verdict"}
+        return {"verdict": self.verdict, "passed": self.passed, **rest}
+
+
+def short(value: Any, room: int = 60, depth: int = 3) -> str:
+    """A value of the solution's in at most about `room` characters of one line of ASCII, whatever it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return f"<int of {value.bit_length()} bits>"
+    if isinstance(value, str):
+        return ascii(value if len(value) <= room else value[:room] + "...")
+    if isinstance(value, bytes | bytearray):
+        return ascii(bytes(value[:room]))
+    if isinstance(value, dict):
+        return "{" + _several((f"{short(k, 20, depth - 1)}: {short(v, 20, depth - 1)}" for k, v in value.items()), len(value), depth) + "}"
+    for kind, left, right in ((list, "[", "]"), (tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}")):
+        if isinstance(value, kind):
+            return left + _several((short(item, 20, depth - 1) for item in value), len(value), depth) + right
+    if value is None or isinstance(value, bool | int | float | complex | range):
+        return repr(value)
+    return f"<{type(value).__name__}>"
+
+
+def _several(parts: Any, count: int, depth: int) -> str:
+    if depth <= 0:
+        return "..." if count else ""
+    shown = [part for part, _ in zip(parts, range(4), strict=False)]
+    return ", ".join([*shown, f"... {count - 4} more"] if count > 4 else shown)
+
+
+def one_line(text: str, room: int = 300) -> str:
+    """A text of the solution's as one line of printable ASCII."""
+    line = ascii(" ".join(text[: 2 * room].split()))[1:-1]
+    return line if len(line) <= room else f"{line[:room]}..."

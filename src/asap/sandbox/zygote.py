@@ -1,0 +1,187 @@
+"""The host's side of a warm interpreter: starts it, gives it runs, ends them."""
+
+import contextlib
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asap.errors import UsageError
+from asap.sandbox import bwrap
+from asap.sandbox.jail.codec import TRUSTED, Channel
+from asap.sandbox.seccomp import filter_program
+from asap.sandbox.verdict import Limits
+
+_START_TIMEOUT = 60.0
+_REPORT_TIMEOUT = 20.0  # a killed run that takes longer than this to be gone is our fault
+_MIB_KB = 1024
+
+
+class InfraError(Exception):
+    """The harness failed, not the solution."""
+
+
+class StartError(UsageError):
+    """An interpreter for solutions does not start; `reason` is what bubblewrap says of it."""
+
+    def __init__(self, reason: str, unsafe: bool) -> None:
+        what, remedy = ("an interpreter for solutions", "") if unsafe else ("the sandbox", f": {bwrap.REMEDY}")
+        super().__init__(f"{what} does not start ({reason}){remedy}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run's supervisor says of it. `reason`: exit, stop (the host let it go), cpu or wall; `status` below zero is a signal."""
+
+    reason: str
+    status: int
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+
+
+class Run:
+    """One run. `channel` talks to it; `end` kills whatever is left of it and says how it went."""
+
+    def __init__(self, leash: socket.socket, link: socket.socket | None, limits: Limits) -> None:
+        self.leash = leash
+        self.link = link
+        self.limits = limits
+        self._report: Report | None = None
+
+    def channel(self, *, trusted: bool = False) -> Channel:
+        """The messages of the run. A trusted one may send long ones."""
+        assert self.link is not None
+        self.link.settimeout(self.limits.wall_s + _REPORT_TIMEOUT)
+        return Channel(self.link, TRUSTED, TRUSTED if trusted else self.limits.output_bytes)
+
+    def end(self, *, grace_s: float = 0.0) -> Report:
+        """Kill the run, if it still lives after a grace; when this returns, none of its processes does.
+
+        The grace is for a run that has closed its connection: most often it is ending by itself, and is to say how.
+        """
+        if self._report is None:
+            try:
+                if grace_s:
+                    select.select([self.leash], [], [], grace_s)
+                self._report = self._end()
+            finally:
+                self.close()
+        return self._report
+
+    def _end(self) -> Report:
+        with contextlib.suppress(OSError):  # it may have reported already and be gone
+            self.leash.shutdown(socket.SHUT_WR)
+        try:
+            report = json.loads(self.leash.recv(1 << 16) or b"null")
+        except (OSError, ValueError) as error:
+            raise InfraError(f"no report of a run: {error}") from None
+        if report is None:
+            raise InfraError("a run's supervisor is gone")
+        if report["reason"] == "infra":
+            raise InfraError(report["detail"])
+        return Report(report["reason"], report["status"], report["cpu_s"], report["wall_s"], round(report["peak_kb"] / _MIB_KB, 1))
+
+    def close(self) -> None:
+        """Let go of the descriptors; with them the run is lost, if it has not ended."""
+        self.leash.close()
+        if self.link is not None:
+            self.link.close()
+
+
+class Zygote:
+    """A warm interpreter of one worker."""
+
+    def __init__(self, slot: int, unsafe: bool, packages: tuple[str, ...], preload: tuple[str, ...]) -> None:
+        self.uids = bwrap.run_uids(slot)
+        self.unsafe = unsafe
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            line = bwrap.unsafe_command(theirs.fileno()) if unsafe else self._command(theirs.fileno(), packages)
+            try:
+                self.process = bwrap.start(line, theirs.fileno())
+            except OSError as error:
+                self.control.close()
+                raise StartError(str(error.strerror), unsafe) from None
+        first = {
+            "isolated": not unsafe,
+            "seccomp": "" if unsafe else filter_program().hex(),
+            "paths": [] if unsafe else ["/site"],
+            "preload": list(preload),
+        }
+        self.control.settimeout(_START_TIMEOUT)
+        try:
+            self.control.send(json.dumps(first).encode())
+            warm = self.control.recv(64) == b"warm"
+        except OSError:
+            warm = False
+        if not warm:
+            raise self._failed()
+        self.control.settimeout(_REPORT_TIMEOUT)
+
+    def _command(self, control_fd: int, packages: tuple[str, ...]) -> list[str]:
+        found = bwrap.find_bwrap()
+        if found is None:
+            self.control.close()
+            raise bwrap.missing()
+        return bwrap.command(found, control_fd, packages)
+
+    def _failed(self) -> StartError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
+        self.process.kill()
+        errors = self.process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
+        self.control.close()
+        return StartError(errors[0][:200] if errors else f"exit status {self.process.returncode}", self.unsafe)
+
+    def run(self, role: str, limits: Limits, *, link: socket.socket | None = None, streams: tuple[int, ...] = ()) -> Run:
+        """Start a run. `link` is its end of a socket that somebody else holds; without it the host holds it. `streams`: its 0 and 1."""
+        leash, their_leash = socket.socketpair()
+        ours, theirs = socket.socketpair() if link is None else (None, link)
+        uid = self.uids[role == "tests"]
+        gid = uid if os.geteuid() == 0 else os.getegid()
+        job = {"role": role, "limits": self._limits(limits), "uid": uid, "gid": gid}
+        leash.settimeout(limits.wall_s + _REPORT_TIMEOUT)
+        try:
+            socket.send_fds(self.control, [json.dumps(job).encode()], [their_leash.fileno(), theirs.fileno(), *streams])
+        except OSError as error:
+            leash.close()
+            if ours is not None:
+                ours.close()
+            raise InfraError(f"a worker's interpreter is gone: {error}") from None
+        finally:
+            their_leash.close()
+            theirs.close()
+        return Run(leash, ours, limits)
+
+    def _limits(self, limits: Limits) -> dict[str, Any]:
+        """Inside a user namespace the harness's own processes count; where all of the user's do, the limit could stop honest threads."""
+        own = os.geteuid() != 0
+        countable = not self.unsafe and not (own and _old_kernel())
+        return {**asdict(limits), "processes": limits.processes + 16 * own if countable else None}
+
+    def alive(self) -> bool:
+        """Whether it can be given a run."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End it, and with it all its runs."""
+        self.control.close()
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr:
+            self.process.stderr.close()
+
+
+def _old_kernel() -> bool:
+    """Whether processes outside a user namespace count towards the limit inside (before Linux 5.14)."""
+    numbers = re.findall(r"\d+", os.uname().release)
+    return tuple(int(number) for number in numbers[:2]) < (5, 14)

@@ -1,0 +1,95 @@
+"""Training cost per arm, from the logs of training runs (paper Table 3): tokens per sample, seconds per step, reductions.
+
+The first run is the baseline that the reductions are relative to: the Original arm.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.errors import InputError
+
+_STEPS = "steps.jsonl"
+
+
+class Cost(NamedTuple):
+    """What one arm cost: tokens per sample as trained on (question included), and means over its steps.
+
+    `peak_mib` is of the GPU's memory (`peak_of` cuda), else the process's.
+    """
+
+    arm: str
+    rows: int
+    tokens_per_sample: float
+    steps: int
+    seconds_per_step: float
+    tokens_per_second: float
+    peak_mib: int
+    peak_of: str
+    conditions: dict[str, Any]
+
+
+def cost_of(folder: Path) -> Cost:
+    """The cost of a training run, finished or not; raises InputError where there is no step to count."""
+    try:
+        settings = json.loads((folder / "settings.json").read_text("utf-8"))
+        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
+        lines = [json.loads(line) for line in (folder / _STEPS).read_text("utf-8").split("\n")[:-1]]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is not an output folder of asap train ({getattr(error, 'strerror', None) or error})") from error
+    if not lines or not rows:
+        raise InputError(f"{folder} has no finished step, so there is no cost to report")
+    steps, seconds = lines[-1]["step"], sum(line["seconds"] for line in lines)
+    values = settings["values"]
+    conditions = {
+        "model": settings["model"],
+        "rows": sorted(row["id"] for row in rows),
+        **{name: values.get(name) for name in ("effective_batch_size", "use_peft", "dtype", "bf16", "gradient_checkpointing", "packing")},
+    }
+    return Cost(
+        arm=folder.name,
+        rows=len(rows),
+        tokens_per_sample=sum(row["tokens"] for row in rows) / len(rows),
+        steps=steps,
+        seconds_per_step=seconds / steps,
+        tokens_per_second=sum(line["tokens"] for line in lines) / seconds if seconds else 0.0,
+        peak_mib=max(line["peak_mib"] for line in lines),
+        peak_of=lines[-1]["peak_of"],
+        conditions=conditions,
+    )
+
+
+def cost_table(costs: Sequence[Cost]) -> str:
+    """The table in Markdown, relative to the first arm, and below it what was not equal between the arms."""
+    base = costs[0]
+    lines = [
+        "| arm | rows | steps | tokens per sample | seconds per step | tokens/s | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cost in costs:
+        shown = (
+            cost.arm,
+            f"{cost.rows:,}",
+            f"{cost.steps:,}",
+            f"{cost.tokens_per_sample:,.0f}{_change(cost.tokens_per_sample, base.tokens_per_sample, cost is base)}",
+            f"{cost.seconds_per_step:,.2f}{_change(cost.seconds_per_step, base.seconds_per_step, cost is base)}",
+            f"{cost.tokens_per_second:,.0f}",
+            f"{cost.peak_mib:,} ({cost.peak_of}){_change(cost.peak_mib, base.peak_mib, cost is base)}",
+        )
+        lines.append(f"| {' | '.join(shown)} |")
+    notes = [note for cost in costs[1:] for note in _differences(base, cost)]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def _change(value: float, base: float, is_base: bool) -> str:
+    return "" if is_base or not base else f" ({100 * (value - base) / base:+.1f} %)"
+
+
+def _differences(base: Cost, cost: Cost) -> list[str]:
+    """What stands between two arms besides the lengths of their traces."""
+    differing = [name for name, value in base.conditions.items() if value != cost.conditions[name]]
+    told = [name if name == "rows" else f"{name} ({base.conditions[name]} and {cost.conditions[name]})" for name in differing]
+    if cost.steps != base.steps:
+        told.append(f"steps ({base.steps} and {cost.steps})")
+    return [f"Not equal in {base.arm} and {cost.arm}: {', '.join(told)}."] if told else []

@@ -1,0 +1,194 @@
+"""`--emit-config`: the rows and a plain config for another training tool, instead of training.
+
+The rows carry the rendered text, so that no tool's own chat template touches it, and the loss is laid on the same tokens.
+Names and formats: TRL 1.16, axolotl (`input_output`, or `chat_template` with parts), LLaMA-Factory (alpaca with the template `empty`).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from asap.atomic import replacing
+from asap.dataset import dataset_info
+from asap.errors import UsageError
+from asap.train.corpus import Corpus
+from asap.train.fit import Prepared
+from asap.train.masked import parts
+from asap.train.process import process
+from asap.train.recipe import accumulation
+from asap.train.template import TrainingTemplate
+
+Tool = Literal["trl", "axolotl", "llamafactory"]
+
+
+def emit(prepared: Prepared, tool: Tool, out: Path) -> list[Path]:
+    """Write DIR/train.jsonl and the tool's config; returns the files."""
+    if prepared.job.wanted.mask_pruned and tool == "llamafactory":
+        raise UsageError("LLaMA-Factory lays the loss on whole responses, so --mask-pruned cannot be given to it; use trl or axolotl")
+    prepared.corpus.write(out)
+    rows, config = _WRITERS[tool](prepared, out)
+    files = [out / "train.jsonl", out / f"{tool}.yaml"]
+    with replacing(files[0]) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with replacing(files[1]) as file:
+        file.write(f"# {_START[tool]} {files[1]}\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=140))
+    if tool == "llamafactory":
+        files.append(out / "dataset_info.json")
+        with replacing(files[2]) as file:
+            file.write(json.dumps(dataset_info("train.jsonl"), indent=2) + "\n")
+    return files
+
+
+def _trl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+    """TRL: prompt and completion as text, or with masked steps the token ids and labels themselves."""
+    corpus, template, values = prepared.corpus, prepared.template, dict(prepared.job.values)
+    rows: Iterable[dict[str, Any]]
+    if prepared.job.wanted.mask_pruned:
+        rows = ({"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()} for row in corpus.rows)
+    else:
+        rows = ({"prompt": without_bos(template, prompt), "completion": completion} for prompt, completion in _texts(corpus, template))
+    config = {
+        "model_name_or_path": prepared.name,
+        "datasets": [{"path": "json", "data_files": str((out / "train.jsonl").resolve())}],
+        "output_dir": str((out / "model").resolve()),
+        **{name: value for name, value in values.items() if name not in ("effective_batch_size", "bf16")},
+        "gradient_accumulation_steps": accumulation(values, process().world),
+        "bf16": values["bf16"] is not False,
+    }
+    if values.get("lora_target_modules") == "all-linear":
+        config["lora_target_modules"] = ["all-linear"]
+    return rows, config
+
+
+def _axolotl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+    """axolotl: segments of text with and without loss, or messages with parts of which some are not trained on."""
+    corpus, template, values = prepared.corpus, prepared.template, prepared.job.values
+    rows: Iterable[dict[str, Any]]
+    data: dict[str, Any] = {"path": str((out / "train.jsonl").resolve())}
+    if prepared.job.wanted.mask_pruned:
+        data |= {"type": "chat_template", "chat_template": "jinja", "chat_template_jinja": template.jinja(), "field_messages": "messages"}
+        data |= {"roles_to_train": ["assistant"], "train_on_eos": "turn"}
+        rows = (_with_parts(prepared, place) for place in range(len(corpus.rows)))
+    else:
+        data |= {"type": "input_output"}
+        rows = (
+            {"segments": [{"label": False, "text": with_bos(template, prompt)}, {"label": True, "text": completion}]}
+            for prompt, completion in _texts(corpus, template)
+        )
+    lora = {
+        "adapter": "lora",
+        "lora_r": values.get("lora_r", 16),
+        "lora_alpha": values.get("lora_alpha", 32),
+        "lora_dropout": values.get("lora_dropout", 0.0),
+        "lora_target_linear": True,
+    }
+    config = {
+        "base_model": prepared.name,
+        "datasets": [data],
+        "train_on_inputs": False,
+        "sequence_len": values["max_length"],
+        "sample_packing": bool(values.get("packing")),
+        "micro_batch_size": values["per_device_train_batch_size"],
+        "gradient_accumulation_steps": accumulation(values, process().world),
+        "num_epochs": values.get("num_train_epochs", 3),
+        "learning_rate": values["learning_rate"],
+        "optimizer": values.get("optim", "adamw_torch_fused"),
+        "lr_scheduler": values.get("lr_scheduler_type", "linear"),
+        "lr_scheduler_kwargs": values.get("lr_scheduler_kwargs"),
+        "warmup_ratio": values.get("warmup_steps", 0),
+        "max_grad_norm": values.get("max_grad_norm", 1.0),
+        "weight_decay": values.get("weight_decay", 0.0),
+        "bf16": values["bf16"],
+        "gradient_checkpointing": values.get("gradient_checkpointing", True),
+        "seed": values.get("seed", 42),
+        "output_dir": str((out / "model").resolve()),
+        **(lora if values["use_peft"] else {}),
+    }
+    if config["warmup_ratio"] >= 1:
+        config["warmup_steps"] = int(config.pop("warmup_ratio"))
+    return rows, {name: value for name, value in config.items() if value is not None}
+
+
+def _llamafactory(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+    """LLaMA-Factory: the rendered prompt as instruction, and the template that adds nothing."""
+    values, template = prepared.job.values, prepared.template
+    rows = (
+        {"instruction": with_bos(template, prompt), "input": "", "output": completion, "system": ""}
+        for prompt, completion in _texts(prepared.corpus, template)
+    )
+    config = {
+        "model_name_or_path": prepared.name,
+        "stage": "sft",
+        "do_train": True,
+        "finetuning_type": "lora" if values["use_peft"] else "full",
+        **(
+            {"lora_rank": values.get("lora_r", 16), "lora_alpha": values.get("lora_alpha", 32), "lora_target": "all"}
+            if values["use_peft"]
+            else {}
+        ),
+        "dataset_dir": str(out.resolve()),
+        "dataset": "train",
+        "template": "empty",
+        "cutoff_len": values["max_length"],
+        "output_dir": str((out / "model").resolve()),
+        "per_device_train_batch_size": values["per_device_train_batch_size"],
+        "gradient_accumulation_steps": accumulation(values, process().world),
+        **{name: values[name] for name in _SHARED if name in values},
+        "bf16": values["bf16"] is not False,
+    }
+    return rows, config
+
+
+_SHARED = (
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "optim",
+    "lr_scheduler_type",
+    "lr_scheduler_kwargs",
+    "warmup_steps",
+    "max_grad_norm",
+    "weight_decay",
+    "seed",
+    "gradient_checkpointing",
+    "logging_steps",
+    "save_steps",
+    "report_to",
+)
+_WRITERS: Mapping[Tool, Callable[[Prepared, Path], tuple[Iterable[dict[str, Any]], dict[str, Any]]]] = {
+    "trl": _trl,
+    "axolotl": _axolotl,
+    "llamafactory": _llamafactory,
+}
+_START: Mapping[Tool, str] = {"trl": "trl sft --config", "axolotl": "axolotl train", "llamafactory": "llamafactory-cli train"}
+
+
+def _texts(corpus: Corpus, template: TrainingTemplate) -> Iterable[tuple[str, str]]:
+    """The prompt and the completion of each row, as text."""
+    for sample in corpus.samples:
+        yield template.prompt(sample), sample.response + template.eos
+
+
+def with_bos(template: TrainingTemplate, prompt: str) -> str:
+    """The prompt with the BOS in front that the tokenizer adds by itself, for tools that add none."""
+    bos = template.tokens.hf.bos_token
+    return bos + prompt if template.tokens.bos_id is not None and not prompt.startswith(bos) else prompt
+
+
+def without_bos(template: TrainingTemplate, prompt: str) -> str:
+    """The prompt without the BOS that the tokenizer adds by itself, for tools that let it."""
+    return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
+
+
+def _with_parts(prepared: Prepared, place: int) -> dict[str, Any]:
+    sample = prepared.corpus.samples[place]
+    answer = {
+        "role": "assistant",
+        "reasoning_content": parts(sample.cot, prepared.corpus.masked[place]),
+        "content": [{"type": "text", "text": sample.answer, "train": True}],
+    }
+    return {"messages": [*sample.prompt, answer]}

@@ -1,0 +1,278 @@
+"""A training run: everything is checked first, then trained, continued from the last whole checkpoint, saved and described.
+
+DIR/settings.json      what the run was asked for; a run with other settings does not continue here
+DIR/rows.jsonl         id, tokens and response tokens of each row, in training order; rejected.jsonl: rows that could not be used
+DIR/steps.jsonl        loss, tokens, seconds and peak memory of each step
+DIR/checkpoint-N/      to continue from
+DIR/                   at the end the model with its tokenizer, README.md (model card) and manifest.json, which comes last
+"""
+
+import json
+import os
+import platform
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap.atomic import replacing
+from asap.errors import InputError, UsageError
+from asap.lm import load_tokens, model_folder
+from asap.lm.hub import load_causal_lm, load_config
+from asap.run import Source
+from asap.train.card import card_text
+from asap.train.corpus import Corpus, Wanted, data_manifest, gather
+from asap.train.process import process
+from asap.train.recipe import OWN, accumulation, missing_trainer
+from asap.train.rows import shown_mask
+from asap.train.template import TrainingTemplate
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
+_NOT_SFT = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", *OWN)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train: the rows, the model spec, the recipe's values and which rows are wanted."""
+
+    source: Source
+    model: str
+    recipe: str
+    values: Mapping[str, Any]
+    wanted: Wanted
+
+    def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
+        """All that decides the trained model, by name; JSON-able."""
+        from asap import __version__
+
+        return {
+            "asap": __version__,
+            "model": self.model,
+            "recipe": self.recipe,
+            "values": dict(self.values),
+            **self.source.as_settings(),
+            "wanted": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.wanted).items()},
+            "template_hash": template.hash,
+            "tokenizer": template.tokens.fingerprint,
+            "rows_hash": corpus.hash,
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that passed every check: its rows, its template and the model's folder or Hub id."""
+
+    job: Job
+    name: str
+    template: TrainingTemplate
+    corpus: Corpus
+
+    @property
+    def first_row(self) -> "Text":
+        """The first row with its loss mask, for people to check."""
+        return shown_mask(self.template, self.corpus.rows[0])
+
+
+def prepare(job: Job) -> Prepared:
+    """Read and check everything that can be checked without training. Raises UsageError or InputError."""
+    if job.model.startswith("openai:"):
+        raise UsageError(
+            f"--model {job.model}: a model behind a server cannot be trained; name bundled, hf:<hub id or folder> or gguf:<file>"
+        )
+    name = model_folder(job.model)
+    config = load_config(name)
+    accumulation(job.values, process().world)
+    template = TrainingTemplate(load_tokens(job.model))
+    context = getattr(config.get_text_config(), "max_position_embeddings", None) or job.values["max_length"]
+    corpus = gather(job.source, template, min(job.values["max_length"], context), job.wanted)
+    return Prepared(job, name, template, corpus)
+
+
+def fit(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Train, or go on from the last checkpoint in `out`, or do nothing where the run is finished; returns the manifest."""
+    main = process().is_main
+    settings = claim(prepared, out, write=main)
+    if (out / "manifest.json").is_file():
+        say(f"{out} holds this run, finished; nothing was trained")
+        finished: dict[str, Any] = json.loads((out / "manifest.json").read_text("utf-8"))
+        return finished
+    checkpoint = last_checkpoint(out)
+    if checkpoint is not None:
+        say(f"going on from {checkpoint}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of TRL and peft, about names that transformers has newer ones for
+        trainer = _trainer(prepared, out, checkpoint)
+        trained = _train(trainer, checkpoint)
+        _save(trainer, prepared, out)
+    manifest = _manifest(prepared, settings, trainer, trained)
+    if main:
+        with replacing(out / "README.md") as file:
+            file.write(card_text(manifest))
+        with replacing(out / "manifest.json") as file:
+            file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return manifest
+
+
+def _train(trainer: Any, checkpoint: Path | None) -> Any:
+    """Train from a checkpoint or from the start; raises InputError where memory does not suffice."""
+    try:
+        return trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "not enough memory" not in str(error).lower():
+            raise
+        raise InputError(
+            f"training did not fit into memory on {trainer.args.device}; try --set use_peft=true, --set gradient_checkpointing=true, "
+            "a smaller per_device_train_batch_size, or shorter rows"
+        ) from error
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: trainer_state.json is what the trainer writes last."""
+    whole = list[tuple[int, Path]]()
+    for path in out.glob("checkpoint-*"):
+        try:
+            whole.append((int(json.loads((path / "trainer_state.json").read_text("utf-8"))["global_step"]), path))
+        except (OSError, ValueError, KeyError):
+            continue
+    return max(whole)[1] if whole else None
+
+
+def claim(prepared: Prepared, out: Path, *, write: bool) -> dict[str, Any]:
+    """Make the folder this run's, or see that it is; returns the run's settings. Raises InputError if it is another's."""
+    settings = prepared.job.settings(prepared.template, prepared.corpus)
+    path = out / "settings.json"
+    if path.is_file():
+        stored = json.loads(path.read_text("utf-8"))
+        differing = [name for name in sorted({*stored, *settings}) if stored.get(name) != settings.get(name)]
+        if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
+            shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
+            raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
+    elif out.is_dir() and any((out / name).exists() for name in ("work.sqlite", "config.json", "manifest.json")):
+        raise InputError(f"{out} holds something else than a training run; choose another --out")
+    if write:
+        prepared.corpus.write(out)
+        with replacing(path) as file:
+            file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    return settings
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
+    """The trainer of a job, with its model loaded."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        from datasets import Dataset, disable_progress_bars
+        from peft import LoraConfig
+
+        from asap.train.trainer import ResponseTrainer, StepLog
+    except ImportError as error:
+        raise missing_trainer() from error
+    import torch
+
+    disable_progress_bars()
+    values = prepared.job.values
+    options = {name: value for name, value in values.items() if name not in _NOT_SFT}
+    options["bf16"] = _bf16(values["bf16"])
+    args = _arguments(options, out, accumulation(values, process().world))
+    kept = {name: values[name] for name in ("attn_implementation",) if values.get(name)}
+    model = load_causal_lm(prepared.name, dtype=getattr(torch, values["dtype"]), **kept)
+    tokenizer = prepared.template.tokens.hf
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    rows = [{"input_ids": row.input_ids, "labels": row.labels} for row in prepared.corpus.rows]
+    lora = None
+    if values["use_peft"]:
+        lora = LoraConfig(
+            r=values.get("lora_r", 16),
+            lora_alpha=values.get("lora_alpha", 32),
+            lora_dropout=values.get("lora_dropout", 0.0),
+            target_modules=values.get("lora_target_modules", "all-linear"),
+            task_type="CAUSAL_LM",
+        )
+    try:
+        trainer = ResponseTrainer(
+            model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, peft_config=lora
+        )
+    except (ValueError, ImportError) as error:  # border: so is what peft and the trackers refuse
+        raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+    done = int(json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))["global_step"]) if checkpoint else 0
+    if process().is_main:
+        trainer.add_callback(StepLog(out, trainer.args.device, done))
+    return trainer
+
+
+def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
+    """The trainer's arguments: the recipe's, and what a run of ours needs."""
+    import torch
+    from trl import SFTConfig
+
+    if not torch.accelerator.is_available():
+        options["use_cpu"] = True
+    if not options.get("packing"):
+        options["max_length"] = None  # nothing is to be cut: longer rows were refused before
+    unpadded = options.get("packing") or options.get("padding_free")
+    try:
+        return SFTConfig(
+            **options,
+            output_dir=str(out),
+            gradient_accumulation_steps=accumulate,
+            include_num_input_tokens_seen="all" if unpadded else "non_padding",
+            logging_nan_inf_filter=False,
+        )
+    except (ValueError, TypeError, ImportError) as error:  # border: what TRL and transformers refuse is the user's choice
+        raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+
+
+def _bf16(wanted: bool | str) -> bool:
+    """Whether to compute in bfloat16; `auto`: on a GPU that has it."""
+    if wanted != "auto":
+        return bool(wanted)
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _save(trainer: Any, prepared: Prepared, out: Path) -> None:
+    """The trained model and its tokenizer in `out`; of a LoRA run the adapter too, in out/adapter, and the merged model."""
+    tokenizer = prepared.template.tokens.hf
+    if not prepared.job.values["use_peft"]:
+        trainer.save_model(str(out))
+    else:
+        trainer.save_model(str(out / "adapter"))
+        if process().is_main:
+            from peft import AutoPeftModelForCausalLM
+
+            AutoPeftModelForCausalLM.from_pretrained(out / "adapter").merge_and_unload().save_pretrained(out)
+    if process().is_main:
+        tokenizer.save_pretrained(out)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _manifest(prepared: Prepared, settings: Mapping[str, Any], trainer: Any, trained: Any) -> dict[str, Any]:
+    return {
+        "settings": dict(settings),
+        "data": data_manifest(prepared.job.source),
+        "counts": prepared.corpus.counts,
+        "steps": trained.global_step,
+        "train_loss": round(float(trained.training_loss), 6),
+        "device": str(trainer.args.device.type),
+        "processes": process().world,
+        "bf16": trainer.args.bf16,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

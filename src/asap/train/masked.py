@@ -1,0 +1,38 @@
+"""`--mask-pruned`: the full trace stays as context, and the loss is only on what pruning kept (nothing is removed from the text).
+
+A kept step is learnt together with the white space behind it. So the model reads digressions without learning to write them.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from asap.errors import RowError
+from asap.prune.decision import Decision
+from asap.sample import Sample
+from asap.steps import Span
+
+
+def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
+    """The parts of the original trace that a decision cut, as character spans, with the white space behind them."""
+    if decision.text is not None:
+        raise RowError(
+            "rewritten_trace", f"{decision.method} wrote the white space anew, so no part of the trace is exactly kept", sample.id
+        )
+    kept = decision.spans if decision.spans is not None else _step_spans(decision, sample)
+    edges = [0, *(edge for span in kept for edge in span), len(sample.cot)]
+    return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+
+
+def parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
+    """A trace as axolotl's parts of `reasoning_content`: text with `train` true or false, in order; together they are the trace."""
+    cuts = [0, *(edge for span in masked for edge in span), len(cot)]
+    pieces = [(cot[start:end], number % 2 == 0) for number, (start, end) in enumerate(pairwise(cuts))]
+    return [{"type": "text", "text": text, "train": train} for text, train in pieces if text]
+
+
+def _step_spans(decision: Decision, sample: Sample) -> list[tuple[int, int]]:
+    """The kept steps, each up to where the next step begins; white space before the first step goes with it."""
+    steps = decision.steps
+    starts = [0, *(step.start for step in steps[1:]), len(sample.cot)]
+    return [(start, end) for step, start, end in zip(steps, starts, starts[1:], strict=False) if step.kept]

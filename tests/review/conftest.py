@@ -1,0 +1,84 @@
+"""A real browser for the tests of the page, and a watch on what a page must never do."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asap.review import write_review
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run_fixtures.py, which the tests of whole runs share
+
+NO_BROWSER = (
+    "NO BROWSER, so the review page was NOT tested: install Chromium (Debian and Ubuntu: apt-get install chromium) "
+    'and the driver (pip install "asap-cot[test]")'
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip(NO_BROWSER)
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a file and wait until it is drawn. No page may write to its console, ask the network for anything, or open a dialog."""
+    contexts, wrong = list[Any](), list[str]()
+
+    def open_page(path: Path, address: str = "", *, width: int = 1280, height: int = 820, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: None if request.url.startswith(path.as_uri()) else wrong.append(f"request: {request.url}"))
+        page.goto(path.as_uri() + address)
+        page.wait_for_selector("#app:not([aria-busy])", timeout=30_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def paged(tmp_path: Path) -> Callable[..., Path]:
+    """Write the page of one run or two."""
+
+    def write(*folders: Path, **more: Any) -> Path:
+        write_review(folders[0], tmp_path / "review.html", *folders[1:], **more)
+        return tmp_path / "review.html"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight usable rows and one that is not."""
+    from run_fixtures import row, write_rows
+
+    rows = [*(row(number) for number in range(5)), "no JSON", row(9, steps=1), row(10, steps=30), row(11, steps=60, words=20)]
+    return write_rows(tmp_path_factory.mktemp("source") / "rows.jsonl", rows)
+
+
+@pytest.fixture(scope="session")
+def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """These rows at half of their tokens."""
+    from run_fixtures import prune
+
+    return prune(source, tmp_path_factory.mktemp("finished") / "out", "--ratio", "0.5")

@@ -1,0 +1,66 @@
+"""Answers that are written behind a trace and run: with a real (tiny) model and the real sandbox."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asap.benchmarks.load import Benchmark, load_benchmark
+from asap.compare.sufficiency import Sufficiency
+from asap.errors import UsageError
+from asap.evaluate.judge import Judge
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.reference import LimitSettings
+from asap.lm import Scorer, load_scorer
+from asap.sample import Sample, content_digest
+from asap.sandbox import Sandbox
+from run_fixtures import model_folder
+
+TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
+SAMPLE = Sample("sum", "Write add(a, b).", "Sum them.\n\nReturn it.", "```python\ndef add(a, b):\n    return a + b\n```")
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return load_scorer(f"hf:{model_folder()}")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    try:
+        opened = Sandbox.open(workers=1)
+        with opened as ready:
+            yield ready
+    except UsageError as error:
+        pytest.skip(f"no sandbox here: answers were NOT run ({error})")
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Benchmark:
+    rows = tmp_path / "rows.jsonl"
+    row = {"id": "sum", "question": SAMPLE.question, "test_file": TESTS, "reference_solution": "def add(a, b):\n    return a + b\n"}
+    rows.write_text(json.dumps(row) + "\n")
+    return load_benchmark(f"traces:{rows}")
+
+
+def test_an_answer_is_written_once_and_only_code_that_passes_passes(
+    scorer: Scorer, sandbox: Sandbox, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    with Ledger.open(tmp_path / "out") as ledger:
+        asked = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
+        text = asked.answer(SAMPLE, SAMPLE.cot)
+        assert text == asked.answer(SAMPLE, SAMPLE.cot) == asked._write(written_before(scorer, SAMPLE.cot))
+        assert scorer.tokens.count(text) <= 24  # junk of eight tokens, cut anew
+        assert asked.passes(SAMPLE, SAMPLE.cot) is False
+        for trace, code in (("right", "def add(a, b):\n    return a + b"), ("wrong", "def add(a, b):\n    return a - b")):
+            key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, trace))
+            ledger.put(key, {"text": f"Here:\n\n```python\n{code}\n```\n"})
+            assert asked.passes(SAMPLE, trace) is (trace == "right")
+        assert asked.passes(Sample("other", "q", "c", "a"), "right") is None
+
+
+def written_before(scorer: Scorer, trace: str) -> str:
+    from asap.lm.context import default_context, render_context
+
+    return f"{render_context(scorer.tokens, SAMPLE.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n"

@@ -1,0 +1,63 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from train_helpers import model_folder, row, steps_of, train_words, write_rows
+
+from asap.cli import run
+
+CHANGES = ("per_device_train_batch_size=1", "effective_batch_size=4", "num_train_epochs=2", "learning_rate=1e-3", "warmup_steps=0")
+CHANGES += ("lr_scheduler_type=constant", "save_steps=100", "optim=adamw_torch", "weight_decay=0.0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [True, False])
+def test_two_processes_train_as_one(sharded: bool, tmp_path: Path) -> None:
+    """With FSDP2 (gloo) and with plain data parallelism the losses and the weights are those of one process."""
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, lines=1 + number % 4) for number in range(8)])
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(train_words(source, one, changes=CHANGES)) == 0
+    script = [str(Path(__file__).parent / "fsdp_worker.py")] if sharded else ["-m", "asap"]
+    changes = (*CHANGES, "accelerator_config={use_configured_state: true}") if sharded else CHANGES  # the worker's own state
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29511", *script]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, *train_words(source, two, changes=changes)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("sharded") == (4 if sharded else 0)
+    assert [step["loss"] for step in steps_of(two)] == pytest.approx([step["loss"] for step in steps_of(one)], rel=1e-4)
+    assert [step["tokens"] for step in steps_of(two)] == [step["tokens"] for step in steps_of(one)]
+    assert json.loads((two / "manifest.json").read_text())["processes"] == 2
+    first, second = (transformers.AutoModelForCausalLM.from_pretrained(folder) for folder in (one, two))
+    for (name, weight), other in zip(first.named_parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(other, weight, rtol=1e-3, atol=1e-4, msg=name)
+    assert not torch.equal(
+        first.get_input_embeddings().weight,
+        transformers.AutoModelForCausalLM.from_pretrained(model_folder("qwen")).get_input_embeddings().weight,
+    )
+
+
+@pytest.mark.slow
+def test_launch_runs_the_same_command_under_accelerate(tmp_path: Path) -> None:
+    source, config = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)]), tmp_path / "one.yaml"
+    settings = (
+        "compute_environment: LOCAL_MACHINE",
+        "distributed_type: 'NO'",
+        "mixed_precision: bf16",
+        "num_processes: 1",
+        "use_cpu: true",
+    )
+    config.write_text("\n".join(settings) + "\n")  # on CPUs accelerate starts several processes with MPI only
+    words = train_words(source, tmp_path / "out", "--launch", str(config), changes=("max_steps=1", "effective_batch_size=4"))
+    done = subprocess.run([sys.executable, "-m", "asap", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(steps_of(tmp_path / "out")) == 1
+    refused = subprocess.run([sys.executable, "-m", "asap", *words, "--set", "seed=1"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "other settings" in refused.stderr

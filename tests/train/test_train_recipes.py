@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from asap.errors import UsageError
+from asap.train.launch import launch_names
+from asap.train.recipe import accumulation, load_recipe, recipe_names
+
+APPENDIX_A = {
+    "num_train_epochs": 10,
+    "max_length": 16384,
+    "per_device_train_batch_size": 1,
+    "effective_batch_size": 16,
+    "lr_scheduler_type": "cosine_with_min_lr",
+    "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+    "warmup_steps": 0.03,
+    "max_grad_norm": 0.2,
+    "seed": 42,
+    "use_peft": False,
+    "bf16": "auto",
+    "packing": False,
+}
+
+
+@pytest.mark.parametrize(("name", "rate"), [("paper-qwen-7b", 4e-5), ("paper-llama-8b", 2e-5)])
+def test_recipes_of_the_paper_are_its_appendix_a(name: str, rate: float) -> None:
+    values = load_recipe(name)
+    assert {key: values[key] for key in APPENDIX_A} == APPENDIX_A
+    assert values["learning_rate"] == rate
+    assert values["optim"].startswith("adamw_torch")
+    assert (accumulation(values, 1), accumulation(values, 8)) == (16, 2)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # about names of transformers that TRL still uses
+def test_every_recipe_is_accepted_by_the_trainer(tmp_path: Path) -> None:
+    from asap.train.fit import _NOT_SFT, _arguments
+
+    for name in recipe_names():
+        values = load_recipe(name)
+        options = {key: value for key, value in values.items() if key not in _NOT_SFT}
+        arguments = _arguments({**options, "bf16": False}, tmp_path, accumulation(values, 1))
+        assert arguments.gradient_accumulation_steps * arguments.per_device_train_batch_size == values["effective_batch_size"]
+        assert arguments.max_length is None  # nothing is cut
+
+
+def test_changes_are_read_in_their_type() -> None:
+    values = load_recipe(
+        "laptop", ["learning_rate=1e-5", "num_train_epochs=2", "use_peft=false", "report_to=tensorboard", "max_length=512"]
+    )
+    assert (values["learning_rate"], values["num_train_epochs"], values["use_peft"]) == (1e-5, 2.0, False)
+    assert (values["report_to"], values["max_length"]) == ("tensorboard", 512)
+    assert isinstance(values["max_length"], int)
+
+
+def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    values = {"learning_rate": 1e-4, "max_length": 100, "per_device_train_batch_size": 2, "effective_batch_size": 4}
+    path.write_text(yaml.safe_dump(values))
+    assert load_recipe(str(path)).items() >= values.items()
+    path.write_text(yaml.safe_dump({"learning_rate": 1e-4}))
+    with pytest.raises(UsageError, match="lacks max_length"):
+        load_recipe(str(path))
+    path.write_text("- a list")
+    with pytest.raises(UsageError, match="holds no mapping"):
+        load_recipe(str(path))
+
+
+def test_launch_configs_are_valid_for_accelerate() -> None:
+    from importlib.resources import files
+
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    assert launch_names() == ["1x24gb", "1x80gb", "8x80gb"]
+    for name in launch_names():
+        config = load_config_from_file(str(files("asap.train").joinpath("accelerate", f"{name}.yaml")))
+        assert config.mixed_precision == "bf16"
+        assert config.num_processes == (8 if name.startswith("8x") else 1)
