@@ -8,7 +8,6 @@ DIR/                   at the end the model with its tokenizer, README.md (model
 """
 
 import json
-import os
 import platform
 import warnings
 from collections.abc import Callable, Mapping
@@ -168,7 +167,6 @@ def _short(value: Any) -> str:
 
 def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
     """The trainer of a job, with its model loaded."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         from datasets import Dataset, disable_progress_bars
         from peft import LoraConfig

@@ -5,6 +5,7 @@ What would change the loss of Eq. 3 or cut rows cannot be set.
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -123,6 +124,7 @@ def _wrong(key: str, kind: str, value: Any) -> str | None:
 @cache
 def _types() -> Mapping[str, str]:
     """The settings of TRL's SFTConfig and of a model, with the name of their type where it is a plain one."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, and TRL tells what it trains
     try:
         from trl import ModelConfig, SFTConfig
     except ImportError as error:

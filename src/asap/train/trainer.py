@@ -83,8 +83,9 @@ def head_is_linear(model: Any) -> bool:
 class StepLog(TrainerCallback):  # type: ignore[misc]
     """Writes steps.jsonl, a line for each logged step: loss, rate, tokens and seconds since the line before, peak memory so far.
 
-    `tokens` are all that were read, without padding, over all processes; `peak_mib` is of the GPU's memory, without one of the
-    process's (`peak_of`). Raises InputError when the loss is not a number any more.
+    `tokens` are all that were read, without padding, over all processes; `seconds` are those inside of steps, without saving;
+    `peak_mib` is of the first process: of its GPU's memory, without one of its own (`peak_of`). Raises InputError when the loss
+    is not a number any more.
     """
 
     def __init__(self, folder: Path, device: torch.device, done_steps: int) -> None:
