@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,17 @@ def test_an_unfinished_run_cannot_be_cut(source: Path, finished: Path, tmp_path:
     with Store.open(tmp_path / "only claimed") as store:  # killed while it read: settings, but no rows
         store.set_fact("settings", {"budget": 4096})
     assert "unfinished run" in refusal(capsys, "cut", str(tmp_path / "only claimed"), "--budget", "9", "--out", str(tmp_path / "none"))
+
+
+def test_a_folder_of_another_version_is_refused_in_a_sentence(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = Path(shutil.copytree(finished, tmp_path / "old"))
+    with Store.open(old) as store, store.transaction():
+        for digest, body in store._db.execute("SELECT digest, body FROM decisions").fetchall():
+            fields = json.loads(zlib.decompress(body))
+            del fields["coarse"]
+            store._db.execute("UPDATE decisions SET body = ? WHERE digest = ?", (zlib.compress(json.dumps(fields).encode()), digest))
+    words = ["cut", str(old), "--budget", "9", "--out", str(tmp_path / "cut")]
+    assert "another version of asap (its decisions differ in 'coarse')" in refusal(capsys, *words)
 
 
 def test_a_backfilled_cut_needs_the_tokenizer_of_the_run(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,12 +182,21 @@ class Store:
             if failed:
                 yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id))
             else:
-                yield Entry(source, line, row_id, sample, Decision.from_row({**fields, "id": row_id}), None)
+                yield Entry(source, line, row_id, sample, self._read({**fields, "id": row_id}), None)
 
     def decision(self, sample: Sample) -> Decision | None:
         """What was decided about a sample; None where nothing was, or it failed."""
         row = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),)).fetchone()
-        return Decision.from_row({**_unpacked(row[0]), "id": sample.id}) if row else None
+        return self._read({**_unpacked(row[0]), "id": sample.id}) if row else None
+
+    def _read(self, row: Mapping[str, Any]) -> Decision:
+        try:
+            return Decision.from_row(row)
+        except (KeyError, TypeError) as error:
+            what = f"its decisions differ in {error}"
+            raise InputError(
+                f"{self.folder} was written by another version of asap ({what}); run asap prune again into another --out"
+            ) from error
 
     def rows(self) -> Iterator[tuple[Sample | None, str | None]]:
         """Every input row in order, as it was read: the sample, or the reason why there is none."""
