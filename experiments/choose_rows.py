@@ -1,0 +1,51 @@
+"""The rows of the comparisons in docs/results/compare.md, chosen by length alone.
+
+Run `python experiments/choose_rows.py code kodcode_r1.jsonl.gz code.jsonl` (DeepSeek-R1's traces on KodCode problems: `response` with a
+think part of 4,500 to 9,000 characters, the shortest for each problem, every second of them) or
+`python experiments/choose_rows.py math math_r1_qwq.jsonl.gz math.jsonl` (DeepSeek-R1's traces on MATH, the shortest 40).
+"""
+
+import gzip
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write the chosen rows."""
+    kind, source, target = sys.argv[1:]
+    with gzip.open(source, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    chosen = code_rows(rows) if kind == "code" else math_rows(rows)
+    with open(target, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.writelines(json.dumps(row) + "\n" for row in chosen)
+
+
+def code_rows(rows: Sequence[Row]) -> list[Row]:
+    """30 rows of medium length, each of another problem."""
+    finished = [row for row in rows if "</think>" in row["response"]]
+    by_length = sorted(finished, key=lambda row: (len(thinking(row)), row["id"]))
+    first = dict[str, Row]()
+    for row in by_length:
+        if 4500 <= len(thinking(row)) <= 9000:
+            first.setdefault(row["problem_id"], row)
+    return list(first.values())[::2][:30]
+
+
+def math_rows(rows: Sequence[Row]) -> list[Row]:
+    """40 rows, the shortest first."""
+    mathematics = [row for row in rows if row["model"].endswith("R1") and row["dataset"] == "math" and row["response"].count("</think>") == 1]
+    shortest = sorted(mathematics, key=lambda row: len(row["response"]))[:40]
+    return [{"question": row["question"], "response": row["response"]} for row in shortest]
+
+
+def thinking(row: Row) -> str:
+    """The text before the answer."""
+    return str(row["response"]).split("</think>")[0]
+
+
+if __name__ == "__main__":
+    main()
