@@ -37,8 +37,9 @@ def code_rows(rows: Sequence[Row]) -> list[Row]:
 
 def math_rows(rows: Sequence[Row]) -> list[Row]:
     """40 rows, the shortest first."""
-    mathematics = [row for row in rows if row["model"].endswith("R1") and row["dataset"] == "math" and row["response"].count("</think>") == 1]
-    shortest = sorted(mathematics, key=lambda row: len(row["response"]))[:40]
+    of_r1 = [row for row in rows if row["model"].endswith("R1") and row["dataset"] == "math"]
+    finished = [row for row in of_r1 if row["response"].count("</think>") == 1]
+    shortest = sorted(finished, key=lambda row: len(row["response"]))[:40]
     return [{"question": row["question"], "response": row["response"]} for row in shortest]
 
 
