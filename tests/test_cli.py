@@ -13,6 +13,7 @@ import pytest
 import asap
 from asap import cli
 from asap.cli import run
+from asap.store import Store
 from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
 
 
@@ -235,5 +236,10 @@ def test_a_run_can_end_with_its_page(tmp_path: Path, source: Path, capsys: pytes
     assert run([*prune_words(source, out), "--review"]) == 0
     assert f"{out}/review.html: open it" in capsys.readouterr().out
     assert (out / "review.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with Store.open(out) as store:  # how long each trace took, for the page
+        assert store.seconds().keys() == {decided["id"] for decided in read_rows(out / "decisions.jsonl")}
+        assert all(seconds > 0 for seconds in store.seconds().values())
     assert run(["cut", str(out), "--ratio", "0.5", "--out", str(tmp_path / "cut")]) == 0  # the page is in nobody's way
+    with Store.open(tmp_path / "cut") as store:
+        assert store.seconds() == {}
     assert run([*prune_words(source, out), "--review"]) == 0

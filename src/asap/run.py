@@ -371,9 +371,10 @@ def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
         started = time.perf_counter()
         samples = [sample for sample, _ in batch]
         decisions = pruner.decide(samples)
+        each = (time.perf_counter() - started) / len(samples)
         with store.transaction():
             for sample, decision in zip(samples, decisions, strict=True):
-                store.decide(sample, decision)
+                store.decide(sample, decision, each)
             store.set_fact("score_s", (store.fact("score_s") or 0.0) + time.perf_counter() - started)
         worked = [decision for decision in decisions if isinstance(decision, Decision)]
         before, after = sum(done.tokens_before for done in worked), sum(done.tokens_after for done in worked)

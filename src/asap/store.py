@@ -26,6 +26,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decisions (digest TEXT PRIMARY KEY, failed INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seconds (digest TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS input (
     position INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, id TEXT, renamed INTEGER NOT NULL,
     digest TEXT, reason TEXT, detail TEXT);
@@ -160,11 +161,18 @@ class Store:
             distinct = {digest: (Sample(id=row_id, **_unpacked(body)), len(body)) for _, row_id, digest, body in reversed(rows)}
             yield list(reversed(distinct.values()))
 
-    def decide(self, sample: Sample, decision: Decision | RowError) -> None:
-        """Record what was decided about a sample."""
+    def decide(self, sample: Sample, decision: Decision | RowError, seconds: float | None = None) -> None:
+        """Record what was decided about a sample, and how long it took; the seconds decide nothing and are in no other file."""
         failed = isinstance(decision, RowError)
         body = {"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row()
         self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (sample.digest(), int(failed), _packed(body)))
+        if seconds is not None:
+            self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (sample.digest(), seconds))
+
+    def seconds(self) -> dict[str, float]:
+        """How long the decision took, by row id; a cut of another run has none."""
+        query = "SELECT i.id, t.seconds FROM input i JOIN seconds t USING (digest)"
+        return dict(self._db.execute(query).fetchall())
 
     def entries(self) -> Iterator[Entry]:
         """Every input row in order. Raises InputError if a row is not decided yet."""

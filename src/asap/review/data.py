@@ -20,7 +20,7 @@ MOST_TRACES = 10_000
 MOST_CHARACTERS = 200_000_000  # about 60 MB of page
 _PIECE_CHARACTERS = 200_000
 _TITLE_CHARACTERS = 160
-_COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "gone1", "gone2", "back1")
+_COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "ms", "gone1", "gone2", "back1")
 
 
 class Decided(NamedTuple):
@@ -131,6 +131,7 @@ def decided(sample: Sample, row: Mapping[str, Any]) -> Decided:
         "after": row["tokens_after"],
         "least": row["min_steps"],
         "windows": row["windows"],
+        "ms": -1 if row.get("seconds") is None else round(1000 * row["seconds"]),
         "gone1": len(first),
         "gone2": gone.count("fine"),
         "back1": len(floor["coarse"]),

@@ -41,13 +41,15 @@ class Run:
             yield from (sample for sample, _ in store.rows() if sample is not None)
 
     def rows(self) -> Iterator[tuple[Sample, dict[str, Any]]]:
-        """Each original row with its line of decisions.jsonl, in input order."""
+        """Each original row with its line of decisions.jsonl and the `seconds` it took (None: not known), in input order."""
         samples = self.samples()
+        with Store.open(self.folder, create=False) as store:
+            seconds = store.seconds()
         for decision in _json_lines(self.folder / "decisions.jsonl"):
             sample = next((sample for sample in samples if sample.id == decision.get("id")), None)  # others could not be scored
             if sample is None:
                 raise InputError(f"{self.folder}: decisions.jsonl has a row {decision.get('id')!r} that work.sqlite does not have there")
-            yield sample, decision
+            yield sample, {**decision, "seconds": seconds.get(sample.id)}
 
     def rejected(self) -> Iterator[dict[str, Any]]:
         """The lines of rejected.jsonl."""

@@ -189,7 +189,7 @@ function notesOf() {
   return notes.map((note) => h("p", { class: "note" }, note));
 }
 
-/** The longest traces and those that lost most, as the run left them. */
+/** The longest traces, those that lost most as the run left them, and those that took longest where that is known. */
 function extremes() {
   const run = page.runs.at(-1);
   const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
@@ -198,6 +198,9 @@ function extremes() {
     ["Most cut", (trace) => run.before[trace] - run.after[trace], (trace) => `${whole(run.before[trace] - run.after[trace])} tokens gone`],
     ["Least left", (trace) => -run.after[trace] / run.before[trace], (trace) => `${percent(run.after[trace] / run.before[trace])} left`],
   ];
+  if (traces.some((trace) => run.ms[trace] >= 0)) {
+    lists.push(["Slowest", (trace) => run.ms[trace], (trace) => `${(run.ms[trace] / 1000).toFixed(1)} s`]);
+  }
   const columns = lists.map(([name, value, text]) => {
     const top = [...traces].sort((a, b) => value(b) - value(a) || a - b).slice(0, 4);
     const items = top.map((trace) => h("li", {}, h("a", { href: `#trace=${trace}` }, ...shown(page.index.traces.id[trace])), h("span", {}, text(trace))));
