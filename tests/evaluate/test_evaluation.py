@@ -168,7 +168,8 @@ def test_tokenskips_marker_is_in_the_question(tmp_path: Path, sandbox: "Sandbox"
 
 def test_kill_9_at_any_moment_and_the_same_command_ends_as_if_nothing_had_happened(tmp_path: Path, sandbox: "Sandbox") -> None:
     problems = tmp_path / "own.jsonl"
-    problems.write_text("".join(json.dumps({"task_id": f"own/{number}", **OWN}) + "\n" for number in range(12)))
+    rows = [{"task_id": f"own/{number}", **OWN, "prompt": f"{OWN['prompt']}    # {number}\n"} for number in range(12)]
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
 
     def script(path: str, body: dict[str, Any]) -> Streamed:
@@ -180,6 +181,7 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_as_if_nothing_had_happen
         command += ["--benchmark", f"humaneval:{problems}", "--max-new-tokens", "50", "--n", "3", "--temperature", "0.5", "--out"]
         subprocess.run([*command, str(whole)], check=True, capture_output=True)
         before, kills = len(server.requests), 0
+        assert before == 36
         for more in (1, 8, 16):  # of 36 requests
             child = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             seen, deadline = len(server.requests), time.monotonic() + 60
