@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.database import explained
 from asap.errors import InputError, RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
@@ -80,7 +81,7 @@ class Store:
             yield cls(connection, folder)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise InputError(_explain(error, folder)) from error
+            raise InputError(explained(error, folder / FILE)) from error
         finally:
             connection.close()
 
@@ -235,18 +236,7 @@ class Store:
                         _unpacked(value)
                 yield row
         except sqlite3.Error as error:
-            raise InputError(_explain(error, self.folder)) from error
-
-
-def _explain(error: sqlite3.Error, folder: Path) -> str:
-    text = str(error)
-    if "locked" in text:
-        return f"another asap process is working in {folder}; wait for it or choose another --out"
-    if "full" in text:
-        return f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost"
-    if "not a database" in text or "malformed" in text:
-        return f"{folder / FILE} is damaged ({text}); move it away to start over"
-    return f"{folder / FILE} cannot be used ({text})"
+            raise InputError(explained(error, self.folder / FILE)) from error
 
 
 def _packed(value: Mapping[str, Any]) -> bytes:

@@ -111,18 +111,20 @@ def _judge_row(
 ) -> list[Judged]:
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
     at_ratios = {(name, ratio): _cut(decision, sample, tokens, ratio) for name, decision in decisions.items() for ratio in grid.ratios}
+    traces = {key: at_ratio.apply(sample.cot) for key, at_ratio in at_ratios.items()}
+    forms = {key: structure(sample.cot, at_ratio) for key, at_ratio in at_ratios.items()}
+    without, whole = (sufficiency.passes(sample, trace) for trace in ("", sample.cot)) if sufficiency else (None, None)
     found = []
     for view in VIEWS:
         with_code = view == "as is"
         none, full = judge.support(sample, "", with_code=with_code), judge.support(sample, sample.cot, with_code=with_code)
         for (name, ratio), at_ratio in at_ratios.items():
-            trace = at_ratio.apply(sample.cot)
+            trace, form = traces[name, ratio], forms[name, ratio]
             support = judge.support(sample, trace, with_code=with_code)
-            lengths, form = (at_ratio.tokens_after, at_ratio.tokens_before), structure(sample.cot, at_ratio)
+            lengths = at_ratio.tokens_after, at_ratio.tokens_before
             judged = Judged(sample.id, name, ratio, view, *lengths, support, none, full, form.open_fences, form.dangling, form.last_kept)
             if sufficiency is not None and with_code:
-                passed, without, whole = (sufficiency.passes(sample, text) for text in (trace, "", sample.cot))
-                judged = judged._replace(passed=passed, passed_none=without, passed_full=whole)
+                judged = judged._replace(passed=sufficiency.passes(sample, trace), passed_none=without, passed_full=whole)
             found.append(judged)
     return found
 

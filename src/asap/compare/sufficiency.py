@@ -5,10 +5,12 @@ sampling defaults are not used.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from asap.benchmarks.load import Benchmark
+from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
 from asap.evaluate.answer import code_of
 from asap.evaluate.judge import Judge
@@ -16,7 +18,7 @@ from asap.evaluate.ledger import Ledger
 from asap.lm import Scorer
 from asap.lm.context import default_context, render_context
 from asap.lm.hf import HFScorer
-from asap.lm.writer import stop_ids
+from asap.lm.writer import take_stops
 from asap.sample import Sample, content_digest
 
 
@@ -29,9 +31,18 @@ class Sufficiency:
     benchmark: Benchmark
     max_new_tokens: int
 
+    @cached_property
+    def _stops(self) -> list[int]:
+        assert isinstance(self.scorer, HFScorer)
+        return take_stops(self.scorer.model, self.scorer.tokens)
+
+    @cached_property
+    def _problems(self) -> dict[str, Problem]:
+        return {problem.task_id: problem for problem in self.benchmark.problems}
+
     def passes(self, sample: Sample, trace: str) -> bool | None:
         """Whether the answer passes the tests; None where the row has no tests or the sandbox gave no verdict."""
-        problem = next((problem for problem in self.benchmark.problems if problem.task_id == sample.id), None)
+        problem = self._problems.get(sample.id)
         if problem is None:
             return None
         program = code_of(self.answer(sample, trace))
@@ -57,24 +68,18 @@ class Sufficiency:
     def _write(self, before: str) -> str:
         if not isinstance(self.scorer, HFScorer):
             raise UsageError("only a transformers model can write answers here; name one as --judge")
-        ids = self.scorer.tokens.encode(before).ids.tolist()
-        bos = self.scorer.tokens.bos_id
-        prompt = torch.tensor([ids if bos is None or ids[:1] == [bos] else [bos, *ids]], device=self.scorer.device)
+        prompt = torch.tensor([self.scorer.tokens.input_ids(before)], device=self.scorer.device)
         room = min(self.max_new_tokens, self.scorer.context_tokens - prompt.shape[1])
         if room < 1:
             return ""
-        model, stops = self.scorer.model, stop_ids(self.scorer.model, self.scorer.tokens)
-        defaults, model.generation_config = model.generation_config, type(model.generation_config)()
-        try:
-            with torch.inference_mode():
-                out = model.generate(
-                    prompt,
-                    attention_mask=torch.ones_like(prompt),
-                    max_new_tokens=room,
-                    do_sample=False,
-                    eos_token_id=stops or None,
-                    pad_token_id=stops[0] if stops else 0,
-                )
-        finally:
-            model.generation_config = defaults
+        stops = self._stops
+        with torch.inference_mode():
+            out = self.scorer.model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=room,
+                do_sample=False,
+                eos_token_id=stops or None,
+                pad_token_id=stops[0] if stops else 0,
+            )
         return str(self.scorer.tokens.hf.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from asap.database import explained
 from asap.errors import InputError
 
 FILE = "evaluation.sqlite"
@@ -43,7 +44,7 @@ class Ledger:
             yield cls(connection)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise InputError(_explain(error, folder)) from error
+            raise InputError(explained(error, folder / FILE)) from error
         finally:
             connection.close()
 
@@ -80,17 +81,6 @@ class Ledger:
             row = self._db.execute("SELECT wall_s, generated FROM sessions WHERE id = ?", (number,)).fetchone()
             wall_s, generated = wall_s + (row[0] if row else 0.0), generated + (row[1] if row else 0)
         return wall_s, generated
-
-
-def _explain(error: sqlite3.Error, folder: Path) -> str:
-    text = str(error)
-    if "locked" in text:
-        return f"another asap process is working in {folder}; wait for it or choose another --out"
-    if "full" in text:
-        return f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost"
-    if "not a database" in text or "malformed" in text:
-        return f"{folder / FILE} is damaged ({text}); move it away to start over"
-    return f"{folder / FILE} cannot be used ({text})"
 
 
 def _unpacked(body: bytes) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from asap.errors import InputError
 from asap.evaluate.writing import Ask, Kept, Settings, Written, counted, rendered, reopened
 from asap.lm import Dtype
 from asap.lm.hf import _context_tokens, _identity, _pick_device, _pick_dtype
-from asap.lm.hub import load_causal_lm, load_config
+from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.tokens import TokenCounter
-from asap.lm.writer import stop_ids
+from asap.lm.writer import take_stops
 from asap.sample import content_digest
 
 _SEEDS = 1 << 63
@@ -85,14 +85,8 @@ class LocalModel:
         return await self._batch(prompts[:middle], settings) + await self._batch(prompts[middle:], settings)
 
     def _load(self) -> None:
-        try:
-            self._model = load_causal_lm(self._name, config=self._config, dtype=self._dtype).eval().to(self._device)
-        except torch.OutOfMemoryError as error:
-            raise InputError(
-                f"{self._name} does not fit into the memory of {self._device}; use a smaller model or another device"
-            ) from error
-        self._stops = stop_ids(self._model, self._tokens)
-        self._model.generation_config = type(self._model.generation_config)()  # or its values would fill in what is not set here
+        self._model = load_causal_lm_on(self._device, self._name, config=self._config, dtype=self._dtype)
+        self._stops = take_stops(self._model, self._tokens)
 
     def _generate(self, prompts: Sequence[_Prompt], settings: Settings, unwanted: threading.Event) -> list[Written]:
         width = max(len(prompt.ids) for prompt in prompts)

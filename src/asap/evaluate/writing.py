@@ -80,12 +80,9 @@ def rendered(tokens: "TokenCounter", messages: Sequence[Message]) -> tuple[list[
         text = str(tokens.hf.apply_chat_template([dict(message) for message in messages], add_generation_prompt=True, tokenize=False))
     except jinja2.TemplateError as error:
         raise InputError(f"the chat template of {tokens.name} refuses the question: {error}") from error
-    ids = [int(token) for token in tokens.encode(text).ids]
-    bos = tokens.bos_id
-    if bos is not None:
-        while ids[:1] == [bos]:
-            del ids[0]
-        ids.insert(0, bos)
+    ids = tokens.input_ids(text)
+    while tokens.bos_id is not None and ids[1:2] == [tokens.bos_id]:  # a template that wrote it too
+        del ids[1]
     return ids, text.rstrip().endswith("<think>")
 
 

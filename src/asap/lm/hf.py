@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asap.errors import InputError, RowError, UsageError
 from asap.lm import Dtype, Scored, ScoreRequest, TokenScores
-from asap.lm.hub import load_causal_lm, load_config
+from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.tokens import Encoded, TokenCounter
 
 _VOCABULARY_PIECE = 16_384
@@ -62,10 +62,7 @@ class HFScorer:
         self.dtype = _pick_dtype(dtype, self.device)
         config = load_config(name)
         self.tokens = TokenCounter.load(name, spec)
-        try:
-            self.model = load_causal_lm(name, config=config, dtype=self.dtype).eval().to(self.device)
-        except torch.OutOfMemoryError as error:
-            raise InputError(f"{name} does not fit into the memory of {self.device}; use a smaller model or another device") from error
+        self.model = load_causal_lm_on(self.device, name, config=config, dtype=self.dtype)
         self.context_tokens = context_tokens or _context_tokens(self.model.config)
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         self._head = self.model.get_output_embeddings()

@@ -49,6 +49,16 @@ def load_config(name: str) -> Any:
     return config
 
 
+def load_causal_lm_on(device: Any, name: str, **options: Any) -> Any:
+    """The causal language model on a device, ready to be asked. Raises InputError where it does not fit into the memory there."""
+    import torch
+
+    try:
+        return load_causal_lm(name, **options).eval().to(device)
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{name} does not fit into the memory of {device}; use a smaller model or another device") from error
+
+
 def load_causal_lm(name: str, **options: Any) -> Any:
     """The causal language model in a folder or on the Hub. transformers would fill missing weights with random numbers: refused."""
     model, report = load_pretrained("AutoModelForCausalLM", name, output_loading_info=True, **options)

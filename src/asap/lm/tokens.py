@@ -53,6 +53,11 @@ class TokenCounter:
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
 
+    def input_ids(self, text: str) -> list[int]:
+        """What a model reads: the tokens of a text, and before them the BOS where the model wants one and the text has none."""
+        ids: list[int] = self.encode(text).ids.tolist()
+        return ids if self.bos_id is None or ids[:1] == [self.bos_id] else [self.bos_id, *ids]
+
     def count(self, text: str) -> int:
         """How many tokens a text has."""
         return len(self._backend.encode_batch_fast([text], add_special_tokens=False)[0])

@@ -14,7 +14,7 @@ from asap.errors import InputError
 from asap.lm import Dtype
 from asap.lm.chat import ChatRequest, Reply, RequestRefused
 from asap.lm.hf import _context_tokens, _identity, _pick_device, _pick_dtype
-from asap.lm.hub import load_causal_lm, load_config
+from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.price import Purse, count_prompt
 from asap.lm.served import MIN_P
 from asap.lm.tokens import TokenCounter
@@ -68,14 +68,8 @@ class Writer:
         pass  # a cancelled request has waited for its thread
 
     def _load(self) -> None:
-        try:
-            self._model = load_causal_lm(self._name, config=self._config, dtype=self._dtype).eval().to(self._device)
-        except torch.OutOfMemoryError as error:
-            raise InputError(
-                f"{self._name} does not fit into the memory of {self._device}; use a smaller model or another device"
-            ) from error
-        self._stops = stop_ids(self._model, self._tokens)
-        self._model.generation_config = type(self._model.generation_config)()  # or its values would fill in what is not set here
+        self._model = load_causal_lm_on(self._device, self._name, config=self._config, dtype=self._dtype)
+        self._stops = take_stops(self._model, self._tokens)
 
     async def complete(self, request: ChatRequest) -> Reply:
         """The reply. Raises RequestRefused or SpendingStop."""
@@ -119,10 +113,7 @@ class Writer:
             )
         except jinja2.TemplateError as error:  # some templates refuse a system message
             raise RequestRefused("bad_request", f"the chat template of {self._tokens.name} refuses the prompt: {error}") from error
-        ids = self._tokens.encode(text).ids.tolist()
-        if self._tokens.bos_id is not None and ids[:1] != [self._tokens.bos_id]:
-            ids = [self._tokens.bos_id, *ids]
-        return torch.tensor([ids], device=self._device), text
+        return torch.tensor([self._tokens.input_ids(text)], device=self._device), text
 
     def _generate(self, prompt: Tensor, request: ChatRequest, limit: int, unwanted: threading.Event) -> list[int]:
         """The ids that follow the prompt, at most `limit`, the stop token included."""
@@ -157,8 +148,17 @@ def without_thinking(prompt: str, text: str) -> str:
     return text.partition("</think>")[2].lstrip()
 
 
-def stop_ids(model: Any, tokens: TokenCounter) -> list[int]:
-    """The ids that end a reply: those of the model's generation settings and the tokenizer's own."""
+def take_stops(model: Any, tokens: TokenCounter) -> list[int]:
+    """The ids that end a reply: those of the model's generation settings and the tokenizer's own.
+
+    The settings are emptied: their values would fill in what a call of `generate` does not set.
+    """
+    stops = _stop_ids(model, tokens)
+    model.generation_config = type(model.generation_config)()
+    return stops
+
+
+def _stop_ids(model: Any, tokens: TokenCounter) -> list[int]:
     told = model.generation_config.eos_token_id
     ids = told if isinstance(told, list) else [told]
     return list(dict.fromkeys(int(token) for token in (*ids, tokens.hf.eos_token_id) if token is not None))
