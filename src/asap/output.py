@@ -6,12 +6,10 @@ manifest only `seconds`, and what an LLM was asked for (`llm`), differ between t
 
 import hashlib
 import json
-import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from asap.atomic import remove_partials, replacing
@@ -22,6 +20,7 @@ from asap.prune.decision import Decision
 from asap.prune.tokenskip import NONE, marked
 from asap.sample import Sample
 from asap.store import Entry, Store
+from asap.versions import versions_of
 
 Key = TypeVar("Key", str, int)
 Recut = Callable[[Decision, Sample], Decision]
@@ -144,7 +143,7 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         "counts": counts,
         "llm": store.fact("llm"),
         "formats": list(formats),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "versions": versions_of(_PACKAGES),
         "seconds": totals.seconds,
     }
     if "llamafactory" in formats:
@@ -169,10 +168,3 @@ def _rejection(entry: Entry) -> dict[str, Any]:
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -51,6 +51,10 @@ class Source:
     hub_split: str | None = None
     limit: int | None = None
     """Read only so many rows."""
+
+    def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
+        """Each row with its source and line, all of them."""
+        return iter_shaped(self.names, columns=self.columns or None, hub_config=self.hub_config, hub_split=self.hub_split)
 
     def as_settings(self) -> dict[str, Any]:
         """What must not change between two runs into one folder; a run may be continued with another limit."""
@@ -228,8 +232,7 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
     shown = False
     with store.transaction():
         store.clear_input()
-        rows = iter_shaped(source.names, columns=source.columns or None, hub_config=source.hub_config, hub_split=source.hub_split)
-        for position, (name, line, result) in enumerate(islice(rows, source.limit)):
+        for position, (name, line, result) in enumerate(islice(source.rows(), source.limit)):
             name = _printable(name)
             if isinstance(result, RowError):
                 store.add_rejected(position, name, line, result)
@@ -292,7 +295,7 @@ def _settled(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter
             draw = {name: settings[name] for name in ("seed", "gammas")}
             return settled(decision, sample, tokens, **limit, **draw)
         if settings.get("support_floor") is None and decision.floor is not None:
-            decision = replace(decision.without_floor(), budget=None)  # what the floor put back goes again
+            decision = decision.without_floor()
         if decision.method != settings["method"]:
             keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last")}
             decision = reordered(decision, sample, settings["method"], tokens(), **keep)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from asap.errors import RowError
 
-_OPEN = re.compile(r"<think>|<thinking>|<\|begin_of_thought\|>")
-_CLOSE = re.compile(r"</think>|</thinking>|<\|end_of_thought\|>")
+THINK_OPEN = re.compile(r"<think>|<thinking>|<\|begin_of_thought\|>")
+THINK_CLOSE = re.compile(r"</think>|</thinking>|<\|end_of_thought\|>")
 _SOLUTION_TAGS = re.compile(r"^\s*<\|begin_of_solution\|>|<\|end_of_solution\|>\s*$")  # OpenThoughts wraps the answer as well
 
 
@@ -68,8 +68,8 @@ def split_think(text: str) -> Thought:
     A missing opening tag is accepted (chat templates often write it). With several tags the trace runs from
     the first opening to the last closing one, so nothing in between is lost. Raises RowError otherwise.
     """
-    opening = _OPEN.search(text)
-    closings = list(_CLOSE.finditer(text, opening.end() if opening else 0))
+    opening = THINK_OPEN.search(text)
+    closings = list(THINK_CLOSE.finditer(text, opening.end() if opening else 0))
     if not closings:
         if opening is None:
             raise RowError("no_think", "the response has no think part: neither <think> nor </think> was found")
@@ -106,7 +106,7 @@ def make_sample(
     for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
         if not texts[name].strip():
             raise RowError(reason, f"{name} is empty or white space", shown)
-    if tag := _CLOSE.search(texts["answer"]):
+    if tag := THINK_CLOSE.search(texts["answer"]):
         raise RowError("think_in_answer", f"the answer holds {tag.group()}, so it could not be told from the trace again", shown)
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]

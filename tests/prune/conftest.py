@@ -1,6 +1,5 @@
 """Scorers that the tests of this folder share: a tiny model with random weights, and the bundled one where it is installed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from asap.errors import MissingExtra
 from asap.lm import Scorer, load_scorer
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other take longer than these models do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def save_tiny(folder: Path, kind: str) -> str:

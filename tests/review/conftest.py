@@ -1,7 +1,6 @@
 """A real browser for the tests of the page, and a watch on what a page must never do."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,6 @@ from typing import Any
 import pytest
 
 from asap.review import write_review
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # run_fixtures.py, which the tests of whole runs share
 
 NO_BROWSER = (
     "NO BROWSER, so the review page was NOT tested: install Chromium (Debian and Ubuntu: apt-get install chromium) "

@@ -1,9 +1,7 @@
 """The files of a comparison: judged.jsonl, tables in four formats, a plot, and manifest.json last."""
 
 import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from asap.atomic import remove_partials, replacing
 from asap.compare.judged import Judged
 from asap.compare.table import Line, csv_text, html, latex, markdown, summarise
 from asap.errors import MissingExtra, RowError
+from asap.versions import versions_of
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
@@ -34,7 +33,7 @@ def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Ma
         with replacing(folder / f"table.{suffix}") as file:
             file.write(render(lines) if suffix == "csv" else render(lines, caption))  # type: ignore[operator]
     plotted = _plot(lines, folder / "pareto.png", caption)
-    versions = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+    versions = versions_of(_PACKAGES)
     manifest = {"settings": dict(settings), "rows": rows, "rows_without_numbers": errors, "plot": plotted, "versions": versions}
     with replacing(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
@@ -56,10 +55,3 @@ def _plot(lines: Sequence[Line], path: Path, caption: str) -> str | None:
     except MissingExtra as error:
         return str(error)
     return None
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
 from asap.prune.reply import fenced_blocks
-from asap.sample import _CLOSE, _OPEN
+from asap.sample import THINK_CLOSE, THINK_OPEN
 
 Extract = Literal["last", "first", "longest"]
 EXTRACTS: tuple[Extract, ...] = ("last", "first", "longest")
@@ -26,9 +26,9 @@ class Parts(NamedTuple):
 
 def parts_of(generation: str) -> Parts:
     """Thinking and answer; the answer is what stands after the last closing tag, if no thought is opened after it."""
-    closings = list(_CLOSE.finditer(generation))
+    closings = list(THINK_CLOSE.finditer(generation))
     after = closings[-1].end() if closings else 0
-    if _OPEN.search(generation, after):
+    if THINK_OPEN.search(generation, after):
         return Parts(generation, None)
     return Parts(generation[: closings[-1].start()], generation[after:]) if closings else Parts(None, generation)
 

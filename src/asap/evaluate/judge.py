@@ -14,7 +14,7 @@ from asap.benchmarks.problem import Problem, Program
 from asap.evaluate.answer import Extract, parts_of, program_of
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.ledger import Ledger
-from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests, sandbox_kind
+from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests
 from asap.sample import content_digest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Judge:
 
     def job(self, benchmark: Benchmark, problem: Problem, program: str) -> Job:
         """The job of judging a program; the same program under the same settings has the same key."""
-        settings = [asdict(self.limits), sandbox_kind(self.sandbox)]
+        settings = [asdict(self.limits), self.sandbox.kind]
         return Job(content_digest("verdict", benchmark.files, problem.task_id, program, settings), problem, program)
 
     def judge(self, jobs: Iterable[Job]) -> "Judged":
@@ -88,7 +88,7 @@ class Judge:
 
     def _verdict(self, job: Job, prepared: Prepared) -> dict[str, Any]:
         if prepared.fault and not _judgeable(prepared.problem):
-            kind = sandbox_kind(self.sandbox)
+            kind = self.sandbox.kind
             return {**_unjudged("infra", prepared.fault, kind), "wall_only": False}
         verdict = self.sandbox.judge(prepared.problem.check, job.program, prepared.limits)
         return {**verdict.record(), "cpu_s": round(verdict.cpu_s, 4), "wall_s": round(verdict.wall_s, 4)}
@@ -124,7 +124,7 @@ def verdicts_of(
     problems = {problem.task_id: problem for problem in benchmark.problems}
     jobs = [_job_of(judge, benchmark, problems[attempt.task_id], attempt, extract) for attempt in attempts]
     faults, failed = judge.judge(job for job in jobs if isinstance(job, Job))
-    kind = sandbox_kind(judge.sandbox)
+    kind = judge.sandbox.kind
     records = list[dict[str, Any]]()
     for attempt, job in zip(attempts, jobs, strict=True):
         record = judge.ledger.get(job.key) or failed[job.key] if isinstance(job, Job) else _unjudged(*job, kind)

@@ -13,8 +13,8 @@ from torch import Tensor
 from asap.errors import InputError
 from asap.evaluate.writing import Ask, Kept, Settings, Written, counted, rendered, reopened
 from asap.lm import Dtype
-from asap.lm.hf import _context_tokens, _identity, _pick_device, _pick_dtype
 from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 from asap.lm.writer import take_stops
 from asap.sample import content_digest
@@ -40,16 +40,16 @@ class LocalModel:
 
     def __init__(self, name: str, *, spec: str, concurrency: int, dtype: Dtype = "auto", device: str = "auto") -> None:
         self._name = name
-        self._device = _pick_device(device)
-        self._dtype = _pick_dtype(dtype, self._device)
+        self._device = pick_device(device)
+        self._dtype = pick_dtype(dtype, self._device)
         self._config = load_config(name)
         self.tokens: TokenCounter | None = TokenCounter.load(name, spec)
         self._tokens: TokenCounter = self.tokens
         if not self._tokens.hf.chat_template:
             raise InputError(f"{name} has no chat template, so it answers no questions; use its chat or instruct version")
-        self._context = _context_tokens(self._config)
+        self._context = context_limit(self._config)
         self.concurrency = concurrency
-        identity = _identity(name, spec, SimpleNamespace(config=self._config), self._dtype)
+        identity = identity_of(name, spec, SimpleNamespace(config=self._config), self._dtype)
         engine = {"name": "transformers", "version": _version(), "torch": torch.__version__, "device": str(self._device), "padding": "left"}
         self.identity: Mapping[str, Any] = {**identity, "engine": {**engine, "context_tokens": self._context}}
         self._model: Any = None

@@ -145,9 +145,4 @@ def _key(problem: Problem, sandbox: "Sandbox") -> str:
         tests = [list(check.inputs), list(check.expected)]
     else:
         tests = [check.entry_point, [encode(list(arguments)) for arguments in check.inputs], encode(list(check.expected))]
-    return content_digest(_RECIPE, problem.reference, tests, platform.node(), platform.python_version(), sandbox_kind(sandbox))
-
-
-def sandbox_kind(sandbox: "Sandbox") -> str:
-    """What stamps every record: "bwrap" or "none"."""
-    return str(getattr(sandbox, "kind", "bwrap"))
+    return content_digest(_RECIPE, problem.reference, tests, platform.node(), platform.python_version(), sandbox.kind)

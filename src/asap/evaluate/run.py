@@ -24,6 +24,7 @@ from asap.evaluate.reference import LimitSettings
 from asap.evaluate.score import write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.writing import Ask, Generator, Settings, Written
+from asap.prune.tokenskip import MARKER, marked
 from asap.sample import content_digest
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Evaluation:
 
     def _asks(self, problem: Problem) -> list[Ask]:
         """What is asked about a problem, once for each sample."""
-        question = problem.question if self._plan.gamma is None else _marked(problem.question, self._plan)
+        question = marked(problem.question, self._plan.gamma, self._plan.gamma_marker or MARKER)
         messages = [{"role": "user", "content": question}]
         who = [self._model.identity.get(name) for name in ("spec", "model", "revision", "dtype", "sha256")]
         how = [self._plan.max_new_tokens, self._plan.temperature, self._plan.top_p]
@@ -185,9 +186,3 @@ def _distinct(benchmark: Benchmark) -> Benchmark:
 
 def _identity_key(session: int) -> str:
     return f"identity-{session}"
-
-
-def _marked(question: str, plan: Plan) -> str:
-    from asap.prune.tokenskip import MARKER, marked
-
-    return marked(question, plan.gamma, plan.gamma_marker or MARKER)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
 from asap.lm import Dtype
-from asap.lm.hf import _identity, _pick_device, _pick_dtype
 from asap.lm.hub import load_pretrained
+from asap.lm.model import identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 
 _SPECIAL = 2  # before and after each chunk
@@ -25,8 +25,8 @@ class TokenClassifier:
     """The classifier and its tokenizer. `chunk_tokens` is how many tokens of a text it reads at once."""
 
     def __init__(self, name: str, *, dtype: Dtype = "auto", device: str = "auto") -> None:
-        self.device = _pick_device(device)
-        folder, kind = name.removeprefix("hf:"), _pick_dtype(dtype, self.device)
+        self.device = pick_device(device)
+        folder, kind = name.removeprefix("hf:"), pick_dtype(dtype, self.device)
         options = {"dtype": kind, "use_safetensors": True, "output_loading_info": True}
         model, report = load_pretrained("AutoModelForTokenClassification", folder, **options)
         if missing := sorted(report["missing_keys"]):
@@ -35,7 +35,7 @@ class TokenClassifier:
             raise InputError(f"{folder} has {model.config.num_labels} labels; a token classifier with two, drop and keep, is expected")
         self.tokens = TokenCounter.load(folder)
         self.model = model.eval().to(self.device)
-        self.identity = _identity(folder, name, model, kind)
+        self.identity = identity_of(folder, name, model, kind)
         self.chunk_tokens = min(_MOST, int(getattr(model.config, "max_position_embeddings", _MOST))) - _SPECIAL
         hf = self.tokens.hf
         self.special_ids = tuple(next((token for token in ids if token is not None), None) for ids in _special(hf))

@@ -5,9 +5,7 @@ log-softmax run in float32 and only on the wanted rows, in pieces, so the full l
 Texts longer than the model's context are scored in overlapping windows. No code from a model repository is run.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asap.errors import InputError, RowError, UsageError
+from asap.errors import InputError, RowError
 from asap.lm import Dtype, Scored, ScoreRequest, TokenScores
 from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import Encoded, TokenCounter
 
 _VOCABULARY_PIECE = 16_384
@@ -58,16 +57,16 @@ class HFScorer:
         context_tokens: int | None = None,
         batch_tokens: int | None = None,
     ) -> None:
-        self.device = _pick_device(device)
-        self.dtype = _pick_dtype(dtype, self.device)
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(dtype, self.device)
         config = load_config(name)
         self.tokens = TokenCounter.load(name, spec)
         self.model = load_causal_lm_on(self.device, name, config=config, dtype=self.dtype)
-        self.context_tokens = context_tokens or _context_tokens(self.model.config)
+        self.context_tokens = context_tokens or context_limit(self.model.config)
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         self._head = self.model.get_output_embeddings()
         self.head_is_linear = self._probe(name)
-        self.identity = _identity(name, spec or f"hf:{name}", self.model, self.dtype)
+        self.identity = identity_of(name, spec or f"hf:{name}", self.model, self.dtype)
         self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -235,63 +234,6 @@ def _assemble(plan: _Plan, values: NDArray[np.float64]) -> Scored:
         for span, piece in zip(plan.wanted, pieces, strict=True)
     ]
     return Scored(scores, plan.num_windows)
-
-
-def _pick_device(device: str) -> torch.device:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # an unknown name, or hardware that this machine or this torch has not
-        raise UsageError(f"device {device!r} cannot be used on this machine; use auto, cpu, cuda, cuda:N or mps") from error
-    if chosen.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps")
-    return chosen
-
-
-def _pick_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if dtype not in known:
-        raise UsageError(f"unknown dtype {dtype!r}; use auto, float32 or bfloat16")
-    return known[dtype]
-
-
-def _context_tokens(config: Any) -> int:
-    """How many tokens the model can read at once; practically unlimited where its configuration names no limit."""
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return int(limit) if isinstance(limit, int) and limit > 1 else 1 << 30
-
-
-def _identity(name: str, spec: str, model: Any, dtype: torch.dtype) -> dict[str, str]:
-    folder = Path(name).expanduser()
-    revision = getattr(model.config, "_commit_hash", None) or _folder_digest(folder)
-    return {
-        "spec": spec,
-        "model": folder.name if folder.is_dir() else name,
-        "revision": revision,
-        "dtype": str(dtype).removeprefix("torch."),
-    }
-
-
-def _folder_digest(folder: Path) -> str:
-    """Digest of a model folder: whole configuration, and size with first and last MiB of each weight file."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
-        if file.suffix in (".json", ".safetensors", ".bin", ".model"):
-            digest.update(f"{file.name}:{file.stat().st_size}:".encode())
-            digest.update(b"".join(_ends_of(file)))
-    return digest.hexdigest()[:16]
-
-
-def _ends_of(file: Path, size: int = 1 << 20) -> Iterable[bytes]:
-    with file.open("rb") as stream:
-        yield stream.read(size)
-        stream.seek(max(0, file.stat().st_size - size))
-        yield stream.read(size)
 
 
 def _reload(name: str, spec: str | None, dtype: Dtype, device: str, context_tokens: int | None, batch_tokens: int | None) -> HFScorer:

@@ -13,8 +13,8 @@ from torch import Tensor
 from asap.errors import InputError
 from asap.lm import Dtype
 from asap.lm.chat import ChatRequest, Reply, RequestRefused
-from asap.lm.hf import _context_tokens, _identity, _pick_device, _pick_dtype
 from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.price import Purse, count_prompt
 from asap.lm.served import MIN_P
 from asap.lm.tokens import TokenCounter
@@ -42,14 +42,14 @@ class Writer:
         purse: Purse | None = None,
     ) -> None:
         self._name = name
-        self._device = _pick_device(device)
-        self._dtype = _pick_dtype(dtype, self._device)
+        self._device = pick_device(device)
+        self._dtype = pick_dtype(dtype, self._device)
         self._config = load_config(name)
         self._tokens = TokenCounter.load(name, spec)
         if not self._tokens.hf.chat_template:
             raise InputError(f"{name} has no chat template, so it is no model that follows instructions; use its chat or instruct version")
-        self._context = min(_context_tokens(self._config), context_tokens or sys.maxsize)
-        identity = _identity(name, spec, SimpleNamespace(config=self._config), self._dtype)
+        self._context = min(context_limit(self._config), context_tokens or sys.maxsize)
+        identity = identity_of(name, spec, SimpleNamespace(config=self._config), self._dtype)
         self.model = f"{identity['model']}-{identity['revision'][:16]}-{identity['dtype']}"
         self.identity: Mapping[str, str] = {**identity, "min_p": str(MIN_P)}
         self.tokens: TokenCounter | None = self._tokens

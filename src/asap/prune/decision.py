@@ -161,7 +161,7 @@ class Decision:
             return self
         coarse = set(self.floor.coarse)
         steps = [replace(step, kept=False, removed_by="coarse") if step.index in coarse else step for step in self.steps]
-        return replace(self, steps=steps, floor=None)
+        return replace(self, steps=steps, floor=None, budget=None)
 
 
 class Pruned(NamedTuple):

@@ -113,17 +113,20 @@ class AsapSettings:
         for name in ("coarse_share", "tau", "min_kept", "max_kept", "min_reach"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name):g}; a number from 0 to 1 is expected")
+        self._check_gap()
         self._check_floor()
         if self.min_kept > self.max_kept:
             raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
 
-    def _check_floor(self) -> None:
+    def _check_gap(self) -> None:
         if self.gap and (self.backfill or self.method in TOKEN_LEVEL):
             raise UsageError(f"gap {self.gap!r} marks removed steps, which neither backfill nor methods that cut inside steps can do")
         if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or "think>" in self.gap):
             raise UsageError(f"gap is {self.gap!r}; one line without a think tag, and without white space around it, is expected")
+
+    def _check_floor(self) -> None:
         if self.support_floor is None:
             return
         if not self.support_floor >= 0:  # not a number either

@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,7 @@ def data_manifest(source: Source) -> list[dict[str, Any]]:
 def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tuple[Sample, Sequence[Span]] | RowError]]:
     """Every row with its place: the sample and the parts of its trace that are context only, or what is wrong with it."""
     if not mask_pruned:
-        names = [data_file(name) for name in source.names]
-        for name, line, result in iter_shaped(
-            names, columns=source.columns or None, hub_config=source.hub_config, hub_split=source.hub_split
-        ):
+        for name, line, result in replace(source, names=[data_file(name) for name in source.names]).rows():
             yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
         return
     for name in source.names:

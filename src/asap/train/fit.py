@@ -8,11 +8,9 @@ DIR/                   at the end the model with its tokenizer, README.md (model
 """
 
 import json
-import platform
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from asap.atomic import replacing
 from asap.errors import InputError, UsageError
 from asap.lm import load_tokens, model_folder
 from asap.lm.hub import load_causal_lm, load_config
+from asap.lm.model import context_limit
 from asap.run import Source
 from asap.train.card import card_text
 from asap.train.corpus import Corpus, Wanted, data_manifest, gather
@@ -27,6 +26,7 @@ from asap.train.process import process
 from asap.train.recipe import OWN, accumulation, missing_trainer
 from asap.train.rows import shown_mask
 from asap.train.template import TrainingTemplate
+from asap.versions import versions_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -87,8 +87,7 @@ def prepare(job: Job) -> Prepared:
     config = load_config(name)
     accumulation(job.values, process().world)
     template = TrainingTemplate(load_tokens(job.model))
-    context = getattr(config.get_text_config(), "max_position_embeddings", None) or job.values["max_length"]
-    corpus = gather(job.source, template, min(job.values["max_length"], context), job.wanted)
+    corpus = gather(job.source, template, min(job.values["max_length"], context_limit(config)), job.wanted)
     return Prepared(job, name, template, corpus)
 
 
@@ -265,12 +264,5 @@ def _manifest(prepared: Prepared, settings: Mapping[str, Any], trainer: Any, tra
         "device": str(trainer.args.device.type),
         "processes": process().world,
         "bf16": trainer.args.bf16,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "versions": versions_of(_PACKAGES),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

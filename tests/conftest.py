@@ -1,4 +1,4 @@
-"""One thread: in models this small threads only wait for each other."""
+"""One thread for all tests: in models this small threads only wait for each other."""
 
 from collections.abc import Iterator
 

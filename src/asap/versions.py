@@ -1,0 +1,17 @@
+"""What a result was made with: the versions of Python and of packages."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """The version of Python and of each package; `not installed` where there is none."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
