@@ -71,6 +71,13 @@ def test_every_row_method_ratio_and_view_is_judged(tmp_path: Path, capsys: pytes
     assert before == ((out / "judged.jsonl").read_bytes(), (out / "table.md").read_bytes())
 
 
+def test_more_ratios_and_methods_are_judged_in_the_same_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
+    for out, methods, ratios in (("out", "asap", "0.25"), ("out", METHODS, "0.75,0.25"), ("at once", METHODS, "0.75,0.25")):
+        assert run([*words(source, tmp_path / out)[:-4], "--methods", methods, "--ratios", ratios]) == 0
+    assert (tmp_path / "out" / "judged.jsonl").read_bytes() == (tmp_path / "at once" / "judged.jsonl").read_bytes()
+
+
 def test_the_pruned_traces_are_those_of_asap_prune(tmp_path: Path, scorer: Scorer) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
     assert run(words(source, tmp_path / "out")) == 0

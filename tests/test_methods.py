@@ -106,12 +106,12 @@ def test_head_and_tail_are_what_they_say(tmp_path: Path) -> None:
             assert kept == sorted(kept, reverse=method == "keep-head")
 
 
-@pytest.mark.parametrize("method", [*(name for name, how in METHODS.items() if how.one_pass), "alignment"])
+@pytest.mark.parametrize("method", list(METHODS))
 def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
-    whole = prune(source, tmp_path / "whole", "--all-scores", "--keep-last", "1")
+    whole = prune(source, tmp_path / "whole", "--scores", "every", "--keep-last", "1")
     assert run(["cut", str(whole), "--ratio", "0.4", "--method", method, "--out", str(tmp_path / "cut")]) == 0
-    words = prune_words(source, tmp_path / "fresh", "--all-scores", "--keep-last", "1", "--ratio", "0.4", "--method", method)
+    words = prune_words(source, tmp_path / "fresh", "--scores", "every", "--keep-last", "1", "--ratio", "0.4", "--method", method)
     assert run([*words, "--coarse", "none"] if method == "asap" else words) == 0
     if method == "asap":  # the same method: the cut keeps its stage 1
         assert read_rows(tmp_path / "cut" / "decisions.jsonl")[0]["coarse"]["by"] == "align"
@@ -123,13 +123,20 @@ def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Pat
     same_output(tmp_path / "again", tmp_path / "at once")
 
 
+def test_the_cheap_reading_of_spirit_is_mean_surprisal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    own = prune(source, tmp_path / "own", "--method", "spirit", "--own")
+    same_output(own, prune(source, tmp_path / "mean", "--method", "mean-surprisal"))
+    assert "--own is the cheap reading" in refusal(capsys, *prune_words(source, tmp_path / "x", "--own"))
+
+
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out")
     for method in WITHOUT_MODEL:
         assert run(["cut", str(out), "--ratio", "0.5", "--method", method, "--out", str(tmp_path / method)]) == 0
     words = ["cut", str(out), "--ratio", "0.5", "--method", "step-entropy", "--out", str(tmp_path / "x")]
-    assert "--all-scores" in refusal(capsys, *words)
+    assert "--scores one-pass" in refusal(capsys, *words)
     assert "unknown method" in refusal(capsys, *words[:5], "nonsense", *words[6:])
 
 
@@ -167,7 +174,7 @@ def test_stored_scores_must_be_there_for_reordering(scorer: Scorer) -> None:
 
     sample = Sample("a", "q", "first\n\nsecond one", "x")
     decision = Asap(scorer, AsapSettings(budget=100)).prune(sample).decision
-    with pytest.raises(InputError, match="--all-scores"):
+    with pytest.raises(InputError, match="--scores one-pass"):
         reordered(decision, sample, "mean-surprisal", scorer.tokens)
 
 

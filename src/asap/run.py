@@ -256,7 +256,7 @@ def recut(
     """The finished run of `folder` at another budget, or by another step-level method, written to `out`; without a model.
 
     At another budget the files are those of a fresh run. Another method needs no stored scores (random, keep-head, …) or
-    those of `--all-scores`; it has no stage 1.
+    those of `--scores`; it has no stage 1.
     """
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:

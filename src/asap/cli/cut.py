@@ -17,7 +17,7 @@ def cut(
     ratio: Ratio = None,
     method: Annotated[
         str | None,
-        Parameter(help="Another step-level method: a control such as random, or after asap prune --all-scores any of them.", group=METHOD),
+        Parameter(help="Another step-level method: a control such as random, or any that asap prune --scores stored.", group=METHOD),
     ] = None,
     format: Formats = None,
 ) -> int:

@@ -4,7 +4,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,9 +63,20 @@ class Method:
         int | None,
         Parameter(help="spirit: read only so many tokens behind a removed step again. [default: all]", group=METHOD, converter=whole),
     ] = None
-    all_scores: Annotated[
-        bool, Parameter(negative="", help="Store what each one-pass method makes of each step, for asap cut --method.", group=METHOD)
+    own: Annotated[
+        bool,
+        Parameter(
+            negative="", help="spirit: take a step's own perplexity, from one pass; another name for --method mean-surprisal.", group=METHOD
+        ),
     ] = False
+    scores: Annotated[
+        Literal["one-pass", "every"] | None,
+        Parameter(
+            help="Store what other step-level methods make of each step, for asap cut --method: those of one pass, or every one "
+            "(spirit and leave-one-out read half of the trace again for each step).",
+            group=METHOD,
+        ),
+    ] = None
     coarse: Annotated[
         Literal["align", "select", "rewrite", "none"] | None,
         Parameter(
@@ -209,10 +220,14 @@ def prune(
     if deciding.coarse not in (None, "none") and deciding.method != "asap" and deciding.method in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
     at_least("suffix-tokens", deciding.suffix_tokens, 1)
+    if deciding.own:
+        if deciding.method != "spirit" or deciding.suffix_tokens is not None:
+            raise UsageError("--own is the cheap reading of --method spirit, without --suffix-tokens; leave it out")
+        deciding = replace(deciding, method="mean-surprisal")
     of_llm = asdict(_checked(llm, deciding.coarse))
     settings = AsapSettings(
         **{
-            **asdict(deciding),
+            **{name: value for name, value in asdict(deciding).items() if name != "own"},
             **inside.as_settings(),
             **{name: of_llm[name] for name in _SETTINGS_OF_LLM},
             "coarse": deciding.coarse or ("select" if llm.llm else "align"),

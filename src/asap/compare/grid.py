@@ -67,7 +67,7 @@ class Place(NamedTuple):
 def prune_all(folder: Path, source: Source, scorer: Scorer, grid: Grid, *, tokens: TokenCounter | None = None, listener: Listener) -> None:
     """The runs that hold all scores: `folder/runs/asap`, and one for each method that needs its own (`_runs`)."""
     for name in _runs(grid):
-        of_run: dict[str, Any] = {"all_scores": True} if name == "asap" else {"method": name, "coarse": "none"}
+        of_run: dict[str, Any] = {"scores": "one-pass"} if name == "asap" else {"method": name, "coarse": "none"}
         settings = replace(grid.settings, **of_run)
         prune_into(folder / "runs" / name, source, Asap(scorer, settings, tokens=tokens), listener=listener)
 

@@ -105,7 +105,7 @@ class Asap:
         traces = [self._open(sample) for sample in samples]
         coarse = self._coarse(traces)
         fine = self._fine(traces, coarse)
-        extra = self._all_scores(traces) if self.settings.all_scores else [None] * len(traces)
+        extra = self._all_scores(traces) if self.settings.scores else [None] * len(traces)
         return [self._finish(*parts) for parts in zip(traces, coarse, fine, extra, strict=True)]
 
     def _open(self, sample: Sample) -> _Trace:
@@ -176,12 +176,13 @@ class Asap:
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
     def _all_scores(self, traces: list[_Trace]) -> list[list[dict[str, float]] | None]:
-        """Per step of each whole trace what every method makes of it, from one more pass."""
+        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share one."""
+        methods = [name for name, how in METHODS.items() if how.one_pass or self.settings.scores == "every"]
         reads = self.scorer.score([_request(trace, list(range(len(trace.spans))), None, entropy=True) for trace in traces])
         found: list[list[dict[str, float]] | None] = []
         for trace, read in zip(traces, reads, strict=True):
             everything = list(range(len(trace.spans)))
-            by_method = {name: self._scored(trace, everything, read, name) for name, how in METHODS.items() if how.one_pass}
+            by_method = {name: self._scored(trace, everything, read, name) for name in methods}
             found.append([{name: scores[index] for name, scores in by_method.items()} for index in everything])
         return found
 

@@ -63,12 +63,11 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
     if not how.needs_model:
         texts = [sample.cot[span.start : span.end] for span in spans]
         return how.score(Steps(sample, texts, [], tokens, NoModel(tokens), seed=seed))
-    if method == "alignment":  # stage 1 stored it; it does not ask about a trace of one step
+    stored = [(step.scores or {}).get(method) for step in decision.steps]
+    if method == "alignment" and None in stored:  # stage 1 stores it too; it does not ask about a trace of one step
         stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]
-    else:
-        stored = [step.scores.get(method) for step in decision.steps if step.scores is not None]
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):
-        how_to = "--coarse align" if method == "alignment" else "--all-scores" if how.one_pass else f"--method {method}"
+        how_to = "--scores one-pass" if how.one_pass else "--coarse align or --scores every" if method == "alignment" else "--scores every"
         raise InputError(f"no scores of method {method!r} are stored; run asap prune with {how_to} first")
     return known

@@ -17,8 +17,9 @@ from asap.steps import StepSplit
 
 BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
+Scores = Literal["one-pass", "every"]
 INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
-_OF_STEPS = ("all_scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
+_OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class AsapSettings:
 
     Methods other than `asap` have no stage 1: for them `align` becomes `none`.
     """
-    all_scores: bool = False
-    """Store what every step-level method makes of each step, so that `asap cut --method` needs no model."""
+    scores: Scores | None = None
+    """Store what other step-level methods make of each step too, so that `asap cut --method` needs no model: `one-pass` those
+    that one pass over the trace gives, `every` also those that ask more of the scorer, such as `spirit`."""
     coarse_share: float = 0.25
     """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
     tau: float = TAU
@@ -102,6 +104,7 @@ class AsapSettings:
             ("coarse", ("align", "select", "rewrite", "none")),
             ("step_split", ("fenced", "paper")),
             ("context", ("chat", "raw", None)),
+            ("scores", ("one-pass", "every", None)),
         ):
             if getattr(self, name) not in allowed:
                 raise UsageError(
@@ -172,7 +175,7 @@ class AsapSettings:
         """Whether a model has to read the traces."""
         if self.method in TOKEN_LEVEL:
             return self.method == "selective-context"
-        return self.coarse != "none" or self.all_scores or self.support_floor is not None or METHODS[self.method].needs_model
+        return self.coarse != "none" or self.scores is not None or self.support_floor is not None or METHODS[self.method].needs_model
 
     @property
     def uses_llm(self) -> bool:
