@@ -3,7 +3,10 @@
 import gzip
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +29,24 @@ pytestmark = [
 
 @pytest.mark.parametrize(("name", "count"), [("humaneval", 164), ("humaneval+", 164), ("mbpp+", 378), ("leetcode", 228)])
 def test_every_reference_passes(name: str, count: int, tmp_path: Path, sandbox: "Sandbox") -> None:
+    all_pass(name, count, tmp_path, sandbox)
+
+
+@pytest.mark.parametrize("name", ["humaneval", "humaneval+"])
+def test_every_reference_passes_beside_eight_busy_processes(name: str, tmp_path: Path, sandbox: "Sandbox") -> None:
+    with ExitStack() as stack:
+        for _ in range(8):
+            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+        all_pass(name, 164, tmp_path, sandbox)
+
+
+def all_pass(name: str, count: int, folder: Path, sandbox: "Sandbox") -> None:
     benchmark = load_benchmark(name)
     rows = [{"task_id": problem.task_id, "solution": problem.reference} for problem in benchmark.problems]
-    summary = score_file(write_rows(tmp_path / "rows.jsonl", rows), benchmark, tmp_path / "out", sandbox)
-    failed = [(row["task_id"], row["verdict"], row["detail"]) for row in read_rows(tmp_path / "out/verdicts.jsonl") if not row["passed"]]
+    summary = score_file(write_rows(folder / "rows.jsonl", rows), benchmark, folder / "out", sandbox)
+    failed = [(row["task_id"], row["verdict"], row["detail"]) for row in read_rows(folder / "out/verdicts.jsonl") if not row["passed"]]
     assert failed == []
     assert summary["benchmarks"][0]["verdicts"] == {"pass": count}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from asap.cli.options import DATA, MODEL, RUN, Columns, HubConfig, HubSplit, Limit, Out, Sources, at_least, console_for, parse_columns
-from asap.errors import MissingExtra, UsageError
+from asap.errors import UsageError
 
 if TYPE_CHECKING:
     from asap.train.fit import Prepared
@@ -47,7 +47,7 @@ def train(
         str | None,
         Parameter(help="Run under accelerate: 1x24gb, 1x80gb, 8x80gb, or a .yaml file of accelerate config.", group=RUN),
     ] = None,
-    backend: Annotated[Literal["trl", "unsloth"], Parameter(help="Who trains.", group=RUN)] = "trl",
+    backend: Annotated[Literal["trl", "unsloth"], Parameter(help="Who trains; unsloth has an environment of its own.", group=RUN)] = "trl",
     columns: Columns = None,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -66,10 +66,9 @@ def train(
         asap train pruned --model bundled --out trained --set learning_rate=1e-4 --set max_length=1024
     """
     if backend == "unsloth":
-        raise MissingExtra(
-            "the backend unsloth is not available: its releases need other versions of trl and transformers than asap, so make an "
-            "environment of its own for it, and give it what --emit-config trl writes"
-        )
+        from asap.train.unsloth import start_unsloth
+
+        start_unsloth(launch)  # before TRL and transformers are imported
     from asap.run import Source
     from asap.train.corpus import Wanted
     from asap.train.fit import Job, claim, fit, prepare
@@ -81,7 +80,7 @@ def train(
     launch = wanted_launch(launch)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     wanted = Wanted(ids_from, drop_long, mask_pruned)
-    prepared = prepare(Job(rows, model, recipe, load_recipe(recipe, set or []), wanted))
+    prepared = prepare(Job(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend))
     main = process().is_main
     if main and launch is None:
         _tell(prepared)

@@ -26,6 +26,7 @@ from asap.train.process import process
 from asap.train.recipe import OWN, accumulation, missing_trainer
 from asap.train.rows import shown_mask
 from asap.train.template import TrainingTemplate
+from asap.train.unsloth import PACKAGES, check_unchanged, load_with_unsloth
 from asap.versions import versions_of
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ _NOT_SFT = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", 
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: the rows, the model spec, the recipe's values and which rows are wanted."""
+    """What to train: the rows, the model spec, the recipe's values, which rows are wanted, and who trains (trl or unsloth)."""
 
     source: Source
     model: str
     recipe: str
     values: Mapping[str, Any]
     wanted: Wanted
+    backend: str = "trl"
 
     def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
         """All that decides the trained model, by name; JSON-able."""
@@ -54,6 +56,7 @@ class Job:
             "model": self.model,
             "recipe": self.recipe,
             "values": dict(self.values),
+            "backend": self.backend,
             **self.source.as_settings(),
             "wanted": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.wanted).items()},
             "template_hash": template.hash,
@@ -168,43 +171,52 @@ def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
     """The trainer of a job, with its model loaded."""
     try:
         from datasets import Dataset, disable_progress_bars
-        from peft import LoraConfig
 
         from asap.train.trainer import ResponseTrainer, StepLog
     except ImportError as error:
         raise missing_trainer() from error
-    import torch
-
     disable_progress_bars()
-    values = prepared.job.values
+    values, unsloth = prepared.job.values, prepared.job.backend == "unsloth"
     options = {name: value for name, value in values.items() if name not in _NOT_SFT}
     options["bf16"] = _bf16(values["bf16"])
     args = _arguments(options, out, accumulation(values, process().world))
-    kept = {name: values[name] for name in ("attn_implementation",) if values.get(name)}
-    model = load_causal_lm(prepared.name, dtype=getattr(torch, values["dtype"]), **kept)
+    model, lora = (load_with_unsloth(prepared.name, values), None) if unsloth else _model(prepared.name, values)
     tokenizer = prepared.template.tokens.hf
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     rows = [{"input_ids": row.input_ids, "labels": row.labels} for row in prepared.corpus.rows]
-    lora = None
-    if values["use_peft"]:
-        lora = LoraConfig(
-            r=values.get("lora_r", 16),
-            lora_alpha=values.get("lora_alpha", 32),
-            lora_dropout=values.get("lora_dropout", 0.0),
-            target_modules=values.get("lora_target_modules", "all-linear"),
-            task_type="CAUSAL_LM",
-        )
+    data = Dataset.from_list(rows)
     try:
         trainer = ResponseTrainer(
-            model=model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, peft_config=lora
+            model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora, models_loss=unsloth
         )
     except (ValueError, ImportError) as error:  # border: so is what peft and the trackers refuse
         raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+    if unsloth:
+        check_unchanged(trainer, options, prepared.corpus.rows)
     done = int(json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))["global_step"]) if checkpoint else 0
     if process().is_main:
         trainer.add_callback(StepLog(out, trainer.args.device, done))
     return trainer
+
+
+def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The model to train and, with use_peft, the LoRA that the trainer puts around it."""
+    import torch
+    from peft import LoraConfig
+
+    kept = {option: values[option] for option in ("attn_implementation",) if values.get(option)}
+    model = load_causal_lm(name, dtype=getattr(torch, values["dtype"]), **kept)
+    if not values["use_peft"]:
+        return model, None
+    lora = LoraConfig(
+        r=values.get("lora_r", 16),
+        lora_alpha=values.get("lora_alpha", 32),
+        lora_dropout=values.get("lora_dropout", 0.0),
+        target_modules=values.get("lora_target_modules", "all-linear"),
+        task_type="CAUSAL_LM",
+    )
+    return model, lora
 
 
 def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
@@ -214,6 +226,7 @@ def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
 
     if not torch.accelerator.is_available():
         options["use_cpu"] = True
+    options.setdefault("padding_free", False)  # unsloth would choose
     if not options.get("packing"):
         options["max_length"] = None  # nothing is to be cut: longer rows were refused before
     unpadded = options.get("packing") or options.get("padding_free")
@@ -264,5 +277,5 @@ def _manifest(prepared: Prepared, settings: Mapping[str, Any], trainer: Any, tra
         "device": str(trainer.args.device.type),
         "processes": process().world,
         "bf16": trainer.args.bf16,
-        "versions": versions_of(_PACKAGES),
+        "versions": versions_of((*_PACKAGES, *PACKAGES) if settings["backend"] == "unsloth" else _PACKAGES),
     }

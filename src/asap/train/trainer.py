@@ -24,15 +24,24 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
 
     The loss of a step is the sum over the response tokens of its whole batch (all micro-batches, all processes) divided by their
     number. On a GPU with Triton TRL's fused head computes it; elsewhere TRL would project every position, and `summed_nll` is used.
+    With `models_loss` the model's own forward computes it (unsloth's does); InputError if that cannot be told the number.
     """
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, models_loss: bool = False, **options: Any) -> None:
+        if models_loss:
+            self.loss_is_scaled_for_ga = None  # found out by the trainer, from the model
         super().__init__(*args, **options)
+        if models_loss and not self.model_accepts_loss_kwargs:
+            raise InputError(
+                "unsloth's loss for this model does not divide by the response tokens of the whole batch (Eq. 3); take --backend trl"
+            )
+        self.compute_loss_func = None  # before transformers 5.19 TRL keeps a text there and would call it
         self.model_accepts_loss_kwargs = True  # also for models that ignore it: the count of the whole batch is always wanted
         inner = self.model.get_base_model() if is_peft_model(self.model) else self.model
-        self.own_head = self.args.device.type not in ("cuda", "xpu") and not self.aux_loss_enabled and head_is_linear(inner)
+        own_head = not models_loss and self.args.device.type not in ("cuda", "xpu") and not self.aux_loss_enabled
+        self.own_head = own_head and head_is_linear(inner)
         if self.own_head:
             give_summed_nll(inner)
 
