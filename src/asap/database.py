@@ -3,14 +3,20 @@
 import sqlite3
 from pathlib import Path
 
+from asap.errors import InputError
 
-def explained(error: sqlite3.Error, file: Path) -> str:
-    """What is wrong with a database file of an output folder, and what to do."""
+
+class Busy(InputError):
+    """Another asap process holds the folder."""
+
+
+def trouble(error: sqlite3.Error, file: Path) -> InputError:
+    """What is wrong with a database file of an output folder, and what to do; to be raised."""
     text, folder = str(error), file.parent
     if "locked" in text:
-        return f"another asap process is working in {folder}; wait for it or choose another --out"
+        return Busy(f"another asap process is working in {folder}; wait for it or choose another --out")
     if "full" in text:
-        return f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost"
+        return InputError(f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost")
     if "not a database" in text or "malformed" in text:
-        return f"{file} is damaged ({text}); move it away to start over"
-    return f"{file} cannot be used ({text})"
+        return InputError(f"{file} is damaged ({text}); move it away to start over")
+    return InputError(f"{file} cannot be used ({text})")

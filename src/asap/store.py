@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.database import explained
+from asap.database import trouble
 from asap.errors import InputError, RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
@@ -81,7 +81,7 @@ class Store:
             yield cls(connection, folder)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise InputError(explained(error, folder / FILE)) from error
+            raise trouble(error, folder / FILE) from error
         finally:
             connection.close()
 
@@ -236,7 +236,7 @@ class Store:
                         _unpacked(value)
                 yield row
         except sqlite3.Error as error:
-            raise InputError(explained(error, self.folder / FILE)) from error
+            raise trouble(error, self.folder / FILE) from error
 
 
 def _packed(value: Mapping[str, Any]) -> bytes:

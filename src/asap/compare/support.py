@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asap.errors import InputError
+from asap.database import trouble
 from asap.lm import Scorer
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample, content_digest
@@ -36,7 +36,7 @@ class Judge:
         try:
             verdicts = sqlite3.connect(folder / FILE, isolation_level=None, timeout=1.0)
         except sqlite3.Error as error:
-            raise InputError(f"{folder / FILE} cannot be opened ({error})") from error
+            raise trouble(error, folder / FILE) from error
         try:
             verdicts.executescript(
                 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
@@ -44,8 +44,7 @@ class Judge:
             )
             yield cls(scorer, verdicts)
         except sqlite3.Error as error:
-            reason = "another asap process is working there" if "locked" in str(error) else str(error)
-            raise InputError(f"{folder / FILE} cannot be used ({reason})") from error
+            raise trouble(error, folder / FILE) from error
         finally:
             verdicts.close()
 

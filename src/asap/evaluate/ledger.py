@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from asap.database import explained
+from asap.database import trouble
 from asap.errors import InputError
 
 FILE = "evaluation.sqlite"
@@ -44,7 +44,7 @@ class Ledger:
             yield cls(connection)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise InputError(explained(error, folder / FILE)) from error
+            raise trouble(error, folder / FILE) from error
         finally:
             connection.close()
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from asap.database import trouble
 from asap.errors import InputError
 from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
 
@@ -211,16 +212,7 @@ def _telling(folder: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise InputError(_explain(error, folder)) from error
-
-
-def _explain(error: sqlite3.Error, folder: Path | None) -> str:
-    text = str(error)
-    if "locked" in text:
-        return f"another asap process is working in {folder}; wait for it or choose another --out"
-    if "full" in text:
-        return f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost"
-    return f"{folder}/{FILE} cannot be used ({text})"
+        raise trouble(error, (folder or Path()) / FILE) from error
 
 
 def _unpacked(body: bytes) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.atomic import replacing
+from asap.database import Busy
 from asap.dataset import Rejected, Shaped, iter_shaped
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
@@ -180,10 +181,8 @@ def _entries(folder: Path) -> list[Entry]:
         try:
             with Store.open(folder, create=False) as store:
                 return list(store.entries())
-        except InputError as error:
-            if "another asap process" not in str(error):
-                raise
-        time.sleep(1)
+        except Busy:
+            time.sleep(1)
     with Store.open(folder, create=False) as store:
         return list(store.entries())
 
