@@ -10,6 +10,7 @@ MANIFEST = {
         "model": "hf:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
         "recipe": "paper-qwen-7b",
         "values": {"learning_rate": 4e-5},
+        "backend": "trl",
         "wanted": {"mask_pruned": False},
         "rows_hash": "abc",
         "template_hash": "def",

@@ -45,7 +45,11 @@ class TokenCounter:
         """The tokenizer in a folder or on the Hub; `name` is what to call it."""
         from asap.lm.hub import load_pretrained
 
-        return cls(load_pretrained("AutoTokenizer", folder), name or folder)
+        hf = load_pretrained("AutoTokenizer", folder)
+        if not _comes_back(hf):  # transformers 5.17 to 5.21 read byte-level tokenizers that are stored as Llama's without the spaces
+            plain = load_pretrained("PreTrainedTokenizerFast", folder)
+            hf = plain if _comes_back(plain) else hf
+        return cls(hf, name or folder)
 
     def encode(self, text: str) -> Encoded:
         """The tokens of a text, special tokens that the text spells out included, none added."""
@@ -77,3 +81,9 @@ class TokenCounter:
     def fingerprint(self) -> str:
         """Hex digest of the vocabulary and rules; tells two tokenizers apart."""
         return content_digest(self._backend.to_str())[:16]
+
+
+def _comes_back(hf: Any) -> bool:
+    """Whether decoding gives a text back, spaces and all; there are tokenizers that are not made for it, such as T5's."""
+    text = "if a b:\n\n  c"
+    return bool(hf.decode(hf.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False) == text)

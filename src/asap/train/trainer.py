@@ -27,7 +27,8 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
     With `models_loss` the model's own forward computes it (unsloth's does); InputError if that cannot be told the number.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga: bool | None = True
+    model_accepts_loss_kwargs: bool
 
     def __init__(self, *args: Any, models_loss: bool = False, **options: Any) -> None:
         if models_loss:

@@ -1,0 +1,106 @@
+"""`--backend unsloth`: the library that the paper trained with (Appendix A) loads the model and computes the loss; the rest is ours.
+
+Rows, masks, checkpoints, the step log and what is saved are the same as with TRL alone. Unsloth changes transformers and TRL while
+it is imported, so it is imported before them, and it needs older ones, so it has an environment of its own (extra `unsloth`).
+It may change settings and rows for speed; a run where it did is refused.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap.errors import InputError, MissingExtra, UsageError
+from asap.lm.gguf import cache_folder
+from asap.lm.hub import load_config
+from asap.lm.model import context_limit
+from asap.train.process import process
+from asap.train.rows import TrainRow
+
+PACKAGES = ("unsloth", "unsloth_zoo")
+_INSTALL = 'pip install "asap-cot[unsloth]" in an environment of its own, without the extra train'
+_DECISIVE = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "optim", "weight_decay", "max_grad_norm"),
+    *("per_device_train_batch_size", "bf16", "packing", "padding_free", "seed"),
+)
+
+
+def start_unsloth(launch: str | None) -> None:
+    """Import unsloth. Raises MissingExtra where it is not installed, UsageError or InputError where it cannot train."""
+    if launch is not None or process().world > 1:
+        raise UsageError("--backend unsloth trains in one process; leave --launch out, or take --backend trl")
+    if importlib.util.find_spec("unsloth") is None:
+        raise MissingExtra(f"--backend unsloth needs unsloth; install it with: {_INSTALL}")
+    if os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1") != "0":
+        os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth"))  # otherwise in the current folder
+    try:
+        with redirect_stdout(sys.stderr):
+            import unsloth  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(f"unsloth cannot be imported ({_one_line(error)}); install it with: {_INSTALL}") from error
+    except (NotImplementedError, RuntimeError) as error:  # no device that it drives, or a PyTorch that does not fit the device
+        raise InputError(f"unsloth cannot train on this machine: {_one_line(error)}") from error
+
+
+def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
+    """The model in a folder or on the Hub, all parameters to be trained or, with use_peft, a LoRA around it."""
+    import torch
+    from unsloth import FastLanguageModel
+
+    longest = min(values["max_length"], context_limit(load_config(name)))  # above the model's own limit unsloth would stretch RoPE
+    checkpointing = "unsloth" if values.get("gradient_checkpointing") else False
+    chosen = {option: values[option] for option in ("attn_implementation",) if values.get(option)}
+    try:
+        with redirect_stdout(sys.stderr):
+            model, _ = FastLanguageModel.from_pretrained(
+                model_name=str(Path(name).expanduser()),
+                max_seq_length=longest,
+                dtype=getattr(torch, values["dtype"]),
+                load_in_4bit=False,
+                full_finetuning=not values["use_peft"],
+                use_gradient_checkpointing=checkpointing,
+                use_exact_model_name=True,  # otherwise a copy of the model from another repository
+                trust_remote_code=False,
+                **chosen,
+            )
+            if not values["use_peft"]:
+                return model
+            return FastLanguageModel.get_peft_model(
+                model,
+                r=values.get("lora_r", 16),
+                lora_alpha=values.get("lora_alpha", 32),
+                lora_dropout=values.get("lora_dropout", 0.0),
+                target_modules=values.get("lora_target_modules", "all-linear"),
+                use_gradient_checkpointing=checkpointing,
+                random_state=values.get("seed", 42),
+            )
+    except Exception as error:  # border: unsloth, transformers and peft report what they cannot do through errors of every type
+        raise InputError(f"unsloth cannot load {name} with these settings: {_one_line(error)}") from error
+
+
+def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[TrainRow]) -> None:
+    """Raise InputError if unsloth changed a setting that decides the result, or a row."""
+    for name in _DECISIVE:
+        used = getattr(trainer.args, name)
+        used = getattr(used, "value", used)  # of an enumeration
+        if name in asked and used != asked[name]:
+            raise InputError(f"unsloth trains with {name}={used} where {asked[name]} is asked for; set it to that, or take --backend trl")
+    held = trainer.train_dataset.with_format("numpy")
+    if not trainer.args.packing and not (
+        len(held) == len(rows)
+        and all(
+            np.array_equal(made["input_ids"], row.input_ids) and np.array_equal(made["labels"], row.labels)
+            for made, row in zip(held, rows, strict=True)
+        )
+    ):
+        raise InputError("unsloth changed the rows, and no row is cut or changed in training; take --backend trl")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
