@@ -21,7 +21,7 @@ def load_pretrained(auto_class: str, name: str, **options: Any) -> Any:
     gguf_file = options.get("gguf_file")
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if auto_class != "AutoTokenizer" and gguf_file is None and not (folder / "config.json").exists():
+        if "Tokenizer" not in auto_class and gguf_file is None and not (folder / "config.json").exists():
             raise InputError(f"model folder {name} has no config.json, so it is not a transformers model")
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(f"model folder {name} does not exist; give a folder with config.json or a Hub id owner/name")

@@ -44,7 +44,7 @@ def cost_of(folder: Path) -> Cost:
     values = settings["values"]
     conditions = {
         "model": settings["model"],
-        "backend": settings["backend"],
+        "backend": settings.get("backend", "trl"),
         "rows": sorted(row["id"] for row in rows),
         **{name: values.get(name) for name in ("effective_batch_size", "use_peft", "dtype", "bf16", "gradient_checkpointing", "packing")},
     }
