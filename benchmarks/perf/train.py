@@ -5,7 +5,8 @@
 
 The two trainers take turns, each measurement in a process of its own (peak memory is a process's), whose first step is a
 warm-up. CPU seconds are of all threads. Rows are 1/4 question and 3/4 response, random words, so the loss means nothing here;
-`--parts loss` uses rows with a pattern to learn instead, and evaluates both models in float32.
+`--parts loss` uses rows with a pattern to learn instead, or the beginnings of real traces (`--rows FILE`), and evaluates both models in
+float32.
 """
 
 import argparse
@@ -44,6 +45,20 @@ def sums(tokenizer: Any, count: int, seed: int) -> list[dict[str, list[int]]]:
         before = tokenizer(f"What is {' + '.join(map(str, numbers))}?\n", add_special_tokens=False).input_ids
         after = tokenizer(f"<think>\n{steps}\n</think>\n\nIt is {sum(numbers)}.<|im_end|>", add_special_tokens=False).input_ids
         made.append({"input_ids": before + after, "labels": [-100] * len(before) + after})
+    return made
+
+
+def beginnings(tokenizer: Any, file: str, tokens: int) -> list[dict[str, list[int]]]:
+    """The first so many tokens of each row's question and response, in an order that has nothing to do with the file's."""
+    from asap import read_samples
+
+    made = []
+    for sample in read_samples(file):
+        before = tokenizer(f"{sample.question}\n", add_special_tokens=False).input_ids
+        after = tokenizer(f"<think>\n{sample.cot}\n</think>\n\n{sample.answer}", add_special_tokens=False).input_ids
+        if len(before) < tokens // 2:
+            made.append({"input_ids": (before + after)[:tokens], "labels": ([-100] * len(before) + after)[:tokens]})
+    random.Random(4).shuffle(made)
     return made
 
 
@@ -129,7 +144,7 @@ def compare(precisions: Iterable[str], checkpointing: bool, tokens: int, steps: 
         print(f"{precision:<9} asap / trl: speed {speed:.2f}x, peak memory {memory:.2f}x", flush=True)
 
 
-def losses(steps: int) -> None:
+def losses(steps: int, file: str | None) -> None:
     """Held-out loss, evaluated in float32, of a float32 run and a bfloat16 (autocast) run on the same rows in the same order."""
     from datasets import Dataset
 
@@ -137,7 +152,8 @@ def losses(steps: int) -> None:
     from asap.lm.hub import load_pretrained
 
     tokenizer = load_pretrained("AutoTokenizer", model_folder("bundled"))
-    data, held_out = sums(tokenizer, steps, seed=2), Dataset.from_list(sums(tokenizer, 50, seed=3))
+    every = beginnings(tokenizer, file, 256) if file else sums(tokenizer, steps + 50, seed=2)
+    data, held_out = every[:steps], Dataset.from_list(every[steps : steps + 50])
     found = {}
     for precision in ("float32", "bfloat16"):
         with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +193,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--loss-steps", type=int, default=200)
+    parser.add_argument("--rows", help="of --parts loss: a data set that asap reads, of 50 rows more than there are steps")
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -186,4 +203,4 @@ if __name__ == "__main__":
         if "speed" in given.parts:
             compare(given.precisions, given.checkpointing, given.tokens, given.steps, given.repeats)
         if "loss" in given.parts:
-            losses(given.loss_steps)
+            losses(given.loss_steps, given.rows)
