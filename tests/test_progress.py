@@ -94,6 +94,19 @@ def test_lines_come_at_the_first_row_and_at_the_end_and_rarely_between() -> None
     assert "tokens 500M -> 250M (50%)" in said[-1]
 
 
+def test_runs_after_each_other_are_counted_one_by_one() -> None:
+    shown = io.StringIO()
+    lines = Lines(Console(file=shown, width=200), show_row=True)
+    for _ in range(2):
+        lines.first_row(to_sample({"question": "q", "cot": "c", "answer": "a"}))
+        lines.scoring(2, 2, 200)
+        for _ in range(2):
+            lines.decided(Step(1, 100, 10, 5))
+    assert shown.getvalue().count("2/2 traces, 0 s left") == 2
+    assert "tokens 20 -> 10 (50%)" in shown.getvalue()
+    assert shown.getvalue().count("shape:") == 1
+
+
 def test_the_first_row_is_shown_whole_and_on_its_own_lines(capsys: pytest.CaptureFixture[str]) -> None:
     log = io.StringIO()
     shaped = to_sample({"question": "[bold]q[/nothing] " + "x" * 150, "response": "<think>\nt\n</think>\na", "id": "i"})

@@ -20,7 +20,7 @@ _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
 
 
 class Watcher(Listener):
-    """Counts what was done since the start; the two ways of showing it build on this."""
+    """Counts what was done of the run that goes on, of several after each other; the two ways of showing it build on this."""
 
     def __init__(self, console: Console, *, show_row: bool = True) -> None:
         self.console = console
@@ -30,8 +30,9 @@ class Watcher(Listener):
         self.started = time.monotonic()
 
     def first_row(self, shaped: Shaped) -> None:
-        """Show how the first row was understood."""
+        """Show how the first row was understood, once."""
         if self.show_row:
+            self.show_row = False
             text = render_row(shaped).translate(_VISIBLE)
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.console.print()
@@ -56,6 +57,7 @@ class Watcher(Listener):
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
         """Say what there is to do, and what is done already."""
         self.rows, self.rows_missing, self.bytes_missing = rows, rows_missing, bytes_missing
+        self.rows_done = self.bytes_done = self.tokens_before = self.tokens_after = 0
         self.started = time.monotonic()
         done = f" ({rows - rows_missing} of {rows} were done before)" if rows_missing < rows else ""
         self.console.print(f"{rows_missing} traces to score{done}", highlight=False)
