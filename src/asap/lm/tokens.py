@@ -1,6 +1,7 @@
 """Exact token counts and character offsets of one tokenizer."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,9 +47,10 @@ class TokenCounter:
         from asap.lm.hub import load_pretrained
 
         hf = load_pretrained("AutoTokenizer", folder)
-        if not _comes_back(hf):  # transformers 5.17 to 5.21 read byte-level tokenizers that are stored as Llama's without the spaces
-            plain = load_pretrained("PreTrainedTokenizerFast", folder)
-            hf = plain if _comes_back(plain) else hf
+        if hf.is_fast and not _comes_back(hf):  # transformers 5.17 to 5.21 lose the spaces of byte-level tokenizers stored as Llama's
+            with suppress(InputError):
+                plain = load_pretrained("PreTrainedTokenizerFast", folder)
+                hf = plain if _comes_back(plain) else hf
         return cls(hf, name or folder)
 
     def encode(self, text: str) -> Encoded:
