@@ -1,7 +1,8 @@
 """Sufficiency: a model gets question and pruned trace as its finished thinking, writes the answer, and the row's own tests decide.
 
-Answers and verdicts are kept in the output folder by content, so nothing is written or run twice. Greedy; the model's own
-sampling defaults are not used.
+The answer begins with an open code block, as where support is asked for, and ends with its closing fence: a model that was not
+trained to think would rather close with a remark. Answers and verdicts are kept in the output folder by content, so nothing is
+written or run twice. Greedy; the model's own sampling defaults are not used.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from asap.lm.context import default_context, render_context
 from asap.lm.hf import HFScorer
 from asap.lm.writer import take_stops
 from asap.sample import Sample, content_digest
+
+LEAD = "```python\n"
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,14 @@ class Sufficiency:
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
     def answer(self, sample: Sample, trace: str) -> str:
-        """What the model writes behind a trace, at most `max_new_tokens` tokens."""
+        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end where they ran out."""
         tokens = self.scorer.tokens
-        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n"
+        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n{LEAD}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
         ledger: Ledger = self.judge.ledger
         kept = ledger.get(key)
         if kept is None:
-            kept = {"text": self._write(before)}
+            kept = {"text": LEAD + self._write(before)}
             ledger.put(key, kept)
         return str(kept["text"])
 
@@ -80,6 +83,8 @@ class Sufficiency:
                 max_new_tokens=room,
                 do_sample=False,
                 eos_token_id=stops or None,
+                stop_strings=["\n```"],
+                tokenizer=self.scorer.tokens.hf,
                 pad_token_id=stops[0] if stops else 0,
             )
         return str(self.scorer.tokens.hf.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True))
