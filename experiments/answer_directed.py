@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from half import kept_steps, ranks_added
 from transformers.cache_utils import DynamicCache
 
 from asap import read_samples
@@ -24,13 +25,10 @@ from asap.compare.support import Judge
 from asap.lm import ScoreRequest, load_scorer
 from asap.lm.context import default_context, render_context
 from asap.prune.align import alignments, anchored_prompt
-from asap.prune.fine import removal_order, removal_tokens
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
 from asap.stats import interval
 from asap.steps import Span, join_steps, split_steps
-
-SHARE = 0.5
 
 
 def main() -> None:
@@ -59,13 +57,9 @@ def main() -> None:
 def judged(scorer: Any, judge: Judge, sample: Sample, seed: int) -> dict[str, float]:
     """The support that is left by each score, and that of no trace and of the full one."""
     spans = split_steps(sample.cot)
-    before = scorer.tokens.count(sample.cot)
     support = {"no trace": judge.support(sample, ""), "full trace": judge.support(sample, sample.cot)}
     for name, values in scores(scorer, sample, spans, seed).items():
-        order = removal_order(values)
-        left = removal_tokens(sample.cot, spans, order, scorer.tokens).tokens_left
-        gone = next((place for place, tokens in enumerate(left) if tokens <= SHARE * before), len(order) - 1)
-        kept = sorted(order[gone + 1 :] or order[-1:])
+        kept = kept_steps(sample, spans, values, scorer.tokens)
         support[name] = judge.support(sample, join_steps(sample.cot, (spans[index] for index in kept)))
     return support
 
@@ -82,7 +76,7 @@ def scores(scorer: Any, sample: Sample, spans: Sequence[Span], seed: int) -> dic
     return {
         "surprisal": surprisal,
         "alignment": alignment,
-        "both": (np.argsort(np.argsort(surprisal)) + np.argsort(np.argsort(alignment))).astype(float).tolist(),
+        "both": ranks_added(surprisal, alignment),
         "attribution": attribution,
         "gradient": gradient,
         "attention": attention,

@@ -7,6 +7,8 @@ tokens by each method that its stored scores allow; a result stands there where 
 import argparse
 from pathlib import Path
 
+from half import SHARE
+
 from asap.errors import InputError
 from asap.lm import load_tokens
 from asap.prune.fine import cut
@@ -15,8 +17,6 @@ from asap.prune.reorder import reordered
 from asap.prune.support import target_of
 from asap.sample import Sample
 from asap.store import Store
-
-SHARE = 0.5
 
 
 def main() -> None:

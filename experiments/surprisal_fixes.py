@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from half import kept_steps, ranks_added
 from scipy.stats import spearmanr
 
 from asap import read_samples
 from asap.compare.support import Judge
 from asap.lm import load_scorer, load_tokens
-from asap.prune.fine import removal_order, removal_tokens
 from asap.sample import Sample
 from asap.stats import interval
 from asap.steps import Span, join_steps
 
-SHARE = 0.5
 TENTHS = 10
 SHOWN = 12
 
@@ -51,14 +50,6 @@ class Trace(NamedTuple):
     def words(self) -> list[str]:
         """The first word of each step."""
         return [re.match(r"\s*(\w*)", self.sample.cot[span.start : span.end])[1].lower() for span in self.spans]  # type: ignore[index]
-
-    def kept(self, scores: Sequence[float], tokens: Any) -> list[int]:
-        """The steps that are left at half of the tokens."""
-        order = removal_order(list(scores))
-        left = removal_tokens(self.sample.cot, self.spans, order, tokens).tokens_left
-        before = tokens.count(self.sample.cot)
-        gone = next((place for place, count in enumerate(left) if count <= SHARE * before), len(order) - 1)
-        return sorted(order[gone + 1 :] or order[-1:])
 
 
 def main() -> None:
@@ -81,7 +72,7 @@ def main() -> None:
         for number, trace in enumerate(traces):
             support = {"no trace": judge.support(trace.sample, ""), "full trace": judge.support(trace.sample, trace.sample.cot)}
             for name, by_trace in names.items():
-                kept = trace.kept(by_trace[number], tokens)
+                kept = kept_steps(trace.sample, trace.spans, by_trace[number], tokens)
                 support[name] = judge.support(trace.sample, join_steps(trace.sample.cot, (trace.spans[index] for index in kept)))
             found.append(support)
             print(f"{number + 1} rows, {judge.asked} verdicts made", flush=True)
@@ -116,9 +107,9 @@ def describe(traces: Sequence[Trace], tokens: Any) -> None:
         found = [spearmanr(trace.stored["asap"], values(trace)).statistic for trace in traces if len(trace.spans) > 2]
         print(f"  {name:<28} {np.nanmean(found):+.2f}")
     surprisals, removed = defaultdict[str, list[float]](list), Counter[str]()
-    aligned, total = defaultdict[str, list[float]](list), 0.0
+    aligned = defaultdict[str, list[float]](list)
     for trace in traces:
-        kept = set(trace.kept(trace.stored["asap"], tokens))
+        kept = set(kept_steps(trace.sample, trace.spans, trace.stored["asap"], tokens))
         for index, word in enumerate(trace.words):
             surprisals[word].append(trace.stored["asap"][index])
             aligned[word].append(trace.stored["alignment"][index])
@@ -169,11 +160,6 @@ def with_last(scores: Sequence[float], count: int) -> list[float]:
     """The scores, with the last steps above all others, the very last highest."""
     start = len(scores) - count
     return [1e6 + index if index >= start else min(score, 1e5) for index, score in enumerate(scores)]
-
-
-def ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """The sum of the ranks of two scores."""
-    return (np.argsort(np.argsort(one)) + np.argsort(np.argsort(other))).astype(float).tolist()  # type: ignore[no-any-return]
 
 
 def report(found: Sequence[Mapping[str, float]]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from asap.benchmarks.load import Benchmark, load_benchmark
-from asap.compare.sufficiency import LEAD, Sufficiency
+from asap.compare.sufficiency import Sufficiency
 from asap.errors import UsageError
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.lm import Scorer, load_scorer
+from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
 from asap.sandbox import Sandbox
 from run_fixtures import model_folder
@@ -50,8 +51,8 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
     with Ledger.open(tmp_path / "out") as ledger:
         asked = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
         text = asked.answer(SAMPLE, SAMPLE.cot)
-        assert text == asked.answer(SAMPLE, SAMPLE.cot) == LEAD + asked._write(written_before(scorer, SAMPLE.cot))
-        assert scorer.tokens.count(text) <= 32  # the fence and junk of eight tokens, cut anew
+        assert text == asked.answer(SAMPLE, SAMPLE.cot) == CODE_LEAD + asked._write(written_before(scorer, SAMPLE.cot))
+        assert scorer.tokens.count(text) <= 24 + scorer.tokens.count(CODE_LEAD)  # junk of eight tokens, cut anew
         assert asked.passes(SAMPLE, SAMPLE.cot) is False
         for trace, code in (("right", "def add(a, b):\n    return a + b"), ("wrong", "def add(a, b):\n    return a - b")):
             key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, trace))
@@ -63,4 +64,4 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
 def written_before(scorer: Scorer, trace: str) -> str:
     from asap.lm.context import default_context, render_context
 
-    return f"{render_context(scorer.tokens, SAMPLE.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n{LEAD}"
+    return f"{render_context(scorer.tokens, SAMPLE.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n{CODE_LEAD}"

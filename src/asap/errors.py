@@ -12,6 +12,11 @@ class AsapError(Exception):
     """Base of everything that this package raises on purpose."""
 
 
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
+
+
 class UsageError(AsapError, ValueError):
     """A command or a call asks for something impossible."""
 

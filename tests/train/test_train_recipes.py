@@ -34,11 +34,12 @@ def test_recipes_of_the_paper_are_its_appendix_a(name: str, rate: float) -> None
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # about names of transformers that TRL still uses
 def test_every_recipe_is_accepted_by_the_trainer(tmp_path: Path) -> None:
-    from asap.train.fit import _NOT_SFT, _arguments
+    from asap.train.fit import _arguments
+    from asap.train.recipe import MODEL, OWN
 
     for name in recipe_names():
         values = load_recipe(name)
-        options = {key: value for key, value in values.items() if key not in _NOT_SFT}
+        options = {key: value for key, value in values.items() if key not in (*MODEL, *OWN)}
         arguments = _arguments({**options, "bf16": False}, tmp_path, accumulation(values, 1))
         assert arguments.gradient_accumulation_steps * arguments.per_device_train_batch_size == values["effective_batch_size"]
         assert arguments.max_length is None  # nothing is cut

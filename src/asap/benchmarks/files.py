@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.dataset.jsonl import jsonl_rows
-from asap.errors import InputError, MissingExtra
+from asap.errors import InputError, MissingExtra, one_line
 
 DATA = "ASAP_DATA"
 
@@ -65,7 +65,7 @@ def hub_file(repository: str, name: str) -> Path:
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset"))
     except Exception as error:  # border: the HTTP library below differs between versions and has errors of its own
-        detail = " ".join(str(error).split())[:200]
+        detail = one_line(error)[:200]
         raise InputError(
             f"{name} of {repository} cannot be fetched from the Hugging Face Hub ({type(error).__name__}: {detail})"
         ) from error

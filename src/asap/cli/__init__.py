@@ -18,7 +18,7 @@ from asap.cli.report import report
 from asap.cli.review import review
 from asap.cli.score import score
 from asap.cli.train import train
-from asap.errors import AsapError, UsageError
+from asap.errors import AsapError, UsageError, one_line
 
 app = App(
     name="asap",
@@ -56,11 +56,6 @@ def run(arguments: Sequence[str]) -> int:
             raise
         print(f"asap: internal error: {type(error).__name__}: {error}; run again with --debug and report what it prints", file=sys.stderr)
         return 70
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error on one line."""
-    return " ".join(str(error).split())
 
 
 def _with_config(arguments: list[str]) -> list[str]:

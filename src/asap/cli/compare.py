@@ -89,6 +89,7 @@ def compare(
 
     names, shares = [name.strip() for name in methods.split(",")], _shares(ratios)
     Grid.check(names, shares)
+    # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
     grid = Grid(names, shares, AsapSettings(budget=None, ratio=0.5, coarse=coarse, seed=seed, classifier=classifier or CLASSIFIER))
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")

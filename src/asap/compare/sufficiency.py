@@ -20,9 +20,8 @@ from asap.lm import Scorer
 from asap.lm.context import default_context, render_context
 from asap.lm.hf import HFScorer
 from asap.lm.writer import take_stops
+from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
-
-LEAD = "```python\n"
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,12 @@ class Sufficiency:
     def answer(self, sample: Sample, trace: str) -> str:
         """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end where they ran out."""
         tokens = self.scorer.tokens
-        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n{LEAD}"
+        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n{CODE_LEAD}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
         ledger: Ledger = self.judge.ledger
         kept = ledger.get(key)
         if kept is None:
-            kept = {"text": LEAD + self._write(before)}
+            kept = {"text": CODE_LEAD + self._write(before)}
             ledger.put(key, kept)
         return str(kept["text"])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asap.dataset.jsonl import read_json
 from asap.dataset.raw import RawRow
-from asap.errors import InputError
+from asap.errors import InputError, one_line
 
 _BATCH = 64  # rows turned into Python objects at a time
 _BUFFER = 1 << 16
@@ -118,4 +118,4 @@ def _values(batch: Any) -> Iterator[Mapping[str, object] | Exception]:
 def _unreadable(path: Path, kind: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return f"{path}: cannot be read ({error.strerror or error})"
-    return f"{path}: the {kind} is truncated or corrupt ({' '.join(str(error).split())}); get the file again"
+    return f"{path}: the {kind} is truncated or corrupt ({one_line(error)}); get the file again"

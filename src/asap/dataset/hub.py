@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asap.dataset.raw import RawRow
-from asap.errors import InputError, MissingExtra
+from asap.errors import InputError, MissingExtra, one_line
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE = re.compile(r"\.(jsonl?|ndjson|parquet|arrow|csv|txt|gz|zst)$", re.IGNORECASE)
@@ -85,4 +85,4 @@ def _chosen(name: str, kind: str, wanted: str | None, known: Sequence[str]) -> s
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"{type(error).__name__}: {one_line(error)[:300]}"

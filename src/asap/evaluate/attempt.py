@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.dataset.jsonl import jsonl_rows
-from asap.errors import InputError, RowError
+from asap.errors import InputError, RowError, one_line
 
 KINDS = ("generation", "solution", "completion")
 _IDS = ("task_id", "question_id", "id")
@@ -85,7 +85,7 @@ def _array(path: Path) -> list[Mapping[str, Any] | RowError]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
+        raise InputError(f"{path}: cannot be read as JSON ({one_line(error)})") from error
     if not isinstance(values, list):
         raise InputError(f"{path}: the file holds no JSON array; LiveCodeBench's output, or JSONL with the ending .jsonl, is expected")
     return [value if isinstance(value, dict) else RowError("not_an_object", "an object is expected") for value in values]

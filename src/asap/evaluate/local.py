@@ -18,6 +18,7 @@ from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 from asap.lm.writer import take_stops
 from asap.sample import content_digest
+from asap.versions import versions_of
 
 _SEEDS = 1 << 63
 
@@ -50,7 +51,9 @@ class LocalModel:
         self._context = context_limit(self._config)
         self.concurrency = concurrency
         identity = identity_of(name, spec, SimpleNamespace(config=self._config), self._dtype)
-        engine = {"name": "transformers", "version": _version(), "torch": torch.__version__, "device": str(self._device), "padding": "left"}
+        versions = versions_of(["transformers"])
+        engine = {"name": "transformers", "version": versions["transformers"], "torch": torch.__version__}
+        engine |= {"device": str(self._device), "padding": "left"}
         self.identity: Mapping[str, Any] = {**identity, "engine": {**engine, "context_tokens": self._context}}
         self._model: Any = None
 
@@ -147,9 +150,3 @@ class _Watch:
             if token in self._stops and row not in self.ended_s:
                 self.ended_s[row] = now
         return torch.full((self._rows,), self._unwanted.is_set(), device=ids.device)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("transformers")

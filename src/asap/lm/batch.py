@@ -104,7 +104,7 @@ class Batched:
                 continue
             try:
                 await self._hand_in(self._chunk())
-            except Exception as error:
+            except Exception as error:  # told to everyone who waits
                 for waiting in self._open.values():
                     if not waiting.answer.done():
                         waiting.answer.set_exception(error)

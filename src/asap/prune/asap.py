@@ -105,7 +105,7 @@ class Asap:
         traces = [self._open(sample) for sample in samples]
         coarse = self._coarse(traces)
         fine = self._fine(traces, coarse)
-        extra = self._all_scores(traces) if self.settings.scores else [None] * len(traces)
+        extra = self._all_scores(traces, coarse, fine) if self.settings.scores else [None] * len(traces)
         return [self._finish(*parts) for parts in zip(traces, coarse, fine, extra, strict=True)]
 
     def _open(self, sample: Sample) -> _Trace:
@@ -175,14 +175,18 @@ class Asap:
             steps = steps._replace(plain=_request(trace, left, None, entropy=False), anchored=self._anchored(trace))
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
-    def _all_scores(self, traces: list[_Trace]) -> list[list[dict[str, float]] | None]:
-        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share one."""
+    def _all_scores(self, traces: list[_Trace], coarse: list[_Coarse], fine: list[_Fine]) -> list[list[dict[str, float]] | None]:
+        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share one, and of those that ask
+        more what the stages found is taken."""
         methods = [name for name, how in METHODS.items() if how.one_pass or self.settings.scores == "every"]
         reads = self.scorer.score([_request(trace, list(range(len(trace.spans))), None, entropy=True) for trace in traces])
         found: list[list[dict[str, float]] | None] = []
-        for trace, read in zip(traces, reads, strict=True):
+        for trace, read, first, second in zip(traces, reads, coarse, fine, strict=True):
             everything = list(range(len(trace.spans)))
-            by_method = {name: self._scored(trace, everything, read, name) for name in methods}
+            known = {} if first.alignments is None else {"alignment": dict(enumerate(first.alignments))}
+            if METHODS[self.method].asks and not self.settings.rescore:
+                known[self.method] = second.scores
+            by_method = {name: known.get(name) or self._scored(trace, everything, read, name) for name in methods}
             found.append([{name: scores[index] for name, scores in by_method.items()} for index in everything])
         return found
 

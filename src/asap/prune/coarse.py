@@ -103,7 +103,7 @@ class Guide:
                     if self.memory.stopped:
                         return
                     done(sample, await self.verdict(sample))
-            except Exception as error:
+            except Exception as error:  # kept, and raised below
                 self.memory.stop(error)
 
         async with self.memory.session():

@@ -18,6 +18,7 @@ from asap.prune.anchor import program_of
 from asap.sample import Sample
 from asap.steps import Span
 
+CODE_LEAD = "```python\n"
 _BOXED = re.compile(r"\\boxed\s*\{")
 
 
@@ -32,7 +33,7 @@ def target_of(sample: Sample) -> Target:
     """The answer's program; without one its last boxed result, and without that either the whole answer."""
     program = program_of(sample)
     if program is not None:
-        return Target("```python\n", program)
+        return Target(CODE_LEAD, program)
     boxed = _last_boxed(sample.answer)
     return Target("The final answer is ", boxed) if boxed else Target("", sample.answer)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asap.atomic import replacing
-from asap.errors import InputError, UsageError
+from asap.errors import InputError, UsageError, one_line
 from asap.lm import load_tokens, model_folder
 from asap.lm.hub import load_causal_lm, load_config
 from asap.lm.model import context_limit
@@ -23,7 +23,7 @@ from asap.run import Source
 from asap.train.card import card_text
 from asap.train.corpus import Corpus, Wanted, data_manifest, gather
 from asap.train.process import process
-from asap.train.recipe import OWN, accumulation, missing_trainer
+from asap.train.recipe import MODEL, OWN, accumulation, lora_options, missing_trainer
 from asap.train.rows import shown_mask
 from asap.train.template import TrainingTemplate
 from asap.train.unsloth import PACKAGES, check_unchanged, load_with_unsloth
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
-_NOT_SFT = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", *OWN)
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
         raise missing_trainer() from error
     disable_progress_bars()
     values, unsloth = prepared.job.values, prepared.job.backend == "unsloth"
-    options = {name: value for name, value in values.items() if name not in _NOT_SFT}
+    options = {name: value for name, value in values.items() if name not in (*MODEL, *OWN)}
     options["bf16"] = _bf16(values["bf16"])
     args = _arguments(options, out, accumulation(values, process().world))
     model, lora = (load_with_unsloth(prepared.name, values), None) if unsloth else _model(prepared.name, values)
@@ -191,7 +190,7 @@ def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
             model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora, models_loss=unsloth
         )
     except (ValueError, ImportError) as error:  # border: so is what peft and the trackers refuse
-        raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+        raise InputError(f"the trainer refuses these settings: {one_line(error)}") from error
     if unsloth:
         check_unchanged(trainer, options, prepared.corpus.rows)
     done = int(json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))["global_step"]) if checkpoint else 0
@@ -209,14 +208,7 @@ def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
     model = load_causal_lm(name, dtype=getattr(torch, values["dtype"]), **kept)
     if not values["use_peft"]:
         return model, None
-    lora = LoraConfig(
-        r=values.get("lora_r", 16),
-        lora_alpha=values.get("lora_alpha", 32),
-        lora_dropout=values.get("lora_dropout", 0.0),
-        target_modules=values.get("lora_target_modules", "all-linear"),
-        task_type="CAUSAL_LM",
-    )
-    return model, lora
+    return model, LoraConfig(**lora_options(values), task_type="CAUSAL_LM")
 
 
 def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
@@ -239,7 +231,7 @@ def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
             logging_nan_inf_filter=False,
         )
     except (ValueError, TypeError, ImportError) as error:  # border: what TRL and transformers refuse is the user's choice
-        raise InputError(f"the trainer refuses these settings: {' '.join(str(error).split())}") from error
+        raise InputError(f"the trainer refuses these settings: {one_line(error)}") from error
 
 
 def _bf16(wanted: bool | str) -> bool:

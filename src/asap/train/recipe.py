@@ -15,11 +15,12 @@ from typing import Any
 
 import yaml
 
-from asap.errors import MissingExtra, UsageError
+from asap.errors import MissingExtra, UsageError, one_line
 
 OWN = ("effective_batch_size",)
 """What a recipe has beyond TRL's names."""
-_MODEL = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+MODEL = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+"""What it has of TRL's names for the model, which are not the trainer's."""
 _FIXED = {
     "the loss is that of Eq. 3 on the response": (
         "completion_only_loss",
@@ -50,6 +51,16 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {"bf16": (True, False, "auto"), "dtype
 _WHOLE_AT_LEAST_1 = ("effective_batch_size", "per_device_train_batch_size", "max_length", "logging_steps", "save_steps", "lora_r")
 
 
+def lora_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The LoRA of a recipe, with peft's names."""
+    return {
+        "r": values.get("lora_r", 16),
+        "lora_alpha": values.get("lora_alpha", 32),
+        "lora_dropout": values.get("lora_dropout", 0.0),
+        "target_modules": values.get("lora_target_modules", "all-linear"),
+    }
+
+
 def recipe_names() -> list[str]:
     """The recipes that come with asap."""
     return sorted(
@@ -71,7 +82,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"recipe {name} is not valid YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"recipe {name} holds no mapping; write one setting a line, for example learning_rate: 4.0e-5")
     values = {key: _checked(str(key), value) for key, value in values.items()}
@@ -130,7 +141,7 @@ def _types() -> Mapping[str, str]:
     except ImportError as error:
         raise missing_trainer() from error
     fields = {field.name: field.type for field in dataclasses.fields(SFTConfig)}
-    fields |= {field.name: field.type for field in dataclasses.fields(ModelConfig) if field.name in _MODEL}
+    fields |= {field.name: field.type for field in dataclasses.fields(ModelConfig) if field.name in MODEL}
     plain = {bool: "bool", int: "int", float: "float", str: "str"}
     return {name: plain.get(kind, "any") if isinstance(kind, type) else "any" for name, kind in fields.items()} | dict.fromkeys(OWN, "int")
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from asap.errors import InputError, MissingExtra, UsageError
+from asap.errors import InputError, MissingExtra, UsageError, one_line
 from asap.lm.gguf import cache_folder
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.train.process import process
+from asap.train.recipe import lora_options
 from asap.train.rows import TrainRow
 
 PACKAGES = ("unsloth", "unsloth_zoo")
@@ -43,9 +44,9 @@ def start_unsloth(launch: str | None) -> None:
         with redirect_stdout(sys.stderr):
             import unsloth  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(f"unsloth cannot be imported ({_one_line(error)}); install it with: {_INSTALL}") from error
+        raise MissingExtra(f"unsloth cannot be imported ({_short(error)}); install it with: {_INSTALL}") from error
     except (NotImplementedError, RuntimeError) as error:  # no device that it drives, or a PyTorch that does not fit the device
-        raise InputError(f"unsloth cannot train on this machine: {_one_line(error)}") from error
+        raise InputError(f"unsloth cannot train on this machine: {_short(error)}") from error
 
 
 def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
@@ -73,15 +74,12 @@ def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
                 return model
             return FastLanguageModel.get_peft_model(
                 model,
-                r=values.get("lora_r", 16),
-                lora_alpha=values.get("lora_alpha", 32),
-                lora_dropout=values.get("lora_dropout", 0.0),
-                target_modules=values.get("lora_target_modules", "all-linear"),
+                **lora_options(values),
                 use_gradient_checkpointing=checkpointing,
                 random_state=values.get("seed", 42),
             )
     except Exception as error:  # border: unsloth, transformers and peft report what they cannot do through errors of every type
-        raise InputError(f"unsloth cannot load {name} with these settings: {_one_line(error)}") from error
+        raise InputError(f"unsloth cannot load {name} with these settings: {_short(error)}") from error
 
 
 def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[TrainRow]) -> None:
@@ -102,5 +100,5 @@ def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[Train
         raise InputError("unsloth changed the rows, and no row is cut or changed in training; take --backend trl")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _short(error: Exception) -> str:
+    return one_line(error)[:300] or type(error).__name__

@@ -168,7 +168,7 @@ class Remote:
         packer = Packer(self.records, self._encode)
         try:
             answer = {"returned": packer.pack(self._callbacks[number](*args, **kwargs))}
-        except Exception as error:
+        except Exception as error:  # whatever a callback raises is the other side's to see
             answer = {"returned": None, "raised": type(error).__name__, "message": str(error)[:300]}
         self._send({**answer, "heap": packer.heap()})
 

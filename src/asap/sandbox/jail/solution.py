@@ -45,7 +45,7 @@ def fault(error: BaseException) -> dict[str, Any]:
     """What an exception is, for the other side: its class, the builtin classes above it, its message."""
     try:
         message = str(error)[:300]
-    except Exception:
+    except Exception:  # its own __str__ may raise anything
         message = ""
     above = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
     number = error.errno if isinstance(error, OSError) else None

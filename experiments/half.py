@@ -1,0 +1,26 @@
+"""Half of a trace by any score, for the scripts beside this one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from asap.prune.fine import removal_order, removal_tokens
+from asap.sample import Sample
+from asap.steps import Span
+
+SHARE = 0.5
+
+
+def kept_steps(sample: Sample, spans: Sequence[Span], scores: Sequence[float], tokens: Any) -> list[int]:
+    """The steps that are left at half of the tokens; higher = keep."""
+    order = removal_order(list(scores))
+    left = removal_tokens(sample.cot, spans, order, tokens).tokens_left
+    before = tokens.count(sample.cot)
+    gone = next((place for place, count in enumerate(left) if count <= SHARE * before), len(order) - 1)
+    return sorted(order[gone + 1 :] or order[-1:])
+
+
+def ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """The sum of the ranks of two scores."""
+    return (np.argsort(np.argsort(one)) + np.argsort(np.argsort(other))).astype(float).tolist()  # type: ignore[no-any-return]
