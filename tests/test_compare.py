@@ -44,7 +44,7 @@ def words(source: Path, out: Path, *options: str) -> list[str]:
     ]
 
 
-def test_every_row_method_ratio_and_view_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [*(coded(number) for number in range(6)), "no JSON"])
     out = tmp_path / "out"
     assert run(words(source, out)) == 0
@@ -55,8 +55,8 @@ def test_every_row_method_ratio_and_view_is_judged(tmp_path: Path, capsys: pytes
     for one in judged:
         assert one["tokens"] <= one["ratio"] * one["tokens_before"] or one["tokens"] < 60  # one step always stays
     for row_id in {one["id"] for one in judged}:
-        for view in ("as is", "without code"):
-            fixed = {(one["support_none"], one["support_full"]) for one in judged if (one["id"], one["view"]) == (row_id, view)}
+        for measure in ("support", "support without code"):
+            fixed = {(one["value_none"], one["value_full"]) for one in judged if (one["id"], one["measure"]) == (row_id, measure)}
             assert len(fixed) == 1
     for name in ("table.md", "table.csv", "table.tex", "table.html"):
         text = (out / name).read_text()
@@ -81,7 +81,7 @@ def test_more_ratios_and_methods_are_judged_in_the_same_folder(tmp_path: Path, c
 def test_the_pruned_traces_are_those_of_asap_prune(tmp_path: Path, scorer: Scorer) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
     assert run(words(source, tmp_path / "out")) == 0
-    judged = {(one["id"], one["method"], one["ratio"], one["view"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}
+    judged = {(one["id"], one["method"], one["ratio"], one["measure"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}
     asked = {"asap": [], "asap-fine": ["--coarse", "none"], "spirit": ["--method", "spirit"], "random": ["--method", "random"]}
     with Judge.open(scorer, tmp_path / "judge") as judge:
         for method, options in asked.items():
@@ -89,12 +89,12 @@ def test_the_pruned_traces_are_those_of_asap_prune(tmp_path: Path, scorer: Score
             decisions = {decision["id"]: decision for decision in read_rows(out / "decisions.jsonl")}
             originals = {one["id"]: one for one in read_rows(source)}
             for pruned in read_rows(out / "pruned.jsonl"):
-                one = judged[pruned["id"], method, 0.25, "as is"]
+                one = judged[pruned["id"], method, 0.25, "support"]
                 assert one["tokens"] == decisions[pruned["id"]]["tokens_after"]
                 sample = Sample(pruned["id"], pruned["question"], originals[pruned["id"]]["cot"], pruned["answer"])
-                assert judge.support(sample, pruned["cot"]) == one["support"]
-                assert judge.support(sample, "") == one["support_none"]
-                assert judge.support(sample, sample.cot) == one["support_full"]
+                assert judge.support(sample, pruned["cot"]) == one["value"]
+                assert judge.support(sample, "") == one["value_none"]
+                assert judge.support(sample, sample.cot) == one["value_full"]
 
 
 def test_support_is_the_mean_log_probability_of_the_code_alone(tmp_path: Path, scorer: Any) -> None:

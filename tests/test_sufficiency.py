@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from asap.benchmarks.load import Benchmark, load_benchmark
+from asap.cli import run
 from asap.compare.sufficiency import Sufficiency
 from asap.errors import UsageError
 from asap.evaluate.judge import Judge
@@ -16,7 +17,7 @@ from asap.lm import Scorer, load_scorer
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
 from asap.sandbox import Sandbox
-from run_fixtures import model_folder
+from run_fixtures import model_folder, read_rows, write_rows
 
 TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
 SAMPLE = Sample("sum", "Write add(a, b).", "Sum them.\n\nReturn it.", "```python\ndef add(a, b):\n    return a + b\n```")
@@ -59,6 +60,25 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
             ledger.put(key, {"text": f"Here:\n\n```python\n{code}\n```\n"})
             assert asked.passes(SAMPLE, trace) is (trace == "right")
         assert asked.passes(Sample("other", "q", "c", "a"), "right") is None
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer, tmp_path: Path) -> None:
+    made = {"question": SAMPLE.question, "cot": SAMPLE.cot, "answer": SAMPLE.answer}
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": name, **made} for name in ("sum", "bare")])
+    tested = {"id": "sum", "question": SAMPLE.question, "test_file": TESTS, "reference_solution": "def add(a, b):\n    return a + b\n"}
+    tests = write_rows(tmp_path / "tests.jsonl", [tested])
+    out, model = tmp_path / "out", f"hf:{model_folder()}"
+    with Ledger.open(out) as ledger:  # the whole trace is followed by a right answer, everything else by junk
+        key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, SAMPLE.cot))
+        ledger.put(key, {"text": CODE_LEAD + "def add(a, b):\n    return a + b\n```"})
+    words = ["compare", str(source), "--scorer", model, "--methods", "random,keep-tail", "--ratios", "0.5", "--generate", "8"]
+    assert run([*words, "--tests", str(tests), "--out", str(out)]) == 0
+    found = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers"]
+    assert [(one["id"], one["method"], one["value"], one["value_none"], one["value_full"]) for one in found] == [
+        ("sum", method, 0.0, 0.0, 1.0) for method in ("random", "keep-tail")
+    ]
+    assert "## Passing answers" in (out / "table.md").read_text()
 
 
 def written_before(scorer: Scorer, trace: str) -> str:

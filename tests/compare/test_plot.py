@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asap.compare.judged import Judged
+from asap.compare.judged import Judged, Measure
+from asap.compare.lines import Line, summarise
 from asap.compare.plot import _draw, pareto
-from asap.compare.table import Line, summarise
 from asap.errors import InputError, MissingExtra, UsageError
 
+MEASURES: dict[Measure, float] = {"support": -0.3, "support without code": -0.4}
 METHODS = ["random", "keep-tail", "asap", "a$b$"]
 CAPTION = "6 rows; pruned by $A$, judged by B " * 8
 
 
 def lines(rows: int = 6) -> list[Line]:
     return summarise(
-        Judged(f"r{row}", method, ratio, view, int(100 * ratio) - row, 100, -0.3 - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3)
+        Judged(
+            f"r{row}", method, ratio, measure, int(100 * ratio) - row, 100, value - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3
+        )
         for row in range(rows)
         for number, method in enumerate(METHODS)
         for ratio in (0.75, 0.5)
-        for view in ("as is", "without code")
+        for measure, value in MEASURES.items()
     )
 
 
@@ -40,8 +43,8 @@ def drawn(figure_class: Any) -> Any:
     return figure
 
 
-def test_each_view_has_a_panel_with_all_methods_and_both_fixed_points(drawn: Any) -> None:
-    assert [panel.get_title() for panel in drawn.axes] == ["traces as is", "traces without code"]
+def test_each_measure_has_a_panel_with_all_methods_and_both_fixed_points(drawn: Any) -> None:
+    assert [panel.get_title() for panel in drawn.axes] == list(MEASURES)
     [legend] = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == ["asap", r"a\$b\$", "keep-tail", "random"]
     for panel in drawn.axes:
@@ -52,7 +55,7 @@ def test_each_view_has_a_panel_with_all_methods_and_both_fixed_points(drawn: Any
 def test_points_are_shares_and_differences_from_the_full_trace(drawn: Any) -> None:
     found = {line.method: [] for line in lines()}
     for line in sorted(lines(), key=lambda line: line.share):
-        if line.view == "as is":
+        if line.measure == "support":
             found[line.method].append((100 * line.share, line.mean))
     for container, method in zip(drawn.axes[0].containers, ["asap", "a$b$", "keep-tail", "random"], strict=True):
         assert container.lines[0].get_xydata() == pytest.approx(np.array(found[method]))

@@ -7,26 +7,28 @@ import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.compare.judged import Judged, View
-from asap.compare.table import INTRO, Line, csv_text, html, latex, markdown, summarise
+from asap.compare.judged import Judged, Measure
+from asap.compare.lines import Line, summarise
+from asap.compare.table import INTRO, NO_PROOF, csv_text, html, latex, markdown
 from asap.errors import UsageError
-from asap.stats import holm, interval, smallest_difference, wilcoxon
+from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
 
+MEASURES = get_args(Measure)
 CAPTION = "6 rows; pruned by A & B_1 <small>, judged by C|D 50%."
 
 
-def one(name: str, method: str, support: float, *, ratio: float = 0.5, view: View = "as is", tokens: int = 50) -> Judged:
-    return Judged(name, method, ratio, view, tokens, 100, support, -1.0, -0.2)
+def one(name: str, method: str, value: float, *, ratio: float = 0.5, measure: Measure = "support", tokens: int = 50) -> Judged:
+    return Judged(name, method, ratio, measure, tokens, 100, value, -1.0, -0.2)
 
 
-def find(lines: Sequence[Line], method: str, ratio: float = 0.5, view: View = "as is") -> Line:
-    [found] = [line for line in lines if (line.method, line.ratio, line.view) == (method, ratio, view)]
+def find(lines: Sequence[Line], method: str, ratio: float = 0.5, measure: Measure = "support") -> Line:
+    [found] = [line for line in lines if (line.method, line.ratio, line.measure) == (method, ratio, measure)]
     return found
 
 
@@ -54,8 +56,9 @@ def test_a_line_by_hand() -> None:
     assert (against.low, against.high) == interval([0.1, 0.0, 0.5])
     assert against.p == 0.5  # two rows differ, both the same way
     assert against.smallest == smallest_difference([0.1, 0.0, 0.5], alpha=0.05)  # one cell, so no stricter than that
-    assert find(lines, "no trace", 0)[3:9] == (3, 0.0, False, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
-    assert find(lines, "full trace", 1)[3:9] == (3, 1.0, False, 0, 0, 0)
+    assert asap.value == pytest.approx(-0.4)
+    assert find(lines, "no trace", 0)[3:10] == (3, 0.0, False, -1.0, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
+    assert find(lines, "full trace", 1)[3:10] == (3, 1.0, False, pytest.approx(-0.2), 0, 0, 0)
 
 
 def test_only_rows_that_both_have_are_compared() -> None:
@@ -72,42 +75,42 @@ def test_only_rows_that_both_have_are_compared() -> None:
     assert "0.100 [0.100, 0.100] (2 rows)" in markdown(lines, CAPTION)
 
 
-def test_a_reference_is_of_the_same_ratio_and_view() -> None:
+def test_a_reference_is_of_the_same_ratio_and_measure() -> None:
     lines = summarise(
         [
             *(one(name, "asap", -0.4) for name in "ab"),
             *(one(name, "random", -0.5, ratio=0.25, tokens=25) for name in "ab"),
-            *(one(name, "random", -0.5, view="without code") for name in "ab"),
+            *(one(name, "random", -0.5, measure="support without code") for name in "ab"),
         ]
     )
     assert all(against is None for line in lines for against in line.against.values())
 
 
 def test_holm_goes_over_all_cells_of_a_reference() -> None:
-    shifts: dict[tuple[View, float], float] = {("as is", 0.5): 0.01, ("as is", 0.25): -0.02, ("without code", 0.5): 0.0}
-    judged, raw = list[Judged](), dict[tuple[View, float, str], list[float]]()
-    for (view, ratio), shift in shifts.items():
+    shifts: dict[tuple[Measure, float], float] = {("support", 0.5): 0.01, ("support", 0.25): -0.02, ("passing answers", 0.5): 0.0}
+    judged, raw = list[Judged](), dict[tuple[Measure, float, str], list[float]]()
+    for (measure, ratio), shift in shifts.items():
         for method in ("asap", "spirit", "random"):
             noise = [((7 * number + len(method)) % 11 - 5) / 100 + shift * (method != "random") for number in range(12)]
-            judged += [one(f"r{number}", method, -0.4 + extra, ratio=ratio, view=view) for number, extra in enumerate(noise)]
-            raw[view, ratio, method] = noise
+            judged += [one(f"r{number}", method, -0.4 + extra, ratio=ratio, measure=measure) for number, extra in enumerate(noise)]
+            raw[measure, ratio, method] = noise
     cells = [key for key in raw if key[2] != "random"]
     differences = {key: [round(a - b, 9) for a, b in zip(raw[key], raw[(*key[:2], "random")], strict=True)] for key in cells}
     wanted = dict(zip(cells, holm([wilcoxon(differences[key]) for key in cells]), strict=True))
     assert len(set(wanted.values())) > 1
     for line in summarise(judged):
-        if (line.view, line.ratio, line.method) in wanted:
+        if (line.measure, line.ratio, line.method) in wanted:
             against = line.against["random"]
             assert against is not None
-            assert against.p == pytest.approx(wanted[line.view, line.ratio, line.method])
+            assert against.p == pytest.approx(wanted[line.measure, line.ratio, line.method])
             assert against.smallest == pytest.approx(
-                smallest_difference(differences[line.view, line.ratio, line.method], alpha=0.05 / len(cells))
+                smallest_difference(differences[line.measure, line.ratio, line.method], alpha=0.05 / len(cells))
             )
 
 
 def test_easy_rows_do_not_drown_the_others() -> None:
     # full and no trace nearly alike: a share of that distance would be -1000 here
-    easy = Judged("easy", "asap", 0.5, "as is", 50, 100, -0.3, -0.2001, -0.2)
+    easy = Judged("easy", "asap", 0.5, "support", 50, 100, -0.3, -0.2001, -0.2)
     line = find(summarise([easy, one("hard", "asap", -0.4)]), "asap")
     assert line.mean == pytest.approx(-0.15)
 
@@ -120,18 +123,18 @@ def test_more_than_five_points_off_the_ratio_is_marked(tokens: int, marked: bool
     assert (",yes," in csv_text(lines)) is marked
 
 
-def test_lines_are_sorted_by_view_ratio_and_support() -> None:
+def test_lines_are_sorted_by_measure_ratio_and_mean() -> None:
     judged = [
-        one(name, method, support, ratio=ratio, view=view)
+        one(name, method, value - (measure == "support"), ratio=ratio, measure=measure)
         for name in "ab"
-        for view in ("without code", "as is")
+        for measure in MEASURES[::-1]
         for ratio in (0.25, 0.75)
-        for method, support in (("worst", -0.9), ("best", -0.1), ("middle", -0.5), ("also middle", -0.5))
+        for method, value in (("worst", -0.9), ("best", -0.1), ("middle", -0.5), ("also middle", -0.5))
     ]
     methods = ["best", "also middle", "middle", "worst"]
-    assert [(line.view, line.ratio, line.method) for line in summarise(judged)] == [
-        (view, ratio, method)
-        for view in ("as is", "without code")
+    assert [(line.measure, line.ratio, line.method) for line in summarise(judged)] == [
+        (measure, ratio, method)
+        for measure in MEASURES
         for ratio, names in ((1, ["full trace"]), (0.75, methods), (0.25, methods), (0, ["no trace"]))
         for method in names
     ]
@@ -140,10 +143,10 @@ def test_lines_are_sorted_by_view_ratio_and_support() -> None:
 @pytest.mark.parametrize(
     ("judged", "expected"),
     [
-        ([one("a", "asap", -0.3), one("a", "asap", -0.3)], "row a was judged twice: method asap, ratio 0.5, traces as is"),
-        ([one("a", "asap", math.nan)], "row a has a support that is not finite: method asap"),
-        ([one("a", "asap", -0.3)._replace(support_none=-math.inf)], "not finite"),
-        ([one("a", "asap", -0.3), one("a", "random", -0.3)._replace(support_full=-0.1)], "row a has two values for no trace or full trace"),
+        ([one("a", "asap", -0.3), one("a", "asap", -0.3)], "row a was judged twice: method asap, ratio 0.5, support"),
+        ([one("a", "asap", math.nan)], "row a has a value that is not finite: method asap"),
+        ([one("a", "asap", -0.3)._replace(value_none=-math.inf)], "not finite"),
+        ([one("a", "asap", -0.3), one("a", "random", -0.3)._replace(value_full=-0.1)], "row a has two values for no trace or full trace"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(judged: list[Judged], expected: str) -> None:
@@ -169,13 +172,12 @@ supports = st.integers(-300, 0).map(lambda number: number / 100)
 
 @st.composite
 def grids(draw: st.DrawFn) -> list[Judged]:
-    """Some rows, not all of them in each cell, each with its own fixed points in each view."""
-    views: list[View] = ["as is", "without code"]
-    fixed = {(name, view): (draw(supports), draw(supports)) for name in "abcdef" for view in views}
-    cells = [(view, ratio, method) for view in views for ratio in (0.75, 0.5) for method in ("asap", "random", "spirit")]
+    """Some rows, not all of them in each cell, each with its own fixed points by each measure."""
+    fixed = {(name, measure): (draw(supports), draw(supports)) for name in "abcdef" for measure in MEASURES}
+    cells = [(measure, ratio, method) for measure in MEASURES for ratio in (0.75, 0.5) for method in ("asap", "random", "spirit")]
     return [
-        Judged(name, method, ratio, view, draw(st.integers(0, 90)), 90, draw(supports), *fixed[name, view])
-        for view, ratio, method in cells
+        Judged(name, method, ratio, measure, draw(st.integers(0, 90)), 90, draw(supports), *fixed[name, measure])
+        for measure, ratio, method in cells
         for name in draw(st.sets(st.sampled_from("abcdef"), max_size=6))
     ]
 
@@ -194,7 +196,7 @@ def test_swapping_method_and_reference_turns_the_signs(judged: list[Judged]) -> 
     for line in lines.values():
         if line.method != "asap" or (against := line.against["random"]) is None:
             continue
-        back = lines[line.view, line.ratio, "random"].against["asap"]
+        back = lines[line.measure, line.ratio, "random"].against["asap"]
         assert back is not None
         assert (back.rows, back.mean, back.low, back.high) == (
             against.rows,
@@ -208,8 +210,8 @@ def test_swapping_method_and_reference_turns_the_signs(judged: list[Judged]) -> 
 @settings(max_examples=12, deadline=None)
 def test_every_line_is_whole(judged: list[Judged]) -> None:
     lines = summarise(judged)
-    cells = {(one.view, one.ratio, one.method) for one in judged}
-    assert len(lines) == len(cells) + 2 * len({view for view, _, _ in cells})
+    cells = {(one.measure, one.ratio, one.method) for one in judged} & {line[:3] for line in lines}
+    assert len(lines) == len(cells) + 2 * len({measure for measure, _, _ in cells})
     for line in lines:
         assert 0 <= line.share <= 1
         assert line.rows > 0
@@ -251,7 +253,7 @@ class Cells(HTMLParser):
 
 def some_lines() -> list[Line]:
     judged = six_rows(asap=-0.3, random=-0.4, **{"a|b*c": -0.9, "x<b>&_1": -0.31, "50%": -0.4})
-    return summarise([*judged, *(row._replace(view="without code") for row in judged)])
+    return summarise([*judged, *(row._replace(measure="support without code", value=row.value - 0.1) for row in judged)])
 
 
 def cells_of_markdown(text: str) -> list[list[str]]:
@@ -270,7 +272,7 @@ def test_markdown_latex_and_html_hold_the_same_cells() -> None:
     lines = some_lines()
     cells = cells_of_markdown(markdown(lines, CAPTION))
     assert len(cells) == 2 * (1 + 5 + 2)
-    assert {len(row) for row in cells} == {15}
+    assert {len(row) for row in cells} == {16}
     assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
 
 
@@ -280,10 +282,10 @@ def test_csv_holds_the_same_numbers() -> None:
     tables = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] != "method"]
     assert len(rows) == len(tables) == len(lines)
     for row, cells in zip(rows, tables, strict=True):
-        method, asked, kept, count, full = cells[:5]
-        assert (row["method"], row["asked_percent"], row["kept_percent"], row["rows"]) == (method, asked, kept, count)
+        method, asked, kept, count, value, full = cells[:6]
+        assert [row[name] for name in ("method", "asked_percent", "kept_percent", "rows", "mean")] == [method, asked, kept, count, value]
         assert full == f"{row['minus_full']} [{row['low_full']}, {row['high_full']}]"
-        for name, (estimate, p, shows) in (("asap", cells[5:8]), ("random", cells[8:11])):
+        for name, (estimate, p, shows) in (("asap", cells[6:9]), ("random", cells[9:12])):
             found = f"{row[f'minus_{name}']} [{row[f'low_{name}']}, {row[f'high_{name}']}]"
             assert (found, row[f"p_{name}"], row[f"could_show_{name}"]) in ((estimate, p, shows), (" [, ]", "", ""))
 
@@ -310,9 +312,9 @@ def test_numbers_are_written_as_promised() -> None:
         *(one(f"r{number}", "random", -0.4) for number in range(20)),
     ]
     [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
-    assert asap[:5] == ["asap", "50.0", "50.5", "20", "0.000 [0.000, 0.000]"]  # no minus before a zero
-    assert asap[8:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "difference shown"]
-    assert random[6] == "<0.001"
+    assert asap[:6] == ["asap", "50.0", "50.5", "20", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
+    assert asap[9:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "difference shown"]
+    assert random[7] == "<0.001"
     assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
     assert header[-1] == "against random"
 
@@ -320,9 +322,9 @@ def test_numbers_are_written_as_promised() -> None:
 def test_the_sentence_above_says_what_it_is_and_what_it_is_not() -> None:
     lines = some_lines()
     for text in (markdown(lines, CAPTION), latex(lines, CAPTION), html(lines, CAPTION)):
-        assert text.count("no proof of what training on the trace gives") == 2
+        assert text.count(NO_PROOF) == 2
         assert text.count("pruned by A") == 2
-    assert "nats per token" in INTRO
+    assert "nats per token" in INTRO["support"]
     assert "pruned by A & B_1 \\<small>, judged by C\\|D 50%." in markdown(lines, CAPTION)
     assert "pruned by A \\& B\\_1 \\textless{}small\\textgreater{}, judged by C\\textbar{}D 50\\%." in latex(lines, CAPTION)
     assert "pruned by A &amp; B_1 &lt;small&gt;, judged by C|D 50%." in html(lines, CAPTION)
@@ -346,9 +348,9 @@ def test_the_page_needs_nothing_else() -> None:
 def test_other_references_and_none() -> None:
     judged = six_rows(asap=-0.3, spirit=-0.4)
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
-    assert header[5:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
+    assert header[6:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
-    assert header[4:] == ["minus full trace", "end kept %", "dangling", "open fences"]
+    assert header[4:] == ["mean", "minus full trace", "end kept %", "dangling", "open fences"]
 
 
 def test_form_is_the_mean_over_rows() -> None:
@@ -357,11 +359,22 @@ def test_form_is_the_mean_over_rows() -> None:
     assert (line.dangling, line.open_fences, line.last_kept) == (1.5, 0.5, 0.75)
 
 
-def test_passing_answers_have_a_column_where_there_are_any() -> None:
-    asked = {"passed_none": False, "passed_full": True}
-    judged = [one(f"r{n}", "asap", -0.3)._replace(passed=n == 0, **asked) for n in range(4)]
-    judged.append(one("r4", "asap", -0.3)._replace(passed=None, passed_none=None, passed_full=None))
-    [header, *rows] = cells_of_markdown(markdown(summarise(judged), CAPTION))
-    shares = {row[0]: row[header.index("pass %")] for row in rows}
-    assert shares == {"asap": "25.0", "full trace": "100.0", "no trace": "0.0"}
-    assert next(csv.DictReader(io.StringIO(csv_text(summarise(judged)))))["passed_percent"] in {"25.0", "100.0"}
+def test_passing_answers_are_measured_as_support_is() -> None:
+    judged = [
+        Judged(f"r{n}", method, 0.5, "passing answers", 50, 100, float(n < passed), 0.0, 1.0)
+        for method, passed in (("asap", 6), ("random", 0))
+        for n in range(8)
+    ]
+    [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
+    assert [row[header.index("mean")] for row in (full, asap, random, none)] == ["1.000", "0.750", "0.000", "0.000"]
+    place = header.index("minus random")
+    assert asap[place].startswith("0.750 [")
+    assert float(asap[place + 1]) == pytest.approx(mcnemar(6, 0), abs=5e-4)  # all sizes are 1, so ranks are signs
+
+
+def test_without_fenced_code_support_is_measured_once() -> None:
+    judged = six_rows(asap=-0.3, random=-0.4)
+    twice = [*judged, *(row._replace(measure="support without code") for row in judged)]
+    assert summarise(twice) == summarise(judged)
+    other = [*twice[:-1], twice[-1]._replace(value=-0.41)]
+    assert {line.measure for line in summarise(other)} == {"support", "support without code"}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.compare.judged import Judged, View
+from asap.compare.judged import Judged, Measure
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import Judge
@@ -27,8 +27,6 @@ from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.run import Listener, Source, prune_into
 from asap.sample import Sample
 from asap.store import Store
-
-VIEWS: tuple[View, ...] = ("as is", "without code")
 
 
 class Grid(NamedTuple):
@@ -80,7 +78,7 @@ def judge_all(
     told: Callable[[Place], None] = lambda place: None,
     sufficiency: Sufficiency | None = None,
 ) -> Iterator[Judged | RowError]:
-    """What the judge says about each row, method, ratio and view, row by row; a row without numbers gives its error."""
+    """What the judge says about each row, method, ratio and measure, row by row; a row without numbers gives its error."""
     with ExitStack() as stack:
         stores = {name: stack.enter_context(Store.open(folder / "runs" / name, create=False)) for name in _runs(grid)}
         rows = stores["asap"].missing().rows
@@ -113,19 +111,21 @@ def _judge_row(
     at_ratios = {(name, ratio): _cut(decision, sample, tokens, ratio) for name, decision in decisions.items() for ratio in grid.ratios}
     traces = {key: at_ratio.apply(sample.cot) for key, at_ratio in at_ratios.items()}
     forms = {key: structure(sample.cot, at_ratio) for key, at_ratio in at_ratios.items()}
-    without, whole = (sufficiency.passes(sample, trace) for trace in ("", sample.cot)) if sufficiency else (None, None)
+    measures: dict[Measure, Callable[[str], float | None]] = {
+        "support": lambda trace: judge.support(sample, trace),
+        "support without code": lambda trace: judge.support(sample, trace, with_code=False),
+    }
+    if sufficiency is not None:
+        measures["passing answers"] = lambda trace: sufficiency.passes(sample, trace)
     found = []
-    for view in VIEWS:
-        with_code = view == "as is"
-        none, full = judge.support(sample, "", with_code=with_code), judge.support(sample, sample.cot, with_code=with_code)
+    for measure, value_of in measures.items():
+        none, full = value_of(""), value_of(sample.cot)
         for (name, ratio), at_ratio in at_ratios.items():
-            trace, form = traces[name, ratio], forms[name, ratio]
-            support = judge.support(sample, trace, with_code=with_code)
-            lengths = at_ratio.tokens_after, at_ratio.tokens_before
-            judged = Judged(sample.id, name, ratio, view, *lengths, support, none, full, form.open_fences, form.dangling, form.last_kept)
-            if sufficiency is not None and with_code:
-                judged = judged._replace(passed=sufficiency.passes(sample, trace), passed_none=without, passed_full=whole)
-            found.append(judged)
+            value, form = value_of(traces[name, ratio]), forms[name, ratio]
+            if value is None or none is None or full is None:  # no tests, or no verdict of the sandbox
+                continue
+            lengths, values = (at_ratio.tokens_after, at_ratio.tokens_before), (float(value), float(none), float(full))
+            found.append(Judged(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept))
     return found
 
 

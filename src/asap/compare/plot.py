@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from asap.compare.table import CONTROL, FULL_TRACE, NO_TRACE, Line
+from asap.compare.lines import CONTROL, FULL_TRACE, NO_TRACE, Line
 from asap.errors import InputError, MissingExtra, UsageError
 
 _FIXED = (FULL_TRACE, NO_TRACE)
@@ -20,7 +20,7 @@ _APART_PT = 0.7  # between neighbouring methods, whose bars would hide each othe
 
 
 def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
-    """Write the plot of `lines` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each view.
+    """Write the plot of `lines` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each measure.
 
     The same lines give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points stand a little
     beside their share where bars would hide each other. No claim about differences between methods can be read off the bars:
@@ -47,16 +47,16 @@ def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
 
 def _draw(figure: Any, lines: Sequence[Line], caption: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(_plain(caption), 120)), fontsize=7.5, x=0.01, ha="left")
-    views = [(view, list(of_view)) for view, of_view in groupby(lines, key=lambda line: line.view)]
-    if not views:
+    measures = [(measure, list(of_measure)) for measure, of_measure in groupby(lines, key=lambda line: line.measure)]
+    if not measures:
         figure.text(0.5, 0.5, "no rows", ha="center")
         return
     methods = sorted({line.method for line in lines if line.method not in _FIXED}, key=lambda name: (name == CONTROL, name != "asap", name))
-    panels = figure.subplots(1, len(views), squeeze=False)[0]
-    for panel, (view, of_view) in zip(panels, views, strict=True):
-        _panel(panel, of_view, methods)
-        panel.set_title(f"traces {view}", fontsize=10)
-    panels[0].set_ylabel("support minus that of the full trace\n(nats per token)")
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for panel, (measure, of_measure) in zip(panels, measures, strict=True):
+        _panel(panel, of_measure, methods)
+        panel.set_title(measure, fontsize=10)
+        panel.set_ylabel("minus that of the full trace" + (" (nats per token)" if measure.startswith("support") else ""))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, handlelength=3.2)
 

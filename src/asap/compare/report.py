@@ -7,7 +7,8 @@ from typing import Any
 
 from asap.atomic import remove_partials, replacing
 from asap.compare.judged import Judged
-from asap.compare.table import Line, csv_text, html, latex, markdown, summarise
+from asap.compare.lines import Line, summarise
+from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
 from asap.versions import versions_of
 
@@ -26,8 +27,8 @@ def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Ma
             good.append(one)
             file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
     rows = len({one.id for one in good})
-    caption = _caption(settings, rows, len(errors))
     lines = summarise(good)
+    caption = _caption(settings, rows, len(errors), fenced=any(line.measure == "support without code" for line in lines))
     texts = {"md": markdown, "csv": csv_text, "tex": latex, "html": html}
     for suffix, render in texts.items():
         with replacing(folder / f"table.{suffix}") as file:
@@ -40,11 +41,12 @@ def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Ma
     return lines, caption
 
 
-def _caption(settings: Mapping[str, Any], rows: int, errors: int) -> str:
+def _caption(settings: Mapping[str, Any], rows: int, errors: int, *, fenced: bool) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
     same = " The judge is the scorer itself, which favours the methods that use it." if scorer == judge else ""
+    code = "" if fenced or not rows else " No trace has fenced code, so support without code is the same."
     lost = f" {errors} rows gave no number." if errors else ""
-    return f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']}).{same}{lost}"
+    return f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']}).{same}{code}{lost}"
 
 
 def _plot(lines: Sequence[Line], path: Path, caption: str) -> str | None:

@@ -1,0 +1,156 @@
+"""The lines of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
+
+Differences are taken row by row and then averaged. Shares of the distance between no trace and full trace are never averaged:
+that distance is near zero for easy rows.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, get_args
+
+import numpy as np
+
+from asap.compare.judged import Judged, Measure
+from asap.errors import UsageError
+from asap.stats import holm, interval, smallest_difference, wilcoxon
+
+NO_TRACE, FULL_TRACE = "no trace", "full trace"
+CONTROL = "random"
+ALPHA = 0.05
+OFF_BY = 0.05
+_FORM = ("last_kept", "dangling", "open_fences")
+
+
+class Against(NamedTuple):
+    """A method minus a reference at the same ratio and by the same measure, over the rows that both have, in the measure's unit.
+
+    `p` is adjusted over all cells of the reference; `smallest` is what the sample could show where Holm is strictest.
+    """
+
+    rows: int
+    mean: float
+    low: float
+    high: float
+    p: float
+    smallest: float
+
+
+class Line(NamedTuple):
+    """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
+
+    `share` is tokens kept of tokens before, over all rows together (1 where there were none). `value` is the mean of what is
+    measured; `mean`, `low` and `high` are of that minus that of the full trace. `against` has a key for each reference; None
+    where there is nothing to compare. `last_kept`, `dangling` and `open_fences` are means over rows of what `Structure` counts.
+    """
+
+    measure: Measure
+    ratio: float
+    method: str
+    rows: int
+    share: float
+    marked: bool
+    value: float
+    mean: float
+    low: float
+    high: float
+    against: Mapping[str, Against | None]
+    last_kept: float
+    dangling: float
+    open_fences: float
+
+
+class _Cell(NamedTuple):
+    measure: Measure
+    ratio: float
+    method: str
+
+
+_Cells = Mapping[_Cell, Mapping[str, Judged]]
+
+
+def summarise(judged: Iterable[Judged], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Line]:
+    """The lines by measure, ratio (largest first) and mean (best first); the order of `judged` does not matter.
+
+    Where no trace has fenced code, support without code is the same thing twice, and is left out. Raises UsageError where a row was
+    judged twice in a cell, has no finite value, or two values of a fixed point. What it cannot see is whether two methods saw
+    the same rows: only rows that both have are compared, and `Against.rows` says how many.
+    """
+    cells = _cells(judged)
+    against = {name: _against(cells, name) for name in reference_methods}
+    lines = [_line(cell, rows, {name: of.get(cell) for name, of in against.items()}) for cell, rows in cells.items()]
+    nothing = dict.fromkeys(reference_methods)
+    for measure in {cell.measure for cell in cells}:
+        lines += _fixed(measure, [row for cell, rows in cells.items() if cell.measure == measure for row in rows.values()], nothing)
+    return sorted(lines, key=lambda line: (get_args(Measure).index(line.measure), -line.ratio, -line.mean, line.method))
+
+
+def _cells(judged: Iterable[Judged]) -> dict[_Cell, dict[str, Judged]]:
+    cells = dict[_Cell, dict[str, Judged]]()
+    for one in judged:
+        cell = cells.setdefault(_Cell(one.measure, one.ratio, one.method), {})
+        if one.id in cell:
+            raise UsageError(f"row {one.id} was judged twice: method {one.method}, ratio {one.ratio:g}, {one.measure}")
+        if not all(map(math.isfinite, (one.value, one.value_none, one.value_full))):
+            raise UsageError(f"row {one.id} has a value that is not finite: method {one.method}, ratio {one.ratio:g}, {one.measure}")
+        cell[one.id] = one
+    twins: tuple[Measure, Measure] = ("support", "support without code")
+    first, second = ({cell[1:]: _values(rows) for cell, rows in cells.items() if cell.measure == measure} for measure in twins)
+    if first == second:
+        cells = {cell: rows for cell, rows in cells.items() if cell.measure != twins[1]}
+    # the bootstrap draws by place, so a place must not depend on the order of the input
+    return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
+
+
+def _values(rows: Mapping[str, Judged]) -> dict[str, tuple[float, float, float]]:
+    return {name: (row.value, row.value_none, row.value_full) for name, row in rows.items()}
+
+
+def _against(cells: _Cells, reference: str) -> dict[_Cell, Against]:
+    pairs = dict[_Cell, list[float]]()
+    for cell, rows in cells.items():
+        others = cells.get(cell._replace(method=reference), {})
+        both = [(row.value, others[row.id].value) for row in rows.values() if row.id in others]
+        if cell.method != reference and both:
+            pairs[cell] = _differences(both)
+    adjusted = holm([wilcoxon(differences) for differences in pairs.values()])
+    return {
+        cell: Against(
+            len(differences),
+            float(np.mean(differences)),
+            *interval(differences),
+            p,
+            smallest_difference(differences, alpha=ALPHA / len(pairs)),
+        )
+        for (cell, differences), p in zip(pairs.items(), adjusted, strict=True)
+    }
+
+
+def _differences(pairs: Iterable[tuple[float, float]]) -> list[float]:
+    # without rounding, 0.3 - 0.1 and 0.5 - 0.3 would not tie
+    return [round(one - other, 9) for one, other in pairs]
+
+
+def _line(cell: _Cell, rows: Mapping[str, Judged], against: Mapping[str, Against | None]) -> Line:
+    before = sum(row.tokens_before for row in rows.values())
+    share = sum(row.tokens for row in rows.values()) / before if before else 1.0
+    marked = round(abs(share - cell.ratio), 9) > OFF_BY
+    differences = _differences((row.value, row.value_full) for row in rows.values())
+    value = float(np.mean([row.value for row in rows.values()]))
+    last_kept, dangling, fences = (float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM)
+    estimate = float(np.mean(differences)), *interval(differences)
+    return Line(*cell, len(rows), share, marked, value, *estimate, against, last_kept, dangling, fences)
+
+
+def _fixed(measure: Measure, rows: Iterable[Judged], nothing: Mapping[str, None]) -> list[Line]:
+    points = dict[str, tuple[float, float]]()
+    for row in rows:
+        point = row.value_none, row.value_full
+        if points.setdefault(row.id, point) != point:
+            raise UsageError(f"row {row.id} has two values for no trace or full trace ({measure}): was there more than one judge?")
+    distances = _differences(points.values())
+    none, full = (float(np.mean([point[place] for point in points.values()])) for place in (0, 1))
+    estimate = float(np.mean(distances)), *interval(distances)
+    return [
+        Line(measure, 0.0, NO_TRACE, len(points), 0.0, False, none, *estimate, nothing, 0.0, 0.0, 0.0),
+        Line(measure, 1.0, FULL_TRACE, len(points), 1.0, False, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
+    ]
