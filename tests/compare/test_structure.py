@@ -1,10 +1,16 @@
 """What a cut does to the form of a trace, by hand and on any text."""
 
+import os
+import re
 import string
+from itertools import islice
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asap import read_samples
 from asap.compare.structure import dangling, structure
 from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.steps import Span, is_fenced, join_steps, keep_steps, split_steps
@@ -39,6 +45,46 @@ def test_a_name_dangles_when_every_definition_is_gone_and_a_use_is_left() -> Non
 def test_a_comparison_or_a_name_inside_a_word_is_no_definition() -> None:
     assert dangling("so count == 1\n\nlast count", [Span(15, 25)]) == []
     assert dangling("nn = 1\n\nbanner", [Span(8, 14)]) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("Then, for each word and for loop in Python, go on", ""),
+        ("look for duplicates in the list, for example, earlier in the step", ""),
+        ("the class should work, the class is: see below, class with:", ""),
+        ("I will import heapq, then import everything", ""),
+        ("import what you need, then go on", ""),
+        ("the `def keyword` and def itself", ""),
+        ("Another test: num=3 and check: len(first) = 2", "num"),
+        ("Step: num = 3 comes next, so formula: (a*b) = 12", "num"),
+        ("Sum: 3 + 5 = 8 is = 8, or == 8, and node.next = prev, count += 1, number => 5", ""),
+        ("for i, (name, *rest) in enumerate(pairs):", "name rest"),
+        ("Like sum(char for char in text if char.isupper()), or [num for num in nums[1:]].", "char num"),
+        ("So for color in blocks: go. Then for word in 'a b'.", "color word"),
+        ("say def helper(text): and class Node: or class Pair[T]:", "Node Pair helper"),
+        ("    import os.path, numpy as np, math  # all of them", "math np os"),
+        ("from typing import Any as Anything, List", "Anything List"),
+        ("from a.b import (\n    first,\n    second,\n)", "first second"),
+        ("get both: low = 0, high = low = 5; if (size := 3):", "high low size"),
+        ("count: int = 1\n  seen: dict[str, list[int]] = {}\nroot: Node | None = None", "count root seen"),
+    ],
+)
+def test_what_defines_a_name_has_the_form_of_code(said: str, names: str) -> None:
+    uses = "\n".join(re.findall(r"\w+", said))
+    cot = f"{said}\n\n{uses}"
+    assert dangling(cot, [Span(len(said) + 2, len(cot))]) == names.split()
+
+
+@pytest.mark.skipif(not os.environ.get("ASAP_DATA"), reason="ASAP_DATA is not set: names in real traces were NOT checked")
+def test_common_words_of_real_traces_do_not_dangle() -> None:
+    common = set(re.findall(r"\w+", "the this that each example numbers when which all an no one very larger loop think wait step test"))
+    found = list[str]()
+    for sample in islice(read_samples(Path(os.environ["ASAP_DATA"]) / "traces/kodcode_r1.jsonl.gz"), 60):
+        for first in (0, 1):
+            found += dangling(sample.cot, split_steps(sample.cot)[first::2])
+    assert len(found) > 20
+    assert sum(name in common for name in found) <= len(found) // 50
 
 
 def test_a_use_before_the_first_definition_does_not_count() -> None:

@@ -1,19 +1,35 @@
 """What a cut does to the form of a trace: fences that no longer close, names without their definition, the end of the thinking.
 
-These are counts on the text, no judgement: a name counts as defined where it is assigned (`name =`, `name: type =`), follows
-`def`, `class` or `for`, or is imported by itself, in code and in prose alike. Names of one letter are left out.
+These are counts on the text, no judgement. Traces hold code outside of fences too, so a name counts as defined wherever the text
+around it has the form of Python code: `def name(`, `class Name:`, `name =`, `for name in` with a call, a bracket or a colon behind
+what it goes through, and at the start of a line `name: int =` and `import name`. Parameters and names of one letter are left out.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from keyword import iskeyword
 from typing import NamedTuple
 
 from asap.prune.decision import Decision
 from asap.steps import Span, is_fenced
 
 LAST_STEPS = 3
-_DEFINED = re.compile(r"\b(?:(?:def|class|for|import)[ \t]+([^\W\d]\w+)|([^\W\d]\w+)[ \t]*(?::[^=\n]{1,40})?=(?![=~]))")
+_NAME = r"[^\W\d]\w+"
+_TARGETS = r"\(*\*?\w+\)*(?:[ \t]*,[ \t]*\(*\*?\w+\)*)*"
+_ITERABLE = r"""(?:[\w.]*["'(\[{:\])]|[\w.]+[ \t]+if\b)"""  # prose goes on with another word: "for duplicates in the list"
+_TYPE = r"(?:(?:\w+\.)*[A-Z]\w{2,}|int|str|float|bool|bytes|list|dict|set|tuple)(?:\[[^=\n]*\])?(?:[ \t]*\|[^=\n]*)?"
+_IMPORTED = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
+_DEFINITIONS = [
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        rf"\b(?:def|class)[ \t]+({_NAME})[ \t]*[(:\[]",
+        rf"\bfor[ \t]+({_TARGETS})[ \t]+in[ \t]+{_ITERABLE}",
+        rf"(?:^[ \t]*({_NAME})[ \t]*:[ \t]*{_TYPE}|(?<![\w.])({_NAME}))[ \t]*:?=(?![=~>])",
+        rf"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+(\([\w.,\s]*\)|{_IMPORTED}(?:[ \t]*,[ \t]*{_IMPORTED})*)[ \t]*(?:[#;]|$)",
+    )
+]
+_BOUND = re.compile(rf"(?<![\w.]){_NAME}(?![\w.]*[ \t]+as\b)")  # of an import its alias, and of a.b the package
 
 
 class Structure(NamedTuple):
@@ -52,9 +68,17 @@ def dangling(cot: str, kept: Sequence[Span]) -> list[str]:
         return place >= 0 and end <= kept[place].end
 
     defined = dict[str, list[int]]()
-    for found in _DEFINED.finditer(cot):
-        name = 1 if found[1] else 2
-        defined.setdefault(found[name], []).append(found.start(name))
-    lost = {name: places[0] for name, places in defined.items() if not any(stands(place, place + len(name)) for place in places)}
+    for name, place in _definitions(cot):
+        defined.setdefault(name, []).append(place)
+    lost = {name: min(places) for name, places in defined.items() if not any(stands(place, place + len(name)) for place in places)}
     uses = ((name, re.compile(rf"\b{name}\b").finditer(cot, first)) for name, first in sorted(lost.items()))
     return [name for name, found in uses if any(stands(use.start(), use.end()) for use in found)]
+
+
+def _definitions(cot: str) -> Iterator[tuple[str, int]]:
+    """Each name that a text defines, with its place."""
+    for pattern in _DEFINITIONS:
+        for found in pattern.finditer(cot):
+            for name in _BOUND.finditer(cot, *found.span(found.lastindex or 0)):
+                if not iskeyword(name[0]):
+                    yield name[0], name.start()
