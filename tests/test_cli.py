@@ -132,7 +132,16 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     tokens = [decision["tokens_before"] for decision in read_rows(tmp_path / "out" / "decisions.jsonl")]
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
     assert "3 traces are over their budget. Nothing was written." in dry[3]
-    assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0  # no --out is needed
+    assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
+    capsys.readouterr()
+    dry_words = ["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]  # no --out is needed
+    for method, told in (
+        ("random", "no model would read them"),
+        ("step-entropy", f"the scorer would read them about 1.0 times, {sum(tokens):,} tokens"),
+        ("tokenskip", f"the token classifier would read them about 1.0 times, {sum(tokens):,} tokens"),
+    ):
+        assert run([*dry_words, "--method", method]) == 0
+        assert f"; {told}; " in capsys.readouterr().out
 
 
 def test_too_many_rejected_rows_end_with_one_but_all_files_are_there(

@@ -29,11 +29,13 @@ from asap.prune.asap import Asap
 from asap.prune.coarse import Guide, Verdict, prompts_hash
 from asap.prune.decision import Decision
 from asap.prune.fine import backfilled, check_budget, cut, token_budget
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, Size
+from asap.prune.reading import tokens_read
 from asap.prune.reorder import reordered
 from asap.prune.settings import INSIDE, AsapSettings
 from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.sample import Sample, content_digest
+from asap.steps import split_steps
 from asap.store import Store
 
 _BATCH_ON_GPU = 16
@@ -385,7 +387,7 @@ def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
 
 
 class Survey(NamedTuple):
-    """What a run would have to do."""
+    """What a run would have to do; `tokens_read` is an estimate."""
 
     rows: int
     usable: int
@@ -409,7 +411,7 @@ def survey(
 
     `asks` is stage 1's LLM, and the folder whose replies count as there already: what it will cost is told to the listener.
     """
-    rejected, lengths, answers, over = Counter[str](), list[int](), 0, 0
+    rejected, lengths, read, over = Counter[str](), list[int](), 0.0, 0
     with Store.open(scratch) as store:
         read_into(store, source, listener)
         for sample, error in store.rows():
@@ -418,15 +420,16 @@ def survey(
                 continue
             length = tokens.count(sample.cot)
             lengths.append(length)
-            answers += tokens.count(sample.answer)
-            over += length > (token_budget(length, budget=settings.budget, ratio=settings.ratio) or length)
+            size = Size(max(1, len(split_steps(sample.cot, settings.step_split))), length, tokens.count(sample.answer))
+            fits = length <= (token_budget(length, budget=settings.budget, ratio=settings.ratio) or length)
+            read += tokens_read(settings, size, fits=fits)
+            over += not fits
         if asks and lengths:
             llm, asking, folder = asks
             guide = Guide(llm, settings)
             keeps = folder is not None and (asking.pilot or (folder / REPLIES).is_file())
             with guide.keeping(folder if folder and keeps else scratch, asking.replies_from) as replies:
                 ask_missing(store, guide, replies, asking, listener, only_pilot=True)
-    passes = 3 if settings.coarse == "align" else 1
     return Survey(
         rows=len(lengths) + rejected.total(),
         usable=len(lengths),
@@ -434,6 +437,6 @@ def survey(
         rejected_by=dict(sorted(rejected.items())),
         tokens=sum(lengths),
         longest=max(lengths, default=0),
-        tokens_read=passes * sum(lengths) + (answers if passes > 1 else 0),
+        tokens_read=round(read),
         over_budget=over,
     )

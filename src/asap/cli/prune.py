@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from asap.lm.price import Purse
     from asap.prune.asap import Asap
     from asap.prune.settings import AsapSettings
-    from asap.run import Source
+    from asap.run import Source, Survey
 
 
 @Parameter(name="*")
@@ -364,7 +364,14 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
     for reason, count in found.rejected_by.items():
         print(f"  {reason}: {count}")
     print(
-        f"{found.tokens:,} tokens of traces (longest {found.longest:,}); {found.tokens_read:,} tokens would be read by the scorer; "
+        f"{found.tokens:,} tokens of traces (longest {found.longest:,}); {_reading(found, settings)}; "
         f"{found.over_budget} traces are over their budget. {'Only replies were' if llm.pilot else 'Nothing was'} written."
     )
     return 0
+
+
+def _reading(found: "Survey", settings: "AsapSettings") -> str:
+    if not found.tokens_read:
+        return "no model would read them"
+    who = "token classifier" if settings.method in ("llmlingua2", "tokenskip") else "scorer"
+    return f"the {who} would read them about {found.tokens_read / found.tokens:,.1f} times, {found.tokens_read:,} tokens"

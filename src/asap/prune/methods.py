@@ -61,26 +61,39 @@ class Steps(NamedTuple):
         return RestRequest(self.plain.context, self.texts, f"\n</think>\n\n{self.sample.answer}" if answer else "")
 
 
+class Size(NamedTuple):
+    """How long a trace is: its steps, its tokens and those of its answer; `suffix_tokens` as in `Steps`."""
+
+    steps: int
+    trace: float
+    answer: float
+    suffix_tokens: int | None = None
+
+
 class Method(NamedTuple):
     """`depth` is how many tokens of each step the scorer has to read out before (0: none, None: all of them).
 
-    `asks`: the method asks the scorer itself, and more than one pass over the trace.
+    `asks`: the method asks the scorer itself, and more than one pass over the trace; about how many tokens that makes it read.
     """
 
     score: Callable[[Steps], list[float]]
     depth: int | None
     entropy: bool = False
-    asks: bool = False
+    asks: Callable[[Size], float] | None = None
 
     @property
     def one_pass(self) -> bool:
         """Whether one pass over the trace, or none, is all it needs."""
-        return not self.asks
+        return self.asks is None
 
     @property
     def needs_model(self) -> bool:
         """Whether a model has to read the trace."""
-        return self.asks or self.depth != 0
+        return self.asks is not None or self.depth != 0
+
+    def reads(self, size: Size) -> float:
+        """About how many tokens the scorer reads for it."""
+        return self.asks(size) if self.asks else size.trace if self.needs_model else 0.0
 
 
 def _first_token_surprisal(steps: Steps) -> list[float]:
@@ -120,6 +133,19 @@ def _alignment(steps: Steps) -> list[float]:
     return alignments(unseen.spans, seen.spans)
 
 
+def _alignment_reads(size: Size) -> float:
+    return 2 * size.trace + size.answer
+
+
+def _spirit_reads(size: Size) -> float:
+    behind = size.trace / 2 if size.suffix_tokens is None else min(size.trace / 2, size.suffix_tokens)
+    return size.trace + (size.steps - 1) * behind
+
+
+def _leave_one_out_reads(size: Size) -> float:
+    return size.trace + (size.steps - 1) * size.trace / 2 + (size.steps + 1) * size.answer
+
+
 def _random(steps: Steps) -> list[float]:
     draws = random.Random(f"{steps.seed} {steps.sample.digest()}")
     return [checked(draws.random()) for _ in steps.texts]
@@ -142,9 +168,9 @@ METHODS = {
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),
-    "alignment": Method(_alignment, 0, asks=True),
-    "spirit": Method(_spirit, 0, asks=True),
-    "leave-one-out": Method(_leave_one_out, 0, asks=True),
+    "alignment": Method(_alignment, 0, asks=_alignment_reads),
+    "spirit": Method(_spirit, 0, asks=_spirit_reads),
+    "leave-one-out": Method(_leave_one_out, 0, asks=_leave_one_out_reads),
     "random": Method(_random, 0),
     "keep-head": Method(_keep_head, 0),
     "keep-tail": Method(_keep_tail, 0),

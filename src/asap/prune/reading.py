@@ -1,0 +1,38 @@
+"""How much a model would read to prune a trace, before it does: the estimate of `asap prune --dry-run`.
+
+It counts the trace and, where it is shown or asked about, the answer. Left out is what stands before the trace, that stage 1 and
+`rescore` leave the later passes steps of uneven length, and that a trace longer than the scorer's context is read in windows.
+"""
+
+from math import log2
+
+from asap.prune.methods import METHODS, Size
+from asap.prune.settings import AsapSettings
+from asap.prune.token_level import TOKEN_LEVEL
+
+
+def tokens_read(settings: AsapSettings, size: Size, *, fits: bool) -> float:
+    """About how many tokens the model of a method reads of a trace of this size; `fits`: it is within its budget as it is."""
+    if settings.method in TOKEN_LEVEL:
+        return size.trace
+    size, how = size._replace(suffix_tokens=settings.suffix_tokens), METHODS[settings.method]
+    stage_1 = METHODS["alignment"].reads(size) if settings.coarse == "align" else 0.0
+    lefts = range(size.steps - settings.rescore, 0, -settings.rescore) if settings.rescore else ()
+    again = (how.reads(size._replace(steps=left, trace=size.trace * left / size.steps)) for left in lefts)
+    floor = 0.0 if fits and settings.coarse == "none" else _for_floor(settings, size)
+    return stage_1 + how.reads(size) + sum(again) + _for_scores(settings, size) + floor
+
+
+def _for_scores(settings: AsapSettings, size: Size) -> float:
+    """What `scores` adds: one pass for the methods of one pass, and those that ask more unless the stages have asked already."""
+    if settings.scores is None:
+        return 0.0
+    known = {settings.method} if not settings.rescore else set()
+    known |= {"alignment"} if settings.coarse == "align" else set()
+    others = [how for name, how in METHODS.items() if how.asks and name not in known] if settings.scores == "every" else []
+    return size.trace + sum(how.reads(size) for how in others)
+
+
+def _for_floor(settings: AsapSettings, size: Size) -> float:
+    """What `support_floor` adds: the whole trace, the cut one, and some halfway, each with the answer's code behind it."""
+    return (2 + log2(size.steps)) * (size.trace + size.answer) if settings.support_floor is not None else 0.0

@@ -1,0 +1,81 @@
+"""How much would be read: by hand, and against what a real (tiny) model read."""
+
+import random
+import re
+from typing import Any
+
+import pytest
+from prune_helpers import CORPUS
+
+from asap.prune.asap import Asap
+from asap.prune.methods import METHODS, Size
+from asap.prune.reading import tokens_read
+from asap.prune.settings import AsapSettings
+from asap.sample import Sample
+from asap.steps import split_steps
+
+SIZE = Size(steps=8, trace=1000, answer=100)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 3100),
+        ({"coarse": "none"}, 1000),
+        ({"coarse": "select"}, 1000),
+        *(({"method": name}, 0) for name in ("random", "keep-head", "keep-tail", "longest-first", "original")),
+        *(({"method": name}, 1000) for name in ("first-token-entropy", "mean-surprisal", "step-entropy")),
+        ({"method": "alignment"}, 2100),
+        ({"method": "spirit"}, 1000 + 7 * 500),
+        ({"method": "spirit", "suffix_tokens": 20}, 1000 + 7 * 20),
+        ({"method": "leave-one-out"}, 1000 + 7 * 500 + 9 * 100),
+        *(({"method": name}, 1000) for name in ("selective-context", "llmlingua2", "tokenskip")),
+        ({"method": "random", "scores": "one-pass"}, 1000),
+        ({"scores": "one-pass"}, 3100 + 1000),
+        ({"scores": "every"}, 3100 + 1000 + 4500 + 5400),
+        ({"method": "spirit", "scores": "every"}, 4500 + 1000 + 2100 + 5400),
+        ({"coarse": "none", "rescore": 4}, 1000 + 500),
+        ({"method": "random", "support_floor": 0.1}, (2 + 3) * 1100),
+    ],
+)
+def test_what_would_be_read_by_hand(options: dict[str, Any], expected: float) -> None:
+    assert tokens_read(AsapSettings(**options), SIZE, fits=False) == expected
+
+
+def test_a_floor_reads_nothing_where_nothing_is_cut() -> None:
+    assert tokens_read(AsapSettings(method="random", support_floor=0.1), SIZE, fits=True) == 0
+    assert tokens_read(AsapSettings(support_floor=0.1), SIZE, fits=True) > 3100
+
+
+def sample_of(number: int) -> Sample:
+    chance, words = random.Random(number), re.findall("[a-z]+", CORPUS)
+    steps = [" ".join(chance.choices(words, k=chance.randint(10, 40))) for _ in range(24)]
+    return Sample(f"r{number}", "Sum?", "\n\n".join(steps), "It is 42.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"method": name} for name in METHODS if METHODS[name].needs_model),
+        {"coarse": "none"},
+        {"coarse": "none", "rescore": 6},
+        {"method": "spirit", "rescore": 8},
+        {"method": "spirit", "suffix_tokens": 20},
+        {"scores": "one-pass"},
+        {"scores": "every"},
+        {"method": "leave-one-out", "scores": "every"},
+        {"method": "selective-context", "phrases": "regex"},
+    ],
+)
+def test_the_estimate_is_near_what_is_read(options: dict[str, Any], tiny: Any) -> None:
+    settings, samples = AsapSettings(ratio=0.5, context="raw", **options), [sample_of(number) for number in range(3)]
+    read, count = list[int](), tiny.tokens.count
+    hook = tiny.model.base_model.register_forward_pre_hook(
+        lambda module, arguments, named: read.append(named["input_ids"].numel()), with_kwargs=True
+    )
+    try:
+        Asap(tiny, settings).decide(samples)
+    finally:
+        hook.remove()
+    sizes = [Size(len(split_steps(sample.cot)), count(sample.cot), count(sample.answer)) for sample in samples]
+    assert sum(tokens_read(settings, size, fits=False) for size in sizes) == pytest.approx(sum(read), rel=0.2)
