@@ -83,8 +83,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def prune_words(source: Path | str, out: Path | str, *options: str) -> list[str]:
-    """The words of `asap prune` with the tiny model; at half of the tokens if the options name no budget."""
-    much = [] if {"--budget", "--ratio", "--config"} & set(options) else ["--ratio", "0.5"]
+    """The words of `asap prune` with the tiny model; at half of the tokens if the options name no budget and the method has one."""
+    much = [] if {"--budget", "--ratio", "--config", "original"} & set(options) else ["--ratio", "0.5"]
     scorer = [] if "--scorer" in options else ["--scorer", f"hf:{model_folder()}"]
     return ["prune", str(source), "--out", str(out), *scorer, *much, *options]
 

@@ -64,12 +64,11 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
 
 def test_options_come_from_a_file_and_typed_ones_win(tmp_path: Path, source: Path) -> None:
     config = tmp_path / "asap.yaml"
-    config.write_text(
-        f"scorer: hf:{model_folder()}\nbudget: 30\nkeep_first: 2\ncoarse: none\nbackfill: true\nformat: [trl, axolotl]\ncoarse-share: 0.5\n"
-    )
+    much = "budget: 30\nkeep_first: 2\ncoarse: align\ncoarse-share: 0.5\nbackfill: true\nformat: [trl, axolotl]\n"
+    config.write_text(f"scorer: hf:{model_folder()}\n{much}")
     assert run(["prune", str(source), "--out", str(tmp_path / "out"), "--config", str(config), "--keep-first", "1"]) == 0
     settings = settings_of(tmp_path / "out")
-    expected = {"budget": 30, "keep_first": 1, "coarse": "none", "backfill": True, "coarse_share": 0.5}
+    expected = {"budget": 30, "keep_first": 1, "coarse": "align", "backfill": True, "coarse_share": 0.5}
     assert {name: settings[name] for name in expected} == expected
     assert {"trl.jsonl", "axolotl.jsonl"} < {path.name for path in (tmp_path / "out").iterdir()}
     assert run([f"--config={config}", "prune", str(source), "--out", str(tmp_path / "out2"), "--ratio", "0.5"]) == 0

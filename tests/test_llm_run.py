@@ -99,10 +99,10 @@ def test_replies_are_not_paid_for_again(source: Path, tmp_path: Path, capsys: py
         assert run(llm_words(source, first, server)) == 0
         assert run(llm_words(source, first, server)) == 0
         assert len(server.requests) == 24
-        said = refusal(capsys, *llm_words(source, first, server, "--tau", "0.7"), lines=None)
-        assert "tau is 0.6 there and 0.7 here" in said
+        said = refusal(capsys, *llm_words(source, first, server, "--min-kept", "0.2"), lines=None)
+        assert "min_kept is 0.1 there and 0.2 here" in said
         assert "--replies" in said
-        second = llm_words(source, tmp_path / "second", server, "--tau", "0.7", "--budget", "30", "--replies", str(first))
+        second = llm_words(source, tmp_path / "second", server, "--min-kept", "0.2", "--budget", "30", "--replies", str(first))
         assert run(second) == 0
         assert len(server.requests) == 24
     assert json.loads((tmp_path / "second" / "manifest.json").read_text())["llm"]["usage"] == {}

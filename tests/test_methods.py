@@ -1,6 +1,7 @@
 """The step-level rivals and controls: their scores by hand, in a run, and cut again from what is stored."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from asap.lm import NoModel, Scorer, ScoreRequest, TokenScores, load_scorer, loa
 from asap.prune.asap import Asap
 from asap.prune.methods import METHODS, Steps
 from asap.prune.settings import AsapSettings
+from asap.prune.token_level import TOKEN_LEVEL
 from asap.sample import Sample
 from asap.steps import Span
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
@@ -111,7 +113,8 @@ def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Pat
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
     whole = prune(source, tmp_path / "whole", "--scores", "every", "--keep-last", "1")
     assert run(["cut", str(whole), "--ratio", "0.4", "--method", method, "--out", str(tmp_path / "cut")]) == 0
-    words = prune_words(source, tmp_path / "fresh", "--scores", "every", "--keep-last", "1", "--ratio", "0.4", "--method", method)
+    much = [] if method == "original" else ["--ratio", "0.4"]
+    words = prune_words(source, tmp_path / "fresh", "--scores", "every", "--keep-last", "1", *much, "--method", method)
     assert run([*words, "--coarse", "none"] if method == "asap" else words) == 0
     if method == "asap":  # the same method: the cut keeps its stage 1
         assert read_rows(tmp_path / "cut" / "decisions.jsonl")[0]["coarse"]["by"] == "align"
@@ -159,6 +162,66 @@ def test_settings_of_methods() -> None:
     for wrong in ({"method": "nonsense"}, {"method": "random", "coarse": "select"}, {"method": "random", "coarse_only": True}):
         with pytest.raises(UsageError):
             AsapSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "random", "faithful": True}, "faithful is for selective-context, not for random; leave it out"),
+        ({"method": "random", "unit": "token"}, "unit is for selective-context, not for random"),
+        ({"phrases": "regex"}, "phrases is for selective-context, not for asap with coarse align"),
+        ({"method": "keep-tail", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for keep-tail"),
+        ({"method": "leave-one-out", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for leave-one-out"),
+        ({"suffix_tokens": 5, "scores": "one-pass"}, "suffix_tokens is for spirit"),
+        ({"method": "random", "coarse_share": 0.9}, "coarse_share is for coarse align, coarse select and coarse rewrite, not for random"),
+        ({"coarse": "none", "coarse_share": 0.9}, "not for asap with coarse none"),
+        ({"tau": 0.7}, "tau is for coarse rewrite, not for asap with coarse align"),
+        ({"coarse": "select", "tau": 0.7}, "tau is for coarse rewrite, not for asap with coarse select"),
+        ({"min_kept": 0.2}, "min_kept is for coarse select and coarse rewrite"),
+        ({"method": "spirit", "attempts": 2}, "attempts is for coarse select and coarse rewrite, not for spirit"),
+        ({"method": "longest-first", "rescore": 2}, "rescore is for asap, .* and leave-one-out, not for longest-first"),
+        ({"method": "selective-context", "gammas": [0.5]}, "gammas is for tokenskip, not for selective-context"),
+        ({"method": "llmlingua2", "marker": "none"}, "marker is for tokenskip, not for llmlingua2"),
+        ({"method": "step-entropy", "legacy": True}, "legacy is for llmlingua2 and tokenskip, not for step-entropy"),
+        ({"method": "original", "ratio": 0.5}, "'original' removes nothing; leave budget and ratio out"),
+        ({"method": "original", "budget": 100}, "'original' removes nothing"),
+    ],
+)
+def test_what_is_of_another_method_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        AsapSettings(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"suffix_tokens": 5, "scores": "every"},
+        {"method": "spirit", "suffix_tokens": 5, "rescore": 2},
+        {"coarse": "rewrite", "tau": 0.7, "attempts": 2, "coarse_share": 0.5},
+        {"coarse": "select", "temperature": 0.5, "thinking_tokens": 9, "min_reach": 0.2},
+        {"method": "tokenskip", "gammas": [0.5], "legacy": True, "classifier": "x"},
+        {"method": "selective-context", "unit": "token", "faithful": True},
+        {"method": "random", "seed": 3, "classifier": "x"},
+        *({"method": name} for name in (*METHODS, *TOKEN_LEVEL)),
+    ],
+)
+def test_settings_of_a_method_can_be_made_again_from_themselves(options: dict[str, Any]) -> None:
+    made = AsapSettings(**options)
+    assert replace(made) == made == AsapSettings(**asdict(made))
+    assert AsapSettings(**{**made.stored()}).stored() == made.stored()
+
+
+def test_an_option_of_another_method_is_refused_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, said in (
+        (["--method", "random", "--unit", "token"], "unit is for selective-context, not for random; leave it out"),
+        (["--method", "random", "--classifier", "x"], "classifier is for llmlingua2 and tokenskip, not for random; leave it out"),
+        (["--method", "spirit", "--own", "--unit", "token"], "unit is for selective-context, not for mean-surprisal; leave it out"),
+        (["--method", "original", "--ratio", "0.5"], "method 'original' removes nothing; leave budget and ratio out"),
+    ):
+        assert refusal(capsys, *prune_words(tmp_path / "none.jsonl", tmp_path / "out", *options)) == said
+    (tmp_path / "asap.yaml").write_text("method: random\ncoarse-share: 0.9\n")
+    said = refusal(capsys, *prune_words(tmp_path / "none.jsonl", tmp_path / "out", "--config", str(tmp_path / "asap.yaml")))
+    assert said == "coarse_share is for coarse align, coarse select and coarse rewrite, not for random; leave it out"
 
 
 def test_no_model_scores_nothing(scorer: Scorer) -> None:

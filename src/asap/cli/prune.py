@@ -235,6 +235,8 @@ def prune(
             "ratio": ratio,
         }
     )
+    if inside.classifier is not None and not settings.needs_classifier:
+        raise UsageError(f"classifier is for llmlingua2 and tokenskip, not for {settings.method}; leave it out")
     try:
         if dry_run:
             return _dry_run(rows, settings, model, llm, out)
@@ -315,7 +317,7 @@ def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> 
     else:
         scorer = NoModel(load_tokens(model.scorer))
     importance = None
-    if settings.method in ("llmlingua2", "tokenskip"):
+    if settings.needs_classifier:
         importance = load_importance(settings.classifier, dtype=model.dtype, device=model.device)
     return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
 
@@ -373,5 +375,5 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
 def _reading(found: "Survey", settings: "AsapSettings") -> str:
     if not found.tokens_read:
         return "no model would read them"
-    who = "token classifier" if settings.method in ("llmlingua2", "tokenskip") else "scorer"
+    who = "token classifier" if settings.needs_classifier else "scorer"
     return f"the {who} would read them about {found.tokens_read / found.tokens:,.1f} times, {found.tokens_read:,} tokens"

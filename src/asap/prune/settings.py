@@ -1,6 +1,6 @@
 """What the paper's method does, apart from the models: one frozen record of settings."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from asap.errors import UsageError
@@ -20,11 +20,22 @@ Coarse = Literal["align", "select", "rewrite", "none"]
 Scores = Literal["one-pass", "every"]
 INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
+_OF_LLM = ("coarse select", "coarse rewrite")
+_ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all of its methods
+    "suffix_tokens": ("spirit", "scores every"),
+    "rescore": tuple(name for name, how in METHODS.items() if how.needs_model),
+    "coarse_share": ("coarse align", *_OF_LLM),  # where the LLM fails, align decides
+    "tau": ("coarse rewrite",),
+    **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
+    **dict.fromkeys(("unit", "phrases", "faithful"), ("selective-context",)),
+    **dict.fromkeys(("legacy", "keep_digits"), ("llmlingua2", "tokenskip")),
+    **dict.fromkeys(("gammas", "marker"), ("tokenskip",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AsapSettings:
-    """What the method does, apart from the models. Checked when made; a wrong value raises UsageError."""
+    """What the method does, apart from the models. Checked when made: a wrong value, or a setting of another method, raises UsageError."""
 
     budget: int | None = None
     """Tokens that a pruned trace may have; the paper's L_max, 4,096, where no ratio is given either."""
@@ -96,6 +107,7 @@ class AsapSettings:
     """What `tokenskip` writes behind the question, `{gamma}` standing for the share; `none` for nothing."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "gammas", tuple(self.gammas))
         self._check_method()
         check_budget(budget=self.budget, ratio=self.ratio)
         if self.budget is None and self.ratio is None and self.method != "tokenskip":
@@ -122,6 +134,20 @@ class AsapSettings:
             raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
+        self._check_use()
+
+    def _check_use(self) -> None:
+        """Refuse what is set and is of another method."""
+        here = {self.method, f"coarse {self.coarse}", f"scores {self.scores}"}
+        for field in fields(self):
+            users = _ONLY_FOR.get(field.name)
+            if users is not None and getattr(self, field.name) != field.default and not here & set(users):
+                *others, last = users
+                shown = f"{', '.join(others)} and {last}" if others else last
+                stage_1 = f" with coarse {self.coarse}" if self.method == "asap" else ""
+                raise UsageError(f"{field.name} is for {shown}, not for {self.method}{stage_1}; leave it out")
+        if self.method == "original" and (self.ratio is not None or self.budget != BUDGET):
+            raise UsageError("method 'original' removes nothing; leave budget and ratio out")
 
     def _check_gap(self) -> None:
         if self.gap and (self.backfill or self.method in TOKEN_LEVEL):
@@ -155,10 +181,6 @@ class AsapSettings:
         for name, allowed in (("unit", ("phrase", "sentence", "token")), ("phrases", ("auto", "spacy", "regex"))):
             if getattr(self, name) not in allowed:
                 raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}")
-        for name, methods in (("faithful", TOKEN_LEVEL[:1]), ("legacy", TOKEN_LEVEL[1:]), ("keep_digits", TOKEN_LEVEL[1:])):
-            if getattr(self, name) and self.method not in methods:
-                raise UsageError(f"{name} is for {' and '.join(methods)}, not for {self.method}")
-        object.__setattr__(self, "gammas", tuple(self.gammas))
         check_gammas(self.gammas)
         check_marker(self.marker)
         if self.method == "tokenskip" and self.budget is not None:
@@ -176,6 +198,11 @@ class AsapSettings:
         if self.method in TOKEN_LEVEL:
             return self.method == "selective-context"
         return self.coarse != "none" or self.scores is not None or self.support_floor is not None or METHODS[self.method].needs_model
+
+    @property
+    def needs_classifier(self) -> bool:
+        """Whether a token classifier has to read the traces."""
+        return self.method in ("llmlingua2", "tokenskip")
 
     @property
     def uses_llm(self) -> bool:
