@@ -70,7 +70,7 @@ def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -
     """The pruners of the runs that hold all scores: `asap`, and one for each method that needs its own (`_runs`)."""
 
     def of_run(name: str) -> AsapSettings:
-        changes: dict[str, Any] = {"scores": "one-pass"} if name == "asap" else {"method": name, "coarse": "none"}
+        changes: dict[str, Any] = {} if name == "asap" else {"method": name, "coarse": "none"}
         return replace(grid.settings, **changes)
 
     return {name: Asap(scorer, of_run(name), tokens=tokens) for name in _runs(grid)}
