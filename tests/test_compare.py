@@ -1,6 +1,8 @@
 """`asap compare`: every method at every ratio on the same rows, judged once, resumable, with the numbers that a plain way gives."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,15 @@ import pytest
 import torch
 
 from asap.cli import run
-from asap.compare.support import Judge
+from asap.compare.support import Judge, without_code
 from asap.lm import Scorer, load_scorer
+from asap.prune.asap import Asap
+from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of
 from asap.sample import Sample
 from run_fixtures import model_folder, prune, read_rows, refusal, row, write_rows
 
+MEASURES = ("support", "support without code")
 METHODS = "asap,asap-fine,mean-surprisal,random,keep-tail,spirit"
 CODE = "```python\ndef add(a, b):\n    return a + b\n```"
 
@@ -28,7 +33,7 @@ def scorer() -> Scorer:
     return load_scorer(f"hf:{model_folder()}")
 
 
-def words(source: Path, out: Path, *options: str) -> list[str]:
+def words(source: Path, out: Path, *options: str, methods: str = METHODS) -> list[str]:
     return [
         "compare",
         str(source),
@@ -37,7 +42,7 @@ def words(source: Path, out: Path, *options: str) -> list[str]:
         "--scorer",
         f"hf:{model_folder()}",
         "--methods",
-        METHODS,
+        methods,
         "--ratios",
         "0.5,0.25",
         *options,
@@ -51,11 +56,12 @@ def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: py
     said = capsys.readouterr()
     judged = read_rows(out / "judged.jsonl")
     assert len(judged) == 6 * 6 * 2 * 2
+    assert {one["measure"] for one in judged} == {*MEASURES}
     assert {one["method"] for one in judged} == set(METHODS.split(","))
     for one in judged:
         assert one["tokens"] <= one["ratio"] * one["tokens_before"] or one["tokens"] < 60  # one step always stays
     for row_id in {one["id"] for one in judged}:
-        for measure in ("support", "support without code"):
+        for measure in MEASURES:
             fixed = {(one["value_none"], one["value_full"]) for one in judged if (one["id"], one["measure"]) == (row_id, measure)}
             assert len(fixed) == 1
     for name in ("table.md", "table.csv", "table.tex", "table.html"):
@@ -63,7 +69,10 @@ def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: py
         assert all(method in text.replace("\\", "") for method in METHODS.split(","))
     assert "The judge is the scorer itself" in said.out
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["rows"] == 6
+    counts = {"rows": 7, "rejected": 1, "rejected_by": {"bad_json": 1}, "judged": 6, "windowed": 0}
+    assert manifest["counts"] == counts
+    assert "1 of 7 rows read could not be used" in (out / "table.md").read_text()
+    assert manifest["settings"]["runs"]["asap"]["template_hash"] == manifest["settings"]["runs"]["spirit"]["template_hash"]
     assert "verdicts made" in said.err
     before = (out / "judged.jsonl").read_bytes(), (out / "table.md").read_bytes()
     assert run(words(source, out)) == 0
@@ -116,11 +125,55 @@ def test_support_is_the_mean_log_probability_of_the_code_alone(tmp_path: Path, s
     assert support == pytest.approx(sum(float(table[place - 1, ids[place]]) for place in wanted) / len(wanted), abs=1e-4)
 
 
-def test_without_code_a_trace_cannot_be_copied(tmp_path: Path, scorer: Scorer) -> None:
-    sample = Sample("a", "Q?", f"think\n\n{CODE}", f"{CODE}")
-    with Judge.open(scorer, tmp_path) as judge:
-        assert judge.support(sample, sample.cot, with_code=False) == judge.support(sample, "think\n", with_code=False)
-        assert judge.support(sample, sample.cot) != judge.support(sample, sample.cot, with_code=False)
+def test_only_traces_with_code_are_judged_without_it(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [coded(0), row(1, steps=6)])
+    assert run(words(source, tmp_path / "out")) == 0
+    judged = read_rows(tmp_path / "out" / "judged.jsonl")
+    assert {(one["id"], one["measure"]) for one in judged} == {("r0", MEASURES[0]), ("r0", MEASURES[1]), ("r1", MEASURES[0])}
+
+
+def test_code_is_taken_out_whatever_a_cut_made_of_its_fences() -> None:
+    cot = "first think\n\n```python\nx = 1\n```\n\nthen again"
+    steps = Asap(settings=AsapSettings(method="original")).prune(Sample("a", "q", cot, "a")).decision
+    assert without_code(cot, steps) == "first think\n\n\nthen again"
+    at = cot.index("x = 1")
+    words_of = replace(steps, spans=[(0, 5), (at, at + 5), (at + 9, len(cot))])
+    assert words_of.apply(cot) == "firstx = 1\n\nthen again"
+    assert without_code(cot, words_of) == "first\nthen again"
+
+
+def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = write_rows(tmp_path / "rows.jsonl", [coded(0)]), tmp_path / "out"
+    for options in (["--judge", f"hf:{tmp_path}/nowhere"], ["--generate", "8"], ["--classifier", str(tmp_path)]):
+        methods = "asap,llmlingua2" if "--classifier" in options else METHODS
+        assert run(words(source, out, *options, methods=methods)) != 0
+        assert "to score" not in capsys.readouterr().err
+    assert "name one of them" in refusal(capsys, *words(source, out, methods="llmlingua2,tokenskip"))
+
+
+def test_rows_longer_than_the_judges_context_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asap.lm.hf.context_limit", lambda config: 96)
+    source = write_rows(tmp_path / "rows.jsonl", [row(0, steps=1, words=1), row(1, steps=30)])
+    assert run(words(source, tmp_path / "out")) == 0
+    assert "1 rows are longer than the context" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_without_stage_one_asap_is_judged_once(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [coded(0)])
+    assert run([*words(source, tmp_path / "out"), "--coarse", "none"]) == 0
+    assert {one["method"] for one in read_rows(tmp_path / "out" / "judged.jsonl")} == {*METHODS.split(",")} - {"asap-fine"}
+
+
+def test_without_matplotlib_the_plot_is_not_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    source = write_rows(tmp_path / "rows.jsonl", [coded(0)])
+    assert run(words(source, tmp_path / "out", methods="keep-tail")) == 0
+    said = capsys.readouterr()
+    assert "pareto.png" not in said.out
+    assert "pip install" in said.err
+    assert "Without random among the methods" in said.out
 
 
 @pytest.mark.parametrize(

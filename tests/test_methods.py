@@ -135,7 +135,7 @@ def test_the_cheap_reading_of_spirit_is_mean_surprisal(tmp_path: Path, capsys: p
 
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
-    out = prune(source, tmp_path / "out")
+    out = prune(source, tmp_path / "out", "--scores", "own")
     for method in WITHOUT_MODEL:
         assert run(["cut", str(out), "--ratio", "0.5", "--method", method, "--out", str(tmp_path / method)]) == 0
     words = ["cut", str(out), "--ratio", "0.5", "--method", "step-entropy", "--out", str(tmp_path / "x")]
@@ -154,6 +154,27 @@ def test_a_run_goes_on_in_the_folder_of_a_cut(tmp_path: Path) -> None:
     assert run(["cut", str(whole), "--ratio", "0.4", "--method", "random", "--out", str(tmp_path / "random")]) == 0
     before = (tmp_path / "random" / "pruned.jsonl").read_bytes()
     assert before != (tmp_path / "cut" / "pruned.jsonl").read_bytes()
+
+
+def test_a_run_that_reads_all_stores_what_one_pass_gives(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    for number, (stage, method) in enumerate((("align", "step-entropy"), ("none", "mean-surprisal"), ("none", "asap"))):
+        out = prune(source, tmp_path / f"out{number}", "--coarse", stage)
+        assert run(["cut", str(out), "--ratio", "0.5", "--method", method, "--out", str(tmp_path / f"cut{number}")]) == 0
+    assert AsapSettings(coarse="select").stored_scores == AsapSettings(method="spirit").stored_scores == "own"
+    assert not AsapSettings(method="random").needs_scorer
+
+
+def test_scores_of_others_change_no_decision(scorer: Scorer) -> None:
+    sample = Sample("a", "q", "\n\n".join(row(3, steps=20)["cot"].split("\n\n")), "It is 3.")
+    for coarse in ("align", "none"):
+        one, other = (
+            Asap(scorer, AsapSettings(ratio=0.5, coarse=coarse, scores=scores)).prune(sample)  # type: ignore[arg-type]
+            for scores in ("own", "one-pass")
+        )
+        assert one.sample == other.sample
+        pairs = zip(one.decision.steps, other.decision.steps, strict=True)
+        assert all(a == pytest.approx(b, abs=1e-4) for x, y in pairs for a, b in ((x.alignment, y.alignment), (x.score, y.score)))
 
 
 def test_settings_of_methods() -> None:
@@ -236,7 +257,7 @@ def test_stored_scores_must_be_there_for_reordering(scorer: Scorer) -> None:
     from asap.prune.reorder import reordered
 
     sample = Sample("a", "q", "first\n\nsecond one", "x")
-    decision = Asap(scorer, AsapSettings(budget=100)).prune(sample).decision
+    decision = Asap(scorer, AsapSettings(budget=100, scores="own")).prune(sample).decision
     with pytest.raises(InputError, match="--scores one-pass"):
         reordered(decision, sample, "mean-surprisal", scorer.tokens)
 

@@ -240,7 +240,8 @@ def test_ten_megabytes_in_one_step_are_split(line: str) -> None:
     [
         ("a\n\n```python\nx = 1\n\ny\n```\n\nb", "a\n\n\nb"),
         ("~~~\n```\nx\n~~~\nb", "b"),
-        ("a\n```\nnever closed", "a"),
+        ("a\n```\nnever closed", "a\n"),
+        ("a\n```\nx\n```", "a\n"),
         ("`inline` stays", "`inline` stays"),
         ("", ""),
     ],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,12 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
 ) -> None:
     with Ledger.open(tmp_path / "out") as ledger:
         asked = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
-        text = asked.answer(SAMPLE, SAMPLE.cot)
-        assert text == asked.answer(SAMPLE, SAMPLE.cot) == CODE_LEAD + asked._write(written_before(scorer, SAMPLE.cot))
+        text, written = asked.answer(SAMPLE, SAMPLE.cot), asked._write(scorer.tokens.input_ids(written_before(scorer, SAMPLE.cot)))
+        assert text == asked.answer(SAMPLE, SAMPLE.cot) == CODE_LEAD + written
         assert scorer.tokens.count(text) <= 24 + scorer.tokens.count(CODE_LEAD)  # junk of eight tokens, cut anew
+        assert text is not None
         assert asked.passes(SAMPLE, SAMPLE.cot) is False
+        assert replace(asked, max_new_tokens=scorer.context_tokens).passes(SAMPLE, SAMPLE.cot) is None  # no room to write
         for trace, code in (("right", "def add(a, b):\n    return a + b"), ("wrong", "def add(a, b):\n    return a - b")):
             key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, trace))
             ledger.put(key, {"text": f"Here:\n\n```python\n{code}\n```\n"})

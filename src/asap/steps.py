@@ -56,14 +56,34 @@ def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str 
 
 def without_fences(text: str) -> str:
     """The text without its fenced code blocks, fences included. Blank lines around them stay."""
+    return outside(text, fenced_lines(text), [Span(0, len(text))])
+
+
+def fenced_lines(text: str) -> list[Span]:
+    """The lines of fenced code blocks, fences and line breaks included, in order."""
     fences: list[str] = []
-    kept = []
+    found, position = list[Span](), 0
     for line in text.split("\n"):
-        before = len(fences)
+        before, end = len(fences), min(position + len(line) + 1, len(text))
         _follow_fence(line, fences)
-        if not before and not fences:
-            kept.append(line)
-    return "\n".join(kept)
+        if before or fences:
+            found.append(Span(position, end))
+        position = end
+    return found
+
+
+def outside(text: str, taken: Iterable[Span], spans: Iterable[Span]) -> str:
+    """What stands in `spans` and not in `taken`, one after the other; both in order and without overlaps."""
+    left = list(taken)
+    parts = list[str]()
+    for start, end in spans:
+        position = start
+        for gone in left:
+            if gone.end > position and gone.start < end:
+                parts.append(text[position : max(position, gone.start)])
+                position = min(gone.end, end)
+        parts.append(text[position:end])
+    return "".join(parts)
 
 
 def is_fenced(text: str) -> bool:

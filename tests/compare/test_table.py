@@ -57,8 +57,8 @@ def test_a_line_by_hand() -> None:
     assert against.p == 0.5  # two rows differ, both the same way
     assert against.smallest == smallest_difference([0.1, 0.0, 0.5], alpha=0.05)  # one cell, so no stricter than that
     assert asap.value == pytest.approx(-0.4)
-    assert find(lines, "no trace", 0)[3:10] == (3, 0.0, False, -1.0, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
-    assert find(lines, "full trace", 1)[3:10] == (3, 1.0, False, pytest.approx(-0.2), 0, 0, 0)
+    assert find(lines, "no trace", 0)[3:11] == (3, 0.0, False, 0, -1.0, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
+    assert find(lines, "full trace", 1)[3:11] == (3, 1.0, False, 0, pytest.approx(-0.2), 0, 0, 0)
 
 
 def test_only_rows_that_both_have_are_compared() -> None:
@@ -272,7 +272,7 @@ def test_markdown_latex_and_html_hold_the_same_cells() -> None:
     lines = some_lines()
     cells = cells_of_markdown(markdown(lines, CAPTION))
     assert len(cells) == 2 * (1 + 5 + 2)
-    assert {len(row) for row in cells} == {16}
+    assert {len(row) for row in cells} == {17}
     assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
 
 
@@ -282,10 +282,10 @@ def test_csv_holds_the_same_numbers() -> None:
     tables = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] != "method"]
     assert len(rows) == len(tables) == len(lines)
     for row, cells in zip(rows, tables, strict=True):
-        method, asked, kept, count, value, full = cells[:6]
-        assert [row[name] for name in ("method", "asked_percent", "kept_percent", "rows", "mean")] == [method, asked, kept, count, value]
+        full = cells[6]
+        assert [row[name] for name in ("method", "asked_percent", "kept_percent", "rows_off", "rows", "mean")] == cells[:6]
         assert full == f"{row['minus_full']} [{row['low_full']}, {row['high_full']}]"
-        for name, (estimate, p, shows) in (("asap", cells[6:9]), ("random", cells[9:12])):
+        for name, (estimate, p, shows) in (("asap", cells[7:10]), ("random", cells[10:13])):
             found = f"{row[f'minus_{name}']} [{row[f'low_{name}']}, {row[f'high_{name}']}]"
             assert (found, row[f"p_{name}"], row[f"could_show_{name}"]) in ((estimate, p, shows), (" [, ]", "", ""))
 
@@ -303,7 +303,9 @@ def test_no_difference_from_random_is_said() -> None:
         "same": "no difference shown",
     }
     alone = {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(six_rows(asap=-0.3, random=-0.4)), CAPTION))}
-    assert alone["asap"] == "difference shown"
+    assert alone["asap"] == "better"
+    worse = {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(six_rows(asap=-0.5, random=-0.4)), CAPTION))}
+    assert worse["asap"] == "worse"
 
 
 def test_numbers_are_written_as_promised() -> None:
@@ -312,9 +314,9 @@ def test_numbers_are_written_as_promised() -> None:
         *(one(f"r{number}", "random", -0.4) for number in range(20)),
     ]
     [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
-    assert asap[:6] == ["asap", "50.0", "50.5", "20", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
-    assert asap[9:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "difference shown"]
-    assert random[7] == "<0.001"
+    assert asap[:7] == ["asap", "50.0", "50.5", "0", "20", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
+    assert asap[10:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "better"]
+    assert random[8] == "<0.001"
     assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
     assert header[-1] == "against random"
 
@@ -348,9 +350,9 @@ def test_the_page_needs_nothing_else() -> None:
 def test_other_references_and_none() -> None:
     judged = six_rows(asap=-0.3, spirit=-0.4)
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
-    assert header[6:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
+    assert header[7:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
-    assert header[4:] == ["mean", "minus full trace", "end kept %", "dangling", "open fences"]
+    assert header[5:] == ["mean", "minus full trace", "end kept %", "dangling", "open fences"]
 
 
 def test_form_is_the_mean_over_rows() -> None:
@@ -372,9 +374,11 @@ def test_passing_answers_are_measured_as_support_is() -> None:
     assert float(asap[place + 1]) == pytest.approx(mcnemar(6, 0), abs=5e-4)  # all sizes are 1, so ranks are signs
 
 
-def test_without_fenced_code_support_is_measured_once() -> None:
-    judged = six_rows(asap=-0.3, random=-0.4)
-    twice = [*judged, *(row._replace(measure="support without code") for row in judged)]
-    assert summarise(twice) == summarise(judged)
-    other = [*twice[:-1], twice[-1]._replace(value=-0.41)]
-    assert {line.measure for line in summarise(other)} == {"support", "support without code"}
+def test_rows_that_are_off_are_counted_though_the_mean_is_not() -> None:
+    line = find(summarise(one(name, "asap", -0.3, tokens=tokens) for name, tokens in (("a", 40), ("b", 60), ("c", 50))), "asap")
+    assert (line.share, line.marked, line.rows_off) == (0.5, False, 2)
+
+
+def test_columns_without_a_number_are_still_a_table() -> None:
+    rule = markdown(summarise([one("a", "keep-head", -0.3)]), CAPTION).splitlines()[5]
+    assert all(re.fullmatch("-+:?", cell.strip()) for cell in rule.strip("|").split("|"))

@@ -234,3 +234,11 @@ def refusal(call: Callable[[], object], error: type[Exception] = InputError) -> 
     assert "\n" not in message
     assert "Traceback" not in message
     return message
+
+
+TABLE = {  # p(next | current) of a language of four words
+    "<s>": {"<s>": 0.1, "sun": 0.5, "rain": 0.25, "wind": 0.15},
+    "sun": {"<s>": 0.05, "sun": 0.05, "rain": 0.8, "wind": 0.1},
+    "rain": {"<s>": 0.125, "sun": 0.25, "rain": 0.5, "wind": 0.125},
+    "wind": {"<s>": 0.01, "sun": 0.01, "rain": 0.01, "wind": 0.97},
+}

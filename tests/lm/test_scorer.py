@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from lm_helpers import FAMILIES, OPENERS, QUESTION, TRACE, naive_ids, naive_logprob, puts_before, scores, visible_steps, whole
-from tokenizers import Tokenizer, models, pre_tokenizers
+from lm_helpers import FAMILIES, OPENERS, QUESTION, TABLE, TRACE, naive_ids, naive_logprob, scores, visible_steps, whole
 
 from asap.lm import ScoreRequest
 from asap.lm.context import render_context
@@ -217,40 +216,6 @@ def test_one_token_without_bos_and_context_is_nan(scorer: Scorers) -> None:
 
 
 # --- values known by hand
-
-TABLE = {  # p(next | current) of a language of four words
-    "<s>": {"<s>": 0.1, "sun": 0.5, "rain": 0.25, "wind": 0.15},
-    "sun": {"<s>": 0.05, "sun": 0.05, "rain": 0.8, "wind": 0.1},
-    "rain": {"<s>": 0.125, "sun": 0.25, "rain": 0.5, "wind": 0.125},
-    "wind": {"<s>": 0.01, "sun": 0.01, "rain": 0.01, "wind": 0.97},
-}
-
-
-@pytest.fixture(scope="module")
-def table_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama without layers: one-hot embeddings, and a head whose columns are the logarithms of the table."""
-    folder, words = tmp_path_factory.mktemp("table"), list(TABLE)
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<s>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = puts_before(tokenizer, "<s>")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>").save_pretrained(folder)
-    size = len(words)
-    config = transformers.LlamaConfig(
-        vocab_size=size,
-        hidden_size=size,
-        intermediate_size=size,
-        num_hidden_layers=0,
-        num_attention_heads=1,
-        rms_norm_eps=1e-12,
-        max_position_embeddings=4096,
-    )
-    model = transformers.LlamaForCausalLM(config)
-    with torch.no_grad():
-        model.model.embed_tokens.weight.copy_(torch.eye(size))
-        logarithms = torch.tensor([[math.log(TABLE[current][following]) for current in words] for following in words])
-        model.lm_head.weight.copy_(logarithms / math.sqrt(size))  # RMSNorm makes a one-hot vector sqrt(size) long
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_surprisals_equal_a_table_written_by_hand(table_folder: Path) -> None:

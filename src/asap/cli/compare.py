@@ -39,10 +39,17 @@ def compare(
     *,
     out: Out,
     methods: Annotated[
-        str, Parameter(help="Names with commas between them; asap-fine is asap without its stage 1.", group=METHOD)
-    ] = DEFAULT_METHODS,
+        str | None,
+        Parameter(
+            help="Names with commas between them: those of asap prune --method except original, and asap-fine, which is asap "
+            f"without its stage 1. [default: {DEFAULT_METHODS}]",
+            group=METHOD,
+        ),
+    ] = None,
     ratios: Annotated[str, Parameter(help="Shares of each trace's tokens to compare at, with commas.", group=METHOD)] = "0.75,0.5,0.25",
-    coarse: Annotated[Literal["align", "none"], Parameter(help="Stage 1 of asap.", group=METHOD)] = "align",
+    coarse: Annotated[
+        Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
+    ] = "align",
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[str, Parameter(help="Who prunes: bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled",
     judge: Annotated[
@@ -77,7 +84,7 @@ def compare(
 
     Example: asap compare traces.jsonl --methods asap,random --ratios 0.5 --judge hf:Qwen/Qwen2.5-Coder-0.5B-Instruct --out compared
     """
-    from asap.compare.grid import Grid, judge_all, prune_all
+    from asap.compare.grid import Grid, judge_all, prune_all, pruners_of
     from asap.compare.report import write_report
     from asap.compare.support import Judge
     from asap.compare.table import markdown
@@ -85,9 +92,9 @@ def compare(
     from asap.progress import judging, watcher
     from asap.prune.llmlingua2 import CLASSIFIER
     from asap.prune.settings import AsapSettings
-    from asap.run import Source
+    from asap.run import Source, run_settings
 
-    names, shares = [name.strip() for name in methods.split(",")], _shares(ratios)
+    names, shares = _names(methods, coarse), _shares(ratios)
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
     grid = Grid(names, shares, AsapSettings(budget=None, ratio=0.5, coarse=coarse, seed=seed, classifier=classifier or CLASSIFIER))
@@ -99,30 +106,43 @@ def compare(
     try:
         reader = load_scorer(scorer, dtype=dtype, device=device)
         tokens = load_tokens(tokenizer) if tokenizer else reader.tokens
-        with watcher(console) as listener:
-            prune_all(out, rows, reader, grid, tokens=tokens, listener=listener)
+        pruners = pruners_of(grid, reader, tokens)
         other = reader if judge is None else load_scorer(judge, dtype=dtype, device=device)
         settings = {
-            "sources": list(source),
             "methods": names,
             "ratios": shares,
-            "coarse": coarse,
-            "seed": seed,
             "limit": limit,
             "scorer": dict(reader.identity),
             "judge": dict(other.identity),
-            "tokenizer": tokens.fingerprint,
+            "judge_context_tokens": other.context_tokens,
             "generate": generate,
+            "tests": tests,
+            "runs": {name: run_settings(rows, pruner) for name, pruner in pruners.items()},
         }
-        with Judge.open(other, out) as judge_of, _sufficiency(other, out, tests or source[0], generate) as sufficiency:
-            judged = judge_all(out, judge_of, grid, tokens, judging(console), sufficiency)
-            lines, caption = write_report(out, judged, settings)
+        # what can be wrong with judge, classifier or tests is found before the hours of pruning
+        with _sufficiency(other, out, tests or source[0], generate) as sufficiency:
+            with watcher(console) as listener:
+                totals = prune_all(out, rows, pruners, listener)
+            with Judge.open(other, out) as judge_of:
+                judged = judge_all(out, judge_of, grid, tokens, judging(console), sufficiency)
+                report = write_report(out, judged, settings, totals)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
-    print(markdown(lines, caption))
-    print(f"\nwritten: {out}/judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png, manifest.json")
+    print(markdown(report.lines, report.caption))
+    print(f"\nwritten: {out}/{', '.join(report.files)}")
+    if report.no_plot:
+        console.print(f"note: {report.no_plot}", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _names(methods: str | None, coarse: str) -> list[str]:
+    from asap.compare.grid import FINE
+
+    names = [name.strip() for name in (methods or DEFAULT_METHODS).split(",")]
+    if coarse == "none" and {"asap", FINE} <= {*names}:
+        names.remove(FINE)
+    return names
 
 
 @contextmanager

@@ -70,10 +70,11 @@ class Method:
         ),
     ] = False
     scores: Annotated[
-        Literal["one-pass", "every"] | None,
+        Literal["own", "one-pass", "every"] | None,
         Parameter(
-            help="Store what other step-level methods make of each step, for asap cut --method: those of one pass, or every one "
-            "(spirit and leave-one-out read half of the trace again for each step).",
+            help="Store what other step-level methods make of each step, for asap cut --method: those of one pass, every one "
+            "(spirit and leave-one-out read half of the trace again for each step), or none. [default: one-pass where the whole trace is "
+            "read anyway]",
             group=METHOD,
         ),
     ] = None

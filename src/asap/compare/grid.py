@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from asap.compare.judged import Judged, Measure
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
-from asap.compare.support import Judge
+from asap.compare.support import Judge, without_code
 from asap.errors import RowError, UsageError
 from asap.lm import Scorer
 from asap.lm.tokens import TokenCounter
+from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.fine import cut
@@ -26,6 +27,7 @@ from asap.prune.settings import AsapSettings
 from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.run import Listener, Source, prune_into
 from asap.sample import Sample
+from asap.steps import without_fences
 from asap.store import Store
 
 
@@ -49,6 +51,8 @@ class Grid(NamedTuple):
         for what, values in (("method", methods), ("ratio", ratios)):
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"name at least one {what}, each once")
+        if {"llmlingua2", "tokenskip"} <= {*methods}:
+            raise UsageError("at a given ratio tokenskip is llmlingua2; name one of them")
 
 
 FINE = "asap-fine"
@@ -62,12 +66,20 @@ class Place(NamedTuple):
     asked: int
 
 
-def prune_all(folder: Path, source: Source, scorer: Scorer, grid: Grid, *, tokens: TokenCounter | None = None, listener: Listener) -> None:
-    """The runs that hold all scores: `folder/runs/asap`, and one for each method that needs its own (`_runs`)."""
-    for name in _runs(grid):
-        of_run: dict[str, Any] = {"scores": "one-pass"} if name == "asap" else {"method": name, "coarse": "none"}
-        settings = replace(grid.settings, **of_run)
-        prune_into(folder / "runs" / name, source, Asap(scorer, settings, tokens=tokens), listener=listener)
+def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -> dict[str, Asap]:
+    """The pruners of the runs that hold all scores: `asap`, and one for each method that needs its own (`_runs`)."""
+
+    def of_run(name: str) -> AsapSettings:
+        changes: dict[str, Any] = {} if name == "asap" else {"method": name, "coarse": "none"}
+        return replace(grid.settings, **changes)
+
+    return {name: Asap(scorer, of_run(name), tokens=tokens) for name in _runs(grid)}
+
+
+def prune_all(folder: Path, source: Source, pruners: Mapping[str, Asap], listener: Listener) -> Totals:
+    """Make the runs, in `folder/runs`. Returns the totals of the run `asap`."""
+    totals = {name: prune_into(folder / "runs" / name, source, pruner, listener=listener) for name, pruner in pruners.items()}
+    return totals["asap"]
 
 
 def judge_all(
@@ -108,25 +120,44 @@ def _judge_row(
     sufficiency: Sufficiency | None,
 ) -> list[Judged]:
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
-    at_ratios = {(name, ratio): _cut(decision, sample, tokens, ratio) for name, decision in decisions.items() for ratio in grid.ratios}
-    traces = {key: at_ratio.apply(sample.cot) for key, at_ratio in at_ratios.items()}
-    forms = {key: structure(sample.cot, at_ratio) for key, at_ratio in at_ratios.items()}
-    measures: dict[Measure, Callable[[str], float | None]] = {
-        "support": lambda trace: judge.support(sample, trace),
-        "support without code": lambda trace: judge.support(sample, trace, with_code=False),
-    }
-    if sufficiency is not None:
-        measures["passing answers"] = lambda trace: sufficiency.passes(sample, trace)
+    windowed = any(decision.windows > 1 for decision in decisions.values()) or judge.in_windows(sample, sample.cot)
+    cuts = [(name, ratio, _cut(decision, sample, tokens, ratio)) for name, decision in decisions.items() for ratio in grid.ratios]
+    forms = [structure(sample.cot, decision) for _, _, decision in cuts]
     found = []
-    for measure, value_of in measures.items():
-        none, full = value_of(""), value_of(sample.cot)
-        for (name, ratio), at_ratio in at_ratios.items():
-            value, form = value_of(traces[name, ratio]), forms[name, ratio]
-            if value is None or none is None or full is None:  # no tests, or no verdict of the sandbox
+    for measure, value_of, trace_of, whole in _measures(judge, sample, sufficiency):
+        none, full = value_of(""), value_of(whole)
+        for (name, ratio, decision), form in zip(cuts, forms, strict=True):
+            value = value_of(trace_of(decision))
+            if value is None or none is None or full is None:  # an answer without tests, room to write it, or a verdict of the sandbox
                 continue
-            lengths, values = (at_ratio.tokens_after, at_ratio.tokens_before), (float(value), float(none), float(full))
-            found.append(Judged(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept))
+            lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
+            counted = Judged(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept)
+            found.append(counted._replace(windowed=windowed))
     return found
+
+
+class _Asked(NamedTuple):
+    """How a measure is taken of a row: the value of a trace, the trace that a decision leaves, and the full one."""
+
+    measure: Measure
+    value_of: Callable[[str], float | None]
+    trace_of: Callable[[Decision], str]
+    whole: str
+
+
+def _measures(judge: Judge, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Asked]:
+    def support(trace: str) -> float:
+        return judge.support(sample, trace)
+
+    def pruned(decision: Decision) -> str:
+        return decision.apply(sample.cot)
+
+    yield _Asked("support", support, pruned, sample.cot)
+    bare = without_fences(sample.cot)
+    if bare != sample.cot:  # a trace that holds the final code is merely copied
+        yield _Asked("support without code", support, lambda decision: without_code(sample.cot, decision), bare)
+    if sufficiency is not None:
+        yield _Asked("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
 
 
 def _cut(decision: Decision, sample: Sample, tokens: TokenCounter, ratio: float) -> Decision:

@@ -6,8 +6,8 @@ Measure = Literal["support", "support without code", "passing answers"]
 """What is measured, in the order of the tables.
 
 Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace;
-without code: with fenced code taken out of the traces before, the full one included. An answer that the judge wrote after the
-trace is 1 where it passes the row's tests and 0 where it does not.
+without code: with fenced code taken out of the traces before, the full one included, for rows whose traces have any. An answer
+that the judge wrote after the trace is 1 where it passes the row's tests and 0 where it does not.
 """
 
 
@@ -15,7 +15,8 @@ class Judged(NamedTuple):
     """What a trace is worth by one measure, beside what no trace and the full trace are worth.
 
     `tokens` is what the pruned trace has, `tokens_before` what the full one has, both as the run counts them. `ratio` is what
-    was asked for. The last three fields are those of `Structure`.
+    was asked for. `open_fences`, `dangling` and `last_kept` are those of `Structure`; `windowed` says whether the row was too long for
+    the context of the judge or the scorer, and was read in overlapping windows.
     """
 
     id: str
@@ -30,3 +31,4 @@ class Judged(NamedTuple):
     open_fences: int = 0
     dangling: int = 0
     last_kept: float = 1.0
+    windowed: bool = False

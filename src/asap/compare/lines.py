@@ -5,7 +5,7 @@ that distance is near zero for easy rows.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -38,7 +38,8 @@ class Against(NamedTuple):
 class Line(NamedTuple):
     """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
 
-    `share` is tokens kept of tokens before, over all rows together (1 where there were none). `value` is the mean of what is
+    `share` is tokens kept of tokens before, over all rows together (1 where there were none); `marked` says that it is more than 5
+    points off the ratio, `rows_off` in how many rows that is so. `value` is the mean of what is
     measured; `mean`, `low` and `high` are of that minus that of the full trace. `against` has a key for each reference; None
     where there is nothing to compare. `last_kept`, `dangling` and `open_fences` are means over rows of what `Structure` counts.
     """
@@ -49,6 +50,7 @@ class Line(NamedTuple):
     rows: int
     share: float
     marked: bool
+    rows_off: int
     value: float
     mean: float
     low: float
@@ -71,9 +73,8 @@ _Cells = Mapping[_Cell, Mapping[str, Judged]]
 def summarise(judged: Iterable[Judged], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Line]:
     """The lines by measure, ratio (largest first) and mean (best first); the order of `judged` does not matter.
 
-    Where no trace has fenced code, support without code is the same thing twice, and is left out. Raises UsageError where a row was
-    judged twice in a cell, has no finite value, or two values of a fixed point. What it cannot see is whether two methods saw
-    the same rows: only rows that both have are compared, and `Against.rows` says how many.
+    Raises UsageError where a row was judged twice in a cell, has no finite value, or two values of a fixed point. What it cannot see is
+    whether two methods saw the same rows: only rows that both have are compared, and `Against.rows` says how many.
     """
     cells = _cells(judged)
     against = {name: _against(cells, name) for name in reference_methods}
@@ -93,16 +94,8 @@ def _cells(judged: Iterable[Judged]) -> dict[_Cell, dict[str, Judged]]:
         if not all(map(math.isfinite, (one.value, one.value_none, one.value_full))):
             raise UsageError(f"row {one.id} has a value that is not finite: method {one.method}, ratio {one.ratio:g}, {one.measure}")
         cell[one.id] = one
-    twins: tuple[Measure, Measure] = ("support", "support without code")
-    first, second = ({cell[1:]: _values(rows) for cell, rows in cells.items() if cell.measure == measure} for measure in twins)
-    if first == second:
-        cells = {cell: rows for cell, rows in cells.items() if cell.measure != twins[1]}
     # the bootstrap draws by place, so a place must not depend on the order of the input
     return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
-
-
-def _values(rows: Mapping[str, Judged]) -> dict[str, tuple[float, float, float]]:
-    return {name: (row.value, row.value_none, row.value_full) for name, row in rows.items()}
 
 
 def _against(cells: _Cells, reference: str) -> dict[_Cell, Against]:
@@ -131,14 +124,22 @@ def _differences(pairs: Iterable[tuple[float, float]]) -> list[float]:
 
 
 def _line(cell: _Cell, rows: Mapping[str, Judged], against: Mapping[str, Against | None]) -> Line:
-    before = sum(row.tokens_before for row in rows.values())
-    share = sum(row.tokens for row in rows.values()) / before if before else 1.0
-    marked = round(abs(share - cell.ratio), 9) > OFF_BY
+    share = _share(rows.values())
+    rows_off = sum(_is_off(_share([row]), cell.ratio) for row in rows.values())
     differences = _differences((row.value, row.value_full) for row in rows.values())
     value = float(np.mean([row.value for row in rows.values()]))
     last_kept, dangling, fences = (float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM)
     estimate = float(np.mean(differences)), *interval(differences)
-    return Line(*cell, len(rows), share, marked, value, *estimate, against, last_kept, dangling, fences)
+    return Line(*cell, len(rows), share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
+
+
+def _share(rows: Collection[Judged]) -> float:
+    before = sum(row.tokens_before for row in rows)
+    return sum(row.tokens for row in rows) / before if before else 1.0
+
+
+def _is_off(share: float, ratio: float) -> bool:
+    return round(abs(share - ratio), 9) > OFF_BY
 
 
 def _fixed(measure: Measure, rows: Iterable[Judged], nothing: Mapping[str, None]) -> list[Line]:
@@ -151,6 +152,6 @@ def _fixed(measure: Measure, rows: Iterable[Judged], nothing: Mapping[str, None]
     none, full = (float(np.mean([point[place] for point in points.values()])) for place in (0, 1))
     estimate = float(np.mean(distances)), *interval(distances)
     return [
-        Line(measure, 0.0, NO_TRACE, len(points), 0.0, False, none, *estimate, nothing, 0.0, 0.0, 0.0),
-        Line(measure, 1.0, FULL_TRACE, len(points), 1.0, False, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
+        Line(measure, 0.0, NO_TRACE, len(points), 0.0, False, 0, none, *estimate, nothing, 0.0, 0.0, 0.0),
+        Line(measure, 1.0, FULL_TRACE, len(points), 1.0, False, 0, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
     ]

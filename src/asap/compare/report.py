@@ -3,20 +3,30 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asap.atomic import remove_partials, replacing
 from asap.compare.judged import Judged
-from asap.compare.lines import Line, summarise
+from asap.compare.lines import CONTROL, Line, summarise
 from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
+from asap.output import Totals
 from asap.versions import versions_of
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
-def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Mapping[str, Any]) -> tuple[list[Line], str]:
-    """Write everything; returns the lines of the table and what one should know about them."""
+class Report(NamedTuple):
+    """The lines of the tables, what one should know about them, the files that were written, and why there is no plot (if so)."""
+
+    lines: list[Line]
+    caption: str
+    files: list[str]
+    no_plot: str | None
+
+
+def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Mapping[str, Any], totals: Totals) -> Report:
+    """Write everything. `totals` are those of the rows that were pruned."""
     remove_partials(folder)
     good, errors = list[Judged](), list[dict[str, str | None]]()
     with replacing(folder / "judged.jsonl") as file:
@@ -26,27 +36,46 @@ def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Ma
                 continue
             good.append(one)
             file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
-    rows = len({one.id for one in good})
     lines = summarise(good)
-    caption = _caption(settings, rows, len(errors), fenced=any(line.measure == "support without code" for line in lines))
-    texts = {"md": markdown, "csv": csv_text, "tex": latex, "html": html}
-    for suffix, render in texts.items():
+    caption = _caption(settings, good, len(errors), totals)
+    texts = {"md": markdown(lines, caption), "csv": csv_text(lines), "tex": latex(lines, caption), "html": html(lines, caption)}
+    for suffix, text in texts.items():
         with replacing(folder / f"table.{suffix}") as file:
-            file.write(render(lines) if suffix == "csv" else render(lines, caption))  # type: ignore[operator]
-    plotted = _plot(lines, folder / "pareto.png", caption)
-    versions = versions_of(_PACKAGES)
-    manifest = {"settings": dict(settings), "rows": rows, "rows_without_numbers": errors, "plot": plotted, "versions": versions}
+            file.write(text)
+    no_plot = _plot(lines, folder / "pareto.png", caption)
+    counts = {"rows": totals.rows, "rejected": totals.rejected, "rejected_by": totals.rejected_by, "judged": len({one.id for one in good})}
+    manifest = {
+        "settings": dict(settings),
+        "counts": {**counts, "windowed": _windowed(good)},
+        "rows_without_numbers": errors,
+        "plot": no_plot,
+        "versions": versions_of(_PACKAGES),
+    }
     with replacing(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    return lines, caption
+    plotted = [] if no_plot else ["pareto.png"]
+    return Report(lines, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
 
 
-def _caption(settings: Mapping[str, Any], rows: int, errors: int, *, fenced: bool) -> str:
+def _windowed(judged: Iterable[Judged]) -> int:
+    return len({one.id for one in judged if one.windowed})
+
+
+def _caption(settings: Mapping[str, Any], judged: Sequence[Judged], errors: int, totals: Totals) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
-    same = " The judge is the scorer itself, which favours the methods that use it." if scorer == judge else ""
-    code = "" if fenced or not rows else " No trace has fenced code, so support without code is the same."
-    lost = f" {errors} rows gave no number." if errors else ""
-    return f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']}).{same}{code}{lost}"
+    rows = len({one.id for one in judged})
+    said = [f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
+    if scorer == judge:
+        said.append("The judge is the scorer itself, which favours the methods that use it.")
+    if CONTROL not in settings["methods"]:
+        said.append(f"Without {CONTROL} among the methods, nothing here says which of them is better than chance.")
+    if totals.rejected:
+        said.append(f"{totals.rejected} of {totals.rows} rows read could not be used (runs/asap/rejected.jsonl).")
+    if errors:
+        said.append(f"{errors} rows gave no number.")
+    if windowed := _windowed(judged):
+        said.append(f"{windowed} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
+    return " ".join(said)
 
 
 def _plot(lines: Sequence[Line], path: Path, caption: str) -> str | None:

@@ -5,6 +5,7 @@ trained to think would rather close with a remark. Answers and verdicts are kept
 written or run twice. Greedy; the model's own sampling defaults are not used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +34,10 @@ class Sufficiency:
     benchmark: Benchmark
     max_new_tokens: int
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.scorer, HFScorer):
+            raise UsageError("only a transformers model can write answers here; name one as --judge")
+
     @cached_property
     def _stops(self) -> list[int]:
         assert isinstance(self.scorer, HFScorer)
@@ -43,11 +48,12 @@ class Sufficiency:
         return {problem.task_id: problem for problem in self.benchmark.problems}
 
     def passes(self, sample: Sample, trace: str) -> bool | None:
-        """Whether the answer passes the tests; None where the row has no tests or the sandbox gave no verdict."""
+        """Whether the answer passes the tests; None where the row has no tests, no answer fits, or the sandbox gave no verdict."""
         problem = self._problems.get(sample.id)
-        if problem is None:
+        answer = self.answer(sample, trace) if problem else None
+        if problem is None or answer is None:
             return None
-        program = code_of(self.answer(sample, trace))
+        program = code_of(answer)
         if program is None:
             return False
         job = self.judge.job(self.benchmark, problem, program)
@@ -55,31 +61,33 @@ class Sufficiency:
         record = self.judge.ledger.get(job.key) or failed[job.key]
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
-    def answer(self, sample: Sample, trace: str) -> str:
-        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end where they ran out."""
+    def answer(self, sample: Sample, trace: str) -> str | None:
+        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end where they ran out.
+
+        None where the model's context has no room for so many.
+        """
         tokens = self.scorer.tokens
         before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n{CODE_LEAD}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
         ledger: Ledger = self.judge.ledger
         kept = ledger.get(key)
         if kept is None:
-            kept = {"text": CODE_LEAD + self._write(before)}
+            ids = tokens.input_ids(before)
+            if len(ids) + self.max_new_tokens > self.scorer.context_tokens:
+                return None
+            kept = {"text": CODE_LEAD + self._write(ids)}
             ledger.put(key, kept)
         return str(kept["text"])
 
-    def _write(self, before: str) -> str:
-        if not isinstance(self.scorer, HFScorer):
-            raise UsageError("only a transformers model can write answers here; name one as --judge")
-        prompt = torch.tensor([self.scorer.tokens.input_ids(before)], device=self.scorer.device)
-        room = min(self.max_new_tokens, self.scorer.context_tokens - prompt.shape[1])
-        if room < 1:
-            return ""
+    def _write(self, ids: Sequence[int]) -> str:
+        assert isinstance(self.scorer, HFScorer)
+        prompt = torch.tensor([ids], device=self.scorer.device)
         stops = self._stops
         with torch.inference_mode():
             out = self.scorer.model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
-                max_new_tokens=room,
+                max_new_tokens=self.max_new_tokens,
                 do_sample=False,
                 eos_token_id=stops or None,
                 stop_strings=["\n```"],

@@ -1,8 +1,4 @@
-"""A judge of support, whose verdicts are kept.
-
-A trace that holds the final code in a fence is merely copied, so support is asked for twice: with the trace as it is, and
-with fenced code taken out of it.
-"""
+"""A judge of support, whose verdicts are kept."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,11 +7,19 @@ from pathlib import Path
 
 from asap.database import trouble
 from asap.lm import Scorer
+from asap.prune.decision import Decision
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample, content_digest
-from asap.steps import without_fences
+from asap.steps import Span, fenced_lines, outside, without_fences
 
 FILE = "judge.sqlite"
+
+
+def without_code(cot: str, decision: Decision) -> str:
+    """What a decision leaves of a trace, without what was fenced code in the original, whatever became of the fences."""
+    if decision.spans is None:  # whole steps, which hold whole fences
+        return without_fences(decision.apply(cot))
+    return outside(cot, fenced_lines(cot), [Span(*span) for span in decision.spans])
 
 
 class Judge:
@@ -48,9 +52,14 @@ class Judge:
         finally:
             verdicts.close()
 
-    def support(self, sample: Sample, trace: str, *, with_code: bool = True) -> float:
+    def in_windows(self, sample: Sample, trace: str) -> bool:
+        """Whether question, trace and target are longer than the judge's context, so that it reads them in overlapping windows."""
+        request = support_request(self.scorer.tokens, sample, trace)
+        return len(self.scorer.tokens.input_ids(request.context + request.text)) > self.scorer.context_tokens
+
+    def support(self, sample: Sample, trace: str) -> float:
         """Mean log-probability of the target's tokens, in nats. Raises RowError where the judge gives no number."""
-        request = support_request(self.scorer.tokens, sample, trace if with_code else without_fences(trace))
+        request = support_request(self.scorer.tokens, sample, trace)
         target = request.spans[0]
         key = content_digest(self._identity, request.context, request.text[: target.start], request.text[target.start :])
         found = self._verdicts.execute("SELECT support FROM verdicts WHERE key = ?", (key,)).fetchone()

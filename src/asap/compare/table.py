@@ -14,7 +14,7 @@ INTRO: Mapping[Measure, str] = {
     "support": "The mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace.",
     "support without code": (
         "The mean log-probability of the same after fenced code was taken out of the traces, the full one included, since a trace that "
-        "holds the answer's code is merely copied."
+        "holds the answer's code is merely copied; over the rows whose traces have fenced code. Tokens are those of the traces with it."
     ),
     "passing answers": "The share of the answers, written by the judge after question and trace, that pass the row's own tests.",
 }
@@ -24,7 +24,7 @@ NOTE = (
     "all cells of its column, those of the other measures too. could show: the difference that so many rows of this spread show four "
     "times in five, at the strictest level that Holm may ask for. end kept: share of the last three steps; dangling: names still used "
     "whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept share is more than 5 points "
-    "off what was asked, so the tokens are not the same."
+    "off what was asked, so the tokens are not the same; rows off: rows of which this is so."
 )
 
 
@@ -33,8 +33,8 @@ def markdown(lines: Sequence[Line], caption: str) -> str:
     parts = []
     for measure, header, rows in _tables(lines):
         escaped = [[_markdown_escaped(cell) for cell in row] for row in (header, *rows)]
-        widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
-        rule = ["-" * width if number == 0 else "-" * (width - 1) + ":" for number, width in enumerate(widths)]
+        widths = [max(2, *map(len, column)) for column in zip(*escaped, strict=True)]
+        rule = ["-" * width if number == 0 else "-" * (width - 1) + ":" for number, width in enumerate(widths)]  # "-:" at the shortest
         padded = [
             [cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))] for row in escaped
         ]
@@ -100,10 +100,11 @@ def csv_text(lines: Sequence[Line]) -> str:
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
-    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows", "mean", "minus_full", "low_full", "high_full"]
+    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]
     write([*fixed, *compared, "end_kept_percent", "dangling", "open_fences"])
     for line in lines:
-        row = [line.measure, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no", str(line.rows)]
+        row = [line.measure, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no"]
+        row += [str(line.rows_off), str(line.rows)]
         row += [_number(number) for number in (line.value, line.mean, line.low, line.high)]
         for one in map(line.against.get, names):
             numbers = [] if one is None else [str(one.rows), *map(_number, one[1:4]), _p(one.p), _number(one.smallest)]
@@ -123,7 +124,7 @@ def _above(measure: Measure, caption: str) -> str:
 def _tables(lines: Sequence[Line]) -> Iterable[tuple[Measure, list[str], list[list[str]]]]:
     """For each measure the header and the rows, as text."""
     names = _references(lines)
-    header = ["method", "asked %", "kept %", "rows", "mean", "minus full trace"]
+    header = ["method", "asked %", "kept %", "rows off", "rows", "mean", "minus full trace"]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
@@ -133,7 +134,7 @@ def _tables(lines: Sequence[Line]) -> Iterable[tuple[Measure, list[str], list[li
 
 def _row(line: Line, names: Sequence[str]) -> list[str]:
     mark = " *" if line.marked else ""
-    row = [line.method, _percent(line.ratio), _percent(line.share) + mark, str(line.rows), _number(line.value)]
+    row = [line.method, _percent(line.ratio), _percent(line.share) + mark, str(line.rows_off), str(line.rows), _number(line.value)]
     row.append(_estimate(line.mean, line.low, line.high))
     for one in map(line.against.get, names):
         if one is None:
@@ -151,7 +152,9 @@ def _form(line: Line) -> list[str]:
 def _verdict(one: Against | None) -> str:
     if one is None:
         return "-"
-    return "difference shown" if one.p < ALPHA else "no difference shown"
+    if one.p >= ALPHA:
+        return "no difference shown"
+    return "better" if one.mean > 0 else "worse"
 
 
 def _references(lines: Sequence[Line]) -> list[str]:

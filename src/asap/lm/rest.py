@@ -35,16 +35,18 @@ class Rest(NamedTuple):
 class RestRequest(NamedTuple):
     """The steps of a text that follows `context`, joined with blank lines, and a `tail` behind them.
 
-    With a tail only its tokens are asked about, else those of all steps that are left.
+    With a tail only its tokens are asked about, else those of all steps that are left. `lead` stands between the steps and the
+    tail; it is read, and not asked about.
     """
 
     context: str
     steps: Sequence[str]
     tail: str = ""
+    lead: str = ""
 
     def text(self, without: int | None = None) -> str:
         """The text, or the text without one step."""
-        return SEPARATOR.join(step for index, step in enumerate(self.steps) if index != without) + self.tail
+        return SEPARATOR.join(step for index, step in enumerate(self.steps) if index != without) + self.lead + self.tail
 
 
 def rest_of(scorer: Scorer, request: RestRequest, suffix_tokens: int | None = None) -> tuple[Rest, list[Rest]]:

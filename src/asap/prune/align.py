@@ -37,7 +37,7 @@ def anchored_prompt(sample: Sample) -> list[dict[str, str]]:
 def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:
     """The alignment of each step, from its scores without and with the anchor in sight; 0 for a step without tokens."""
     return [
-        checked(float(np.mean(seen.logprobs) - np.mean(unseen.logprobs))) if len(unseen.logprobs) else 0.0
+        checked(float(np.mean(seen.logprobs[:DEPTH]) - np.mean(unseen.logprobs[:DEPTH]))) if len(unseen.logprobs) else 0.0
         for unseen, seen in zip(plain, anchored, strict=True)
     ]
 

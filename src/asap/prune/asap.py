@@ -49,11 +49,11 @@ class _Coarse(NamedTuple):
 
 
 class _Fine(NamedTuple):
-    """What stage 2 found: the method's score of each surviving step by index, and the order in which they go."""
+    """What stage 2 found: the method's score of each surviving step by index, the order in which they go, and what was read for it."""
 
     scores: dict[int, float]
     order: list[int]
-    windows: int
+    read: Scored
 
 
 class Asap:
@@ -82,6 +82,7 @@ class Asap:
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: Context = self.settings.context or default_context(self.scorer.tokens)
+        self._stores_others = self.settings.stored_scores != "own"
         inside = self.method in TOKEN_LEVEL
         self.token_level = TokenLevel(self.settings, self.scorer, self.tokens, importance) if inside else None
 
@@ -105,7 +106,7 @@ class Asap:
         traces = [self._open(sample) for sample in samples]
         coarse = self._coarse(traces)
         fine = self._fine(traces, coarse)
-        extra = self._all_scores(traces, coarse, fine) if self.settings.scores else [None] * len(traces)
+        extra = self._all_scores(traces, coarse, fine) if self._stores_others else [None] * len(traces)
         return [self._finish(*parts) for parts in zip(traces, coarse, fine, extra, strict=True)]
 
     def _open(self, sample: Sample) -> _Trace:
@@ -129,8 +130,9 @@ class Asap:
         ]
 
     def _alignment_requests(self, trace: _Trace) -> list[ScoreRequest]:
-        cot, spans = trace.sample.cot, visible(trace.sample.cot, trace.spans)
-        return [ScoreRequest(context, cot, spans, DEPTH) for context in (trace.context, self._anchored(trace))]
+        plain = _request(trace, range(len(trace.spans)), DEPTH)
+        anchored = plain._replace(context=self._anchored(trace))
+        return [plain._replace(depth=None, entropy=True) if self._stores_others else plain, anchored]
 
     def _anchored(self, trace: _Trace) -> str:
         """The text before the trace with the answer shown in it."""
@@ -163,23 +165,33 @@ class Asap:
     def _read(self, asked: list[tuple[_Trace, list[int]]]) -> list[Scored]:
         """What the method needs of the model about the steps that are left; nothing where it needs none."""
         how = METHODS[self.method]
-        if how.depth == 0:
-            return [Scored([], 1) for _ in asked]
-        return self.scorer.score([_request(trace, left, how.depth, entropy=how.entropy) for trace, left in asked])
+
+        def request(trace: _Trace, left: list[int]) -> ScoreRequest | None:
+            if self._stores_others and len(left) == len(trace.spans):  # all methods take their scores from it
+                return _request(trace, left, None, entropy=True)
+            return None if how.depth == 0 else _request(trace, left, how.depth, entropy=how.entropy)
+
+        requests = [request(*one) for one in asked]
+        needed = [one for one in requests if one]
+        scored = iter(self.scorer.score(needed))
+        return [next(scored) if one else Scored([], 1) for one in requests]
 
     def _scored(self, trace: _Trace, left: list[int], read: Scored, method: str) -> dict[int, float]:
         texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
         seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
         steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, seed, suffix_tokens)
         if METHODS[method].asks:
-            steps = steps._replace(plain=_request(trace, left, None, entropy=False), anchored=self._anchored(trace))
+            steps = steps._replace(plain=_request(trace, left, None), anchored=self._anchored(trace))
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
     def _all_scores(self, traces: list[_Trace], coarse: list[_Coarse], fine: list[_Fine]) -> list[list[dict[str, float]] | None]:
-        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share one, and of those that ask
-        more what the stages found is taken."""
+        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share the one that the stages made, if
+        they read the whole trace, and of those that ask more what the stages found is taken."""
         methods = [name for name, how in METHODS.items() if how.one_pass or self.settings.scores == "every"]
-        reads = self.scorer.score([_request(trace, list(range(len(trace.spans))), None, entropy=True) for trace in traces])
+        made = [first.plain or (None if any(first.removed) else second.read) for first, second in zip(coarse, fine, strict=True)]
+        unread = [trace for trace, read in zip(traces, made, strict=True) if read is None]
+        fresh = iter(self._read([(trace, list(range(len(trace.spans)))) for trace in unread]))
+        reads = [read or next(fresh) for read in made]
         found: list[list[dict[str, float]] | None] = []
         for trace, read, first, second in zip(traces, reads, coarse, fine, strict=True):
             everything = list(range(len(trace.spans)))
@@ -194,7 +206,7 @@ class Asap:
         """The removal order. With `rescore` the remaining text is scored again after every so many removals."""
         scores = self._scored(trace, survivors, read, self.method)
         free = [index for index in survivors if not self._is_protected(index, len(trace.spans))]
-        left, order, windows = list(survivors), list[int](), read.windows
+        left, order = list(survivors), list[int]()
         while self.settings.rescore and len(free) > self.settings.rescore and len(left) > self.settings.rescore:
             by_score = [free[place] for place in removal_order([scores[index] for index in free])]
             gone = set(by_score[: self.settings.rescore])
@@ -205,7 +217,7 @@ class Asap:
         protected = [index for index in left if index not in set(free)]
         for group in (free, protected):
             order += [group[place] for place in removal_order([scores[index] for index in group])]
-        return _Fine(scores, order, windows)
+        return _Fine(scores, order, read)
 
     def _finish(self, trace: _Trace, coarse: _Coarse, fine: _Fine, extra: list[dict[str, float]] | None) -> Decision:
         """Put the stages together, cut at the budget, and check the result against a real tokenisation."""
@@ -229,7 +241,7 @@ class Asap:
                 tokens_after=0,
                 budget=None,
                 min_steps=max(1, sum(self._is_protected(index, len(order)) for index in range(len(order)))),
-                windows=max(coarse.windows, fine.windows),
+                windows=max(coarse.windows, fine.read.windows),
                 coarse=coarse.report,
                 steps=self._steps(trace, coarse, fine, extra, order, lengths.step_tokens, tokens_left),
                 gap=settings.gap,
@@ -279,7 +291,7 @@ class Asap:
         ]
 
 
-def _request(trace: _Trace, left: list[int], depth: int | None, *, entropy: bool) -> ScoreRequest:
+def _request(trace: _Trace, left: Sequence[int], depth: int | None, *, entropy: bool = False) -> ScoreRequest:
     """Ask for the first `depth` tokens (None: all) of each step that is left, in the text that is left."""
     cot, spans = trace.sample.cot, [trace.spans[index] for index in left]
     if len(left) == len(trace.spans):

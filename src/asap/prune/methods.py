@@ -58,7 +58,7 @@ class Steps(NamedTuple):
         from asap.lm.rest import RestRequest
 
         assert self.plain is not None
-        return RestRequest(self.plain.context, self.texts, f"\n</think>\n\n{self.sample.answer}" if answer else "")
+        return RestRequest(self.plain.context, self.texts, *((self.sample.answer, "\n</think>\n\n") if answer else ()))
 
 
 class Size(NamedTuple):

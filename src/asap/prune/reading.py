@@ -24,13 +24,13 @@ def tokens_read(settings: AsapSettings, size: Size, *, fits: bool) -> float:
 
 
 def _for_scores(settings: AsapSettings, size: Size) -> float:
-    """What `scores` adds: one pass for the methods of one pass, and those that ask more unless the stages have asked already."""
-    if settings.scores is None:
+    """What `scores` adds: one pass unless the stages read the whole trace, and those that ask more unless the stages have asked already."""
+    if settings.stored_scores == "own":
         return 0.0
     known = {settings.method} if not settings.rescore else set()
     known |= {"alignment"} if settings.coarse == "align" else set()
-    others = [how for name, how in METHODS.items() if how.asks and name not in known] if settings.scores == "every" else []
-    return size.trace + sum(how.reads(size) for how in others)
+    others = [how for name, how in METHODS.items() if how.asks and name not in known] if settings.stored_scores == "every" else []
+    return (0.0 if settings.reads_whole_trace else size.trace) + sum(how.reads(size) for how in others)
 
 
 def _for_floor(settings: AsapSettings, size: Size) -> float:

@@ -17,7 +17,7 @@ from asap.steps import StepSplit
 
 BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
-Scores = Literal["one-pass", "every"]
+Scores = Literal["own", "one-pass", "every"]
 INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 _OF_LLM = ("coarse select", "coarse rewrite")
@@ -54,7 +54,8 @@ class AsapSettings:
     """
     scores: Scores | None = None
     """Store what other step-level methods make of each step too, so that `asap cut --method` needs no model: `one-pass` those
-    that one pass over the trace gives, `every` also those that ask more of the scorer, such as `spirit`."""
+    that one pass over the trace gives, `every` also those that ask more of the scorer, such as `spirit`, `own` none.
+    None: `one-pass` where that pass is made anyway."""
     coarse_share: float = 0.25
     """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
     tau: float = TAU
@@ -116,7 +117,7 @@ class AsapSettings:
             ("coarse", ("align", "select", "rewrite", "none")),
             ("step_split", ("fenced", "paper")),
             ("context", ("chat", "raw", None)),
-            ("scores", ("one-pass", "every", None)),
+            ("scores", ("own", "one-pass", "every", None)),
         ):
             if getattr(self, name) not in allowed:
                 raise UsageError(
@@ -190,14 +191,25 @@ class AsapSettings:
         """All of it by name, JSON-able; of the settings of token-level methods only those that this method has."""
         inside = () if self.method not in TOKEN_LEVEL else INSIDE
         kept = {name: value for name, value in asdict(self).items() if name not in INSIDE or name in inside}
-        return {**kept, "gammas": list(self.gammas)} if inside else kept
+        return {**kept, "gammas": list(self.gammas)} if inside else {**kept, "scores": self.stored_scores}
+
+    @property
+    def stored_scores(self) -> Scores:
+        """`scores`, or what it is where nothing was said."""
+        return self.scores or ("one-pass" if self.reads_whole_trace else "own")
+
+    @property
+    def reads_whole_trace(self) -> bool:
+        """Whether one pass over the whole trace is made in any case; after an LLM's stage 1 only what is left is read."""
+        how = METHODS.get(self.method)
+        return how is not None and how.one_pass and how.depth != 0 and not self.uses_llm
 
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
         if self.method in TOKEN_LEVEL:
             return self.method == "selective-context"
-        return self.coarse != "none" or self.scores is not None or self.support_floor is not None or METHODS[self.method].needs_model
+        return self.coarse != "none" or self.stored_scores != "own" or self.support_floor is not None or METHODS[self.method].needs_model
 
     @property
     def needs_classifier(self) -> bool:
