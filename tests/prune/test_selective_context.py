@@ -173,7 +173,10 @@ def test_phrases_by_hand() -> None:
 
 
 def test_a_spacy_model_that_is_missing_is_named_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingExtra, match=r"its model one or other; install them with: pip install 'asap-cot\[phrases\]' other, or"):
+    with pytest.raises(
+        MissingExtra,
+        match=r"its model one or other; install them with: pip install 'asap-cot\[phrases\]' && python -m spacy download one, or",
+    ):
         SpacyChunker("one", "other")
     assert load_chunker("regex").identity == "regex"
     monkeypatch.setattr("asap.prune.phrases.SPACY_MODELS", ("one", "other"))

