@@ -30,17 +30,16 @@ def main() -> None:
         decided = [(entry.sample, entry.decision) for entry in store.entries() if entry.sample and entry.decision]
     print(f"| method | of {len(decided)} |\n|---|---|")
     print(f"| full trace | {sum(result_of(sample) in sample.cot for sample, _ in decided)} |")
-    for method in METHODS:
+    for name in [*METHODS, "asap-fine"]:
+        method = "asap" if name == "asap-fine" else name
         try:
             cuts = [
-                cut(whole if method == whole.method else reordered(whole, sample, method, tokens), ratio=SHARE) for sample, whole in decided
+                cut(whole if name == whole.method else reordered(whole, sample, method, tokens), ratio=SHARE) for sample, whole in decided
             ]
         except InputError:  # its scores are not stored
             continue
-        if method != "original":
-            print(
-                f"| {method} | {sum(result_of(sample) in one.apply(sample.cot) for (sample, _), one in zip(decided, cuts, strict=True))} |"
-            )
+        if name != "original":
+            print(f"| {name} | {sum(result_of(sample) in one.apply(sample.cot) for (sample, _), one in zip(decided, cuts, strict=True))} |")
 
 
 def result_of(sample: Sample) -> str:
