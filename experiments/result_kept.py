@@ -33,13 +33,12 @@ def main() -> None:
     for name in [*METHODS, "asap-fine"]:
         method = "asap" if name == "asap-fine" else name
         try:
-            cuts = [
-                cut(whole if name == whole.method else reordered(whole, sample, method, tokens), ratio=SHARE) for sample, whole in decided
-            ]
+            orders = [whole if name == whole.method else reordered(whole, sample, method, tokens) for sample, whole in decided]
         except InputError:  # its scores are not stored
             continue
+        traces = [cut(order, ratio=SHARE).apply(sample.cot) for (sample, _), order in zip(decided, orders, strict=True)]
         if name != "original":
-            print(f"| {name} | {sum(result_of(sample) in one.apply(sample.cot) for (sample, _), one in zip(decided, cuts, strict=True))} |")
+            print(f"| {name} | {sum(result_of(sample) in trace for (sample, _), trace in zip(decided, traces, strict=True))} |")
 
 
 def result_of(sample: Sample) -> str:

@@ -75,6 +75,8 @@ def test_killed_twenty_times_the_run_ends_as_if_nothing_had_happened(tmp_path: P
         life.join()
         if life.exitcode == -signal.SIGKILL:
             kills += 1
+            if counts[-3:] == [count_decisions(out)] * 3:  # a busy machine: nothing is done yet when they die
+                longest_s *= 1.3
         else:  # it came to its end first: kill sooner
             assert life.exitcode == 0
             longest_s *= 0.8

@@ -223,7 +223,7 @@ def test_a_trace_of_one_step_stays_and_stage_1_does_not_ask_about_it(tiny: Score
 
 DESIGN = {"coarse", "id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
 DESIGN_STEP = {
-    *("index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by"),
+    *("index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by", "scores"),
 }
 
 
