@@ -13,7 +13,8 @@ from asap.steps import SEPARATOR
 from run_fixtures import FILES, model_folder, prune, read_rows, row, same_output, tokenizer, write_rows
 
 DECISION = {"coarse", "id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
-STEP = "index start end tokens match alignment surprisal score rank tokens_left kept removed_by scores".split()
+STEP = ["index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left"]
+STEP += ["kept", "removed_by", "scores"]
 ODD = "\n\n\n   first\n \t \nsecond  \n\n\n\n\nthird\n\n"
 ROWS: list[dict[str, Any] | str] = [
     *(row(number) for number in range(6)),
