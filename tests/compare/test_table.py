@@ -304,6 +304,12 @@ def test_no_difference_from_random_is_said() -> None:
     }
     alone = {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(six_rows(asap=-0.3, random=-0.4)), CAPTION))}
     assert alone["asap"] == "better"
+    skewed = [one(f"r{n}", "asap", -0.39 if n else -0.9) for n in range(20)] + [one(f"r{n}", "random", -0.4) for n in range(20)]
+    line = find(summarise(skewed), "asap").against["random"]
+    assert line is not None
+    assert line.p < 0.05
+    assert line.low < line.mean < 0 < line.high
+    assert {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(skewed), CAPTION))}["asap"] == "no difference shown"
     worse = {row[0]: row[-1] for row in cells_of_markdown(markdown(summarise(six_rows(asap=-0.5, random=-0.4)), CAPTION))}
     assert worse["asap"] == "worse"
 

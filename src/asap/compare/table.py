@@ -21,7 +21,8 @@ INTRO: Mapping[Measure, str] = {
 NO_PROOF = "It is no proof of what training on the trace gives."
 NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
-    "all cells of its column, those of the other measures too. could show: the difference that so many rows of this spread show four "
+    "all cells of its column, those of the other measures too. A difference counts as shown where p is below 0.05 and the interval does "
+    "not hold zero. could show: the difference that so many rows of this spread show four "
     "times in five, at the strictest level that Holm may ask for. end kept: share of the last three steps; dangling: names still used "
     "whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept share is more than 5 points "
     "off what was asked, so the tokens are not the same; rows off: rows of which this is so."
@@ -152,7 +153,7 @@ def _form(line: Line) -> list[str]:
 def _verdict(one: Against | None) -> str:
     if one is None:
         return "-"
-    if one.p >= ALPHA:
+    if one.p >= ALPHA or one.low <= 0 <= one.high:  # rank test and mean must agree
         return "no difference shown"
     return "better" if one.mean > 0 else "worse"
 
