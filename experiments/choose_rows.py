@@ -1,8 +1,9 @@
 """The rows of the comparisons in docs/results/compare.md, chosen by length alone.
 
-Run `python experiments/choose_rows.py code kodcode_r1.jsonl.gz code.jsonl` (DeepSeek-R1's traces on KodCode problems: `response` with a
-think part of 4,500 to 9,000 characters, the shortest for each problem, every second of them) or
-`python experiments/choose_rows.py math math_r1_qwq.jsonl.gz math.jsonl` (DeepSeek-R1's traces on MATH, the shortest 40).
+Run `python experiments/choose_rows.py KIND kodcode_r1.jsonl.gz rows.jsonl` for DeepSeek-R1's traces on KodCode problems: `code` (a think
+part of 4,500 to 9,000 characters, the shortest for each problem, every second of them), `shortest` (the 60 shortest responses) or
+`fenced` (those with a code fence in it, the shortest first); `python experiments/choose_rows.py math math_r1_qwq.jsonl.gz math.jsonl` for
+DeepSeek-R1's traces on MATH, the shortest 40.
 """
 
 import gzip
@@ -19,17 +20,31 @@ def main() -> None:
     kind, source, target = sys.argv[1:]
     with gzip.open(source, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    chosen = code_rows(rows) if kind == "code" else math_rows(rows)
+    chosen = {"code": code_rows, "shortest": shortest_rows, "fenced": fenced_rows, "math": math_rows}[kind](rows)
     with open(target, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.writelines(json.dumps(row) + "\n" for row in chosen)
 
 
+def by_length(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose thinking came to an end, the shortest first."""
+    finished = [row for row in rows if "</think>" in row["response"]]
+    return sorted(finished, key=lambda row: (len(thinking(row)), row["id"]))
+
+
+def shortest_rows(rows: Sequence[Row]) -> list[Row]:
+    """The 60 shortest responses."""
+    return sorted(rows, key=lambda row: len(row["response"]))[:60]
+
+
+def fenced_rows(rows: Sequence[Row]) -> list[Row]:
+    """The rows with a code fence in their thinking."""
+    return [row for row in by_length(rows) if "```" in thinking(row)]
+
+
 def code_rows(rows: Sequence[Row]) -> list[Row]:
     """30 rows of medium length, each of another problem."""
-    finished = [row for row in rows if "</think>" in row["response"]]
-    by_length = sorted(finished, key=lambda row: (len(thinking(row)), row["id"]))
     first = dict[str, Row]()
-    for row in by_length:
+    for row in by_length(rows):
         if 4500 <= len(thinking(row)) <= 9000:
             first.setdefault(row["problem_id"], row)
     return list(first.values())[::2][:30]
