@@ -159,7 +159,10 @@ def test_a_folder_of_another_version_is_refused_in_a_sentence(finished: Path, tm
             del fields["coarse"]
             store._db.execute("UPDATE decisions SET body = ? WHERE digest = ?", (zlib.compress(json.dumps(fields).encode()), digest))
     words = ["cut", str(old), "--budget", "9", "--out", str(tmp_path / "cut")]
-    assert "another version of asap (its decisions differ in 'coarse')" in refusal(capsys, *words)
+    said = refusal(capsys, *words)
+    assert "another version of asap (its decisions differ in 'coarse')" in said
+    assert words[1] in said  # the folder that was given, and nothing is left of the other
+    assert not Path(words[words.index("--out") + 1]).exists()
 
 
 def test_a_backfilled_cut_needs_the_tokenizer_of_the_run(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

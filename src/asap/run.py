@@ -279,6 +279,7 @@ def recut(
             settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
         if settings["method"] == "tokenskip" and budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
+        next((entry for entry in store.entries() if entry.decision), None)  # one of another version is told before `out` is made
         with Store.open(out) as other:
             _claim(other, settings)
             store.copy_to(other, {"settings": settings})
