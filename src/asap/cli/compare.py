@@ -39,13 +39,13 @@ def compare(
     *,
     out: Out,
     methods: Annotated[
-        str | None,
+        str,
         Parameter(
             help="Names with commas between them: those of asap prune --method except original, and asap-fine, which is asap "
-            f"without its stage 1. [default: {DEFAULT_METHODS}]",
+            "without its stage 1.",
             group=METHOD,
         ),
-    ] = None,
+    ] = DEFAULT_METHODS,
     ratios: Annotated[str, Parameter(help="Shares of each trace's tokens to compare at, with commas.", group=METHOD)] = "0.75,0.5,0.25",
     coarse: Annotated[
         Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
@@ -136,10 +136,10 @@ def compare(
     return 0
 
 
-def _names(methods: str | None, coarse: str) -> list[str]:
+def _names(methods: str, coarse: str) -> list[str]:
     from asap.compare.grid import FINE
 
-    names = [name.strip() for name in (methods or DEFAULT_METHODS).split(",")]
+    names = [name.strip() for name in methods.split(",")]
     if coarse == "none" and {"asap", FINE} <= {*names}:
         names.remove(FINE)
     return names

@@ -211,7 +211,7 @@ def prune(
     from asap.lm.chat import SpendingStop
     from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
-    from asap.prune.token_level import TOKEN_LEVEL
+    from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
     from asap.run import Source
 
     for name in format or []:
@@ -237,7 +237,7 @@ def prune(
         }
     )
     if inside.classifier is not None and not settings.needs_classifier:
-        raise UsageError(f"classifier is for llmlingua2 and tokenskip, not for {settings.method}; leave it out")
+        raise UsageError(f"classifier is for {' and '.join(BY_CLASSIFIER)}, not for {settings.method}; leave it out")
     try:
         if dry_run:
             return _dry_run(rows, settings, model, llm, out)

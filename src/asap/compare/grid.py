@@ -24,7 +24,7 @@ from asap.prune.fine import cut
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
-from asap.prune.token_level import TOKEN_LEVEL, settled
+from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL, settled
 from asap.run import Listener, Source, prune_into
 from asap.sample import Sample
 from asap.steps import without_fences
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
         for what, values in (("method", methods), ("ratio", ratios)):
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"name at least one {what}, each once")
-        if {"llmlingua2", "tokenskip"} <= {*methods}:
+        if {*BY_CLASSIFIER} <= {*methods}:
             raise UsageError("at a given ratio tokenskip is llmlingua2; name one of them")
 
 

@@ -11,7 +11,7 @@ from asap.prune.match import TAU
 from asap.prune.methods import METHODS
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
-from asap.prune.token_level import TOKEN_LEVEL
+from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
 from asap.prune.tokenskip import GAMMAS, MARKER, check_gammas, check_marker
 from asap.steps import StepSplit
 
@@ -28,7 +28,7 @@ _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all
     "tau": ("coarse rewrite",),
     **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
     **dict.fromkeys(("unit", "phrases", "faithful"), ("selective-context",)),
-    **dict.fromkeys(("legacy", "keep_digits"), ("llmlingua2", "tokenskip")),
+    **dict.fromkeys(("legacy", "keep_digits"), BY_CLASSIFIER),
     **dict.fromkeys(("gammas", "marker"), ("tokenskip",)),
 }
 
@@ -214,7 +214,7 @@ class AsapSettings:
     @property
     def needs_classifier(self) -> bool:
         """Whether a token classifier has to read the traces."""
-        return self.method in ("llmlingua2", "tokenskip")
+        return self.method in BY_CLASSIFIER
 
     @property
     def uses_llm(self) -> bool:

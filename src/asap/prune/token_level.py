@@ -27,7 +27,8 @@ from asap.steps import split_steps
 if TYPE_CHECKING:
     from asap.prune.settings import AsapSettings
 
-TOKEN_LEVEL = ("selective-context", "llmlingua2", "tokenskip")
+BY_CLASSIFIER = ("llmlingua2", "tokenskip")
+TOKEN_LEVEL = ("selective-context", *BY_CLASSIFIER)
 
 
 def load_importance(name: str, *, dtype: Dtype = "auto", device: str = "auto") -> TokenImportance:

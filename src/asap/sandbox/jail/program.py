@@ -22,7 +22,7 @@ def run(channel: Channel) -> None:
         exec(compiled(code), new_module("__main__").__dict__)
     except SystemExit:
         pass
-    except BaseException as error:
+    except BaseException as error:  # a program may raise anything
         ending = {"error": fault(error)}
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

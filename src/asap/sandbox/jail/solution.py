@@ -60,7 +60,7 @@ def serve(channel: Channel) -> None:
         exec(compile(first["prelude"], "problem.py", "exec", dont_inherit=True), module.__dict__)
         exec(compiled(first["code"]), module.__dict__)
         entry = _entry_point(module, first["entry"])
-    except BaseException as error:
+    except BaseException as error:  # a solution may raise anything, SystemExit too
         channel.send({"error": fault(error)})
         return
     channel.send({"ready": True})
@@ -108,7 +108,7 @@ class _Server:
             kwargs = unpacker.unpack(message.get("kwargs", {"d": []}))
             result = self._printing(printed, message, args, kwargs)
             reply = self._result(message, result, args, unpacker)
-        except BaseException as error:
+        except BaseException as error:  # as above: what it raises is an answer
             reply = {"error": self._fault(error)}
         if printed is not None:
             reply["printed"] = printed.getvalue()[:_PRINTED]

@@ -192,7 +192,7 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
             os.chdir(folder)
             kernel.set_limits(job["limits"], settings.start_size)
             kernel.die_with_parent()
-    except BaseException as error:
+    except BaseException as error:  # a child that is not fenced in must end here, whatever went wrong
         os.write(ready, f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     os.write(ready, _READY)
