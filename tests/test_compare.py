@@ -87,14 +87,19 @@ def test_more_ratios_and_methods_are_judged_in_the_same_folder(tmp_path: Path, c
     assert (tmp_path / "out" / "judged.jsonl").read_bytes() == (tmp_path / "at once" / "judged.jsonl").read_bytes()
 
 
-def test_the_pruned_traces_are_those_of_asap_prune(tmp_path: Path, scorer: Scorer) -> None:
+@pytest.mark.parametrize("ends", [[], ["--keep-first", "1", "--keep-last", "2"]], ids=["all", "ends kept"])
+def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Path, scorer: Scorer) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
-    assert run(words(source, tmp_path / "out")) == 0
+    methods = f"{METHODS},local-surprisal,past-fence-surprisal,aligned-surprisal"
+    assert run(words(source, tmp_path / "out", *ends, methods=methods)) == 0
     judged = {(one["id"], one["method"], one["ratio"], one["measure"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}
-    asked = {"asap": [], "asap-fine": ["--coarse", "none"], "spirit": ["--method", "spirit"], "random": ["--method", "random"]}
+    plain = [name for name in methods.split(",") if name not in ("asap", "asap-fine")]
+    asked = {"asap": [], "asap-fine": ["--coarse", "none"], **{name: ["--method", name] for name in plain}}
+    said = "Of each trace's steps the first 1 and the last 2 always stay" in (tmp_path / "out" / "table.md").read_text()
+    assert said == bool(ends)
     with Judge.open(scorer, tmp_path / "judge") as judge:
         for method, options in asked.items():
-            out = prune(source, tmp_path / method, "--ratio", "0.25", *options)
+            out = prune(source, tmp_path / method, "--ratio", "0.25", *ends, *options)
             decisions = {decision["id"]: decision for decision in read_rows(out / "decisions.jsonl")}
             originals = {one["id"]: one for one in read_rows(source)}
             for pruned in read_rows(out / "pruned.jsonl"):

@@ -37,9 +37,12 @@ def read(logprobs: list[float], entropies: list[float]) -> TokenScores:
 def test_scores_by_hand(scorer: Scorer) -> None:
     reads = [read([-1.0, -3.0], [0.5, 0.25]), read([-2.0], [1.5]), read([], [])]
     texts = ["one two", "three", "   "]
-    steps = Steps(Sample("a", "q", "\n\n".join(texts), "a"), texts, reads, scorer.tokens, scorer)
+    sample, spans = Sample("a", "q", "\n\n".join(texts), "a"), [Span(0, 7), Span(9, 14), Span(19, 19)]
+    steps = Steps(sample, texts, reads, scorer.tokens, scorer, plain=ScoreRequest("q", sample.cot, spans))
     by_method = {name: how.score(steps) for name, how in METHODS.items() if how.one_pass}
     assert by_method["asap"] == [1.0, 2.0, 0.0]
+    assert by_method["local-surprisal"] == [0.0, 1.0, -1.0]
+    assert by_method["past-fence-surprisal"] == [1.0, 2.0, 0.0]
     assert by_method["first-token-entropy"] == [0.5, 1.5, 0.0]
     assert by_method["mean-surprisal"] == [2.0, 2.0, 0.0]
     assert by_method["step-entropy"] == [0.75, 1.5, 0.0]
@@ -47,6 +50,38 @@ def test_scores_by_hand(scorer: Scorer) -> None:
     assert by_method["keep-tail"] == [0.0, 1.0, 2.0]
     assert by_method["longest-first"] == [-float(scorer.tokens.count(text)) for text in texts]
     assert len(set(by_method["random"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["```", "python", "\n", "def", " f", "():", "\n", "```"], 4.0),
+        (["~~~~\n", "  ", "x", " = 1", "\n~~~~"], 3.0),
+        (["```\n\n", "x", "\n```"], 2.0),
+        (["```", "\nx", "\n```"], 2.0),
+        (["```", "python\n", "```"], 3.0),
+        (["```", "python", "\n"], 1.0),
+        (["`", "code", "`"], 1.0),
+        (["So", "\n", "```\n", "x", "\n```"], 1.0),
+        ([], 0.0),
+    ],
+)
+def test_a_step_that_opens_a_fence_is_scored_by_what_stands_in_it(pieces: list[str], expected: float, scorer: Scorer) -> None:
+    text, start = "".join(pieces), 100  # the step stands in the middle of a trace
+    edges = start + np.cumsum([0, *map(len, pieces)])
+    tokens = TokenScores(edges[:-1], edges[1:], -np.arange(1.0, len(pieces) + 1), np.zeros(len(pieces)))
+    request = ScoreRequest("q", "…", [Span(start, start + len(text))])
+    steps = Steps(Sample("a", "q", text, "a"), [f"  {text}"], [tokens], scorer.tokens, scorer, plain=request)
+    assert METHODS["past-fence-surprisal"].score(steps) == [expected]
+
+
+def test_what_is_made_of_other_scores_by_hand() -> None:
+    local, aligned = METHODS["local-surprisal"].combine, METHODS["aligned-surprisal"].combine
+    assert local is not None
+    assert aligned is not None
+    assert local([9.0, 1.0, 2.0, 3.0, 4.0, 5.0]) == [6.0, -2.5, -1.5, -0.5, 0.5, 2.0]
+    assert aligned([0.5, 3.0, 2.0], [0.0, -1.0, 4.0]) == [0.0 + 1.0, 2.0 + 0.0, 1.0 + 2.0]
+    assert local([]) == aligned([], []) == []
 
 
 def test_random_follows_from_seed_and_content_alone(scorer: Scorer) -> None:

@@ -50,6 +50,8 @@ def compare(
     coarse: Annotated[
         Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
     ] = "align",
+    keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
+    keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[str, Parameter(help="Who prunes: bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled",
     judge: Annotated[
@@ -97,7 +99,10 @@ def compare(
     names, shares = _names(methods, coarse), _shares(ratios)
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
-    grid = Grid(names, shares, AsapSettings(budget=None, ratio=0.5, coarse=coarse, seed=seed, classifier=classifier or CLASSIFIER))
+    pruning = AsapSettings(
+        ratio=0.5, coarse=coarse, keep_first=keep_first, keep_last=keep_last, seed=seed, classifier=classifier or CLASSIFIER
+    )
+    grid = Grid(names, shares, pruning)
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
@@ -111,6 +116,8 @@ def compare(
         settings = {
             "methods": names,
             "ratios": shares,
+            "keep_first": keep_first,
+            "keep_last": keep_last,
             "limit": limit,
             "scorer": dict(reader.identity),
             "judge": dict(other.identity),

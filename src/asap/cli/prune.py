@@ -52,9 +52,9 @@ class Method:
     method: Annotated[
         str,
         Parameter(
-            help="asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: "
-            "random, keep-head, keep-tail, longest-first, original (nothing goes); or one that cuts inside steps: selective-context, "
-            "llmlingua2, tokenskip.",
+            help="asap (the paper's), alignment, first-token-entropy, local-surprisal, past-fence-surprisal, aligned-surprisal, "
+            "mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random, keep-head, keep-tail, longest-first, original "
+            "(nothing goes); or one that cuts inside steps: selective-context, llmlingua2, tokenskip.",
             group=METHOD,
         ),
     ] = "asap"

@@ -107,7 +107,7 @@ def judge_all(
 def _runs(grid: Grid) -> list[str]:
     own = {*(name for name, how in METHODS.items() if not how.one_pass), *TOKEN_LEVEL}
     if grid.settings.coarse == "align":  # stage 1 of asap stores it
-        own -= {"alignment"}
+        own -= {"alignment", *(name for name, how in METHODS.items() if "alignment" in how.parts)}
     return ["asap", *(name for name in grid.methods if name in own)]
 
 

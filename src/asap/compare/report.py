@@ -65,6 +65,8 @@ def _caption(settings: Mapping[str, Any], judged: Sequence[Judged], errors: int,
     scorer, judge = settings["scorer"], settings["judge"]
     rows = len({one.id for one in judged})
     said = [f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
+    if ends := " and ".join(f"the {name} {settings[f'keep_{name}']}" for name in ("first", "last") if settings[f"keep_{name}"]):
+        said.append(f"Of each trace's steps {ends} always stay, in every method.")
     if scorer == judge:
         said.append("The judge is the scorer itself, which favours the methods that use it.")
     if CONTROL not in settings["methods"]:

@@ -180,14 +180,14 @@ class Asap:
         texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
         seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
         steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, seed, suffix_tokens)
-        if METHODS[method].asks:
+        if METHODS[method].needs_model:
             steps = steps._replace(plain=_request(trace, left, None), anchored=self._anchored(trace))
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
     def _all_scores(self, traces: list[_Trace], coarse: list[_Coarse], fine: list[_Fine]) -> list[list[dict[str, float]] | None]:
         """Per step of each whole trace what the methods of `scores` make of it; those of one pass share the one that the stages made, if
         they read the whole trace, and of those that ask more what the stages found is taken."""
-        methods = [name for name, how in METHODS.items() if how.one_pass or self.settings.scores == "every"]
+        methods = [name for name, how in METHODS.items() if not how.parts and (how.one_pass or self.settings.scores == "every")]
         made = [first.plain or (None if any(first.removed) else second.read) for first, second in zip(coarse, fine, strict=True)]
         unread = [trace for trace, read in zip(traces, made, strict=True) if read is None]
         fresh = iter(self._read([(trace, list(range(len(trace.spans)))) for trace in unread]))

@@ -3,11 +3,14 @@
 `asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
 the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
 `alignment` reads the trace twice, `spirit` and `leave-one-out` read what follows a step once more for each step; the others
-come from one pass.
+come from one pass. `local-surprisal` and `aligned-surprisal` are made of what other methods give.
 
 | method | a step's score | source |
 |---|---|---|
 | asap | surprisal of its first token | the paper, Eq. 2 |
+| local-surprisal | the same, minus the median of the steps around it | ours: normalised by position |
+| past-fence-surprisal | the same; for a step that opens a code fence, of the first token in the fence | ours |
+| aligned-surprisal | its rank by surprisal plus its rank by alignment | ours |
 | first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
 | mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
 | step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
@@ -21,7 +24,9 @@ come from one pass.
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,16 +36,20 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.align import DEPTH, alignments
 from asap.prune.surprisal import checked, first_token_surprisals
 from asap.sample import Sample
+from asap.steps import Span
 
 if TYPE_CHECKING:
     from asap.lm.rest import RestRequest
+
+_NEIGHBOURS = 4  # on each side, that a step's surprisal is held against
+_FENCE_LINE = re.compile(r"(?:`{3,}|~{3,})[^\n]*\n\s*")
 
 
 class Steps(NamedTuple):
     """The steps of one trace that are left, as a method sees them.
 
-    `read` holds the scored tokens of each step, for methods that need one pass. Those that ask more ask `scorer`: `plain` is the
-    request that has the question before the trace, `anchored` is the text before it that shows the answer too.
+    `read` holds the scored tokens of each step, for methods that need one pass, and `plain` is the request for them all, which has the
+    question before the trace. Those that ask more ask `scorer`; `anchored` is the text before the trace that shows the answer too.
     """
 
     sample: Sample
@@ -74,12 +83,15 @@ class Method(NamedTuple):
     """`depth` is how many tokens of each step the scorer has to read out before (0: none, None: all of them).
 
     `asks`: the method asks the scorer itself, and more than one pass over the trace; about how many tokens that makes it read.
+    `parts`: the methods whose scores `combine` makes its own of, one list each, so that it needs none that are stored.
     """
 
     score: Callable[[Steps], list[float]]
     depth: int | None
     entropy: bool = False
     asks: Callable[[Size], float] | None = None
+    parts: Sequence[str] = ()
+    combine: Callable[..., list[float]] | None = None
 
     @property
     def one_pass(self) -> bool:
@@ -93,7 +105,7 @@ class Method(NamedTuple):
 
     def reads(self, size: Size) -> float:
         """About how many tokens the scorer reads for it."""
-        return self.asks(size) if self.asks else size.trace if self.needs_model else 0.0
+        return (self.asks(size) if self.asks else 0.0) + (size.trace if self.depth != 0 else 0.0)
 
 
 def _first_token_surprisal(steps: Steps) -> list[float]:
@@ -146,6 +158,37 @@ def _leave_one_out_reads(size: Size) -> float:
     return size.trace + (size.steps - 1) * size.trace / 2 + (size.steps + 1) * size.answer
 
 
+def _past_fence_surprisal(steps: Steps) -> list[float]:
+    assert steps.plain is not None
+    return [checked(_past_fence(*parts)) for parts in zip(steps.texts, steps.plain.spans, steps.read, strict=True)]
+
+
+def _past_fence(text: str, span: Span, read: TokenScores) -> float:
+    opener = _FENCE_LINE.match(text.lstrip())
+    first = int(np.searchsorted(read.ends, span.start + opener.end(), side="right")) if opener else 0
+    first = first if first < len(read.logprobs) else 0  # nothing stands in the fence
+    return -float(read.logprobs[first]) if len(read.logprobs) else 0.0
+
+
+def _local_surprisal(steps: Steps) -> list[float]:
+    return _against_neighbours(_first_token_surprisal(steps))
+
+
+def _against_neighbours(scores: Sequence[float]) -> list[float]:
+    near = [scores[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS + 1] for index in range(len(scores))]
+    return [checked(score - median(around)) for score, around in zip(scores, near, strict=True)]
+
+
+def _aligned_surprisal(steps: Steps) -> list[float]:
+    return _ranks_added(_first_token_surprisal(steps), _alignment(steps))
+
+
+def _ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """The sum of the ranks of two scores, from 0; of equal ones the earlier step ranks lower."""
+    ranks = (np.argsort(np.argsort(scores, kind="stable")) for scores in (one, other))
+    return sum(ranks, np.zeros(len(one))).tolist()
+
+
 def _random(steps: Steps) -> list[float]:
     draws = random.Random(f"{steps.seed} {steps.sample.digest()}")
     return [checked(draws.random()) for _ in steps.texts]
@@ -165,6 +208,9 @@ def _longest_first(steps: Steps) -> list[float]:
 
 METHODS = {
     "asap": Method(_first_token_surprisal, 1),
+    "local-surprisal": Method(_local_surprisal, 1, parts=("asap",), combine=_against_neighbours),
+    "past-fence-surprisal": Method(_past_fence_surprisal, None),
+    "aligned-surprisal": Method(_aligned_surprisal, 1, asks=_alignment_reads, parts=("asap", "alignment"), combine=_ranks_added),
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),

@@ -29,8 +29,9 @@ def _for_scores(settings: AsapSettings, size: Size) -> float:
         return 0.0
     known = {settings.method} if not settings.rescore else set()
     known |= {"alignment"} if settings.coarse == "align" else set()
-    others = [how for name, how in METHODS.items() if how.asks and name not in known] if settings.stored_scores == "every" else []
-    return (0.0 if settings.reads_whole_trace else size.trace) + sum(how.reads(size) for how in others)
+    others = [how for name, how in METHODS.items() if how.asks and not how.parts and name not in known]
+    asked = sum(how.reads(size) for how in others) if settings.stored_scores == "every" else 0.0
+    return (0.0 if settings.reads_whole_trace else size.trace) + asked
 
 
 def _for_floor(settings: AsapSettings, size: Size) -> float:

@@ -63,6 +63,8 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
     if not how.needs_model:
         texts = [sample.cot[span.start : span.end] for span in spans]
         return how.score(Steps(sample, texts, [], tokens, NoModel(tokens), seed=seed))
+    if how.combine:
+        return how.combine(*(_scores(decision, sample, spans, part, tokens, seed) for part in how.parts))
     stored = [(step.scores or {}).get(method) for step in decision.steps]
     if method == "alignment" and None in stored:  # stage 1 stores it too; it does not ask about a trace of one step
         stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]
