@@ -1,8 +1,10 @@
-"""CPU time that LLMLingua-2 spends outside of its model, on one long trace: a literal transcription of the original, and asap.
+"""CPU time that LLMLingua-2 spends outside of its model: a literal transcription of the original, and asap.
 
-Run `python benchmarks/perf/token_level.py`; `--package` times the real package `llmlingua` (0.2.2) too where it is installed. The
-text is made up from a seed, the classifier's tokenizer is trained on it (XLM-R's kind), and the model is a table of draws that costs
-nothing. OpenAI's tokenizer, with which the original weighs words, is left out in its favour: a word weighs its length over four.
+Run `python benchmarks/perf/token_level.py [--rows traces.jsonl --limit 100]`, without rows on traces that are made up from a seed; each
+trace is met once in a repetition. `--package` times the real package `llmlingua` (0.2.2) too where it is installed. The classifier's
+tokenizer is trained on the traces (XLM-R's kind), and the model is a table of draws that costs nothing. The original weighs each word and
+counts the text with OpenAI's tokenizer: where `tiktoken` is installed this is done with it, and with the vocabulary of the bundled
+scorer, since OpenAI's is a download of its own; else it is left out in the original's favour.
 """
 
 import argparse
@@ -13,8 +15,9 @@ import statistics
 import string
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +29,14 @@ from match import make_steps
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from asap import read_samples
+from asap.lm import load_tokens
 from asap.lm.tokens import TokenCounter
+from asap.lm.words import WordTokens
 from asap.prune.decision import Units
-from asap.prune.llmlingua2 import Importance, chunk_edges, ends_here, word_units
+from asap.prune.llmlingua2 import ClassifierImportance, word_units
 from asap.prune.llmlingua2_legacy import legacy_units
 from asap.prune.token_level import settled
 from asap.prune.units import whole
@@ -37,78 +44,107 @@ from asap.sample import Sample
 from asap.steps import split_steps
 
 LONGEST = 512
+DRAWS = np.abs(np.sin(np.arange(LONGEST) * 12.9898) * 43758.5453) % 1  # probabilities that depend on nothing but their place
 SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
 
 def main() -> None:
     """Print the time of each way, and how much of it is which part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=200, help="steps of the trace, of about 300 characters (default %(default)s)")
+    parser.add_argument("--rows", help="a data set that asap prune reads")
+    parser.add_argument("--limit", type=int, default=100, help="how many of its traces (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=200, help="without --rows: steps of each of four traces (default %(default)s)")
     parser.add_argument("--ratio", type=float, default=0.5)
     parser.add_argument("--repeats", type=int, default=5, help="timings per figure, the median counts (default %(default)s)")
     parser.add_argument("--package", action="store_true", help="time the package llmlingua as well")
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    text = "\n\n".join(make_steps(random.Random(0), args.steps, 300))
-    backend = trained(text).to_str()
-    hf = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(backend), **SPECIAL)
-    counter = TokenCounter(hf, "trained")
+    texts = [sample.cot for sample in islice(read_samples(args.rows), args.limit)] if args.rows else made_up(4, args.steps)
+    hf = wrapped(backend := trained(texts).to_str())
+    counter, weigh = TokenCounter(hf, "trained"), weigher()
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    print(f"{len(text):,} characters, {counter.count(text):,} tokens, ratio {args.ratio:g}; CPU ms, median of {args.repeats}\n")
+    sizes = f"{sum(map(len, texts)) / len(texts):,.0f} characters, {sum(counter.count_many(texts)) / len(texts):,.0f} tokens"
+    print(f"{len(texts)} traces, each of {sizes} in the mean, ratio {args.ratio:g}; CPU ms a trace, median of {args.repeats}\n")
 
     classifier = Stub(counter)
-    made = asap_units(text, classifier)
-    ways: dict[str, Callable[[], object]] = {
-        "original, transcribed": lambda: original(text, hf, args.ratio),
-        "asap: tokenise (once)": lambda: counter.encode(text),
-        "asap: chunks, words, probabilities": lambda: asap_units(text, classifier),
-        "asap: cut, exact tokens": lambda: asap_cut(text, made, counter, args.ratio),
-        "asap: another cut of it": lambda: asap_cut(text, made, counter, args.ratio / 2),
-        "asap --legacy, all of it": lambda: asap_cut(text, legacy_units(text, classifier, counter), counter, args.ratio),  # type: ignore[arg-type]
+    made = {text: word_units(text, ClassifierImportance(classifier)(text)) for text in texts}
+    chunks = {text: chunk_texts(text, hf) for text in texts}
+    words = {text: original(text, hf, args.ratio, weigh)[1] for text in texts}
+
+    def fresh(use: Callable[[Any, str], object]) -> Callable[[], Callable[[str], object]]:
+        return lambda: partial(use, ClassifierImportance(classifier))
+
+    def always(way: Callable[[str], object]) -> Callable[[], Callable[[str], object]]:
+        return lambda: way
+
+    ways = {
+        "original, transcribed": always(lambda text: original(text, hf, args.ratio, weigh)),
+        "of that: tokenising twice": always(lambda text: [hf.tokenize(one) for one in (text, *chunks[text])]),
+        "of that: word weights": always(lambda text: [weigh(word) for word in words[text]]),
+        "asap: chunks, words, probabilities": fresh(lambda importance, text: word_units(text, importance(text))),
+        "of that: tokenising": lambda: WordTokens(counter).encode,
+        "one pass of the tokenizer": always(counter.encode),
+        "asap: cut, exact tokens": always(lambda text: asap_cut(text, made[text], counter, args.ratio)),
+        "asap --legacy, all of it": always(
+            lambda text: asap_cut(text, legacy_units(text, classifier, counter), counter, args.ratio)  # type: ignore[arg-type]
+        ),
     }
-    chunks = chunk_texts(text, hf)
-    ways["original: its tokenising (twice)"] = lambda: [hf.tokenize(one) for one in (text, *chunks)]
     if args.package:
-        other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(backend), **SPECIAL)
-        ways["original, the package"] = package(text, other, args.ratio)
+        ways["original, the package"] = always(package(wrapped(backend), args.ratio, weigh))
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.repeats):  # turn and turn about, so that a busy moment of the machine hits all of them
-        for name, way in ways.items():
-            start = time.process_time()
-            way()
-            times[name].append(1000 * (time.process_time() - start))
+        for name, make in ways.items():
+            start, way = time.process_time(), make()
+            for text in texts:
+                way(text)
+            times[name].append(1000 * (time.process_time() - start) / len(texts))
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
-        print(f"{name:<36} {median:9.1f} {medians['original, transcribed'] / median:7.1f}x")
-    theirs = medians["original, transcribed"] - medians["original: its tokenising (twice)"]
-    own = medians["asap: chunks, words, probabilities"] - medians["asap: tokenise (once)"]
-    print(f"\ntokenising left out: original {theirs:.1f} ms, asap's chunks, words and probabilities {own:.1f} ms: {theirs / own:.1f}x")
+        print(f"{name:<36} {median:9.2f} {medians['original, transcribed'] / median:7.1f}x")
 
 
-def draws(count: int) -> np.ndarray:
-    """Probabilities that do not depend on anything but their place."""
-    return np.abs(np.sin(np.arange(count) * 12.9898) * 43758.5453) % 1
+def made_up(count: int, steps: int) -> list[str]:
+    """Traces of so many steps of about 300 characters, all with the same words."""
+    made = make_steps(random.Random(0), count * steps, 300)
+    return ["\n\n".join(made[start : start + steps]) for start in range(0, len(made), steps)]
+
+
+def wrapped(backend: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of its own; the package adds tokens to the one that it gets."""
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(backend), **SPECIAL)
+
+
+def weigher() -> Callable[[str], int]:
+    """How many tokens a text has to the original: by tiktoken where it is installed, with the bundled scorer's byte pairs."""
+    try:
+        import tiktoken
+    except ImportError:
+        print("tiktoken is not installed: words weigh their length over four, which costs nothing")
+        return lambda text: len(text) // 4 + 1
+    letters = {letter: byte for byte, letter in bytes_to_unicode().items()}
+    pieces = {piece: rank for piece, rank in load_tokens("bundled").hf.get_vocab().items() if all(map(letters.__contains__, piece))}
+    ranks = {bytes([byte]): len(pieces) + byte for byte in range(256)}
+    ranks |= {bytes(letters[letter] for letter in piece): rank for piece, rank in pieces.items()}
+    encoding = tiktoken.Encoding("bundled", pat_str=r"\w+|[^\w\s]+|\s+", mergeable_ranks=ranks, special_tokens={})
+    return lambda text: len(encoding.encode(text))
 
 
 class Stub:
     """Stands in for the classifier: its numbers cost nothing."""
 
+    identity: Mapping[str, str] = {}
+
     def __init__(self, counter: TokenCounter) -> None:
         self.tokens, self.chunk_tokens = counter, LONGEST - 2
 
+    def keep(self, chunks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Numbers for chunks without special tokens."""
+        return self.read(chunks)
+
     def read(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Numbers for inputs with their special tokens."""
-        return [draws(len(ids)) for ids in inputs]
-
-
-def asap_units(text: str, classifier: Stub) -> Units:
-    """What asap does about a trace before and after the model."""
-    encoded = classifier.tokens.encode(text)
-    edges = chunk_edges(ends_here(text, encoded.starts, encoded.ends), classifier.chunk_tokens)
-    keep = [values[1:-1] for values in classifier.read([np.concatenate([[0], encoded.ids[a:b], [2]]) for a, b in pairwise(edges)])]
-    chunks = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    return word_units(text, Importance(encoded.starts, encoded.ends, np.concatenate(keep), chunks))
+        return [DRAWS[: len(ids)] for ids in inputs]
 
 
 def asap_cut(text: str, units: Units, counter: TokenCounter, ratio: float) -> str:
@@ -150,14 +186,15 @@ def chunk_texts(text: str, tokenizer: Any) -> list[str]:
     return chunks
 
 
-def original(text: str, tokenizer: Any, rate: float) -> str:
-    """The original's steps outside of the model, in its order and with its data types."""
-    chunks = chunk_texts(text, tokenizer)
+def original(text: str, tokenizer: Any, rate: float, weigh: Callable[[str], int]) -> tuple[str, list[str]]:
+    """The original's steps outside of the model, in its order and with its data types: the text that is left, and the words it weighed."""
+    weigh(text)
+    chunks, weighed = chunk_texts(text, tokenizer), list[str]()
     special, forced, marks = set(SPECIAL.values()), list[str](), dict[str, str]()
     written = []
     for batch in DataLoader(_Chunks(chunks, tokenizer), batch_size=50):
         mask = batch["mask"] == 1
-        probabilities = torch.tensor(np.stack([draws(LONGEST)] * len(mask)), dtype=torch.float32)
+        probabilities = torch.tensor(np.stack([DRAWS] * len(mask)), dtype=torch.float32)
         for row in range(len(mask)):
             active = torch.masked_select(probabilities[row], mask[row])
             names = tokenizer.convert_ids_to_tokens(torch.masked_select(batch["ids"][row], mask[row]).squeeze().tolist())
@@ -175,14 +212,17 @@ def original(text: str, tokenizer: Any, rate: float) -> str:
                     words[-1] += name.lstrip("▁")
                     of_words[-1].append(value)
             means = [sum(numbers) / len(numbers) for numbers in of_words]
-            repeated = [mean for word, mean in zip(words, means, strict=True) for _ in range(len(word) // 4 + 1)]
+            repeated = [mean for word, mean in zip(words, means, strict=True) for _ in range(weigh(word))]
+            weighed += words
             threshold = np.percentile(repeated, int(100 * (1 - rate) + 1))
             kept = [word for word, mean in zip(words, means, strict=True) if mean > threshold or (threshold == 1.0 and mean == threshold)]
             written.append(tokenizer.convert_tokens_to_string(kept))
-    return "".join(written)
+    for part in written:
+        weigh(part)
+    return "".join(written), weighed
 
 
-def package(text: str, hf: Any, rate: float) -> Callable[[], object]:
+def package(hf: Any, rate: float, weigh: Callable[[str], int]) -> Callable[[str], object]:
     """The same by the package itself, with a model that costs nothing."""
     import tiktoken
     from llmlingua import PromptCompressor
@@ -192,23 +232,23 @@ def package(text: str, hf: Any, rate: float) -> Callable[[], object]:
             """Nothing to resize."""
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
-            wave = torch.tensor(draws(LONGEST), dtype=torch.float32).expand(len(input_ids), -1)
+            wave = torch.tensor(DRAWS, dtype=torch.float32).expand(len(input_ids), -1)
             return SimpleNamespace(loss=None, logits=torch.stack([1 - wave, wave], dim=-1))
 
     def load(self: Any, *_: object) -> None:
         self.tokenizer, self.model, self.device = hf, Free(), "cpu"
 
-    weigh = SimpleNamespace(encode=lambda word: range(len(word) // 4 + 1))
+    counts = SimpleNamespace(encode=lambda text: range(weigh(text)))
     with (
         tempfile.TemporaryDirectory() as scratch,
-        patch.object(tiktoken, "encoding_for_model", lambda name: weigh),
+        patch.object(tiktoken, "encoding_for_model", lambda name: counts),
         patch.object(PromptCompressor, "load_model", load),
     ):
         compressor = PromptCompressor(str(Path(scratch) / "xlm-roberta-large"), use_llmlingua2=True)
-    return lambda: compressor.compress_prompt_llmlingua2([text], rate=rate)
+    return lambda text: compressor.compress_prompt_llmlingua2([text], rate=rate)
 
 
-def trained(text: str) -> Tokenizer:
+def trained(texts: Sequence[str]) -> Tokenizer:
     """A tokenizer of XLM-R's kind with 8,000 pieces."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
@@ -217,7 +257,7 @@ def trained(text: str) -> Tokenizer:
     trainer = trainers.UnigramTrainer(
         vocab_size=8000, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
     )
-    tokenizer.train_from_iterator(text.split("\n\n"), trainer)
+    tokenizer.train_from_iterator([step for text in texts for step in text.split("\n\n")], trainer)
     return tokenizer
 
 

