@@ -91,6 +91,7 @@ TOGETHER = {
     "not split": with_parts(sentencepiece, pre_tokenizer=None),
     "a text begins with a word": with_parts(sentencepiece, normalizer=normalizers.Prepend("x")),
     "stripped": with_parts(sentencepiece, normalizer=normalizers.Sequence([normalizers.NFC(), normalizers.Strip()])),
+    "a token of two words": masked(word_pieces, "the\na"),
     "line breaks vanish": with_parts(sentencepiece, normalizer=normalizers.Precompiled(charsmap({"\n": ""}))),
     "replaced": with_parts(sentencepiece, normalizer=normalizers.Replace(Regex("a\\s+a"), "b")),
 }

@@ -24,8 +24,8 @@ class WordTokens:
 
     def __init__(self, tokens: TokenCounter) -> None:
         self._tokens = tokens
-        self.apart = _takes_words_apart(tokens.backend)
         self._added = [token.content.lower() for token in tokens.backend.get_added_tokens_decoder().values()]
+        self.apart = _takes_words_apart(tokens.backend) and not any(character.isspace() for character in "".join(self._added))
         self._forget()
 
     def _forget(self) -> None:
