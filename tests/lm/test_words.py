@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lm_helpers import TRACE, smol
+from lm_helpers import TRACE, llama3, qwen, r1, smol
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -84,8 +84,24 @@ APART = {
     ),
     "composed": with_parts(word_pieces, normalizer=normalizers.NFC(), pre_tokenizer=pre_tokenizers.Whitespace()),
 }
+SPLIT = r"\p{L}+|\s+|."
+WITH_SPACES = {
+    "as SmolLM": smol(),
+    "as Qwen": qwen(),
+    "as R1's distilled": r1(),
+    "as Llama 3": llama3(),
+    "as GPT-2": with_parts(smol, pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False)),
+    "as GPT-2 with a mask": with_parts(lambda: masked(smol, "<mask>"), pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False)),
+}
 TOGETHER = {
-    "as GPT-2": smol(),
+    "as RoBERTa": with_parts(smol, pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=True)),
+    "of bytes, not split": with_parts(smol, pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)),
+    "another pattern": with_parts(
+        smol,
+        pre_tokenizer=pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        ),
+    ),
     "a sign before the first word": with_parts(sentencepiece, pre_tokenizer=split("first")),
     "spaces are signs": with_parts(sentencepiece, pre_tokenizer=pre_tokenizers.Metaspace()),
     "not split": with_parts(sentencepiece, pre_tokenizer=None),
@@ -95,13 +111,15 @@ TOGETHER = {
     "line breaks vanish": with_parts(sentencepiece, normalizer=normalizers.Precompiled(charsmap({"\n": ""}))),
     "replaced": with_parts(sentencepiece, normalizer=normalizers.Replace(Regex("a\\s+a"), "b")),
 }
-COUNTERS = {name: TokenCounter(PreTrainedTokenizerFast(tokenizer_object=made), name) for name, made in {**APART, **TOGETHER}.items()}
+COUNTERS = {
+    name: TokenCounter(PreTrainedTokenizerFast(tokenizer_object=made), name) for name, made in {**APART, **WITH_SPACES, **TOGETHER}.items()
+}
 REMEMBERING = {name: WordTokens(counter) for name, counter in COUNTERS.items()}
 
 
 @pytest.mark.parametrize("name", COUNTERS)
 def test_which_tokenizers_take_words_apart(name: str) -> None:
-    assert REMEMBERING[name].apart == (name in APART)
+    assert REMEMBERING[name].border == ("" if name in APART else " " if name in WITH_SPACES else None)
 
 
 @pytest.mark.parametrize("name", COUNTERS)
@@ -118,9 +136,10 @@ def test_any_text_has_the_tokens_that_the_tokenizer_gives(name: str, text: str) 
             found = words.encode(text)
             assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
             assert found.ids.dtype == found.starts.dtype == np.int64
+            assert words.count(text) == len(expected.ids)
 
 
-@pytest.mark.parametrize("name", APART)
+@pytest.mark.parametrize("name", [*APART, *WITH_SPACES])
 def test_a_character_that_vanishes_at_the_edge_of_a_word_moves_no_token(name: str) -> None:
     words = WordTokens(COUNTERS[name])  # where one vanishes at the start of a text, what follows it moves
     for text in ("a", "a \x08b", " \x08b", "\x08b a", "a c\x08", "a c\x08 ", "\x08", "b \x08 b"):

@@ -14,6 +14,8 @@ from asap.sample import content_digest
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from asap.lm.words import WordTokens
+
 
 class Encoded(NamedTuple):
     """Token ids and their character offsets in the text; arrays of one length."""
@@ -71,6 +73,13 @@ class TokenCounter:
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has."""
         return [len(encoding) for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @cached_property
+    def by_words(self) -> "WordTokens":
+        """The same tokens and counts, faster for texts that share words."""
+        from asap.lm.words import WordTokens
+
+        return WordTokens(self)
 
     @cached_property
     def bos_id(self) -> int | None:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.errors import RowError
-from asap.lm.words import WordTokens
 from asap.prune.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.prune.decision import Units
 from asap.prune.phrases import words
@@ -53,12 +52,11 @@ class ClassifierImportance:
 
     def __init__(self, classifier: "TokenClassifier") -> None:
         self.classifier = classifier
-        self._words = WordTokens(classifier.tokens)
         self.identity: Mapping[str, str] = classifier.identity
 
     def __call__(self, text: str) -> Importance:
         """The importance of each token, in order."""
-        encoded = self._words.encode(text)
+        encoded = self.classifier.tokens.by_words.encode(text)
         edges = chunk_edges(ends_here(text, encoded.starts, encoded.ends), self.classifier.chunk_tokens)
         keep = self.classifier.keep([encoded.ids[start:end] for start, end in pairwise(edges)])
         numbers = np.repeat(np.arange(len(edges) - 1), np.diff(edges))

@@ -102,7 +102,7 @@ def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
 
 def whole(sample: Sample, method: str, units: Units, steps: list[Span], tokens: TokenCounter, windows: int) -> Decision:
     """The decision that keeps everything, to be cut to any budget."""
-    encoded = tokens.encode(sample.cot)
+    encoded = tokens.by_words.encode(sample.cot)
     first = np.searchsorted(encoded.starts, [step.start for step in steps])
     counts = np.diff([*first.tolist(), len(encoded.ids)]).tolist()
     listed = [
@@ -133,7 +133,7 @@ def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int
                 kept[np.argmax(_numbers(units))] = True
             text = _written(units, kept)
     spans = laid.spans(kept)
-    after = tokens.count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
+    after = tokens.by_words.count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
     steps = _steps(decision.steps, laid.starts[kept], laid.ends[kept])
     return replace(decision, tokens_after=after, budget=limit, steps=steps, spans=spans, text=text)
 
@@ -166,7 +166,7 @@ def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: 
         wanted = limit * int(left[at]) / max(1, count)
         guess = int(np.searchsorted(-left, -wanted)) if guesses < _GUESSES else (low + high) // 2
         at, guesses = min(max(guess, low + 1), high - 1), guesses + 1
-        count = tokens.count(_joined(laid.text, laid.spans(without(at))))
+        count = tokens.by_words.count(_joined(laid.text, laid.spans(without(at))))
         low, high = (at, high) if count > limit else (low, at)
     return without(high)
 
