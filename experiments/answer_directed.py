@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from half import kept_steps, ranks_added
+from half import kept_steps
 from transformers.cache_utils import DynamicCache
 
 from asap import read_samples
@@ -25,6 +25,7 @@ from asap.compare.support import Judge
 from asap.lm import ScoreRequest, load_scorer
 from asap.lm.context import default_context, render_context
 from asap.prune.align import alignments, anchored_prompt
+from asap.prune.methods import ranks_added
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
 from asap.stats import interval

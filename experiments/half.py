@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from asap.prune.fine import removal_order, removal_tokens
 from asap.sample import Sample
 from asap.steps import Span
@@ -19,8 +17,3 @@ def kept_steps(sample: Sample, spans: Sequence[Span], scores: Sequence[float], t
     before = tokens.count(sample.cot)
     gone = next((place for place, count in enumerate(left) if count <= SHARE * before), len(order) - 1)
     return sorted(order[gone + 1 :] or order[-1:])
-
-
-def ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """The sum of the ranks of two scores."""
-    return (np.argsort(np.argsort(one)) + np.argsort(np.argsort(other))).astype(float).tolist()  # type: ignore[no-any-return]

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from half import kept_steps, ranks_added
+from half import kept_steps
 from scipy.stats import spearmanr
 
 from asap import read_samples
 from asap.compare.support import Judge
 from asap.lm import load_scorer, load_tokens
+from asap.prune.methods import ranks_added
 from asap.sample import Sample
 from asap.stats import interval
 from asap.steps import Span, join_steps

@@ -61,6 +61,7 @@ def test_scores_by_hand(scorer: Scorer) -> None:
         (["```", "\nx", "\n```"], 2.0),
         (["```", "python\n", "```"], 3.0),
         (["```", "python", "\n"], 1.0),
+        (["```", " `code` `", "\n", "x"], 1.0),  # code in a line, for the splitter as well
         (["`", "code", "`"], 1.0),
         (["So", "\n", "```\n", "x", "\n```"], 1.0),
         ([], 0.0),

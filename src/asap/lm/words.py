@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from asap.characters import codes
 from asap.lm.tokens import Encoded, TokenCounter
 
 Border = Literal["", " "]  # what stands before a word and is its own: nothing, for the white space has no tokens; or its space
@@ -100,15 +101,11 @@ class WordTokens:
         self._numbers |= zip(words, range(len(self._numbers), len(self._numbers) + len(words)), strict=True)
 
 
-def _points(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
 def _between_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where words begin and end: between two there are spaces and line breaks alone, and beside these ASCII that shows, with which no
     character merges in any normal form. What stands otherwise is one word; none, if the text begins or ends otherwise.
     """
-    points = _points(text)
+    points = codes(text)
     shown = np.concatenate([[False], (points != ord(" ")) & (points != ord("\n")), [False]])
     starts, ends = np.flatnonzero(~shown[:-1] & shown[1:]), np.flatnonzero(shown[:-1] & ~shown[1:])
     plain = (points > ord(" ")) & (points < 0x7F)
@@ -120,7 +117,7 @@ def _between_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _before_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The same where a word begins with its space, one between ASCII that shows; none, if the text begins otherwise."""
-    points = _points(text)
+    points = codes(text)
     plain = (points > ord(" ")) & (points < 0x7F)
     if not plain[:1].any():
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

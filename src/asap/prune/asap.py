@@ -181,7 +181,9 @@ class Asap:
         seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
         steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, seed, suffix_tokens)
         if METHODS[method].needs_model:
-            steps = steps._replace(plain=_request(trace, left, None), anchored=self._anchored(trace))
+            steps = steps._replace(plain=_request(trace, left, None))
+        if METHODS[method].asks:
+            steps = steps._replace(anchored=self._anchored(trace))
         return dict(zip(left, METHODS[method].score(steps), strict=True))
 
     def _all_scores(self, traces: list[_Trace], coarse: list[_Coarse], fine: list[_Fine]) -> list[list[dict[str, float]] | None]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from asap.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.errors import RowError
-from asap.prune.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.prune.decision import Units
 from asap.prune.phrases import words
 from asap.prune.surprisal import DECIMALS

@@ -24,7 +24,6 @@ come from one pass. `local-surprisal` and `aligned-surprisal` are made of what o
 """
 
 import random
-import re
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,13 +35,12 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.align import DEPTH, alignments
 from asap.prune.surprisal import checked, first_token_surprisals
 from asap.sample import Sample
-from asap.steps import Span
+from asap.steps import Span, is_fenced
 
 if TYPE_CHECKING:
     from asap.lm.rest import RestRequest
 
 _NEIGHBOURS = 4  # on each side, that a step's surprisal is held against
-_FENCE_LINE = re.compile(r"(?:`{3,}|~{3,})[^\n]*\n\s*")
 
 
 class Steps(NamedTuple):
@@ -164,14 +162,11 @@ def _past_fence_surprisal(steps: Steps) -> list[float]:
 
 
 def _past_fence(text: str, span: Span, read: TokenScores) -> float:
-    opener = _FENCE_LINE.match(text.lstrip())
-    first = int(np.searchsorted(read.ends, span.start + opener.end(), side="right")) if opener else 0
+    opener, _, inside = text.lstrip().partition("\n")
+    start = len(opener) + 1 + len(inside) - len(inside.lstrip()) if is_fenced(opener) else 0
+    first = int(np.searchsorted(read.ends, span.start + start, side="right")) if start else 0
     first = first if first < len(read.logprobs) else 0  # nothing stands in the fence
     return -float(read.logprobs[first]) if len(read.logprobs) else 0.0
-
-
-def _local_surprisal(steps: Steps) -> list[float]:
-    return _against_neighbours(_first_token_surprisal(steps))
 
 
 def _against_neighbours(scores: Sequence[float]) -> list[float]:
@@ -179,11 +174,7 @@ def _against_neighbours(scores: Sequence[float]) -> list[float]:
     return [checked(score - median(around)) for score, around in zip(scores, near, strict=True)]
 
 
-def _aligned_surprisal(steps: Steps) -> list[float]:
-    return _ranks_added(_first_token_surprisal(steps), _alignment(steps))
-
-
-def _ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
+def ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
     """The sum of the ranks of two scores, from 0; of equal ones the earlier step ranks lower."""
     ranks = (np.argsort(np.argsort(scores, kind="stable")) for scores in (one, other))
     return sum(ranks, np.zeros(len(one))).tolist()
@@ -206,11 +197,16 @@ def _longest_first(steps: Steps) -> list[float]:
     return [-float(steps.tokens.count(text)) for text in steps.texts]
 
 
+def _made_of(combine: Callable[..., list[float]], *parts: str, asks: Callable[[Size], float] | None = None) -> Method:
+    """A method that makes its scores of what others say of the first tokens of the steps, or ask."""
+    return Method(lambda steps: combine(*(METHODS[name].score(steps) for name in parts)), 1, asks=asks, parts=parts, combine=combine)
+
+
 METHODS = {
     "asap": Method(_first_token_surprisal, 1),
-    "local-surprisal": Method(_local_surprisal, 1, parts=("asap",), combine=_against_neighbours),
+    "local-surprisal": _made_of(_against_neighbours, "asap"),
     "past-fence-surprisal": Method(_past_fence_surprisal, None),
-    "aligned-surprisal": Method(_aligned_surprisal, 1, asks=_alignment_reads, parts=("asap", "alignment"), combine=_ranks_added),
+    "aligned-surprisal": _made_of(ranks_added, "asap", "alignment", asks=_alignment_reads),
     "first-token-entropy": Method(_first_token_entropy, 1, entropy=True),
     "mean-surprisal": Method(_mean_surprisal, None),
     "step-entropy": Method(_step_entropy, None, entropy=True),

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from asap.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.errors import MissingExtra
-from asap.prune.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.steps import Span
 
 Phrases = Literal["auto", "spacy", "regex"]

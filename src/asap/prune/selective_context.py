@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from asap.characters import Ints, first_shown
 from asap.errors import RowError
 from asap.lm import Scored, Scorer, ScoreRequest
-from asap.prune.characters import Ints, first_shown
 from asap.prune.decision import Units
 from asap.prune.phrases import PhraseChunker, original_sentences, sentences
 from asap.prune.surprisal import DECIMALS

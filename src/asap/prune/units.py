@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asap.characters import Ints, codes, first_shown
 from asap.lm.tokens import TokenCounter
-from asap.prune.characters import Ints, codes, first_shown
 from asap.prune.decision import CoarseReport, Decision, StepDecision, Units
 from asap.prune.fine import token_budget
 from asap.sample import Sample
