@@ -22,8 +22,9 @@ from transformers.cache_utils import DynamicCache
 
 from asap import read_samples
 from asap.compare.support import Judge
-from asap.lm import ScoreRequest, load_scorer
 from asap.lm.context import default_context, render_context
+from asap.lm.scorer import ScoreRequest
+from asap.lm.specs import load_scorer
 from asap.prune.align import alignments, anchored_prompt
 from asap.prune.methods import ranks_added
 from asap.prune.surprisal import first_token_surprisals, visible

@@ -10,7 +10,7 @@ from pathlib import Path
 from half import SHARE
 
 from asap.errors import InputError
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.prune.fine import cut
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered

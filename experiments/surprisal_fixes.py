@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 
 from asap import read_samples
 from asap.compare.support import Judge
-from asap.lm import load_scorer, load_tokens
+from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.methods import ranks_added
 from asap.sample import Sample
 from asap.stats import interval

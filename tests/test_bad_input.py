@@ -18,7 +18,7 @@ import zstandard
 from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGeneration
 
 from asap.cli import run
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.store import Store
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
 

@@ -11,7 +11,8 @@ import torch
 
 from asap.cli import run
 from asap.compare.support import Judge, without_code
-from asap.lm import Scorer, load_scorer
+from asap.lm.scorer import Scorer
+from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of

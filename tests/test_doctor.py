@@ -21,7 +21,7 @@ from asap.doctor.environment import check_environment
 from asap.doctor.render import bar
 from asap.doctor.tally import Lengths
 from asap.errors import UsageError
-from asap.lm.gguf import cache_folder
+from asap.lm.cache import cache_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CONTEXT_TOKENS = 64

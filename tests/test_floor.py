@@ -8,7 +8,8 @@ import pytest
 
 from asap.cli import run
 from asap.errors import UsageError
-from asap.lm import Scorer, load_scorer
+from asap.lm.scorer import Scorer
+from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.settings import AsapSettings

@@ -11,7 +11,8 @@ import torch
 
 from asap.cli import run
 from asap.errors import InputError, UsageError
-from asap.lm import NoModel, Scorer, ScoreRequest, TokenScores, load_scorer, load_tokens
+from asap.lm.scorer import NoModel, Scorer, ScoreRequest, TokenScores
+from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.asap import Asap
 from asap.prune.methods import METHODS, Steps
 from asap.prune.settings import AsapSettings

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from asap.dataset import read_samples
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.steps import SEPARATOR
 from run_fixtures import FILES, model_folder, prune, read_rows, row, same_output, tokenizer, write_rows
 

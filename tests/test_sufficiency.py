@@ -14,7 +14,8 @@ from asap.errors import UsageError
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
-from asap.lm import Scorer, load_scorer
+from asap.lm.scorer import Scorer
+from asap.lm.specs import load_scorer
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
 from asap.sandbox import Sandbox

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedToken
 
 from asap.cli import run
 from asap.dataset import read_samples
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.prune.tokenskip import draw_gamma, marked
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
 

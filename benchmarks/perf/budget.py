@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import RemovalTokens, cut, removal_order, removal_tokens

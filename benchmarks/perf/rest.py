@@ -15,8 +15,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 import transformers
 
-from asap.lm import load_scorer
 from asap.lm.rest import RestRequest, rest_anew, rest_of
+from asap.lm.specs import load_scorer
 
 VOCABULARY = "the of and to in is we have that for it as with be on by this are from or an at not which can if then so let check sum list"
 WORDS = VOCABULARY.split()

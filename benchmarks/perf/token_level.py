@@ -31,7 +31,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from asap import read_samples
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Units
 from asap.prune.llmlingua2 import ClassifierImportance, word_units

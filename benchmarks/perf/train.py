@@ -71,8 +71,8 @@ def trainer_of(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from asap.lm import model_folder
     from asap.lm.hub import load_causal_lm, load_pretrained
+    from asap.lm.specs import model_folder
     from asap.train.trainer import ResponseTrainer
 
     warnings.simplefilter("ignore")
@@ -108,8 +108,8 @@ def measure(way: str, precision: str, checkpointing: bool, tokens: int, steps: i
     """One process's work: a warm-up step, then the steps that count."""
     from transformers import TrainerCallback
 
-    from asap.lm import model_folder
     from asap.lm.hub import load_pretrained
+    from asap.lm.specs import model_folder
 
     marks: list[tuple[float, float]] = []
 
@@ -148,8 +148,8 @@ def losses(steps: int, file: str | None) -> None:
     """Held-out loss, evaluated in float32, of a float32 run and a bfloat16 (autocast) run on the same rows in the same order."""
     from datasets import Dataset
 
-    from asap.lm import model_folder
     from asap.lm.hub import load_pretrained
+    from asap.lm.specs import model_folder
 
     tokenizer = load_pretrained("AutoTokenizer", model_folder("bundled"))
     every = beginnings(tokenizer, file, 256) if file else sums(tokenizer, steps + 50, seed=2)

@@ -19,8 +19,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
-    from asap.lm import Scorer, ScoreRequest, TokenScores, load_scorer
     from asap.lm.llm import load_llm
+    from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
+    from asap.lm.specs import load_scorer
     from asap.prune.asap import Asap
     from asap.prune.decision import Decision, Pruned, StepDecision
     from asap.prune.fine import cut
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
-    "asap.lm": ("ScoreRequest", "Scorer", "TokenScores", "load_scorer"),
+    "asap.lm.scorer": ("ScoreRequest", "Scorer", "TokenScores"),
+    "asap.lm.specs": ("load_scorer",),
     "asap.lm.llm": ("load_llm",),
     "asap.prune.asap": ("Asap",),
     "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),

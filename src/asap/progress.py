@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from asap.compare.grid import Place
 from asap.dataset import Shaped, render_row
 from asap.estimate import Amount, Estimate
+from asap.listener import Decided, Listener, LlmProgress
 from asap.lm.price import Purse
-from asap.run import Asked, Listener, Step
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
@@ -46,7 +46,7 @@ class Watcher(Listener):
         """Start counting the rows that the LLM is asked about."""
         self.rows_missing, self.started = rows, time.monotonic()
 
-    def asked_state(self, asked: Asked) -> str:
+    def asked_state(self, asked: LlmProgress) -> str:
         """Time left, what was spent, and how many rows fell back."""
         elapsed = time.monotonic() - self.started
         left = elapsed * max(0, self.rows_missing - asked.rows) / max(1, asked.rows)
@@ -62,12 +62,12 @@ class Watcher(Listener):
         done = f" ({rows - rows_missing} of {rows} were done before)" if rows_missing < rows else ""
         self.console.print(f"{rows_missing} traces to score{done}", highlight=False)
 
-    def decided(self, step: Step) -> None:
+    def decided(self, done: Decided) -> None:
         """Add up."""
-        self.rows_done += step.rows
-        self.bytes_done += step.size
-        self.tokens_before += step.tokens_before
-        self.tokens_after += step.tokens_after
+        self.rows_done += done.rows
+        self.bytes_done += done.size
+        self.tokens_before += done.tokens_before
+        self.tokens_after += done.tokens_after
 
     @property
     def rows_per_s(self) -> float:
@@ -98,7 +98,7 @@ class Lines(Watcher):
 
     _last = 0.0
 
-    def asked(self, asked: Asked) -> None:
+    def asked(self, asked: LlmProgress) -> None:
         """Print a line now and then, and at the end."""
         now = time.monotonic()
         if now - self._last >= _HEARTBEAT_S or asked.rows == self.rows_missing:
@@ -107,9 +107,9 @@ class Lines(Watcher):
                 f"{asked.rows}/{self.rows_missing} traces asked about, {self.asked_state(asked)}", highlight=False, soft_wrap=True
             )
 
-    def decided(self, step: Step) -> None:
+    def decided(self, done: Decided) -> None:
         """Add up; print a line now and then, and at the end."""
-        super().decided(step)
+        super().decided(done)
         now = time.monotonic()
         if now - self._last >= _HEARTBEAT_S or self.rows_done == self.rows_missing:
             self._last = now
@@ -137,7 +137,7 @@ class Bar(Watcher):
         super().asking(rows)
         self._switch("asking", total=rows)
 
-    def asked(self, asked: Asked) -> None:
+    def asked(self, asked: LlmProgress) -> None:
         """Move the bar."""
         if self.task is not None:
             self.progress.update(self.task, completed=asked.rows, state=f"{asked.rows}/{self.rows_missing}, {self.asked_state(asked)}")
@@ -147,9 +147,9 @@ class Bar(Watcher):
         super().scoring(rows, rows_missing, bytes_missing)
         self._switch("pruning", total=max(1, bytes_missing))
 
-    def decided(self, step: Step) -> None:
+    def decided(self, done: Decided) -> None:
         """Move the bar."""
-        super().decided(step)
+        super().decided(done)
         if self.task is not None:
             state = f"{self.rows_done}/{self.rows_missing}, {self.state()}"
             self.progress.update(self.task, completed=self.bytes_done, state=state)

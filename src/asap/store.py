@@ -21,6 +21,7 @@ from asap.prune.decision import Decision
 from asap.sample import Sample
 
 FILE = "work.sqlite"
+_CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
 _KEPT_META = ("tested_code",)  # of the columns beside the content, what a method reads
 
 _SCHEMA = """
@@ -105,6 +106,26 @@ class Store:
     def set_fact(self, name: str, value: Any) -> None:
         """Store a JSON value under a name."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, sort_keys=True)))
+
+    def claim(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Mark the folder as this run's and return the settings as they are stored; refuse a folder of another run and name what differs.
+
+        A folder in which nothing was decided yet, say after a typing error in the source, is anyone's.
+        """
+        if self.is_untouched():
+            self.set_fact("settings", settings)
+        stored: dict[str, Any] = self.fact("settings") or {}
+        names = sorted({*stored, *settings})
+        differing = [name for name in names if stored.get(name) != settings.get(name)]
+        if not differing:
+            return stored
+        shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
+        advice = "choose another --out"
+        if stored.get("llm") and stored.get("llm") == settings.get("llm"):
+            advice += f" (with --replies {self.folder} no reply is paid for twice)"
+        if set(differing) <= set(_CUT_SETTINGS):
+            advice += ", or re-cut it in a moment: asap cut " + str(self.folder) + " --budget N --out OTHER"
+        raise InputError(f"{self.folder} holds a run with other settings: {shown}; {advice}")
 
     def clear_input(self) -> None:
         """Forget the order of the input (not the work): it is read anew. Rows that failed are tried again."""

@@ -14,7 +14,7 @@ from asap.evaluate.ledger import Ledger
 from asap.evaluate.local import LocalModel
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.writing import Ask, Settings, Written
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox

@@ -48,7 +48,7 @@ def test_the_bundled_model_answers_two_problems(problems: Path, tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandbox")
 def test_llama_cpp_and_transformers_read_the_same_prompt(problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from asap.lm import model_folder
+    from asap.lm.specs import model_folder
 
     found = {}
     for name, spec in (("gguf", "bundled"), ("hf", f"hf:{model_folder('bundled')}")):

@@ -18,8 +18,8 @@ from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.run import Evaluation, Plan
 from asap.evaluate.server import ServerModel
-from asap.lm import load_tokens
 from asap.lm.chat import EndpointError
+from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox

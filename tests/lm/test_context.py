@@ -7,9 +7,9 @@ import pytest
 from lm_helpers import BOS, FAMILIES, QUESTION, TRACE, naive_ids, save_tokenizer, visible_steps
 
 from asap.errors import RowError, UsageError
-from asap.lm import ScoreRequest
 from asap.lm.context import Context, default_context, render_context, template_hash
 from asap.lm.hf import HFScorer
+from asap.lm.scorer import ScoreRequest
 from asap.lm.tokens import TokenCounter
 
 Folder = Callable[[str], Path]

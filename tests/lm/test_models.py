@@ -15,10 +15,11 @@ import transformers
 from lm_helpers import TRACE, refusal, save_tokenizer, scores, whole
 
 from asap.errors import MissingExtra, UsageError
-from asap.lm import is_spec, load_scorer, load_tokens
-from asap.lm import model_folder as folder_of_spec
-from asap.lm.gguf import bundled_gguf, cache_folder, converted, converted_folder, is_complete
+from asap.lm.cache import cache_folder
+from asap.lm.gguf import bundled_gguf, converted, converted_folder, is_complete
 from asap.lm.hf import HFScorer
+from asap.lm.specs import is_spec, load_scorer, load_tokens
+from asap.lm.specs import model_folder as folder_of_spec
 
 Folders = Callable[..., Path]
 SMALL = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -211,7 +212,7 @@ def test_a_body_whose_head_is_tied_to_its_embeddings_is_complete(tmp_path: Path)
 @pytest.mark.parametrize("offline", ["0", "1"])
 def test_a_hub_id_that_cannot_be_reached_is_one_quick_sentence(tmp_path: Path, offline: str) -> None:
     """In a process of its own: the Hub's address and switches are read when its library is imported."""
-    program = "import sys, time; import asap.lm.hub, transformers, huggingface_hub\nfrom asap.lm import load_scorer, load_tokens\n"
+    program = "import sys, time; import asap.lm.hub, transformers, huggingface_hub\nfrom asap.lm.specs import load_scorer, load_tokens\n"
     program += (
         "for load in (load_scorer, load_tokens):\n try: load('hf:nobody-at-all/no-such-model')\n except Exception as e: print(repr(e))"
     )

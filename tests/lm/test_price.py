@@ -9,7 +9,8 @@ import pytest
 
 from asap.errors import UsageError
 from asap.lm.chat import SpendingStop
-from asap.lm.price import Price, Purse, count_prompt, count_tokens, find_price, server_url
+from asap.lm.price import Price, Purse, find_price, server_url
+from asap.lm.tokens import count_prompt, count_tokens
 
 PRICE = Price(2.0, 10.0)  # 1000 + 1000 tokens cost 0.012 USD
 

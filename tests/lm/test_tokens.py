@@ -11,7 +11,7 @@ import transformers
 from lm_helpers import BOS, FAMILIES, LESSON, QUESTION, TRACE, refusal, save_tokenizer, token_texts
 from tokenizers import Tokenizer
 
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 
 Folder = Callable[[str], Path]

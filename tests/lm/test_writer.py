@@ -13,10 +13,10 @@ import torch
 import transformers
 from lm_helpers import naive_ids, refusal
 
-from asap.lm import model_folder as folder_of
 from asap.lm.chat import ChatRequest, Reply, RequestRefused
 from asap.lm.price import Purse
 from asap.lm.served import MIN_P
+from asap.lm.specs import model_folder as folder_of
 from asap.lm.writer import Writer, without_thinking
 
 MESSAGES = [{"role": "user", "content": "How many steps are in the list?"}]

@@ -8,7 +8,8 @@ from prune_helpers import tokens_of
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from asap.errors import MissingExtra
-from asap.lm import Scorer, load_scorer
+from asap.lm.scorer import Scorer
+from asap.lm.specs import load_scorer
 
 
 def save_tiny(folder: Path, kind: str) -> str:

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from transformers import PreTrainedTokenizerFast
 
 from asap.errors import MissingExtra, RowError
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.sample import split_think
 from asap.steps import Span

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.errors import RowError
-from asap.lm import TokenScores
+from asap.lm.scorer import TokenScores
 from asap.prune.align import align_prompt, alignments, anchored_prompt, unaligned
 from asap.sample import Sample
 

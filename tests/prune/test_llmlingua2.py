@@ -14,8 +14,8 @@ from tokenizers import decoders
 from transformers.utils import logging
 
 from asap.errors import InputError, RowError
-from asap.lm import NoModel
 from asap.lm.classifier import TokenClassifier
+from asap.lm.scorer import NoModel
 from asap.prune.asap import Asap
 from asap.prune.llmlingua2 import ClassifierImportance, Importance, chunk_edges, ends_here, word_units
 from asap.prune.phrases import words

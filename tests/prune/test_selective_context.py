@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import steps, tokens_of
 
+from asap.dataset.source import Source
 from asap.errors import MissingExtra, RowError
-from asap.lm import Scored, Scorer, ScoreRequest, TokenScores, load_scorer
+from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
+from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
 from asap.prune.phrases import (
@@ -31,7 +33,7 @@ from asap.prune.phrases import (
 from asap.prune.selective_context import SelectiveContext, Unit
 from asap.prune.settings import AsapSettings
 from asap.prune.units import Laid
-from asap.run import Source, run_settings
+from asap.run import run_settings
 from asap.sample import Sample
 from asap.steps import Span
 

@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from asap.lm import Scorer, load_scorer
 from asap.lm.classifier import TokenClassifier
+from asap.lm.scorer import Scorer
+from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Units
 from asap.prune.llmlingua2_legacy import legacy_units

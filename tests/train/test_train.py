@@ -163,7 +163,8 @@ def test_the_bundled_model_learns_and_survives_kill_9(tmp_path: Path) -> None:
     assert run(train_words(source, broken, model="bundled", changes=SLOW_CHANGES)) == 0
     assert [step["loss"] for step in steps_of(broken)] == pytest.approx(losses, rel=1e-4)
 
-    from asap.lm import ScoreRequest, load_scorer
+    from asap.lm.scorer import ScoreRequest
+    from asap.lm.specs import load_scorer
     from asap.steps import Span
 
     request = ScoreRequest("", "<think>\nOkay, so the sum", [Span(0, 24)])

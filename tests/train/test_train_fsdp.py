@@ -10,7 +10,7 @@ import transformers
 from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
-from asap.lm import model_folder as asap_model_folder
+from asap.lm.specs import model_folder as asap_model_folder
 
 CHANGES = ("per_device_train_batch_size=1", "effective_batch_size=4", "num_train_epochs=2", "learning_rate=1e-3", "warmup_steps=0")
 CHANGES += ("lr_scheduler_type=constant", "save_steps=100", "optim=adamw_torch", "weight_decay=0.0")

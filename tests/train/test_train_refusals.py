@@ -40,7 +40,7 @@ def test_long_rows_are_dropped_only_when_asked(source: Path, tmp_path: Path, cap
 
 
 def test_the_budget_that_is_proposed_is_enough(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from asap.lm import load_tokens
+    from asap.lm.specs import load_tokens
 
     said = refusal(capsys, train_words(source, tmp_path / "out", changes=("max_length=80",)))
     budget = int(said.split("--budget ")[1].split(")")[0])

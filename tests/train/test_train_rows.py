@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from train_helpers import ANSWER, QUESTION, SAMPLE, TRACE, template, tokenizer_folder
 
 from asap.errors import RowError
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.sample import Sample
 from asap.steps import Span, split_steps
 from asap.train.masked import parts

@@ -13,7 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "lm"))
 from lm_helpers import QUESTION, TRACE, save_model, save_tokenizer
 
-from asap.lm import load_tokens
+from asap.lm.specs import load_tokens
 from asap.sample import Sample
 from asap.train.template import TrainingTemplate
 

@@ -28,7 +28,7 @@ from asap.errors import UsageError
 
 if TYPE_CHECKING:
     from asap.compare.sufficiency import Sufficiency
-    from asap.lm import Scorer
+    from asap.lm.scorer import Scorer
 
 DEFAULT_METHODS = "asap,asap-fine,alignment,first-token-entropy,mean-surprisal,step-entropy,random,keep-head,keep-tail,longest-first"
 
@@ -90,11 +90,12 @@ def compare(
     from asap.compare.report import write_report
     from asap.compare.support import Judge
     from asap.compare.table import markdown
-    from asap.lm import load_scorer, load_tokens
+    from asap.dataset.source import Source
+    from asap.lm.specs import load_scorer, load_tokens
     from asap.progress import judging, watcher
     from asap.prune.llmlingua2 import CLASSIFIER
     from asap.prune.settings import AsapSettings
-    from asap.run import Source, run_settings
+    from asap.run import run_settings
 
     names, shares = _names(methods, coarse), _shares(ratios)
     Grid.check(names, shares)

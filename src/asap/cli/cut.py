@@ -30,7 +30,7 @@ def cut(
         asap cut pruned --ratio 0.5 --method random --out pruned-random
     """
     from asap.dataset.formats import format_of
-    from asap.run import recut
+    from asap.recut import recut
 
     for name in format or []:
         format_of(name)

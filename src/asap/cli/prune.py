@@ -36,12 +36,13 @@ from asap.cli.options import (
 from asap.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from asap.lm import Scorer
+    from asap.dataset.source import Source
     from asap.lm.chat import Completer
     from asap.lm.price import Purse
+    from asap.lm.scorer import Scorer
     from asap.prune.asap import Asap
     from asap.prune.settings import AsapSettings
-    from asap.run import Source, Survey
+    from asap.survey import Survey
 
 
 @Parameter(name="*")
@@ -208,11 +209,11 @@ def prune(
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
     from asap.dataset.formats import format_of
+    from asap.dataset.source import Source
     from asap.lm.chat import SpendingStop
     from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
     from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
-    from asap.run import Source
 
     for name in format or []:
         format_of(name)
@@ -308,7 +309,8 @@ def _prune(
 
 
 def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> "Asap":
-    from asap.lm import NoModel, load_scorer, load_tokens
+    from asap.lm.scorer import NoModel
+    from asap.lm.specs import load_scorer, load_tokens
     from asap.prune.asap import Asap
     from asap.prune.token_level import load_importance
 
@@ -351,9 +353,10 @@ def _completer(llm: Llm, model: Model, purse: "Purse") -> "Completer":
 
 
 def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm, out: Path | None) -> int:
-    from asap.lm import load_tokens
+    from asap.lm.specs import load_tokens
     from asap.progress import watcher
-    from asap.run import Asking, no_usable_row, survey
+    from asap.run import Asking, no_usable_row
+    from asap.survey import survey
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")

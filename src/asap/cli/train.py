@@ -69,7 +69,7 @@ def train(
         from asap.train.unsloth import start_unsloth
 
         start_unsloth(launch)  # before TRL and transformers are imported
-    from asap.run import Source
+    from asap.dataset.source import Source
     from asap.train.corpus import Wanted
     from asap.train.fit import Job, claim, fit, prepare
     from asap.train.launch import launched, wanted_launch

@@ -14,8 +14,10 @@ from asap.compare.judged import Judged, Measure
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import Judge, without_code
+from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
-from asap.lm import Scorer
+from asap.listener import Listener
+from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals
 from asap.prune.asap import Asap
@@ -25,7 +27,7 @@ from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL, settled
-from asap.run import Listener, Source, prune_into
+from asap.run import prune_into
 from asap.sample import Sample
 from asap.steps import without_fences
 from asap.store import Store

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asap.database import trouble
-from asap.lm import Scorer
+from asap.lm.scorer import Scorer
 from asap.prune.decision import Decision
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample, content_digest

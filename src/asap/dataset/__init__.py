@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asap.atomic import replacing
+from asap.dataset.containers import RawRow, iter_rows
 from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
-from asap.dataset.source import RawRow, iter_rows
 from asap.errors import RowError
 from asap.sample import Sample
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from asap.doctor.finding import Finding
 from asap.errors import MissingExtra
-from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, cache_folder, converted_folder, file_sha256, is_complete
+from asap.lm.cache import cache_folder, file_sha256
+from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder, is_complete
 
 _GIB = 1 << 30
 _ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from asap.doctor.environment import one_line
 from asap.doctor.finding import Finding
-from asap.lm import is_spec, load_tokens, model_folder
 from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer, is_complete
 from asap.lm.hub import load_pretrained
+from asap.lm.specs import is_spec, load_tokens, model_folder
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
-from asap.lm.gguf import cache_folder
+from asap.lm.cache import cache_folder
 from asap.sample import content_digest
 from asap.sandbox.jail.codec import decode, encode
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asap.lm.chat import Reply
-from asap.lm.price import count_tokens
+from asap.lm.tokens import count_tokens
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter

@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeVar
 from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
 from asap.lm.endpoint import TRIES, Endpoint
 from asap.lm.fault import KEPT, Fault
-from asap.lm.price import Hold, count_prompt
+from asap.lm.price import Hold
 from asap.lm.replies import Replies
+from asap.lm.tokens import count_prompt
 from asap.sample import content_digest
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
-from asap.lm import Dtype
 from asap.lm.hub import load_pretrained
 from asap.lm.model import identity_of, pick_device, pick_dtype
+from asap.lm.scorer import Dtype
 from asap.lm.tokens import TokenCounter
 
 _SPECIAL = 2  # before and after each chunk

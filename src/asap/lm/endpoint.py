@@ -15,7 +15,8 @@ from asap.lm.answer import read_model, read_reply
 from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
 from asap.lm.fault import KEPT, Fault, Secrets
 from asap.lm.pace import Clock, Pace, retry_after_s
-from asap.lm.price import OPENAI_URL, Purse, count_prompt, server_url
+from asap.lm.price import OPENAI_URL, Purse, server_url
+from asap.lm.tokens import count_prompt
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

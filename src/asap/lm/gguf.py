@@ -1,8 +1,6 @@
 """GGUF files, the bundled model among them: converted once to a safetensors folder in the user's cache."""
 
-import hashlib
 import importlib.util
-import os
 import shutil
 import tempfile
 from contextlib import redirect_stderr
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, MissingExtra
+from asap.lm.cache import cache_folder, file_sha256
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_NAME = "SmolLM2-135M-Instruct"
@@ -25,13 +24,6 @@ def bundled_gguf() -> Path:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise MissingExtra(f"the bundled model is not installed; install it with: {_INSTALL}")
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: $ASAP_CACHE, else asap/ in the user's cache folder."""
-    if chosen := os.environ.get("ASAP_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asap"
 
 
 def converted(file: Path) -> Path:
@@ -105,9 +97,3 @@ def _convert(file: Path, folder: Path) -> None:
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def file_sha256(file: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

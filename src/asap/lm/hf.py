@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asap.errors import InputError, RowError
-from asap.lm import Dtype, Scored, ScoreRequest, TokenScores
 from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
+from asap.lm.scorer import Dtype, Scored, ScoreRequest, TokenScores
 from asap.lm.tokens import Encoded, TokenCounter
 
 _VOCABULARY_PIECE = 16_384

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asap.errors import UsageError
-from asap.lm import Dtype, load_tokens
+from asap.lm.scorer import Dtype
+from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:
     from asap.lm.chat import Completer

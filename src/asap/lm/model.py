@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from asap.errors import UsageError
-from asap.lm import Dtype
+from asap.lm.scorer import Dtype
 
 
 def pick_device(device: str) -> torch.device:

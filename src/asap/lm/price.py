@@ -1,9 +1,8 @@
 """What asking costs: prices, counts before anything is sent, and a purse that money cannot leave past its limit."""
 
 import asyncio
-import math
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,11 +12,9 @@ from asap.errors import UsageError
 from asap.lm.chat import SpendingStop
 
 if TYPE_CHECKING:
-    from asap.lm.tokens import TokenCounter
+    pass
 
 OPENAI_URL = "https://api.openai.com/v1"
-_CHARACTERS_PER_TOKEN = 3.5
-_TOKENS_PER_MESSAGE = 8  # role and turn marks of the usual chat templates
 
 
 class Price(NamedTuple):
@@ -56,16 +53,6 @@ def find_price(model: str, base_url: str | None = None) -> Price | None:
     except (LookupError, ValueError):
         return None
     return Price(float(1000 * max(price.input_price for price in prices)), float(1000 * max(price.output_price for price in prices)))
-
-
-def count_tokens(text: str, tokens: "TokenCounter | None") -> int:
-    """How many tokens a text has: exact with the model's tokenizer, else an estimate from its bytes."""
-    return tokens.count(text) if tokens else math.ceil(len(text.encode("utf-8", "replace")) / _CHARACTERS_PER_TOKEN)
-
-
-def count_prompt(messages: Sequence[Mapping[str, str]], tokens: "TokenCounter | None") -> int:
-    """How many tokens a prompt has, chat template included (that part is an estimate always)."""
-    return sum(count_tokens(message["content"], tokens) + _TOKENS_PER_MESSAGE for message in messages)
 
 
 class Hold:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from asap.lm import Scorer, ScoreRequest
+from asap.lm.scorer import Scorer, ScoreRequest
 from asap.steps import SEPARATOR, Span
 
 if TYPE_CHECKING:

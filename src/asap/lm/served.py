@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from asap.errors import InputError, MissingExtra
+from asap.lm.cache import file_sha256
 from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
 from asap.lm.endpoint import Endpoint
-from asap.lm.gguf import BUNDLED_SHA256, converted_folder, file_sha256, gguf_tokenizer, is_complete
+from asap.lm.gguf import BUNDLED_SHA256, converted_folder, gguf_tokenizer, is_complete
 from asap.lm.price import Purse
 from asap.lm.tokens import TokenCounter
 

@@ -1,6 +1,7 @@
 """Exact token counts and character offsets of one tokenizer."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from asap.lm.words import WordTokens
+
+_CHARACTERS_PER_TOKEN = 3.5
+_TOKENS_PER_MESSAGE = 8  # role and turn marks of the usual chat templates
 
 
 class Encoded(NamedTuple):
@@ -98,3 +102,13 @@ def _comes_back(hf: Any) -> bool:
     """Whether decoding gives a text back, spaces and all; there are tokenizers that are not made for it, such as T5's."""
     text = "if a b:\n\n  c"
     return bool(hf.decode(hf.encode(text, add_special_tokens=False), clean_up_tokenization_spaces=False) == text)
+
+
+def count_tokens(text: str, tokens: TokenCounter | None) -> int:
+    """How many tokens a text has: exact with the model's tokenizer, else an estimate from its bytes."""
+    return tokens.count(text) if tokens else math.ceil(len(text.encode("utf-8", "replace")) / _CHARACTERS_PER_TOKEN)
+
+
+def count_prompt(messages: Sequence[Mapping[str, str]], tokens: TokenCounter | None) -> int:
+    """How many tokens a prompt has, chat template included (that part is an estimate always)."""
+    return sum(count_tokens(message["content"], tokens) + _TOKENS_PER_MESSAGE for message in messages)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from asap.errors import InputError
-from asap.lm import Dtype
 from asap.lm.chat import ChatRequest, Reply, RequestRefused
 from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.price import Purse, count_prompt
+from asap.lm.price import Purse
+from asap.lm.scorer import Dtype
 from asap.lm.served import MIN_P
-from asap.lm.tokens import TokenCounter
+from asap.lm.tokens import TokenCounter, count_prompt
 
 _SEEDS = 1 << 63
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from asap.lm import TokenScores
+from asap.lm.scorer import TokenScores
 from asap.prune.surprisal import checked
 from asap.sample import Sample
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
-from asap.lm import NoModel, Scored, Scorer, ScoreRequest, load_scorer, load_tokens
 from asap.lm.chat import Completer
 from asap.lm.context import Context, default_context, render_context
+from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest
+from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.align import DEPTH, alignments, anchored_prompt, unaligned
 from asap.prune.coarse import Guide, Verdict

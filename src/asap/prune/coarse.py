@@ -17,8 +17,8 @@ from typing import NamedTuple, TypeVar
 
 from asap.errors import AsapError
 from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
-from asap.lm.price import count_prompt, count_tokens
 from asap.lm.replies import Remembering, Replies
+from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.anchor import anchor_request, anchor_text
 from asap.prune.reply import InvalidReply, check_share, prompt_file
 from asap.prune.rewrite import read_rewrite, rewrite_request

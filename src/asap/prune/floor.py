@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Literal
 
-from asap.lm import Scorer
+from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision, Floor
 from asap.prune.support import support_of, support_request

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from asap.lm import Scorer, ScoreRequest, TokenScores
+from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
 from asap.lm.tokens import TokenCounter
 from asap.prune.align import DEPTH, alignments
 from asap.prune.surprisal import checked, first_token_surprisals

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from asap.errors import InputError
-from asap.lm import NoModel
+from asap.lm.scorer import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision
 from asap.prune.fine import recounted, removal_order, removal_tokens

@@ -15,7 +15,7 @@ import numpy as np
 
 from asap.characters import Ints, first_shown
 from asap.errors import RowError
-from asap.lm import Scored, Scorer, ScoreRequest
+from asap.lm.scorer import Scored, Scorer, ScoreRequest
 from asap.prune.decision import Units
 from asap.prune.phrases import PhraseChunker, original_sentences, sentences
 from asap.prune.surprisal import DECIMALS

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from asap.errors import RowError
-from asap.lm import Scored, ScoreRequest
 from asap.lm.context import default_context, render_context
+from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchor import program_of
 from asap.sample import Sample

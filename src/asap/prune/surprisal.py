@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from asap.errors import RowError
-from asap.lm import TokenScores
+from asap.lm.scorer import TokenScores
 from asap.steps import Span
 
 DECIMALS = 6  # scores are rounded before they are compared, so that what is stored decides

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asap.errors import RowError, UsageError
-from asap.lm import Dtype, Scorer
+from asap.lm.scorer import Dtype, Scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision, Units
 from asap.prune.fine import token_budget

@@ -16,10 +16,10 @@ from typing import Any
 from asap.atomic import replacing
 from asap.database import Busy
 from asap.dataset import Rejected, Shaped, iter_shaped
+from asap.dataset.source import Source
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision
-from asap.run import Source
 from asap.sample import Sample
 from asap.steps import Span
 from asap.store import FILE, Entry, Store

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asap.atomic import replacing
+from asap.dataset.source import Source
 from asap.errors import InputError, UsageError, one_line
-from asap.lm import load_tokens, model_folder
 from asap.lm.hub import load_causal_lm, load_config
 from asap.lm.model import context_limit
-from asap.run import Source
+from asap.lm.specs import load_tokens, model_folder
 from asap.train.card import card_text
 from asap.train.corpus import Corpus, Wanted, data_manifest, gather
 from asap.train.process import process

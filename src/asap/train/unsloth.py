@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asap.errors import InputError, MissingExtra, UsageError, one_line
-from asap.lm.gguf import cache_folder
+from asap.lm.cache import cache_folder
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.train.process import process

@@ -1,0 +1,57 @@
+"""What a run reports to whoever watches it: events, and a listener that ignores them all."""
+
+from typing import NamedTuple
+
+from asap.dataset import Shaped
+from asap.estimate import Estimate
+from asap.lm.price import Purse
+
+
+class Decided(NamedTuple):
+    """One piece of progress: rows and stored bytes just done, and the tokens before and after of those that worked."""
+
+    rows: int
+    size: int
+    tokens_before: int
+    tokens_after: int
+
+
+class LlmProgress(NamedTuple):
+    """What stage 1's LLM has answered and cost up to now: rows done, those that fell back, requests sent, tokens, dollars.
+
+    Requests, tokens and dollars (None: no price is known) are the folder's, former runs included.
+    """
+
+    rows: int
+    fallbacks: int
+    requests: int
+    tokens: int
+    cost: float | None
+
+
+class Listener:
+    """What a run tells whoever watches; the methods do nothing here."""
+
+    def first_row(self, shaped: Shaped) -> None:
+        """The first usable row was read."""
+
+    def reading(self, rows: int) -> None:
+        """So many rows were read up to now."""
+
+    def estimated(self, estimate: Estimate, purse: Purse) -> None:
+        """What the LLM would still cost."""
+
+    def asking(self, rows: int) -> None:
+        """Stage 1's LLM is asked about so many rows now."""
+
+    def asked(self, asked: LlmProgress) -> None:
+        """The LLM is done with one more row."""
+
+    def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
+        """Reading is over: so many distinct usable rows, and so much of it is not decided yet."""
+
+    def decided(self, done: Decided) -> None:
+        """Some rows were decided and stored."""
+
+    def writing(self) -> None:
+        """All rows are decided; the files are written now."""

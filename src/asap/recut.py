@@ -1,0 +1,94 @@
+"""A finished run at another budget or by another method, from what it stored: no model reads anything."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from asap.errors import InputError, UsageError
+from asap.lm.specs import load_tokens
+from asap.lm.tokens import TokenCounter
+from asap.output import Totals, write_output
+from asap.prune.decision import Decision
+from asap.prune.fine import backfilled, check_budget, cut, token_budget
+from asap.prune.methods import METHODS
+from asap.prune.reorder import reordered
+from asap.prune.settings import INSIDE
+from asap.prune.token_level import TOKEN_LEVEL, settled
+from asap.sample import Sample
+from asap.store import Store
+
+
+def recut(
+    folder: Path,
+    out: Path,
+    *,
+    budget: int | None = None,
+    ratio: float | None = None,
+    method: str | None = None,
+    formats: Sequence[str] = (),
+) -> Totals:
+    """The finished run of `folder` at another budget, or by another step-level method, written to `out`; without a model.
+
+    At another budget the files are those of a fresh run. Another method needs no stored scores (random, keep-head, …) or
+    those of `--scores`; it has no stage 1.
+    """
+    check_budget(budget=budget, ratio=ratio)
+    if budget is None and ratio is None:
+        raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
+    if out.resolve() == folder.resolve():
+        raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
+    if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
+        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    with Store.open(folder, create=False) as store:
+        stored, missing = store.fact("settings"), store.missing()
+        if stored is None or not missing.rows or missing.rows_missing:
+            raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
+        settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False, "support_floor": None}
+        if method is not None and method != stored["method"]:
+            if method in TOKEN_LEVEL:
+                raise InputError(f"{folder} holds steps, and {method} cuts inside of them; run asap prune --method {method} first")
+            settings = {name: value for name, value in settings.items() if name not in INSIDE}
+            settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
+        if settings["method"] == "tokenskip" and budget is not None:
+            raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
+        next((entry for entry in store.entries() if entry.decision), None)  # one of another version is told before `out` is made
+        with Store.open(out) as other:
+            other.claim(settings)
+            store.copy_to(other, {"settings": settings})
+    with Store.open(out, create=False) as store:
+        return write_output(store, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(_tokens_of, settings)))
+
+
+def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter]) -> Callable[[Decision, Sample], Decision]:
+    """What makes of a stored decision, whatever it was cut to and by which method it was made, the one that the settings ask for."""
+    tokens = cache(load_tokens)
+    as_it_is = settings["coarse_only"] or settings["method"] == "original"
+    limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
+
+    def settle(decision: Decision, sample: Sample) -> Decision:
+        if settings["method"] in TOKEN_LEVEL:
+            draw = {name: settings[name] for name in ("seed", "gammas")}
+            return settled(decision, sample, tokens, **limit, **draw)
+        if settings.get("support_floor") is None and decision.floor is not None:
+            decision = decision.without_floor()
+        if decision.method != settings["method"]:
+            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last")}
+            decision = reordered(decision, sample, settings["method"], tokens(), **keep)
+        elif decision.floor is not None or decision.budget == token_budget(decision.tokens_before, **limit):
+            return decision
+        again = cut(decision, **limit)
+        return backfilled(again, sample.cot, tokens()) if settings["backfill"] else again
+
+    return settle
+
+
+def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
+    """The tokenizer that a run counted its budget with."""
+    tokens = load_tokens(settings["tokenizer_name"])
+    if tokens.fingerprint != settings["tokenizer"]:
+        raise InputError(
+            f"{tokens.name} is not the tokenizer that the run was made with (it is {tokens.fingerprint}, the run has "
+            f"{settings['tokenizer']}), and --backfill, --method and what cuts inside steps need it"
+        )
+    return tokens
