@@ -1,14 +1,12 @@
 """The table of a comparison: the same numbers as Markdown, CSV, LaTeX and HTML."""
 
-import csv
-import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 
 from asap.compare.judged import Measure
 from asap.compare.lines import ALPHA, CONTROL, Against, Line
+from asap.tables import Table, latex_escaped, markdown_escaped
 
 INTRO: Mapping[Measure, str] = {
     "support": "The mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace.",
@@ -31,30 +29,21 @@ NOTE = (
 
 def markdown(lines: Sequence[Line], caption: str) -> str:
     """A table for each measure, with `caption` (who pruned, who judged) in the sentence above it. Columns are aligned for terminals."""
-    parts = []
-    for measure, header, rows in _tables(lines):
-        escaped = [[_markdown_escaped(cell) for cell in row] for row in (header, *rows)]
-        widths = [max(2, *map(len, column)) for column in zip(*escaped, strict=True)]
-        rule = ["-" * width if number == 0 else "-" * (width - 1) + ":" for number, width in enumerate(widths)]  # "-:" at the shortest
-        padded = [
-            [cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))] for row in escaped
-        ]
-        table = "\n".join(f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:]))
-        parts.append(f"## {_title(measure)}\n\n{_markdown_escaped(_above(measure, caption))}\n\n{table}\n")
-    return "\n".join([*parts, f"{_markdown_escaped(NOTE)}\n"]) if parts else f"{_markdown_escaped(caption)}\n\nNo rows.\n"
+    parts = [
+        f"## {_title(measure)}\n\n{markdown_escaped(_above(measure, caption))}\n\n{table.markdown(padded=True)}\n"
+        for measure, table in _tables(lines)
+    ]
+    return "\n".join([*parts, f"{markdown_escaped(NOTE)}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
 
 
 def latex(lines: Sequence[Line], caption: str) -> str:
     """A booktabs table* for each measure; needs \\usepackage{booktabs}. The numbers are those of `markdown`."""
     parts = ["% needs \\usepackage{booktabs}\n"]
-    for measure, header, rows in _tables(lines):
-        body = [" & ".join(_latex_escaped(cell) for cell in row) + r" \\" for row in (header, *rows)]
+    for measure, table in _tables(lines):
         parts.append(
             f"\\begin{{table*}}\n\\centering\\scriptsize\\setlength{{\\tabcolsep}}{{3pt}}\n"
-            f"\\caption{{{_title(measure)}. {_latex_escaped(f'{_above(measure, caption)} {NOTE}')}}}\n"
-            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n\\toprule\n{body[0]}\n\\midrule\n"
-            + "\n".join(body[1:])
-            + "\n\\bottomrule\n\\end{tabular}\n\\end{table*}\n"
+            f"\\caption{{{_title(measure)}. {latex_escaped(f'{_above(measure, caption)} {NOTE}')}}}\n"
+            f"{table.latex()}\n\\end{{table*}}\n"
         )
     return "\n".join(parts)
 
@@ -85,12 +74,9 @@ th:first-child, td:first-child {{ text-align: left }}
 
 def html(lines: Sequence[Line], caption: str) -> str:
     """One page that needs nothing else, with a table for each measure. The numbers are those of `markdown`."""
-    parts = []
-    for measure, header, rows in _tables(lines):
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-        body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>"]
-        parts.append(f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>")
+    parts = list[str]()
+    for measure, table in _tables(lines):
+        parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>", f"<div>{table.html()}</div>"]
     last = NOTE if parts else f"{caption} No rows."
     return _PAGE.format(body="\n".join([*parts, f"<p>{escape(last)}</p>"]))
 
@@ -98,20 +84,19 @@ def html(lines: Sequence[Line], caption: str) -> str:
 def csv_text(lines: Sequence[Line]) -> str:
     """The numbers of `markdown`, one in each column, for all measures; empty where there is nothing to compare."""
     names = _references(lines)
-    out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n").writerow
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
     fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]
-    write([*fixed, *compared, "end_kept_percent", "dangling", "open_fences"])
-    for line in lines:
-        row = [line.measure, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no"]
-        row += [str(line.rows_off), str(line.rows)]
-        row += [_number(number) for number in (line.value, line.mean, line.low, line.high)]
-        for one in map(line.against.get, names):
-            numbers = [] if one is None else [str(one.rows), *map(_number, one[1:4]), _p(one.p), _number(one.smallest)]
-            row += numbers or [""] * 6
-        write([*row, *_form(line)])
-    return out.getvalue()
+    header = [*fixed, *compared, "end_kept_percent", "dangling", "open_fences"]
+    return Table(header, [_numbers(line, names) for line in lines]).csv()
+
+
+def _numbers(line: Line, names: Sequence[str]) -> list[str]:
+    """The cells of a line in the CSV file."""
+    row = [line.measure, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no"]
+    row += [str(line.rows_off), str(line.rows), *map(_number, (line.value, line.mean, line.low, line.high))]
+    for one in map(line.against.get, names):
+        row += [""] * 6 if one is None else [str(one.rows), *map(_number, one[1:4]), _p(one.p), _number(one.smallest)]
+    return [*row, *_form(line)]
 
 
 def _title(measure: Measure) -> str:
@@ -122,15 +107,15 @@ def _above(measure: Measure, caption: str) -> str:
     return f"{INTRO[measure]} {NO_PROOF} {caption}"
 
 
-def _tables(lines: Sequence[Line]) -> Iterable[tuple[Measure, list[str], list[list[str]]]]:
-    """For each measure the header and the rows, as text."""
+def _tables(lines: Sequence[Line]) -> Iterable[tuple[Measure, Table]]:
+    """For each measure its table."""
     names = _references(lines)
     header = ["method", "asked %", "kept %", "rows off", "rows", "mean", "minus full trace"]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
     for measure, of_measure in groupby(lines, key=lambda line: line.measure):
-        yield measure, header, [_row(line, names) for line in of_measure]
+        yield measure, Table(header, [_row(line, names) for line in of_measure], "lr")
 
 
 def _row(line: Line, names: Sequence[str]) -> list[str]:
@@ -176,21 +161,3 @@ def _percent(share: float) -> str:
 
 def _p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _markdown_escaped(text: str) -> str:
-    return re.sub(r"[\\`*|]|<(?=[a-zA-Z/!?])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", _one_line(text))
-
-
-_LATEX = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum", "<": "textless", ">": "textgreater", "|": "textbar"}
-
-
-def _latex_escaped(text: str) -> str:
-    escaped = re.sub(
-        r"[\\~^<>|]|[&%$#_{}]", lambda found: f"\\{_LATEX.get(found[0], found[0])}" + "{}" * (found[0] in _LATEX), _one_line(text)
-    )
-    return re.sub(r"(?<![\w.-])-(?=\d|inf)", "$-$", escaped)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -11,8 +11,10 @@ from asap.dataset.jsonl import jsonl_rows, read_json
 from asap.errors import InputError, UsageError
 from asap.evaluate.metrics import mean
 from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
+from asap.tables import Table
 
 _SETTINGS = ("max_new_tokens", "temperature", "top_p", "samples", "extract", "gamma", "concurrency", "limits")
+_SMALLEST = "smallest that would show"
 _OF_BENCHMARK = ("files", "wording", "sandbox", "public_tests_only")
 
 Rates = dict[str, float]
@@ -151,54 +153,61 @@ def _shown(value: object) -> str:
 
 def markdown(compared: Mapping[str, Any]) -> str:
     """The tables of a comparison."""
-    lines = [f"A: {compared['a']}", f"B: {compared['b']}", ""]
+    parts = [f"A: {compared['a']}", f"B: {compared['b']}", ""]
     if compared["differs"]:
-        lines += [
-            "Besides the models these differ, and may be the reason for what is found:",
-            *(f"- {text}" for text in compared["differs"]),
-            "",
-        ]
-    heads = [
-        "benchmark",
-        "problems",
-        "Pass@1 A",
-        "B",
-        "only A",
-        "only B",
-        "B - A",
-        "95 % interval",
-        "p",
-        "p (Holm)",
-        "smallest that would show",
-    ]
-    lines += ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
-    for entry in compared["benchmarks"]:
-        found = entry["pass"]
-        cells = [
+        parts += ["Besides the models these differ, and may be the reason for what is found:"]
+        parts += [*(f"- {text}" for text in compared["differs"]), ""]
+    parts += [_pass_table(compared["benchmarks"]).markdown()]
+    costs = _cost_table(compared["benchmarks"])
+    if costs.rows:
+        parts += ["", costs.markdown()]
+    tests = sorted({entry["pass"]["test"] for entry in compared["benchmarks"]})
+    parts += ["", f"p of Pass@1: {', '.join(tests)}; over the benchmarks together by Holm. Intervals: paired bootstrap over problems."]
+    parts += ["The last column is the difference that problems as many and as spread as these show with a power of 0.8 at 0.05."]
+    parts += ["None of it covers another training run with another seed."]
+    return "\n".join(parts)
+
+
+def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    header = ["benchmark", "problems", "Pass@1 A", "B", "only A", "only B", "B - A", "95 % interval", "p", "p (Holm)", _SMALLEST]
+    rows = [
+        [
             entry["benchmark"],
             str(entry["problems"]),
             f"{found['a']:.4f}",
             f"{found['b']:.4f}",
             str(found["only_a"]),
             str(found["only_b"]),
+            f"{found['difference']:+.4f}",
+            _between(found["interval"], 4),
+            f"{found['p']:.3g}",
+            f"{found['p_holm']:.3g}",
+            f"{found['smallest_difference']:.4f}",
         ]
-        cells += [f"{found['difference']:+.4f}", _between(found["interval"], 4), f"{found['p']:.3g}", f"{found['p_holm']:.3g}"]
-        lines.append("| " + " | ".join([*cells, f"{found['smallest_difference']:.4f}"]) + " |")
-    heads = ["benchmark", "", "A", "B", "B - A", "95 % interval", "p (Wilcoxon)", "smallest that would show"]
-    costs = [
-        (entry["benchmark"], column, entry[column]) for entry in compared["benchmarks"] for column in ("tokens", "seconds") if entry[column]
+        for entry in entries
+        for found in [entry["pass"]]
     ]
-    if costs:
-        lines += ["", "| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
-    for name, column, found in costs:
-        cells = [name, f"{column} per answer", f"{found['a']:,.2f}", f"{found['b']:,.2f}", f"{found['difference']:+,.2f}"]
-        cells += [_between(found["interval"], 2), f"{found['p']:.3g}", f"{found['smallest_difference']:,.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    tests = sorted({entry["pass"]["test"] for entry in compared["benchmarks"]})
-    lines += ["", f"p of Pass@1: {', '.join(tests)}; over the benchmarks together by Holm. Intervals: paired bootstrap over problems."]
-    lines += ["The last column is the difference that problems as many and as spread as these show with a power of 0.8 at 0.05."]
-    lines += ["None of it covers another training run with another seed."]
-    return "\n".join(lines)
+    return Table(header, rows, "lr")
+
+
+def _cost_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    header = ["benchmark", "", "A", "B", "B - A", "95 % interval", "p (Wilcoxon)", _SMALLEST]
+    rows = [
+        [
+            entry["benchmark"],
+            f"{column} per answer",
+            f"{found['a']:,.2f}",
+            f"{found['b']:,.2f}",
+            f"{found['difference']:+,.2f}",
+            _between(found["interval"], 2),
+            f"{found['p']:.3g}",
+            f"{found['smallest_difference']:,.2f}",
+        ]
+        for entry in entries
+        for column, found in [("tokens", entry["tokens"]), ("seconds", entry["seconds"])]
+        if found
+    ]
+    return Table(header, rows, "llr")
 
 
 def _between(ends: Sequence[float], digits: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
+from asap.tables import Table
 
 Record = Mapping[str, Any]
 _KS = (1, 5, 10, 100)
@@ -82,15 +83,15 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
 
 def markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
     """The tables of summary.md."""
-    lines = [*_head(settings), "", *_pass_table(entries)]
+    parts = [*_head(settings), "", _pass_table(entries).markdown()]
     if any("efficiency" in entry for entry in entries):
-        lines += ["", *_efficiency_table(entries)]
+        parts += ["", _efficiency_table(entries).markdown()]
     for entry in entries:
         if entry.get("budgets"):
-            lines += ["", f"## {entry['benchmark']}: smaller budgets of the same run", "", *_budget_table(entry["budgets"])]
-    lines += ["", "Intervals are of 95 % (Wilson; with several samples a bootstrap over problems). They say how far the problems stand for"]
-    lines += ["others like them, not how far another training run or engine would differ."]
-    return "\n".join(lines) + "\n"
+            parts += ["", f"## {entry['benchmark']}: smaller budgets of the same run", "", _budget_table(entry["budgets"]).markdown()]
+    parts += ["", "Intervals are of 95 % (Wilson; with several samples a bootstrap over problems). They say how far the problems stand for"]
+    parts += ["others like them, not how far another training run or engine would differ."]
+    return "\n".join(parts) + "\n"
 
 
 def _head(settings: Mapping[str, Any]) -> list[str]:
@@ -106,46 +107,59 @@ def _head(settings: Mapping[str, Any]) -> list[str]:
     return [f"# {model['spec']}", "", f"{name}: at most {settings['max_new_tokens']:,} new tokens, {drawn}{ratio}."]
 
 
-def _pass_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| benchmark | problems | Pass@1 | 95 % interval | verdicts | note |", "|---|---:|---:|---|---|---|"]
-    for entry in entries:
-        verdicts = ", ".join(f"{name} {count}" for name, count in entry["verdicts"].items())
-        share, between = _number(entry.get("pass@1"), 4), "–"
-        if entry["interval"]:
-            between = f"{entry['interval'][0]:.4f}–{entry['interval'][1]:.4f}"
-        lines.append(f"| {entry['benchmark']} | {entry['scored']} | {share} | {between} | {verdicts} | {'; '.join(notes_of(entry))} |")
-    return lines
-
-
-def _efficiency_table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    heads = ["tokens, mean", "median", "thinking", "s per request", "median", "to first token", "at once", "batch wall / N"]
-    heads += ["out of budget", "loops"]
-    lines = [f"| benchmark | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
-    for entry in entries:
-        cost = entry.get("efficiency")
-        if cost:
-            cells = [_number(cost[name], 0) for name in ("tokens_mean", "tokens_median", "tokens_thinking_mean")]
-            cells += [_number(cost[name], 2) for name in ("request_s_mean", "request_s_median", "ttft_s_median")]
-            cells += [
-                str(cost["concurrency"]),
-                _number(cost["batch_wall_s_per_sample"], 2),
-                str(cost["budget_ran_out"]),
-                str(cost["loops"]),
-            ]
-            lines.append(f"| {entry['benchmark']} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _budget_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [
-        "| budget | Pass@1 | 95 % interval | tokens, mean | s per request (scaled) | out of budget |",
-        "|---:|---:|---|---:|---:|---:|",
+def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            entry["benchmark"],
+            str(entry["scored"]),
+            _number(entry.get("pass@1"), 4),
+            _interval(entry["interval"]) if entry["interval"] else "–",
+            ", ".join(f"{name} {count}" for name, count in entry["verdicts"].items()),
+            "; ".join(notes_of(entry)),
+        ]
+        for entry in entries
     ]
-    for row in rows:
-        low, high = row["interval"]
-        cells = [f"{row['budget']:,}", _number(row["pass@1"], 4), f"{low:.4f}–{high:.4f}", _number(row["tokens_mean"], 0)]
-        lines.append("| " + " | ".join([*cells, _number(row["request_s_mean"], 2), str(row["budget_ran_out"])]) + " |")
-    return lines
+    return Table(["benchmark", "problems", "Pass@1", "95 % interval", "verdicts", "note"], rows, "lrrl")
+
+
+_EFFICIENCY = [
+    ("tokens_mean", "tokens, mean", 0),
+    ("tokens_median", "median", 0),
+    ("tokens_thinking_mean", "thinking", 0),
+    ("request_s_mean", "s per request", 2),
+    ("request_s_median", "median", 2),
+    ("ttft_s_median", "to first token", 2),
+    ("concurrency", "at once", 0),
+    ("batch_wall_s_per_sample", "batch wall / N", 2),
+    ("budget_ran_out", "out of budget", 0),
+    ("loops", "loops", 0),
+]
+"""The figures of `efficiency` in the order of the table: name, heading, digits after the point."""
+
+
+def _efficiency_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    costs = [(entry["benchmark"], entry["efficiency"]) for entry in entries if entry.get("efficiency")]
+    rows = [[name, *(_number(cost[figure], digits) for figure, _, digits in _EFFICIENCY)] for name, cost in costs]
+    return Table(["benchmark", *(heading for _, heading, _ in _EFFICIENCY)], rows, "lr")
+
+
+def _budget_table(budgets: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            _number(row["budget"], 0),
+            _number(row["pass@1"], 4),
+            _interval(row["interval"]),
+            _number(row["tokens_mean"], 0),
+            _number(row["request_s_mean"], 2),
+            _number(row["budget_ran_out"], 0),
+        ]
+        for row in budgets
+    ]
+    return Table(["budget", "Pass@1", "95 % interval", "tokens, mean", "s per request (scaled)", "out of budget"], rows, "rrlr")
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return f"{ends[0]:.4f}–{ends[1]:.4f}"
 
 
 def _number(value: float | None, digits: int) -> str:

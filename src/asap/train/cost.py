@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.errors import InputError
+from asap.tables import Table
 
 _STEPS = "steps.jsonl"
 
@@ -64,23 +65,22 @@ def cost_of(folder: Path) -> Cost:
 def cost_table(costs: Sequence[Cost]) -> str:
     """The table in Markdown, relative to the first arm, and below it what was not equal between the arms."""
     base = costs[0]
-    lines = [
-        "| arm | rows | steps | tokens per sample | seconds per step | tokens/s | peak memory, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for cost in costs:
-        shown = (
-            cost.arm,
-            f"{cost.rows:,}",
-            f"{cost.steps:,}",
-            f"{cost.tokens_per_sample:,.0f}{_change(cost.tokens_per_sample, base.tokens_per_sample, cost is base)}",
-            f"{cost.seconds_per_step:,.2f}{_change(cost.seconds_per_step, base.seconds_per_step, cost is base)}",
-            f"{cost.tokens_per_second:,.0f}",
-            f"{cost.peak_mib:,} ({cost.peak_of}){_change(cost.peak_mib, base.peak_mib, cost is base)}",
-        )
-        lines.append(f"| {' | '.join(shown)} |")
+    header = ["arm", "rows", "steps", "tokens per sample", "seconds per step", "tokens/s", "peak memory, MiB"]
     notes = [note for cost in costs[1:] for note in _differences(base, cost)]
-    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+    table = Table(header, [_cells(cost, base) for cost in costs])
+    return "\n".join([table.markdown(), *([""] if notes else []), *notes]) + "\n"
+
+
+def _cells(cost: Cost, base: Cost) -> list[str]:
+    return [
+        cost.arm,
+        f"{cost.rows:,}",
+        f"{cost.steps:,}",
+        f"{cost.tokens_per_sample:,.0f}{_change(cost.tokens_per_sample, base.tokens_per_sample, cost is base)}",
+        f"{cost.seconds_per_step:,.2f}{_change(cost.seconds_per_step, base.seconds_per_step, cost is base)}",
+        f"{cost.tokens_per_second:,.0f}",
+        f"{cost.peak_mib:,} ({cost.peak_of}){_change(cost.peak_mib, base.peak_mib, cost is base)}",
+    ]
 
 
 def _change(value: float, base: float, is_base: bool) -> str:
