@@ -1,0 +1,130 @@
+"""The golden runs by name: what is typed for each one. They run in this order, in one folder, and each writes into a folder of its name."""
+
+_CPU = ["--device", "cpu", "--dtype", "float32"]
+_ALL = "in/rows.jsonl"
+_SCORER = ["--scorer", "hf:models/scorer", *_CPU]
+_CLASSIFIER = ["--classifier", "models/classifier"]
+_HALF = ["--ratio", "0.5"]
+_LLM = ["--llm", "openai:scripted", "--base-url", "{server}", "--concurrency", "1", "--attempts", "2"]
+
+STEP_METHODS = (
+    "alignment",
+    "first-token-entropy",
+    "local-surprisal",
+    "past-fence-surprisal",
+    "aligned-surprisal",
+    "mean-surprisal",
+    "step-entropy",
+    "spirit",
+    "leave-one-out",
+    "random",
+    "keep-head",
+    "keep-tail",
+    "longest-first",
+)
+
+
+def _prune(*options: str, source: str = "in/few.jsonl") -> list[str]:
+    return ["prune", source, *([] if "--scorer" in options else _SCORER), *options]
+
+
+def _inside(method: str, *options: str, source: str = "in/few.jsonl") -> list[str]:
+    return _prune("--method", method, *([] if method == "selective-context" else _CLASSIFIER), *options, source=source)
+
+
+def _compare(*options: str, source: str = "in/few.jsonl") -> list[str]:
+    return ["compare", source, *_SCORER, *options]
+
+
+PRUNE = {
+    "asap-align": _prune(*_HALF, "--format", "trl", "--format", "axolotl", "--format", "llamafactory", "--format", "sharegpt", source=_ALL),
+    "asap-fine": _prune(*_HALF, "--coarse", "none", source=_ALL),
+    "asap-budget": _prune("--budget", "60", "--coarse-share", "0.4", source=_ALL),
+    "asap-default-budget": _prune(),
+    "asap-coarse-only": _prune("--coarse-only", *_HALF),
+    "asap-paper-split": _prune(*_HALF, "--step-split", "paper"),
+    "asap-own-scores": _prune(*_HALF, "--scores", "own"),
+    "asap-every-score": _prune(*_HALF, "--scores", "every"),
+    "asap-rescore": _prune(*_HALF, "--coarse", "none", "--rescore", "2", "--backfill"),
+    "asap-backfill": _prune(*_HALF, "--backfill"),
+    "asap-gap": _prune(*_HALF, "--gap", "[SKIP]"),
+    "refused": _prune(*_HALF, "--backfill", "--gap", "[SKIP]"),
+    "asap-keep-ends": _prune("--ratio", "0.4", "--keep-first", "1", "--keep-last", "2"),
+    "asap-floor": _prune("--ratio", "0.3", "--coarse", "none", "--support-floor", "0.5"),
+    "asap-floor-align": _prune("--ratio", "0.3", "--support-floor", "0.02", source=_ALL),
+    "asap-raw-context": _prune(*_HALF, "--coarse", "none", "--context", "raw"),
+    "asap-short-context": _prune("--scorer", "hf:models/short", *_CPU, *_HALF, source=_ALL),
+    "asap-other-tokenizer": _prune(*_HALF, "--tokenizer", "models/judge"),
+    "select": _prune(*_LLM, "--ratio", "0.6", source=_ALL),
+    "select-only": _prune(*_LLM, "--coarse", "select", "--coarse-only", "--price-in", "1", "--price-out", "10"),
+    "rewrite": _prune(*_LLM, "--coarse", "rewrite", "--ratio", "0.6", source=_ALL),
+    "select-replies": _prune(*_LLM, "--budget", "80", "--replies", "select", source=_ALL),
+    **{f"method-{method}": _prune("--method", method, *_HALF) for method in STEP_METHODS},
+    "method-original": _prune("--method", "original"),
+    "method-random-seed": _prune("--method", "random", "--seed", "7", "--budget", "70"),
+    "method-spirit-suffix": _prune("--method", "spirit", "--suffix-tokens", "10", *_HALF),
+    "method-spirit-own": _prune("--method", "spirit", "--own", *_HALF),
+    "phrases": _inside("selective-context", "--phrases", "regex", *_HALF, source=_ALL),
+    "phrases-sentence": _inside("selective-context", "--unit", "sentence", *_HALF),
+    "phrases-token": _inside("selective-context", "--unit", "token", "--budget", "60"),
+    "phrases-faithful": _inside("selective-context", "--phrases", "regex", "--faithful", *_HALF),
+    "words": _inside("llmlingua2", *_HALF, source=_ALL),
+    "words-budget": _inside("llmlingua2", "--budget", "60", "--keep-digits"),
+    "words-legacy": _inside("llmlingua2", "--legacy", *_HALF),
+    "tokenskip": _inside("tokenskip", "--format", "trl", source=_ALL),
+    "tokenskip-ratio": _inside("tokenskip", *_HALF, "--seed", "3", "--marker", "<{gamma}>"),
+    "tokenskip-gammas": _inside("tokenskip", "--gammas", "0.9,0.3", "--marker", "none"),
+    "chat-rows": _prune(*_HALF, "--method", "mean-surprisal", "--format", "trl", source="in/chat.jsonl"),
+    "chat-rows-gz": _prune(*_HALF, "--method", "keep-head", source="in/chat.jsonl.gz"),
+    "named-columns": _prune("--columns", "id=n,question=q,response=r", "--budget", "30", source="in/renamed.jsonl"),
+    "parquet-rows": _prune(*_HALF, "--method", "longest-first", source="in/rows.parquet"),
+    "two-sources": ["prune", "in/plain.jsonl", "in/code.jsonl", *_SCORER, *_HALF, "--limit", "3"],
+    "config-file": _prune("--config", "in/settings.yaml", "--ratio", "0.7"),
+    "too-many-rejected": _prune(*_HALF, "--method", "keep-head", "--max-rejected", "0"),
+}
+
+CUT = {
+    "cut-ratio": ["cut", "asap-align", "--ratio", "0.3"],
+    "cut-budget": ["cut", "asap-fine", "--budget", "50", "--format", "sharegpt"],
+    "cut-keep-ends": ["cut", "asap-keep-ends", "--ratio", "0.8"],
+    "cut-floor": ["cut", "asap-floor", "--ratio", "0.5"],
+    "cut-backfill": ["cut", "asap-backfill", "--ratio", "0.3"],
+    "cut-gap": ["cut", "asap-gap", "--ratio", "0.3"],
+    "cut-select": ["cut", "select", "--ratio", "0.4"],
+    "cut-rewrite": ["cut", "rewrite", "--ratio", "0.4"],
+    "cut-phrases": ["cut", "phrases", "--ratio", "0.25"],
+    "cut-words": ["cut", "words", "--budget", "40"],
+    "cut-tokenskip": ["cut", "tokenskip-ratio", "--ratio", "0.7"],
+    **{f"cut-to-{method}": ["cut", "asap-every-score", "--method", method, "--ratio", "0.4"] for method in ("asap", *STEP_METHODS)},
+}
+
+REVIEW = {
+    "review": ["review", "asap-every-score"],
+    "review-two": ["review", "asap-fine", "method-random"],
+    "review-inside": ["review", "words", "--limit", "4"],
+    "review-select": ["review", "select"],
+    "review-cut": ["review", "cut-floor"],
+}
+
+_TRAIN = ["train", "asap-align", "--model", "hf:models/scorer", "--set", "max_length=1024"]
+TRAIN = {
+    **{f"train-{tool}": [*_TRAIN, "--emit-config", tool] for tool in ("trl", "axolotl", "llamafactory")},
+    **{f"train-masked-{tool}": [*_TRAIN, "--mask-pruned", "--emit-config", tool] for tool in ("trl", "axolotl")},
+}
+
+_JUDGED = ["--benchmark", "humaneval:in/problems.jsonl", "--unsafe-no-sandbox", "--workers", "1"]
+SCORE = {
+    "score": ["score", "in/attempts.jsonl", *_JUDGED],
+    "score-first-block": ["score", "in/attempts.jsonl", *_JUDGED, "--extract", "first", "--max-rejected", "0"],
+}
+
+COMMANDS: dict[str, list[str]] = {**PRUNE, **CUT, **REVIEW, **TRAIN, **SCORE}
+
+
+def words_of(name: str, server: str) -> list[str]:
+    """The words of a run; whatever it writes goes into the folder of its name."""
+    words = [word.format(server=server) if word == "{server}" else word for word in COMMANDS[name]]
+    if "--dry-run" in words or words[0] == "doctor":
+        return words
+    out = f"{name}/review.html" if words[0] == "review" else f"{name}/table.md" if words[0] == "report" else name
+    return [*words, "--out", out]
