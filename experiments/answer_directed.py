@@ -22,7 +22,7 @@ from transformers.cache_utils import DynamicCache
 
 from asap import read_samples
 from asap.compare.support import Judge
-from asap.lm.context import default_context, render_context
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.specs import load_scorer
 from asap.prune.align import alignments, anchored_prompt

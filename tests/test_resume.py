@@ -66,7 +66,9 @@ def test_killed_twenty_times_the_run_ends_as_if_nothing_had_happened(tmp_path: P
         assert process.returncode == -signal.SIGKILL
     counts, kills, longest_s = [count_decisions(out)], 0, 0.3 * whole_s
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["run_fixtures", "asap.run", "asap.lm.hf", "asap.progress", "transformers.models.llama.modeling_llama"])
+    context.set_forkserver_preload(
+        ["run_fixtures", "asap.run", "asap.lm.scorer_transformers", "asap.progress", "transformers.models.llama.modeling_llama"]
+    )
     while kills < KILLS:
         life = context.Process(target=silent, args=(words,))
         life.start()

@@ -20,10 +20,10 @@ FILE_LINES, FUNCTION_LINES = 300, 60
 ALLOWED: Mapping[str, Mapping[str, str]] = {
     "cycles": {
         "asap.lm": "",
-        "asap.lm.hf": "",
+        "asap.lm.scorer_transformers": "",
         "asap.lm.model": "",
         "asap.lm.tokens": "",
-        "asap.lm.words": "",
+        "asap.lm.word_cache": "",
         "asap.prune.settings": "",
         "asap.prune.token_level": "",
         "asap.sandbox.jail.proxy": "",

@@ -86,6 +86,6 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
 
 
 def written_before(scorer: Scorer, trace: str) -> str:
-    from asap.lm.context import default_context, render_context
+    from asap.lm.prompt_style import default_context, render_context
 
     return f"{render_context(scorer.tokens, SAMPLE.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n{CODE_LEAD}"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from math import inf
 from typing import NamedTuple
 
-from asap.lm.price import Price
 from asap.lm.replies import Usage
+from asap.lm.spending import Price
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.anchor import anchor_request, anchor_text
 from asap.prune.coarse import ANCHOR_TOKENS, Guide, rewrite_tokens, select_tokens

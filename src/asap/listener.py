@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from asap.dataset import Shaped
 from asap.estimate import Estimate
-from asap.lm.price import Purse
+from asap.lm.spending import SpendingLimit
 
 
 class Decided(NamedTuple):
@@ -38,7 +38,7 @@ class Listener:
     def reading(self, rows: int) -> None:
         """So many rows were read up to now."""
 
-    def estimated(self, estimate: Estimate, purse: Purse) -> None:
+    def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
         """What the LLM would still cost."""
 
     def asking(self, rows: int) -> None:

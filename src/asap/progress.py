@@ -11,7 +11,7 @@ from asap.compare.grid import Place
 from asap.dataset import Shaped, render_row
 from asap.estimate import Amount, Estimate
 from asap.listener import Decided, Listener, LlmProgress
-from asap.lm.price import Purse
+from asap.lm.spending import SpendingLimit
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
@@ -37,9 +37,9 @@ class Watcher(Listener):
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.console.print()
 
-    def estimated(self, estimate: Estimate, purse: Purse) -> None:
+    def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
         """Show what the LLM will cost."""
-        for line in estimate_lines(estimate, purse):
+        for line in estimate_lines(estimate, spending):
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def asking(self, rows: int) -> None:
@@ -193,7 +193,7 @@ def judging(console: Console) -> Callable[[Place], None]:
     return told
 
 
-def estimate_lines(estimate: Estimate, purse: Purse) -> list[str]:
+def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:
     """What the LLM will cost, for people: at least, as expected, at most."""
     if not estimate.rows:
         return ["nothing is left to ask the LLM"]
@@ -209,7 +209,7 @@ def estimate_lines(estimate: Estimate, purse: Purse) -> list[str]:
         line("prompt tokens", lambda amount: short(round(amount.prompt_tokens))) + counted,
         line("reply tokens", lambda amount: short(round(amount.completion_tokens))),
     ]
-    price = purse.price
+    price = spending.price
     if price:
         lines.append(
             line("US dollars", lambda amount: f"{amount.cost(price):,.2f}") + f" (at {price.input:g} in, {price.output:g} out per million)"

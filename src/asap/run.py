@@ -17,9 +17,9 @@ from asap.dataset.source import Source, printable
 from asap.errors import InputError, RowError
 from asap.estimate import Estimate, estimate
 from asap.listener import Decided, Listener, LlmProgress
-from asap.lm.context import template_hash
-from asap.lm.price import Purse
+from asap.lm.prompt_style import template_hash
 from asap.lm.replies import Replies
+from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
 from asap.prune.align import align_prompt
 from asap.prune.asap import Asap
@@ -37,7 +37,7 @@ _BATCH_OF_ROWS = 64
 class Asking:
     """How a run goes about asking stage 1's LLM."""
 
-    purse: Purse
+    spending: SpendingLimit
     replies_from: Sequence[Path] = ()
     """Folders whose replies are used instead of asking again."""
     pilot: int | None = None
@@ -66,7 +66,7 @@ def prune_into(
         read_s = time.perf_counter() - started
         missing = store.missing()
         if missing.rows:
-            with _guided(store, pruner, asking or Asking(Purse(None)), listener):
+            with _guided(store, pruner, asking or Asking(SpendingLimit(None)), listener):
                 listener.scoring(*missing)
                 _decide_missing(store, pruner, listener)
         listener.writing()
@@ -88,7 +88,7 @@ def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> I
         ask_missing(store, pruner.guide, replies, asking, listener)
         store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
         usage = {kind: used._asdict() for kind, used in replies.usage().items()}
-        cost = round(asking.purse.spent, 6) if asking.purse.price else None
+        cost = round(asking.spending.spent, 6) if asking.spending.price else None
         identity, before = pruner.guide.llm.identity, store.fact("llm") or {}
         if before.get("model") == identity["model"]:  # what a server told about itself, if this run had nothing to ask
             identity = {**before, **identity}
@@ -98,21 +98,21 @@ def _guided(store: Store, pruner: Asap, asking: Asking, listener: Listener) -> I
 
 def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, listener: Listener, *, only_pilot: bool = False) -> Estimate:
     """Ask about the pilot's rows, estimate what the others will cost, and ask about them too (not with `only_pilot`)."""
-    purse, progress = asking.purse, Counter[str]()
+    spending, progress = asking.spending, Counter[str]()
     if (batches := replies.batches()) and not hasattr(guide.llm, "take_up"):
         raise InputError(
             f"batch {next(iter(batches))} of a former run into {store.folder} is paid for and not collected; add --batch to wait for it"
         )
     for used in replies.usage().values():  # what former runs into this folder paid counts against the limits
-        purse.begin(used.replies, used.prompt_tokens, used.completion_tokens)
+        spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 
     def samples(limit: int | None = None) -> Iterator[Sample]:
         return islice(_distinct(sample for batch in store.batches(_BATCH_OF_ROWS) for sample, _ in batch), limit)
 
     def done(sample: Sample, verdict: Verdict) -> None:
         progress.update(rows=1, fallbacks=verdict.kept is None)
-        tokens, cost = purse.prompt_tokens + purse.completion_tokens, purse.spent if purse.price else None
-        listener.asked(LlmProgress(progress["rows"], progress["fallbacks"], purse.requests, tokens, cost))
+        tokens, cost = spending.prompt_tokens + spending.completion_tokens, spending.spent if spending.price else None
+        listener.asked(LlmProgress(progress["rows"], progress["fallbacks"], spending.requests, tokens, cost))
 
     def ask(limit: int | None = None) -> None:
         guide.ask_all(samples(limit), done)
@@ -121,7 +121,7 @@ def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, li
         listener.asking(min(asking.pilot, store.missing().rows_missing))
         ask(asking.pilot)
     expected = estimate(samples(), guide, replies.usage())
-    listener.estimated(expected, purse)
+    listener.estimated(expected, spending)
     if not only_pilot:
         listener.asking(store.missing().rows_missing)
         progress.clear()

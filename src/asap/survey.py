@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from asap.dataset.source import Source
 from asap.listener import Listener
-from asap.lm.chat import Completer
+from asap.lm.generate import Generator
 from asap.lm.replies import FILE as REPLIES
 from asap.lm.tokens import TokenCounter
 from asap.prune.coarse import Guide
@@ -38,7 +38,7 @@ def survey(
     settings: AsapSettings,
     tokens: TokenCounter,
     listener: Listener,
-    asks: tuple[Completer, Asking, Path | None] | None = None,
+    asks: tuple[Generator, Asking, Path | None] | None = None,
 ) -> Survey:
     """Read everything into a scratch folder and count, without a scorer: `asap prune --dry-run`.
 

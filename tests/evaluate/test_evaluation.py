@@ -18,7 +18,7 @@ from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.run import Evaluation, Plan
 from asap.evaluate.server import ServerModel
-from asap.lm.chat import EndpointError
+from asap.lm.generate import EndpointError
 from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.errors import UsageError
-from asap.evaluate.loops import looping
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval, wilson
+from asap.evaluate.repetition import looping
 
 
 @given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))

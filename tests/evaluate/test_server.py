@@ -8,7 +8,7 @@ from evaluate_helpers import Streamed, streaming
 
 from asap.evaluate.server import ServerModel
 from asap.evaluate.writing import Ask, Settings, Written, rendered
-from asap.lm.chat import EndpointError
+from asap.lm.generate import EndpointError
 from asap.lm.specs import load_tokens
 
 ASKS = [Ask(f"key-{number}", [{"role": "user", "content": f"Double x. {number}"}], 0) for number in range(6)]

@@ -12,7 +12,7 @@ import transformers
 from lm_helpers import TABLE, puts_before, save_model, save_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from asap.lm.hf import HFScorer
+from asap.lm.scorer_transformers import HFScorer
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers.utils import logging
 
 from asap.errors import InputError
-from asap.lm.hf import HFScorer
 from asap.lm.scorer import ScoreRequest
+from asap.lm.scorer_transformers import HFScorer
 from asap.lm.tokens import TokenCounter
 from asap.steps import Span, split_steps
 

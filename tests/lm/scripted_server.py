@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-from asap.lm.pace import Clock
+from asap.lm.rate_limit import Clock
 
 
 @dataclass(frozen=True)

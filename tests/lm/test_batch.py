@@ -12,10 +12,10 @@ from scripted_server import Scripted, error
 
 from asap.lm import batch
 from asap.lm.batch import Batched
-from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
-from asap.lm.endpoint import Endpoint
-from asap.lm.price import Price, Purse
+from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
+from asap.lm.openai import OpenAIServer
 from asap.lm.replies import Remembering, Replies
+from asap.lm.spending import Price, SpendingLimit
 
 
 @pytest.fixture(autouse=True)
@@ -24,23 +24,25 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def request(text: str) -> ChatRequest:
-    return ChatRequest([{"role": "user", "content": text}], max_tokens=10, temperature=0.0, kind="anchor")
+def request(text: str) -> Request:
+    return Request([{"role": "user", "content": text}], max_new_tokens=10, temperature=0.0, kind="anchor")
 
 
 def echo(body: dict[str, Any]) -> Scripted:
     return Scripted(f"re: {body['messages'][-1]['content']}")
 
 
-def ask_all(server: BatchServer, folder: Path | None, texts: list[str], *, purse: Purse | None = None) -> tuple[list[Any], list[str]]:
+def ask_all(
+    server: BatchServer, folder: Path | None, texts: list[str], *, spending: SpendingLimit | None = None
+) -> tuple[list[Any], list[str]]:
     """What each request came to (a reply or an error), and what was said meanwhile."""
     said: list[str] = []
 
     async def work(replies: Replies) -> list[Any]:
-        llm = Batched(Endpoint("m", base_url=server.base_url, purse=purse), poll_s=0.02, say=said.append)
+        llm = Batched(OpenAIServer("m", base_url=server.base_url, spending=spending), poll_s=0.02, say=said.append)
         memory = Remembering(llm, replies)
         async with memory.session():
-            return await asyncio.gather(*(memory.complete(request(text)) for text in texts), return_exceptions=True)
+            return await asyncio.gather(*(memory.generate(request(text)) for text in texts), return_exceptions=True)
 
     with Replies.open(folder) as replies:
         return asyncio.run(work(replies)), said
@@ -62,16 +64,16 @@ def script_once_without(missing: str) -> Script:
 
 def test_all_requests_go_into_one_batch_and_come_back_to_their_askers(tmp_path: Path) -> None:
     texts = [f"question {number}" for number in range(30)]
-    purse = Purse(Price(1, 1))
+    spending = SpendingLimit(Price(1, 1))
     with BatchServer(echo) as server:
-        replies, said = ask_all(server, tmp_path, texts, purse=purse)
+        replies, said = ask_all(server, tmp_path, texts, spending=spending)
         assert [reply.text for reply in replies] == [f"re: {text}" for text in texts]
         assert len(server.batches) == 1
         again, _ = ask_all(server, tmp_path, texts)
         assert again == replies
         assert len(server.batches) == 1
     assert any("handed in batch batch_0 with 30 requests" in line for line in said)
-    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens) == (30, 300, 150)
+    assert (spending.requests, spending.prompt_tokens, spending.completion_tokens) == (30, 300, 150)
     assert {line["body"]["model"] for line in server.lines()} == {"m"}
     with Replies.open(tmp_path) as kept:
         assert kept.batches() == {}
@@ -90,7 +92,7 @@ def test_lines_that_fail_for_good_fail_alone() -> None:
 
     with BatchServer(script) as server:
         [good, bad], _ = ask_all(server, None, ["short", "long"])
-    assert isinstance(good, Reply)
+    assert isinstance(good, Generation)
     assert isinstance(bad, RequestRefused)
     assert bad.reason == "context_too_long"
 
@@ -115,7 +117,7 @@ def test_a_server_without_batches_is_told() -> None:
     with BatchServer(echo) as server:
 
         async def work(replies: Replies) -> None:
-            async with Batched(Endpoint("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
+            async with Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
                 await llm.take_up(replies)
                 await llm._call(lambda: llm.endpoint.client.get("/nothing", cast_to=object))
 
@@ -133,9 +135,9 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
             pass
 
         async def work(replies: Replies) -> None:
-            memory = Remembering(Batched(Endpoint("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None), replies)
+            memory = Remembering(Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None), replies)
             async with memory.session():
-                asking = asyncio.gather(*(memory.complete(request(text)) for text in texts), return_exceptions=True)
+                asking = asyncio.gather(*(memory.generate(request(text)) for text in texts), return_exceptions=True)
                 while not server.batches:
                     await asyncio.sleep(0.001)
                 asking.cancel()
@@ -187,10 +189,10 @@ def test_what_the_server_does_not_take_is_left_out_of_the_next_batch() -> None:
 
 
 def test_a_request_without_a_reply_costs_nothing() -> None:
-    purse = Purse(Price(1e6, 1e6))
+    spending = SpendingLimit(Price(1e6, 1e6))
     with BatchServer(script_once_without("a"), ends=("expired", "completed")) as server:
-        ask_all(server, None, ["a"], purse=purse)
-    assert purse.spent == pytest.approx(15)
+        ask_all(server, None, ["a"], spending=spending)
+    assert spending.spent == pytest.approx(15)
 
 
 def test_a_batch_is_handed_in_once_if_the_answer_to_that_is_lost() -> None:
@@ -208,16 +210,16 @@ def test_a_batch_is_handed_in_once_if_the_answer_to_that_is_lost() -> None:
 
 
 def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
-    purse, key = Purse(Price(1e6, 1e6)), request("a").key("m")
+    spending, key = SpendingLimit(Price(1e6, 1e6)), request("a").key("m")
     with BatchServer(echo) as server:
         server.files["f"] = json.dumps({"custom_id": key, "body": {"messages": [{"role": "user", "content": "a"}]}}).encode()
         server.create({"input_file_id": "f"})
         with Replies.open(tmp_path) as replies:
             replies.add_batch("batch_0", {key: "anchor"})
-        outcomes, _ = ask_all(server, tmp_path, ["a"], purse=purse)
+        outcomes, _ = ask_all(server, tmp_path, ["a"], spending=spending)
         assert outcomes[0].text == "re: a"
         assert len(server.batches) == 1
-    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens, purse.spent) == (1, 10, 5, pytest.approx(15))
+    assert (spending.requests, spending.prompt_tokens, spending.completion_tokens, spending.spent) == (1, 10, 5, pytest.approx(15))
 
 
 def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import transformers
 from lm_helpers import naive_logprob, scores, token_texts, visible_steps
 from tokenizers import Tokenizer
 
-from asap.lm.context import default_context, render_context
 from asap.lm.gguf import BUNDLED_NAME
-from asap.lm.hf import HFScorer
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import ScoreRequest
+from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer, load_tokens, model_folder
 from asap.steps import Span
 

@@ -9,22 +9,22 @@ from lm_helpers import refusal
 
 from asap.errors import UsageError
 from asap.lm.batch import Batched
-from asap.lm.endpoint import Endpoint
+from asap.lm.llama_cpp import LlamaCpp
 from asap.lm.llm import load_llm
-from asap.lm.price import Purse
-from asap.lm.served import Served
-from asap.lm.writer import Writer
+from asap.lm.openai import OpenAIServer
+from asap.lm.spending import SpendingLimit
+from asap.lm.transformers import Writer
 
 SERVER = "http://127.0.0.1:9/v1"
 
 
 def test_a_server_is_an_endpoint(tokenizer_folder: Callable[[str], Path]) -> None:
-    purse = Purse(None)
-    options = {"base_url": SERVER, "purse": purse, "context_tokens": 4096, "tokenizer": str(tokenizer_folder("qwen"))}
+    spending = SpendingLimit(None)
+    options = {"base_url": SERVER, "spending": spending, "context_tokens": 4096, "tokenizer": str(tokenizer_folder("qwen"))}
     llm = load_llm("openai:deepseek:v3", **options)  # type: ignore[arg-type]
-    assert isinstance(llm, Endpoint)
+    assert isinstance(llm, OpenAIServer)
     assert (llm.model, llm.concurrency, llm.context_tokens) == ("deepseek:v3", 16, 4096)
-    assert llm.purse is purse
+    assert llm.spending is spending
     assert llm.tokens is not None
     assert load_llm("openai:m", base_url=SERVER, concurrency=3).concurrency == 3
     assert isinstance(load_llm("openai:m", base_url=SERVER, batch=True), Batched)
@@ -47,8 +47,8 @@ def test_a_gguf_file_is_served() -> None:
 
     bundled = load_llm("bundled", context_tokens=512, concurrency=2)
     same = load_llm(f"gguf:{bundled_gguf()}")
-    assert isinstance(bundled, Served)
-    assert isinstance(same, Served)
+    assert isinstance(bundled, LlamaCpp)
+    assert isinstance(same, LlamaCpp)
     assert bundled.model == same.model
     assert (bundled.concurrency, same.concurrency) == (2, 1)
     assert bundled.context_tokens == 512

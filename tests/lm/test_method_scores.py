@@ -9,7 +9,7 @@ import pytest
 import torch
 from lm_helpers import TABLE, TRACE
 
-from asap.lm.hf import HFScorer
+from asap.lm.scorer_transformers import HFScorer
 from asap.prune.asap import Asap
 from asap.prune.methods import METHODS
 from asap.prune.settings import AsapSettings

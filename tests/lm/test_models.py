@@ -17,7 +17,7 @@ from lm_helpers import TRACE, refusal, save_tokenizer, scores, whole
 from asap.errors import MissingExtra, UsageError
 from asap.lm.cache import cache_folder
 from asap.lm.gguf import bundled_gguf, converted, converted_folder, is_complete
-from asap.lm.hf import HFScorer
+from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import is_spec, load_scorer, load_tokens
 from asap.lm.specs import model_folder as folder_of_spec
 

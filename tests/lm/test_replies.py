@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from asap.errors import InputError
-from asap.lm.chat import ChatRequest, Reply, RequestRefused
+from asap.lm.generate import Generation, Request, RequestRefused
 from asap.lm.replies import FILE, Remembering, Replies, Usage
 
 
-def request(text: str = "hello", **changes: object) -> ChatRequest:
-    values = {"messages": [{"role": "user", "content": text}], "max_tokens": 10, "temperature": 0.0, **changes}
-    return ChatRequest(**values)  # type: ignore[arg-type]
+def request(text: str = "hello", **changes: object) -> Request:
+    values = {"messages": [{"role": "user", "content": text}], "max_new_tokens": 10, "temperature": 0.0, **changes}
+    return Request(**values)  # type: ignore[arg-type]
 
 
 class Echo:
@@ -35,13 +35,13 @@ class Echo:
     async def __aexit__(self, *error: object) -> None:
         self.left += 1
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         self.asked += 1
         await asyncio.sleep(0.01)
         text = request.messages[-1]["content"]
         if "refuse" in text:
             raise RequestRefused("bad_request", text)
-        return Reply(text, "stop", len(text), 1)
+        return Generation(text, "stop", len(text), 1)
 
 
 def test_a_key_stands_for_model_and_request() -> None:
@@ -51,7 +51,7 @@ def test_a_key_stands_for_model_and_request() -> None:
         request("other").key("a"),
         request(draw=1).key("a"),
         request(temperature=1.0).key("a"),
-        request(max_tokens=11).key("a"),
+        request(max_new_tokens=11).key("a"),
         request(schema={"type": "object"}).key("a"),
         request(kind="anchor").key("a"),
     }
@@ -59,8 +59,15 @@ def test_a_key_stands_for_model_and_request() -> None:
     assert request().key("a") == request().key("a")
 
 
+def test_keys_of_stored_replies_never_change() -> None:
+    assert request("é hello").key("m") == "4f48111c08f3eace2f60434fdd13b333d636234af6d00b9230074413df72783c"
+    messages = ({"role": "system", "content": "s"}, {"role": "user", "content": "x"})
+    other = Request(messages, 4096, 2.0, 0.9, {"type": "object", "required": ["b", "a"]}, 3, "select")
+    assert other.key("openai/m") == "632f41b276f9c62d7bb7c848bffce330ca0183b6ae470d327f6a8f208463185f"
+
+
 def test_a_reply_comes_back_as_it_was(tmp_path: Path) -> None:
-    reply = Reply('odd: \x00 \ud83d {"a": "é"}', "stop", 7, 9, counted_here=True)
+    reply = Generation('odd: \x00 \ud83d {"a": "é"}', "stop", 7, 9, counted_here=True)
     with Replies.open(tmp_path) as replies:
         replies.put("k", "anchor", reply)
     with Replies.open(tmp_path) as replies:
@@ -74,9 +81,9 @@ def test_replies_of_another_folder_are_brought_over_and_not_counted_as_paid(tmp_
     old.mkdir()
     new.mkdir()
     with Replies.open(old) as replies:
-        replies.put("k", "select", Reply("x", "stop", 1, 2))
+        replies.put("k", "select", Generation("x", "stop", 1, 2))
     with Replies.open(new, also=[old]) as replies:
-        assert replies.get("k") == Reply("x", "stop", 1, 2)
+        assert replies.get("k") == Generation("x", "stop", 1, 2)
         assert replies.usage() == {}
     with Replies.open(new) as replies:
         assert replies.get("k") is not None
@@ -100,7 +107,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 
 def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
     with Replies.open(tmp_path) as replies:
-        replies.put("k", "anchor", Reply("text", "stop", 1, 1))
+        replies.put("k", "anchor", Generation("text", "stop", 1, 1))
     database = sqlite3.connect(tmp_path / FILE)
     database.execute("UPDATE replies SET body = x'00'")
     database.commit()
@@ -115,15 +122,15 @@ def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None
         with Replies.open(tmp_path) as replies:
             memory = Remembering(echo, replies)
             async with memory.session():
-                texts = await asyncio.gather(*(memory.complete(request()) for _ in range(5)))
+                texts = await asyncio.gather(*(memory.generate(request()) for _ in range(5)))
                 assert {reply.text for reply in texts} == {"hello"}
-                await memory.complete(request())
+                await memory.generate(request())
                 assert echo.asked == memory.asked == 1
-                await memory.complete(request(draw=1))
+                await memory.generate(request(draw=1))
                 assert echo.asked == 2
             assert (echo.entered, echo.left) == (1, 1)
             async with memory.session():
-                await memory.complete(request())
+                await memory.generate(request())
             assert (echo.entered, echo.left) == (1, 1)
 
     asyncio.run(work())
@@ -138,7 +145,7 @@ def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
                 async with memory.session():
                     for _ in range(3):
                         with pytest.raises(RequestRefused):
-                            await memory.complete(request("refuse"))
+                            await memory.generate(request("refuse"))
                 assert echo.asked == asked
 
     asyncio.run(work())
@@ -149,12 +156,12 @@ def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
         with Replies.open(tmp_path) as replies:
             memory = Remembering(Echo(), replies)
             async with memory.session():
-                await memory.complete(request("known"))
+                await memory.generate(request("known"))
                 memory.stop(InputError("enough"))
                 memory.stop(InputError("later"))
-                assert (await memory.complete(request("known"))).text == "known"
+                assert (await memory.generate(request("known"))).text == "known"
                 with pytest.raises(InputError, match="enough"):
-                    await memory.complete(request("unknown"))
+                    await memory.generate(request("unknown"))
 
     asyncio.run(work())
 
@@ -170,10 +177,10 @@ def test_batches_are_remembered(tmp_path: Path) -> None:
 
 def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from asap.lm.replies import Replies; from asap.lm.chat import Reply\n"
+        "import sys; from pathlib import Path; from asap.lm.replies import Replies; from asap.lm.generate import Generation\n"
         "with Replies.open(Path(sys.argv[1])) as replies:\n"
         "    for number in range(10**6):\n"
-        "        replies.put(str(number), 'anchor', Reply('x' * 1000, 'stop', 1, 1)); print(number, flush=True)\n"
+        "        replies.put(str(number), 'anchor', Generation('x' * 1000, 'stop', 1, 1)); print(number, flush=True)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -196,7 +203,7 @@ def test_a_completer_that_cannot_start_is_not_started_again_by_those_who_wait() 
         with Replies.open(None) as replies:
             memory = Remembering(broken, replies)
             async with memory.session():
-                outcomes = await asyncio.gather(*(memory.complete(request(str(number))) for number in range(4)), return_exceptions=True)
+                outcomes = await asyncio.gather(*(memory.generate(request(str(number))) for number in range(4)), return_exceptions=True)
         assert all(isinstance(outcome, InputError) for outcome in outcomes)
 
     broken = Broken()
@@ -214,12 +221,12 @@ def test_nothing_is_asked_if_everything_was_stopped_while_the_completer_started(
         with Replies.open(None) as replies:
             memory = Remembering(slow, replies)
             async with memory.session():
-                asking = asyncio.gather(*(memory.complete(request(str(number))) for number in range(3)), return_exceptions=True)
+                asking = asyncio.gather(*(memory.generate(request(str(number))) for number in range(3)), return_exceptions=True)
                 await asyncio.sleep(0.01)
                 memory.stop(InputError("enough"))
                 assert all(isinstance(outcome, InputError) for outcome in await asking)
             async with memory.session():  # another try is another beginning
-                assert (await memory.complete(request("later"))).text == "later"
+                assert (await memory.generate(request("later"))).text == "later"
 
     slow = Slow()
     asyncio.run(work(slow))
@@ -235,7 +242,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_a_folder_may_be_named_as_its_own_source(tmp_path: Path) -> None:
     for _ in range(2):
         with Replies.open(tmp_path, also=[tmp_path]) as replies:
-            replies.put("k", "anchor", Reply("x", "stop", 1, 1))
+            replies.put("k", "anchor", Generation("x", "stop", 1, 1))
 
 
 def test_troubles_of_others_are_not_taken_for_its_own(tmp_path: Path) -> None:

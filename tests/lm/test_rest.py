@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE
 
-from asap.lm.hf import HFScorer
 from asap.lm.rest import Rest, RestRequest, rest_anew, rest_of
+from asap.lm.scorer_transformers import HFScorer
 from asap.steps import split_steps
 
 ODD_STEPS = ["Wait.", "Wait. So", "1 + 2", "  indented", "So", "So, the sum", "答案", "```\nx = 1\n\ny\n```"]

@@ -25,7 +25,7 @@ def fenced(code: str, info: str = "python") -> str:
 
 def test_the_request_is_greedy_and_the_same_every_time() -> None:
     request = anchor_request(sample("It is 4."), 512)
-    assert (request.temperature, request.top_p, request.max_tokens, request.draw, request.schema) == (0.0, 1.0, 512, 0, None)
+    assert (request.temperature, request.top_p, request.max_new_tokens, request.draw, request.schema) == (0.0, 1.0, 512, 0, None)
     assert [message["role"] for message in request.messages] == ["user"]
     assert request == anchor_request(sample("It is 4."), 512)
     assert request.key("m") == anchor_request(sample("It is 4."), 512).key("m")

@@ -12,9 +12,9 @@ from prune_helpers import tokens_of
 
 from asap.dataset import to_sample
 from asap.errors import RowError, UsageError
-from asap.lm.context import render_context
-from asap.lm.hf import HFScorer
+from asap.lm.prompt_style import render_context
 from asap.lm.scorer import Scorer
+from asap.lm.scorer_transformers import HFScorer
 from asap.prune.align import anchored_prompt, unaligned
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision, Pruned

@@ -14,7 +14,7 @@ import pytest
 
 from asap.errors import AsapError
 from asap.estimate import estimate
-from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
+from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.replies import Usage
 from asap.prune.coarse import Guide, Verdict
 from asap.prune.settings import AsapSettings
@@ -28,7 +28,7 @@ STEPS = [
     "So the answer has to be seven.",
 ]
 SAMPLE = Sample("a", "What is 3 + 4?", "\n\n".join(STEPS), "7")
-Script = Callable[[ChatRequest, int], str | Reply | AsapError]
+Script = Callable[[Request, int], str | Generation | AsapError]
 
 
 class Scripted:
@@ -40,7 +40,7 @@ class Scripted:
         self.script = script
         self.context_tokens = context_tokens
         self.concurrency = concurrency
-        self.requests: list[ChatRequest] = []
+        self.requests: list[Request] = []
         self.at_once = self.most_at_once = 0
 
     async def __aenter__(self) -> "Scripted":
@@ -49,18 +49,18 @@ class Scripted:
     async def __aexit__(self, *error: object) -> None:
         return None
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         self.requests.append(request)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0.001)
         self.at_once -= 1
         if request.kind == "anchor":
-            return Reply("1. Add the numbers.", "stop", 10, 5)
+            return Generation("1. Add the numbers.", "stop", 10, 5)
         said = self.script(request, sum(other.kind == request.kind for other in self.requests) - 1)
         if isinstance(said, AsapError):
             raise said
-        return said if isinstance(said, Reply) else Reply(said, "stop", 100, 20)
+        return said if isinstance(said, Generation) else Generation(said, "stop", 100, 20)
 
     def kinds(self) -> list[str]:
         return [request.kind for request in self.requests]
@@ -95,7 +95,7 @@ def test_an_unusable_reply_is_asked_for_again_up_to_the_attempts() -> None:
     assert (verdict.attempts, verdict.failures) == (3, ["no_match", "no_match"])
     assert [request.draw for request in llm.requests[1:]] == [0, 1, 2]
 
-    [verdict], llm = judge(lambda request, nth: Reply("", "length", 1, 1), attempts=3)
+    [verdict], llm = judge(lambda request, nth: Generation("", "length", 1, 1), attempts=3)
     assert verdict.kept is None
     assert (verdict.attempts, len(verdict.failures)) == (3, 3)
     assert llm.kinds() == ["anchor", "rewrite", "rewrite", "rewrite"]
@@ -131,9 +131,9 @@ def test_a_refusal_for_good_ends_the_attempts_of_a_rewrite(reason: str) -> None:
 
 def test_an_anchor_without_content_is_asked_for_again() -> None:
     class Silent(Scripted):
-        async def complete(self, request: ChatRequest) -> Reply:
+        async def generate(self, request: Request) -> Generation:
             self.requests.append(request)
-            return Reply("  ", "stop", 1, 0)
+            return Generation("  ", "stop", 1, 0)
 
     llm = Silent(lambda request, nth: "")
     [verdict] = Guide(llm, AsapSettings(coarse="select", attempts=2)).judge([SAMPLE])
@@ -151,7 +151,7 @@ def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
     steps = [f"Step number {number} does a little bit of the work that has to be done." for number in range(60)]
     shown: list[tuple[int, int]] = []
 
-    def script(request: ChatRequest, nth: int) -> str:
+    def script(request: Request, nth: int) -> str:
         text = request.messages[-1]["content"]
         first, last = (int(word) for word in text.split("steps; steps ")[1].split(" are shown")[0].split(" to "))
         shown.append((first, last))
@@ -168,7 +168,7 @@ def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
 
 
 def test_a_server_that_finds_a_trace_too_long_is_shown_half_of_it() -> None:
-    def script(request: ChatRequest, nth: int) -> str | AsapError:
+    def script(request: Request, nth: int) -> str | AsapError:
         text = request.messages[-1]["content"]
         if "5 steps; steps 1 to 5" in text:
             return RequestRefused("context_too_long", "too long")
@@ -187,7 +187,7 @@ def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() 
     samples = [replace(SAMPLE, id=str(number), question=f"What is 3 + 4, for the {number}th time?") for number in range(20)]
     answered = 0
 
-    def script(request: ChatRequest, nth: int) -> str | AsapError:
+    def script(request: Request, nth: int) -> str | AsapError:
         nonlocal answered
         answered += 1
         return SAMPLE.cot if answered <= 6 else EndpointError("no money left")
@@ -279,9 +279,9 @@ def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) 
 
 def test_an_anchor_that_is_lost_in_thinking_is_not_asked_for_again() -> None:
     class Thinker(Scripted):
-        async def complete(self, request: ChatRequest) -> Reply:
+        async def generate(self, request: Request) -> Generation:
             self.requests.append(request)
-            return Reply("", "length", 1, 4096)
+            return Generation("", "length", 1, 4096)
 
     llm = Thinker(lambda request, nth: "")
     [verdict] = Guide(llm, AsapSettings(coarse="select")).judge([SAMPLE])

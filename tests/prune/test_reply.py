@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asap.lm.chat import Reply
+from asap.lm.generate import Generation
 from asap.prune.reply import (
     Coverage,
     InvalidReply,
@@ -82,13 +82,13 @@ def test_echoed_delimiters_go_and_others_stay() -> None:
 @pytest.mark.parametrize(("reason", "code"), [("length", "cut_off"), ("content_filter", "content_filter"), ("abort", "unfinished")])
 def test_only_a_reply_that_ended_by_itself_counts(reason: str, code: str) -> None:
     with pytest.raises(InvalidReply) as error:
-        finished_text(Reply("fine so far", reason, 10, 20))
+        finished_text(Generation("fine so far", reason, 10, 20))
     assert error.value.reason == code
 
 
 def test_an_empty_reply_is_invalid() -> None:
     with pytest.raises(InvalidReply, match=r"^empty: "):
-        finished_text(Reply(" \r\n\t", "stop", 10, 0))
+        finished_text(Generation(" \r\n\t", "stop", 10, 0))
 
 
 def test_invalid_reply_survives_pickling() -> None:

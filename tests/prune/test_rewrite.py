@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import real_traces
 
-from asap.lm.chat import Reply
+from asap.lm.generate import Generation
 from asap.prune.reply import InvalidReply, Selection, delimiters, enclosed
 from asap.prune.rewrite import read_rewrite, rewrite_request
 from asap.sample import Sample
@@ -31,7 +31,7 @@ splits = st.sampled_from(["fenced", "paper"])
 
 
 def read(text: str, cot: str = COT, *, split: StepSplit = "fenced", tau: float = 0.6, finish: str = "stop") -> Selection:
-    return read_rewrite(Reply(text, finish, 100, 50), cot, split_steps(cot, split), split=split, tau=tau)
+    return read_rewrite(Generation(text, finish, 100, 50), cot, split_steps(cot, split), split=split, tau=tau)
 
 
 def refused(text: str, cot: str = COT, *, finish: str = "stop") -> InvalidReply:
@@ -71,7 +71,7 @@ def verdict(text: str, cot: str, split: StepSplit, tau: float) -> bool:
 def test_the_request_shows_all_and_tells_draws_apart() -> None:
     row = Sample("1", "Add {trace}.", COT, "a + b")
     first, second = (rewrite_request(row, "1. Add {begin}.", temperature=2.0, max_tokens=900, draw=draw) for draw in (0, 1))
-    assert (first.temperature, first.top_p, first.max_tokens, first.schema, first.draw, second.draw) == (2.0, 1.0, 900, None, 0, 1)
+    assert (first.temperature, first.top_p, first.max_new_tokens, first.schema, first.draw, second.draw) == (2.0, 1.0, 900, None, 0, 1)
     assert first.messages == second.messages
     assert first.key("m") != second.key("m")
     content = first.messages[0]["content"]
@@ -86,7 +86,7 @@ def test_whatever_the_reply_is_original_steps_in_order_come_out(steps: list[str]
     spans = split_steps(cot, split)
     reply = enclosed("trace", cot).replace(cot, text) if delimited else text
     try:
-        found = read_rewrite(Reply(reply, "stop", 0, 0), cot, spans, split=split, tau=0.6)
+        found = read_rewrite(Generation(reply, "stop", 0, 0), cot, spans, split=split, tau=0.6)
     except InvalidReply:
         return
     assert found.kept == sorted(set(found.kept))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asap.lm.chat import ChatRequest, Reply
+from asap.lm.generate import Generation, Request
 from asap.prune.reply import InvalidReply, enclosed
 from asap.prune.select import SELECT_SCHEMA, merged, parts, read_selection, select_request
 from asap.sample import Sample
@@ -21,17 +21,17 @@ STEPS = ["Okay.", "```python\na = 1\n\nb = 2\n```", "    indented", "Done {first
 SAMPLE = Sample("1", "What is {count}?", "\n\n".join(STEPS), "2")
 
 
-def request(sample: Sample = SAMPLE, first: int = 0, last: int = 4, draw: int = 0) -> ChatRequest:
+def request(sample: Sample = SAMPLE, first: int = 0, last: int = 4, draw: int = 0) -> Request:
     spans = split_steps(sample.cot)
     return select_request(sample, "1. Think.", spans, first, last, temperature=0.3, max_tokens=200, draw=draw)
 
 
-def content(found: ChatRequest) -> str:
+def content(found: Request) -> str:
     return found.messages[0]["content"]
 
 
 def read(text: str, first: int = 0, last: int = 20, finish: str = "stop") -> list[int]:
-    return read_selection(Reply(text, finish, 100, 9), first, last)
+    return read_selection(Generation(text, finish, 100, 9), first, last)
 
 
 def refusal(text: str, first: int = 0, last: int = 20, finish: str = "stop") -> str:
@@ -47,7 +47,7 @@ def test_steps_are_shown_verbatim_under_their_numbers() -> None:
     assert enclosed("question", SAMPLE.question) in content(found)
     assert enclosed("outline", "1. Think.") in content(found)
     assert "The trace has 4 steps; steps 1 to 4 are shown." in content(found)
-    assert (found.temperature, found.top_p, found.max_tokens) == (0.3, 1.0, 200)
+    assert (found.temperature, found.top_p, found.max_new_tokens) == (0.3, 1.0, 200)
     assert found.schema == SELECT_SCHEMA
     assert found == request()
     assert found.key("m") == request().key("m") != request(draw=1).key("m")

@@ -22,7 +22,7 @@ def compare_runs(
     Example: asap compare-runs out/original out/pruned
     """
     from asap.atomic import replacing
-    from asap.evaluate.runs import compare, markdown, read_run
+    from asap.evaluate.paired import compare, markdown, read_run
 
     compared = compare(read_run(a), read_run(b), common=common)
     print(markdown(compared))

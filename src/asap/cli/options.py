@@ -12,7 +12,7 @@ from asap.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from asap.lm.price import Purse
+    from asap.lm.spending import SpendingLimit
     from asap.output import Totals
 
 DATA = Group("Reading the data", sort_key=1)
@@ -86,7 +86,7 @@ def console_for(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr)
 
 
-def print_summary(totals: "Totals", out: Path, purse: "Purse | None" = None) -> None:
+def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
     """The table at the end of a run."""
     lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
@@ -99,7 +99,7 @@ def print_summary(totals: "Totals", out: Path, purse: "Purse | None" = None) -> 
         shown = ", ".join(f"{grade} {count:,}" for grade, count in sorted(totals.floor_grades.items()))
         lines.append(("floor", f"of the traces that were cut: {shown}"))
     if totals.attempts or totals.failures_by:
-        lines += _llm_lines(totals, purse)
+        lines += _llm_lines(totals, spending)
     notes = (
         (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
         (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
@@ -113,13 +113,13 @@ def print_summary(totals: "Totals", out: Path, purse: "Purse | None" = None) -> 
     print("\n".join(f"{name:<8} {text}" for name, text in lines))
 
 
-def _llm_lines(totals: "Totals", purse: "Purse | None") -> list[tuple[str, str]]:
+def _llm_lines(totals: "Totals", spending: "SpendingLimit | None") -> list[tuple[str, str]]:
     """What decided in stage 1, which replies were of no use, and what all of it cost."""
     decided = ", ".join(f"{name} {count:,}" for name, count in totals.coarse_by.items())
     lines = [("stage 1", f"decided by {decided} (align: no usable reply); {totals.attempts:,} replies asked for")]
     if totals.failures_by:
         lines.append(("", "not usable: " + ", ".join(f"{reason} {count:,}" for reason, count in totals.failures_by.items())))
-    if purse is not None:
-        cost = f", {purse.spent:.4f} US dollars" if purse.price else ""
-        lines.append(("spent", f"{purse.requests:,} requests, {purse.prompt_tokens:,} + {purse.completion_tokens:,} tokens{cost}"))
+    if spending is not None:
+        cost = f", {spending.spent:.4f} US dollars" if spending.price else ""
+        lines.append(("spent", f"{spending.requests:,} requests, {spending.prompt_tokens:,} + {spending.completion_tokens:,} tokens{cost}"))
     return lines

@@ -37,9 +37,9 @@ from asap.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
-    from asap.lm.chat import Completer
-    from asap.lm.price import Purse
+    from asap.lm.generate import Generator
     from asap.lm.scorer import Scorer
+    from asap.lm.spending import SpendingLimit
     from asap.prune.asap import Asap
     from asap.prune.settings import AsapSettings
     from asap.survey import Survey
@@ -210,7 +210,7 @@ def prune(
     """
     from asap.dataset.formats import format_of
     from asap.dataset.source import Source
-    from asap.lm.chat import SpendingStop
+    from asap.lm.generate import SpendingStop
     from asap.prune.methods import METHODS
     from asap.prune.settings import AsapSettings
     from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
@@ -291,16 +291,18 @@ def _prune(
     for name in source.names:  # a wrong file name is refused before the model is loaded
         iter_rows(name)
     console = console_for(stderr=True)
-    purse = _purse(llm)
+    spending = _spending(llm)
     try:
         with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            pruner = _pruner(settings, model, _completer(llm, model, purse) if llm.llm else None)
+            pruner = _pruner(settings, model, _generator(llm, model, spending) if llm.llm else None)
         with watcher(console) as listener:
-            totals = prune_into(out, source, pruner, formats=formats, listener=listener, asking=Asking(purse, llm.replies or [], llm.pilot))
+            totals = prune_into(
+                out, source, pruner, formats=formats, listener=listener, asking=Asking(spending, llm.replies or [], llm.pilot)
+            )
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
-    print_summary(totals, out, purse if llm.llm else None)
+    print_summary(totals, out, spending if llm.llm else None)
     if max_rejected is not None and totals.rejected > max_rejected:
         shown = f"{totals.rejected} rows were rejected, more than --max-rejected {max_rejected} allows; see {out}/rejected.jsonl"
         print(f"asap: {shown}", file=sys.stderr)
@@ -308,7 +310,7 @@ def _prune(
     return 0
 
 
-def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> "Asap":
+def _pruner(settings: "AsapSettings", model: Model, llm: "Generator | None") -> "Asap":
     from asap.lm.scorer import NoModel
     from asap.lm.specs import load_scorer, load_tokens
     from asap.prune.asap import Asap
@@ -325,17 +327,17 @@ def _pruner(settings: "AsapSettings", model: Model, llm: "Completer | None") -> 
     return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
 
 
-def _purse(llm: Llm) -> "Purse":
-    from asap.lm.price import Price, Purse, find_price
+def _spending(llm: Llm) -> "SpendingLimit":
+    from asap.lm.spending import Price, SpendingLimit, find_price
 
     kind, _, name = (llm.llm or "").partition(":")
     price = find_price(name, llm.base_url) if kind == "openai" else None
     if llm.price_in is not None and llm.price_out is not None:
         price = Price(llm.price_in, llm.price_out)
-    return Purse(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
+    return SpendingLimit(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
 
 
-def _completer(llm: Llm, model: Model, purse: "Purse") -> "Completer":
+def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator":
     from asap.lm.llm import load_llm
 
     assert llm.llm is not None
@@ -343,7 +345,7 @@ def _completer(llm: Llm, model: Model, purse: "Purse") -> "Completer":
         llm.llm,
         base_url=llm.base_url,
         concurrency=llm.concurrency,
-        purse=purse,
+        spending=spending,
         context_tokens=llm.llm_context,
         tokenizer=llm.llm_tokenizer,
         batch=llm.batch,
@@ -360,8 +362,8 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
-    purse = _purse(llm)
-    asks = (_completer(llm, model, purse), Asking(purse, llm.replies or [], llm.pilot), out) if llm.llm else None
+    spending = _spending(llm)
+    asks = (_generator(llm, model, spending), Asking(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = survey(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     if not found.usable:

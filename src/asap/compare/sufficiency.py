@@ -14,13 +14,13 @@ import torch
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
-from asap.evaluate.answer import code_of
+from asap.evaluate.extract import code_of
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
-from asap.lm.context import default_context, render_context
-from asap.lm.hf import HFScorer
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scorer
-from asap.lm.writer import take_stops
+from asap.lm.scorer_transformers import HFScorer
+from asap.lm.transformers import take_stops
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
 

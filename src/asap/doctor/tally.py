@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from asap.dataset import Shaped
 from asap.doctor.rulers import Rulers
 from asap.errors import RowError
-from asap.lm.context import default_context, render_context
+from asap.lm.prompt_style import default_context, render_context
 from asap.sample import Sample, content_digest, split_think
 from asap.steps import split_steps
 

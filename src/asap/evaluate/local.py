@@ -16,7 +16,7 @@ from asap.lm.hub import load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.scorer import Dtype
 from asap.lm.tokens import TokenCounter
-from asap.lm.writer import take_stops
+from asap.lm.transformers import take_stops
 from asap.sample import content_digest
 from asap.versions import versions_of
 

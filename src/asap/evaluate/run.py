@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
-from asap.evaluate.answer import OPENED, Extract
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.budgets import budget_rows
+from asap.evaluate.extract import OPENED, Extract
 from asap.evaluate.judge import Judge, Told, verdicts_of
 from asap.evaluate.ledger import Ledger
-from asap.evaluate.loops import looping
 from asap.evaluate.reference import LimitSettings
+from asap.evaluate.repetition import looping
 from asap.evaluate.score import write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
+from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import Ask, Generator, Settings, Written
 from asap.prune.tokenskip import MARKER, marked
 from asap.sample import content_digest

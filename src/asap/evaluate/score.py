@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asap.atomic import replacing
 from asap.benchmarks.load import Benchmark
 from asap.errors import InputError
-from asap.evaluate.answer import Extract
 from asap.evaluate.attempt import Attempt, Rejected, read_attempts
+from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, Told, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asap.evaluate.engine import ask_engine
 from asap.evaluate.writing import Ask, Kept, Settings, Written, counted, rendered, reopened
-from asap.lm.chat import ChatRequest, EndpointError, RequestRefused
-from asap.lm.endpoint import Endpoint
-from asap.lm.fault import Fault
-from asap.lm.served import Served
+from asap.lm.api_error import ApiError
+from asap.lm.generate import EndpointError, Request, RequestRefused
+from asap.lm.llama_cpp import LlamaCpp
+from asap.lm.openai import OpenAIServer
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter
@@ -56,7 +56,7 @@ class ServerModel:
         self.tokens = tokens
         self.concurrency = concurrency
         self.identity: Mapping[str, Any] = {"spec": f"openai:{model}", "model": model}
-        self._endpoint = Endpoint(model, base_url=base_url, concurrency=concurrency, tokens=tokens, timeout_s=timeout_s)
+        self._endpoint = OpenAIServer(model, base_url=base_url, concurrency=concurrency, tokens=tokens, timeout_s=timeout_s)
         self._extra: dict[str, Any] = {}
         self._tries = tries
         self._with_ids = tokens is not None and bool(tokens.hf.chat_template)
@@ -66,7 +66,7 @@ class ServerModel:
         async with self._endpoint as endpoint:
             await self._write_with(endpoint, asks, settings, kept)
 
-    async def _write_with(self, endpoint: Endpoint, asks: Sequence[Ask], settings: Settings, kept: Kept) -> None:
+    async def _write_with(self, endpoint: OpenAIServer, asks: Sequence[Ask], settings: Settings, kept: Kept) -> None:
         self._client = endpoint.client.with_options(max_retries=self._tries - 1)
         self._context = endpoint.context_tokens
         self._server = endpoint
@@ -98,7 +98,7 @@ class ServerModel:
         try:
             heard, with_ids = await self._asked(ids, ask, settings, room)
         except APIStatusError as error:
-            fault = Fault.read(error.status_code, error.response.headers, error.response.content, self._server.secrets)
+            fault = ApiError.read(error.status_code, error.response.headers, error.response.content, self._server.secrets)
             raised = fault.error(self._server.host, self._server.model)
             if isinstance(raised, RequestRefused) and raised.reason == "context_too_long":
                 return Written("", "too_long", len(ids or ()), 0, None, None, None, 0.0, opened)
@@ -170,7 +170,7 @@ class ServerModel:
 
     async def _chat(self, ask: Ask, settings: Settings) -> _Heard:
         started = time.perf_counter()
-        request = ChatRequest(ask.messages, settings.max_new_tokens, settings.temperature, settings.top_p)
+        request = Request(ask.messages, settings.max_new_tokens, settings.temperature, settings.top_p)
         body = {**self._server.body(request), "seed": ask.seed, "stream": True, "stream_options": {"include_usage": True}}
         stream = await self._client.chat.completions.create(**body, extra_body=self._extra or None)
         return await _heard(stream, started)
@@ -194,13 +194,13 @@ class GgufModel(ServerModel):
             await self._write_with(served.endpoint, asks, settings, kept)
 
 
-class _Local(Served):
+class _Local(LlamaCpp):
     async def __aenter__(self) -> "_Local":
         await super().__aenter__()
         return self
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> OpenAIServer:
         """The server's address, while it runs."""
         return self._endpoint
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from asap.evaluate.answer import OPENED
+from asap.evaluate.extract import OPENED
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter

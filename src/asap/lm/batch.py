@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
-from asap.lm.endpoint import TRIES, Endpoint
-from asap.lm.fault import KEPT, Fault
-from asap.lm.price import Hold
+from asap.lm.api_error import KEPT, ApiError
+from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
+from asap.lm.openai import TRIES, OpenAIServer
 from asap.lm.replies import Replies
+from asap.lm.spending import Reservation
 from asap.lm.tokens import count_prompt
 from asap.sample import content_digest
 
@@ -33,15 +33,15 @@ _ENDED = ("completed", "expired", "cancelled", "failed")
 class _Waiting(NamedTuple):
     """A request that is to be answered."""
 
-    request: ChatRequest
-    hold: Hold
-    answer: "asyncio.Future[Reply]"
+    request: Request
+    reservation: Reservation
+    answer: "asyncio.Future[Generation]"
 
 
 class Batched:
-    """A Completer that hands requests in as batches. Everything else is the endpoint's: model, price, what a reply is."""
+    """A Generator that hands requests in as batches. Everything else is the endpoint's: model, price, what a reply is."""
 
-    def __init__(self, endpoint: Endpoint, *, poll_s: float = _POLL_S, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, endpoint: OpenAIServer, *, poll_s: float = _POLL_S, say: Callable[[str], None] | None = None) -> None:
         self.endpoint = endpoint
         self.model, self.tokens, self.context_tokens = endpoint.model, endpoint.tokens, endpoint.context_tokens
         self.identity: Mapping[str, str] = endpoint.identity
@@ -79,12 +79,12 @@ class Batched:
                     self._say(f"{self.endpoint.host} knows no batch {batch_id} any more: its requests are asked anew")
             replies.forget_batch(name)
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         """The reply, when its batch is done. Raises RequestRefused, EndpointError or SpendingStop."""
         key, prompt_tokens = request.key(self.model), count_prompt(request.messages, self.tokens)
         for _ in range(TRIES):
-            async with self.endpoint.purse.hold(prompt_tokens, request.max_tokens) as hold:
-                waiting = self._open[key] = _Waiting(request, hold, asyncio.get_running_loop().create_future())
+            async with self.endpoint.spending.reserve(prompt_tokens, request.max_new_tokens) as reservation:
+                waiting = self._open[key] = _Waiting(request, reservation, asyncio.get_running_loop().create_future())
                 self._asked.set()
                 try:
                     return await waiting.answer
@@ -198,45 +198,45 @@ class Batched:
         waiting = self._open.get(key)
         prompt_tokens = count_prompt(waiting.request.messages, self.tokens) if waiting else 0
         outcome = self.endpoint.read(status, {}, body, prompt_tokens)
-        if isinstance(outcome, Reply):
+        if isinstance(outcome, Generation):
             if not waiting and self._replies and self._replies.get(key) is None:  # of a former run, which could not count it
-                self.endpoint.purse.begin(1, outcome.prompt_tokens, outcome.completion_tokens)
+                self.endpoint.spending.begin(1, outcome.prompt_tokens, outcome.completion_tokens)
             if self._replies:
                 self._replies.put(key, kind, outcome)
             if waiting:
-                self.endpoint.purse.pay(waiting.hold, outcome.prompt_tokens, outcome.completion_tokens)
+                self.endpoint.spending.settle(waiting.reservation, outcome.prompt_tokens, outcome.completion_tokens)
                 self._open.pop(key).answer.set_result(outcome)
         elif waiting and (name := outcome.not_taken(self.endpoint.body(waiting.request, left_out))):
             self.endpoint.leave_out([name])
             self._ask_again(key)
         elif waiting and not outcome.passes and not outcome.is_rate_limit:
-            self.endpoint.purse.pay(waiting.hold, 0, 0)
+            self.endpoint.spending.settle(waiting.reservation, 0, 0)
             self._open.pop(key).answer.set_exception(outcome.error(self.endpoint.host, self.model))
 
     def _ask_again(self, key: str) -> None:
         """A request that got no reply costs nothing and goes into another batch."""
         waiting = self._open.pop(key)
-        self.endpoint.purse.pay(waiting.hold, 0, 0)
+        self.endpoint.spending.settle(waiting.reservation, 0, 0)
         waiting.answer.set_exception(_Again())
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of a call about files or batches; tried again while the fault may pass."""
+        """The result of a call about files or batches; tried again while the failure may pass."""
         from openai import APIStatusError, OpenAIError
 
-        fault = Fault(0, "")
+        failure = ApiError(0, "")
         for attempt in range(TRIES):
             try:
                 return await call()
             except APIStatusError as error:
-                fault = Fault.read(error.status_code, error.response.headers, error.response.content, self.endpoint.secrets)
+                failure = ApiError.read(error.status_code, error.response.headers, error.response.content, self.endpoint.secrets)
             except OpenAIError as error:
-                fault = Fault(0, self.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
-            if fault.status in (404, 405):
-                raise _Unknown(f"{self.endpoint.host} takes no batches ({fault.said}); leave --batch out")
-            if not fault.passes and not fault.is_rate_limit:
+                failure = ApiError(0, self.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
+            if failure.status in (404, 405):
+                raise _Unknown(f"{self.endpoint.host} takes no batches ({failure.said}); leave --batch out")
+            if not failure.passes and not failure.is_rate_limit:
                 break
             await asyncio.sleep(min(self._poll_s, 2.0**attempt))
-        raise EndpointError(f"{self.endpoint.host} did not take a call about batches (HTTP {fault.status}: {fault.said}); {KEPT}")
+        raise EndpointError(f"{self.endpoint.host} did not take a call about batches (HTTP {failure.status}: {failure.said}); {KEPT}")
 
 
 class _Unknown(EndpointError):

@@ -1,4 +1,4 @@
-"""A llama.cpp server in a process of its own, run as a script by `Served`; it imports nothing of this package.
+"""A llama.cpp server in a process of its own, run as a script by `LlamaCpp`; it imports nothing of this package.
 
 In its own process because llama.cpp ends the whole process on some damaged models, holds Python still while it loads, and
 cannot always be stopped while it answers. The first line on stdin is the configuration as JSON; the first line on stdout is

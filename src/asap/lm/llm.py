@@ -8,8 +8,8 @@ from asap.lm.scorer import Dtype
 from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:
-    from asap.lm.chat import Completer
-    from asap.lm.price import Purse
+    from asap.lm.generate import Generator
+    from asap.lm.spending import SpendingLimit
 
 
 def load_llm(
@@ -17,13 +17,13 @@ def load_llm(
     *,
     base_url: str | None = None,
     concurrency: int | None = None,
-    purse: "Purse | None" = None,
+    spending: "SpendingLimit | None" = None,
     context_tokens: int | None = None,
     tokenizer: str | None = None,
     batch: bool = False,
     dtype: Dtype = "auto",
     device: str = "auto",
-) -> "Completer":
+) -> "Generator":
     """The completer of a spec: `openai:<model>`, `bundled`, `gguf:<file>` or `hf:<hub id or folder>`.
 
     `base_url`, `tokenizer` (Hub id or folder) and `batch` are for servers, `dtype` and `device` for hf: models.
@@ -37,21 +37,21 @@ def load_llm(
         raise UsageError(f"--{given[0]} is about a server, and {spec!r} runs here; write openai:<model> or leave --{given[0]} out")
     if kind == "openai":
         from asap.lm.batch import Batched
-        from asap.lm.endpoint import Endpoint
+        from asap.lm.openai import OpenAIServer
 
         tokens = load_tokens(tokenizer) if tokenizer else None
-        endpoint = Endpoint(
-            name, base_url=base_url, purse=purse, context_tokens=context_tokens, tokens=tokens, concurrency=concurrency or 16
+        endpoint = OpenAIServer(
+            name, base_url=base_url, spending=spending, context_tokens=context_tokens, tokens=tokens, concurrency=concurrency or 16
         )
         return Batched(endpoint) if batch else endpoint
     if kind == "hf":
         if concurrency not in (None, 1):
             raise UsageError(f"--concurrency {concurrency}: {spec!r} writes one reply at a time; leave --concurrency out")
-        from asap.lm.writer import Writer
+        from asap.lm.transformers import Writer
 
-        return Writer(name, spec=spec, dtype=dtype, device=device, context_tokens=context_tokens, purse=purse)
+        return Writer(name, spec=spec, dtype=dtype, device=device, context_tokens=context_tokens, spending=spending)
     from asap.lm.gguf import bundled_gguf
-    from asap.lm.served import Served
+    from asap.lm.llama_cpp import LlamaCpp
 
     file = bundled_gguf() if spec == "bundled" else Path(name)
-    return Served(file, spec=spec, context_tokens=context_tokens, purse=purse, concurrency=concurrency or 1)
+    return LlamaCpp(file, spec=spec, context_tokens=context_tokens, spending=spending, concurrency=concurrency or 1)

@@ -1,6 +1,6 @@
 """DIR/replies.sqlite: every reply of an LLM, written before it is used, so that what was paid for is never asked again.
 
-A reply is kept under a hash of the model's name and the whole request (`ChatRequest.key`), not under a row or a run:
+A reply is kept under a hash of the model's name and the whole request (`Request.key`), not under a row or a run:
 another budget or threshold finds it again. SQLite in WAL mode with full syncing: it is there whole or not at all,
 also after `kill -9`. Keys, addresses and prompts are not stored.
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from asap.database import trouble
 from asap.errors import InputError
-from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
+from asap.lm.generate import Generation, Generator, Request, RequestRefused
 
 FILE = "replies.sqlite"
 
@@ -69,20 +69,20 @@ class Replies:
             for database in (connection, *others):
                 database.close()
 
-    def get(self, key: str) -> Reply | None:
+    def get(self, key: str) -> Generation | None:
         """The reply to a request, or None if it was never answered."""
         query = "SELECT kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here FROM replies WHERE key = ?"
         with _telling(self._folder):
             for place, database in enumerate((self._db, *self._others)):
                 if row := database.execute(query, (key,)).fetchone():
                     kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here = row
-                    reply = Reply(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
+                    reply = Generation(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
                     if place:
                         self.put(key, kind, reply, brought=True)
                     return reply
         return None
 
-    def put(self, key: str, kind: str, reply: Reply, *, brought: bool = False) -> None:
+    def put(self, key: str, kind: str, reply: Generation, *, brought: bool = False) -> None:
         """Keep a reply. `kind` says what it was asked for; `brought`: it was paid for elsewhere."""
         body = zlib.compress(reply.text.encode("utf-8", "surrogatepass"), 6)
         values = (key, kind, body, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here, brought)
@@ -120,7 +120,7 @@ class Remembering:
     A request that was refused is refused again without asking, as long as this object lives: it is not kept in the file.
     """
 
-    def __init__(self, llm: Completer, replies: Replies) -> None:
+    def __init__(self, llm: Generator, replies: Replies) -> None:
         self.llm = llm
         self.replies = replies
         self.model, self.identity = llm.model, llm.identity
@@ -131,7 +131,7 @@ class Remembering:
         self.was_started = False
         self._running = False
         self._refused: dict[str, RequestRefused] = {}
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._waiting: dict[str, asyncio.Future[Generation]] = {}
 
     def stop(self, reason: Exception) -> None:
         """Ask for nothing more; the first reason counts."""
@@ -163,7 +163,7 @@ class Remembering:
                 self._running = False
                 await self.llm.__aexit__(*sys.exc_info())
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         """The reply, from the file or from the model; equal requests made at once are asked once. Raises what the model raises."""
         key = request.key(self.model)
         if (reply := self.replies.get(key)) is not None:
@@ -176,7 +176,7 @@ class Remembering:
             self._waiting[key] = asyncio.ensure_future(self._ask(key, request))
         return await self._waiting[key]
 
-    async def _ask(self, key: str, request: ChatRequest) -> Reply:
+    async def _ask(self, key: str, request: Request) -> Generation:
         try:
             await self.start()
             if (reply := self.replies.get(key)) is not None:  # it came with a batch of a former run
@@ -184,7 +184,7 @@ class Remembering:
             if self.stopped:  # while it started
                 raise self.stopped
             self.asked += 1
-            reply = await self.llm.complete(request)
+            reply = await self.llm.generate(request)
             self.replies.put(key, request.kind, reply)
         except RequestRefused as error:
             self._refused[key] = error

@@ -17,7 +17,7 @@ from asap.lm.scorer import Scorer, ScoreRequest
 from asap.steps import SEPARATOR, Span
 
 if TYPE_CHECKING:
-    from asap.lm.hf import HFScorer
+    from asap.lm.scorer_transformers import HFScorer
 
 
 class Rest(NamedTuple):
@@ -55,7 +55,7 @@ def rest_of(scorer: Scorer, request: RestRequest, suffix_tokens: int | None = No
     `suffix_tokens`: read only so many tokens behind a gap again, and take the others as they are in the whole text; not with
     a tail. Texts longer than the scorer's context are read anew for each step, in windows.
     """
-    from asap.lm.hf import HFScorer
+    from asap.lm.scorer_transformers import HFScorer
 
     if isinstance(scorer, HFScorer):
         reader = _Reader(scorer, request)

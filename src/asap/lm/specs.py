@@ -9,7 +9,7 @@ from asap.lm.tokens import TokenCounter
 
 def load_scorer(spec: str = "bundled", *, dtype: Dtype = "auto", device: str = "auto") -> Scorer:
     """The scorer that a spec names: `bundled`, `hf:<hub id or folder>` or `gguf:<file>`."""
-    from asap.lm.hf import HFScorer
+    from asap.lm.scorer_transformers import HFScorer
 
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)
 

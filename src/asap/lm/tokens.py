@@ -15,7 +15,7 @@ from asap.sample import content_digest
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from asap.lm.words import WordTokens
+    from asap.lm.word_cache import WordTokens
 
 _CHARACTERS_PER_TOKEN = 3.5
 _TOKENS_PER_MESSAGE = 8  # role and turn marks of the usual chat templates
@@ -81,7 +81,7 @@ class TokenCounter:
     @cached_property
     def by_words(self) -> "WordTokens":
         """The same tokens and counts, faster for texts that share words."""
-        from asap.lm.words import WordTokens
+        from asap.lm.word_cache import WordTokens
 
         return WordTokens(self)
 

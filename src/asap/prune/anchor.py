@@ -9,7 +9,7 @@ What this does not do: judge whether the answer is right, or run it.
 import re
 from collections.abc import Sequence
 
-from asap.lm.chat import ChatRequest
+from asap.lm.generate import Request
 from asap.prune.reply import Fenced, InvalidReply, enclosed, fenced_blocks, filled, prompt_file, without_delimiters
 from asap.sample import Sample
 
@@ -18,10 +18,10 @@ _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE
 _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
 
 
-def anchor_request(sample: Sample, max_tokens: int) -> ChatRequest:
+def anchor_request(sample: Sample, max_tokens: int) -> Request:
     """Ask for the anchor of a sample. The sample's system message is not shown."""
     texts = {"question": enclosed("question", sample.question), "answer": enclosed("answer", shown_answer(sample))}
-    return ChatRequest([{"role": "user", "content": filled(prompt_file("anchor"), texts)}], max_tokens, temperature=0.0, kind="anchor")
+    return Request([{"role": "user", "content": filled(prompt_file("anchor"), texts)}], max_tokens, temperature=0.0, kind="anchor")
 
 
 def anchor_text(reply_text: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
-from asap.lm.chat import Completer
-from asap.lm.context import Context, default_context, render_context
+from asap.lm.generate import Generator
+from asap.lm.prompt_style import PromptStyle, default_context, render_context
 from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
@@ -72,7 +72,7 @@ class Asap:
         settings: AsapSettings | None = None,
         *,
         tokens: TokenCounter | None = None,
-        llm: Completer | None = None,
+        llm: Generator | None = None,
         importance: TokenImportance | None = None,
     ) -> None:
         self.settings = settings or AsapSettings()
@@ -82,7 +82,7 @@ class Asap:
         self.method = self.settings.method
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
-        self.context: Context = self.settings.context or default_context(self.scorer.tokens)
+        self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
         self._stores_others = self.settings.stored_scores != "own"
         inside = self.method in TOKEN_LEVEL
         self.token_level = TokenLevel(self.settings, self.scorer, self.tokens, importance) if inside else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from asap.errors import AsapError
-from asap.lm.chat import ChatRequest, Completer, Reply, RequestRefused
+from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.replies import Remembering, Replies
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.anchor import anchor_request, anchor_text
@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
 class Guide:
     """Asks an LLM which steps stay. Replies are kept in memory, or in a folder inside `keeping`."""
 
-    def __init__(self, llm: Completer, settings: AsapSettings) -> None:
+    def __init__(self, llm: Generator, settings: AsapSettings) -> None:
         self.llm = llm
         self.settings = settings
         self._replies = ExitStack()
@@ -145,11 +145,11 @@ class _Talk:
         anchor, settings = await self.anchor(), self.settings
         room = rewrite_tokens(self.sample.cot) + settings.thinking_tokens
 
-        def request(draw: int) -> ChatRequest:
+        def request(draw: int) -> Request:
             temperature = 2.0 if settings.temperature is None else settings.temperature
             return rewrite_request(self.sample, anchor, temperature=temperature, max_tokens=room, draw=draw)
 
-        def read(reply: Reply) -> tuple[list[int], list[float] | None]:
+        def read(reply: Generation) -> tuple[list[int], list[float] | None]:
             kept, match = read_rewrite(reply, self.sample.cot, self.spans, split=settings.step_split, tau=settings.tau)
             self._check(kept)
             return kept, match
@@ -180,11 +180,11 @@ class _Talk:
         room = select_tokens(last - first) + settings.thinking_tokens
         whole = (first, last) == (0, len(self.spans))
 
-        def request(draw: int) -> ChatRequest:
+        def request(draw: int) -> Request:
             temperature = (1.0 if draw else 0.0) if settings.temperature is None else settings.temperature
             return select_request(self.sample, anchor, self.spans, first, last, temperature=temperature, max_tokens=room, draw=draw)
 
-        def read(reply: Reply) -> list[int]:
+        def read(reply: Generation) -> list[int]:
             kept = read_selection(reply, first, last)
             if whole:
                 self._check(kept)
@@ -215,12 +215,12 @@ class _Talk:
         used = count_prompt(around.messages, self.guide.llm.tokens)
         return max(1, min(whole, context - used - select_tokens(len(self.spans)) - self.settings.thinking_tokens - 64))
 
-    async def _until_valid(self, kind: str, request: Callable[[int], ChatRequest], read: Callable[[Reply], T]) -> T:
+    async def _until_valid(self, kind: str, request: Callable[[int], Request], read: Callable[[Generation], T]) -> T:
         """The first reply that can be read. Raises InvalidReply or RequestRefused once no further draw is allowed or of use."""
         for draw in range(self.settings.attempts):
             self.attempts += kind != "anchor"
             try:
-                return read(await self.guide.memory.complete(request(draw)))
+                return read(await self.guide.memory.generate(request(draw)))
             except (RequestRefused, InvalidReply) as error:
                 self.failures.append(error.reason if kind != "anchor" else f"anchor_{error.reason}")
                 if draw == self.settings.attempts - 1 or error.reason in _FINAL:
@@ -228,7 +228,7 @@ class _Talk:
         raise AssertionError("the last draw returns or raises")
 
 
-def _read_anchor(reply: Reply) -> str:
+def _read_anchor(reply: Generation) -> str:
     """The anchor. One that was cut off is of use all the same; where only thinking came before the cut, asking again would not help."""
     try:
         return anchor_text(reply.text)

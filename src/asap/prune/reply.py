@@ -15,7 +15,7 @@ from itertools import count
 from typing import NamedTuple
 
 from asap.errors import AsapError
-from asap.lm.chat import Reply
+from asap.lm.generate import Generation
 from asap.steps import Span
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
@@ -87,7 +87,7 @@ def check_share(kept: Sequence[int], spans: Sequence[Span], *, floor: float, cei
         raise InvalidReply("head_only", f"the last step that is kept is {last}; one after {reach:.1%} of the steps is expected")
 
 
-def finished_text(reply: Reply) -> str:
+def finished_text(reply: Generation) -> str:
     """The text of a reply that the model ended by itself. Raises InvalidReply for any other, and for an empty one."""
     if reply.finish_reason == "length":
         raise InvalidReply("cut_off", f"the reply was cut off after {reply.completion_tokens} tokens")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from asap.lm.chat import ChatRequest, Reply
+from asap.lm.generate import Generation, Request
 from asap.prune.match import gestalt, matches, snap
 from asap.prune.reply import Delimiters, InvalidReply, Selection, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
 from asap.sample import Sample
@@ -23,7 +23,7 @@ _SHOWN = 60  # characters of a step in a message
 _NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, which is an upper bound of Gestalt's
 
 
-def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_tokens: int, draw: int) -> ChatRequest:
+def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_tokens: int, draw: int) -> Request:
     """Ask for the pruned trace of a sample. `draw` numbers the attempts: the wording stays, another reply is wanted."""
     lines = delimiters("trace", sample.cot)
     texts = {
@@ -34,10 +34,10 @@ def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_toke
         "end": lines.end,
     }
     message = {"role": "user", "content": filled(prompt_file("rewrite"), texts)}
-    return ChatRequest([message], max_tokens, temperature, draw=draw, kind="rewrite")
+    return Request([message], max_tokens, temperature, draw=draw, kind="rewrite")
 
 
-def read_rewrite(reply: Reply, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> Selection:
+def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> Selection:
     """The steps of `cot` that a reply keeps. Raises InvalidReply where Algorithm 1 or a check before it fails.
 
     Steps are compared without their outer white space, and with every line ending in \\n. Where the trace's delimiters are in the

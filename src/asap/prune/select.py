@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from asap.lm.chat import ChatRequest, Reply
+from asap.lm.generate import Generation, Request
 from asap.prune.reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
 from asap.sample import Sample
 from asap.steps import Span
@@ -35,7 +35,7 @@ _BETWEEN = re.compile(r"[\s,;]+(?:and\b\s*)?", re.IGNORECASE)
 
 def select_request(
     sample: Sample, anchor: str, spans: Sequence[Span], first: int, last: int, *, temperature: float, max_tokens: int, draw: int
-) -> ChatRequest:
+) -> Request:
     """Ask which of the steps `spans[first:last]` to keep. Their numbers are those of the whole trace, from 1."""
     marker = _marker(sample.cot)
     steps = (f"{marker.format(index + 1)}\n{sample.cot[spans[index].start : spans[index].end]}" for index in range(first, last))
@@ -49,10 +49,10 @@ def select_request(
         "marker": marker.format(first + 1),
     }
     message = {"role": "user", "content": filled(prompt_file("select"), texts)}
-    return ChatRequest([message], max_tokens, temperature, schema=SELECT_SCHEMA, draw=draw, kind="select")
+    return Request([message], max_tokens, temperature, schema=SELECT_SCHEMA, draw=draw, kind="select")
 
 
-def read_selection(reply: Reply, first: int, last: int) -> list[int]:
+def read_selection(reply: Generation, first: int, last: int) -> list[int]:
     """The indices of the kept steps among `first` to `last - 1`, increasing. Raises InvalidReply for anything else.
 
     What is named is a set: numbers may come in any order and more than once. A range from high to low is not one.

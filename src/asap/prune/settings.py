@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from asap.errors import UsageError
-from asap.lm.context import Context
+from asap.lm.prompt_style import PromptStyle
 from asap.prune.fine import check_budget
 from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.match import TAU
@@ -76,7 +76,7 @@ class AsapSettings:
     """Leave stage 2 out; the budget is not used."""
     step_split: StepSplit = "fenced"
     """`fenced` keeps code blocks whole; `paper` splits at every blank line."""
-    context: Context | None = None
+    context: PromptStyle | None = None
     """What stands before the trace when it is scored; None: `chat` where the scorer has a template, else `raw`."""
     backfill: bool = False
     """After the cut, re-add the highest-scored removed steps that still fit."""

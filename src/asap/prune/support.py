@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asap.errors import RowError
-from asap.lm.context import default_context, render_context
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchor import program_of

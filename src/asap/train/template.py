@@ -7,7 +7,7 @@ model reads at inference is the same text up to `<think>`, so training and servi
 from functools import cached_property
 
 from asap.errors import InputError
-from asap.lm.context import default_context, render_context
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample, content_digest
 

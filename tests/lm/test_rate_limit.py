@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from scripted_server import VirtualClock
 
-from asap.lm.pace import Pace, retry_after_s
+from asap.lm.rate_limit import Pace, retry_after_s
 
 
 def run(test: Callable[[Pace, VirtualClock], Awaitable[None]], concurrency: int = 4) -> VirtualClock:

@@ -8,11 +8,11 @@ import pytest
 from evaluate_helpers import DOUBLE, RIGHT, answer, benchmark
 
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.budgets import at_budget, budget_rows
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.local import LocalModel
 from asap.evaluate.reference import LimitSettings
+from asap.evaluate.token_budgets import at_budget, budget_rows
 from asap.evaluate.writing import Ask, Settings, Written
 from asap.lm.specs import load_tokens
 

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from asap.errors import InputError
-from asap.lm.chat import ChatRequest, Reply, RequestRefused
+from asap.lm.generate import Generation, Request, RequestRefused
 from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.llama_cpp import MIN_P
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.price import Purse
 from asap.lm.scorer import Dtype
-from asap.lm.served import MIN_P
+from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter, count_prompt
 
 _SEEDS = 1 << 63
 
 
 class Writer:
-    """A Completer that writes with `generate`, one request at a time.
+    """A Generator that writes with `generate`, one request at a time.
 
     At temperature 0 the likeliest token is taken; above, tokens are drawn with a seed made from the request, so the same
     request gets the same reply on the same machine. The model's own sampling defaults are not used. `schema` is only a wish
@@ -39,7 +39,7 @@ class Writer:
         dtype: Dtype = "auto",
         device: str = "auto",
         context_tokens: int | None = None,
-        purse: Purse | None = None,
+        spending: SpendingLimit | None = None,
     ) -> None:
         self._name = name
         self._device = pick_device(device)
@@ -55,7 +55,7 @@ class Writer:
         self.tokens: TokenCounter | None = self._tokens
         self.context_tokens: int | None = self._context
         self.concurrency = 1
-        self._purse = purse or Purse(None)
+        self._spending = spending or SpendingLimit(None)
         self._model: Any = None
 
     async def __aenter__(self) -> "Writer":
@@ -71,9 +71,9 @@ class Writer:
         self._model = load_causal_lm_on(self._device, self._name, config=self._config, dtype=self._dtype)
         self._stops = take_stops(self._model, self._tokens)
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         """The reply. Raises RequestRefused or SpendingStop."""
-        async with self._turn, self._purse.hold(count_prompt(request.messages, self.tokens), request.max_tokens) as hold:
+        async with self._turn, self._spending.reserve(count_prompt(request.messages, self.tokens), request.max_new_tokens) as reservation:
             unwanted = threading.Event()
             writing = asyncio.create_task(asyncio.to_thread(self._write, request, unwanted))
             try:
@@ -83,27 +83,27 @@ class Writer:
                 await asyncio.wait([writing])
                 raise
             except RequestRefused:
-                self._purse.pay(hold, 0, 0)
+                self._spending.settle(reservation, 0, 0)
                 raise
-            self._purse.pay(hold, reply.prompt_tokens, reply.completion_tokens)
+            self._spending.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
             return reply
 
-    def _write(self, request: ChatRequest, unwanted: threading.Event) -> Reply:
+    def _write(self, request: Request, unwanted: threading.Event) -> Generation:
         prompt, text = self._prompt(request)
         room = self._context - prompt.shape[1]
         if room < 1:
             raise RequestRefused("context_too_long", f"the prompt has {prompt.shape[1]:,} tokens and the model's context {self._context:,}")
         try:
-            written = self._generate(prompt, request, min(request.max_tokens, room), unwanted)
+            written = self._generate(prompt, request, min(request.max_new_tokens, room), unwanted)
         except (torch.OutOfMemoryError, MemoryError) as error:
             detail = f"a prompt of {prompt.shape[1]:,} tokens and its reply did not fit into memory on {self._device}"
             raise RequestRefused("server_error", detail) from error
         stopped = bool(written) and written[-1] in self._stops
         # The tags of thinking are plain tokens in the models that have them, so they are still there.
         shown = self._tokens.hf.decode(written[:-1] if stopped else written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Reply(without_thinking(text, shown), "stop" if stopped else "length", prompt.shape[1], len(written))
+        return Generation(without_thinking(text, shown), "stop" if stopped else "length", prompt.shape[1], len(written))
 
-    def _prompt(self, request: ChatRequest) -> tuple[Tensor, str]:
+    def _prompt(self, request: Request) -> tuple[Tensor, str]:
         """The ids of the messages in the model's own template, with exactly one BOS where the model wants one, and their text."""
         import jinja2
 
@@ -115,7 +115,7 @@ class Writer:
             raise RequestRefused("bad_request", f"the chat template of {self._tokens.name} refuses the prompt: {error}") from error
         return torch.tensor([self._tokens.input_ids(text)], device=self._device), text
 
-    def _generate(self, prompt: Tensor, request: ChatRequest, limit: int, unwanted: threading.Event) -> list[int]:
+    def _generate(self, prompt: Tensor, request: Request, limit: int, unwanted: threading.Event) -> list[int]:
         """The ids that follow the prompt, at most `limit`, the stop token included."""
         import transformers
 

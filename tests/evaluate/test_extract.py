@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
-from asap.evaluate.answer import code_of, parts_of, program_of, with_header
+from asap.evaluate.extract import code_of, parts_of, program_of, with_header
 
 FENCE = "```"
 ONE = f"{FENCE}python\none = 1\n{FENCE}"

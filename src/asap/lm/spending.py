@@ -1,4 +1,4 @@
-"""What asking costs: prices, counts before anything is sent, and a purse that money cannot leave past its limit."""
+"""What asking costs: prices, counts before anything is sent, and a spending that money cannot leave past its limit."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from asap.errors import UsageError
-from asap.lm.chat import SpendingStop
+from asap.lm.generate import SpendingStop
 
 if TYPE_CHECKING:
     pass
@@ -55,7 +55,7 @@ def find_price(model: str, base_url: str | None = None) -> Price | None:
     return Price(float(1000 * max(price.input_price for price in prices)), float(1000 * max(price.output_price for price in prices)))
 
 
-class Hold:
+class Reservation:
     """The upper bound that is kept back for one request while it is out, and what became of it: in full until told otherwise."""
 
     def __init__(self, bound: float) -> None:
@@ -63,7 +63,7 @@ class Hold:
         self.prompt_tokens = self.completion_tokens = 0
 
 
-class Purse:
+class SpendingLimit:
     """What a run has spent and may spend: `spent` in USD (0 without a price), `requests` with every HTTP try, and tokens.
 
     What is out at one moment can never cost more than what is left of `max_cost`, as far as servers keep to max_tokens and the
@@ -78,7 +78,7 @@ class Purse:
         self.price, self.max_cost, self.max_requests = price, max_cost, max_requests
         self.spent = 0.0
         self.requests = self.prompt_tokens = self.completion_tokens = 0
-        self._held = 0.0
+        self._reserved = 0.0
         self._out = 0
         self._settled = asyncio.Event()
 
@@ -88,26 +88,26 @@ class Purse:
         self._spend(self._cost(prompt_tokens, completion_tokens), prompt_tokens, completion_tokens)
 
     @asynccontextmanager
-    async def hold(self, prompt_tokens: int, max_tokens: int) -> AsyncIterator[Hold]:
+    async def reserve(self, prompt_tokens: int, max_tokens: int) -> AsyncIterator[Reservation]:
         """Keeps back what a request may cost, for as long as it is out. Waits for others to settle; raises SpendingStop."""
-        hold = Hold(self._cost(prompt_tokens, max_tokens))
-        await self._afford(hold.bound)
+        reservation = Reservation(self._cost(prompt_tokens, max_tokens))
+        await self._afford(reservation.bound)
         self.requests += 1
-        self._held += hold.bound
+        self._reserved += reservation.bound
         self._out += 1
         try:
-            yield hold
+            yield reservation
         finally:
             self._out -= 1
-            self._held = self._held - hold.bound if self._out else 0.0  # exactly, however many floats were added
-            self._spend(hold.cost, hold.prompt_tokens, hold.completion_tokens)
+            self._reserved = self._reserved - reservation.bound if self._out else 0.0  # exactly, however many floats were added
+            self._spend(reservation.cost, reservation.prompt_tokens, reservation.completion_tokens)
             settled, self._settled = self._settled, asyncio.Event()
             settled.set()
 
-    def pay(self, hold: Hold, prompt_tokens: int, completion_tokens: int) -> None:
+    def settle(self, reservation: Reservation, prompt_tokens: int, completion_tokens: int) -> None:
         """The server told what it used; nothing, where it refused."""
-        hold.prompt_tokens, hold.completion_tokens = prompt_tokens, completion_tokens
-        hold.cost = self._cost(prompt_tokens, completion_tokens)
+        reservation.prompt_tokens, reservation.completion_tokens = prompt_tokens, completion_tokens
+        reservation.cost = self._cost(prompt_tokens, completion_tokens)
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         return self.price.cost(prompt_tokens, completion_tokens) if self.price else 0.0
@@ -124,7 +124,7 @@ class Purse:
                     f"{self.requests:,} requests were sent, as many as --max-requests allows; what was answered is kept, "
                     "and the same command with a higher limit goes on"
                 )
-            if self.max_cost is None or self.spent + self._held + bound <= self.max_cost:
+            if self.max_cost is None or self.spent + self._reserved + bound <= self.max_cost:
                 return
             if not self._out or self.spent + bound > self.max_cost:
                 raise SpendingStop(

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from asap.lm import words as words_module
 from asap.lm.tokens import TokenCounter
-from asap.lm.words import WordTokens
+from asap.lm.word_cache import WordTokens
 
 PIECES = ["a", "the", "list[i],", "1.5", "é", "e\u0301", "\u0301", "\u0308x", "ﬁ", "中文", "…", "🙂", "👨\u200d👩", "\u200b"]
 PIECES += ["\x08", "\x00", "▁", "##ing", "<mask>", "<MASK>", "＜mask＞", "[MASK]", "<s>", "İ", "가", "\u1161", "x" * 200]

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asap.benchmarks.load import Benchmark
-from asap.evaluate.answer import OPENED, Extract
 from asap.evaluate.attempt import Attempt
+from asap.evaluate.extract import OPENED, Extract
 from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.metrics import mean
 from asap.evaluate.summary import figures

@@ -13,11 +13,11 @@ import torch
 import transformers
 from lm_helpers import naive_ids, refusal
 
-from asap.lm.chat import ChatRequest, Reply, RequestRefused
-from asap.lm.price import Purse
-from asap.lm.served import MIN_P
+from asap.lm.generate import Generation, Request, RequestRefused
+from asap.lm.llama_cpp import MIN_P
 from asap.lm.specs import model_folder as folder_of
-from asap.lm.writer import Writer, without_thinking
+from asap.lm.spending import SpendingLimit
+from asap.lm.transformers import Writer, without_thinking
 
 MESSAGES = [{"role": "user", "content": "How many steps are in the list?"}]
 PROMPTS = {
@@ -28,14 +28,14 @@ PROMPTS = {
 }
 
 
-def asking(max_tokens: int = 12, temperature: float = 0.0, draw: int = 0) -> ChatRequest:
-    return ChatRequest(MESSAGES, max_tokens, temperature, draw=draw)
+def asking(max_tokens: int = 12, temperature: float = 0.0, draw: int = 0) -> Request:
+    return Request(MESSAGES, max_tokens, temperature, draw=draw)
 
 
-def write(writer: Writer, *requests: ChatRequest) -> list[Reply]:
-    async def run() -> list[Reply]:
+def write(writer: Writer, *requests: Request) -> list[Generation]:
+    async def run() -> list[Generation]:
         async with writer:
-            return list(await asyncio.gather(*(writer.complete(request) for request in requests)))
+            return list(await asyncio.gather(*(writer.generate(request) for request in requests)))
 
     return asyncio.run(run())
 
@@ -66,7 +66,7 @@ def test_greedy_text_equals_a_plain_loop_after_the_template_with_one_bos(model_f
     written = naive_greedy(folder, ids, 12)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     text = tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    assert reply == Reply(text, "length", len(ids), 12)
+    assert reply == Generation(text, "length", len(ids), 12)
 
 
 def test_the_bos_is_added_where_the_template_leaves_it_out(model_folder: Callable[..., Path], tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_bos_is_added_where_the_template_leaves_it_out(model_folder: Callabl
     ids, _ = naive_ids(folder, "sentencepiece", PROMPTS["sentencepiece"].removeprefix("<s>"))
     assert ids.count(ids[0]) == 1
     text = transformers.AutoTokenizer.from_pretrained(folder).decode(naive_greedy(folder, ids, 12), skip_special_tokens=True)
-    assert write(Writer(str(leaving), spec="hf:tiny", device="cpu"), asking()) == [Reply(text, "length", len(ids), 12)]
+    assert write(Writer(str(leaving), spec="hf:tiny", device="cpu"), asking()) == [Generation(text, "length", len(ids), 12)]
 
 
 def test_thinking_that_the_template_opens_is_not_in_the_reply(model_folder: Callable[..., Path]) -> None:
@@ -102,7 +102,7 @@ def test_a_stop_token_of_the_generation_settings_ends_the_reply(folder: Path, tm
     stopping = altered(folder, tmp_path / "stopping", "generation_config.json", eos_token_id=[1, written[place]], repetition_penalty=9.0)
     [reply] = write(Writer(str(stopping), spec="hf:tiny", device="cpu"), asking())
     text = transformers.AutoTokenizer.from_pretrained(folder).decode(written[:place], skip_special_tokens=True)
-    assert reply == Reply(text, "stop", len(ids), place + 1)
+    assert reply == Generation(text, "stop", len(ids), place + 1)
 
 
 def test_equal_requests_get_equal_replies_and_draws_differ(writer: Writer) -> None:
@@ -144,7 +144,7 @@ def test_what_is_left_of_the_context_bounds_the_reply(model_folder: Callable[...
 def test_a_cancelled_request_ends_soon_and_the_loop_stays_alive(writer: Writer) -> None:
     async def run() -> float:
         async with writer:
-            writing = asyncio.create_task(writer.complete(asking(4000)))
+            writing = asyncio.create_task(writer.generate(asking(4000)))
             ticks = 0
             for _ in range(20):
                 await asyncio.sleep(0.01)
@@ -156,18 +156,18 @@ def test_a_cancelled_request_ends_soon_and_the_loop_stays_alive(writer: Writer) 
             with pytest.raises(asyncio.CancelledError):
                 await writing
             took = time.perf_counter() - began
-            assert (await writer.complete(asking(2))).completion_tokens == 2
+            assert (await writer.generate(asking(2))).completion_tokens == 2
             return took
 
     assert asyncio.run(run()) < 2
 
 
 def test_requests_and_tokens_are_counted(folder: Path) -> None:
-    purse = Purse(None)
-    replies = write(Writer(str(folder), spec="hf:tiny", device="cpu", purse=purse), asking(2), asking(3))
-    assert purse.requests == 2
-    assert purse.prompt_tokens == sum(reply.prompt_tokens for reply in replies)
-    assert purse.completion_tokens == 5
+    spending = SpendingLimit(None)
+    replies = write(Writer(str(folder), spec="hf:tiny", device="cpu", spending=spending), asking(2), asking(3))
+    assert spending.requests == 2
+    assert spending.prompt_tokens == sum(reply.prompt_tokens for reply in replies)
+    assert spending.completion_tokens == 5
 
 
 def test_equal_names_mean_equal_models(folder: Path, tmp_path: Path, writer: Writer) -> None:
@@ -187,7 +187,7 @@ def test_a_model_without_a_chat_template_is_refused(folder: Path, tmp_path: Path
 
 
 def test_a_prompt_that_the_template_refuses_is_a_bad_request(model_folder: Callable[..., Path]) -> None:
-    request = ChatRequest([{"role": "system", "content": "Be brief."}, *MESSAGES], 5, 0.0)
+    request = Request([{"role": "system", "content": "Be brief."}, *MESSAGES], 5, 0.0)
     with pytest.raises(RequestRefused, match="System role not supported") as refused:
         write(Writer(str(model_folder("sentencepiece", "llama")), spec="hf:tiny", device="cpu"), request)
     assert refused.value.reason == "bad_request"
@@ -214,7 +214,7 @@ def test_thinking_is_dropped(prompt: str, text: str, shown: str) -> None:
 )
 def test_the_bundled_model_writes_sense() -> None:
     writer = Writer(folder_of("bundled"), spec="hf:bundled", device="cpu")
-    request = ChatRequest([{"role": "user", "content": "What is the capital of France?"}], 30, 0.0)
+    request = Request([{"role": "user", "content": "What is the capital of France?"}], 30, 0.0)
     [reply] = write(writer, request)
     assert "Paris" in reply.text
     assert reply.finish_reason == "stop"

@@ -14,9 +14,9 @@ import pytest
 from scripted_server import Scripted, ScriptedServer, VirtualClock, error
 
 from asap.errors import AsapError, UsageError
-from asap.lm.chat import ChatRequest, Completer, EndpointError, Reply, RequestRefused, SpendingStop
-from asap.lm.endpoint import Endpoint
-from asap.lm.price import Price, Purse
+from asap.lm.generate import EndpointError, Generation, Generator, Request, RequestRefused, SpendingStop
+from asap.lm.openai import OpenAIServer
+from asap.lm.spending import Price, SpendingLimit
 
 KEY = "sk-canary-4f1d9b7733e2"
 PASSWORD = "pässword-8842"
@@ -32,22 +32,22 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 
-def request(text: str = "hello", **fields: Any) -> ChatRequest:
-    return ChatRequest(**{"messages": [{"role": "user", "content": text}], "max_tokens": 100, "temperature": 0.5, **fields})
+def request(text: str = "hello", **fields: Any) -> Request:
+    return Request(**{"messages": [{"role": "user", "content": text}], "max_new_tokens": 100, "temperature": 0.5, **fields})
 
 
 def ask(
-    server: ScriptedServer, *requests: ChatRequest, clock: VirtualClock | None = None, at_once: bool = False, **settings: Any
-) -> tuple[list[Any], Endpoint]:
+    server: ScriptedServer, *requests: Request, clock: VirtualClock | None = None, at_once: bool = False, **settings: Any
+) -> tuple[list[Any], OpenAIServer]:
     """The reply or error of each request, in order, and the endpoint after that."""
 
-    async def inside() -> tuple[list[Any], Endpoint]:
+    async def inside() -> tuple[list[Any], OpenAIServer]:
         settings.setdefault("base_url", server.base_url)
-        endpoint = Endpoint("model-1", clock=clock or VirtualClock(), **settings)
+        endpoint = OpenAIServer("model-1", clock=clock or VirtualClock(), **settings)
         async with asyncio.timeout(20), endpoint:
             if at_once:
-                return list(await asyncio.gather(*(endpoint.complete(one) for one in requests), return_exceptions=True)), endpoint
-            return [(await asyncio.gather(endpoint.complete(one), return_exceptions=True))[0] for one in requests], endpoint
+                return list(await asyncio.gather(*(endpoint.generate(one) for one in requests), return_exceptions=True)), endpoint
+            return [(await asyncio.gather(endpoint.generate(one), return_exceptions=True))[0] for one in requests], endpoint
 
     return asyncio.run(inside())
 
@@ -61,7 +61,7 @@ def outcome(script: Any, *, models: Sequence[Mapping[str, Any]] | None = None, *
 
 def test_a_request_is_sent_as_it_is_meant_and_its_reply_comes_back() -> None:
     reply, server = outcome([Scripted("yes", usage=(7, 3))])
-    assert reply == Reply("yes", "stop", 7, 3)
+    assert reply == Generation("yes", "stop", 7, 3)
     messages = [{"role": "user", "content": "hello"}]
     assert server.requests == [{"model": "model-1", "messages": messages, "max_tokens": 100, "temperature": 0.5, "top_p": 1.0}]
     assert server.authorizations == [f"Bearer {KEY}"]
@@ -69,11 +69,11 @@ def test_a_request_is_sent_as_it_is_meant_and_its_reply_comes_back() -> None:
 
 def test_it_is_a_completer_and_can_be_entered_in_another_event_loop() -> None:
     with ScriptedServer([Scripted()]) as server:
-        endpoint: Completer = Endpoint("m", base_url=server.base_url, concurrency=2)
+        endpoint: Generator = OpenAIServer("m", base_url=server.base_url, concurrency=2)
 
-        async def inside() -> list[Reply]:
+        async def inside() -> list[Generation]:
             async with endpoint as entered:
-                return await asyncio.gather(*(entered.complete(request()) for _ in range(6)))
+                return await asyncio.gather(*(entered.generate(request()) for _ in range(6)))
 
         assert len(asyncio.run(inside())) == len(asyncio.run(inside())) == 6
     assert server.most_at_once <= 2
@@ -82,24 +82,27 @@ def test_it_is_a_completer_and_can_be_entered_in_another_event_loop() -> None:
 @pytest.mark.parametrize(
     ("scripted", "reply"),
     [
-        (Scripted(None), Reply("", "stop", 10, 5)),
-        (Scripted(""), Reply("", "stop", 10, 5)),
-        (Scripted("cut", finish_reason="length"), Reply("cut", "length", 10, 5)),
-        (Scripted("x", finish_reason=None), Reply("x", "stop", 10, 5)),
-        (Scripted(None, finish_reason="content_filter"), Reply("", "content_filter", 10, 5)),
-        (Scripted("a", message={"reasoning_content": "hm"}), Reply("a", "stop", 10, 5)),
-        (Scripted(None, message={"reasoning": "hm"}), Reply("", "stop", 10, 5)),
-        (Scripted("<think>hm\n</think>\n\nyes"), Reply("yes", "stop", 10, 5)),
-        (Scripted("\n<think>hm", finish_reason="length"), Reply("", "length", 10, 5)),
-        (Scripted("hm, well\n</think>\nyes"), Reply("yes", "stop", 10, 5)),
-        (Scripted("write <think>x</think> so"), Reply("write <think>x</think> so", "stop", 10, 5)),
-        (Scripted(message={"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}]}), Reply("a", "stop", 10, 5)),
-        (Scripted("a\ud800b"), Reply("a?b", "stop", 10, 5)),
-        (Scripted("x" * 35, usage=None), Reply("x" * 35, "stop", 10, 10, counted_here=True)),
-        (Scripted("", usage=None, message={"reasoning_content": "x" * 70}), Reply("", "stop", 10, 20, counted_here=True)),
+        (Scripted(None), Generation("", "stop", 10, 5)),
+        (Scripted(""), Generation("", "stop", 10, 5)),
+        (Scripted("cut", finish_reason="length"), Generation("cut", "length", 10, 5)),
+        (Scripted("x", finish_reason=None), Generation("x", "stop", 10, 5)),
+        (Scripted(None, finish_reason="content_filter"), Generation("", "content_filter", 10, 5)),
+        (Scripted("a", message={"reasoning_content": "hm"}), Generation("a", "stop", 10, 5)),
+        (Scripted(None, message={"reasoning": "hm"}), Generation("", "stop", 10, 5)),
+        (Scripted("<think>hm\n</think>\n\nyes"), Generation("yes", "stop", 10, 5)),
+        (Scripted("\n<think>hm", finish_reason="length"), Generation("", "length", 10, 5)),
+        (Scripted("hm, well\n</think>\nyes"), Generation("yes", "stop", 10, 5)),
+        (Scripted("write <think>x</think> so"), Generation("write <think>x</think> so", "stop", 10, 5)),
+        (
+            Scripted(message={"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}]}),
+            Generation("a", "stop", 10, 5),
+        ),
+        (Scripted("a\ud800b"), Generation("a?b", "stop", 10, 5)),
+        (Scripted("x" * 35, usage=None), Generation("x" * 35, "stop", 10, 10, counted_here=True)),
+        (Scripted("", usage=None, message={"reasoning_content": "x" * 70}), Generation("", "stop", 10, 20, counted_here=True)),
     ],
 )
-def test_a_reply_is_read_without_thinking_and_with_its_usage(scripted: Scripted, reply: Reply) -> None:
+def test_a_reply_is_read_without_thinking_and_with_its_usage(scripted: Scripted, reply: Generation) -> None:
     assert outcome([scripted])[0] == reply
 
 
@@ -128,7 +131,7 @@ def test_a_reply_is_read_without_thinking_and_with_its_usage(scripted: Scripted,
 def test_faults_that_pass_are_tried_again(fault: Scripted) -> None:
     clock = VirtualClock()
     reply, server = outcome([fault, fault, Scripted("yes")], clock=clock)
-    assert reply == Reply("yes", "stop", 10, 5)
+    assert reply == Generation("yes", "stop", 10, 5)
     assert len(server.requests) == 3
     assert [1.6 <= clock.slept[0] <= 2.4, 3.2 <= clock.slept[1] <= 4.8] == [True, True]
 
@@ -136,11 +139,11 @@ def test_faults_that_pass_are_tried_again(fault: Scripted) -> None:
 def test_a_server_without_a_port_open_is_tried_six_times_and_costs_nothing() -> None:
     with ScriptedServer([Scripted()]) as server:
         gone = server.base_url
-    purse = Purse(Price(1, 1))
-    (result,), _ = ask(server, request(), base_url=gone, purse=purse)
+    spending = SpendingLimit(Price(1, 1))
+    (result,), _ = ask(server, request(), base_url=gone, spending=spending)
     assert isinstance(result, RequestRefused)
     assert result.reason == "server_error"
-    assert (purse.requests, purse.spent) == (6, 0)
+    assert (spending.requests, spending.spent) == (6, 0)
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
@@ -154,17 +157,17 @@ def test_an_answer_that_does_not_come_to_an_end_is_given_up_at_the_deadline(faul
 
 
 def test_tries_that_may_have_been_billed_count_in_full_and_refusals_are_free() -> None:
-    purse = Purse(Price(0.0, 1_000_000.0))
+    spending = SpendingLimit(Price(0.0, 1_000_000.0))
     script = [Scripted(fault="reset_mid_body"), error(500, "oops"), error(429, "slow"), Scripted(usage=(9, 4))]
-    outcome(script, purse=purse, request=request(max_tokens=100))
-    assert purse.spent == 104
-    assert (purse.requests, purse.prompt_tokens, purse.completion_tokens) == (4, 9, 4)
+    outcome(script, spending=spending, request=request(max_new_tokens=100))
+    assert spending.spent == 104
+    assert (spending.requests, spending.prompt_tokens, spending.completion_tokens) == (4, 9, 4)
 
 
 def test_used_up_tries_refuse_the_request_and_the_next_ones_go_on() -> None:
     with ScriptedServer(lambda asked, _: error(500, "oops") if asked["messages"][0]["content"] == "bad" else Scripted()) as server:
         results, _ = ask(server, *(request(text) for text in ["bad", "bad", "good", "bad", "bad", "bad", "bad", "bad"]))
-    assert [type(result) for result in results] == [RequestRefused] * 2 + [Reply] + [RequestRefused] * 4 + [EndpointError]
+    assert [type(result) for result in results] == [RequestRefused] * 2 + [Generation] + [RequestRefused] * 4 + [EndpointError]
     assert results[0].reason == "server_error"
     assert "HTTP 500: oops" in results[0].detail
     assert "5 requests in a row" in str(results[-1])
@@ -212,12 +215,12 @@ def test_one_request_that_gets_nothing_but_429_is_refused_when_others_are_answer
 
     async def inside() -> tuple[Any, int]:
         clock = VirtualClock()
-        async with asyncio.timeout(20), Endpoint("m", base_url=server.base_url, concurrency=2, clock=clock) as endpoint:
-            bad = asyncio.create_task(endpoint.complete(request("bad")))
+        async with asyncio.timeout(20), OpenAIServer("m", base_url=server.base_url, concurrency=2, clock=clock) as endpoint:
+            bad = asyncio.create_task(endpoint.generate(request("bad")))
             while not bad.done():
-                await endpoint.complete(request("good"))
+                await endpoint.generate(request("good"))
                 await clock.sleep(100)
-            return (await asyncio.gather(bad, return_exceptions=True))[0], endpoint.purse.requests
+            return (await asyncio.gather(bad, return_exceptions=True))[0], endpoint.spending.requests
 
     with ScriptedServer(script) as server:
         result, requests = asyncio.run(inside())
@@ -385,7 +388,7 @@ def test_no_more_requests_are_on_the_wire_than_allowed_whatever_happens(concurre
         results, endpoint = ask(server, *(request(str(number)) for number in range(60)), at_once=True, concurrency=concurrency)
     assert [reply.text for reply in results] == ["ok"] * 60
     assert server.most_at_once == concurrency
-    assert endpoint.purse.requests == len(server.requests) > 60
+    assert endpoint.spending.requests == len(server.requests) > 60
 
 
 def test_limits_in_the_headers_slow_requests_down() -> None:
@@ -397,29 +400,29 @@ def test_limits_in_the_headers_slow_requests_down() -> None:
 
 
 def test_spending_stops_before_the_request_that_could_pass_the_limit() -> None:
-    purse = Purse(Price(0.0, 1_000_000.0), max_cost=210)
+    spending = SpendingLimit(Price(0.0, 1_000_000.0), max_cost=210)
     with ScriptedServer([Scripted(usage=(1, 60))]) as server:
-        results, _ = ask(server, *[request(max_tokens=100)] * 4, purse=purse)
-    assert [type(result) for result in results] == [Reply, Reply, SpendingStop, SpendingStop]
+        results, _ = ask(server, *[request(max_new_tokens=100)] * 4, spending=spending)
+    assert [type(result) for result in results] == [Generation, Generation, SpendingStop, SpendingStop]
     assert len(server.requests) == 2
-    assert purse.spent == 120
+    assert spending.spent == 120
 
 
 def test_every_http_try_counts_against_the_number_of_requests() -> None:
-    result, server = outcome([error(500, "oops")], purse=Purse(None, max_requests=3))
+    result, server = outcome([error(500, "oops")], spending=SpendingLimit(None, max_requests=3))
     assert isinstance(result, SpendingStop)
     assert len(server.requests) == 3
 
 
 def test_a_cancelled_request_leaves_nothing_open() -> None:
     async def inside() -> float:
-        async with Endpoint("m", base_url=server.base_url, purse=Purse(Price(1, 1))) as endpoint:
-            asking = asyncio.create_task(endpoint.complete(request()))
+        async with OpenAIServer("m", base_url=server.base_url, spending=SpendingLimit(Price(1, 1))) as endpoint:
+            asking = asyncio.create_task(endpoint.generate(request()))
             while not server.requests:
                 await asyncio.sleep(0.01)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-            return endpoint.purse.spent
+            return endpoint.spending.spent
 
     with ScriptedServer([Scripted(fault="hang")]) as server:
         assert asyncio.run(inside()) > 0
@@ -427,7 +430,7 @@ def test_a_cancelled_request_leaves_nothing_open() -> None:
 
 def test_openai_itself_wants_a_key_and_other_servers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    openai = Endpoint("m")  # so far nothing is asked: a dry run needs no key
+    openai = OpenAIServer("m")  # so far nothing is asked: a dry run needs no key
     with pytest.raises(EndpointError, match="OPENAI_API_KEY"):
         asyncio.run(openai.__aenter__())
     with ScriptedServer([Scripted()]) as server:
@@ -441,7 +444,7 @@ def test_openai_itself_wants_a_key_and_other_servers_do_not(monkeypatch: pytest.
 def test_a_key_that_cannot_be_sent_is_refused_without_being_told(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(EndpointError, match="OPENAI_API_KEY") as caught:
-        asyncio.run(Endpoint("m", base_url="http://127.0.0.1:1/v1").__aenter__())
+        asyncio.run(OpenAIServer("m", base_url="http://127.0.0.1:1/v1").__aenter__())
     assert KEY not in everything_told(caught.value)
 
 
@@ -450,7 +453,7 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_told(monkeypatch: py
 )
 def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(UsageError, match="http://127") as caught:
-        Endpoint("m", base_url=url)
+        OpenAIServer("m", base_url=url)
     assert "hunter22" not in everything_told(caught.value)
 
 
@@ -491,10 +494,10 @@ def test_no_secret_is_told_by_any_error_repr_log_or_identity(caplog: pytest.LogC
 
     async def inside() -> None:
         url = f"http://user:p%C3%A4ssword-8842@127.0.0.1:{server.port}/v1?token={KEY}"
-        async with Endpoint("m", base_url=url, timeout_s=0.2, clock=VirtualClock()) as endpoint:
+        async with OpenAIServer("m", base_url=url, timeout_s=0.2, clock=VirtualClock()) as endpoint:
             assert endpoint.identity["server"] == "***"
             for number, path in enumerate(paths):
-                (result,) = await asyncio.gather(endpoint.complete(request(str(number), schema=SCHEMA)), return_exceptions=True)
+                (result,) = await asyncio.gather(endpoint.generate(request(str(number), schema=SCHEMA)), return_exceptions=True)
                 assert isinstance(result, AsapError), (path, result)
                 told = everything_told(result) + repr(endpoint) + str(endpoint) + str(endpoint.identity) + repr(endpoint.secrets)
                 for secret in (KEY, KEY[:12], PASSWORD, "p%C3%A4ss", "user:"):
@@ -525,9 +528,9 @@ def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(mo
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
 
-    async def work(server: ScriptedServer) -> Reply:
-        async with Endpoint("m", base_url=server.base_url) as endpoint:
-            return await endpoint.complete(ChatRequest([{"role": "user", "content": "hello"}], 10, 0.0))
+    async def work(server: ScriptedServer) -> Generation:
+        async with OpenAIServer("m", base_url=server.base_url) as endpoint:
+            return await endpoint.generate(Request([{"role": "user", "content": "hello"}], 10, 0.0))
 
     with ScriptedServer([Scripted("yes")]) as server:
         assert asyncio.run(work(server)).text == "yes"

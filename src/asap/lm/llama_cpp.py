@@ -17,10 +17,10 @@ from typing import IO, Any
 
 from asap.errors import InputError, MissingExtra
 from asap.lm.cache import file_sha256
-from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
-from asap.lm.endpoint import Endpoint
+from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.gguf import BUNDLED_SHA256, converted_folder, gguf_tokenizer, is_complete
-from asap.lm.price import Purse
+from asap.lm.openai import OpenAIServer
+from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
 
 MIN_P = 0.05  # local models never draw what is less likely than this share of the likeliest, judged before the temperature
@@ -34,8 +34,8 @@ _STRING, _ARRAY = 8, 9
 _LONGEST_ARRAY = 1024  # longer ones are vocabularies
 
 
-class Served:
-    """A Completer that runs a llama.cpp server of its own inside `async with`; stopped with it, whatever ends the block.
+class LlamaCpp:
+    """A Generator that runs a llama.cpp server of its own inside `async with`; stopped with it, whatever ends the block.
 
     The server answers `concurrency` requests at once, each with the whole context: the model's, or as much as fits into a
     quarter of the machine's memory; `context_tokens` sets it by hand (in steps of 256, never above the model's). A JSON schema
@@ -44,7 +44,7 @@ class Served:
     """
 
     def __init__(
-        self, gguf: Path, *, spec: str, concurrency: int = 1, context_tokens: int | None = None, purse: Purse | None = None
+        self, gguf: Path, *, spec: str, concurrency: int = 1, context_tokens: int | None = None, spending: SpendingLimit | None = None
     ) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("writing with a GGUF file needs xllamacpp; install it with: pip install 'asap-cot[gguf]'")
@@ -64,20 +64,20 @@ class Served:
         self.concurrency = concurrency
         self.context_tokens: int | None = _context_tokens(header, self._file, concurrency, context_tokens)
         self.tokens = _tokens(self._file, sha256, spec)
-        self._purse = purse
+        self._spending = spending
         self._child: subprocess.Popen[str] | None = None
 
-    async def __aenter__(self) -> "Served":
+    async def __aenter__(self) -> "LlamaCpp":
         key = secrets.token_hex()  # any page in a browser can reach 127.0.0.1
         self._said: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         try:
             self._child = self._start(key)
             address = await asyncio.to_thread(self._listening_address, self._child)
-            self._endpoint = Endpoint(
+            self._endpoint = OpenAIServer(
                 self.model,
                 base_url=f"{address}/v1",
                 concurrency=self.concurrency,
-                purse=self._purse,
+                spending=self._spending,
                 context_tokens=self.context_tokens,
                 tokens=self.tokens,
                 timeout_s=_TIMEOUT_S,
@@ -95,11 +95,11 @@ class Served:
         finally:
             self._stop()
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         """The reply. Raises RequestRefused (this request), EndpointError (the server ended) or SpendingStop."""
         self._check_alive()
         try:
-            return await self._endpoint.complete(request)
+            return await self._endpoint.generate(request)
         except RequestRefused:
             self._check_alive()
             raise
@@ -142,7 +142,7 @@ class Served:
 
     def _check_alive(self) -> None:
         if self._child is None:
-            raise RuntimeError("ask a Served inside `async with`")
+            raise RuntimeError("ask a LlamaCpp inside `async with`")
         if self._child.poll() is not None:
             raise EndpointError(f"the llama.cpp server of {self._file} ended by itself ({self._last_words()}); perhaps memory ran out")
 

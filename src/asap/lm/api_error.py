@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from asap.errors import AsapError
-from asap.lm.chat import EndpointError, RequestRefused
+from asap.lm.generate import EndpointError, RequestRefused
 
 KEPT = "what was answered is kept, and the same command goes on"
 _LONGEST_SAID = 300
@@ -45,7 +45,7 @@ class Secrets:
 
 
 @dataclass(frozen=True)
-class Fault:
+class ApiError:
     """`status` is the HTTP status, 0 where no whole answer came. `said` is one line of the server's words, without secrets."""
 
     status: int
@@ -54,7 +54,7 @@ class Fault:
     words: str = ""  # type, code, parameter and message, in lower case
 
     @classmethod
-    def read(cls, status: int, headers: Mapping[str, str], content: bytes, secrets: Secrets) -> "Fault":
+    def read(cls, status: int, headers: Mapping[str, str], content: bytes, secrets: Secrets) -> "ApiError":
         """What an answer without a reply says; an error that comes with status 200 counts as the status that it names."""
         text = content.decode("utf-8", "replace")
         try:
@@ -104,7 +104,7 @@ class Fault:
         return None
 
     def error(self, host: str, model: str) -> AsapError:
-        """What to raise for a fault that does not pass."""
+        """What to raise for an error that does not pass."""
         if self.status in (400, 403, 422) and _CONTENT.search(self.words):
             return RequestRefused("content_filter", self.said)
         if self.status in (401, 403):

@@ -9,16 +9,16 @@ from asap.errors import RowError, UsageError
 from asap.lm.tokens import TokenCounter
 from asap.sample import content_digest
 
-Context = Literal["chat", "raw"]
+PromptStyle = Literal["chat", "raw"]
 _OPENED = "<think>\n"
 
 
-def default_context(tokens: TokenCounter) -> Context:
+def default_context(tokens: TokenCounter) -> PromptStyle:
     """`chat` where the tokenizer has a template, `raw` otherwise."""
     return "chat" if tokens.hf.chat_template else "raw"
 
 
-def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: Context) -> str:
+def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: PromptStyle) -> str:
     """The text before the trace. `prompt` holds the chat messages before the response."""
     if style == "raw":
         return "\n\n".join(message["content"] for message in prompt) + "\n" + _OPENED
@@ -34,6 +34,6 @@ def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: Co
     return (already_opened if len(already_opened) < len(str(rendered).rstrip()) else str(rendered)) + _OPENED
 
 
-def template_hash(tokens: TokenCounter, style: Context) -> str | None:
+def template_hash(tokens: TokenCounter, style: PromptStyle) -> str | None:
     """Digest of the chat template in use; None for `raw`."""
     return content_digest(tokens.hf.chat_template)[:16] if style == "chat" else None

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from asap.errors import UsageError
-from asap.lm.answer import read_model, read_reply
-from asap.lm.chat import ChatRequest, EndpointError, Reply, RequestRefused
-from asap.lm.fault import KEPT, Fault, Secrets
-from asap.lm.pace import Clock, Pace, retry_after_s
-from asap.lm.price import OPENAI_URL, Purse, server_url
+from asap.lm.api_error import KEPT, ApiError, Secrets
+from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
+from asap.lm.rate_limit import Clock, Pace, retry_after_s
+from asap.lm.response import read_model, read_reply
+from asap.lm.spending import OPENAI_URL, SpendingLimit, server_url
 from asap.lm.tokens import count_prompt
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ _CUT_SHORT = ("insufficient_system_resource", "abort", "error")  # the server's 
 class _Lost(Exception):
     """A try that may be repeated."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.said)
-        self.fault = fault
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.said)
+        self.error = error
 
 
-class Endpoint:
-    """A Completer that asks a server. The key is OPENAI_API_KEY of the environment if none is given; it stays secret, and so do
+class OpenAIServer:
+    """A Generator that asks a server. The key is OPENAI_API_KEY of the environment if none is given; it stays secret, and so do
     credentials in `base_url`.
 
     At most `concurrency` requests are on the wire, each for at most `timeout_s` seconds. Faults that pass are tried six times
-    in all; 429s slow everybody down and are no try. `purse` bounds what is spent. What the server does not take (a JSON schema,
+    in all; 429s slow everybody down and are no try. `spending` bounds what is spent. What the server does not take (a JSON schema,
     max_tokens by that name, temperature, top_p) is left out for the rest of the run; `identity` tells which samplers were.
     """
 
@@ -57,7 +57,7 @@ class Endpoint:
         *,
         base_url: str | None = None,
         concurrency: int = 16,
-        purse: Purse | None = None,
+        spending: SpendingLimit | None = None,
         context_tokens: int | None = None,
         tokens: "TokenCounter | None" = None,
         timeout_s: float = 600.0,
@@ -74,7 +74,7 @@ class Endpoint:
         self.context_tokens = context_tokens
         self.concurrency = concurrency
         self.tokens = tokens
-        self.purse = purse or Purse(None)
+        self.spending = spending or SpendingLimit(None)
         self._timeout_s = timeout_s
         self._clock = clock or Clock()
         self.left_out: set[str] = set()
@@ -82,9 +82,9 @@ class Endpoint:
         self._lost_in_a_row = 0
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.model!r}, host={self.host!r})"
+        return f"OpenAIServer({self.model!r}, host={self.host!r})"
 
-    async def __aenter__(self) -> "Endpoint":
+    async def __aenter__(self) -> "OpenAIServer":
         from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, Timeout
 
         parts = urlsplit(self._url)
@@ -120,7 +120,7 @@ class Endpoint:
         record.msg, record.args = self.secrets.mask(record.getMessage()), ()
         return True
 
-    async def complete(self, request: ChatRequest) -> Reply:
+    async def generate(self, request: Request) -> Generation:
         """The reply. Raises RequestRefused (this request), EndpointError (any request) or SpendingStop."""
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
@@ -128,25 +128,25 @@ class Endpoint:
             sleep=self._clock.sleep, stop=stop_after_attempt(TRIES), wait=_backoff_s, retry=retry_if_exception_type(_Lost), reraise=True
         )
         try:
-            reply: Reply = await retrying(self._answer, request)
+            reply: Generation = await retrying(self._answer, request)
         except _Lost as lost:
-            fault = lost.fault
+            error = lost.error
         else:
             self._lost_in_a_row = 0
             return reply
         # Raised out here, so that no traceback leads back to what the server sent.
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
-            raise EndpointError(f"{self.host} failed {LOST_IN_A_ROW} requests in a row, {TRIES} times each ({fault}); {KEPT}")
-        raise RequestRefused("server_error", f"{self.host} failed {TRIES} times ({fault})")
+            raise EndpointError(f"{self.host} failed {LOST_IN_A_ROW} requests in a row, {TRIES} times each ({error}); {KEPT}")
+        raise RequestRefused("server_error", f"{self.host} failed {TRIES} times ({error})")
 
-    async def _answer(self, request: ChatRequest) -> Reply:
+    async def _answer(self, request: Request) -> Generation:
         prompt_tokens = count_prompt(request.messages, self.tokens)
         left_out, slowed_since = set(self.left_out), None
         while True:  # ends: a round leaves out one more of five things, or is a 429, and these go on for PATIENCE_S at most
             body = self.body(request, left_out)
             outcome = await self._try(body, request, prompt_tokens)
-            if isinstance(outcome, Reply):
+            if isinstance(outcome, Generation):
                 self.leave_out(left_out)
                 return outcome
             if outcome.is_rate_limit:
@@ -161,16 +161,19 @@ class Endpoint:
             else:
                 raise outcome.error(self.host, self.model)
 
-    async def _try(self, body: dict[str, Any], request: ChatRequest, prompt_tokens: int) -> Reply | Fault:
-        """One HTTP request, and what came of it for pace and purse."""
-        async with self._pace.turn(prompt_tokens + request.max_tokens) as turn, self.purse.hold(prompt_tokens, request.max_tokens) as hold:
+    async def _try(self, body: dict[str, Any], request: Request, prompt_tokens: int) -> Generation | ApiError:
+        """One HTTP request, and what came of it for pace and spending."""
+        async with (
+            self._pace.turn(prompt_tokens + request.max_new_tokens) as turn,
+            self.spending.reserve(prompt_tokens, request.max_new_tokens) as reservation,
+        ):
             status, headers, content = await self._send(body)
             outcome = self.read(status, headers, content, prompt_tokens)
-            if isinstance(outcome, Reply):
-                self.purse.pay(hold, outcome.prompt_tokens, outcome.completion_tokens)
+            if isinstance(outcome, Generation):
+                self.spending.settle(reservation, outcome.prompt_tokens, outcome.completion_tokens)
             elif status >= 300 or outcome.said.startswith("Connect"):  # refused, or never sent
-                self.purse.pay(hold, 0, 0)
-        if isinstance(outcome, Fault) and outcome.is_rate_limit:
+                self.spending.settle(reservation, 0, 0)
+        if isinstance(outcome, ApiError) and outcome.is_rate_limit:
             silent_s = self._pace.refused(turn, headers)
             if silent_s > PATIENCE_S:
                 raise EndpointError(f"{self.host} answers nothing but 429 and wants {silent_s / 60:.0f} minutes of patience; {KEPT} later")
@@ -194,14 +197,14 @@ class Endpoint:
             return 0, {}, f"{type(cause).__name__}: {cause}".encode()
         return answer.status_code, answer.headers, answer.content
 
-    def read(self, status: int, headers: Mapping[str, str], content: bytes, prompt_tokens: int) -> Reply | Fault:
+    def read(self, status: int, headers: Mapping[str, str], content: bytes, prompt_tokens: int) -> Generation | ApiError:
         """What an answer says; `prompt_tokens` is taken where the server tells no usage."""
         reply = read_reply(content, prompt_tokens, self.tokens) if 200 <= status < 300 else None
         if reply is None:
-            return Fault.read(status, headers, content, self.secrets)
-        return reply if reply.finish_reason not in _CUT_SHORT else Fault(502, f"the server broke off ({reply.finish_reason})")
+            return ApiError.read(status, headers, content, self.secrets)
+        return reply if reply.finish_reason not in _CUT_SHORT else ApiError(502, f"the server broke off ({reply.finish_reason})")
 
-    def body(self, request: ChatRequest, left_out: Collection[str] | None = None) -> dict[str, Any]:
+    def body(self, request: Request, left_out: Collection[str] | None = None) -> dict[str, Any]:
         """The JSON of a request to this server, without what it does not take, as far as that is known."""
         left_out = self.left_out if left_out is None else left_out
         limit = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
@@ -216,12 +219,12 @@ class Endpoint:
             body["response_format"] = {"type": "json_object"}
         return body
 
-    def _room(self, request: ChatRequest) -> int:
+    def _room(self, request: Request) -> int:
         """max_tokens as far as the context leaves room for it: some servers refuse what could not fit together."""
         if self.context_tokens is None:
-            return request.max_tokens
+            return request.max_new_tokens
         prompt_tokens = count_prompt(request.messages, self.tokens) * (1.02 if self.tokens else 1.2)
-        return max(min(request.max_tokens, _LEAST_ROOM), min(request.max_tokens, self.context_tokens - round(prompt_tokens)))
+        return max(min(request.max_new_tokens, _LEAST_ROOM), min(request.max_new_tokens, self.context_tokens - round(prompt_tokens)))
 
     def leave_out(self, names: Collection[str]) -> None:
         """Send these parts of a body no more: the server does not take them."""
@@ -230,7 +233,7 @@ class Endpoint:
             self._identity["not_sent"] = ", ".join(unsent)
 
     async def _ask_about_model(self) -> None:
-        """Learns the context and the server's own name from its list of models; servers without one are no fault."""
+        """Learns the context and the server's own name from its list of models; servers without one are fine."""
         from openai import OpenAIError
 
         try:
@@ -276,10 +279,10 @@ def _host(url: str) -> str:
 def _backoff_s(state: "RetryCallState") -> float:
     """2, 4, 8 … seconds with jitter, or as long as the server asks if that is longer."""
     lost = state.outcome.exception() if state.outcome else None
-    told_s = retry_after_s(lost.fault.headers) if isinstance(lost, _Lost) else None
+    told_s = retry_after_s(lost.error.headers) if isinstance(lost, _Lost) else None
     return max(min(_LONGEST_BACKOFF_S, 2.0**state.attempt_number) * uniform(0.8, 1.2), min(told_s or 0.0, PATIENCE_S))
 
 
-def _says_json(request: ChatRequest) -> bool:
+def _says_json(request: Request) -> bool:
     """Whether the prompt says json, without which servers refuse the json_object format."""
     return any("json" in message["content"].lower() for message in request.messages)

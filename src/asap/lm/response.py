@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from asap.lm.chat import Reply
+from asap.lm.generate import Generation
 from asap.lm.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _CONTEXT_NAMES = ("max_model_len", "context_length", "context_window")  # vLLM and SGLang, OpenRouter and Together, Groq
 
 
-def read_reply(content: bytes, prompt_tokens: int, tokens: "TokenCounter | None") -> Reply | None:
+def read_reply(content: bytes, prompt_tokens: int, tokens: "TokenCounter | None") -> Generation | None:
     """The reply in the body of a chat completion, None where there is none to be read.
 
     Where the server tells no usage, `prompt_tokens` is taken and the rest is counted, its thinking included.
@@ -28,8 +28,8 @@ def read_reply(content: bytes, prompt_tokens: int, tokens: "TokenCounter | None"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if isinstance(told[0], int) and isinstance(told[1], int):
-        return Reply(_without_thinking(text), finish_reason, told[0], told[1])
-    return Reply(_without_thinking(text), finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True)
+        return Generation(_without_thinking(text), finish_reason, told[0], told[1])
+    return Generation(_without_thinking(text), finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True)
 
 
 def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:

@@ -7,9 +7,9 @@ import pytest
 from lm_helpers import BOS, FAMILIES, QUESTION, TRACE, naive_ids, save_tokenizer, visible_steps
 
 from asap.errors import RowError, UsageError
-from asap.lm.context import Context, default_context, render_context, template_hash
-from asap.lm.hf import HFScorer
+from asap.lm.prompt_style import PromptStyle, default_context, render_context, template_hash
 from asap.lm.scorer import ScoreRequest
+from asap.lm.scorer_transformers import HFScorer
 from asap.lm.tokens import TokenCounter
 
 Folder = Callable[[str], Path]
@@ -57,7 +57,7 @@ def test_however_the_template_opens_the_tag_one_line_break_follows(counter: Call
 
 @every_family
 @every_style
-def test_the_tag_is_opened_exactly_once_at_the_end(counter: Callable[[str], TokenCounter], family: str, style: Context) -> None:
+def test_the_tag_is_opened_exactly_once_at_the_end(counter: Callable[[str], TokenCounter], family: str, style: PromptStyle) -> None:
     context = render_context(counter(family), PROMPT, style)
     assert context.count("<think>") == 1
     assert context.endswith("<think>\n")
@@ -65,7 +65,7 @@ def test_the_tag_is_opened_exactly_once_at_the_end(counter: Callable[[str], Toke
 
 
 @every_style
-def test_the_tag_is_one_token_where_the_vocabulary_has_it(counter: Callable[[str], TokenCounter], style: Context) -> None:
+def test_the_tag_is_one_token_where_the_vocabulary_has_it(counter: Callable[[str], TokenCounter], style: PromptStyle) -> None:
     tokens = counter("r1")
     ids = tokens.encode(render_context(tokens, PROMPT, style)).ids.tolist()
     think = tokens.hf.convert_tokens_to_ids("<think>")
@@ -75,7 +75,7 @@ def test_the_tag_is_one_token_where_the_vocabulary_has_it(counter: Callable[[str
 
 @pytest.mark.parametrize(("family", "architecture"), [("qwen", "qwen2"), ("r1", "qwen2"), ("llama3", "llama"), ("smol", "gpt2")])
 @every_style
-def test_the_scorer_feeds_one_bos_or_none(scorer: Callable[..., HFScorer], family: str, architecture: str, style: Context) -> None:
+def test_the_scorer_feeds_one_bos_or_none(scorer: Callable[..., HFScorer], family: str, architecture: str, style: PromptStyle) -> None:
     subject = scorer(family, architecture)
     ids = read_ids(subject, render_context(subject.tokens, PROMPT, style))
     bos = BOS[family]
@@ -85,7 +85,7 @@ def test_the_scorer_feeds_one_bos_or_none(scorer: Callable[..., HFScorer], famil
 
 
 @every_style
-def test_sentencepiece_gets_one_bos(scorer: Callable[..., HFScorer], style: Context) -> None:
+def test_sentencepiece_gets_one_bos(scorer: Callable[..., HFScorer], style: PromptStyle) -> None:
     subject = scorer("sentencepiece", "llama")
     ids = read_ids(subject, render_context(subject.tokens, PROMPT, style))
     assert ids[0] == subject.tokens.bos_id == 1
@@ -95,7 +95,7 @@ def test_sentencepiece_gets_one_bos(scorer: Callable[..., HFScorer], style: Cont
 @every_family
 @every_style
 def test_the_context_is_fed_as_the_tokenizer_reads_it(
-    scorer: Callable[..., HFScorer], tokenizer_folder: Folder, family: str, style: Context
+    scorer: Callable[..., HFScorer], tokenizer_folder: Folder, family: str, style: PromptStyle
 ) -> None:
     subject = scorer(family, "llama")
     context = render_context(subject.tokens, PROMPT, style)

@@ -1,0 +1,97 @@
+"""What it takes to have a language model write: a `Request`, the `Generation` that comes back, and the `Generator` that makes it.
+
+Stage 1 (paper §3.2), `asap evaluate` and `asap compare --generate` use the same protocol. It answers one request at a time and not
+a list of them: stage 1's coroutines each ask one request after another, so only the generator sees which requests wait together.
+One that gains from company (a GPU, a provider's batches) collects them itself; whoever has a list starts all its requests at once,
+and takes each generation as it comes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from asap.errors import AsapError, InputError
+from asap.lm.tokens import TokenCounter
+from asap.sample import content_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Chat messages for a model to answer.
+
+    `max_new_tokens` bounds the answer, the model's thinking included. At `temperature` 0 the model takes the likeliest token.
+    `schema` is a JSON schema that the answer follows where the generator can enforce it; elsewhere it is a wish. `draw` tells
+    equal requests apart that want different answers; `kind` says what the request is for.
+    """
+
+    messages: Sequence[Mapping[str, str]]
+    max_new_tokens: int
+    temperature: float
+    top_p: float = 1.0
+    schema: Mapping[str, Any] | None = None
+    draw: int = 0
+    kind: str = "chat"
+
+    def key(self, model: str) -> str:
+        """Hex SHA-256 of model and request: the name under which its answer is stored. Stored answers fix the names in it."""
+        fields = {"messages": [dict(message) for message in self.messages], "max_tokens": self.max_new_tokens}
+        fields |= {"temperature": self.temperature, "top_p": self.top_p, "schema": self.schema, "draw": self.draw, "kind": self.kind}
+        return content_digest(model, fields)
+
+
+class Generation(NamedTuple):
+    """What a model wrote.
+
+    `text` is without the thinking, and empty where the model only thought. `finish_reason` is the server's word: "stop", "length"
+    (max_new_tokens reached), "content_filter" or another. `counted_here`: the server sent no token counts, so these are ours.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    counted_here: bool = False
+
+
+class RequestRefused(AsapError):
+    """The model will not answer this request, now or later; others may work. `reason` is a short code, `detail` a sentence.
+
+    Reasons: `context_too_long`, `bad_request`, `content_filter`, `server_error` (retries used up).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class EndpointError(InputError):
+    """No request can work until the user changes something (key, model name, address, balance) or the server comes back."""
+
+
+class SpendingStop(AsapError):
+    """A limit on money or requests is reached; what was answered is kept, and the same command with a higher limit goes on."""
+
+
+class Generator(Protocol):
+    """A model that writes: behind a server, in this process, or a file of former generations in front of one.
+
+    Use it inside `async with`, in one event loop at a time. `model` names the model in stored generations: equal names mean equal
+    models. `identity` describes it for the manifest. `context_tokens` bounds prompt and generation together (None: unknown, perhaps
+    until it was entered). `concurrency` is how many requests may profitably wait at once. `tokens` counts as the model does (None:
+    its tokenizer is not at hand).
+    """
+
+    model: str
+    identity: Mapping[str, Any]
+    context_tokens: int | None
+    concurrency: int
+    tokens: TokenCounter | None
+
+    async def __aenter__(self) -> "Generator": ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+    async def generate(self, request: Request) -> Generation:
+        """What the model writes. Raises RequestRefused (this request), EndpointError (any request) or SpendingStop."""
+        ...
