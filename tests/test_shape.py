@@ -19,11 +19,6 @@ FILE_LINES, FUNCTION_LINES = 300, 60
 
 ALLOWED: Mapping[str, Mapping[str, str]] = {
     "cycles": {
-        "asap.lm": "",
-        "asap.lm.scorer_transformers": "",
-        "asap.lm.model": "",
-        "asap.lm.tokens": "",
-        "asap.lm.word_cache": "",
         "asap.prune.settings": "",
         "asap.prune.token_level": "",
         "asap.sandbox.jail.proxy": "",
@@ -39,11 +34,8 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "asap.evaluate.reference": "",
         "asap.evaluate.score": "",
         "asap.evaluate.writing": "",
-        "asap.lm": "",
-        "asap.lm.gguf": "",
         "asap.lm.llm": "",
         "asap.lm.rest": "",
-        "asap.lm.tokens": "",
         "asap.prune.methods": "",
         "asap.prune.token_level": "",
         "asap.run": "",
@@ -55,6 +47,7 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "Equal": "",
         "FILE": "",
         "Floats": "",
+        "Generator": "",
         "IGNORED": "",
         "INSIDE": "",
         "Job": "",
@@ -91,7 +84,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
     "sizes": {
         "asap.cli.prune": "",
         "asap.prune.asap": "",
-        "asap.run": "",
     },
 }
 

@@ -33,6 +33,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from asap import read_samples
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
 from asap.prune.decision import Units
 from asap.prune.llmlingua2 import ClassifierImportance, word_units
 from asap.prune.llmlingua2_legacy import legacy_units
@@ -84,7 +85,7 @@ def main() -> None:
         "of that: tokenising twice": always(lambda text: [hf.tokenize(one) for one in (text, *chunks[text])]),
         "of that: word weights": always(lambda text: [weigh(word) for word in words[text]]),
         "asap: chunks, words, probabilities": units,
-        "of that: tokenising": lambda tokens: tokens.by_words.encode,
+        "of that: tokenising": lambda tokens: by_words(tokens).encode,
         "one pass of the tokenizer": always(counter.encode),
         "asap: cut, exact tokens": lambda tokens: lambda text: asap_cut(text, made[text], tokens, args.ratio),
         "asap --legacy, all of it": always(legacy),

@@ -11,7 +11,7 @@ from lm_helpers import TRACE, llama3, qwen, r1, smol
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from asap.lm import words as words_module
+from asap.lm import word_cache
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import WordTokens
 
@@ -156,7 +156,7 @@ def test_a_word_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_module, "_MOST", 50)
+    monkeypatch.setattr(word_cache, "_MOST", 50)
     counter, words = COUNTERS["as BERT"], WordTokens(COUNTERS["as BERT"])
     for number in range(100):
         text = " ".join(f"w{number}x{place}" for place in range(20))

@@ -10,6 +10,7 @@ from typing import Any
 
 from asap.errors import InputError, MissingExtra
 from asap.lm.cache import cache_folder, file_sha256
+from asap.lm.hub import load_causal_lm, load_pretrained
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_NAME = "SmolLM2-135M-Instruct"
@@ -61,8 +62,6 @@ def gguf_tokenizer(file: Path) -> Any:
     from gguf import GGUFReader
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 
-    from asap.lm.hub import load_pretrained
-
     tokenizer = load_pretrained("AutoTokenizer", str(file.parent), gguf_file=file.name)
     rule = GGUFReader(file).get_field("tokenizer.ggml.pre")
     if rule is not None and rule.contents() == "smollm":
@@ -77,8 +76,6 @@ def _convert(file: Path, folder: Path) -> None:
         raise MissingExtra(f'reading GGUF files needs {" and ".join(missing)}; install them with: pip install "asap-cot[bundled]"')
     import torch
     from transformers import GgufConfig
-
-    from asap.lm.hub import load_causal_lm
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from asap.errors import UsageError
+from asap.lm.gguf import bundled_gguf, converted
 from asap.lm.scorer import Dtype, Scorer
 from asap.lm.tokens import TokenCounter
 
@@ -28,12 +29,8 @@ def model_folder(spec: str) -> str:
     """The folder or Hub id that a spec stands for; GGUF files are converted once, into the user's cache."""
     kind, _, name = spec.partition(":")
     if spec == "bundled":
-        from asap.lm.gguf import bundled_gguf, converted
-
         return str(converted(bundled_gguf()))
     if kind == "gguf" and name:
-        from asap.lm.gguf import converted
-
         return str(converted(Path(name)))
     if kind == "hf" and name:
         return name

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.errors import InputError
+from asap.lm.hub import load_pretrained
 from asap.sample import content_digest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-    from asap.lm.word_cache import WordTokens
 
 _CHARACTERS_PER_TOKEN = 3.5
 _TOKENS_PER_MESSAGE = 8  # role and turn marks of the usual chat templates
@@ -50,8 +49,6 @@ class TokenCounter:
     @classmethod
     def load(cls, folder: str, name: str | None = None) -> "TokenCounter":
         """The tokenizer in a folder or on the Hub; `name` is what to call it."""
-        from asap.lm.hub import load_pretrained
-
         hf = load_pretrained("AutoTokenizer", folder)
         if hf.is_fast and not _comes_back(hf):  # transformers 5.17 to 5.21 lose the spaces of byte-level tokenizers stored as Llama's
             with suppress(InputError):
@@ -77,13 +74,6 @@ class TokenCounter:
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has."""
         return [len(encoding) for encoding in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    @cached_property
-    def by_words(self) -> "WordTokens":
-        """The same tokens and counts, faster for texts that share words."""
-        from asap.lm.word_cache import WordTokens
-
-        return WordTokens(self)
 
     @cached_property
     def bos_id(self) -> int | None:

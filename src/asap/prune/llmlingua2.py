@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from asap.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.errors import RowError
+from asap.lm.word_cache import by_words
 from asap.prune.decision import Units
 from asap.prune.phrases import words
 from asap.prune.surprisal import DECIMALS
@@ -56,7 +57,7 @@ class ClassifierImportance:
 
     def __call__(self, text: str) -> Importance:
         """The importance of each token, in order."""
-        encoded = self.classifier.tokens.by_words.encode(text)
+        encoded = by_words(self.classifier.tokens).encode(text)
         edges = chunk_edges(ends_here(text, encoded.starts, encoded.ends), self.classifier.chunk_tokens)
         keep = self.classifier.keep([encoded.ids[start:end] for start, end in pairwise(edges)])
         numbers = np.repeat(np.arange(len(edges) - 1), np.diff(edges))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from asap.characters import Ints, codes, first_shown
 from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
 from asap.prune.decision import CoarseReport, Decision, StepDecision, Units
 from asap.prune.fine import token_budget
 from asap.sample import Sample
@@ -102,7 +103,7 @@ def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
 
 def whole(sample: Sample, method: str, units: Units, steps: list[Span], tokens: TokenCounter, windows: int) -> Decision:
     """The decision that keeps everything, to be cut to any budget."""
-    encoded = tokens.by_words.encode(sample.cot)
+    encoded = by_words(tokens).encode(sample.cot)
     first = np.searchsorted(encoded.starts, [step.start for step in steps])
     counts = np.diff([*first.tolist(), len(encoded.ids)]).tolist()
     listed = [
@@ -133,7 +134,7 @@ def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int
                 kept[np.argmax(_numbers(units))] = True
             text = _written(units, kept)
     spans = laid.spans(kept)
-    after = tokens.by_words.count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
+    after = by_words(tokens).count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
     steps = _steps(decision.steps, laid.starts[kept], laid.ends[kept])
     return replace(decision, tokens_after=after, budget=limit, steps=steps, spans=spans, text=text)
 
@@ -166,7 +167,7 @@ def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: 
         wanted = limit * int(left[at]) / max(1, count)
         guess = int(np.searchsorted(-left, -wanted)) if guesses < _GUESSES else (low + high) // 2
         at, guesses = min(max(guess, low + 1), high - 1), guesses + 1
-        count = tokens.by_words.count(_joined(laid.text, laid.spans(without(at))))
+        count = by_words(tokens).count(_joined(laid.text, laid.spans(without(at))))
         low, high = (at, high) if count > limit else (low, at)
     return without(high)
 
