@@ -1,10 +1,11 @@
 """CPU time that LLMLingua-2 spends outside of its model: a literal transcription of the original, and asap.
 
 Run `python benchmarks/perf/token_level.py [--rows traces.jsonl --limit 100]`, without rows on traces that are made up from a seed; each
-trace is met once in a repetition. `--package` times the real package `llmlingua` (0.2.2) too where it is installed. The classifier's
-tokenizer is trained on the traces (XLM-R's kind), and the model is a table of draws that costs nothing. The original weighs each word and
-counts the text with OpenAI's tokenizer: where `tiktoken` is installed this is done with it, and with the vocabulary of the bundled
-scorer, since OpenAI's is a download of its own; else it is left out in the original's favour.
+trace is met once in a repetition. `--package` times the real package `llmlingua` (0.2.2) too where it is installed. The transcription is
+the replica in `tests/reference`, which is held against what the package returned. The classifier's tokenizer is trained on the traces
+(XLM-R's kind), and the model is a table of draws that costs nothing. The original weighs each word and counts the text with OpenAI's
+tokenizer: where `tiktoken` is installed this is done with it, and with the vocabulary of the bundled scorer, since OpenAI's is a download
+of its own; else it is left out in the original's favour.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import os
 import platform
 import random
 import statistics
-import string
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,6 @@ import numpy as np
 import torch
 from match import make_steps
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -36,13 +36,14 @@ from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
 from asap.prune.decision import Units
 from asap.prune.llmlingua2 import ClassifierImportance, word_units
-from asap.prune.llmlingua2_legacy import legacy_units
 from asap.prune.token_level import settled
 from asap.prune.units import whole
 from asap.sample import Sample
 from asap.steps import split_steps
 
-LONGEST = 512
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from reference.llmlingua2 import LONGEST, LLMLingua2
+
 DRAWS = np.abs(np.sin(np.arange(LONGEST) * 12.9898) * 43758.5453) % 1  # probabilities that depend on nothing but their place
 SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
@@ -67,8 +68,9 @@ def main() -> None:
     print(f"{len(texts)} traces, each of {sizes} in the mean, ratio {args.ratio:g}; CPU ms a trace, median of {args.repeats}\n")
 
     made = {text: word_units(text, ClassifierImportance(Stub(counter))(text)) for text in texts}
-    chunks = {text: chunk_texts(text, hf) for text in texts}
-    words = {text: original(text, hf, args.ratio, weigh)[1] for text in texts}
+    original = LLMLingua2(hf, draws, weigh)
+    chunks = {text: original.chunks(text) for text in texts}
+    words = {text: original.compress(text, args.ratio).words for text in texts}
 
     def always(way: Callable[[str], object]) -> Callable[[TokenCounter], Callable[[str], object]]:
         return lambda _: way
@@ -77,18 +79,14 @@ def main() -> None:
         importance = ClassifierImportance(Stub(tokens))
         return lambda text: word_units(text, importance(text))
 
-    def legacy(text: str) -> object:
-        return asap_cut(text, legacy_units(text, Stub(counter), counter), counter, args.ratio)  # type: ignore[arg-type]
-
     ways: dict[str, Callable[[TokenCounter], Callable[[str], object]]] = {
-        "original, transcribed": always(lambda text: original(text, hf, args.ratio, weigh)),
+        "original, transcribed": always(lambda text: original.compress(text, args.ratio)),
         "of that: tokenising twice": always(lambda text: [hf.tokenize(one) for one in (text, *chunks[text])]),
         "of that: word weights": always(lambda text: [weigh(word) for word in words[text]]),
         "asap: chunks, words, probabilities": units,
         "of that: tokenising": lambda tokens: by_words(tokens).encode,
         "one pass of the tokenizer": always(counter.encode),
         "asap: cut, exact tokens": lambda tokens: lambda text: asap_cut(text, made[text], tokens, args.ratio),
-        "asap --legacy, all of it": always(legacy),
     }
     if args.package:
         ways["original, the package"] = always(package(wrapped(backend), args.ratio, weigh))
@@ -136,6 +134,11 @@ def weigher() -> Callable[[str], int]:
     return lambda text: len(encoding.encode(text))
 
 
+def draws(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The probabilities of a batch of padded chunks."""
+    return torch.tensor(DRAWS, dtype=torch.float32).expand(len(ids), -1)
+
+
 class Stub:
     """Stands in for the classifier: its numbers cost nothing."""
 
@@ -146,86 +149,13 @@ class Stub:
 
     def keep(self, chunks: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Numbers for chunks without special tokens."""
-        return self.read(chunks)
-
-    def read(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Numbers for inputs with their special tokens."""
-        return [DRAWS[: len(ids)] for ids in inputs]
+        return [DRAWS[: len(ids)] for ids in chunks]
 
 
 def asap_cut(text: str, units: Units, counter: TokenCounter, ratio: float) -> str:
     """The trace at a ratio, its tokens counted."""
     sample = Sample("a", "q", text, "x")
     return settled(whole(sample, "llmlingua2", units, split_steps(text), counter, 1), sample, lambda: counter, ratio=ratio).apply(text)
-
-
-class _Chunks(Dataset[dict[str, torch.Tensor]]):
-    """The original's data set: each chunk is tokenised when it is asked for, and padded."""
-
-    def __init__(self, texts: Sequence[str], tokenizer: Any) -> None:
-        self.texts, self.tokenizer = texts, tokenizer
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        pieces = ["[CLS]", *self.tokenizer.tokenize(self.texts[index]), "[SEP]"][:LONGEST]
-        pieces += ["[PAD]"] * (LONGEST - len(pieces))
-        ids = self.tokenizer.convert_tokens_to_ids(pieces)
-        return {"ids": torch.tensor(ids), "mask": torch.tensor([int(piece != "[PAD]") for piece in pieces])}
-
-
-def chunk_texts(text: str, tokenizer: Any) -> list[str]:
-    """The original's chunks, written out again."""
-    pieces, chunks, start = tokenizer.tokenize(text), list[str](), 0
-    while start < len(pieces):
-        end = start + LONGEST - 2
-        if end > len(pieces) - 1:
-            chunks.append(tokenizer.convert_tokens_to_string(pieces[start:]))
-            break
-        for back in range(end - start):
-            if pieces[end - back] in {".", "\n"}:
-                end -= back
-                break
-        chunks.append(tokenizer.convert_tokens_to_string(pieces[start : end + 1]))
-        start = end + 1
-    return chunks
-
-
-def original(text: str, tokenizer: Any, rate: float, weigh: Callable[[str], int]) -> tuple[str, list[str]]:
-    """The original's steps outside of the model, in its order and with its data types: the text that is left, and the words it weighed."""
-    weigh(text)
-    chunks, weighed = chunk_texts(text, tokenizer), list[str]()
-    special, forced, marks = set(SPECIAL.values()), list[str](), dict[str, str]()
-    written = []
-    for batch in DataLoader(_Chunks(chunks, tokenizer), batch_size=50):
-        mask = batch["mask"] == 1
-        probabilities = torch.tensor(np.stack([DRAWS] * len(mask)), dtype=torch.float32)
-        for row in range(len(mask)):
-            active = torch.masked_select(probabilities[row], mask[row])
-            names = tokenizer.convert_ids_to_tokens(torch.masked_select(batch["ids"][row], mask[row]).squeeze().tolist())
-            values = [value for value in active.cpu().numpy()]  # noqa: C416
-            words, of_words = list[str](), list[list[Any]]()
-            for name, value in zip(names, values, strict=True):
-                if name in special:
-                    continue
-                begins = name in string.punctuation or name in forced or name in set(marks.values()) or name.startswith("▁")
-                if begins or not words:
-                    pure = name.lstrip("▁")
-                    words.append(name)
-                    of_words.append([1.0 if pure in forced or pure in set(marks.values()) else value])
-                else:
-                    words[-1] += name.lstrip("▁")
-                    of_words[-1].append(value)
-            means = [sum(numbers) / len(numbers) for numbers in of_words]
-            repeated = [mean for word, mean in zip(words, means, strict=True) for _ in range(weigh(word))]
-            weighed += words
-            threshold = np.percentile(repeated, int(100 * (1 - rate) + 1))
-            kept = [word for word, mean in zip(words, means, strict=True) if mean > threshold or (threshold == 1.0 and mean == threshold)]
-            written.append(tokenizer.convert_tokens_to_string(kept))
-    for part in written:
-        weigh(part)
-    return "".join(written), weighed
 
 
 def package(hf: Any, rate: float, weigh: Callable[[str], int]) -> Callable[[str], object]:
