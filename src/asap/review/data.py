@@ -23,7 +23,7 @@ _TITLE_CHARACTERS = 160
 _COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "ms", "gone1", "gone2", "back1")
 
 
-class Decided(NamedTuple):
+class ReviewedTrace(NamedTuple):
     """One trace as a run decided it: what the index needs, and what the trace view needs (JSON-able, offsets in UTF-16 units)."""
 
     grade: str | None
@@ -49,7 +49,7 @@ class _Columns:
     worth: "array[float]" = field(default_factory=lambda: array("f"))
     order: "array[int]" = field(default_factory=lambda: array("I"))
 
-    def add(self, decided: Decided | None) -> None:
+    def add(self, decided: ReviewedTrace | None) -> None:
         for name, value in zip(_COUNTS, decided.counts if decided else (-1,) * len(_COUNTS), strict=True):
             self.counts[name].append(value)
         self.grades.append(decided.grade if decided else None)
@@ -82,7 +82,7 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
     columns, traces, pieces = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), [list[dict[str, Any]]()]
     apart, size = list[int](), 0
 
-    def add(sample: Sample, decisions: list[Decided | None]) -> None:
+    def add(sample: Sample, decisions: list[ReviewedTrace | None]) -> None:
         nonlocal size
         if size > _PIECE_CHARACTERS:
             pieces.append([])
@@ -116,7 +116,7 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
     return PageData(index, series, pieces, shown, total)
 
 
-def decided(sample: Sample, row: Mapping[str, Any]) -> Decided:
+def decided(sample: Sample, row: Mapping[str, Any]) -> ReviewedTrace:
     """A line of decisions.jsonl as the page reads it. The series follow the removal order of what stage 1 left."""
     steps = row["steps"]
     static = row.get("spans") is not None or any(step.get("rank") is None or step.get("tokens_left") is None for step in steps)
@@ -153,7 +153,7 @@ def decided(sample: Sample, row: Mapping[str, Any]) -> Decided:
         view["floor"] = floor
     if row.get("spans") is not None:
         view["spans"] = [[at(span[0]), at(span[1])] for span in row["spans"]]
-    return Decided(
+    return ReviewedTrace(
         grade=floor["grade"],
         counts=tuple(counts[name] for name in _COUNTS),
         left=[step["tokens_left"] for step in survivors],
@@ -166,7 +166,7 @@ def decided(sample: Sample, row: Mapping[str, Any]) -> Decided:
     )
 
 
-def steps_apart(cot: str, decisions: Sequence[Decided | None]) -> int:
+def steps_apart(cot: str, decisions: Sequence[ReviewedTrace | None]) -> int:
     """In how many of the first run's steps two runs keep other characters (white space does not count)."""
     if len(decisions) < 2 or decisions[0] is None or decisions[1] is None:
         return 0
