@@ -7,12 +7,13 @@ The index holds, for each trace, the exact tokens left after each removal: any b
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import isfinite, nan
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.prune.decision import Decision, StepDecision
 from asap.review.folder import Run
 from asap.sample import Sample
 
@@ -78,7 +79,7 @@ class PageData(NamedTuple):
 def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
     """Everything about one run or two. Above `most` traces, or too much text, those with the smallest content digests are shown."""
     chosen, total = _choose(runs, most)
-    others = [{_key(sample): (sample, decided(sample, row)) for sample, row in run.rows() if _key(sample) in chosen} for run in runs[1:]]
+    others = [{_key(sample): (sample, trace) for sample, trace in _reviewed(run, chosen)} for run in runs[1:]]
     columns, traces, pieces = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), [list[dict[str, Any]]()]
     apart, size = list[int](), 0
 
@@ -96,12 +97,11 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
         apart.append(steps_apart(sample.cot, decisions))
         pieces[-1].append(_text_of(sample, [decision.steps if decision else None for decision in decisions]))
 
-    for sample, row in runs[0].rows():
-        if _key(sample) in chosen:
-            add(sample, [decided(sample, row), *(other.pop(_key(sample), (None, None))[1] for other in others)])
+    for sample, trace in _reviewed(runs[0], chosen):
+        add(sample, [trace, *(other.pop(_key(sample), (None, None))[1] for other in others)])
     for other in others:  # rows that the first run does not have
-        for sample, decision in other.values():
-            add(sample, [None, decision])
+        for sample, trace in other.values():
+            add(sample, [None, trace])
     shown = len(traces["id"])
     rejected = [{"run": number, **row} for number, run in enumerate(runs) for row in run.rejected()]
     index = {
@@ -116,52 +116,52 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
     return PageData(index, series, pieces, shown, total)
 
 
-def decided(sample: Sample, row: Mapping[str, Any]) -> ReviewedTrace:
-    """A line of decisions.jsonl as the page reads it. The series follow the removal order of what stage 1 left."""
-    steps = row["steps"]
-    static = row.get("spans") is not None or any(step.get("rank") is None or step.get("tokens_left") is None for step in steps)
-    gone = [step["removed_by"] for step in steps]
-    floor = row.get("floor") or {"grade": None, "back": [], "coarse": []}  # a cut puts nothing back
-    first = {step["index"] for step in steps if step["removed_by"] == "coarse"} | set(floor["coarse"])
-    survivors = [] if static else sorted((step for step in steps if step["index"] not in first), key=lambda step: step["rank"])
+def _reviewed(run: Run, chosen: Container[str]) -> Iterator[tuple[Sample, ReviewedTrace]]:
+    return ((sample, reviewed(sample, decision, seconds)) for sample, decision, seconds in run.rows() if _key(sample) in chosen)
+
+
+def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> ReviewedTrace:
+    """A decision as the page reads it. The series follow the removal order of what stage 1 left."""
+    steps, spans, floor = decision.steps, decision.spans, decision.floor
+    put_back = floor.coarse if floor else []
+    first = {step.index for step in steps if step.removed_by == "coarse"} | set(put_back)
+    survivors = [] if spans is not None else sorted((step for step in steps if step.index not in first), key=lambda step: step.rank)
     counts = {
         "steps": len(steps),
-        "before": row["tokens_before"],
-        "coarse": row["tokens_coarse"],
-        "after": row["tokens_after"],
-        "least": row["min_steps"],
-        "windows": row["windows"],
-        "ms": -1 if row.get("seconds") is None else round(1000 * row["seconds"]),
+        "before": decision.tokens_before,
+        "coarse": decision.tokens_coarse,
+        "after": decision.tokens_after,
+        "least": decision.min_steps,
+        "windows": decision.windows,
+        "ms": -1 if seconds is None else round(1000 * seconds),
         "gone1": len(first),
-        "gone2": gone.count("fine"),
-        "back1": len(floor["coarse"]),
+        "gone2": sum(step.removed_by == "fine" for step in steps),
+        "back1": len(put_back),
     }
-    worths = [_worth(step) for step in steps]
-    columns = {name: [_rounded(step.get(name)) for step in steps] for name in ("score", "surprisal", "alignment", "match")}
-    kept = [(step["start"], step["end"]) for step in steps if step["kept"]]
+    columns = {name: [_rounded(getattr(step, name)) for step in steps] for name in ("score", "surprisal", "alignment", "match")}
+    kept = [(step.start, step.end) for step in steps if step.kept] if spans is None else spans
     at = Utf16(sample.cot).of
     view = {
-        "start": [at(step["start"]) for step in steps],
-        "end": [at(step["end"]) for step in steps],
-        "tokens": [step["tokens"] for step in steps],
-        "rank": [step.get("rank") for step in steps] if not static else None,
-        "by": "".join({"coarse": "1", "fine": "2"}.get(by or "", "k") for by in gone),
+        "start": [at(step.start) for step in steps],
+        "end": [at(step.end) for step in steps],
+        "tokens": [step.tokens for step in steps],
+        "rank": [step.rank for step in steps] if spans is None else None,
+        "by": "".join({"coarse": "1", "fine": "2", None: "k"}[step.removed_by] for step in steps),
         **{name: values for name, values in columns.items() if any(value is not None for value in values)},
-        "stage1": row.get("coarse") or {"by": None, "attempts": 0, "failures": []},
+        "stage1": asdict(decision.coarse),
+        "floor": asdict(floor) if floor else None,
+        "spans": None if spans is None else [[at(start), at(end)] for start, end in spans],
     }
-    if floor["grade"]:
-        view["floor"] = floor
-    if row.get("spans") is not None:
-        view["spans"] = [[at(span[0]), at(span[1])] for span in row["spans"]]
+    worths_kept = [worth for step in steps if step.kept and not isnan(worth := _worth(step))]
     return ReviewedTrace(
-        grade=floor["grade"],
+        grade=floor.grade if floor else None,
         counts=tuple(counts[name] for name in _COUNTS),
-        left=[step["tokens_left"] for step in survivors],
+        left=[step.tokens_left for step in survivors],
         worth=[_worth(step) for step in survivors],
-        order=[step["index"] for step in survivors],
-        places=[(step["start"], step["end"]) for step in steps],
-        kept=[(span[0], span[1]) for span in row["spans"]] if row.get("spans") is not None else kept,
-        worth_kept=round(sum(worth for worth, step in zip(worths, steps, strict=True) if step["kept"] and worth == worth), 4),
+        order=[step.index for step in survivors],
+        places=[(step.start, step.end) for step in steps],
+        kept=kept,
+        worth_kept=round(sum(worths_kept), 4),
         steps={name: value for name, value in view.items() if value is not None},
     )
 
@@ -211,9 +211,9 @@ def _size(sample: Sample) -> int:
     return len(sample.question) + len(sample.cot) + len(sample.answer)
 
 
-def _worth(step: Mapping[str, Any]) -> float:
+def _worth(step: StepDecision) -> float:
     """The first-token surprisal of a step in nats, also where another method decided but it was stored; else not a number."""
-    value = step["surprisal"] if step["surprisal"] is not None else (step.get("scores") or {}).get("asap")
+    value = step.surprisal if step.surprisal is not None else (step.scores or {}).get("asap")
     return nan if value is None else float(value)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError
+from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.store import Store
 
@@ -40,16 +41,19 @@ class Run:
         with Store.open(self.folder, create=False) as store:
             yield from (sample for sample, _ in store.rows() if sample is not None)
 
-    def rows(self) -> Iterator[tuple[Sample, dict[str, Any]]]:
-        """Each original row with its line of decisions.jsonl and the `seconds` it took (None: not known), in input order."""
+    def rows(self) -> Iterator[tuple[Sample, Decision, float | None]]:
+        """Each original row with the decision about it and the seconds it took (None: not known), in input order."""
         samples = self.samples()
         with Store.open(self.folder, create=False) as store:
             seconds = store.seconds()
-        for decision in _json_lines(self.folder / "decisions.jsonl"):
-            sample = next((sample for sample in samples if sample.id == decision.get("id")), None)  # others could not be scored
+        for row in _json_lines(self.folder / "decisions.jsonl"):
+            sample = next((sample for sample in samples if sample.id == row.get("id")), None)  # others could not be scored
             if sample is None:
-                raise InputError(f"{self.folder}: decisions.jsonl has a row {decision.get('id')!r} that work.sqlite does not have there")
-            yield sample, {**decision, "seconds": seconds.get(sample.id)}
+                raise InputError(f"{self.folder}: decisions.jsonl has a row {row.get('id')!r} that work.sqlite does not have there")
+            try:
+                yield sample, Decision.from_row(row), seconds.get(sample.id)
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{self.folder}: decisions.jsonl was written by another version of asap; run asap prune again") from error
 
     def rejected(self) -> Iterator[dict[str, Any]]:
         """The lines of rejected.jsonl."""
