@@ -16,7 +16,7 @@ from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.support import target_of
 from asap.sample import Sample
-from asap.store import Store
+from asap.store.work import Store
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGenera
 
 from asap.cli import run
 from asap.lm.specs import load_tokens
-from asap.store import Store
+from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
 
 GOOD = "".join(json.dumps(row(number)) + "\n" for number in range(40)).encode()

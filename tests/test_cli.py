@@ -13,7 +13,7 @@ import pytest
 import asap
 from asap import cli
 from asap.cli import run
-from asap.store import Store
+from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
 
 

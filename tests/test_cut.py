@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asap.cli import run
-from asap.store import Store
+from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
 
 ROWS = [*(row(number) for number in range(8)), "no JSON", {**row(1), "id": "r1"}, row(9, steps=1), row(10, steps=30)]
@@ -154,7 +154,7 @@ def test_an_unfinished_run_cannot_be_cut(source: Path, finished: Path, tmp_path:
 def test_a_folder_of_another_version_is_refused_in_a_sentence(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = Path(shutil.copytree(finished, tmp_path / "old"))
     with Store.open(old) as store, store.transaction():
-        for digest, body in store._db.execute("SELECT digest, body FROM decisions").fetchall():
+        for digest, body in store._db.execute("SELECT digest, body FROM decisions"):
             fields = json.loads(zlib.decompress(body))
             del fields["coarse"]
             store._db.execute("UPDATE decisions SET body = ? WHERE digest = ?", (zlib.compress(json.dumps(fields).encode()), digest))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from asap.cli import run
-from asap.store import Store
+from asap.store.work import Store
 from run_fixtures import FILES, count_decisions, model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
 KILLS = 20

@@ -17,7 +17,7 @@ from typing import Any
 
 from asap.review import write_review
 from asap.sample import Sample
-from asap.store import Store
+from asap.store.work import Store
 
 WORDS = "so the loop keeps a sum of all values that it has seen wait check whether index is in range then the answer follows"
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

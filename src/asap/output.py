@@ -19,7 +19,7 @@ from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
 from asap.prune.tokenskip import NONE, marked
 from asap.sample import Sample
-from asap.store import Entry, Store
+from asap.store.work import Entry, Store
 from asap.versions import versions_of
 
 Key = TypeVar("Key", str, int)

@@ -16,7 +16,7 @@ from asap.prune.reorder import reordered
 from asap.prune.settings import INSIDE
 from asap.prune.token_level import TOKEN_LEVEL, settled
 from asap.sample import Sample
-from asap.store import Store
+from asap.store.work import Store
 
 
 def recut(

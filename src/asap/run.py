@@ -27,7 +27,7 @@ from asap.prune.coarse import Guide, Verdict, prompts_hash
 from asap.prune.decision import Decision
 from asap.recut import settled_by
 from asap.sample import Sample, content_digest
-from asap.store import Store
+from asap.store.work import Store
 
 _BATCH_ON_GPU = 16
 _BATCH_OF_ROWS = 64

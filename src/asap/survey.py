@@ -16,7 +16,7 @@ from asap.prune.reading import tokens_read
 from asap.prune.settings import AsapSettings
 from asap.run import Asking, ask_missing, read_into
 from asap.steps import split_steps
-from asap.store import Store
+from asap.store.work import Store
 
 
 class Survey(NamedTuple):

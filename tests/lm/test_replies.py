@@ -235,7 +235,7 @@ def test_nothing_is_asked_if_everything_was_stopped_while_the_completer_started(
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot be opened"), Replies.open(tmp_path / "file"):
+    with pytest.raises(InputError, match="cannot be written"), Replies.open(tmp_path / "file"):
         pass
 
 

@@ -11,7 +11,7 @@ from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import cut
 from asap.sample import Sample
 from asap.steps import split_steps
-from asap.store import Store
+from asap.store.work import Store
 
 Visit = Callable[..., Any]
 Paged = Callable[..., Path]

@@ -30,7 +30,7 @@ from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL, settled
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.steps import without_fences
-from asap.store import Store
+from asap.store.work import Store
 
 
 class Grid(NamedTuple):

@@ -1,18 +1,18 @@
 """A judge of support, whose verdicts are kept."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asap.database import trouble
 from asap.lm.scorer import Scorer
 from asap.prune.decision import Decision
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample, content_digest
 from asap.steps import Span, fenced_lines, outside, without_fences
+from asap.store.content import Database
 
 FILE = "judge.sqlite"
+_SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support REAL NOT NULL) WITHOUT ROWID;"
 
 
 def without_code(cot: str, decision: Decision) -> str:
@@ -25,7 +25,7 @@ def without_code(cot: str, decision: Decision) -> str:
 class Judge:
     """A scorer that is asked for support. Its verdicts are kept in a file, by content, so that nothing is judged twice."""
 
-    def __init__(self, scorer: Scorer, verdicts: sqlite3.Connection) -> None:
+    def __init__(self, scorer: Scorer, verdicts: Database) -> None:
         self.scorer = scorer
         self.asked = 0
         """Verdicts that were not found and had to be made."""
@@ -36,21 +36,8 @@ class Judge:
     @contextmanager
     def open(cls, scorer: Scorer, folder: Path) -> Iterator["Judge"]:
         """A judge whose verdicts are kept in a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            verdicts = sqlite3.connect(folder / FILE, isolation_level=None, timeout=1.0)
-        except sqlite3.Error as error:
-            raise trouble(error, folder / FILE) from error
-        try:
-            verdicts.executescript(
-                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support REAL NOT NULL) WITHOUT ROWID;"
-            )
+        with Database.open(folder / FILE, _SCHEMA, synchronous="NORMAL") as verdicts:
             yield cls(scorer, verdicts)
-        except sqlite3.Error as error:
-            raise trouble(error, folder / FILE) from error
-        finally:
-            verdicts.close()
 
     def in_windows(self, sample: Sample, trace: str) -> bool:
         """Whether question, trace and target are longer than the judge's context, so that it reads them in overlapping windows."""
@@ -62,9 +49,8 @@ class Judge:
         request = support_request(self.scorer.tokens, sample, trace)
         target = request.spans[0]
         key = content_digest(self._identity, request.context, request.text[: target.start], request.text[target.start :])
-        found = self._verdicts.execute("SELECT support FROM verdicts WHERE key = ?", (key,)).fetchone()
-        if found:
-            return float(found[0])
+        for (found,) in self._verdicts.execute("SELECT support FROM verdicts WHERE key = ?", (key,)):
+            return float(found)
         self.asked += 1
         [scored] = self.scorer.score([request])
         support = support_of(scored, sample)

@@ -4,19 +4,19 @@ Limits are set from it, so that a slow machine fails nobody; the outputs of Huma
 from the reference, run in the sandbox. Both are kept in the user's cache under the content of problem and reference.
 """
 
-import json
 import platform
-import sqlite3
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
+from asap.errors import InputError
 from asap.lm.cache import cache_folder
 from asap.sample import content_digest
 from asap.sandbox.jail.codec import decode, encode
+from asap.store.content import Contents, Database
 
 if TYPE_CHECKING:
     from asap.sandbox import Limits, Sandbox
@@ -95,32 +95,19 @@ class References:
         return Prepared(replace(problem, check=check), limits_of(self._settings, found["cpu_s"]), None, found["cpu_s"])
 
     def _get(self, key: str) -> dict[str, Any] | None:
-        try:
-            connection = self._open()
-            try:
-                row = connection.execute("SELECT body FROM runs WHERE key = ?", (key,)).fetchone()
-            finally:
-                connection.close()
-            return None if row is None else dict(json.loads(zlib.decompress(row[0])))
-        except (OSError, sqlite3.Error, zlib.error, ValueError):  # a cache that cannot be read is no cache
-            return None
+        with suppress(InputError), self._kept() as kept:  # a cache that cannot be read is no cache
+            found: dict[str, Any] | None = kept.get(key)
+            return found
+        return None
 
     def _put(self, key: str, value: dict[str, Any]) -> None:
-        body = zlib.compress(json.dumps(value).encode("utf-8"), 6)
-        try:
-            connection = self._open()
-            try:
-                connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (key, body))
-            finally:
-                connection.close()
-        except (OSError, sqlite3.Error):
-            pass  # it is made anew next time
+        with suppress(InputError), self._kept() as kept:  # it is made anew next time
+            kept.replace(key, value)
 
-    def _open(self) -> sqlite3.Connection:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._file, isolation_level=None, timeout=30.0)
-        connection.execute("CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID")
-        return connection
+    @contextmanager
+    def _kept(self) -> Iterator[Contents]:
+        with Database.open(self._file, shared=True) as database:
+            yield Contents(database, "runs")
 
 
 def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: float | None = None) -> "Limits":

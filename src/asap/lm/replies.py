@@ -6,18 +6,15 @@ also after `kill -9`. Keys, addresses and prompts are not stored.
 """
 
 import asyncio
-import json
-import sqlite3
 import sys
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.database import trouble
 from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
+from asap.store.content import Database, packed, packed_text
 
 FILE = "replies.sqlite"
 
@@ -40,78 +37,55 @@ class Usage(NamedTuple):
 class Replies:
     """One folder's replies. Open it with `Replies.open`; only one process can hold it at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, others: Sequence[sqlite3.Connection], folder: Path | None) -> None:
-        self._db = connection
+    def __init__(self, database: Database, others: Sequence[Database]) -> None:
+        self._db = database
         self._others = others
-        self._folder = folder
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["Replies"]:
         """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
-        others = [
-            _reader(other) for other in also if folder is None or other.resolve() not in (folder.resolve(), (folder / FILE).resolve())
-        ]
-        try:
-            if folder:
-                folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                folder / FILE if folder else ":memory:", isolation_level=None, timeout=1.0, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"{folder}/{FILE} cannot be opened ({reason}); choose another --out") from error
-        try:
-            with _telling(folder):
-                connection.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
-            yield cls(connection, others, folder)
-        finally:
-            for database in (connection, *others):
-                database.close()
+        own = (folder.resolve(), (folder / FILE).resolve()) if folder else ()
+        with ExitStack() as stack:
+            others = [stack.enter_context(Database.reading(_file_in(other), "replies")) for other in also if other.resolve() not in own]
+            yield cls(stack.enter_context(Database.open(folder / FILE if folder else None, _SCHEMA)), others)
 
     def get(self, key: str) -> Generation | None:
         """The reply to a request, or None if it was never answered."""
         query = "SELECT kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here FROM replies WHERE key = ?"
-        with _telling(self._folder):
-            for place, database in enumerate((self._db, *self._others)):
-                if row := database.execute(query, (key,)).fetchone():
-                    kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here = row
-                    reply = Generation(_unpacked(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
-                    if place:
-                        self.put(key, kind, reply, brought=True)
-                    return reply
+        for database in (self._db, *self._others):
+            for kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here in database.execute(query, (key,)):
+                reply = Generation(database.text(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
+                if database is not self._db:
+                    self.put(key, kind, reply, brought=True)
+                return reply
         return None
 
     def put(self, key: str, kind: str, reply: Generation, *, brought: bool = False) -> None:
         """Keep a reply. `kind` says what it was asked for; `brought`: it was paid for elsewhere."""
-        body = zlib.compress(reply.text.encode("utf-8", "surrogatepass"), 6)
-        values = (key, kind, body, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here, brought)
-        with _telling(self._folder):
-            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        how = reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here
+        values = (key, kind, packed_text(reply.text), *how, brought)
+        self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def usage(self) -> dict[str, Usage]:
         """What was paid for here, by kind; what was brought from elsewhere does not count."""
         query = (
             "SELECT kind, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind"
         )
-        with _telling(self._folder):
-            return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
+        return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
 
     def add_batch(self, batch_id: str, keys: Mapping[str, str]) -> None:
         """Remember a batch that was handed in: the kind of each request by its key."""
-        with _telling(self._folder):
-            self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, zlib.compress(json.dumps(dict(keys)).encode("ascii"))))
+        self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, packed(dict(keys))))
 
     def batches(self) -> dict[str, dict[str, str]]:
         """The batches that were handed in and not collected yet: kinds by key, by id."""
-        with _telling(self._folder):
-            rows = self._db.execute("SELECT id, keys FROM batches ORDER BY id").fetchall()
-        return {batch_id: json.loads(zlib.decompress(keys)) for batch_id, keys in rows}
+        rows = self._db.execute("SELECT id, keys FROM batches ORDER BY id")
+        return {batch_id: self._db.value(keys) for batch_id, keys in rows}
 
     def forget_batch(self, batch_id: str) -> None:
         """A batch is collected, or lost."""
-        with _telling(self._folder):
-            self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+        self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
 
 class Remembering:
@@ -194,29 +168,9 @@ class Remembering:
         return reply
 
 
-def _reader(folder: Path) -> sqlite3.Connection:
+def _file_in(folder: Path) -> Path:
+    """The file of another folder's replies, which may be named itself. Raises InputError where there is none."""
     path = folder / FILE if folder.is_dir() else folder
     if not path.is_file():
         raise InputError(f"{folder} holds no {FILE}; name an output folder of a run with --llm")
-    try:
-        connection = sqlite3.connect(f"file:{path.resolve().as_uri()[7:]}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
-        connection.execute("SELECT 1 FROM replies LIMIT 1")
-    except sqlite3.Error as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
-    return connection
-
-
-@contextmanager
-def _telling(folder: Path | None) -> Iterator[None]:
-    """Storage problems become one sentence. Only around what is done here: a store of rows may be open at the same time."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise trouble(error, (folder or Path()) / FILE) from error
-
-
-def _unpacked(body: bytes) -> str:
-    try:
-        return zlib.decompress(body).decode("utf-8", "surrogatepass")
-    except (zlib.error, UnicodeDecodeError) as error:
-        raise sqlite3.DatabaseError(f"a reply is malformed: {error}") from error
+    return path

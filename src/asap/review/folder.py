@@ -9,7 +9,7 @@ from typing import Any
 from asap.errors import InputError
 from asap.prune.decision import Decision
 from asap.sample import Sample
-from asap.store import Store
+from asap.store.work import Store
 
 
 @dataclass(frozen=True, slots=True)

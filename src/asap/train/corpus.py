@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from asap.atomic import replacing
-from asap.database import Busy
 from asap.dataset import Rejected, Shaped, iter_shaped
 from asap.dataset.source import Source
 from asap.errors import InputError, RowError, UsageError
@@ -22,7 +21,8 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.steps import Span
-from asap.store import FILE, Entry, Store
+from asap.store.content import Busy
+from asap.store.work import FILE, Entry, Store
 from asap.train.masked import pruned_spans
 from asap.train.process import process
 from asap.train.rows import TrainRow, encode_row

@@ -5,20 +5,16 @@ rerun does only what is missing, and another budget is cut from what is stored. 
 there whole or not at all.
 """
 
-import errno
 import json
-import os
-import sqlite3
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.database import trouble
 from asap.errors import InputError, RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
+from asap.store.content import Contents, Database, packed
 
 FILE = "work.sqlite"
 _CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
@@ -26,7 +22,6 @@ _KEPT_META = ("tested_code",)  # of the columns beside the content, what a metho
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS samples (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decisions (digest TEXT PRIMARY KEY, failed INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seconds (digest TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS input (
@@ -58,50 +53,26 @@ class Missing(NamedTuple):
 class Store:
     """One output folder's work. Open it with `Store.open`; only one process can hold it at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
-        self._db = connection
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._db = database
+        self._samples = Contents(database, "samples", "digest")
         self._copies: dict[str, int] = {}  # ids that came more than once, and the last number that was appended
+        self.transaction = database.transaction
         self.folder = folder
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path, *, create: bool = True) -> Iterator["Store"]:
-        """The store of a folder, closed at the end. Storage problems become one InputError sentence."""
+        """The store of a folder, closed at the end."""
         if not create and not (folder / FILE).is_file():
             raise InputError(f"{folder} holds no {FILE}, so it is not an output folder of asap prune (or the file was left behind)")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=1.0, check_same_thread=False)
-        except (OSError, sqlite3.OperationalError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise InputError(f"output folder {folder} cannot be written ({reason}); choose another --out") from error
-        try:
-            connection.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
-            yield cls(connection, folder)
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            raise trouble(error, folder / FILE) from error
-        finally:
-            connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with Database.open(folder / FILE, _SCHEMA, synchronous="NORMAL") as database:
+            yield cls(database, folder)
 
     def fact(self, name: str) -> Any:
         """A stored JSON value; None if it was never set."""
-        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else _from_json(row[0])
+        found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,))
+        return self._db.value(found[0][0]) if found else None
 
     def set_fact(self, name: str, value: Any) -> None:
         """Store a JSON value under a name."""
@@ -137,14 +108,13 @@ class Store:
         """Put a usable row at its position; an id that is taken gets `#2`, `#3`, … appended. Returns the id in use."""
         digest, copy = sample.digest(), self._copies.get(sample.id, 1)
         row_id = sample.id if copy == 1 else f"{sample.id}#{copy}"
-        while self._db.execute("SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,)).fetchone():
+        while self._db.execute("SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,)):
             copy += 1
             row_id = f"{sample.id}#{copy}"
             self._copies[sample.id] = copy
         meta = {name: sample.meta[name] for name in _KEPT_META if name in sample.meta}
         content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
-        body = _packed({**content, "meta": meta} if meta else content)
-        self._db.execute("INSERT OR IGNORE INTO samples VALUES (?, ?)", (digest, body))
+        self._samples.put(digest, {**content, "meta": meta} if meta else content)
         self._db.execute("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", (position, source, line, row_id, copy > 1, digest))
         return row_id
 
@@ -156,7 +126,7 @@ class Store:
 
     def is_untouched(self) -> bool:
         """Whether nothing was decided here yet."""
-        return self._db.execute("SELECT 1 FROM decisions LIMIT 1").fetchone() is None
+        return not self._db.execute("SELECT 1 FROM decisions LIMIT 1")
 
     def missing(self) -> Missing:
         """How much is done and missing; equal rows count once."""
@@ -165,7 +135,7 @@ class Store:
             "FROM (SELECT DISTINCT digest FROM input WHERE digest IS NOT NULL) "
             "JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest)"
         )
-        rows, rows_missing, bytes_missing = self._db.execute(query).fetchone()
+        [(rows, rows_missing, bytes_missing)] = self._db.execute(query)
         return Missing(rows, int(rows_missing), int(bytes_missing))
 
     def batches(self, size: int) -> Iterator[list[tuple[Sample, int]]]:
@@ -178,27 +148,27 @@ class Store:
             "SELECT i.position, i.id, i.digest, s.body FROM input i JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) "
             "WHERE d.digest IS NULL AND i.position > ? ORDER BY i.position LIMIT ?"
         )
-        while rows := self._db.execute(query, (position, size)).fetchall():
+        while rows := self._db.execute(query, (position, size)):
             position = rows[-1][0]
-            distinct = {digest: (Sample(id=row_id, **_unpacked(body)), len(body)) for _, row_id, digest, body in reversed(rows)}
+            distinct = {digest: (Sample(id=row_id, **self._db.value(body)), len(body)) for _, row_id, digest, body in reversed(rows)}
             yield list(reversed(distinct.values()))
 
     def decide(self, sample: Sample, decision: Decision | RowError, seconds: float | None = None) -> None:
         """Record what was decided about a sample, and how long it took; the seconds decide nothing and are in no other file."""
         failed = isinstance(decision, RowError)
         body = {"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row()
-        self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (sample.digest(), int(failed), _packed(body)))
+        self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (sample.digest(), int(failed), packed(body)))
         if seconds is not None:
             self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (sample.digest(), seconds))
 
     def seconds(self) -> dict[str, float]:
         """How long the decision took, by row id; a cut of another run has none."""
         query = "SELECT i.id, t.seconds FROM input i JOIN seconds t USING (digest)"
-        return dict(self._db.execute(query).fetchall())
+        return dict(self._db.rows(query))
 
     def entries(self) -> Iterator[Entry]:
         """Every input row in order. Raises InputError if a row is not decided yet."""
-        rows = self._db.execute(
+        rows = self._db.rows(
             "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, d.failed, d.body FROM input i "
             "LEFT JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) ORDER BY i.position"
         )
@@ -208,7 +178,7 @@ class Store:
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
-            sample, fields = Sample(id=row_id, **_unpacked(sample_body)), _unpacked(body)
+            sample, fields = Sample(id=row_id, **self._db.value(sample_body)), self._db.value(body)
             if failed:
                 yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id))
             else:
@@ -216,8 +186,8 @@ class Store:
 
     def decision(self, sample: Sample) -> Decision | None:
         """What was decided about a sample; None where nothing was, or it failed."""
-        row = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),)).fetchone()
-        return self._read({**_unpacked(row[0]), "id": sample.id}) if row else None
+        found = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),))
+        return self._read({**self._db.value(found[0][0]), "id": sample.id}) if found else None
 
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:
@@ -231,50 +201,18 @@ class Store:
     def rows(self) -> Iterator[tuple[Sample | None, str | None]]:
         """Every input row in order, as it was read: the sample, or the reason why there is none."""
         query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"
-        for row_id, reason, body in self._db.execute(query):
-            yield (None, reason) if body is None else (Sample(id=row_id, **_unpacked(body)), None)
+        for row_id, reason, body in self._db.rows(query):
+            yield (None, reason) if body is None else (Sample(id=row_id, **self._db.value(body)), None)
 
     def renamed(self) -> int:
         """How many rows had an id that was taken."""
         query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
-        return int(self._db.execute(query).fetchone()[0])
+        return int(self._db.execute(query)[0][0])
 
     def copy_to(self, other: "Store", facts: Mapping[str, Any]) -> None:
         """Make another store a copy of this one, with some facts replaced: all at once or not at all."""
         with other.transaction():
-            for table, columns in (("facts", 2), ("samples", 2), ("decisions", 3), ("input", 8)):
-                other._db.execute(f"DELETE FROM {table}")
-                other._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})", self._checked_rows(table))
+            for table in ("facts", "samples", "decisions", "input"):
+                self._db.copy(table, other._db)
             for name, value in facts.items():
                 other.set_fact(name, value)
-
-    def _checked_rows(self, table: str) -> Iterator[tuple[Any, ...]]:
-        """Every row of a table. Damage is told as this store's here, where another store's errors could hide it."""
-        try:
-            for row in self._db.execute(f"SELECT * FROM {table}"):
-                for value in row:
-                    if isinstance(value, bytes):
-                        _unpacked(value)
-                yield row
-        except sqlite3.Error as error:
-            raise trouble(error, self.folder / FILE) from error
-
-
-def _packed(value: Mapping[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8"), 6)
-
-
-def _unpacked(body: bytes) -> dict[str, Any]:
-    try:
-        text = zlib.decompress(body)
-    except zlib.error as error:
-        raise sqlite3.DatabaseError(f"a row is malformed: {error}") from error
-    value: dict[str, Any] = _from_json(text)
-    return value
-
-
-def _from_json(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise sqlite3.DatabaseError(f"a row is malformed: {error}") from error

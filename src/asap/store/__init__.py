@@ -1,0 +1,1 @@
+"""What an output folder remembers, in SQLite files: values under keys made from their content, and the work of a run."""

@@ -1,0 +1,176 @@
+"""SQLite files in which an output folder remembers: JSON values under keys made from their content, whole or not at all.
+
+A file is in WAL mode and held by one process at a time; what was written survives `kill -9`. Whatever goes wrong with it
+becomes one InputError sentence about that file, also where several are open at once.
+
+What this does not do: make keys, or forget.
+"""
+
+import errno
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from asap.errors import InputError
+
+_EXCLUSIVE = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
+_PATIENCE_S = {False: 1.0, True: 30.0}  # who shares a file waits for the others
+
+
+class Busy(InputError):
+    """Another asap process holds the folder."""
+
+
+class Database:
+    """An open SQLite file. Open it with `Database.open`."""
+
+    def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
+        self._connection = connection
+        self._file = file
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, file: Path | None, schema: str = "", *, synchronous: Literal["FULL", "NORMAL"] = "FULL", shared: bool = False
+    ) -> Iterator["Database"]:
+        """The database of a file (None: in memory), closed at the end; its folder is made. A `shared` file is open to several processes."""
+        folder = file.parent if file else Path()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if file and not os.access(folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            connection = sqlite3.connect(file or ":memory:", isolation_level=None, timeout=_PATIENCE_S[shared], check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"output folder {folder} cannot be written ({reason}); choose another --out") from error
+        database = cls(connection, file or Path(":memory:"))
+        try:
+            with database._errors():
+                connection.executescript(("" if shared else _EXCLUSIVE.format(synchronous)) + schema)
+            yield database
+            if not shared:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+    @classmethod
+    @contextmanager
+    def reading(cls, file: Path, table: str) -> Iterator["Database"]:
+        """The database of a file that is not written to, closed at the end. Raises InputError where it does not hold the table."""
+        with ExitStack() as stack:
+            try:
+                connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
+                stack.enter_context(closing(connection)).execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
+            except sqlite3.Error as error:
+                raise InputError(f"{file} cannot be read ({error})") from error
+            yield cls(connection, file)
+
+    def execute(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a statement gives."""
+        with self._errors():
+            return self._connection.execute(sql, tuple(values)).fetchall()
+
+    def rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, one by one."""
+        with self._errors():
+            for row in self._connection.execute(sql, tuple(values)):  # `yield from` would close the cursor, perhaps after the file
+                yield row
+
+    def copy(self, table: str, other: "Database") -> None:
+        """Give a table of another database the rows of this one's, after a look at whether they are intact."""
+        other.execute(f"DELETE FROM {table}")
+        for row in self.rows(f"SELECT * FROM {table}"):
+            for body in row:
+                if isinstance(body, bytes):
+                    self.value(body)
+            other.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def value(self, body: bytes | str) -> Any:
+        """The JSON value of a stored body, or of its text."""
+        try:
+            return json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
+        except (zlib.error, ValueError) as error:
+            raise self._damage(error) from error
+
+    def text(self, body: bytes) -> str:
+        """The text of a stored body."""
+        try:
+            return zlib.decompress(body).decode("utf-8", "surrogatepass")
+        except (zlib.error, ValueError) as error:
+            raise self._damage(error) from error
+
+    def _damage(self, error: Exception) -> InputError:
+        return storage_error(sqlite3.DatabaseError(f"a row is malformed: {error}"), self._file)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise storage_error(error, self._file) from error
+
+
+class Contents:
+    """One table of a database: JSON values under keys. `key` names its first column."""
+
+    def __init__(self, database: Database, table: str, key: str = "key") -> None:
+        self._database = database
+        self._table, self._key = table, key
+        database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key} TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID")
+
+    def get(self, key: str) -> Any:
+        """The value under a key; None where there is none."""
+        found = self._database.execute(f"SELECT body FROM {self._table} WHERE {self._key} = ?", (key,))
+        return self._database.value(found[0][0]) if found else None
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """The keys without a value, each once, in their order."""
+        query = f"SELECT 1 FROM {self._table} WHERE {self._key} = ?"
+        return [key for key in dict.fromkeys(keys) if not self._database.execute(query, (key,))]
+
+    def put(self, key: str, value: Any) -> None:
+        """Store a value; the first one under a key stays."""
+        self._database.execute(f"INSERT OR IGNORE INTO {self._table} VALUES (?, ?)", (key, packed(value)))
+
+    def replace(self, key: str, value: Any) -> None:
+        """Store a value in place of the one under its key."""
+        self._database.execute(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)", (key, packed(value)))
+
+
+def packed(value: Any) -> bytes:
+    """The body that stores a JSON value."""
+    return packed_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def packed_text(text: str) -> bytes:
+    """The body that stores a text."""
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
+
+
+def storage_error(error: sqlite3.Error, file: Path) -> InputError:
+    """The error to raise about a database file: what is wrong with it, and what to do."""
+    text, folder = str(error), file.parent
+    if "locked" in text:
+        return Busy(f"another asap process is working in {folder}; wait for it or choose another --out")
+    if "full" in text:
+        return InputError(f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost")
+    if "not a database" in text or "malformed" in text:
+        return InputError(f"{file} is damaged ({text}); move it away to start over")
+    return InputError(f"{file} cannot be used ({text})")
