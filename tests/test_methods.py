@@ -1,6 +1,7 @@
 """The step-level rivals and controls: their scores by hand, in a run, and cut again from what is stored."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,23 @@ import pytest
 import torch
 
 from asap.cli import run
-from asap.errors import InputError, UsageError
-from asap.lm.scorer import NoModel, Scorer, ScoreRequest, TokenScores
+from asap.errors import InputError, RowError, UsageError
+from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.asap import Asap
-from asap.prune.methods import METHODS, Steps
+from asap.prune.method import is_one_pass, needs_model, scores_of
+from asap.prune.methods import METHODS
+from asap.prune.methods.remedies import against_neighbours, ranks_added
 from asap.prune.settings import AsapSettings
+from asap.prune.together import together
 from asap.prune.token_level import TOKEN_LEVEL
+from asap.prune.trace import Steps
 from asap.sample import Sample
 from asap.steps import Span
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
-WITH_MODEL = [name for name, how in METHODS.items() if how.needs_model]
-WITHOUT_MODEL = [name for name, how in METHODS.items() if not how.needs_model]
+WITH_MODEL = [name for name, method in METHODS.items() if needs_model(method)]
+WITHOUT_MODEL = [name for name, method in METHODS.items() if not needs_model(method)]
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +40,28 @@ def read(logprobs: list[float], entropies: list[float]) -> TokenScores:
     return TokenScores(places, places + 1, np.array(logprobs), np.array(entropies))
 
 
+class Given(NoModel):
+    """A scorer that gives these scores, whatever it is asked."""
+
+    def __init__(self, reads: list[TokenScores]) -> None:
+        self.reads = reads
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
+        return [Scored(self.reads, 1) for _ in requests]
+
+
+def scores(method: str, steps: Steps, reads: list[TokenScores]) -> list[float]:
+    [found] = together([scores_of(METHODS[method], steps)], Given(reads))
+    assert not isinstance(found, RowError)
+    return found
+
+
 def test_scores_by_hand(scorer: Scorer) -> None:
     reads = [read([-1.0, -3.0], [0.5, 0.25]), read([-2.0], [1.5]), read([], [])]
     texts = ["one two", "three", "   "]
     sample, spans = Sample("a", "q", "\n\n".join(texts), "a"), [Span(0, 7), Span(9, 14), Span(19, 19)]
-    steps = Steps(sample, texts, reads, scorer.tokens, scorer, plain=ScoreRequest("q", sample.cot, spans))
-    by_method = {name: how.score(steps) for name, how in METHODS.items() if how.one_pass}
+    steps = Steps(sample, texts, ScoreRequest("q", sample.cot, spans, entropy=True), "", scorer.tokens)
+    by_method = {name: scores(name, steps, reads) for name, method in METHODS.items() if is_one_pass(method)}
     assert by_method["asap"] == [1.0, 2.0, 0.0]
     assert by_method["local-surprisal"] == [0.0, 1.0, -1.0]
     assert by_method["past-fence-surprisal"] == [1.0, 2.0, 0.0]
@@ -73,14 +94,12 @@ def test_a_step_that_opens_a_fence_is_scored_by_what_stands_in_it(pieces: list[s
     edges = start + np.cumsum([0, *map(len, pieces)])
     tokens = TokenScores(edges[:-1], edges[1:], -np.arange(1.0, len(pieces) + 1), np.zeros(len(pieces)))
     request = ScoreRequest("q", "…", [Span(start, start + len(text))])
-    steps = Steps(Sample("a", "q", text, "a"), [f"  {text}"], [tokens], scorer.tokens, scorer, plain=request)
-    assert METHODS["past-fence-surprisal"].score(steps) == [expected]
+    steps = Steps(Sample("a", "q", text, "a"), [f"  {text}"], request, "", scorer.tokens)
+    assert scores("past-fence-surprisal", steps, [tokens]) == [expected]
 
 
 def test_what_is_made_of_other_scores_by_hand() -> None:
-    local, aligned = METHODS["local-surprisal"].combine, METHODS["aligned-surprisal"].combine
-    assert local is not None
-    assert aligned is not None
+    local, aligned = against_neighbours, ranks_added
     assert local([9.0, 1.0, 2.0, 3.0, 4.0, 5.0]) == [6.0, -2.5, -1.5, -0.5, 0.5, 2.0]
     assert aligned([0.5, 3.0, 2.0], [0.0, -1.0, 4.0]) == [0.0 + 1.0, 2.0 + 0.0, 1.0 + 2.0]
     assert local([]) == aligned([], []) == []
@@ -89,7 +108,7 @@ def test_what_is_made_of_other_scores_by_hand() -> None:
 def test_random_follows_from_seed_and_content_alone(scorer: Scorer) -> None:
     def draws(seed: int, **changes: str) -> list[float]:
         sample = Sample(**{"id": "a", "question": "q", "cot": "x\n\ny\n\nz", "answer": "a", **changes})
-        return METHODS["random"].score(Steps(sample, ["x", "y", "z"], [], scorer.tokens, scorer, seed=seed))
+        return scores("random", Steps(sample, ["x", "y", "z"], ScoreRequest("", "", []), "", scorer.tokens, seed), [])
 
     assert draws(0) == draws(0, id="another id")
     assert draws(0) != draws(1)

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from asap.dataset import to_sample
-from asap.listener import Decided
+from asap.listener import DecidedRows
 from asap.progress import Bar, Lines, short, span, watcher
 from run_fixtures import FILES, prune, prune_words, row, write_rows
 
@@ -64,7 +64,7 @@ def test_a_bar_moves_with_the_bytes_done() -> None:
             bar.reading(number)
         bar.scoring(4, 2, 100)
         assert bar.progress.tasks[0].total == 100
-        bar.decided(Decided(1, 60, 1000, 400))
+        bar.decided(DecidedRows(1, 60, 1000, 400))
         assert bar.progress.tasks[0].completed == 60
         bar.writing()
         assert bar.progress.tasks[0].description == "writing"
@@ -88,7 +88,7 @@ def test_lines_come_at_the_first_row_and_at_the_end_and_rarely_between() -> None
     assert isinstance(lines, Lines)
     lines.scoring(500, 500, 5000)
     for _ in range(500):
-        lines.decided(Decided(1, 10, 1_000_000, 500_000))
+        lines.decided(DecidedRows(1, 10, 1_000_000, 500_000))
     said = log.getvalue().splitlines()
     assert [line.partition(" ")[0] for line in said] == ["500", "1/500", "500/500"]
     assert "tokens 500M -> 250M (50%)" in said[-1]
@@ -101,7 +101,7 @@ def test_runs_after_each_other_are_counted_one_by_one() -> None:
         lines.first_row(to_sample({"question": "q", "cot": "c", "answer": "a"}))
         lines.scoring(2, 2, 200)
         for _ in range(2):
-            lines.decided(Decided(1, 100, 10, 5))
+            lines.decided(DecidedRows(1, 100, 10, 5))
     assert shown.getvalue().count("2/2 traces, 0 s left") == 2
     assert "tokens 20 -> 10 (50%)" in shown.getvalue()
     assert shown.getvalue().count("shape:") == 1
@@ -133,7 +133,7 @@ def test_the_bar_of_a_great_run_fits_into_eighty_columns() -> None:
         assert isinstance(bar, Bar)
         bar.scoring(50_000, 50_000, 10**9)
         bar.started = time.monotonic() - 5000
-        bar.decided(Decided(12_345, 3 * 10**8, 123_456_789, 61_728_394))
+        bar.decided(DecidedRows(12_345, 3 * 10**8, 123_456_789, 61_728_394))
         bar.progress.refresh()
     assert "12345/50000, 3 h 14 min left, 2.47 rows/s, tokens 123M -> 61.7M (50%)" in screen.getvalue()
 
@@ -151,7 +151,7 @@ def test_speed_and_time_left_follow_what_was_done() -> None:
     lines.scoring(10, 4, 400)
     assert lines.state().startswith("? left")
     lines.started = time.monotonic() - 10
-    lines.decided(Decided(2, 100, 50, 50))
+    lines.decided(DecidedRows(2, 100, 50, 50))
     assert lines.rows_per_s == pytest.approx(0.2, rel=0.05)
     assert lines.left_s == pytest.approx(30, rel=0.05)
 

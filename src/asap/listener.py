@@ -7,7 +7,7 @@ from asap.estimate import Estimate
 from asap.lm.spending import SpendingLimit
 
 
-class Decided(NamedTuple):
+class DecidedRows(NamedTuple):
     """One piece of progress: rows and stored bytes just done, and the tokens before and after of those that worked."""
 
     rows: int
@@ -50,7 +50,7 @@ class Listener:
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
         """Reading is over: so many distinct usable rows, and so much of it is not decided yet."""
 
-    def decided(self, done: Decided) -> None:
+    def decided(self, done: DecidedRows) -> None:
         """Some rows were decided and stored."""
 
     def writing(self) -> None:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from asap.compare.grid import Place
 from asap.dataset import Shaped, render_row
 from asap.estimate import Amount, Estimate
-from asap.listener import Decided, Listener, LlmProgress
+from asap.listener import DecidedRows, Listener, LlmProgress
 from asap.lm.spending import SpendingLimit
 
 _HEARTBEAT_S = 15.0
@@ -62,7 +62,7 @@ class Watcher(Listener):
         done = f" ({rows - rows_missing} of {rows} were done before)" if rows_missing < rows else ""
         self.console.print(f"{rows_missing} traces to score{done}", highlight=False)
 
-    def decided(self, done: Decided) -> None:
+    def decided(self, done: DecidedRows) -> None:
         """Add up."""
         self.rows_done += done.rows
         self.bytes_done += done.size
@@ -107,7 +107,7 @@ class Lines(Watcher):
                 f"{asked.rows}/{self.rows_missing} traces asked about, {self.asked_state(asked)}", highlight=False, soft_wrap=True
             )
 
-    def decided(self, done: Decided) -> None:
+    def decided(self, done: DecidedRows) -> None:
         """Add up; print a line now and then, and at the end."""
         super().decided(done)
         now = time.monotonic()
@@ -147,7 +147,7 @@ class Bar(Watcher):
         super().scoring(rows, rows_missing, bytes_missing)
         self._switch("pruning", total=max(1, bytes_missing))
 
-    def decided(self, done: Decided) -> None:
+    def decided(self, done: DecidedRows) -> None:
         """Move the bar."""
         super().decided(done)
         if self.task is not None:

@@ -16,12 +16,12 @@ from typing import Any
 from asap.dataset.source import Source, printable
 from asap.errors import InputError, RowError
 from asap.estimate import Estimate, estimate
-from asap.listener import Decided, Listener, LlmProgress
+from asap.listener import DecidedRows, Listener, LlmProgress
 from asap.lm.prompt_style import template_hash
 from asap.lm.replies import Replies
 from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
-from asap.prune.align import align_prompt
+from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
 from asap.prune.coarse import Guide, Verdict, prompts_hash
 from asap.prune.decision import Decision
@@ -196,4 +196,4 @@ def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
             store.set_fact("score_s", (store.fact("score_s") or 0.0) + time.perf_counter() - started)
         worked = [decision for decision in decisions if isinstance(decision, Decision)]
         before, after = sum(done.tokens_before for done in worked), sum(done.tokens_after for done in worked)
-        listener.decided(Decided(len(batch), sum(size for _, size in batch), before, after))
+        listener.decided(DecidedRows(len(batch), sum(size for _, size in batch), before, after))

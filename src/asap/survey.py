@@ -11,7 +11,7 @@ from asap.lm.replies import FILE as REPLIES
 from asap.lm.tokens import TokenCounter
 from asap.prune.coarse import Guide
 from asap.prune.fine import token_budget
-from asap.prune.methods import Size
+from asap.prune.method import Size
 from asap.prune.reading import tokens_read
 from asap.prune.settings import AsapSettings
 from asap.run import Asking, ask_missing, read_into

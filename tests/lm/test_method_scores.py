@@ -11,6 +11,7 @@ from lm_helpers import TABLE, TRACE
 
 from asap.lm.scorer_transformers import HFScorer
 from asap.prune.asap import Asap
+from asap.prune.method import needs_model
 from asap.prune.methods import METHODS
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
@@ -41,7 +42,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("method", [name for name, how in METHODS.items() if how.needs_model])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if needs_model(method)])
 def test_scores_of_a_language_of_four_words(method: str, table_folder: Path) -> None:
     settings = AsapSettings(method=method, budget=1000, coarse="none")
     decision = Asap(HFScorer(str(table_folder), device="cpu"), settings).prune(BY_TABLE).decision

@@ -8,7 +8,8 @@ import pytest
 from prune_helpers import CORPUS
 
 from asap.prune.asap import Asap
-from asap.prune.methods import METHODS, Size
+from asap.prune.method import Size, needs_model
+from asap.prune.methods import METHODS
 from asap.prune.reading import tokens_read
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
@@ -26,7 +27,7 @@ SIZE = Size(steps=8, trace=1000, answer=100)
         *(({"method": name}, 0) for name in ("random", "keep-head", "keep-tail", "longest-first", "original")),
         *(({"method": name}, 1000) for name in ("first-token-entropy", "local-surprisal", "past-fence-surprisal")),
         *(({"method": name}, 1000) for name in ("mean-surprisal", "step-entropy")),
-        ({"method": "aligned-surprisal"}, 3100),
+        ({"method": "aligned-surprisal"}, 2100),
         ({"method": "alignment"}, 2100),
         ({"method": "spirit"}, 1000 + 7 * 500),
         ({"method": "spirit", "suffix_tokens": 20}, 1000 + 7 * 20),
@@ -59,7 +60,7 @@ def sample_of(number: int) -> Sample:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"method": name} for name in METHODS if METHODS[name].needs_model),
+        *({"method": name} for name in METHODS if needs_model(METHODS[name])),
         {"coarse": "none"},
         {"coarse": "none", "rescore": 6},
         {"method": "spirit", "rescore": 8},

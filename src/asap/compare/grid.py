@@ -23,6 +23,7 @@ from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.fine import cut
+from asap.prune.method import is_one_pass
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
@@ -107,9 +108,9 @@ def judge_all(
 
 
 def _runs(grid: Grid) -> list[str]:
-    own = {*(name for name, how in METHODS.items() if not how.one_pass), *TOKEN_LEVEL}
+    own = {*(name for name, method in METHODS.items() if not is_one_pass(method)), *TOKEN_LEVEL}
     if grid.settings.coarse == "align":  # stage 1 of asap stores it
-        own -= {"alignment", *(name for name, how in METHODS.items() if "alignment" in how.parts)}
+        own -= {"alignment", "aligned-surprisal"}
     return ["asap", *(name for name in grid.methods if name in own)]
 
 

@@ -3,15 +3,15 @@
 First-token surprisal, alignment, perplexity and self-information are each a few lines on top of it.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Generator, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
-from asap.steps import Span
+from asap.steps import SEPARATOR, Span
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -25,6 +25,10 @@ class TokenScores(NamedTuple):
     ends: NDArray[np.int64]
     logprobs: NDArray[np.float64]
     entropies: NDArray[np.float64]
+
+    def first(self, count: int | None) -> "TokenScores":
+        """The first `count` tokens, or all."""
+        return TokenScores(self.starts[:count], self.ends[:count], self.logprobs[:count], self.entropies[:count])
 
 
 class ScoreRequest(NamedTuple):
@@ -47,6 +51,55 @@ class Scored(NamedTuple):
     windows: int
 
 
+class LeaveOutRequest(NamedTuple):
+    """Ask what remains of a text, `steps` joined with blank lines after `context`, when each step in turn is left out.
+
+    With a `tail` behind the steps only its tokens are scored, else those of all steps that are left. The model reads `lead`
+    between the steps and the tail without being scored on it. `suffix_tokens`: read only that many tokens behind a gap again,
+    and take the others as they are in the whole text (None: all; not with a tail).
+    """
+
+    context: str
+    steps: Sequence[str]
+    tail: str = ""
+    lead: str = ""
+    suffix_tokens: int | None = None
+
+    def text(self, without: int | None = None) -> str:
+        """The text, or the text without one step."""
+        return SEPARATOR.join(step for index, step in enumerate(self.steps) if index != without) + self.lead + self.tail
+
+    def scored_span(self, text: str) -> Span:
+        """The part of a text that is scored."""
+        return Span(len(text) - len(self.tail) if self.tail else 0, len(text))
+
+
+class Remainder(NamedTuple):
+    """The summed surprisal, in nats, of the scored tokens, and their number."""
+
+    nll: float
+    tokens: int
+
+    @property
+    def mean(self) -> float:
+        """Nats per token; 0 where no token is left."""
+        return self.nll / self.tokens if self.tokens else 0.0
+
+
+class LeftOut(NamedTuple):
+    """What remains with all steps, and without each of them."""
+
+    whole: Remainder
+    without: list[Remainder]
+
+
+ScorerRequest = ScoreRequest | LeaveOutRequest
+ScorerAnswer = Scored | LeftOut
+T = TypeVar("T")
+Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
+"""Work that needs a scorer: it yields requests, receives their answers, and returns a T. See `asap.prune.together`."""
+
+
 class Scorer(Protocol):
     """A causal language model that scores texts."""
 
@@ -57,6 +110,19 @@ class Scorer(Protocol):
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
         """The scores of each request, in order; a request's scores do not depend on the others."""
         ...
+
+    def leave_out(self, request: LeaveOutRequest) -> LeftOut:
+        """What remains of the request's text without each step; `leave_out_anew` where nothing is quicker."""
+        ...
+
+
+def leave_out_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], request: LeaveOutRequest) -> LeftOut:
+    """What remains of a text without each step, the plain way: reads each text from its beginning."""
+    texts = [request.text(), *(request.text(without) for without in range(len(request.steps)))]
+    requests = [ScoreRequest(request.context, text, [request.scored_span(text)]) for text in texts]
+    scored = [score([one])[0].spans[0].logprobs for one in requests]
+    whole, *without = [Remainder(-float(np.nansum(logprobs)), int(np.isfinite(logprobs).sum())) for logprobs in scored]
+    return LeftOut(whole, without)
 
 
 class NoModel:
@@ -73,3 +139,7 @@ class NoModel:
         if not requests:
             return []
         raise UsageError("this needs a model that scores; name one, for example load_scorer('bundled')")
+
+    def leave_out(self, request: LeaveOutRequest) -> LeftOut:
+        """Raises UsageError."""
+        return leave_out_anew(self.score, request)

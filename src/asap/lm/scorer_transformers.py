@@ -15,8 +15,9 @@ from torch import Tensor
 
 from asap.errors import InputError, RowError
 from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.leave_out import leave_out
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.scorer import Dtype, Scored, ScoreRequest, TokenScores
+from asap.lm.scorer import Dtype, LeaveOutRequest, LeftOut, Scored, ScoreRequest, TokenScores
 from asap.lm.tokens import Encoded, TokenCounter
 
 _VOCABULARY_PIECE = 16_384
@@ -83,6 +84,10 @@ class HFScorer:
             for (number, window), values in zip(batch, self._run([window for _, window in batch], entropy), strict=True):
                 scores[number][window.places] = values
         return [_assemble(plan, values) for plan, values in zip(plans, scores, strict=True)]
+
+    def leave_out(self, request: LeaveOutRequest) -> LeftOut:
+        """What remains of the request's text without each step."""
+        return leave_out(self, request)
 
     def _plan(self, request: ScoreRequest) -> _Plan:
         """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""

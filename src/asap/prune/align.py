@@ -7,31 +7,26 @@ only steps that the answer does not make likelier. This replaces the paper's LLM
 """
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
-from asap.lm.scorer import TokenScores
+from asap.lm.scorer import Scoring, TokenScores
+from asap.prune.method import Size
 from asap.prune.surprisal import checked
-from asap.sample import Sample
+from asap.prune.trace import Steps
 
 DEPTH = 1024  # of a longer step the first 1,024 tokens speak for it
 
 
-@cache
-def align_prompt() -> str:
-    """The wording that shows the anchor, with the placeholders {question} and {anchor}."""
-    return files("asap.prune").joinpath("prompts/align.txt").read_text(encoding="utf-8").rstrip("\n")
+def alignment(steps: Steps) -> Scoring[list[float]]:
+    """The alignment of each step; the steps are read twice."""
+    plain = yield from steps.read(DEPTH)
+    return alignments(plain, (yield from steps.read_anchored(DEPTH)))
 
 
-def anchored_prompt(sample: Sample) -> list[dict[str, str]]:
-    """The chat messages before the response, with the answer shown beside the question."""
-    *before, question = sample.prompt
-    before_question, after_question = align_prompt().split("{question}")
-    before_anchor, after_anchor = after_question.split("{anchor}")
-    shown = before_question + question["content"] + before_anchor + sample.answer + after_anchor
-    return [*before, {**question, "content": shown}]
+def alignment_reads(size: Size) -> float:
+    """The trace with and without the answer before it."""
+    return 2 * size.trace + size.answer
 
 
 def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:

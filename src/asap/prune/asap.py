@@ -1,60 +1,34 @@
 """The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations.
 
-The rivals and controls that judge whole steps (`methods.py`) take the same way, without the coarse stage; those that cut inside
-steps (`token_level.py`) a shorter one.
+`prune_steps` is section 3 for one sample. The rivals and controls that score whole steps (`methods/`) take the same way
+without the coarse stage; methods that cut inside steps (`token_level.py`) take a shorter one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
 from asap.lm.generate import Generator
-from asap.lm.prompt_style import PromptStyle, default_context, render_context
-from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest
+from asap.lm.prompt_style import PromptStyle, default_context
+from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.align import DEPTH, alignments, anchored_prompt, unaligned
+from asap.prune.align import alignment, unaligned
 from asap.prune.coarse import Guide, Verdict
 from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
 from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
 from asap.prune.floor import floored
 from asap.prune.llmlingua2 import TokenImportance
-from asap.prune.methods import METHODS, Steps
+from asap.prune.method import is_one_pass, scores_of
 from asap.prune.settings import AsapSettings
-from asap.prune.surprisal import visible
+from asap.prune.together import together
 from asap.prune.token_level import TOKEN_LEVEL, TokenLevel
+from asap.prune.trace import Steps, Trace
 from asap.sample import Sample
-from asap.steps import SEPARATOR, Span, join_steps, split_steps
+from asap.steps import join_steps
 
-_NO_VERDICT = Verdict(None, None, 0, [])
-
-
-class _Trace(NamedTuple):
-    """A sample with its steps and the text before its trace."""
-
-    sample: Sample
-    spans: list[Span]
-    context: str
-
-
-class _Coarse(NamedTuple):
-    """What stage 1 found: which steps go, an alignment or a match per step (None where there is none), and the plain scores."""
-
-    removed: list[bool]
-    report: CoarseReport
-    alignments: list[float] | None = None
-    match: dict[int, float] | None = None
-    plain: Scored | None = None
-    windows: int = 1
-
-
-class _Fine(NamedTuple):
-    """What stage 2 found: the method's score of each surviving step by index, the order in which they go, and what was read for it."""
-
-    scores: dict[int, float]
-    order: list[int]
-    read: Scored
+_UNGUIDED = Verdict(None, None, 0, [])
 
 
 class Asap:
@@ -83,7 +57,6 @@ class Asap:
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
-        self._stores_others = self.settings.stored_scores != "own"
         inside = self.method in TOKEN_LEVEL
         self.token_level = TokenLevel(self.settings, self.scorer, self.tokens, importance) if inside else None
 
@@ -95,212 +68,169 @@ class Asap:
         return Pruned(replace(sample, cot=decision.apply(sample.cot)), decision)
 
     def decide(self, samples: Sequence[Sample]) -> list[Decision | RowError]:
-        """The decision about each sample, in order. On a GPU samples share batches; one that fails does not fail the others."""
-        try:
-            return list(self._decide(samples))
-        except RowError as error:
-            return [error] if len(samples) == 1 else [self.decide([sample])[0] for sample in samples]
+        """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others."""
+        verdicts = self.guide.judge(samples) if self.guide else [_UNGUIDED] * len(samples)
+        return together([self._program(*one) for one in zip(samples, verdicts, strict=True)], self.scorer)
 
-    def _decide(self, samples: Sequence[Sample]) -> list[Decision]:
+    def _program(self, sample: Sample, verdict: Verdict) -> Scoring[Decision]:
         if self.token_level is not None:
-            return [self.token_level.decide(sample) for sample in samples]
-        traces = [self._open(sample) for sample in samples]
-        coarse = self._coarse(traces)
-        fine = self._fine(traces, coarse)
-        extra = self._all_scores(traces, coarse, fine) if self._stores_others else [None] * len(traces)
-        return [self._finish(*parts) for parts in zip(traces, coarse, fine, extra, strict=True)]
-
-    def _open(self, sample: Sample) -> _Trace:
-        spans = split_steps(sample.cot, self.settings.step_split)
-        if not spans:
-            raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
-        return _Trace(sample, spans, render_context(self.scorer.tokens, sample.prompt, self.context))
-
-    def _coarse(self, traces: list[_Trace]) -> list[_Coarse]:
-        """Stage 1. A trace of one step is not asked about: a step always stays."""
-        asked = [trace for trace in traces if self.settings.coarse != "none" and len(trace.spans) > 1]
-        verdicts = self.guide.judge([trace.sample for trace in asked]) if self.guide else [_NO_VERDICT] * len(asked)
-        to_align = [trace for trace, verdict in zip(asked, verdicts, strict=True) if verdict.kept is None]
-        scores = iter(self.scorer.score([request for trace in to_align for request in self._alignment_requests(trace)]))
-        verdict_of = dict(zip(map(id, asked), verdicts, strict=True))
-        return [
-            self._judge(trace, verdict_of[id(trace)], scores)
-            if id(trace) in verdict_of
-            else _Coarse([False] * len(trace.spans), CoarseReport("none"))
-            for trace in traces
-        ]
-
-    def _alignment_requests(self, trace: _Trace) -> list[ScoreRequest]:
-        plain = _request(trace, range(len(trace.spans)), DEPTH)
-        anchored = plain._replace(context=self._anchored(trace))
-        return [plain._replace(depth=None, entropy=True) if self._stores_others else plain, anchored]
-
-    def _anchored(self, trace: _Trace) -> str:
-        """The text before the trace with the answer shown in it."""
-        return render_context(self.scorer.tokens, anchored_prompt(trace.sample), self.context)
-
-    def _judge(self, trace: _Trace, verdict: Verdict, scores: Iterator[Scored]) -> _Coarse:
-        """What the LLM said about a trace, or what its alignments say (two of `scores`) where there is no LLM or no verdict."""
-        num_steps = len(trace.spans)
-        if verdict.kept is not None:
-            kept = set(verdict.kept)
-            removed = [index not in kept and not self._is_protected(index, num_steps) for index in range(num_steps)]
-            match = dict(zip(verdict.kept, verdict.match, strict=True)) if verdict.match else None
-            return _Coarse(removed, CoarseReport(self.settings.coarse, verdict.attempts, verdict.failures), match=match)
-        plain, anchored = next(scores), next(scores)
-        values = alignments(plain.spans, anchored.spans)
-        removed = [
-            goes and not self._is_protected(index, num_steps) for index, goes in enumerate(unaligned(values, self.settings.coarse_share))
-        ]
-        report = CoarseReport("align", verdict.attempts, verdict.failures)
-        return _Coarse(removed, report, values, plain=plain, windows=max(plain.windows, anchored.windows))
-
-    def _fine(self, traces: list[_Trace], coarse: list[_Coarse]) -> list[_Fine]:
-        """Stage 2's scores, on C_coarse; where stage 1 removed nothing its plain scores are the same and are used again."""
-        survivors = [[index for index, gone in enumerate(found.removed) if not gone] for found in coarse]
-        again = [found.plain is None or any(found.removed) for found in coarse]
-        fresh = iter(self._read([(trace, left) for trace, left, needed in zip(traces, survivors, again, strict=True) if needed]))
-        scores = [next(fresh) if needed or found.plain is None else found.plain for found, needed in zip(coarse, again, strict=True)]
-        return [self._ordered(*parts) for parts in zip(traces, survivors, scores, strict=True)]
-
-    def _read(self, asked: list[tuple[_Trace, list[int]]]) -> list[Scored]:
-        """What the method needs of the model about the steps that are left; nothing where it needs none."""
-        how = METHODS[self.method]
-
-        def request(trace: _Trace, left: list[int]) -> ScoreRequest | None:
-            if self._stores_others and len(left) == len(trace.spans):  # all methods take their scores from it
-                return _request(trace, left, None, entropy=True)
-            return None if how.depth == 0 else _request(trace, left, how.depth, entropy=how.entropy)
-
-        requests = [request(*one) for one in asked]
-        needed = [one for one in requests if one]
-        scored = iter(self.scorer.score(needed))
-        return [next(scored) if one else Scored([], 1) for one in requests]
-
-    def _scored(self, trace: _Trace, left: list[int], read: Scored, method: str) -> dict[int, float]:
-        texts = [trace.sample.cot[trace.spans[index].start : trace.spans[index].end] for index in left]
-        seed, suffix_tokens = self.settings.seed, self.settings.suffix_tokens
-        steps = Steps(trace.sample, texts, read.spans, self.tokens, self.scorer, seed, suffix_tokens)
-        if METHODS[method].needs_model:
-            steps = steps._replace(plain=_request(trace, left, None))
-        if METHODS[method].asks:
-            steps = steps._replace(anchored=self._anchored(trace))
-        return dict(zip(left, METHODS[method].score(steps), strict=True))
-
-    def _all_scores(self, traces: list[_Trace], coarse: list[_Coarse], fine: list[_Fine]) -> list[list[dict[str, float]] | None]:
-        """Per step of each whole trace what the methods of `scores` make of it; those of one pass share the one that the stages made, if
-        they read the whole trace, and of those that ask more what the stages found is taken."""
-        methods = [name for name, how in METHODS.items() if not how.parts and (how.one_pass or self.settings.scores == "every")]
-        made = [first.plain or (None if any(first.removed) else second.read) for first, second in zip(coarse, fine, strict=True)]
-        unread = [trace for trace, read in zip(traces, made, strict=True) if read is None]
-        fresh = iter(self._read([(trace, list(range(len(trace.spans)))) for trace in unread]))
-        reads = [read or next(fresh) for read in made]
-        found: list[list[dict[str, float]] | None] = []
-        for trace, read, first, second in zip(traces, reads, coarse, fine, strict=True):
-            everything = list(range(len(trace.spans)))
-            known = {} if first.alignments is None else {"alignment": dict(enumerate(first.alignments))}
-            if METHODS[self.method].asks and not self.settings.rescore:
-                known[self.method] = second.scores
-            by_method = {name: known.get(name) or self._scored(trace, everything, read, name) for name in methods}
-            found.append([{name: scores[index] for name, scores in by_method.items()} for index in everything])
-        return found
-
-    def _ordered(self, trace: _Trace, survivors: list[int], read: Scored) -> _Fine:
-        """The removal order. With `rescore` the remaining text is scored again after every so many removals."""
-        scores = self._scored(trace, survivors, read, self.method)
-        free = [index for index in survivors if not self._is_protected(index, len(trace.spans))]
-        left, order = list(survivors), list[int]()
-        while self.settings.rescore and len(free) > self.settings.rescore and len(left) > self.settings.rescore:
-            by_score = [free[place] for place in removal_order([scores[index] for index in free])]
-            gone = set(by_score[: self.settings.rescore])
-            order += [index for index in by_score if index in gone]
-            left, free = [index for index in left if index not in gone], [index for index in free if index not in gone]
-            [again] = self._read([(trace, left)])
-            scores.update(self._scored(trace, left, again, self.method))
-        protected = [index for index in left if index not in set(free)]
-        for group in (free, protected):
-            order += [group[place] for place in removal_order([scores[index] for index in group])]
-        return _Fine(scores, order, read)
-
-    def _finish(self, trace: _Trace, coarse: _Coarse, fine: _Fine, extra: list[dict[str, float]] | None) -> Decision:
-        """Put the stages together, cut at the budget, and check the result against a real tokenisation."""
-        cot, settings = trace.sample.cot, self.settings
-        gone = [index for index, removed in enumerate(coarse.removed) if removed]
-        by_alignment = coarse.alignments or [0.0] * len(trace.spans)  # an LLM's verdict has no order: the earliest goes first
-        first = [gone[place] for place in removal_order([by_alignment[index] for index in gone])]
-        order = first + fine.order
-        lengths = removal_tokens(cot, trace.spans, order, self.tokens)
-        tokens_left = recounted(cot, trace.spans, order, self.tokens, settings.gap) if settings.gap else lengths.tokens_left
-        tokens_before = lengths.tokens_joined if join_steps(cot, trace.spans) == cot else self.tokens.count(cot)
-        as_it_is = settings.coarse_only or self.method == "original"
-        budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
-
-        def decided(tokens_left: list[int]) -> Decision:
-            whole = Decision(
-                id=trace.sample.id,
-                method=self.method,
-                tokens_before=tokens_before,
-                tokens_coarse=tokens_left[len(first) - 1] if first else tokens_before,
-                tokens_after=0,
-                budget=None,
-                min_steps=max(1, sum(self._is_protected(index, len(order)) for index in range(len(order)))),
-                windows=max(coarse.windows, fine.read.windows),
-                coarse=coarse.report,
-                steps=self._steps(trace, coarse, fine, extra, order, lengths.step_tokens, tokens_left),
-                gap=settings.gap,
-            )
-            return cut(whole, budget=budget, ratio=ratio)
-
-        decision = decided(tokens_left)
-        if decision.changed and self.tokens.count(decision.apply(cot)) != decision.tokens_after:
-            decision = decided(recounted(cot, trace.spans, order, self.tokens, settings.gap))
-        if settings.backfill:
-            decision = backfilled(decision, cot, self.tokens)
+            return self.token_level.decide(sample)
+        settings = self.settings
+        trace = Trace.of(sample, settings.step_split, self.context, self.scorer.tokens, self.tokens, settings.seed)
+        decision = yield from prune_steps(trace, settings, verdict)
         if settings.support_floor is None:
             return decision
-        return floored(decision, trace.sample, settings.support_floor, scorer=self.scorer, tokens=self.tokens)
-
-    def _is_protected(self, index: int, num_steps: int) -> bool:
-        return index < self.settings.keep_first or index >= num_steps - self.settings.keep_last
-
-    def _steps(
-        self,
-        trace: _Trace,
-        coarse: _Coarse,
-        fine: _Fine,
-        extra: list[dict[str, float]] | None,
-        order: list[int],
-        step_tokens: list[int],
-        tokens_left: list[int],
-    ) -> list[StepDecision]:
-        rank = {index: place for place, index in enumerate(order)}
-        return [
-            StepDecision(
-                index=index,
-                start=span.start,
-                end=span.end,
-                tokens=step_tokens[index],
-                match=coarse.match.get(index) if coarse.match else None,
-                alignment=coarse.alignments[index] if coarse.alignments else None,
-                surprisal=fine.scores.get(index) if self.method == "asap" else None,
-                score=fine.scores.get(index),
-                rank=rank[index],
-                tokens_left=tokens_left[rank[index]],
-                kept=not coarse.removed[index],
-                removed_by="coarse" if coarse.removed[index] else None,
-                scores=extra[index] if extra else None,
-            )
-            for index, span in enumerate(trace.spans)
-        ]
+        return (yield from floored(decision, sample, settings.support_floor, template=self.scorer.tokens, tokens=self.tokens))
 
 
-def _request(trace: _Trace, left: Sequence[int], depth: int | None, *, entropy: bool = False) -> ScoreRequest:
-    """Ask for the first `depth` tokens (None: all) of each step that is left, in the text that is left."""
-    cot, spans = trace.sample.cot, [trace.spans[index] for index in left]
-    if len(left) == len(trace.spans):
-        return ScoreRequest(trace.context, cot, visible(cot, spans), depth, entropy)
-    text, laid, position = join_steps(cot, spans), list[Span](), 0
-    for span in spans:
-        laid.append(Span(position, position + span.end - span.start))
-        position = laid[-1].end + len(SEPARATOR)
-    return ScoreRequest(trace.context, text, visible(text, laid), depth, entropy)
+class _Coarse(NamedTuple):
+    """What stage 1 found: which steps go, and an alignment or a match per step where there is one."""
+
+    removed: list[bool]
+    report: CoarseReport
+    alignments: list[float] | None = None
+    match: dict[int, float] | None = None
+
+
+class _Fine(NamedTuple):
+    """What stage 2 found: the score of each step that stage 1 left, by index, and the order in which these steps go."""
+
+    scores: dict[int, float]
+    order: list[int]
+
+
+def prune_steps(trace: Trace, settings: AsapSettings, verdict: Verdict = _UNGUIDED) -> Scoring[Decision]:
+    """The decision about a trace: stage 1, stage 2, the cut. `verdict` is what stage 1's LLM said about it."""
+    everything = range(len(trace.spans))
+    whole = trace.steps(everything, deep=settings.stored_scores != "own")
+    coarse = yield from _anchor_guided(whole, settings, verdict)
+    left = [index for index in everything if not coarse.removed[index]]
+    steps = whole if len(left) == len(everything) else trace.steps(left)
+    fine = yield from _surprisal_guided(trace, left, steps, settings)
+    windows = max(whole.windows, steps.windows)
+    stored = yield from _stored_scores(whole, coarse, fine, settings)
+    return _budgeted(trace, coarse, fine, stored, windows, settings)
+
+
+def _anchor_guided(whole: Steps, settings: AsapSettings, verdict: Verdict) -> Scoring[_Coarse]:
+    """Stage 1 (§3.2): what the LLM's verdict leaves out, or else what the answer does not make likelier. Of one step it stays."""
+    count = len(whole.texts)
+    if settings.coarse == "none" or count < 2:
+        return _Coarse([False] * count, CoarseReport("none"))
+    free = [not _is_protected(index, count, settings) for index in range(count)]
+    if verdict.kept is not None:
+        kept = set(verdict.kept)
+        removed = [free[index] and index not in kept for index in range(count)]
+        match = dict(zip(verdict.kept, verdict.match, strict=True)) if verdict.match else None
+        return _Coarse(removed, CoarseReport(settings.coarse, verdict.attempts, verdict.failures), match=match)
+    alignments = yield from alignment(whole)
+    removed = [free[index] and goes for index, goes in enumerate(unaligned(alignments, settings.coarse_share))]
+    return _Coarse(removed, CoarseReport("align", verdict.attempts, verdict.failures), alignments)
+
+
+def _surprisal_guided(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings) -> Scoring[_Fine]:
+    """Stage 2 (§3.3): the removal order by ascending score; protected steps go last.
+
+    With `rescore` the remaining text is scored again after every so many removals.
+    """
+    scores = dict(zip(left, (yield from scores_of(settings.scoring, steps)), strict=True))
+    free = [index for index in left if not _is_protected(index, len(trace.spans), settings)]
+    order = list[int]()
+    while settings.rescore and len(free) > settings.rescore and len(left) > settings.rescore:
+        gone = _by_score(free, scores)[: settings.rescore]
+        order += gone
+        left, free = [index for index in left if index not in set(gone)], [index for index in free if index not in set(gone)]
+        scores.update(zip(left, (yield from scores_of(settings.scoring, trace.steps(left))), strict=True))
+    protected = [index for index in left if index not in set(free)]
+    return _Fine(scores, [*order, *_by_score(free, scores), *_by_score(protected, scores)])
+
+
+def _by_score(indices: Sequence[int], scores: dict[int, float]) -> list[int]:
+    return [indices[place] for place in removal_order([scores[index] for index in indices])]
+
+
+def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSettings) -> Scoring[list[dict[str, float]] | None]:
+    """The scores of other methods for each step of the whole trace, so that `asap cut --method` needs no model.
+
+    One-pass methods share one reading; scores that the stages have found already are not asked for again.
+    """
+    if settings.stored_scores == "own":
+        return None
+    known: dict[str, list[float]] = {} if coarse.alignments is None else {"alignment": coarse.alignments}
+    if not is_one_pass(settings.scoring) and not settings.rescore:
+        known[settings.method] = [fine.scores[index] for index in range(len(whole.texts))]
+    by_method = dict[str, list[float]]()
+    for method in settings.stored_methods:
+        by_method[method.name] = known.get(method.name) or (yield from scores_of(method, whole))
+    return [{name: scores[index] for name, scores in by_method.items()} for index in range(len(whole.texts))]
+
+
+def _budgeted(
+    trace: Trace, coarse: _Coarse, fine: _Fine, stored: list[dict[str, float]] | None, windows: int, settings: AsapSettings
+) -> Decision:
+    """The stages put together, cut at the budget (Algorithm 2), and checked against a real tokenisation."""
+    cot, spans, tokens = trace.sample.cot, trace.spans, trace.tokens
+    gone = [index for index, removed in enumerate(coarse.removed) if removed]
+    first = _by_score(gone, dict(enumerate(coarse.alignments or [0.0] * len(spans))))  # an LLM's verdict has no order: the earliest first
+    order = first + fine.order
+    lengths = removal_tokens(cot, spans, order, tokens)
+    tokens_left = recounted(cot, spans, order, tokens, settings.gap) if settings.gap else lengths.tokens_left
+    tokens_before = lengths.tokens_joined if join_steps(cot, spans) == cot else tokens.count(cot)
+    as_it_is = settings.coarse_only or settings.method == "original"
+    budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
+
+    def decided(tokens_left: list[int]) -> Decision:
+        whole = Decision(
+            id=trace.sample.id,
+            method=settings.method,
+            tokens_before=tokens_before,
+            tokens_coarse=tokens_left[len(first) - 1] if first else tokens_before,
+            tokens_after=0,
+            budget=None,
+            min_steps=max(1, sum(_is_protected(index, len(order), settings) for index in range(len(order)))),
+            windows=windows,
+            coarse=coarse.report,
+            steps=_step_decisions(trace, settings.method, coarse, fine, stored, order, lengths.step_tokens, tokens_left),
+            gap=settings.gap,
+        )
+        return cut(whole, budget=budget, ratio=ratio)
+
+    decision = decided(tokens_left)
+    if decision.changed and tokens.count(decision.apply(cot)) != decision.tokens_after:
+        decision = decided(recounted(cot, spans, order, tokens, settings.gap))
+    return backfilled(decision, cot, tokens) if settings.backfill else decision
+
+
+def _is_protected(index: int, count: int, settings: AsapSettings) -> bool:
+    return index < settings.keep_first or index >= count - settings.keep_last
+
+
+def _step_decisions(
+    trace: Trace,
+    method: str,
+    coarse: _Coarse,
+    fine: _Fine,
+    stored: list[dict[str, float]] | None,
+    order: list[int],
+    step_tokens: list[int],
+    tokens_left: list[int],
+) -> list[StepDecision]:
+    rank = {index: place for place, index in enumerate(order)}
+    return [
+        StepDecision(
+            index=index,
+            start=span.start,
+            end=span.end,
+            tokens=step_tokens[index],
+            match=coarse.match.get(index) if coarse.match else None,
+            alignment=coarse.alignments[index] if coarse.alignments else None,
+            surprisal=fine.scores.get(index) if method == "asap" else None,
+            score=fine.scores.get(index),
+            rank=rank[index],
+            tokens_left=tokens_left[rank[index]],
+            kept=not coarse.removed[index],
+            removed_by="coarse" if coarse.removed[index] else None,
+            scores=stored[index] if stored else None,
+        )
+        for index, span in enumerate(trace.spans)
+    ]

@@ -7,44 +7,47 @@ steps might have been enough, but those that are there hold the floor.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Literal
 
-from asap.lm.scorer import Scorer
+from asap.lm.scorer import Scored, Scoring
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision, Floor
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
 
 
-def floored(decision: Decision, sample: Sample, floor: float, *, scorer: Scorer, tokens: TokenCounter) -> Decision:
+def floored(decision: Decision, sample: Sample, floor: float, *, template: TokenCounter, tokens: TokenCounter) -> Scoring[Decision]:
     """The decision with steps put back until its support is within `floor` nats per token of the whole trace's.
 
-    Raises RowError where the scorer gives no number. A decision that cuts nothing stays as it is.
+    `template` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing stays as it is.
     """
     if not decision.changed:
         return decision
     removed = [step.index for step in sorted(decision.steps, key=lambda step: -step.rank) if not step.kept]
 
-    @cache
-    def support(count: int) -> float:
-        trace = _restored(decision, removed[:count]).apply(sample.cot)
-        [scored] = scorer.score([support_request(scorer.tokens, sample, trace)])
-        return support_of(scored, sample)
+    supports = dict[int, float]()
 
-    full = support(len(removed))
+    def support(count: int) -> Scoring[float]:
+        if count not in supports:
+            trace = _restored(decision, removed[:count]).apply(sample.cot)
+            [scored] = yield [support_request(template, sample, trace)]
+            assert isinstance(scored, Scored)
+            supports[count] = support_of(scored, sample)
+        return supports[count]
+
+    full = yield from support(len(removed))
     needed = round(full - floor, 6)
     low, high = -1, 0  # `low` put back is not enough
-    while support(high) < needed:
+    while (yield from support(high)) < needed:
         low, high = high, min(2 * high + 1, len(removed))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if support(middle) >= needed else (middle, high)
+        low, high = (low, middle) if (yield from support(middle)) >= needed else (middle, high)
     back = removed[:high]
     restored = _restored(decision, back)
     coarse = [step.index for step in decision.steps if step.index in set(back) and step.removed_by == "coarse"]
     grade: Literal["holds", "mended", "whole"] = "holds" if not back else "whole" if high == len(removed) else "mended"
-    found = Floor(full, support(0), support(high), grade, sorted(back), coarse)
+    found = Floor(full, supports[0], supports[high], grade, sorted(back), coarse)
     return replace(restored, tokens_after=tokens.count(restored.apply(sample.cot)), floor=found)
 
 

@@ -6,7 +6,8 @@ It counts the trace and, where it is shown or asked about, the answer. Left out 
 
 from math import log2
 
-from asap.prune.methods import METHODS, Size
+from asap.prune.method import Size, is_one_pass
+from asap.prune.methods import METHODS
 from asap.prune.settings import AsapSettings
 from asap.prune.token_level import TOKEN_LEVEL
 
@@ -15,12 +16,12 @@ def tokens_read(settings: AsapSettings, size: Size, *, fits: bool) -> float:
     """About how many tokens the model of a method reads of a trace of this size; `fits`: it is within its budget as it is."""
     if settings.method in TOKEN_LEVEL:
         return size.trace
-    size, how = size._replace(suffix_tokens=settings.suffix_tokens), METHODS[settings.method]
+    method = settings.scoring
     stage_1 = METHODS["alignment"].reads(size) if settings.coarse == "align" else 0.0
     lefts = range(size.steps - settings.rescore, 0, -settings.rescore) if settings.rescore else ()
-    again = (how.reads(size._replace(steps=left, trace=size.trace * left / size.steps)) for left in lefts)
+    again = (method.reads(size._replace(steps=left, trace=size.trace * left / size.steps)) for left in lefts)
     floor = 0.0 if fits and settings.coarse == "none" else _for_floor(settings, size)
-    return stage_1 + how.reads(size) + sum(again) + _for_scores(settings, size) + floor
+    return stage_1 + method.reads(size) + sum(again) + _for_scores(settings, size) + floor
 
 
 def _for_scores(settings: AsapSettings, size: Size) -> float:
@@ -29,8 +30,8 @@ def _for_scores(settings: AsapSettings, size: Size) -> float:
         return 0.0
     known = {settings.method} if not settings.rescore else set()
     known |= {"alignment"} if settings.coarse == "align" else set()
-    others = [how for name, how in METHODS.items() if how.asks and not how.parts and name not in known]
-    asked = sum(how.reads(size) for how in others) if settings.stored_scores == "every" else 0.0
+    others = [method for method in settings.stored_methods if not is_one_pass(method) and method.name not in known]
+    asked = sum(method.reads(size) for method in others)
     return (0.0 if settings.reads_whole_trace else size.trace) + asked
 
 

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from asap.errors import InputError
+from asap.errors import InputError, RowError
 from asap.lm.scorer import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision
 from asap.prune.fine import recounted, removal_order, removal_tokens
-from asap.prune.methods import METHODS, Steps
+from asap.prune.method import is_one_pass, needs_model, scores_of
+from asap.prune.methods import METHODS
+from asap.prune.methods.remedies import against_neighbours, ranks_added
+from asap.prune.settings import COMBINED
+from asap.prune.together import together
+from asap.prune.trace import Trace
 from asap.sample import Sample
 from asap.steps import Span
 
@@ -59,17 +64,28 @@ def reordered(
 
 
 def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: str, tokens: TokenCounter, seed: int) -> list[float]:
-    how = METHODS[method]
-    if not how.needs_model:
-        texts = [sample.cot[span.start : span.end] for span in spans]
-        return how.score(Steps(sample, texts, [], tokens, NoModel(tokens), seed=seed))
-    if how.combine:
-        return how.combine(*(_scores(decision, sample, spans, part, tokens, seed) for part in how.parts))
+    if not needs_model(METHODS[method]):
+        steps = Trace(sample, spans, "", "", tokens, seed).steps(range(len(spans)))
+        [scores] = together([scores_of(METHODS[method], steps)], NoModel(tokens))
+        if isinstance(scores, RowError):
+            raise scores
+        return scores
+    if method in COMBINED:
+        surprisals = _scores(decision, sample, spans, "asap", tokens, seed)
+        if method == "local-surprisal":
+            return against_neighbours(surprisals)
+        return ranks_added(surprisals, _scores(decision, sample, spans, "alignment", tokens, seed))
     stored = [(step.scores or {}).get(method) for step in decision.steps]
     if method == "alignment" and None in stored:  # stage 1 stores it too; it does not ask about a trace of one step
         stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):
-        how_to = "--scores one-pass" if how.one_pass else "--coarse align or --scores every" if method == "alignment" else "--scores every"
+        how_to = (
+            "--scores one-pass"
+            if is_one_pass(METHODS[method])
+            else "--coarse align or --scores every"
+            if method == "alignment"
+            else "--scores every"
+        )
         raise InputError(f"no scores of method {method!r} are stored; run asap prune with {how_to} first")
     return known

@@ -8,7 +8,9 @@ from asap.lm.prompt_style import PromptStyle
 from asap.prune.fine import check_budget
 from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.match import TAU
+from asap.prune.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods import METHODS
+from asap.prune.methods.spirit import Spirit
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
@@ -19,11 +21,12 @@ BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
 Scores = Literal["own", "one-pass", "every"]
 INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
+COMBINED = ("local-surprisal", "aligned-surprisal")  # made of the scores of others, so not stored
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 _OF_LLM = ("coarse select", "coarse rewrite")
 _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all of its methods
     "suffix_tokens": ("spirit", "scores every"),
-    "rescore": tuple(name for name, how in METHODS.items() if how.needs_model),
+    "rescore": tuple(name for name, method in METHODS.items() if needs_model(method)),
     "coarse_share": ("coarse align", *_OF_LLM),  # where the LLM fails, align decides
     "tau": ("coarse rewrite",),
     **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
@@ -199,17 +202,29 @@ class AsapSettings:
         return self.scores or ("one-pass" if self.reads_whole_trace else "own")
 
     @property
+    def scoring(self) -> StepMethod:
+        """The step-level method, with its settings."""
+        return Spirit(self.suffix_tokens) if self.method == "spirit" else METHODS[self.method]
+
+    @property
+    def stored_methods(self) -> list[StepMethod]:
+        """The methods whose scores are stored beside the run's own."""
+        every = [Spirit(self.suffix_tokens) if name == "spirit" else method for name, method in METHODS.items()]
+        return [method for method in every if (is_one_pass(method) or self.scores == "every") and method.name not in COMBINED]
+
+    @property
     def reads_whole_trace(self) -> bool:
         """Whether one pass over the whole trace is made in any case; after an LLM's stage 1 only what is left is read."""
-        how = METHODS.get(self.method)
-        return how is not None and how.one_pass and how.depth != 0 and not self.uses_llm
+        if self.method in TOKEN_LEVEL or self.uses_llm:
+            return False
+        return needs_model(self.scoring) and is_one_pass(self.scoring)
 
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
         if self.method in TOKEN_LEVEL:
             return self.method == "selective-context"
-        return self.coarse != "none" or self.stored_scores != "own" or self.support_floor is not None or METHODS[self.method].needs_model
+        return self.coarse != "none" or self.stored_scores != "own" or self.support_floor is not None or needs_model(self.scoring)
 
     @property
     def needs_classifier(self) -> bool:

@@ -1,6 +1,6 @@
-"""SPIRIT's scores of one trace: with kept keys and values (`asap.lm.rest.rest_of`) and reading each text anew.
+"""SPIRIT's scores of one trace: with kept keys and values (`asap.lm.leave_out`) and reading each text anew.
 
-Run `python benchmarks/perf/rest.py`. CPU seconds of one run each, the bundled model in float32. The text is made from a seed.
+Run `python benchmarks/perf/leave_out.py`. CPU seconds of one run each, the bundled model in float32. The text is made from a seed.
 OMP_WAIT_POLICY=PASSIVE is set where it is unset: threads that spin while they wait would count as CPU time.
 """
 
@@ -9,13 +9,14 @@ import os
 import platform
 import random
 import time
+from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 import transformers
 
-from asap.lm.rest import RestRequest, rest_anew, rest_of
+from asap.lm.scorer import LeaveOutRequest, leave_out_anew
 from asap.lm.specs import load_scorer
 
 VOCABULARY = "the of and to in is we have that for it as with be on by this are from or an at not which can if then so let check sum list"
@@ -37,11 +38,11 @@ def main() -> None:
     for count in options.steps:
         chance = random.Random(count)
         steps = [" ".join(chance.choices(WORDS, k=options.words)).capitalize() + "." for _ in range(count)]
-        request = RestRequest("What is the sum of the list?\n<think>\n", steps)
+        request = LeaveOutRequest("What is the sum of the list?\n<think>\n", steps)
         figures = []
-        for way in (rest_of, rest_anew):
+        for way in (scorer.leave_out, partial(leave_out_anew, scorer.score)):
             started, used = time.perf_counter(), time.process_time()
-            _, without = way(scorer, request)
+            _, without = way(request)
             figures.append((time.process_time() - used, time.perf_counter() - started, without))
         (kept, kept_wall, one), (anew, anew_wall, other) = figures
         difference = max(abs(a.nll - b.nll) / b.nll for a, b in zip(one, other, strict=True))

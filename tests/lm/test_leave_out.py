@@ -1,4 +1,4 @@
-"""The text without each of its steps, read with kept keys and values, is the text read anew."""
+"""A text with a step left out, read with kept keys and values, scores as it does when it is read anew."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE
 
-from asap.lm.rest import Rest, RestRequest, rest_anew, rest_of
+from asap.lm.leave_out import leave_out
+from asap.lm.scorer import LeaveOutRequest, LeftOut, leave_out_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.steps import split_steps
 
@@ -17,8 +18,8 @@ ODD_STEPS = ["Wait.", "Wait. So", "1 + 2", "  indented", "So", "So, the sum", "ç
 STEPS = [TRACE[span.start : span.end] for span in split_steps(TRACE)]
 
 
-def close(one: tuple[Rest, list[Rest]], other: tuple[Rest, list[Rest]]) -> None:
-    for a, b in zip([one[0], *one[1]], [other[0], *other[1]], strict=True):
+def close(one: LeftOut, other: LeftOut) -> None:
+    for a, b in zip([one.whole, *one.without], [other.whole, *other.without], strict=True):
         assert a.tokens == b.tokens
         assert a.nll == pytest.approx(b.nll, rel=1e-6, abs=1e-4)
 
@@ -30,14 +31,14 @@ def test_kept_keys_and_values_give_what_reading_anew_gives(
     family: str, architecture: str, tail: str, scorer: Callable[..., HFScorer]
 ) -> None:
     model = scorer(family, architecture)
-    request = RestRequest(QUESTION + "\n<think>\n", STEPS, tail, "\n</think>\n\n" if tail else "")
-    close(rest_of(model, request), rest_anew(model, request))
+    request = LeaveOutRequest(QUESTION + "\n<think>\n", STEPS, tail, "\n</think>\n\n" if tail else "")
+    close(leave_out(model, request), leave_out_anew(model.score, request))
 
 
 def test_it_is_the_literal_perplexity(scorer: Callable[..., Any]) -> None:
     model = scorer("r1", "llama")
-    request = RestRequest("Q\n", STEPS[:3])
-    _, without = rest_of(model, request)
+    request = LeaveOutRequest("Q\n", STEPS[:3])
+    _, without = leave_out(model, request)
     for index, rest in enumerate(without):
         context = model.tokens.encode(request.context).ids.tolist()
         ids = model.tokens.encode(
@@ -57,30 +58,30 @@ def test_it_is_the_literal_perplexity(scorer: Callable[..., Any]) -> None:
 def test_repeated_steps_are_no_problem(steps: list[str], scorer: Callable[..., HFScorer]) -> None:
     model = scorer("r1", "qwen2")
     for request in (
-        RestRequest("Q:\n", steps),
-        RestRequest("Q:\n", steps, " end"),
-        RestRequest("Q:\n", steps, "end", "\n\n"),
-        RestRequest("", steps),
+        LeaveOutRequest("Q:\n", steps),
+        LeaveOutRequest("Q:\n", steps, " end"),
+        LeaveOutRequest("Q:\n", steps, "end", "\n\n"),
+        LeaveOutRequest("", steps),
     ):
-        close(rest_of(model, request), rest_anew(model, request))
+        close(leave_out(model, request), leave_out_anew(model.score, request))
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:
     model = HFScorer(str(model_folder("r1", "llama")), device="cpu", context_tokens=48)
-    request = RestRequest("Q:\n", STEPS)
-    assert rest_of(model, request) == rest_anew(model, request)
+    request = LeaveOutRequest("Q:\n", STEPS)
+    assert leave_out(model, request) == leave_out_anew(model.score, request)
 
 
 def test_a_head_that_is_not_linear_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
     model = scorer("llama3", "gemma2")
-    request = RestRequest("Q:\n", STEPS[:4])
-    assert rest_of(model, request) == rest_anew(model, request)
+    request = LeaveOutRequest("Q:\n", STEPS[:4])
+    assert leave_out(model, request) == leave_out_anew(model.score, request)
 
 
 def test_only_so_many_tokens_behind_a_gap_are_read_again(scorer: Callable[..., HFScorer]) -> None:
     model = scorer("r1", "llama")
-    request = RestRequest("Q:\n", STEPS)
-    exact, few, many = (rest_of(model, request, suffix)[1] for suffix in (None, 4, 10_000))
+    request = LeaveOutRequest("Q:\n", STEPS)
+    exact, few, many = (leave_out(model, request._replace(suffix_tokens=suffix)).without for suffix in (None, 4, 10_000))
     assert many == exact
     assert [rest.tokens for rest in few] == [rest.tokens for rest in exact]
     assert few != exact

@@ -1,0 +1,68 @@
+"""What a step-level method is: a name, a score for each step, and a cost."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from asap.lm.scorer import Scoring
+from asap.prune.trace import Steps
+
+
+class Size(NamedTuple):
+    """The length of a trace: its steps, its tokens and those of its answer."""
+
+    steps: int
+    trace: float
+    answer: float
+
+
+class StepMethod(Protocol):
+    """A way to score steps. The step with the lowest score goes first (`asap.prune.fine`)."""
+
+    @property
+    def name(self) -> str:
+        """The name on the command line and in decisions.jsonl."""
+        ...
+
+    def score(self, steps: Steps) -> "list[float] | Scoring[list[float]]":
+        """One score for each step, higher = keep; a generator where a model has to read (`Steps.read`)."""
+        ...
+
+    def reads(self, size: Size) -> float:
+        """About how many tokens a model reads for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A step-level method without settings."""
+
+    name: str
+    score: "Callable[[Steps], list[float] | Scoring[list[float]]]"
+    reads: Callable[[Size], float]
+
+
+def nothing(size: Size) -> float:
+    """The cost of a method that needs no model."""
+    return 0.0
+
+
+def one_pass(size: Size) -> float:
+    """The cost of reading the trace once."""
+    return size.trace
+
+
+def is_one_pass(method: StepMethod) -> bool:
+    """Whether the method needs no more than one pass over the trace."""
+    return method.reads(Size(2, 1.0, 1.0)) <= 1.0
+
+
+def needs_model(method: StepMethod) -> bool:
+    """Whether a model has to read the trace."""
+    return method.reads(Size(2, 1.0, 1.0)) > 0.0
+
+
+def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:
+    """The method's scores, whether it returns them at once or asks a model first."""
+    scores = method.score(steps)
+    return (yield from scores) if isinstance(scores, Generator) else scores

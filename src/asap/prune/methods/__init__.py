@@ -1,0 +1,49 @@
+"""The step-level methods by name: how each one scores a step. The step with the lowest score goes first (`fine.py`).
+
+`asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
+the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
+`alignment` reads the trace twice; `spirit` and `leave-one-out` read what follows a step once more for each step.
+
+| method | a step's score | source |
+|---|---|---|
+| asap | surprisal of its first token | the paper, Eq. 2 |
+| local-surprisal | the same, minus the median of the steps around it | ours: normalised by position |
+| past-fence-surprisal | the same; for a step that opens a code fence, of the first token in the fence | ours |
+| aligned-surprisal | its rank by surprisal plus its rank by alignment | ours |
+| first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
+| mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
+| step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
+| alignment | how much the answer makes its tokens likelier, per token | ours: stage 1's `align` as the only score |
+| spirit | perplexity of what is left without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
+| leave-one-out | how much less likely the answer is without it, in nats | the idea of PIR, arXiv:2505.19187 |
+| random | a draw that follows from seed and content | control |
+| keep-head, keep-tail | its place: the end goes first, or the start | control: truncation by whole steps |
+| longest-first | its length in tokens, negated | control |
+| original | nothing goes | the paper's ablation without both stages |
+"""
+
+from asap.prune.align import alignment, alignment_reads
+from asap.prune.method import Method, StepMethod, nothing, one_pass
+from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
+from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
+from asap.prune.methods.remedies import aligned_surprisal, local_surprisal, past_fence_surprisal
+from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
+
+_ALL: tuple[StepMethod, ...] = (
+    Method("asap", first_token_surprisal, one_pass),
+    Method("local-surprisal", local_surprisal, one_pass),
+    Method("past-fence-surprisal", past_fence_surprisal, one_pass),
+    Method("aligned-surprisal", aligned_surprisal, alignment_reads),
+    Method("first-token-entropy", first_token_entropy, one_pass),
+    Method("mean-surprisal", mean_surprisal, one_pass),
+    Method("step-entropy", step_entropy, one_pass),
+    Method("alignment", alignment, alignment_reads),
+    Spirit(),
+    Method("leave-one-out", leave_one_out, leave_one_out_reads),
+    Method("random", random_draw, nothing),
+    Method("keep-head", keep_head, nothing),
+    Method("keep-tail", keep_tail, nothing),
+    Method("longest-first", longest_first, nothing),
+    Method("original", keep_head, nothing),
+)
+METHODS = {method.name: method for method in _ALL}

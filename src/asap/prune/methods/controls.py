@@ -1,0 +1,27 @@
+"""Controls: scores that need no model. A method that does not beat them shows nothing."""
+
+import random
+
+from asap.prune.surprisal import checked
+from asap.prune.trace import Steps
+
+
+def random_draw(steps: Steps) -> list[float]:
+    """A draw that follows from the seed and the sample's content alone."""
+    draws = random.Random(f"{steps.seed} {steps.sample.digest()}")
+    return [checked(draws.random()) for _ in steps.texts]
+
+
+def keep_head(steps: Steps) -> list[float]:
+    """The step's place, so that the end goes first: truncation by whole steps."""
+    return [-float(index) for index in range(len(steps.texts))]
+
+
+def keep_tail(steps: Steps) -> list[float]:
+    """The step's place, so that the start goes first."""
+    return [float(index) for index in range(len(steps.texts))]
+
+
+def longest_first(steps: Steps) -> list[float]:
+    """The step's length in tokens, negated."""
+    return [-float(steps.tokens.count(text)) for text in steps.texts]

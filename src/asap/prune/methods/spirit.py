@@ -1,0 +1,43 @@
+"""SPIRIT (arXiv:2502.13260) as the paper describes its variant, and leave-one-out: what is lost without a step?
+
+Both take each step out in turn and have the model read what follows it once more.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from asap.lm.scorer import Scoring
+from asap.prune.method import Size
+from asap.prune.surprisal import checked
+from asap.prune.trace import Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Spirit:
+    """Scores a step by the perplexity, as mean surprisal, of what is left without it."""
+
+    suffix_tokens: int | None = None
+    """Read only this many tokens behind a removed step again; None: all of them, exactly."""
+
+    name: ClassVar[str] = "spirit"
+
+    def score(self, steps: Steps) -> Scoring[list[float]]:
+        """The mean surprisal of the other steps."""
+        left_out = yield from steps.leave_out(suffix_tokens=self.suffix_tokens)
+        return [checked(remainder.mean) for remainder in left_out.without]
+
+    def reads(self, size: Size) -> float:
+        """The trace, and on average half of it, or the suffix, for each step."""
+        behind = size.trace / 2 if self.suffix_tokens is None else min(size.trace / 2, self.suffix_tokens)
+        return size.trace + (size.steps - 1) * behind
+
+
+def leave_one_out(steps: Steps) -> Scoring[list[float]]:
+    """How much less likely the answer is without the step, in nats (the idea of PIR, arXiv:2505.19187)."""
+    left_out = yield from steps.leave_out(answer=True)
+    return [checked(remainder.nll - left_out.whole.nll) for remainder in left_out.without]
+
+
+def leave_one_out_reads(size: Size) -> float:
+    """The trace, half of it for each step, and the answer every time."""
+    return size.trace + (size.steps - 1) * size.trace / 2 + (size.steps + 1) * size.answer

@@ -1,0 +1,104 @@
+"""A sample's trace in steps (paper §3.2), and how a program has some of its steps scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from asap.errors import RowError
+from asap.lm.prompt_style import PromptStyle, render_context
+from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, Scoring, TokenScores
+from asap.lm.tokens import TokenCounter
+from asap.prune.anchored import anchored_prompt
+from asap.prune.surprisal import visible
+from asap.sample import Sample
+from asap.steps import SEPARATOR, Span, StepSplit, join_steps, split_steps
+
+
+@dataclass(slots=True, eq=False)
+class Steps:
+    """Some steps of a sample's trace, in order, as a method sees them.
+
+    `request` asks for all tokens of every step in the text that these steps make. `anchored` is the context that shows the
+    answer too. With `deep` the first reading of the steps asks for everything, so that every one-pass method can use it.
+    `seed` is for methods that draw, `tokens` counts as the budget does.
+    """
+
+    sample: Sample
+    texts: Sequence[str]
+    request: ScoreRequest
+    anchored: str
+    tokens: TokenCounter
+    seed: int = 0
+    deep: bool = False
+    windows: int = 1
+    """The most windows that a reading needed so far."""
+    _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
+
+    def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
+        """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reads once where it can."""
+        if self._read is None or not _covers(self._read[0], depth, entropy):
+            asked = self.request if self.deep else self.request._replace(depth=depth, entropy=entropy)
+            self._read = asked, (yield from self._scored(asked))
+        return [step.first(depth) for step in self._read[1].spans]
+
+    def read_anchored(self, depth: int | None = None) -> Scoring[list[TokenScores]]:
+        """The same with the answer shown beside the question."""
+        return (yield from self._scored(self.request._replace(context=self.anchored, depth=depth, entropy=False))).spans
+
+    def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
+        """What remains of the steps, or with `answer` of the answer behind them, without each step."""
+        tail = (self.sample.answer, "\n</think>\n\n") if answer else ("", "")
+        [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens)]
+        assert isinstance(found, LeftOut)
+        return found
+
+    def _scored(self, request: ScoreRequest) -> Scoring[Scored]:
+        [scored] = yield [request]
+        assert isinstance(scored, Scored)
+        self.windows = max(self.windows, scored.windows)
+        return scored
+
+
+def _covers(asked: ScoreRequest, depth: int | None, entropy: bool) -> bool:
+    """Whether the answer to a request holds the first `depth` tokens of each step, and their entropies if those are wanted."""
+    return (asked.depth is None or (depth is not None and depth <= asked.depth)) and (asked.entropy or not entropy)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A sample with the spans of its steps, and the contexts before its trace: the question, and question and answer.
+
+    `tokens` counts the budget, `seed` is for methods that draw.
+    """
+
+    sample: Sample
+    spans: Sequence[Span]
+    context: str
+    anchored: str
+    tokens: TokenCounter
+    seed: int
+
+    @classmethod
+    def of(cls, sample: Sample, split: StepSplit, context: PromptStyle, template: TokenCounter, tokens: TokenCounter, seed: int) -> "Trace":
+        """The trace of a sample; `template` is the scorer's tokenizer. Raises RowError where there is no step."""
+        spans = split_steps(sample.cot, split)
+        if not spans:
+            raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
+        plain, anchored = (render_context(template, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
+        return cls(sample, spans, plain, anchored, tokens, seed)
+
+    def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:
+        """The steps of these indices: all of them in the trace as it is, or some, joined by blank lines."""
+        cot, spans = self.sample.cot, [self.spans[index] for index in left]
+        texts = [cot[span.start : span.end] for span in spans]
+        text, laid = (cot, spans) if len(left) == len(self.spans) else _joined(cot, spans)
+        request = ScoreRequest(self.context, text, visible(text, laid), entropy=True)
+        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep)
+
+
+def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
+    """The text that some steps make, and their spans in it."""
+    laid, position = list[Span](), 0
+    for span in spans:
+        laid.append(Span(position, position + span.end - span.start))
+        position = laid[-1].end + len(SEPARATOR)
+    return join_steps(cot, spans), laid
