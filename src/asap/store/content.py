@@ -78,7 +78,7 @@ class Database:
     def rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, one by one."""
         with self._errors():
-            for row in self._connection.execute(sql, tuple(values)):  # `yield from` would close the cursor, perhaps after the file
+            for row in self._connection.execute(sql, tuple(values)):  # noqa: UP028 (would close the cursor, perhaps after the file)
                 yield row
 
     def copy(self, table: str, other: "Database") -> None:

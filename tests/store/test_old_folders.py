@@ -1,0 +1,137 @@
+"""Files that asap 0.1.0 wrote, made here from its own schema and its own way to pack values, open and go on."""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from asap.benchmarks.problem import Calls, Problem
+from asap.compare.support import Judge
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.reference import LimitSettings, References, _key
+from asap.lm.generate import Generation
+from asap.lm.replies import Replies, Usage
+from asap.lm.specs import load_scorer
+from asap.sample import Sample
+from asap.store.work import Store
+from run_fixtures import count_decisions, model_folder, prune, row, same_output, write_rows
+
+WORK = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE samples (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE decisions (digest TEXT PRIMARY KEY, failed INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE seconds (digest TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE input (
+    position INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, id TEXT, renamed INTEGER NOT NULL,
+    digest TEXT, reason TEXT, detail TEXT);
+CREATE UNIQUE INDEX input_ids ON input (id) WHERE digest IS NOT NULL;
+"""
+REPLIES = """
+CREATE TABLE replies (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL, finish_reason TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, counted_here INTEGER NOT NULL, brought INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches (id TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;
+"""
+EVALUATION = """
+CREATE TABLE done (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE sessions (id INTEGER PRIMARY KEY, wall_s REAL NOT NULL, generated INTEGER NOT NULL);
+"""
+JUDGE = "CREATE TABLE verdicts (key TEXT PRIMARY KEY, support REAL NOT NULL) WITHOUT ROWID;"
+REFERENCES = "CREATE TABLE runs (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"
+
+
+def write(file: Path, schema: str, rows: Iterable[tuple[str, tuple[Any, ...]]], *, wal: bool = True) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(("PRAGMA journal_mode=WAL;" if wal else "") + schema)
+        for table, values in rows:
+            connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+        connection.commit()
+    return file.parent
+
+
+def body(value: Any, **how: Any) -> bytes:
+    return zlib.compress(json.dumps(value, **how).encode("utf-8"), 6)
+
+
+def work_of(folder: Path) -> list[tuple[str, tuple[Any, ...]]]:
+    """The rows of a finished run, packed as they were packed then."""
+    found = list[tuple[str, tuple[Any, ...]]]()
+    with closing(sqlite3.connect(folder / "work.sqlite")) as connection:
+        for table in ("facts", "samples", "decisions", "seconds", "input"):
+            found += [(table, tuple(map(as_then, values))) for values in connection.execute(f"SELECT * FROM {table}")]
+    return found
+
+
+def as_then(value: Any) -> Any:
+    return body(json.loads(zlib.decompress(value)), ensure_ascii=False, separators=(",", ":")) if isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+def test_a_run_goes_on(missing: int, tmp_path: Path) -> None:
+    rows = [{**row(number), "answer": f"Größe {number} 😀", "tested_code": f"x = {number}"} for number in range(6)]
+    source = write_rows(tmp_path / "rows.jsonl", [*rows, "no JSON"])
+    fresh = prune(source, tmp_path / "fresh")
+    done = work_of(fresh)
+    digests = [values[0] for table, values in done if table == "decisions"][:missing]
+    left = [(table, values) for table, values in done if table not in ("decisions", "seconds") or values[0] not in digests]
+    old = write(tmp_path / "old/work.sqlite", WORK, left)
+    with Store.open(old, create=False) as store:
+        assert store.missing()[:2] == (6, missing)
+        assert [sample.meta for sample, _ in store.rows() if sample] == [{"tested_code": f"x = {number}"} for number in range(6)]
+    same_output(fresh, prune(source, old))
+    assert count_decisions(old) == 6
+
+
+def test_replies_are_found_and_brought_over(tmp_path: Path) -> None:
+    text = 'odd: \x00 \ud83d {"a": "é"}'
+    reply = ("k", "select", zlib.compress(text.encode("utf-8", "surrogatepass"), 6), "stop", 7, 9, True, False)
+    batch = ("b1", zlib.compress(json.dumps({"k2": "anchor"}).encode("ascii")))
+    old = write(tmp_path / "old/replies.sqlite", REPLIES, [("replies", reply), ("batches", batch)])
+    with Replies.open(tmp_path / "new", also=[old]) as replies:
+        assert replies.get("k") == Generation(text, "stop", 7, 9, counted_here=True)
+        assert replies.usage() == {}
+    with Replies.open(old) as replies:
+        assert replies.get("k") == Generation(text, "stop", 7, 9, counted_here=True)
+        assert replies.usage() == {"select": Usage(1, 7, 9)}
+        assert replies.batches() == {"b1": {"k2": "anchor"}}
+
+
+def test_generations_and_verdicts_are_found(tmp_path: Path) -> None:
+    old = write(tmp_path / "evaluation.sqlite", EVALUATION, [("done", ("a", body({"text": "\ud83d é"}))), ("sessions", (1, 2.5, 3))])
+    with Ledger.open(old) as ledger:
+        assert ledger.missing(["a", "b"]) == ["b"]
+        assert ledger.get("a") == {"text": "\ud83d é"}
+        assert ledger.sessions([1]) == (2.5, 3)
+        assert ledger.begin_session() == 2
+
+
+def test_support_is_found(tmp_path: Path) -> None:
+    scorer, sample = load_scorer(f"hf:{model_folder()}"), Sample("x", "What is 1?", "It is 1.", "1")
+    with Judge.open(scorer, tmp_path / "new") as judge:
+        assert judge.support(sample, sample.cot) < 0
+    with closing(sqlite3.connect(tmp_path / "new/judge.sqlite")) as connection:
+        [(key, _)] = connection.execute("SELECT * FROM verdicts").fetchall()
+    old = write(tmp_path / "old/judge.sqlite", JUDGE, [("verdicts", (key, -0.125))])
+    with Judge.open(scorer, old) as judge:
+        assert (judge.support(sample, sample.cot), judge.asked) == (-0.125, 0)
+
+
+def test_runs_of_references_are_found(tmp_path: Path) -> None:
+    problem = Problem(
+        "p",
+        "double x",
+        None,
+        Calls("double", [[1]], [2], lambda arguments, output, expected: output == expected),
+        reference="def double(x):\n    return 2 * x\n",
+    )
+    sandbox: Any = SimpleNamespace(kind="not to be asked")
+    run = {"verdict": "pass", "detail": "", "cpu_s": 3.5, "wall_s": 4.0}
+    old = write(tmp_path / "references.sqlite", REFERENCES, [("runs", (_key(problem, sandbox), body(run)))], wal=False)
+    assert References(sandbox, LimitSettings(), old).prepare(problem).reference_cpu_s == 3.5
