@@ -21,7 +21,7 @@ from half import kept_steps
 from transformers.cache_utils import DynamicCache
 
 from asap import read_samples
-from asap.compare.support import Judge
+from asap.compare.support import SupportScorer
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.specs import load_scorer
@@ -46,7 +46,7 @@ def main() -> None:
     scorer = load_scorer(options.scorer, dtype=options.dtype)
     judge_model = load_scorer(options.judge, dtype=options.dtype)
     found = list[Mapping[str, float]]()
-    with Judge.open(judge_model, options.out) as judge, (options.out / "judged.jsonl").open("w", encoding="utf-8") as file:
+    with SupportScorer.open(judge_model, options.out) as judge, (options.out / "judged.jsonl").open("w", encoding="utf-8") as file:
         for number, sample in enumerate(read_samples(options.rows)):
             if number == options.limit:
                 break
@@ -56,7 +56,7 @@ def main() -> None:
     report(found)
 
 
-def judged(scorer: Any, judge: Judge, sample: Sample, seed: int) -> dict[str, float]:
+def judged(scorer: Any, judge: SupportScorer, sample: Sample, seed: int) -> dict[str, float]:
     """The support that is left by each score, and that of no trace and of the full one."""
     spans = split_steps(sample.cot)
     support = {"no trace": judge.support(sample, ""), "full trace": judge.support(sample, sample.cot)}

@@ -24,7 +24,7 @@ from half import kept_steps
 from scipy.stats import spearmanr
 
 from asap import read_samples
-from asap.compare.support import Judge
+from asap.compare.support import SupportScorer
 from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.methods import ranks_added
 from asap.sample import Sample
@@ -68,7 +68,7 @@ def main() -> None:
     if options.judge == "none":
         return
     names = scores_of(traces)
-    with Judge.open(load_scorer(options.judge, dtype=options.dtype), options.out) as judge:
+    with SupportScorer.open(load_scorer(options.judge, dtype=options.dtype), options.out) as judge:
         found = []
         for number, trace in enumerate(traces):
             support = {"no trace": judge.support(trace.sample, ""), "full trace": judge.support(trace.sample, trace.sample.cot)}
@@ -76,7 +76,7 @@ def main() -> None:
                 kept = kept_steps(trace.sample, trace.spans, by_trace[number], tokens)
                 support[name] = judge.support(trace.sample, join_steps(trace.sample.cot, (trace.spans[index] for index in kept)))
             found.append(support)
-            print(f"{number + 1} rows, {judge.asked} verdicts made", flush=True)
+            print(f"{number + 1} rows, {judge.computed} verdicts made", flush=True)
     report(found)
 
 

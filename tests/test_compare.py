@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from asap.cli import run
-from asap.compare.support import Judge, without_code
+from asap.compare.support import SupportScorer, without_code
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
@@ -98,7 +98,7 @@ def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Pa
     asked = {"asap": [], "asap-fine": ["--coarse", "none"], **{name: ["--method", name] for name in plain}}
     said = "Of each trace's steps the first 1 and the last 2 always stay" in (tmp_path / "out" / "table.md").read_text()
     assert said == bool(ends)
-    with Judge.open(scorer, tmp_path / "judge") as judge:
+    with SupportScorer.open(scorer, tmp_path / "judge") as judge:
         for method, options in asked.items():
             out = prune(source, tmp_path / method, "--ratio", "0.25", *ends, *options)
             decisions = {decision["id"]: decision for decision in read_rows(out / "decisions.jsonl")}
@@ -114,10 +114,10 @@ def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Pa
 
 def test_support_is_the_mean_log_probability_of_the_code_alone(tmp_path: Path, scorer: Any) -> None:
     sample = Sample("a", "What is the sum?", "first check\n\nthen again", f"Look:\n\n{CODE}\n\nDone.")
-    with Judge.open(scorer, tmp_path) as judge:
+    with SupportScorer.open(scorer, tmp_path) as judge:
         support = judge.support(sample, "then again")
         assert judge.support(sample, "then again") == support
-        assert judge.asked == 1
+        assert judge.computed == 1
     code = "def add(a, b):\n    return a + b"
     before = "user: What is the sum?\nassistant: <think>\nthen again\n</think>\n\n```python\n"
     encoded = scorer.tokens.encode(before + code)

@@ -29,6 +29,14 @@ class LlmProgress(NamedTuple):
     cost: float | None
 
 
+class MeasuringProgress(NamedTuple):
+    """How far `asap compare` is: rows measured of how many, and supports that had to be computed because they were not stored."""
+
+    row: int
+    rows: int
+    computed: int
+
+
 class Listener:
     """What a run tells whoever watches; the methods do nothing here."""
 

@@ -7,10 +7,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from asap.compare.grid import Place
 from asap.dataset import Shaped, render_row
 from asap.estimate import Amount, Estimate
-from asap.listener import DecidedRows, Listener, LlmProgress
+from asap.listener import DecidedRows, Listener, LlmProgress, MeasuringProgress
 from asap.lm.spending import SpendingLimit
 
 _HEARTBEAT_S = 15.0
@@ -176,21 +175,20 @@ def watcher(console: Console, *, show_row: bool = True) -> Watcher:
     return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
 
 
-def judging(console: Console) -> Callable[[Place], None]:
-    """Says now and then how far the judging is; the time left is guessed from the verdicts that had to be made."""
+def measuring(console: Console) -> Callable[[MeasuringProgress], None]:
+    """Prints how far the measuring is, every 15 seconds and at the end."""
     started = last = time.monotonic()
 
-    def told(place: Place) -> None:
+    def on_progress(done: MeasuringProgress) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _HEARTBEAT_S or place.row == place.rows:
+        if now - last >= _HEARTBEAT_S or done.row == done.rows:
             last = now
-            left = span((now - started) * (place.rows - place.row) / place.row)
-            console.print(
-                f"{place.row}/{place.rows} rows judged, {left} left, {place.asked:,} verdicts made", highlight=False, soft_wrap=True
-            )
+            left = span((now - started) * (done.rows - done.row) / done.row)
+            text = f"{done.row}/{done.rows} rows judged, {left} left, {done.computed:,} verdicts made"
+            console.print(text, highlight=False, soft_wrap=True)
 
-    return told
+    return on_progress
 
 
 def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:

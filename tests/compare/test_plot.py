@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asap.compare.judged import Judged, Measure
-from asap.compare.lines import Line, summarise
+from asap.compare.aggregate import Aggregate, summarise
+from asap.compare.measurement import Measure, Measurement
 from asap.compare.plot import _draw, pareto
 from asap.errors import InputError, MissingExtra, UsageError
 
@@ -18,9 +18,9 @@ METHODS = ["random", "keep-tail", "asap", "a$b$"]
 CAPTION = "6 rows; pruned by $A$, judged by B " * 8
 
 
-def lines(rows: int = 6) -> list[Line]:
+def lines(rows: int = 6) -> list[Aggregate]:
     return summarise(
-        Judged(
+        Measurement(
             f"r{row}", method, ratio, measure, int(100 * ratio) - row, 100, value - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3
         )
         for row in range(rows)

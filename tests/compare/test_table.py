@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.compare.judged import Judged, Measure
-from asap.compare.lines import Line, summarise
+from asap.compare.aggregate import Aggregate, summarise
+from asap.compare.measurement import Measure, Measurement
 from asap.compare.table import INTRO, NO_PROOF, csv_text, html, latex, markdown
 from asap.errors import UsageError
 from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
@@ -23,16 +23,16 @@ MEASURES = get_args(Measure)
 CAPTION = "6 rows; pruned by A & B_1 <small>, judged by C|D 50%."
 
 
-def one(name: str, method: str, value: float, *, ratio: float = 0.5, measure: Measure = "support", tokens: int = 50) -> Judged:
-    return Judged(name, method, ratio, measure, tokens, 100, value, -1.0, -0.2)
+def one(name: str, method: str, value: float, *, ratio: float = 0.5, measure: Measure = "support", tokens: int = 50) -> Measurement:
+    return Measurement(name, method, ratio, measure, tokens, 100, value, -1.0, -0.2)
 
 
-def find(lines: Sequence[Line], method: str, ratio: float = 0.5, measure: Measure = "support") -> Line:
+def find(lines: Sequence[Aggregate], method: str, ratio: float = 0.5, measure: Measure = "support") -> Aggregate:
     [found] = [line for line in lines if (line.method, line.ratio, line.measure) == (method, ratio, measure)]
     return found
 
 
-def six_rows(**supports: float) -> list[Judged]:
+def six_rows(**supports: float) -> list[Measurement]:
     return [one(f"r{number}", method, support + number / 100) for method, support in supports.items() for number in range(6)]
 
 
@@ -88,7 +88,7 @@ def test_a_reference_is_of_the_same_ratio_and_measure() -> None:
 
 def test_holm_goes_over_all_cells_of_a_reference() -> None:
     shifts: dict[tuple[Measure, float], float] = {("support", 0.5): 0.01, ("support", 0.25): -0.02, ("passing answers", 0.5): 0.0}
-    judged, raw = list[Judged](), dict[tuple[Measure, float, str], list[float]]()
+    judged, raw = list[Measurement](), dict[tuple[Measure, float, str], list[float]]()
     for (measure, ratio), shift in shifts.items():
         for method in ("asap", "spirit", "random"):
             noise = [((7 * number + len(method)) % 11 - 5) / 100 + shift * (method != "random") for number in range(12)]
@@ -110,7 +110,7 @@ def test_holm_goes_over_all_cells_of_a_reference() -> None:
 
 def test_easy_rows_do_not_drown_the_others() -> None:
     # full and no trace nearly alike: a share of that distance would be -1000 here
-    easy = Judged("easy", "asap", 0.5, "support", 50, 100, -0.3, -0.2001, -0.2)
+    easy = Measurement("easy", "asap", 0.5, "support", 50, 100, -0.3, -0.2001, -0.2)
     line = find(summarise([easy, one("hard", "asap", -0.4)]), "asap")
     assert line.mean == pytest.approx(-0.15)
 
@@ -149,7 +149,7 @@ def test_lines_are_sorted_by_measure_ratio_and_mean() -> None:
         ([one("a", "asap", -0.3), one("a", "random", -0.3)._replace(value_full=-0.1)], "row a has two values for no trace or full trace"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(judged: list[Judged], expected: str) -> None:
+def test_what_cannot_be_compared_is_refused(judged: list[Measurement], expected: str) -> None:
     with pytest.raises(UsageError, match=re.escape(expected)):
         summarise(judged)
 
@@ -171,12 +171,12 @@ supports = st.integers(-300, 0).map(lambda number: number / 100)
 
 
 @st.composite
-def grids(draw: st.DrawFn) -> list[Judged]:
+def grids(draw: st.DrawFn) -> list[Measurement]:
     """Some rows, not all of them in each cell, each with its own fixed points by each measure."""
     fixed = {(name, measure): (draw(supports), draw(supports)) for name in "abcdef" for measure in MEASURES}
     cells = [(measure, ratio, method) for measure in MEASURES for ratio in (0.75, 0.5) for method in ("asap", "random", "spirit")]
     return [
-        Judged(name, method, ratio, measure, draw(st.integers(0, 90)), 90, draw(supports), *fixed[name, measure])
+        Measurement(name, method, ratio, measure, draw(st.integers(0, 90)), 90, draw(supports), *fixed[name, measure])
         for measure, ratio, method in cells
         for name in draw(st.sets(st.sampled_from("abcdef"), max_size=6))
     ]
@@ -184,14 +184,14 @@ def grids(draw: st.DrawFn) -> list[Judged]:
 
 @given(grids(), st.randoms(use_true_random=False))
 @settings(max_examples=12, deadline=None)
-def test_the_order_of_rows_changes_nothing(judged: list[Judged], random: Random) -> None:
+def test_the_order_of_rows_changes_nothing(judged: list[Measurement], random: Random) -> None:
     shuffled = random.sample(judged, len(judged))
     assert summarise(shuffled) == summarise(judged)
 
 
 @given(grids())
 @settings(max_examples=12, deadline=None)
-def test_swapping_method_and_reference_turns_the_signs(judged: list[Judged]) -> None:
+def test_swapping_method_and_reference_turns_the_signs(judged: list[Measurement]) -> None:
     lines = {line[:3]: line for line in summarise(judged)}
     for line in lines.values():
         if line.method != "asap" or (against := line.against["random"]) is None:
@@ -208,7 +208,7 @@ def test_swapping_method_and_reference_turns_the_signs(judged: list[Judged]) -> 
 
 @given(grids())
 @settings(max_examples=12, deadline=None)
-def test_every_line_is_whole(judged: list[Judged]) -> None:
+def test_every_line_is_whole(judged: list[Measurement]) -> None:
     lines = summarise(judged)
     cells = {(one.measure, one.ratio, one.method) for one in judged} & {line[:3] for line in lines}
     assert len(lines) == len(cells) + 2 * len({measure for measure, _, _ in cells})
@@ -251,7 +251,7 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def some_lines() -> list[Line]:
+def some_lines() -> list[Aggregate]:
     judged = six_rows(asap=-0.3, random=-0.4, **{"a|b*c": -0.9, "x<b>&_1": -0.31, "50%": -0.4})
     return summarise([*judged, *(row._replace(measure="support without code", value=row.value - 0.1) for row in judged)])
 
@@ -369,7 +369,7 @@ def test_form_is_the_mean_over_rows() -> None:
 
 def test_passing_answers_are_measured_as_support_is() -> None:
     judged = [
-        Judged(f"r{n}", method, 0.5, "passing answers", 50, 100, float(n < passed), 0.0, 1.0)
+        Measurement(f"r{n}", method, 0.5, "passing answers", 50, 100, float(n < passed), 0.0, 1.0)
         for method, passed in (("asap", 6), ("random", 0))
         for n in range(8)
     ]

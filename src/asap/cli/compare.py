@@ -86,13 +86,13 @@ def compare(
 
     Example: asap compare traces.jsonl --methods asap,random --ratios 0.5 --judge hf:Qwen/Qwen2.5-Coder-0.5B-Instruct --out compared
     """
-    from asap.compare.grid import Grid, judge_all, prune_all, pruners_of
+    from asap.compare.grid import Grid, measure_all, prune_all, pruners_of
     from asap.compare.report import write_report
-    from asap.compare.support import Judge
+    from asap.compare.support import SupportScorer
     from asap.compare.table import markdown
     from asap.dataset.source import Source
     from asap.lm.specs import load_scorer, load_tokens
-    from asap.progress import judging, watcher
+    from asap.progress import measuring, watcher
     from asap.prune.llmlingua2 import CLASSIFIER
     from asap.prune.settings import AsapSettings
     from asap.run import run_settings
@@ -131,13 +131,13 @@ def compare(
         with _sufficiency(other, out, tests or source[0], generate) as sufficiency:
             with watcher(console) as listener:
                 totals = prune_all(out, rows, pruners, listener)
-            with Judge.open(other, out) as judge_of:
-                judged = judge_all(out, judge_of, grid, tokens, judging(console), sufficiency)
-                report = write_report(out, judged, settings, totals)
+            with SupportScorer.open(other, out) as judge_of:
+                measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
+                report = write_report(out, measured, settings, totals)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
-    print(markdown(report.lines, report.caption))
+    print(markdown(report.aggregates, report.caption))
     print(f"\nwritten: {out}/{', '.join(report.files)}")
     if report.no_plot:
         console.print(f"note: {report.no_plot}", highlight=False, markup=False, soft_wrap=True)

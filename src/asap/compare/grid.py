@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.compare.judged import Judged, Measure
+from asap.compare.measurement import Measure, Measurement
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
-from asap.compare.support import Judge, without_code
+from asap.compare.support import SupportScorer, without_code
 from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
-from asap.listener import Listener
+from asap.listener import Listener, MeasuringProgress
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals
@@ -61,14 +61,6 @@ class Grid(NamedTuple):
 FINE = "asap-fine"
 
 
-class Place(NamedTuple):
-    """How far the judging is: rows judged of how many, and verdicts made (not found) so far."""
-
-    row: int
-    rows: int
-    asked: int
-
-
 def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -> dict[str, Asap]:
     """The pruners of the runs that hold all scores: `asap`, and one for each method that needs its own (`_runs`)."""
 
@@ -85,15 +77,15 @@ def prune_all(folder: Path, source: Source, pruners: Mapping[str, Asap], listene
     return totals["asap"]
 
 
-def judge_all(
+def measure_all(
     folder: Path,
-    judge: Judge,
+    judge: SupportScorer,
     grid: Grid,
     tokens: TokenCounter,
-    told: Callable[[Place], None] = lambda place: None,
+    on_progress: Callable[[MeasuringProgress], None] = lambda progress: None,
     sufficiency: Sufficiency | None = None,
-) -> Iterator[Judged | RowError]:
-    """What the judge says about each row, method, ratio and measure, row by row; a row without numbers gives its error."""
+) -> Iterator[Measurement | RowError]:
+    """Every measurement of each row by method, ratio and measure, row by row; a row without numbers gives its error."""
     with ExitStack() as stack:
         stores = {name: stack.enter_context(Store.open(folder / "runs" / name, create=False)) for name in _runs(grid)}
         rows = stores["asap"].missing().rows
@@ -101,10 +93,10 @@ def judge_all(
             if entry.sample is not None and entry.decision is not None:
                 others = {name: store.decision(entry.sample) for name, store in stores.items() if name != "asap"}
                 try:
-                    yield from _judge_row(judge, grid, tokens, entry.sample, {"asap": entry.decision, **others}, sufficiency)
+                    yield from _measure_row(judge, grid, tokens, entry.sample, {"asap": entry.decision, **others}, sufficiency)
                 except RowError as error:
                     yield error
-            told(Place(number, rows, judge.asked))
+            on_progress(MeasuringProgress(number, rows, judge.computed))
 
 
 def _runs(grid: Grid) -> list[str]:
@@ -114,14 +106,14 @@ def _runs(grid: Grid) -> list[str]:
     return ["asap", *(name for name in grid.methods if name in own)]
 
 
-def _judge_row(
-    judge: Judge,
+def _measure_row(
+    judge: SupportScorer,
     grid: Grid,
     tokens: TokenCounter,
     sample: Sample,
     stored: Mapping[str, Decision | None],
     sufficiency: Sufficiency | None,
-) -> list[Judged]:
+) -> list[Measurement]:
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
     windowed = any(decision.windows > 1 for decision in decisions.values()) or judge.in_windows(sample, sample.cot)
     cuts = [(name, ratio, _cut(decision, sample, tokens, ratio)) for name, decision in decisions.items() for ratio in grid.ratios]
@@ -134,12 +126,12 @@ def _judge_row(
             if value is None or none is None or full is None:  # an answer without tests, room to write it, or a verdict of the sandbox
                 continue
             lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
-            counted = Judged(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept)
+            counted = Measurement(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept)
             found.append(counted._replace(windowed=windowed))
     return found
 
 
-class _Asked(NamedTuple):
+class _Way(NamedTuple):
     """How a measure is taken of a row: the value of a trace, the trace that a decision leaves, and the full one."""
 
     measure: Measure
@@ -148,19 +140,19 @@ class _Asked(NamedTuple):
     whole: str
 
 
-def _measures(judge: Judge, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Asked]:
+def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Way]:
     def support(trace: str) -> float:
         return judge.support(sample, trace)
 
     def pruned(decision: Decision) -> str:
         return decision.apply(sample.cot)
 
-    yield _Asked("support", support, pruned, sample.cot)
+    yield _Way("support", support, pruned, sample.cot)
     bare = without_fences(sample.cot)
     if bare != sample.cot:  # a trace that holds the final code is merely copied
-        yield _Asked("support without code", support, lambda decision: without_code(sample.cot, decision), bare)
+        yield _Way("support without code", support, lambda decision: without_code(sample.cot, decision), bare)
     if sufficiency is not None:
-        yield _Asked("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
+        yield _Way("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
 
 
 def _cut(decision: Decision, sample: Sample, tokens: TokenCounter, ratio: float) -> Decision:

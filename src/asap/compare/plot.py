@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from asap.compare.lines import CONTROL, FULL_TRACE, NO_TRACE, Line
+from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate
 from asap.errors import InputError, MissingExtra, UsageError
 
 _FIXED = (FULL_TRACE, NO_TRACE)
@@ -19,10 +19,10 @@ _GREY = "#777777"
 _APART_PT = 0.7  # between neighbouring methods, whose bars would hide each other
 
 
-def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
-    """Write the plot of `lines` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each measure.
+def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
+    """Write the plot of `aggregates` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each measure.
 
-    The same lines give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points stand a little
+    The same aggregates give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points stand a little
     beside their share where bars would hide each other. No claim about differences between methods can be read off the bars:
     they are not paired. Raises MissingExtra without matplotlib, InputError where `path` cannot be written.
     """
@@ -37,7 +37,7 @@ def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
     # a Figure of its own and settings that end with the block: the caller's pyplot and rcParams are not touched
     with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):
         figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-        _draw(figure, lines, caption)
+        _draw(figure, aggregates, caption)
         figure.savefig(bytes_, format=suffix[1:], dpi=200, metadata=_FORMATS[suffix])
     try:
         path.write_bytes(bytes_.getvalue())
@@ -45,13 +45,15 @@ def pareto(lines: Sequence[Line], path: Path, caption: str) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _draw(figure: Any, lines: Sequence[Line], caption: str) -> None:
+def _draw(figure: Any, aggregates: Sequence[Aggregate], caption: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(_plain(caption), 120)), fontsize=7.5, x=0.01, ha="left")
-    measures = [(measure, list(of_measure)) for measure, of_measure in groupby(lines, key=lambda line: line.measure)]
+    measures = [(measure, list(of_measure)) for measure, of_measure in groupby(aggregates, key=lambda one: one.measure)]
     if not measures:
         figure.text(0.5, 0.5, "no rows", ha="center")
         return
-    methods = sorted({line.method for line in lines if line.method not in _FIXED}, key=lambda name: (name == CONTROL, name != "asap", name))
+    methods = sorted(
+        {one.method for one in aggregates if one.method not in _FIXED}, key=lambda name: (name == CONTROL, name != "asap", name)
+    )
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for panel, (measure, of_measure) in zip(panels, measures, strict=True):
         _panel(panel, of_measure, methods)
@@ -61,22 +63,22 @@ def _draw(figure: Any, lines: Sequence[Line], caption: str) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, handlelength=3.2)
 
 
-def _panel(panel: Any, lines: Sequence[Line], methods: Sequence[str]) -> None:
+def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) -> None:
     from matplotlib.transforms import ScaledTranslation
 
-    for line in lines:
-        if line.method in _FIXED:
-            panel.axhline(line.mean, color="#444444", linewidth=0.8, linestyle="-" if line.method == FULL_TRACE else ":")
+    for one in aggregates:
+        if one.method in _FIXED:
+            panel.axhline(one.mean, color="#444444", linewidth=0.8, linestyle="-" if one.method == FULL_TRACE else ":")
             panel.annotate(
-                line.method, (1, line.mean), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8
+                one.method, (1, one.mean), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8
             )
     for number, method in enumerate(methods):
-        points = sorted((line for line in lines if line.method == method), key=lambda line: line.share)
+        points = sorted((one for one in aggregates if one.method == method), key=lambda one: one.share)
         aside = ScaledTranslation((number - (len(methods) - 1) / 2) * _APART_PT / 72, 0, panel.get_figure().dpi_scale_trans)
         panel.errorbar(
-            [100 * line.share for line in points],
-            [line.mean for line in points],
-            yerr=[[_bar(line.mean - line.low) for line in points], [_bar(line.high - line.mean) for line in points]],
+            [100 * one.share for one in points],
+            [one.mean for one in points],
+            yerr=[[_bar(one.mean - one.low) for one in points], [_bar(one.high - one.mean) for one in points]],
             label=_plain(method),
             transform=panel.transData + aside,
             **_look(number, method),
@@ -86,8 +88,8 @@ def _panel(panel: Any, lines: Sequence[Line], methods: Sequence[str]) -> None:
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_xlabel("tokens kept (%, points set slightly apart)")
     # by hand: what is drawn aside does not count when matplotlib looks for the limits
-    panel.set_xlim(*_limits([100 * line.share for line in lines if line.method not in _FIXED], 5.0))
-    panel.set_ylim(*_limits([number for line in lines for number in (line.low, line.mean, line.high)], 0.001))
+    panel.set_xlim(*_limits([100 * one.share for one in aggregates if one.method not in _FIXED], 5.0))
+    panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
 
 
 def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:

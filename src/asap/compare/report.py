@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.atomic import remove_partials, replacing
-from asap.compare.judged import Judged
-from asap.compare.lines import CONTROL, Line, summarise
+from asap.compare.aggregate import CONTROL, Aggregate, summarise
+from asap.compare.measurement import Measurement
 from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
 from asap.output import Totals
@@ -16,33 +16,38 @@ from asap.versions import versions_of
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
-class Report(NamedTuple):
-    """The lines of the tables, what one should know about them, the files that were written, and why there is no plot (if so)."""
+class Comparison(NamedTuple):
+    """The aggregates of the tables, what one should know about them, the files that were written, and why there is no plot (if so)."""
 
-    lines: list[Line]
+    aggregates: list[Aggregate]
     caption: str
     files: list[str]
     no_plot: str | None
 
 
-def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Mapping[str, Any], totals: Totals) -> Report:
+def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
     """Write everything. `totals` are those of the rows that were pruned."""
     remove_partials(folder)
-    good, errors = list[Judged](), list[dict[str, str | None]]()
+    good, errors = list[Measurement](), list[dict[str, str | None]]()
     with replacing(folder / "judged.jsonl") as file:
-        for one in judged:
+        for one in measurements:
             if isinstance(one, RowError):
                 errors.append({"id": one.row_id, "reason": one.reason, "detail": one.detail})
                 continue
             good.append(one)
             file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
-    lines = summarise(good)
+    aggregates = summarise(good)
     caption = _caption(settings, good, len(errors), totals)
-    texts = {"md": markdown(lines, caption), "csv": csv_text(lines), "tex": latex(lines, caption), "html": html(lines, caption)}
+    texts = {
+        "md": markdown(aggregates, caption),
+        "csv": csv_text(aggregates),
+        "tex": latex(aggregates, caption),
+        "html": html(aggregates, caption),
+    }
     for suffix, text in texts.items():
         with replacing(folder / f"table.{suffix}") as file:
             file.write(text)
-    no_plot = _plot(lines, folder / "pareto.png", caption)
+    no_plot = _plot(aggregates, folder / "pareto.png", caption)
     counts = {"rows": totals.rows, "rejected": totals.rejected, "rejected_by": totals.rejected_by, "judged": len({one.id for one in good})}
     manifest = {
         "settings": dict(settings),
@@ -54,16 +59,16 @@ def write_report(folder: Path, judged: Iterable[Judged | RowError], settings: Ma
     with replacing(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     plotted = [] if no_plot else ["pareto.png"]
-    return Report(lines, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
+    return Comparison(aggregates, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
 
 
-def _windowed(judged: Iterable[Judged]) -> int:
-    return len({one.id for one in judged if one.windowed})
+def _windowed(measurements: Iterable[Measurement]) -> int:
+    return len({one.id for one in measurements if one.windowed})
 
 
-def _caption(settings: Mapping[str, Any], judged: Sequence[Judged], errors: int, totals: Totals) -> str:
+def _caption(settings: Mapping[str, Any], measurements: Sequence[Measurement], errors: int, totals: Totals) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
-    rows = len({one.id for one in judged})
+    rows = len({one.id for one in measurements})
     said = [f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
     if ends := " and ".join(f"the {name} {settings[f'keep_{name}']}" for name in ("first", "last") if settings[f"keep_{name}"]):
         said.append(f"Of each trace's steps {ends} always stay, in every method.")
@@ -75,16 +80,16 @@ def _caption(settings: Mapping[str, Any], judged: Sequence[Judged], errors: int,
         said.append(f"{totals.rejected} of {totals.rows} rows read could not be used (runs/asap/rejected.jsonl).")
     if errors:
         said.append(f"{errors} rows gave no number.")
-    if windowed := _windowed(judged):
+    if windowed := _windowed(measurements):
         said.append(f"{windowed} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
     return " ".join(said)
 
 
-def _plot(lines: Sequence[Line], path: Path, caption: str) -> str | None:
+def _plot(aggregates: Sequence[Aggregate], path: Path, caption: str) -> str | None:
     from asap.compare.plot import pareto
 
     try:
-        pareto(lines, path, caption)
+        pareto(aggregates, path, caption)
     except MissingExtra as error:
         return str(error)
     return None

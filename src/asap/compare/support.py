@@ -1,4 +1,4 @@
-"""A judge of support, whose verdicts are kept."""
+"""Measures support with a language model, and stores what it measured."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,20 +22,20 @@ def without_code(cot: str, decision: Decision) -> str:
     return outside(cot, fenced_lines(cot), [Span(*span) for span in decision.spans])
 
 
-class Judge:
-    """A scorer that is asked for support. Its verdicts are kept in a file, by content, so that nothing is judged twice."""
+class SupportScorer:
+    """Measures support with a scorer. What it measured is stored in a file, by content, so that nothing is measured twice."""
 
     def __init__(self, scorer: Scorer, verdicts: Database) -> None:
         self.scorer = scorer
-        self.asked = 0
-        """Verdicts that were not found and had to be made."""
+        self.computed = 0
+        """Supports that were not stored and had to be computed."""
         self._verdicts = verdicts
         self._identity = content_digest(dict(scorer.identity), scorer.context_tokens)
 
     @classmethod
     @contextmanager
-    def open(cls, scorer: Scorer, folder: Path) -> Iterator["Judge"]:
-        """A judge whose verdicts are kept in a folder."""
+    def open(cls, scorer: Scorer, folder: Path) -> Iterator["SupportScorer"]:
+        """A support scorer that stores its results in a folder."""
         with Database.open(folder / FILE, _SCHEMA, synchronous="NORMAL") as verdicts:
             yield cls(scorer, verdicts)
 
@@ -51,7 +51,7 @@ class Judge:
         key = content_digest(self._identity, request.context, request.text[: target.start], request.text[target.start :])
         for (found,) in self._verdicts.execute("SELECT support FROM verdicts WHERE key = ?", (key,)):
             return float(found)
-        self.asked += 1
+        self.computed += 1
         [scored] = self.scorer.score([request])
         support = support_of(scored, sample)
         self._verdicts.execute("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", (key, support))

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 
-from asap.compare.judged import Measure
-from asap.compare.lines import ALPHA, CONTROL, Against, Line
+from asap.compare.aggregate import ALPHA, CONTROL, Aggregate, Contrast
+from asap.compare.measurement import Measure
 from asap.tables import Table, latex_escaped, markdown_escaped
 
 INTRO: Mapping[Measure, str] = {
@@ -27,19 +27,19 @@ NOTE = (
 )
 
 
-def markdown(lines: Sequence[Line], caption: str) -> str:
+def markdown(aggregates: Sequence[Aggregate], caption: str) -> str:
     """A table for each measure, with `caption` (who pruned, who judged) in the sentence above it. Columns are aligned for terminals."""
     parts = [
         f"## {_title(measure)}\n\n{markdown_escaped(_above(measure, caption))}\n\n{table.markdown(padded=True)}\n"
-        for measure, table in _tables(lines)
+        for measure, table in _tables(aggregates)
     ]
     return "\n".join([*parts, f"{markdown_escaped(NOTE)}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
 
 
-def latex(lines: Sequence[Line], caption: str) -> str:
+def latex(aggregates: Sequence[Aggregate], caption: str) -> str:
     """A booktabs table* for each measure; needs \\usepackage{booktabs}. The numbers are those of `markdown`."""
     parts = ["% needs \\usepackage{booktabs}\n"]
-    for measure, table in _tables(lines):
+    for measure, table in _tables(aggregates):
         parts.append(
             f"\\begin{{table*}}\n\\centering\\scriptsize\\setlength{{\\tabcolsep}}{{3pt}}\n"
             f"\\caption{{{_title(measure)}. {latex_escaped(f'{_above(measure, caption)} {NOTE}')}}}\n"
@@ -72,31 +72,31 @@ th:first-child, td:first-child {{ text-align: left }}
 """
 
 
-def html(lines: Sequence[Line], caption: str) -> str:
+def html(aggregates: Sequence[Aggregate], caption: str) -> str:
     """One page that needs nothing else, with a table for each measure. The numbers are those of `markdown`."""
     parts = list[str]()
-    for measure, table in _tables(lines):
+    for measure, table in _tables(aggregates):
         parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>", f"<div>{table.html()}</div>"]
     last = NOTE if parts else f"{caption} No rows."
     return _PAGE.format(body="\n".join([*parts, f"<p>{escape(last)}</p>"]))
 
 
-def csv_text(lines: Sequence[Line]) -> str:
+def csv_text(aggregates: Sequence[Aggregate]) -> str:
     """The numbers of `markdown`, one in each column, for all measures; empty where there is nothing to compare."""
-    names = _references(lines)
+    names = _references(aggregates)
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
     fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]
     header = [*fixed, *compared, "end_kept_percent", "dangling", "open_fences"]
-    return Table(header, [_numbers(line, names) for line in lines]).csv()
+    return Table(header, [_numbers(aggregate, names) for aggregate in aggregates]).csv()
 
 
-def _numbers(line: Line, names: Sequence[str]) -> list[str]:
-    """The cells of a line in the CSV file."""
-    row = [line.measure, line.method, _percent(line.ratio), _percent(line.share), "yes" if line.marked else "no"]
-    row += [str(line.rows_off), str(line.rows), *map(_number, (line.value, line.mean, line.low, line.high))]
-    for one in map(line.against.get, names):
+def _numbers(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
+    """The cells of an aggregate in the CSV file."""
+    row = [aggregate.measure, aggregate.method, _percent(aggregate.ratio), _percent(aggregate.share), "yes" if aggregate.marked else "no"]
+    row += [str(aggregate.rows_off), str(aggregate.rows), *map(_number, (aggregate.value, aggregate.mean, aggregate.low, aggregate.high))]
+    for one in map(aggregate.against.get, names):
         row += [""] * 6 if one is None else [str(one.rows), *map(_number, one[1:4]), _p(one.p), _number(one.smallest)]
-    return [*row, *_form(line)]
+    return [*row, *_form(aggregate)]
 
 
 def _title(measure: Measure) -> str:
@@ -107,35 +107,42 @@ def _above(measure: Measure, caption: str) -> str:
     return f"{INTRO[measure]} {NO_PROOF} {caption}"
 
 
-def _tables(lines: Sequence[Line]) -> Iterable[tuple[Measure, Table]]:
+def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
     """For each measure its table."""
-    names = _references(lines)
+    names = _references(aggregates)
     header = ["method", "asked %", "kept %", "rows off", "rows", "mean", "minus full trace"]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
-    for measure, of_measure in groupby(lines, key=lambda line: line.measure):
-        yield measure, Table(header, [_row(line, names) for line in of_measure], "lr")
+    for measure, of_measure in groupby(aggregates, key=lambda one: one.measure):
+        yield measure, Table(header, [_row(aggregate, names) for aggregate in of_measure], "lr")
 
 
-def _row(line: Line, names: Sequence[str]) -> list[str]:
-    mark = " *" if line.marked else ""
-    row = [line.method, _percent(line.ratio), _percent(line.share) + mark, str(line.rows_off), str(line.rows), _number(line.value)]
-    row.append(_estimate(line.mean, line.low, line.high))
-    for one in map(line.against.get, names):
+def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
+    mark = " *" if aggregate.marked else ""
+    row = [
+        aggregate.method,
+        _percent(aggregate.ratio),
+        _percent(aggregate.share) + mark,
+        str(aggregate.rows_off),
+        str(aggregate.rows),
+        _number(aggregate.value),
+    ]
+    row.append(_estimate(aggregate.mean, aggregate.low, aggregate.high))
+    for one in map(aggregate.against.get, names):
         if one is None:
             row += ["-", "-", "-"]
             continue
-        rows = "" if one.rows == line.rows else f" ({one.rows} rows)"
+        rows = "" if one.rows == aggregate.rows else f" ({one.rows} rows)"
         row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _number(one.smallest)]
-    return [*row, *_form(line), *([_verdict(line.against[CONTROL]) + mark] if CONTROL in names else [])]
+    return [*row, *_form(aggregate), *([_verdict(aggregate.against[CONTROL]) + mark] if CONTROL in names else [])]
 
 
-def _form(line: Line) -> list[str]:
-    return [_percent(line.last_kept), f"{line.dangling:.2f}", f"{line.open_fences:.2f}"]
+def _form(aggregate: Aggregate) -> list[str]:
+    return [_percent(aggregate.last_kept), f"{aggregate.dangling:.2f}", f"{aggregate.open_fences:.2f}"]
 
 
-def _verdict(one: Against | None) -> str:
+def _verdict(one: Contrast | None) -> str:
     if one is None:
         return "-"
     if one.p >= ALPHA or one.low <= 0 <= one.high:  # rank test and mean must agree
@@ -143,8 +150,8 @@ def _verdict(one: Against | None) -> str:
     return "better" if one.mean > 0 else "worse"
 
 
-def _references(lines: Sequence[Line]) -> list[str]:
-    return list(lines[0].against) if lines else []
+def _references(aggregates: Sequence[Aggregate]) -> list[str]:
+    return list(aggregates[0].against) if aggregates else []
 
 
 def _estimate(mean: float, low: float, high: float) -> str:

@@ -1,4 +1,4 @@
-"""The lines of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
+"""The means of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
 
 Differences are taken row by row and then averaged. Shares of the distance between no trace and full trace are never averaged:
 that distance is near zero for easy rows.
@@ -10,7 +10,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from asap.compare.judged import Judged, Measure
+from asap.compare.measurement import Measure, Measurement
 from asap.errors import UsageError
 from asap.stats import holm, interval, smallest_difference, wilcoxon
 
@@ -21,7 +21,7 @@ OFF_BY = 0.05
 _FORM = ("last_kept", "dangling", "open_fences")
 
 
-class Against(NamedTuple):
+class Contrast(NamedTuple):
     """A method minus a reference at the same ratio and by the same measure, over the rows that both have, in the measure's unit.
 
     `p` is adjusted over all cells of the reference; `smallest` is what the sample could show where Holm is strictest.
@@ -35,7 +35,7 @@ class Against(NamedTuple):
     smallest: float
 
 
-class Line(NamedTuple):
+class Aggregate(NamedTuple):
     """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
 
     `share` is tokens kept of tokens before, over all rows together (1 where there were none); `marked` says that it is more than 5
@@ -55,7 +55,7 @@ class Line(NamedTuple):
     mean: float
     low: float
     high: float
-    against: Mapping[str, Against | None]
+    against: Mapping[str, Contrast | None]
     last_kept: float
     dangling: float
     open_fences: float
@@ -67,27 +67,27 @@ class _Cell(NamedTuple):
     method: str
 
 
-_Cells = Mapping[_Cell, Mapping[str, Judged]]
+_Cells = Mapping[_Cell, Mapping[str, Measurement]]
 
 
-def summarise(judged: Iterable[Judged], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Line]:
-    """The lines by measure, ratio (largest first) and mean (best first); the order of `judged` does not matter.
+def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Aggregate]:
+    """The aggregates by measure, ratio (largest first) and mean (best first); the order of `measurements` does not matter.
 
     Raises UsageError where a row was judged twice in a cell, has no finite value, or two values of a fixed point. What it cannot see is
-    whether two methods saw the same rows: only rows that both have are compared, and `Against.rows` says how many.
+    whether two methods saw the same rows: only rows that both have are compared, and `Contrast.rows` says how many.
     """
-    cells = _cells(judged)
+    cells = _cells(measurements)
     against = {name: _against(cells, name) for name in reference_methods}
-    lines = [_line(cell, rows, {name: of.get(cell) for name, of in against.items()}) for cell, rows in cells.items()]
+    aggregates = [_aggregate(cell, rows, {name: of.get(cell) for name, of in against.items()}) for cell, rows in cells.items()]
     nothing = dict.fromkeys(reference_methods)
     for measure in {cell.measure for cell in cells}:
-        lines += _fixed(measure, [row for cell, rows in cells.items() if cell.measure == measure for row in rows.values()], nothing)
-    return sorted(lines, key=lambda line: (get_args(Measure).index(line.measure), -line.ratio, -line.mean, line.method))
+        aggregates += _fixed(measure, [row for cell, rows in cells.items() if cell.measure == measure for row in rows.values()], nothing)
+    return sorted(aggregates, key=lambda one: (get_args(Measure).index(one.measure), -one.ratio, -one.mean, one.method))
 
 
-def _cells(judged: Iterable[Judged]) -> dict[_Cell, dict[str, Judged]]:
-    cells = dict[_Cell, dict[str, Judged]]()
-    for one in judged:
+def _cells(measurements: Iterable[Measurement]) -> dict[_Cell, dict[str, Measurement]]:
+    cells = dict[_Cell, dict[str, Measurement]]()
+    for one in measurements:
         cell = cells.setdefault(_Cell(one.measure, one.ratio, one.method), {})
         if one.id in cell:
             raise UsageError(f"row {one.id} was judged twice: method {one.method}, ratio {one.ratio:g}, {one.measure}")
@@ -98,7 +98,7 @@ def _cells(judged: Iterable[Judged]) -> dict[_Cell, dict[str, Judged]]:
     return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
 
 
-def _against(cells: _Cells, reference: str) -> dict[_Cell, Against]:
+def _against(cells: _Cells, reference: str) -> dict[_Cell, Contrast]:
     pairs = dict[_Cell, list[float]]()
     for cell, rows in cells.items():
         others = cells.get(cell._replace(method=reference), {})
@@ -107,7 +107,7 @@ def _against(cells: _Cells, reference: str) -> dict[_Cell, Against]:
             pairs[cell] = _differences(both)
     adjusted = holm([wilcoxon(differences) for differences in pairs.values()])
     return {
-        cell: Against(
+        cell: Contrast(
             len(differences),
             float(np.mean(differences)),
             *interval(differences),
@@ -123,17 +123,17 @@ def _differences(pairs: Iterable[tuple[float, float]]) -> list[float]:
     return [round(one - other, 9) for one, other in pairs]
 
 
-def _line(cell: _Cell, rows: Mapping[str, Judged], against: Mapping[str, Against | None]) -> Line:
+def _aggregate(cell: _Cell, rows: Mapping[str, Measurement], against: Mapping[str, Contrast | None]) -> Aggregate:
     share = _share(rows.values())
     rows_off = sum(_is_off(_share([row]), cell.ratio) for row in rows.values())
     differences = _differences((row.value, row.value_full) for row in rows.values())
     value = float(np.mean([row.value for row in rows.values()]))
     last_kept, dangling, fences = (float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM)
     estimate = float(np.mean(differences)), *interval(differences)
-    return Line(*cell, len(rows), share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
+    return Aggregate(*cell, len(rows), share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
 
 
-def _share(rows: Collection[Judged]) -> float:
+def _share(rows: Collection[Measurement]) -> float:
     before = sum(row.tokens_before for row in rows)
     return sum(row.tokens for row in rows) / before if before else 1.0
 
@@ -142,7 +142,7 @@ def _is_off(share: float, ratio: float) -> bool:
     return round(abs(share - ratio), 9) > OFF_BY
 
 
-def _fixed(measure: Measure, rows: Iterable[Judged], nothing: Mapping[str, None]) -> list[Line]:
+def _fixed(measure: Measure, rows: Iterable[Measurement], nothing: Mapping[str, None]) -> list[Aggregate]:
     points = dict[str, tuple[float, float]]()
     for row in rows:
         point = row.value_none, row.value_full
@@ -152,6 +152,6 @@ def _fixed(measure: Measure, rows: Iterable[Judged], nothing: Mapping[str, None]
     none, full = (float(np.mean([point[place] for point in points.values()])) for place in (0, 1))
     estimate = float(np.mean(distances)), *interval(distances)
     return [
-        Line(measure, 0.0, NO_TRACE, len(points), 0.0, False, 0, none, *estimate, nothing, 0.0, 0.0, 0.0),
-        Line(measure, 1.0, FULL_TRACE, len(points), 1.0, False, 0, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
+        Aggregate(measure, 0.0, NO_TRACE, len(points), 0.0, False, 0, none, *estimate, nothing, 0.0, 0.0, 0.0),
+        Aggregate(measure, 1.0, FULL_TRACE, len(points), 1.0, False, 0, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
     ]

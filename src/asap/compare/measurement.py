@@ -1,4 +1,4 @@
-"""What was found out about one pruned trace: one line of DIR/judged.jsonl."""
+"""One pruned trace measured in one way: a line of judged.jsonl."""
 
 from typing import Literal, NamedTuple
 
@@ -11,8 +11,8 @@ that the judge wrote after the trace is 1 where it passes the row's tests and 0 
 """
 
 
-class Judged(NamedTuple):
-    """What a trace is worth by one measure, beside what no trace and the full trace are worth.
+class Measurement(NamedTuple):
+    """The value of a pruned trace by one measure, beside those of no trace and of the full trace.
 
     `tokens` is what the pruned trace has, `tokens_before` what the full one has, both as the run counts them. `ratio` is what
     was asked for. `open_fences`, `dangling` and `last_kept` are those of `Structure`; `windowed` says whether the row was too long for
