@@ -182,13 +182,6 @@ def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Pat
     same_output(tmp_path / "again", tmp_path / "at once")
 
 
-def test_the_cheap_reading_of_spirit_is_mean_surprisal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
-    own = prune(source, tmp_path / "own", "--method", "spirit", "--own")
-    same_output(own, prune(source, tmp_path / "mean", "--method", "mean-surprisal"))
-    assert "--own is the cheap reading" in refusal(capsys, *prune_words(source, tmp_path / "x", "--own"))
-
-
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out", "--scores", "own")
@@ -244,8 +237,7 @@ def test_settings_of_methods() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "random", "faithful": True}, "faithful is for selective-context, not for random; leave it out"),
-        ({"method": "random", "unit": "token"}, "unit is for selective-context, not for random"),
+        ({"method": "random", "unit": "token"}, "unit is for selective-context, not for random; leave it out"),
         ({"phrases": "regex"}, "phrases is for selective-context, not for asap with coarse align"),
         ({"method": "keep-tail", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for keep-tail"),
         ({"method": "leave-one-out", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for leave-one-out"),
@@ -259,7 +251,7 @@ def test_settings_of_methods() -> None:
         ({"method": "longest-first", "rescore": 2}, "rescore is for asap, .* and leave-one-out, not for longest-first"),
         ({"method": "selective-context", "gammas": [0.5]}, "gammas is for tokenskip, not for selective-context"),
         ({"method": "llmlingua2", "marker": "none"}, "marker is for tokenskip, not for llmlingua2"),
-        ({"method": "step-entropy", "legacy": True}, "legacy is for llmlingua2 and tokenskip, not for step-entropy"),
+        ({"method": "step-entropy", "keep_digits": True}, "keep_digits is for llmlingua2 and tokenskip, not for step-entropy"),
         ({"method": "original", "ratio": 0.5}, "'original' removes nothing; leave budget and ratio out"),
         ({"method": "original", "budget": 100}, "'original' removes nothing"),
     ],
@@ -276,8 +268,8 @@ def test_what_is_of_another_method_is_refused(options: dict[str, Any], said: str
         {"method": "spirit", "suffix_tokens": 5, "rescore": 2},
         {"coarse": "rewrite", "tau": 0.7, "attempts": 2, "coarse_share": 0.5},
         {"coarse": "select", "temperature": 0.5, "thinking_tokens": 9, "min_reach": 0.2},
-        {"method": "tokenskip", "gammas": [0.5], "legacy": True, "classifier": "x"},
-        {"method": "selective-context", "unit": "token", "faithful": True},
+        {"method": "tokenskip", "gammas": [0.5], "keep_digits": True, "classifier": "x"},
+        {"method": "selective-context", "unit": "token", "phrases": "regex"},
         {"method": "random", "seed": 3, "classifier": "x"},
         *({"method": name} for name in (*METHODS, *TOKEN_LEVEL)),
     ],
@@ -292,7 +284,7 @@ def test_an_option_of_another_method_is_refused_before_anything_is_read(tmp_path
     for options, said in (
         (["--method", "random", "--unit", "token"], "unit is for selective-context, not for random; leave it out"),
         (["--method", "random", "--classifier", "x"], "classifier is for llmlingua2 and tokenskip, not for random; leave it out"),
-        (["--method", "spirit", "--own", "--unit", "token"], "unit is for selective-context, not for mean-surprisal; leave it out"),
+        (["--method", "spirit", "--unit", "token"], "unit is for selective-context, not for spirit; leave it out"),
         (["--method", "original", "--ratio", "0.5"], "method 'original' removes nothing; leave budget and ratio out"),
     ):
         assert refusal(capsys, *prune_words(tmp_path / "none.jsonl", tmp_path / "out", *options)) == said

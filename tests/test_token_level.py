@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from asap.cli import run
 from asap.dataset import read_samples
 from asap.lm.specs import load_tokens
 from asap.prune.tokenskip import draw_gamma, marked
+from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
 
 ROWS: list[dict[str, Any] | str] = [
@@ -48,17 +50,12 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture(params=["phrase", "sentence", "token", "faithful", "llmlingua2", "legacy", "digits"])
+@pytest.fixture(params=["phrase", "sentence", "token", "llmlingua2", "digits"])
 def options(request: pytest.FixtureRequest, classifier: str) -> list[str]:
     """The options of each way to cut inside steps."""
     selective = ["--method", "selective-context", "--phrases", "regex"]
     lingua = ["--method", "llmlingua2", "--classifier", classifier]
-    ways = {
-        "faithful": [*selective, "--faithful"],
-        "llmlingua2": lingua,
-        "legacy": [*lingua, "--legacy"],
-        "digits": [*lingua, "--keep-digits"],
-    }
+    ways = {"llmlingua2": lingua, "digits": [*lingua, "--keep-digits"]}
     return ways.get(request.param) or [*selective, "--unit", request.param]
 
 
@@ -74,22 +71,19 @@ def originals(source: Path) -> list[Any]:
 def test_runs_keep_their_promises(source: Path, tmp_path: Path, options: list[str]) -> None:
     out = prune(source, tmp_path / "out", *options)
     assert {path.name for path in out.iterdir()} == FILES
-    tokens, is_exact = load_tokens(f"hf:{model_folder()}"), not {"--faithful", "--legacy"} & set(options)
+    tokens = load_tokens(f"hf:{model_folder()}")
     pruned, decisions, samples = read_rows(out / "pruned.jsonl"), read_rows(out / "decisions.jsonl"), originals(source)
     assert len(pruned) == len(decisions) == len(samples) == len(ROWS) - 1
     for made, decision, sample in zip(pruned, decisions, samples, strict=True):
         assert (made["question"], made["answer"]) == (sample.question, sample.answer)
         assert made["messages"][0]["content"] == sample.question
-        kept = "".join(sample.cot[start:end] for start, end in decision["spans"])
-        assert made["cot"] == decision.get("text", kept)
+        assert made["cot"] == "".join(sample.cot[start:end] for start, end in decision["spans"])
         assert decision["tokens_after"] == tokens.count(made["cot"])
         assert decision["tokens_before"] == tokens.count(sample.cot)
         assert sum(decision["units"]["lengths"]) == len(sample.cot)
         assert len(decision["steps"]) == len([step for step in decision["steps"] if step["kept"] or step["removed_by"] == "fine"])
-        if is_exact:
-            assert "text" not in decision
-            assert decision["tokens_after"] <= decision["budget"] or len(decision["units"]["scores"]) == 1 or len(decision["spans"]) == 1
-            assert made["cot"].strip()
+        assert decision["tokens_after"] <= decision["budget"] or len(decision["units"]["scores"]) == 1 or len(decision["spans"]) == 1
+        assert made["cot"].strip()
     counts = json.loads((out / "manifest.json").read_text("utf-8"))["counts"]
     assert counts["rows"] == len(ROWS) == counts["pruned"] + counts["unchanged"] + counts["rejected"]
     assert counts["pruned"] >= 6
@@ -128,6 +122,24 @@ def test_a_run_goes_on_where_it_was(source: Path, tmp_path: Path, capsys: pytest
     assert (out / "decisions.jsonl").read_bytes() == before
     said = refusal(capsys, *prune_words(source, out, *words, "--unit", "token"))
     assert "unit is 'phrase' there and 'token' here" in said
+
+
+def test_what_the_original_packages_rules_decided_is_of_another_version(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut by `--faithful` or `--legacy`, which are gone; other decisions of that time can be cut."""
+    old = prune(source, tmp_path / "old", "--method", "selective-context", "--phrases", "regex")
+    expected = cut(old, tmp_path / "expected", "--ratio", "0.5")
+    for rule in ("fit", "units"):
+        with Store.open(old) as store, store.transaction():
+            for digest, body in store._db.execute("SELECT digest, body FROM decisions"):
+                fields = json.loads(zlib.decompress(body))
+                fields["units"]["rule"] = rule
+                store._db.execute("UPDATE decisions SET body = ? WHERE digest = ?", (zlib.compress(json.dumps(fields).encode()), digest))
+        if rule == "fit":
+            same_output(expected, cut(old, tmp_path / "cut", "--ratio", "0.5"))
+    said = refusal(capsys, "cut", str(old), "--ratio", "0.5", "--out", str(tmp_path / "none"))
+    assert "was written by another version of asap (its decisions differ in 'rule'); run asap prune again into another --out" in said
 
 
 def test_tokenskip_draws_marks_and_leaves_the_rest_alone(tmp_path: Path, classifier: str) -> None:

@@ -118,20 +118,6 @@ def test_any_text_has_units_with_a_classifier(classifier: TokenClassifier, text:
     assert sum(units.chunks or []) == len(units.scores) == len(words(text)[0])
 
 
-@settings(max_examples=25, deadline=None)
-@given(texts, st.sampled_from([0.9, 0.5, 0.1]))
-def test_legacy_takes_any_text(classifier: TokenClassifier, text: str, ratio: float) -> None:
-    sample, tokens = Sample("a", "q", text, "x"), tokens_of("smollm")
-    asked = AsapSettings(method="llmlingua2", legacy=True, budget=None, ratio=ratio)
-    decision = Asap(NoModel(tokens), asked, importance=ClassifierImportance(classifier)).decide([sample])[0]
-    if isinstance(decision, RowError):
-        assert decision.reason == "bad_scores"
-        return
-    assert decision.tokens_after == tokens.count(decision.apply(text))
-    assert decision.units is not None
-    assert sum(decision.units.lengths) == len(text)
-
-
 def test_the_classifier_reads_chunks_between_its_own_tokens(classifier: TokenClassifier) -> None:
     """The same numbers as a plain forward of each chunk alone, padding or not."""
     import torch

@@ -39,7 +39,7 @@ def test_the_marker_by_hand() -> None:
         ({"marker": "[half]"}, "does not tell the ratio"),
         ({"budget": 100}, "takes no budget"),
         ({"keep_first": 1}, "cuts inside steps; leave keep_first out"),
-        ({"faithful": True}, "faithful is for selective-context, not for tokenskip"),
+        ({"unit": "token"}, "unit is for selective-context, not for tokenskip"),
         ({"coarse": "select"}, "has no stage 1"),
     ],
 )
@@ -53,7 +53,7 @@ def test_settings_of_one_kind_are_not_those_of_another() -> None:
     assert AsapSettings(method="tokenskip", ratio=0.5, budget=None).ratio == 0.5
     assert "marker" in AsapSettings(method="tokenskip").stored()
     assert "marker" not in AsapSettings(method="random").stored()
-    with pytest.raises(UsageError, match="legacy is for llmlingua2 and tokenskip"):
-        AsapSettings(method="selective-context", legacy=True)
+    with pytest.raises(UsageError, match="keep_digits is for llmlingua2 and tokenskip"):
+        AsapSettings(method="selective-context", keep_digits=True)
     with pytest.raises(UsageError, match="unknown unit 'word'; choose from phrase, sentence, token"):
         AsapSettings(method="selective-context", unit="word")  # type: ignore[arg-type]

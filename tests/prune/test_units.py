@@ -141,37 +141,6 @@ def test_each_chunk_loses_its_share() -> None:
     assert left([20, 20]) == (10, 10)
 
 
-def test_units_without_a_character_do_no_harm() -> None:
-    """Legacy words that the tokenizer changed, and parts of a character, stand nowhere in the text."""
-    laid = Laid.of("word ab", [0, 4, 0, 3, 0])
-    everything = np.ones(5, np.bool_)
-    assert laid.spans(everything) == [(0, 7)]
-    for kept in range(5):
-        assert laid.spans(np.arange(5) == kept) == {1: [(0, 4)], 3: [(5, 7)]}.get(kept, [])
-    assert laid.spans(np.array([False, True, False, False, True])) == [(0, 5)]
-
-
-def test_percentiles_of_the_original_packages_by_hand() -> None:
-    """Selective Context: below the 50th percentile of 1, 2, 3, 4 (2.5) goes; no number stays. LLMLingua-2: words weigh."""
-    tokens = tokens_of("smollm")
-    text = "one two three four five"
-    texts = ["one", " two", " three", " four", " five"]
-    units = Units(by_words(text), [1.0, 2.0, 3.0, 4.0, None], "units", texts=texts)
-    decision = whole(Sample("a", "q", text, "x"), "selective-context", units, split_steps(text), tokens, 1)
-    assert cut_units(decision, text, tokens, ratio=0.5).apply(text) == " three four five"
-    assert cut_units(decision, text, tokens, ratio=0.9).apply(text) == " two three four five"
-    flat = Units(by_words(text), [1.0] * 5, "units", texts=texts)
-    decision = whole(Sample("a", "q", text, "x"), "selective-context", flat, split_steps(text), tokens, 1)
-    assert cut_units(decision, text, tokens, ratio=0.2).apply(text) == text  # ties stay, as in the original
-    # 51st percentile of .1 .2 .2 .2 .2 .3 .4 is .2: ties go; without weights it would be .208
-    weighed = Units(by_words(text), [0.1, 0.2, 0.3, 0.4, 0.2], "words", chunks=[5], texts=texts, weights=[1, 3, 1, 1, 1])
-    decision = whole(Sample("a", "q", text, "x"), "llmlingua2", weighed, split_steps(text), tokens, 1)
-    assert cut_units(decision, text, tokens, ratio=0.5).apply(text) == "three four"
-    sure = Units(by_words(text), [0.1, 1.0, 1.0, 1.0, 1.0], "words", chunks=[5], texts=texts, weights=[1] * 5)
-    decision = whole(Sample("a", "q", text, "x"), "llmlingua2", sure, split_steps(text), tokens, 1)
-    assert cut_units(decision, text, tokens, ratio=0.5).apply(text) == "two three four five"  # a threshold of 1 keeps what is sure
-
-
 @pytest.mark.parametrize("kind", ["qwen2", "bundled"])
 def test_real_traces_fit_to_a_token_or_so(kind: str) -> None:
     tokens = tokens_of(kind)

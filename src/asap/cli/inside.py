@@ -21,16 +21,7 @@ class Inside:
         Literal["auto", "spacy", "regex"],
         Parameter(help="Who finds its phrases; auto: spaCy where it and its English model are installed, else a rule.", group=INSIDE),
     ] = "auto"
-    faithful: Annotated[
-        bool,
-        Parameter(
-            negative="", help="selective-context as its authors wrote it: a percentile over units, white space collapsed.", group=INSIDE
-        ),
-    ] = False
     classifier: Classifier = None
-    legacy: Annotated[
-        bool, Parameter(negative="", help="llmlingua2, tokenskip: as the package llmlingua does it, faults included.", group=INSIDE)
-    ] = False
     keep_digits: Annotated[bool, Parameter(negative="", help="llmlingua2, tokenskip: words with a digit go last.", group=INSIDE)] = False
     gammas: Annotated[
         str, Parameter(help="tokenskip without --ratio: the shares that rows draw from, with commas between them.", group=INSIDE)
@@ -46,7 +37,7 @@ class Inside:
 
     def as_settings(self) -> dict[str, Any]:
         """The fields of AsapSettings that these options set."""
-        fields = {name: getattr(self, name) for name in ("unit", "phrases", "faithful", "legacy", "keep_digits")}
+        fields = {name: getattr(self, name) for name in ("unit", "phrases", "keep_digits")}
         chosen = {name: getattr(self, name) for name in ("classifier", "marker") if getattr(self, name) is not None}
         return {**fields, **chosen, "gammas": _shares(self.gammas)}
 

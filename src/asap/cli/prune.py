@@ -4,7 +4,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -64,12 +64,6 @@ class Method:
         int | None,
         Parameter(help="spirit: read only so many tokens behind a removed step again. [default: all]", group=METHOD, converter=whole),
     ] = None
-    own: Annotated[
-        bool,
-        Parameter(
-            negative="", help="spirit: take a step's own perplexity, from one pass; another name for --method mean-surprisal.", group=METHOD
-        ),
-    ] = False
     scores: Annotated[
         Literal["own", "one-pass", "every"] | None,
         Parameter(
@@ -222,14 +216,10 @@ def prune(
     if deciding.coarse not in (None, "none") and deciding.method != "asap" and deciding.method in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
     at_least("suffix-tokens", deciding.suffix_tokens, 1)
-    if deciding.own:
-        if deciding.method != "spirit" or deciding.suffix_tokens is not None:
-            raise UsageError("--own is the cheap reading of --method spirit, without --suffix-tokens; leave it out")
-        deciding = replace(deciding, method="mean-surprisal")
     of_llm = asdict(_checked(llm, deciding.coarse))
     settings = AsapSettings(
         **{
-            **{name: value for name, value in asdict(deciding).items() if name != "own"},
+            **asdict(deciding),
             **inside.as_settings(),
             **{name: of_llm[name] for name in _SETTINGS_OF_LLM},
             "coarse": deciding.coarse or ("select" if llm.llm else "align"),

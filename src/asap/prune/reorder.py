@@ -56,7 +56,6 @@ def reordered(
         coarse=CoarseReport("none"),
         steps=steps,
         spans=None,
-        text=None,
         gamma=None,
         units=None,
         floor=None,

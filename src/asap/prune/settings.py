@@ -20,7 +20,7 @@ from asap.steps import StepSplit
 BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
 Scores = Literal["own", "one-pass", "every"]
-INSIDE = ("unit", "phrases", "faithful", "classifier", "legacy", "keep_digits", "gammas", "marker")  # of token-level methods only
+INSIDE = ("unit", "phrases", "classifier", "keep_digits", "gammas", "marker")  # of token-level methods only
 COMBINED = ("local-surprisal", "aligned-surprisal")  # made of the scores of others, so not stored
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 _OF_LLM = ("coarse select", "coarse rewrite")
@@ -30,8 +30,8 @@ _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all
     "coarse_share": ("coarse align", *_OF_LLM),  # where the LLM fails, align decides
     "tau": ("coarse rewrite",),
     **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
-    **dict.fromkeys(("unit", "phrases", "faithful"), ("selective-context",)),
-    **dict.fromkeys(("legacy", "keep_digits"), BY_CLASSIFIER),
+    **dict.fromkeys(("unit", "phrases"), ("selective-context",)),
+    "keep_digits": BY_CLASSIFIER,
     **dict.fromkeys(("gammas", "marker"), ("tokenskip",)),
 }
 
@@ -97,12 +97,8 @@ class AsapSettings:
     """What `selective-context` removes: `phrase`, `sentence` or `token`."""
     phrases: Phrases = "auto"
     """Who finds its phrases: `spacy`, `regex`, or `auto`: spaCy where it and its English model are installed."""
-    faithful: bool = False
-    """`selective-context` as its original package does it: a percentile over units, white space collapsed."""
     classifier: str = CLASSIFIER
     """The token classifier of `llmlingua2` and `tokenskip`: a folder or a Hub id."""
-    legacy: bool = False
-    """`llmlingua2` as its original package does it, faults included."""
     keep_digits: bool = False
     """`llmlingua2` and `tokenskip` keep words with a digit before all others."""
     gammas: tuple[float, ...] = GAMMAS

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from asap.errors import RowError, UsageError
+from asap.errors import RowError
 from asap.lm.scorer import Dtype, Scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision, Units
@@ -46,13 +46,11 @@ class TokenLevel:
         self.identity: dict[str, Any] = {}
         if settings.method == "selective-context":
             chunker = load_chunker(settings.phrases if settings.unit == "phrase" else "regex")
-            self.selective = SelectiveContext(scorer, chunker, unit=settings.unit, faithful=settings.faithful)
+            self.selective = SelectiveContext(scorer, chunker, unit=settings.unit)
             self.identity |= self.selective.identity
         else:
             self.importance = importance or load_importance(settings.classifier)
             self.identity |= {"classifier": dict(self.importance.identity)}
-            if settings.legacy and not isinstance(self.importance, ClassifierImportance):
-                raise UsageError("legacy reads the pieces of a token classifier; another TokenImportance has none")
 
     def decide(self, sample: Sample) -> Decision:
         """The decision about a sample. Raises RowError where this row cannot be scored."""
@@ -71,11 +69,6 @@ class TokenLevel:
         settings = self.settings
         if settings.method == "selective-context":
             return self.selective.units(text)
-        if settings.legacy:
-            from asap.prune.llmlingua2_legacy import legacy_units
-
-            assert isinstance(self.importance, ClassifierImportance)
-            return legacy_units(text, self.importance.classifier, self.tokens, keep_digits=settings.keep_digits), 1
         return word_units(text, self.importance(text), keep_digits=settings.keep_digits), 1
 
 
@@ -94,6 +87,6 @@ def settled(
     if decision.method == "tokenskip":
         gamma = ratio = draw_gamma(sample, seed, gammas) if ratio is None else ratio
     same = (decision.budget, decision.gamma) == (token_budget(decision.tokens_before, budget=budget, ratio=ratio), gamma)
-    if same and decision.budget is not None and decision.units is not None and decision.units.rule == "fit":
+    if same and decision.budget is not None:
         return decision
     return replace(cut_units(decision, sample.cot, tokens(), budget=budget, ratio=ratio), gamma=gamma)

@@ -6,7 +6,6 @@ and paragraphs stay apart and words are not glued together.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -66,8 +65,6 @@ class Laid(NamedTuple):
         edges[::2] = np.stack([self.starts[stay], self.ends[stay]], axis=1)
         edges[1::2] = between
         edges = edges[edges[:, 0] < edges[:, 1]]
-        if not len(edges):  # nothing but units without a character, which the original packages make
-            return []
         new = np.concatenate([[True], edges[1:, 0] != edges[:-1, 1]])
         ends = edges[:, 1][np.concatenate([new[1:], [True]])]
         return list(zip(edges[new, 0].tolist(), ends.tolist(), strict=True))
@@ -112,9 +109,7 @@ def whole(sample: Sample, method: str, units: Units, steps: list[Span], tokens: 
     ]
     length = len(encoded.ids)
     spans = [(0, len(sample.cot))]
-    return Decision(
-        sample.id, method, length, length, length, None, 1, windows, CoarseReport("none"), listed, spans, text=None, gamma=None, units=units
-    )
+    return Decision(sample.id, method, length, length, length, None, 1, windows, CoarseReport("none"), listed, spans, units=units)
 
 
 def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int | None = None, ratio: float | None = None) -> Decision:
@@ -122,29 +117,16 @@ def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int
     limit = token_budget(decision.tokens_before, budget=budget, ratio=ratio)
     units = decision.units
     assert units is not None
-    laid = Laid.of(cot, units.lengths)
-    kept, text = np.ones(len(units.lengths), np.bool_), None
+    laid, kept = Laid.of(cot, units.lengths), np.ones(len(units.lengths), np.bool_)
     if limit is not None and decision.tokens_before > limit:
-        if units.rule == "fit":
-            kept = _fitted(units, laid, tokens, decision.tokens_before, limit)
-        else:
-            share = limit / decision.tokens_before if ratio is None else ratio
-            kept = _kept_words(units, share) if units.rule == "words" else _kept_units(units, share)
-            if not kept.any():
-                kept[np.argmax(_numbers(units))] = True
-            text = _written(units, kept)
+        kept = _fitted(units, laid, tokens, decision.tokens_before, limit)
     spans = laid.spans(kept)
-    after = by_words(tokens).count(cot if kept.all() and text is None else text if text is not None else _joined(cot, spans))
     steps = _steps(decision.steps, laid.starts[kept], laid.ends[kept])
-    return replace(decision, tokens_after=after, budget=limit, steps=steps, spans=spans, text=text)
+    return replace(decision, tokens_after=by_words(tokens).count(_joined(cot, spans)), budget=limit, steps=steps, spans=spans)
 
 
 def _joined(cot: str, spans: list[tuple[int, int]]) -> str:
     return "".join([cot[start:end] for start, end in spans])
-
-
-def _numbers(units: Units) -> Floats:
-    return np.array([np.inf if score is None else score for score in units.scores], np.float64)
 
 
 def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: int) -> Bools:
@@ -176,7 +158,7 @@ def _worth(units: Units, lengths: Ints) -> Floats:
     """What the order follows: the scores or, with chunks, the share of the chunk's characters that scores lower, so that each chunk
     loses the same share.
     """
-    scores = _numbers(units)
+    scores = np.array([np.inf if score is None else score for score in units.scores], np.float64)
     if units.chunks is None:
         return scores
     worth = np.empty(len(scores))
@@ -185,41 +167,6 @@ def _worth(units: Units, lengths: Ints) -> Floats:
         sums = np.cumsum(lengths[order])
         worth[order] = sums / max(1, int(sums[-1])) if len(sums) else sums
     return worth
-
-
-def _kept_units(units: Units, share: float) -> Bools:
-    """Selective Context's rule: a unit goes if its number is below a percentile over all units; ties and units without one stay."""
-    numbers = np.array([np.nan if score is None else score for score in units.scores], np.float64)
-    if np.isnan(numbers).all():
-        return np.ones(len(numbers), np.bool_)
-    return ~(numbers < np.nanpercentile(numbers, (1 - share) * 100))
-
-
-def _kept_words(units: Units, share: float) -> Bools:
-    """LLMLingua-2's rule: in each chunk a word stays if its probability is above a percentile over the chunk's words, each as
-    often as it weighs; the percentile is a whole number, rounded as there.
-    """
-    numbers, kept = _numbers(units), np.zeros(len(units.scores), np.bool_)
-    weights = np.array(units.weights, np.int64)
-    for start, end in pairwise(np.cumsum([0, *(units.chunks or [len(numbers)])]).tolist()):
-        repeated = np.repeat(numbers[start:end], weights[start:end])
-        if len(repeated):
-            threshold = np.percentile(repeated, min(100, int(100 * (1 - share) + 1)))
-            kept[start:end] = (numbers[start:end] > threshold) | ((threshold == 1.0) & (numbers[start:end] == 1.0))
-    return kept
-
-
-def _written(units: Units, kept: Bools) -> str:
-    """The trace as the original packages write it."""
-    texts = units.texts or []
-    if units.rule == "units":
-        return units.glue.join(text if stays else "" for text, stays in zip(texts, kept.tolist(), strict=True))
-    chunks = pairwise(np.cumsum([0, *(units.chunks or [len(texts)])]).tolist())
-    return "".join("".join(_those(texts[start:end], kept[start:end])).removeprefix(" ") for start, end in chunks)
-
-
-def _those(texts: list[str], kept: Bools) -> Iterator[str]:
-    return (text for text, stays in zip(texts, kept.tolist(), strict=True) if stays)
 
 
 def _steps(steps: list[StepDecision], starts: Ints, ends: Ints) -> list[StepDecision]:

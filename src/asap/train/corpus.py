@@ -18,7 +18,6 @@ from asap.dataset import Rejected, Shaped, iter_shaped
 from asap.dataset.source import Source
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.steps import Span
 from asap.store.content import Busy
@@ -165,14 +164,7 @@ def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tupl
             if entry.error is not None:
                 yield entry.source, entry.line, entry.error
             elif entry.sample is not None and entry.decision is not None:
-                yield entry.source, entry.line, _masked(entry.sample, entry.decision)
-
-
-def _masked(sample: Sample, decision: Decision) -> tuple[Sample, Sequence[Span]] | RowError:
-    try:
-        return sample, pruned_spans(decision, sample)
-    except RowError as error:
-        return error
+                yield entry.source, entry.line, (entry.sample, pruned_spans(entry.decision, entry.sample))
 
 
 def _entries(folder: Path) -> list[Entry]:

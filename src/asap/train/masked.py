@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from asap.errors import RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.steps import Span
@@ -15,10 +14,6 @@ from asap.steps import Span
 
 def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
     """The parts of the original trace that a decision cut, as character spans, with the white space behind them."""
-    if decision.text is not None:
-        raise RowError(
-            "rewritten_trace", f"{decision.method} wrote the white space anew, so no part of the trace is exactly kept", sample.id
-        )
     kept = decision.spans if decision.spans is not None else _step_spans(decision, sample)
     edges = [0, *(edge for span in kept for edge in span), len(sample.cot)]
     return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
