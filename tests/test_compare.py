@@ -158,7 +158,7 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Pa
 
 
 def test_rows_longer_than_the_judges_context_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asap.lm.scorer_transformers.context_limit", lambda config: 96)
+    monkeypatch.setattr("asap.lm.causal_lm.context_limit", lambda config: 96)
     source = write_rows(tmp_path / "rows.jsonl", [row(0, steps=1, words=1), row(1, steps=30)])
     assert run(words(source, tmp_path / "out")) == 0
     assert "1 rows are longer than the context" in (tmp_path / "out" / "table.md").read_text()

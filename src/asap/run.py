@@ -184,7 +184,7 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
 
 
 def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
-    size = 1 if getattr(pruner.scorer, "batch_tokens", 0) == 0 else _BATCH_ON_GPU
+    size = 1 if pruner.scorer.batch_tokens == 0 else _BATCH_ON_GPU
     for batch in store.batches(size):
         started = time.perf_counter()
         samples = [sample for sample, _ in batch]

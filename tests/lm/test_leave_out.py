@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE
 
-from asap.lm.leave_out import leave_out
 from asap.lm.scorer import LeaveOutRequest, LeftOut, leave_out_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.steps import split_steps
@@ -32,13 +31,13 @@ def test_kept_keys_and_values_give_what_reading_anew_gives(
 ) -> None:
     model = scorer(family, architecture)
     request = LeaveOutRequest(QUESTION + "\n<think>\n", STEPS, tail, "\n</think>\n\n" if tail else "")
-    close(leave_out(model, request), leave_out_anew(model.score, request))
+    close(model.leave_out(request), leave_out_anew(model.score, request))
 
 
 def test_it_is_the_literal_perplexity(scorer: Callable[..., Any]) -> None:
     model = scorer("r1", "llama")
     request = LeaveOutRequest("Q\n", STEPS[:3])
-    _, without = leave_out(model, request)
+    _, without = model.leave_out(request)
     for index, rest in enumerate(without):
         context = model.tokens.encode(request.context).ids.tolist()
         ids = model.tokens.encode(
@@ -63,25 +62,25 @@ def test_repeated_steps_are_no_problem(steps: list[str], scorer: Callable[..., H
         LeaveOutRequest("Q:\n", steps, "end", "\n\n"),
         LeaveOutRequest("", steps),
     ):
-        close(leave_out(model, request), leave_out_anew(model.score, request))
+        close(model.leave_out(request), leave_out_anew(model.score, request))
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:
     model = HFScorer(str(model_folder("r1", "llama")), device="cpu", context_tokens=48)
     request = LeaveOutRequest("Q:\n", STEPS)
-    assert leave_out(model, request) == leave_out_anew(model.score, request)
+    assert model.leave_out(request) == leave_out_anew(model.score, request)
 
 
 def test_a_head_that_is_not_linear_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
     model = scorer("llama3", "gemma2")
     request = LeaveOutRequest("Q:\n", STEPS[:4])
-    assert leave_out(model, request) == leave_out_anew(model.score, request)
+    assert model.leave_out(request) == leave_out_anew(model.score, request)
 
 
 def test_only_so_many_tokens_behind_a_gap_are_read_again(scorer: Callable[..., HFScorer]) -> None:
     model = scorer("r1", "llama")
     request = LeaveOutRequest("Q:\n", STEPS)
-    exact, few, many = (leave_out(model, request._replace(suffix_tokens=suffix)).without for suffix in (None, 4, 10_000))
+    exact, few, many = (model.leave_out(request._replace(suffix_tokens=suffix)).without for suffix in (None, 4, 10_000))
     assert many == exact
     assert [rest.tokens for rest in few] == [rest.tokens for rest in exact]
     assert few != exact

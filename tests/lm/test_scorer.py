@@ -11,9 +11,10 @@ import torch
 import transformers
 from lm_helpers import FAMILIES, OPENERS, QUESTION, TABLE, TRACE, naive_ids, naive_logprob, scores, visible_steps, whole
 
+from asap.lm.linear_head import linear_scores
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import ScoreRequest
-from asap.lm.scorer_transformers import HFScorer, linear_scores
+from asap.lm.scorer_transformers import HFScorer
 from asap.steps import Span
 
 Scorers = Callable[..., HFScorer]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asap.errors import UsageError
-from asap.lm.scorer import Dtype
+from asap.lm.hub import Dtype
 from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:

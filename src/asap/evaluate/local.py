@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,9 +11,8 @@ from torch import Tensor
 
 from asap.errors import InputError
 from asap.evaluate.writing import Ask, Kept, Settings, Written, counted, rendered, reopened
-from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.scorer import Dtype
 from asap.lm.tokens import TokenCounter
 from asap.lm.transformers import take_stops
 from asap.sample import content_digest
@@ -50,7 +48,7 @@ class LocalModel:
             raise InputError(f"{name} has no chat template, so it answers no questions; use its chat or instruct version")
         self._context = context_limit(self._config)
         self.concurrency = concurrency
-        identity = identity_of(name, spec, SimpleNamespace(config=self._config), self._dtype)
+        identity = identity_of(name, spec, self._config, self._dtype)
         versions = versions_of(["transformers"])
         engine = {"name": "transformers", "version": versions["transformers"], "torch": torch.__version__}
         engine |= {"device": str(self._device), "padding": "left"}

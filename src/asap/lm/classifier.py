@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
-from asap.lm.hub import load_pretrained
+from asap.lm.hub import Dtype, load_pretrained
 from asap.lm.model import identity_of, pick_device, pick_dtype
-from asap.lm.scorer import Dtype
 from asap.lm.tokens import TokenCounter
 
 _SPECIAL = 2  # before and after each chunk
@@ -35,7 +34,7 @@ class TokenClassifier:
             raise InputError(f"{folder} has {model.config.num_labels} labels; a token classifier with two, drop and keep, is expected")
         self.tokens = TokenCounter.load(folder)
         self.model = model.eval().to(self.device)
-        self.identity = identity_of(folder, name, model, kind)
+        self.identity = identity_of(folder, name, model.config, kind)
         self.chunk_tokens = min(_MOST, int(getattr(model.config, "max_position_embeddings", _MOST))) - _SPECIAL
         hf = self.tokens.hf
         self.special_ids = tuple(next((token for token in ids if token is not None), None) for ids in _special(hf))

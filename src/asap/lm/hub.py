@@ -3,9 +3,11 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from asap.errors import InputError
+
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 _TIMEOUT = 10.0
 _KINDS = {"AutoTokenizer": "tokenizer", "AutoModelForTokenClassification": "token classifier"}

@@ -5,54 +5,30 @@ keys and values are kept, and only what follows the gap is read again, from the 
 of the work of reading each text anew, and gives the same numbers up to rounding.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Remainder, Scored, ScoreRequest, leave_out_anew
-from asap.lm.tokens import TokenCounter
+from asap.lm.causal_lm import CausalLM
+from asap.lm.scorer import LeaveOutRequest, LeftOut, Remainder
 
 
-class CachedReader(Protocol):
-    """What this module needs of a transformers scorer."""
-
-    model: Any
-    device: torch.device
-    tokens: TokenCounter
-    context_tokens: int
-    head_is_linear: bool
-
-    def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
-        """The scores of each request."""
-        ...
-
-    def logprobs_of(self, hidden: torch.Tensor, targets: torch.Tensor) -> NDArray[np.float64]:
-        """The log-probability of each target, predicted from its hidden state."""
-        ...
-
-
-def leave_out(scorer: CachedReader, request: LeaveOutRequest) -> LeftOut:
-    """What remains with all steps, and without each of them.
-
-    Reads texts longer than the scorer's context anew for each step, in windows.
+def leave_out(lm: CausalLM, request: LeaveOutRequest, context_tokens: int) -> LeftOut | None:
+    """What remains with all steps, and without each of them; None where the text is longer than the context, or where the model
+    keeps more or less than plain keys and values.
     """
-    reader = _Reader(scorer, request)
-    if reader.fits:
-        return LeftOut(reader.whole(), reader.without_each(None if request.tail else request.suffix_tokens))
-    return leave_out_anew(scorer.score, request)
+    reader = _Reader(lm, request, context_tokens)
+    return LeftOut(reader.whole(), reader.without_each(None if request.tail else request.suffix_tokens)) if reader.fits else None
 
 
 class _Reader:
     """One text read by a transformers model that keeps the keys and values of what it read."""
 
-    def __init__(self, scorer: CachedReader, request: LeaveOutRequest) -> None:
-        self.scorer, self.request = scorer, request
+    def __init__(self, lm: CausalLM, request: LeaveOutRequest, context_tokens: int) -> None:
+        self.lm, self.request = lm, request
         self.ids, self.asked = self._tokens(request.text())
-        self.fits = len(self.ids) <= scorer.context_tokens and scorer.head_is_linear
+        self.fits = len(self.ids) <= context_tokens and lm.head_is_linear
         if self.fits:
             self._read_all()
             # A cache that forgets, or a state that cannot be cut back, would not give the numbers of a text read anew.
@@ -60,7 +36,7 @@ class _Reader:
 
     def _tokens(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The tokens of context and text, and which of them are asked about."""
-        tokens, context = self.scorer.tokens, self.request.context
+        tokens, context = self.lm.tokens, self.request.context
         encoded = tokens.encode(context + text)
         start = len(context) + self.request.scored_span(text).start
         asked = encoded.ends > start
@@ -72,7 +48,7 @@ class _Reader:
         return ids, asked
 
     def _read_all(self) -> None:
-        self._cache = DynamicCache(config=self.scorer.model.config)
+        self._cache = DynamicCache(config=self.lm.model.config)
         self._hidden = self._read(self.ids, 0)
         self._nll = np.zeros(len(self.ids))
         places = np.flatnonzero(self.asked)
@@ -82,9 +58,9 @@ class _Reader:
     def _read(self, ids: NDArray[np.int64], before: int) -> torch.Tensor:
         """The last hidden states of the tokens after the first `before`, whose keys and values are in the cache."""
         with torch.inference_mode():
-            rows = torch.from_numpy(ids[before:])[None].to(self.scorer.device)
-            places = torch.arange(before, len(ids), device=self.scorer.device)[None]
-            out = self.scorer.model.base_model(input_ids=rows, position_ids=places, past_key_values=self._cache, use_cache=True)
+            rows = torch.from_numpy(ids[before:])[None].to(self.lm.device)
+            places = torch.arange(before, len(ids), device=self.lm.device)[None]
+            out = self.lm.model.base_model(input_ids=rows, position_ids=places, past_key_values=self._cache, use_cache=True)
         hidden: torch.Tensor = out.last_hidden_state[0]
         return hidden
 
@@ -93,7 +69,7 @@ class _Reader:
             self._cache.crop(-beyond)
 
     def _surprisals(self, hidden: torch.Tensor, targets: NDArray[np.int64]) -> NDArray[np.float64]:
-        return -self.scorer.logprobs_of(hidden, torch.from_numpy(targets).to(self.scorer.device)) if len(targets) else np.zeros(0)
+        return -self.lm.logprobs_of(hidden, torch.from_numpy(targets).to(self.lm.device)) if len(targets) else np.zeros(0)
 
     def whole(self) -> Remainder:
         """What remains with all steps."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from asap.errors import UsageError
-from asap.lm.scorer import Dtype
+from asap.lm.hub import Dtype
 
 
 def pick_device(device: str) -> torch.device:
@@ -41,10 +41,10 @@ def context_limit(config: Any) -> int:
     return int(limit) if isinstance(limit, int) and limit > 1 else 1 << 30
 
 
-def identity_of(name: str, spec: str, model: Any, dtype: torch.dtype) -> dict[str, str]:
+def identity_of(name: str, spec: str, config: Any, dtype: torch.dtype) -> dict[str, str]:
     """What results say about a model: its spec, name, revision (of a folder a digest) and number type."""
     folder = Path(name).expanduser()
-    revision = getattr(model.config, "_commit_hash", None) or _folder_digest(folder)
+    revision = getattr(config, "_commit_hash", None) or _folder_digest(folder)
     return {
         "spec": spec,
         "model": folder.name if folder.is_dir() else name,

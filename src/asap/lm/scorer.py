@@ -4,7 +4,7 @@ First-token surprisal, alignment, perplexity and self-information are each a few
 """
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.steps import SEPARATOR, Span
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+if TYPE_CHECKING:
+    from asap.lm.causal_lm import CausalLM
 
 
 class TokenScores(NamedTuple):
@@ -101,11 +102,17 @@ Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
 
 
 class Scorer(Protocol):
-    """A causal language model that scores texts."""
+    """A causal language model that scores texts. `batch_tokens` is how many it reads at once (0: one request after another)."""
 
     tokens: TokenCounter
     context_tokens: int
+    batch_tokens: int
     identity: dict[str, str]
+
+    @property
+    def causal_lm(self) -> "CausalLM | None":
+        """The model itself, for who writes with it; None where it is not in this process."""
+        ...
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
         """The scores of each request, in order; a request's scores do not depend on the others."""
@@ -126,9 +133,11 @@ def leave_out_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], requ
 
 
 class NoModel:
-    """A scorer for methods that need no model: it can count tokens, and that is all."""
+    """A scorer for methods that need no model: it only counts tokens."""
 
     context_tokens = 1 << 30
+    batch_tokens = 0
+    causal_lm = None
 
     def __init__(self, tokens: TokenCounter) -> None:
         self.tokens = tokens

@@ -13,18 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asap.errors import InputError, RowError
-from asap.lm.hub import load_causal_lm_on, load_config
+from asap.errors import RowError
+from asap.lm.causal_lm import CausalLM
+from asap.lm.hub import Dtype
 from asap.lm.leave_out import leave_out
-from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.scorer import Dtype, LeaveOutRequest, LeftOut, Scored, ScoreRequest, TokenScores
-from asap.lm.tokens import Encoded, TokenCounter
+from asap.lm.linear_head import linear_scores, log_sum_and_mean
+from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, TokenScores, leave_out_anew
+from asap.lm.tokens import Encoded
 
-_VOCABULARY_PIECE = 16_384
-_CPU_VOCABULARY_PIECE = 2_048  # its float32 copy stays in the cache
-_ROW_PIECE = 512
 _GPU_BATCH_TOKENS = 32_768
-_CAUSAL_SHARE = 0.05  # of the largest logit: far above rounding in bfloat16, far below what a changed later token does to BERT
 
 
 class _Window(NamedTuple):
@@ -58,16 +55,11 @@ class HFScorer:
         context_tokens: int | None = None,
         batch_tokens: int | None = None,
     ) -> None:
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device)
-        config = load_config(name)
-        self.tokens = TokenCounter.load(name, spec)
-        self.model = load_causal_lm_on(self.device, name, config=config, dtype=self.dtype)
-        self.context_tokens = context_tokens or context_limit(self.model.config)
+        self.causal_lm = CausalLM(name, spec=spec, dtype=dtype, device=device)
+        self.device, self.tokens, self.identity = self.causal_lm.device, self.causal_lm.tokens, self.causal_lm.identity
+        self.dtype, self.model, self.head_is_linear = self.causal_lm.dtype, self.causal_lm.model, self.causal_lm.head_is_linear
+        self.context_tokens = context_tokens or self.causal_lm.context_tokens
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
-        self._head = self.model.get_output_embeddings()
-        self.head_is_linear = self._probe(name)
-        self.identity = identity_of(name, spec or f"hf:{name}", self.model, self.dtype)
         self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,7 +79,7 @@ class HFScorer:
 
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
         """What remains of the request's text without each step."""
-        return leave_out(self, request)
+        return leave_out(self.causal_lm, request, self.context_tokens) or leave_out_anew(self.score, request)
 
     def _plan(self, request: ScoreRequest) -> _Plan:
         """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""
@@ -142,64 +134,12 @@ class HFScorer:
     def _scores(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor, entropy: bool) -> Tensor:
         if self.head_is_linear:
             hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[batch_index, row_index]
-            return linear_scores(hidden, self._head.weight, self._head.bias, targets, entropy=entropy)
+            return linear_scores(hidden, self.causal_lm.head.weight, self.causal_lm.head.bias, targets, entropy=entropy)
         positions, inverse = torch.unique(row_index, return_inverse=True)
         logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=positions).logits[batch_index, inverse]
         logprobs = torch.log_softmax(logits.float(), dim=-1)
-        entropies = -_log_sum(logprobs, entropy)[1]  # of log-probabilities the log of the sum is zero
+        entropies = -log_sum_and_mean(logprobs, entropy)[1]  # of log-probabilities the log of the sum is zero
         return torch.stack([logprobs.gather(1, targets[:, None]).squeeze(1), entropies], dim=1)
-
-    def logprobs_of(self, hidden: Tensor, targets: Tensor) -> NDArray[np.float64]:
-        """Log-probabilities of tokens, each predicted from a last hidden state; only where `head_is_linear`."""
-        with torch.inference_mode():
-            values = linear_scores(hidden, self._head.weight, self._head.bias, targets)
-        return values[:, 0].cpu().double().numpy()
-
-    def _probe(self, name: str) -> bool:
-        """Whether the logits are just `head(body(ids))`: some models scale or cap them, then their own forward is used.
-
-        Refuses a model that sees later tokens: transformers loads BERT and its kin as language models too.
-        """
-        first = torch.arange(8, device=self.device) % self.model.get_input_embeddings().num_embeddings
-        ids = torch.stack([first, torch.cat([first[:4], first[:4].flip(0)])])  # equal in their first half only
-        with torch.inference_mode():
-            logits = self.model(input_ids=ids, use_cache=False).logits.float()
-            if (logits[0, :4] - logits[1, :4]).abs().max() > _CAUSAL_SHARE * logits.abs().max():
-                raise InputError(f"{name} is not a causal language model: its prediction of a token depends on later tokens")
-            if not isinstance(self._head, torch.nn.Linear) or self.model.base_model is self.model:
-                return False
-            plain = self._head(self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
-        return logits.shape == plain.shape and bool(torch.allclose(logits, plain, rtol=1e-4, atol=1e-4))
-
-
-def linear_scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, entropy: bool = False) -> Tensor:
-    """log softmax(hidden · weightᵀ + bias) at `targets`, and the softmax's entropy (NaN if not asked for), float32.
-
-    hidden [R, H], weight [V, H], targets [R] -> [R, 2]. No more than one piece of logits and of float32 weight exists at a time.
-    """
-    rows = hidden.float()
-    log_sums, means = list[Tensor](), list[Tensor]()
-    length = _CPU_VOCABULARY_PIECE if weight.device.type == "cpu" else _VOCABULARY_PIECE
-    for start in range(0, weight.shape[0], length):
-        piece = weight[start : start + length].float().T
-        offset = 0.0 if bias is None else bias[start : start + length].float()
-        parts = [_log_sum(part @ piece + offset, entropy) for part in torch.split(rows, _ROW_PIECE)]
-        log_sums.append(torch.cat([log_sum for log_sum, _ in parts]))
-        means.append(torch.cat([mean for _, mean in parts]))
-    log_sum = torch.logsumexp(torch.stack(log_sums), dim=0)
-    # E[logit] over the whole vocabulary, from its pieces; the entropy is the log of the sum minus it.
-    mean = (torch.stack(means) * (torch.stack(log_sums) - log_sum).exp()).sum(0)
-    target_logits = (rows * weight[targets].float()).sum(-1) + (0.0 if bias is None else bias[targets].float())
-    return torch.stack([target_logits - log_sum, log_sum - mean], dim=1)
-
-
-def _log_sum(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
-    """Log of the sum of exponentials of each row, and the row's mean under its softmax (NaN if not asked for)."""
-    log_sum = torch.logsumexp(logits, dim=-1)
-    if not entropy:
-        return log_sum, torch.full_like(log_sum, torch.nan)
-    shares = (logits - log_sum[:, None]).exp()
-    return log_sum, torch.where(shares > 0, shares * logits, 0.0).sum(-1)
 
 
 def _tokens_of(text: Encoded, start: int, end: int, depth: int | None) -> NDArray[np.int64]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from asap.errors import UsageError
 from asap.lm.gguf import bundled_gguf, converted
-from asap.lm.scorer import Dtype, Scorer
+from asap.lm.hub import Dtype
+from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 
 

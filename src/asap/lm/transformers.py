@@ -4,7 +4,6 @@ import asyncio
 import sys
 import threading
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,10 +11,9 @@ from torch import Tensor
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.hub import load_causal_lm_on, load_config
+from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.llama_cpp import MIN_P
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
-from asap.lm.scorer import Dtype
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter, count_prompt
 
@@ -49,7 +47,7 @@ class Writer:
         if not self._tokens.hf.chat_template:
             raise InputError(f"{name} has no chat template, so it is no model that follows instructions; use its chat or instruct version")
         self._context = min(context_limit(self._config), context_tokens or sys.maxsize)
-        identity = identity_of(name, spec, SimpleNamespace(config=self._config), self._dtype)
+        identity = identity_of(name, spec, self._config, self._dtype)
         self.model = f"{identity['model']}-{identity['revision'][:16]}-{identity['dtype']}"
         self.identity: Mapping[str, str] = {**identity, "min_p": str(MIN_P)}
         self.tokens: TokenCounter | None = self._tokens

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asap.errors import RowError
-from asap.lm.scorer import Dtype, Scorer
+from asap.lm.hub import Dtype
+from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision, Units
 from asap.prune.fine import token_budget
