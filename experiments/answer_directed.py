@@ -25,8 +25,9 @@ from asap.compare.support import SupportScorer
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.specs import load_scorer
-from asap.prune.align import alignments, anchored_prompt
-from asap.prune.methods import ranks_added
+from asap.prune.anchored import anchored_prompt
+from asap.prune.coarse.align import alignments
+from asap.prune.methods.remedies import ranks_added
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
 from asap.stats import interval

@@ -68,7 +68,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "data_file": "",
         "markdown": "",
         "one_line": "",
-        "parts": "",
         "program_of": "",
         "run": "",
         "short": "",

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from asap.lm.replies import Usage
 from asap.lm.spending import Price
 from asap.lm.tokens import count_prompt, count_tokens
-from asap.prune.anchor import anchor_request, anchor_text
-from asap.prune.coarse import ANCHOR_TOKENS, Guide, rewrite_tokens, select_tokens
-from asap.prune.reply import InvalidReply
-from asap.prune.rewrite import rewrite_request
-from asap.prune.select import select_request
+from asap.prune.coarse.anchor import anchor_request, anchor_text
+from asap.prune.coarse.anchor_guided import ANCHOR_TOKENS, Guide, rewrite_tokens, select_tokens
+from asap.prune.coarse.llm_reply import InvalidReply
+from asap.prune.coarse.rewrite import rewrite_request
+from asap.prune.coarse.select import select_request
 from asap.sample import Sample
 from asap.steps import split_steps
 

@@ -23,7 +23,8 @@ from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
 from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
-from asap.prune.coarse import Guide, Verdict, prompts_hash
+from asap.prune.coarse.anchor_guided import Guide, prompts_hash
+from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision
 from asap.recut import settled_by
 from asap.sample import Sample, content_digest
@@ -109,8 +110,8 @@ def ask_missing(store: Store, guide: Guide, replies: Replies, asking: Asking, li
     def samples(limit: int | None = None) -> Iterator[Sample]:
         return islice(_distinct(sample for batch in store.batches(_BATCH_OF_ROWS) for sample, _ in batch), limit)
 
-    def done(sample: Sample, verdict: Verdict) -> None:
-        progress.update(rows=1, fallbacks=verdict.kept is None)
+    def done(sample: Sample, selection: Selection) -> None:
+        progress.update(rows=1, fallbacks=selection.kept is None)
         tokens, cost = spending.prompt_tokens + spending.completion_tokens, spending.spent if spending.price else None
         listener.asked(LlmProgress(progress["rows"], progress["fallbacks"], spending.requests, tokens, cost))
 

@@ -9,7 +9,7 @@ from asap.listener import Listener
 from asap.lm.generate import Generator
 from asap.lm.replies import FILE as REPLIES
 from asap.lm.tokens import TokenCounter
-from asap.prune.coarse import Guide
+from asap.prune.coarse.anchor_guided import Guide
 from asap.prune.fine import token_budget
 from asap.prune.method import Size
 from asap.prune.reading import tokens_read

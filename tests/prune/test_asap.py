@@ -15,9 +15,9 @@ from asap.errors import RowError, UsageError
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import Scorer
 from asap.lm.scorer_transformers import HFScorer
-from asap.prune.align import unaligned
 from asap.prune.anchored import anchored_prompt
 from asap.prune.asap import Asap
+from asap.prune.coarse.align import unaligned
 from asap.prune.decision import Decision, Pruned
 from asap.prune.fine import cut
 from asap.prune.settings import AsapSettings

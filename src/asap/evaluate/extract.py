@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
-from asap.prune.reply import fenced_blocks
+from asap.prune.coarse.llm_reply import fenced_blocks
 from asap.sample import THINK_CLOSE, THINK_OPEN
 
 Extract = Literal["last", "first", "longest"]

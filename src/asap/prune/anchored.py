@@ -9,7 +9,7 @@ from asap.sample import Sample
 @cache
 def align_prompt() -> str:
     """The wording that shows the anchor, with the placeholders {question} and {anchor}."""
-    return files("asap.prune").joinpath("prompts/align.txt").read_text(encoding="utf-8").rstrip("\n")
+    return files("asap.prune").joinpath("anchored.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def anchored_prompt(sample: Sample) -> list[dict[str, str]]:

@@ -14,8 +14,9 @@ from asap.lm.prompt_style import PromptStyle, default_context
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.align import alignment, unaligned
-from asap.prune.coarse import Guide, Verdict
+from asap.prune.coarse.align import alignment, unaligned
+from asap.prune.coarse.anchor_guided import Guide
+from asap.prune.coarse.selection import NOT_ASKED, Selection
 from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
 from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
 from asap.prune.floor import floored
@@ -27,8 +28,6 @@ from asap.prune.token_level import TOKEN_LEVEL, TokenLevel
 from asap.prune.trace import Steps, Trace
 from asap.sample import Sample
 from asap.steps import join_steps
-
-_UNGUIDED = Verdict(None, None, 0, [])
 
 
 class Asap:
@@ -69,15 +68,15 @@ class Asap:
 
     def decide(self, samples: Sequence[Sample]) -> list[Decision | RowError]:
         """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others."""
-        verdicts = self.guide.judge(samples) if self.guide else [_UNGUIDED] * len(samples)
-        return together([self._program(*one) for one in zip(samples, verdicts, strict=True)], self.scorer)
+        selections = self.guide.judge(samples) if self.guide else [NOT_ASKED] * len(samples)
+        return together([self._program(*one) for one in zip(samples, selections, strict=True)], self.scorer)
 
-    def _program(self, sample: Sample, verdict: Verdict) -> Scoring[Decision]:
+    def _program(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         if self.token_level is not None:
             return self.token_level.decide(sample)
         settings = self.settings
         trace = Trace.of(sample, settings.step_split, self.context, self.scorer.tokens, self.tokens, settings.seed)
-        decision = yield from prune_steps(trace, settings, verdict)
+        decision = yield from prune_steps(trace, settings, selection)
         if settings.support_floor is None:
             return decision
         return (yield from floored(decision, sample, settings.support_floor, template=self.scorer.tokens, tokens=self.tokens))
@@ -99,11 +98,11 @@ class _Fine(NamedTuple):
     order: list[int]
 
 
-def prune_steps(trace: Trace, settings: AsapSettings, verdict: Verdict = _UNGUIDED) -> Scoring[Decision]:
-    """The decision about a trace: stage 1, stage 2, the cut. `verdict` is what stage 1's LLM said about it."""
+def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[Decision]:
+    """The decision about a trace: stage 1, stage 2, the cut. `selection` is what stage 1's LLM said about it."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")
-    coarse = yield from _anchor_guided(whole, settings, verdict)
+    coarse = yield from _anchor_guided(whole, settings, selection)
     left = [index for index in everything if not coarse.removed[index]]
     steps = whole if len(left) == len(everything) else trace.steps(left)
     fine = yield from _surprisal_guided(trace, left, steps, settings)
@@ -112,20 +111,20 @@ def prune_steps(trace: Trace, settings: AsapSettings, verdict: Verdict = _UNGUID
     return _budgeted(trace, coarse, fine, stored, windows, settings)
 
 
-def _anchor_guided(whole: Steps, settings: AsapSettings, verdict: Verdict) -> Scoring[_Coarse]:
-    """Stage 1 (§3.2): what the LLM's verdict leaves out, or else what the answer does not make likelier. Of one step it stays."""
+def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:
+    """Stage 1 (§3.2): what the LLM did not select, or else what the answer does not make likelier. Of one step it stays."""
     count = len(whole.texts)
     if settings.coarse == "none" or count < 2:
         return _Coarse([False] * count, CoarseReport("none"))
     free = [not _is_protected(index, count, settings) for index in range(count)]
-    if verdict.kept is not None:
-        kept = set(verdict.kept)
+    if selection.kept is not None:
+        kept = set(selection.kept)
         removed = [free[index] and index not in kept for index in range(count)]
-        match = dict(zip(verdict.kept, verdict.match, strict=True)) if verdict.match else None
-        return _Coarse(removed, CoarseReport(settings.coarse, verdict.attempts, verdict.failures), match=match)
+        match = dict(zip(selection.kept, selection.match, strict=True)) if selection.match else None
+        return _Coarse(removed, CoarseReport(settings.coarse, selection.attempts, selection.failures), match=match)
     alignments = yield from alignment(whole)
     removed = [free[index] and goes for index, goes in enumerate(unaligned(alignments, settings.coarse_share))]
-    return _Coarse(removed, CoarseReport("align", verdict.attempts, verdict.failures), alignments)
+    return _Coarse(removed, CoarseReport("align", selection.attempts, selection.failures), alignments)
 
 
 def _surprisal_guided(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings) -> Scoring[_Fine]:
@@ -171,7 +170,7 @@ def _budgeted(
     """The stages put together, cut at the budget (Algorithm 2), and checked against a real tokenisation."""
     cot, spans, tokens = trace.sample.cot, trace.spans, trace.tokens
     gone = [index for index, removed in enumerate(coarse.removed) if removed]
-    first = _by_score(gone, dict(enumerate(coarse.alignments or [0.0] * len(spans))))  # an LLM's verdict has no order: the earliest first
+    first = _by_score(gone, dict(enumerate(coarse.alignments or [0.0] * len(spans))))  # an LLM's selection has no order: the earliest first
     order = first + fine.order
     lengths = removal_tokens(cot, spans, order, tokens)
     tokens_left = recounted(cot, spans, order, tokens, settings.gap) if settings.gap else lengths.tokens_left

@@ -22,7 +22,7 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | original | nothing goes | the paper's ablation without both stages |
 """
 
-from asap.prune.align import alignment, alignment_reads
+from asap.prune.coarse.align import alignment, alignment_reads
 from asap.prune.method import Method, StepMethod, nothing, one_pass
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy

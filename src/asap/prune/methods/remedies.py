@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 
 from asap.lm.scorer import Scoring, TokenScores
-from asap.prune.align import alignment
+from asap.prune.coarse.align import alignment
 from asap.prune.methods.from_one_pass import first_token_surprisal
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps

@@ -16,7 +16,8 @@ from asap.errors import AsapError
 from asap.estimate import estimate
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.replies import Usage
-from asap.prune.coarse import Guide, Verdict
+from asap.prune.coarse.anchor_guided import Guide
+from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 
@@ -66,38 +67,38 @@ class Scripted:
         return [request.kind for request in self.requests]
 
 
-def judge(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Verdict], Scripted]:
+def judge(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Selection], Scripted]:
     llm = Scripted(script)
     guide = Guide(llm, AsapSettings(**{"coarse": "rewrite", **settings}))  # type: ignore[arg-type]
     return guide.judge(samples or [SAMPLE]), llm
 
 
 def test_a_rewritten_trace_selects_the_steps_it_matches() -> None:
-    [verdict], llm = judge(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3].replace("counting", "and counting"), STEPS[4]]))
-    assert verdict.kept == [0, 3, 4]
-    assert verdict.match is not None
-    assert verdict.match[0] == 1.0
-    assert 0.9 < verdict.match[1] < 1.0
-    assert (verdict.attempts, verdict.failures) == (1, [])
+    [selection], llm = judge(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3].replace("counting", "and counting"), STEPS[4]]))
+    assert selection.kept == [0, 3, 4]
+    assert selection.match is not None
+    assert selection.match[0] == 1.0
+    assert 0.9 < selection.match[1] < 1.0
+    assert (selection.attempts, selection.failures) == (1, [])
     assert llm.kinds() == ["anchor", "rewrite"]
     assert (llm.requests[0].temperature, llm.requests[1].temperature, llm.requests[1].top_p) == (0.0, 2.0, 1.0)
 
 
 def test_selected_numbers_are_the_steps() -> None:
-    [verdict], llm = judge(lambda request, nth: json.dumps({"keep": ["1", "4-5"]}), coarse="select")
-    assert verdict == Verdict([0, 3, 4], None, 1, [])
+    [selection], llm = judge(lambda request, nth: json.dumps({"keep": ["1", "4-5"]}), coarse="select")
+    assert selection == Selection([0, 3, 4], None, 1, [])
     assert [request.temperature for request in llm.requests] == [0.0, 0.0]
 
 
 def test_an_unusable_reply_is_asked_for_again_up_to_the_attempts() -> None:
-    [verdict], llm = judge(lambda request, nth: "Something else was said here entirely." if nth < 2 else SAMPLE.cot, attempts=3)
-    assert verdict.kept == [0, 1, 2, 3, 4]
-    assert (verdict.attempts, verdict.failures) == (3, ["no_match", "no_match"])
+    [selection], llm = judge(lambda request, nth: "Something else was said here entirely." if nth < 2 else SAMPLE.cot, attempts=3)
+    assert selection.kept == [0, 1, 2, 3, 4]
+    assert (selection.attempts, selection.failures) == (3, ["no_match", "no_match"])
     assert [request.draw for request in llm.requests[1:]] == [0, 1, 2]
 
-    [verdict], llm = judge(lambda request, nth: Generation("", "length", 1, 1), attempts=3)
-    assert verdict.kept is None
-    assert (verdict.attempts, len(verdict.failures)) == (3, 3)
+    [selection], llm = judge(lambda request, nth: Generation("", "length", 1, 1), attempts=3)
+    assert selection.kept is None
+    assert (selection.attempts, len(selection.failures)) == (3, 3)
     assert llm.kinds() == ["anchor", "rewrite", "rewrite", "rewrite"]
 
 
@@ -117,15 +118,15 @@ def test_select_asks_again_at_a_higher_temperature() -> None:
     ],
 )
 def test_a_reply_that_keeps_too_little_too_much_or_the_head_only_fails(reply: str, settings: dict[str, float], reason: str) -> None:
-    [verdict], _ = judge(lambda request, nth: reply, attempts=1, **settings)
-    assert verdict.kept is None
-    assert verdict.failures == [reason]
+    [selection], _ = judge(lambda request, nth: reply, attempts=1, **settings)
+    assert selection.kept is None
+    assert selection.failures == [reason]
 
 
 @pytest.mark.parametrize("reason", ["context_too_long", "bad_request", "server_error"])
 def test_a_refusal_for_good_ends_the_attempts_of_a_rewrite(reason: str) -> None:
-    [verdict], llm = judge(lambda request, nth: RequestRefused(reason, "no"))
-    assert verdict == Verdict(None, None, 1, [reason])
+    [selection], llm = judge(lambda request, nth: RequestRefused(reason, "no"))
+    assert selection == Selection(None, None, 1, [reason])
     assert llm.kinds() == ["anchor", "rewrite"]
 
 
@@ -136,14 +137,14 @@ def test_an_anchor_without_content_is_asked_for_again() -> None:
             return Generation("  ", "stop", 1, 0)
 
     llm = Silent(lambda request, nth: "")
-    [verdict] = Guide(llm, AsapSettings(coarse="select", attempts=2)).judge([SAMPLE])
-    assert verdict == Verdict(None, None, 0, ["anchor_empty", "anchor_empty"])
+    [selection] = Guide(llm, AsapSettings(coarse="select", attempts=2)).judge([SAMPLE])
+    assert selection == Selection(None, None, 0, ["anchor_empty", "anchor_empty"])
     assert [request.draw for request in llm.requests] == [0, 1]
 
 
 def test_a_trace_of_one_step_is_not_asked_about() -> None:
-    [verdict], llm = judge(lambda request, nth: "", [replace(SAMPLE, cot="Only one step.")])
-    assert verdict == Verdict([0], None, 0, [])
+    [selection], llm = judge(lambda request, nth: "", [replace(SAMPLE, cot="Only one step.")])
+    assert selection == Selection([0], None, 0, [])
     assert llm.requests == []
 
 
@@ -159,8 +160,8 @@ def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
 
     sample = replace(SAMPLE, cot="\n\n".join(steps))
     llm = Scripted(script, context_tokens=2200)
-    [verdict] = Guide(llm, AsapSettings(coarse="select")).judge([sample])
-    assert verdict.kept == list(range(60))
+    [selection] = Guide(llm, AsapSettings(coarse="select")).judge([sample])
+    assert selection.kept == list(range(60))
     assert len(shown) > 1
     assert shown[0][0] == 1
     assert shown[-1][1] == 60
@@ -175,11 +176,11 @@ def test_a_server_that_finds_a_trace_too_long_is_shown_half_of_it() -> None:
         first = text.split("steps; steps ")[1].split(" to ")[0]
         return json.dumps({"keep": [first, text.split(" are shown")[0].split(" to ")[-1]]})
 
-    [verdict], llm = judge(script, coarse="select")
-    assert verdict.kept is not None
-    assert verdict.kept[0] == 0
-    assert verdict.kept[-1] == 4
-    assert verdict.failures == []
+    [selection], llm = judge(script, coarse="select")
+    assert selection.kept is not None
+    assert selection.kept[0] == 0
+    assert selection.kept[-1] == 4
+    assert selection.failures == []
     assert len(llm.requests) > 3
 
 
@@ -204,8 +205,8 @@ def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() 
 def test_no_more_at_once_than_allowed() -> None:
     samples = [replace(SAMPLE, id=str(number), question=f"Question {number}?") for number in range(30)]
     llm = Scripted(lambda request, nth: SAMPLE.cot, concurrency=3)
-    verdicts = Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
-    assert len(verdicts) == 30
+    selections = Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
+    assert len(selections) == 30
     assert llm.most_at_once == 3
 
 
@@ -219,7 +220,7 @@ def test_replies_are_used_again_whatever_tau_and_budget(tmp_path: Path) -> None:
 
 
 def test_it_works_inside_a_running_event_loop() -> None:
-    async def work() -> list[Verdict]:
+    async def work() -> list[Selection]:
         return judge(lambda request, nth: SAMPLE.cot)[0]
 
     assert asyncio.run(work())[0].kept == [0, 1, 2, 3, 4]
@@ -284,6 +285,6 @@ def test_an_anchor_that_is_lost_in_thinking_is_not_asked_for_again() -> None:
             return Generation("", "length", 1, 4096)
 
     llm = Thinker(lambda request, nth: "")
-    [verdict] = Guide(llm, AsapSettings(coarse="select")).judge([SAMPLE])
-    assert verdict == Verdict(None, None, 0, ["anchor_thinking_cut_off"])
+    [selection] = Guide(llm, AsapSettings(coarse="select")).judge([SAMPLE])
+    assert selection == Selection(None, None, 0, ["anchor_thinking_cut_off"])
     assert len(llm.requests) == 1

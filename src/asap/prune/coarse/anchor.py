@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from asap.lm.generate import Request
-from asap.prune.reply import Fenced, InvalidReply, enclosed, fenced_blocks, filled, prompt_file, without_delimiters
+from asap.prune.coarse.llm_reply import Fenced, InvalidReply, enclosed, fenced_blocks, filled, prompt_file, without_delimiters
 from asap.sample import Sample
 
 _PYTHON = re.compile(r"[{.\s]*(?:python|py)[0-9.]*(?![\w+#-])", re.IGNORECASE)

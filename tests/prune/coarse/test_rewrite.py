@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from prune_helpers import real_traces
 
 from asap.lm.generate import Generation
-from asap.prune.reply import InvalidReply, Selection, delimiters, enclosed
-from asap.prune.rewrite import read_rewrite, rewrite_request
+from asap.prune.coarse.llm_reply import InvalidReply, delimiters, enclosed
+from asap.prune.coarse.rewrite import read_rewrite, rewrite_request
+from asap.prune.match import Match
 from asap.sample import Sample
 from asap.steps import StepSplit, keep_steps, split_steps
 
@@ -30,8 +31,12 @@ texts = st.text("ab \n`~\r", max_size=60) | st.text(max_size=60)
 splits = st.sampled_from(["fenced", "paper"])
 
 
-def read(text: str, cot: str = COT, *, split: StepSplit = "fenced", tau: float = 0.6, finish: str = "stop") -> Selection:
+def read(text: str, cot: str = COT, *, split: StepSplit = "fenced", tau: float = 0.6, finish: str = "stop") -> list[Match]:
     return read_rewrite(Generation(text, finish, 100, 50), cot, split_steps(cot, split), split=split, tau=tau)
+
+
+def kept_by(text: str, cot: str = COT, *, split: StepSplit = "fenced", tau: float = 0.6) -> list[int]:
+    return [match.step for match in read(text, cot, split=split, tau=tau)]
 
 
 def refused(text: str, cot: str = COT, *, finish: str = "stop") -> InvalidReply:
@@ -59,7 +64,7 @@ def algorithm_1(cot: str, coarse: str, split: StepSplit, tau: float) -> bool:
 
 def verdict(text: str, cot: str, split: StepSplit, tau: float) -> bool:
     try:
-        kept = read(text, cot, split=split, tau=tau).kept
+        kept = kept_by(text, cot, split=split, tau=tau)
     except InvalidReply as error:
         if error.reason != "no_match":
             raise
@@ -89,11 +94,11 @@ def test_whatever_the_reply_is_original_steps_in_order_come_out(steps: list[str]
         found = read_rewrite(Generation(reply, "stop", 0, 0), cot, spans, split=split, tau=0.6)
     except InvalidReply:
         return
-    assert found.kept == sorted(set(found.kept))
-    assert found.kept
-    assert set(found.kept) <= set(range(len(spans)))
-    assert len(found.match) == len(found.kept)
-    assert all(0.6 <= similarity <= 1 for similarity in found.match)
+    kept = [match.step for match in found]
+    assert kept == sorted(set(kept))
+    assert kept
+    assert set(kept) <= set(range(len(spans)))
+    assert all(0.6 <= match.similarity <= 1 for match in found)
 
 
 @given(st.sets(st.integers(0, len(STEPS) - 1), min_size=1), st.sampled_from(["plain", "delimited", "fence", "both"]))
@@ -104,15 +109,15 @@ def test_a_verbatim_subset_keeps_exactly_its_steps(kept: set[int], form: str) ->
         text = f"```text\n{text}\n```\n"
     if form in ("delimited", "both"):
         text = f"Sure, here it is:\n\n{lines.begin}\n{text}\n{lines.end}\n\nI removed two steps."
-    assert read(text) == Selection(sorted(kept), [1.0] * len(kept))
+    assert read(text) == [Match(step, 1.0) for step in sorted(kept)]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c\nd"]), min_size=1, max_size=8), st.data())
 def test_equal_steps_get_a_choice_in_order(steps: list[str], data: st.DataObject) -> None:
     kept = data.draw(st.sets(st.integers(0, len(steps) - 1), min_size=1))
     found = read("\n\n".join(steps[index] for index in sorted(kept)), "\n\n".join(steps))
-    assert [steps[index] for index in found.kept] == [steps[index] for index in sorted(kept)]
-    assert found.match == [1.0] * len(kept)
+    assert [steps[match.step] for match in found] == [steps[index] for index in sorted(kept)]
+    assert [match.similarity for match in found] == [1.0] * len(kept)
 
 
 @pytest.mark.parametrize("split", ["fenced", "paper"])
@@ -120,21 +125,21 @@ def test_equal_steps_get_a_choice_in_order(steps: list[str], data: st.DataObject
 def test_line_ends_do_not_matter(split: StepSplit, line_end: str) -> None:
     cot = "Let me see what to do.\nOne.\n\nIt is simple.\n\nTwo numbers are added."
     reply = "Let me see what to do.\nOne.\n\nTwo numbers are added.".replace("\n", line_end)
-    assert read(reply, cot, split=split).kept == [0, 2]
-    assert read(reply, cot.replace("\n", "\r\n")).kept == [0, 2]
+    assert kept_by(reply, cot, split=split) == [0, 2]
+    assert kept_by(reply, cot.replace("\n", "\r\n")) == [0, 2]
 
 
 def test_a_trace_that_begins_and_ends_with_code_keeps_its_fences() -> None:
-    assert read(f"{STEPS[1]}\n\n{STEPS[5]}\n\n{STEPS[6]}\n").kept == [1, 5, 6]
-    assert read(STEPS[6]).kept == [6]
+    assert kept_by(f"{STEPS[1]}\n\n{STEPS[5]}\n\n{STEPS[6]}\n") == [1, 5, 6]
+    assert kept_by(STEPS[6]) == [6]
     cut = ["```python\nalpha = compute_alpha()", "beta = compute_beta()", "print(alpha)\n```"]
-    assert read(f"{cut[0]}\n\n{cut[2]}", "\n\n".join(cut), split="paper").kept == [0, 2]
+    assert kept_by(f"{cut[0]}\n\n{cut[2]}", "\n\n".join(cut), split="paper") == [0, 2]
 
 
 def test_small_changes_are_snapped_back() -> None:
     found = read(f"{STEPS[0].replace('Okay, so', 'So')}\n\n{STEPS[5].upper()[:4]}{STEPS[5][4:]}")
-    assert found.kept == [0, 5]
-    assert all(0.6 <= similarity < 1 for similarity in found.match)
+    assert [match.step for match in found] == [0, 5]
+    assert all(0.6 <= match.similarity < 1 for match in found)
 
 
 def test_a_paraphrase_is_no_match_and_the_message_says_where() -> None:
@@ -153,8 +158,7 @@ def test_other_orders_are_no_match() -> None:
 
 def test_merged_steps_count_as_the_more_similar_one() -> None:
     merged = f"{STEPS[4]} {STEPS[5]}"
-    found = read(f"{STEPS[0]}\n\n{merged}")
-    assert found.kept == [0, 5]
+    assert kept_by(f"{STEPS[0]}\n\n{merged}") == [0, 5]
     assert refused(f"{STEPS[0]} {STEPS[2]} {STEPS[4]}").reason == "no_match"
 
 
@@ -165,9 +169,9 @@ def test_chatter_is_not_a_step() -> None:
 
 def test_a_missing_delimiter_is_forgiven_but_not_a_second_pair() -> None:
     lines = delimiters("trace", COT)
-    assert read(f"{lines.begin}\n{STEPS[0]}").kept == [0]
-    assert read(f"  {STEPS[0]}\n{lines.end}\n").kept == [0]
-    assert read(f"{lines.begin}{STEPS[0]}{lines.end}").kept == [0]
+    assert kept_by(f"{lines.begin}\n{STEPS[0]}") == [0]
+    assert kept_by(f"  {STEPS[0]}\n{lines.end}\n") == [0]
+    assert kept_by(f"{lines.begin}{STEPS[0]}{lines.end}") == [0]
     pair = f"{lines.begin}\n{STEPS[0]}\n{lines.end}"
     for text in (f"{pair}\n\n{pair}", f"{lines.end}\n{STEPS[0]}\n{lines.begin}"):
         assert refused(text).reason == "delimiters"
@@ -230,6 +234,7 @@ def test_real_traces_come_back_verbatim(split: StepSplit) -> None:
         kept = sorted(rng.sample(range(len(spans)), max(1, len(spans) // 3)))
         text = keep_steps(cot, spans, [index in kept for index in range(len(spans))])
         found = read(enclosed("trace", cot).replace(cot, text), cot, split=split)
-        assert found.match == [1.0] * len(kept)
-        pruned = keep_steps(cot, spans, [index in found.kept for index in range(len(spans))])
+        assert [match.similarity for match in found] == [1.0] * len(kept)
+        found_steps = {match.step for match in found}
+        pruned = keep_steps(cot, spans, [index in found_steps for index in range(len(spans))])
         assert [line.strip() for line in pruned.splitlines()] == [line.strip() for line in text.splitlines()]

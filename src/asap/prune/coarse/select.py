@@ -1,7 +1,7 @@
 """Stage 1 without re-typing (`--coarse select`): an LLM sees numbered steps and names those that the anchor needs (paper §3.2).
 
 The paper's LLM repeats the whole trace; naming numbers asks for the same judgement in tens of tokens, and what is kept is
-verbatim by construction. A trace that does not fit in the context is shown in overlapping parts.
+verbatim by construction. A trace that does not fit in the context is shown in overlapping windows.
 
 What this does not do: guess. A reply is read leniently as to form (JSON or a plain list, ranges in several spellings), but
 numbers in a sentence are no selection, and one number that is not shown makes the reply invalid.
@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from asap.lm.generate import Generation, Request
-from asap.prune.reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
+from asap.prune.coarse.llm_reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
 from asap.sample import Sample
 from asap.steps import Span
 
@@ -70,37 +70,37 @@ def read_selection(reply: Generation, first: int, last: int) -> list[int]:
     return sorted(kept)
 
 
-def parts(step_tokens: Sequence[int], room: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
+def windows(step_tokens: Sequence[int], room: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
     """The ranges of steps (first, last + 1) to show, one request each: all steps in one where they fit in `room` tokens.
 
-    Else parts of about equal size that cover every step; neighbours share up to `overlap` steps, no step is in three parts.
+    Else windows of about equal size that cover every step; neighbours share up to `overlap` steps, no step is in three windows.
     `step_tokens`: what each step takes with its marker line. A step that is larger than `room` by itself is alone in its
-    part, which does not fit: nothing less can be shown.
+    window, which does not fit: nothing less can be shown.
     """
     if not step_tokens:
         return []
     offsets = list(accumulate(step_tokens, initial=0))
-    widest = _filled_parts(offsets, room, overlap)
+    widest = _filled_windows(offsets, room, overlap)
     low, high = 0, room
-    while low < high:  # the smallest room that needs no more parts evens them out
+    while low < high:  # the smallest room that needs no more windows evens them out
         middle = (low + high) // 2
-        if len(_filled_parts(offsets, middle, overlap)) > len(widest):
+        if len(_filled_windows(offsets, middle, overlap)) > len(widest):
             low = middle + 1
         else:
             high = middle
-    return _filled_parts(offsets, high, overlap)
+    return _filled_windows(offsets, high, overlap)
 
 
 def merged(selections: Iterable[Iterable[int]]) -> list[int]:
-    """The steps that any part keeps, increasing: a step that is shown twice stays if it is kept once."""
+    """The steps that any window keeps, increasing: a step that is shown twice stays if it is kept once."""
     return sorted({index for selection in selections for index in selection})
 
 
-def _filled_parts(offsets: Sequence[int], room: int, overlap: int) -> list[tuple[int, int]]:
-    """Parts that each take as many steps as fit, from the first on. `offsets`: the tokens before each step, then all of them."""
+def _filled_windows(offsets: Sequence[int], room: int, overlap: int) -> list[tuple[int, int]]:
+    """Windows that each take as many steps as fit, from the first on. `offsets`: the tokens before each step, then all of them."""
     count = len(offsets) - 1
     found: list[tuple[int, int]] = []
-    first, before = 0, 0  # before: the end of the last part but one
+    first, before = 0, 0  # before: the end of the last window but one
     while True:
         last = first + 1
         while last < count and offsets[last + 1] - offsets[first] <= room:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.lm.generate import Generation
-from asap.prune.reply import (
+from asap.prune.coarse.llm_reply import (
     Coverage,
     InvalidReply,
     check_share,

@@ -1,9 +1,9 @@
-"""What the requests and the replies of stage 1 with an LLM have in common (paper §3.2): how a text is enclosed, what is invalid.
+"""How the requests of stage 1 enclose a text, and which replies of the LLM are invalid (paper §3.2).
 
 A request shows each text between two lines that occur in it nowhere else. A reply is untrusted: it may be cut off, wrapped in
 a code fence, or empty. Nothing of it is ever kept as text, it only says which steps of the original stay.
 
-What this does not do: talk to a model, or ask again.
+What this does not do: read which steps a reply keeps (`rewrite`, `select`), ask a model, or ask again.
 """
 
 import hashlib
@@ -37,13 +37,6 @@ class InvalidReply(AsapError):
 
     def __reduce__(self) -> tuple[type["InvalidReply"], tuple[str, str]]:
         return type(self), (self.reason, self.detail)
-
-
-class Selection(NamedTuple):
-    """The steps that a reply keeps: increasing indices, and how similar to each the reply's own step is (1: equal)."""
-
-    kept: list[int]
-    match: list[float]
 
 
 class Coverage(NamedTuple):
@@ -103,7 +96,7 @@ def finished_text(reply: Generation) -> str:
 @cache
 def prompt_file(name: str) -> str:
     """The wording of a request, with its placeholders in braces."""
-    return files("asap.prune").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8").rstrip("\n")
+    return files("asap.prune.coarse").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

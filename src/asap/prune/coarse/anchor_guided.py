@@ -13,41 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from asap.errors import AsapError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.replies import Remembering, Replies
 from asap.lm.tokens import count_prompt, count_tokens
-from asap.prune.anchor import anchor_request, anchor_text
-from asap.prune.reply import InvalidReply, check_share, prompt_file
-from asap.prune.rewrite import read_rewrite, rewrite_request
-from asap.prune.select import merged, parts, read_selection, select_request
+from asap.prune.coarse.anchor import anchor_request, anchor_text
+from asap.prune.coarse.llm_reply import InvalidReply, check_share, prompt_file
+from asap.prune.coarse.rewrite import read_rewrite, rewrite_request
+from asap.prune.coarse.select import merged, read_selection, select_request, windows
+from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample, content_digest
 from asap.steps import Span, split_steps
 
 ANCHOR_TOKENS = 4096
-_HALVINGS = 5  # of a trace that the server finds too long, so that its parts are at least 1/32 of it
+_HALVINGS = 5  # of a trace that the server finds too long, so that its windows are at least 1/32 of it
 T = TypeVar("T")
 _FINAL = {"context_too_long", "bad_request", "server_error", "thinking_cut_off"}  # asking the same again would not help
 
 
 class _Interrupted(AsapError):
     """The user pressed Ctrl-C; as an ordinary error it lets the requests on their way come home."""
-
-
-class Verdict(NamedTuple):
-    """What stage 1's LLM said about a trace.
-
-    `kept` are the indices of the steps that stay (None: no reply was usable), `match` the similarity of the reply's step to
-    each of them (`rewrite` only). `attempts` counts the replies asked for, `failures` holds why each unusable one was.
-    """
-
-    kept: list[int] | None
-    match: list[float] | None
-    attempts: int
-    failures: list[str]
 
 
 class Guide:
@@ -70,13 +58,13 @@ class Guide:
             finally:
                 self.memory = before
 
-    def judge(self, samples: Sequence[Sample]) -> list[Verdict]:
-        """The verdict on each sample, in order. Works inside a running event loop too (in a notebook)."""
-        verdicts: dict[str, Verdict] = {}
-        self.ask_all(iter(samples), lambda sample, verdict: verdicts.__setitem__(sample.digest(), verdict))
-        return [verdicts[sample.digest()] for sample in samples]
+    def judge(self, samples: Sequence[Sample]) -> list[Selection]:
+        """The selection from each sample's trace, in order. Works inside a running event loop too (in a notebook)."""
+        selections: dict[str, Selection] = {}
+        self.ask_all(iter(samples), lambda sample, selection: selections.__setitem__(sample.digest(), selection))
+        return [selections[sample.digest()] for sample in samples]
 
-    def ask_all(self, samples: Iterator[Sample], done: Callable[[Sample, Verdict], None]) -> None:
+    def ask_all(self, samples: Iterator[Sample], done: Callable[[Sample, Selection], None]) -> None:
         """`ask` to its end; in a thread of its own where this one has a running event loop."""
         try:
             asyncio.get_running_loop()
@@ -91,8 +79,8 @@ class Guide:
                 self.memory.stop(_Interrupted())
                 raise
 
-    async def ask(self, samples: Iterator[Sample], done: Callable[[Sample, Verdict], None]) -> None:
-        """Ask about all samples, as many at once as the LLM can take, and tell each verdict as it comes.
+    async def ask(self, samples: Iterator[Sample], done: Callable[[Sample, Selection], None]) -> None:
+        """Ask about all samples, as many at once as the LLM can take, and hand each selection to `done` as it comes.
 
         An error that stops everything is raised when the requests on their way are answered and kept: they are paid for.
         """
@@ -102,7 +90,7 @@ class Guide:
                 for sample in samples:
                     if self.memory.stopped:
                         return
-                    done(sample, await self.verdict(sample))
+                    done(sample, await self.selection(sample))
             except Exception as error:  # kept, and raised below
                 self.memory.stop(error)
 
@@ -114,17 +102,17 @@ class Guide:
         if self.memory.stopped:
             raise self.memory.stopped
 
-    async def verdict(self, sample: Sample) -> Verdict:
+    async def selection(self, sample: Sample) -> Selection:
         """Which steps of a sample's trace stay. A trace of one step is not asked about: a step always stays."""
         spans = split_steps(sample.cot, self.settings.step_split)
         if len(spans) < 2:
-            return Verdict(list(range(len(spans))), None, 0, [])
+            return Selection(list(range(len(spans))), None, 0, [])
         talk = _Talk(self, sample, spans)
         try:
             kept, match = await (talk.rewritten() if self.settings.coarse == "rewrite" else talk.selected())
         except (RequestRefused, InvalidReply):
-            return Verdict(None, None, talk.attempts, talk.failures)
-        return Verdict(kept, match, talk.attempts, talk.failures)
+            return Selection(None, None, talk.attempts, talk.failures)
+        return Selection(kept, match, talk.attempts, talk.failures)
 
 
 class _Talk:
@@ -150,27 +138,28 @@ class _Talk:
             return rewrite_request(self.sample, anchor, temperature=temperature, max_tokens=room, draw=draw)
 
         def read(reply: Generation) -> tuple[list[int], list[float] | None]:
-            kept, match = read_rewrite(reply, self.sample.cot, self.spans, split=settings.step_split, tau=settings.tau)
+            found = read_rewrite(reply, self.sample.cot, self.spans, split=settings.step_split, tau=settings.tau)
+            kept = [match.step for match in found]
             self._check(kept)
-            return kept, match
+            return kept, [match.similarity for match in found]
 
         return await self._until_valid("rewrite", request, read)
 
     async def selected(self) -> tuple[list[int], None]:
-        """The LLM names the steps to keep; a trace longer than its context is shown in overlapping parts."""
+        """The LLM names the steps to keep; a trace longer than its context is shown in overlapping windows."""
         anchor = await self.anchor()
         tokens = [count_tokens(self.sample.cot[span.start : span.end], self.guide.llm.tokens) + 8 for span in self.spans]
         room = await self._room(anchor, sum(tokens))
         for halving in range(_HALVINGS + 1):
             try:
-                pieces = parts(tokens, max(1, room >> halving))
-                kept = merged([await self._select(anchor, first, last) for first, last in pieces])
+                shown = windows(tokens, max(1, room >> halving))
+                kept = merged([await self._select(anchor, first, last) for first, last in shown])
             except RequestRefused as error:
                 if error.reason != "context_too_long" or halving == _HALVINGS or len(self.spans) < 2:
                     raise
                 self.failures.pop()
             else:
-                if len(pieces) > 1:
+                if len(shown) > 1:
                     self._check_all(kept)
                 return kept, None
         raise AssertionError("the last halving returns or raises")
@@ -193,7 +182,7 @@ class _Talk:
         return await self._until_valid("select", request, read)
 
     def _check_all(self, kept: list[int]) -> None:
-        """The check of a selection that was put together from parts: there is no single reply to ask for again."""
+        """The check of a selection that was put together from windows: there is no single reply to ask for again."""
         try:
             self._check(kept)
         except InvalidReply as error:

@@ -14,8 +14,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from asap.lm.generate import Generation, Request
-from asap.prune.match import gestalt, matches, snap
-from asap.prune.reply import Delimiters, InvalidReply, Selection, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
+from asap.prune.coarse.llm_reply import Delimiters, InvalidReply, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
+from asap.prune.match import Match, gestalt, matches, snap
 from asap.sample import Sample
 from asap.steps import Span, StepSplit, split_steps
 
@@ -37,8 +37,8 @@ def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_toke
     return Request([message], max_tokens, temperature, draw=draw, kind="rewrite")
 
 
-def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> Selection:
-    """The steps of `cot` that a reply keeps. Raises InvalidReply where Algorithm 1 or a check before it fails.
+def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> list[Match]:
+    """The steps of `cot` that a reply keeps, in order. Raises InvalidReply where Algorithm 1 or a check before it fails.
 
     Steps are compared without their outer white space, and with every line ending in \\n. Where the trace's delimiters are in the
     reply, only what stands between them counts.
@@ -54,7 +54,7 @@ def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: S
     found = next((found for coarse_steps in readings if (found := snap(original_steps, coarse_steps, tau))), None)
     if found is None:
         raise InvalidReply("no_match", _why_not(original_steps, readings[0], tau))
-    return Selection([match.step for match in found], [match.similarity for match in found])
+    return found
 
 
 def _compared(text: str, spans: Sequence[Span]) -> list[str]:

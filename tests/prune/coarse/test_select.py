@@ -1,4 +1,4 @@
-"""How steps are shown and numbered, what counts as a selection, and how a long trace is shown in parts."""
+"""How steps are shown and numbered, what counts as a selection, and how a long trace is shown in windows."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.lm.generate import Generation, Request
-from asap.prune.reply import InvalidReply, enclosed
-from asap.prune.select import SELECT_SCHEMA, merged, parts, read_selection, select_request
+from asap.prune.coarse.llm_reply import InvalidReply, enclosed
+from asap.prune.coarse.select import SELECT_SCHEMA, merged, read_selection, select_request, windows
 from asap.sample import Sample
 from asap.steps import split_steps
 
@@ -189,9 +189,9 @@ tokens = st.lists(st.integers(0, 30), min_size=1, max_size=40)
 
 
 @given(tokens, st.integers(0, 120), st.integers(0, 4))
-def test_parts_cover_every_step_once_or_twice_and_fit(step_tokens: list[int], room: int, overlap: int) -> None:
-    found = parts(step_tokens, room, overlap)
-    assert found == parts(step_tokens, room, overlap)
+def test_windows_cover_every_step_once_or_twice_and_fit(step_tokens: list[int], room: int, overlap: int) -> None:
+    found = windows(step_tokens, room, overlap)
+    assert found == windows(step_tokens, room, overlap)
     shown = [sum(first <= index < last for first, last in found) for index in range(len(step_tokens))]
     assert set(shown) <= {1, 2}
     assert (found[0][0], found[-1][1]) == (0, len(step_tokens))
@@ -201,16 +201,16 @@ def test_parts_cover_every_step_once_or_twice_and_fit(step_tokens: list[int], ro
     assert (len(found) == 1) == (sum(step_tokens) <= room or len(step_tokens) == 1)
 
 
-def test_parts_overlap_at_the_seams_and_are_even() -> None:
-    found = parts([10] * 100, 300)
+def test_windows_overlap_at_the_seams_and_are_even() -> None:
+    found = windows([10] * 100, 300)
     assert all(one[1] - other[0] == 2 for one, other in pairwise(found))
     assert max(last - first for first, last in found) - min(last - first for first, last in found) <= 3
 
 
 def test_a_step_larger_than_the_room_is_alone() -> None:
-    assert parts([5, 5, 100, 5, 5], 20) == [(0, 2), (2, 3), (3, 5)]
-    assert parts([100], 20) == [(0, 1)]
-    assert parts([], 20) == []
+    assert windows([5, 5, 100, 5, 5], 20) == [(0, 2), (2, 3), (3, 5)]
+    assert windows([100], 20) == [(0, 1)]
+    assert windows([], 20) == []
 
 
 def test_what_one_part_keeps_stays() -> None:

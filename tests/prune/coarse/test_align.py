@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from asap.errors import RowError
 from asap.lm.scorer import TokenScores
-from asap.prune.align import alignments, unaligned
 from asap.prune.anchored import align_prompt, anchored_prompt
+from asap.prune.coarse.align import alignments, unaligned
 from asap.sample import Sample
 
 values = st.lists(st.floats(-5, 5) | st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=20)

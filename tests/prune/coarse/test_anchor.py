@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from asap.prune.anchor import anchor_request, anchor_text, shown_answer
-from asap.prune.reply import InvalidReply, enclosed
+from asap.prune.coarse.anchor import anchor_request, anchor_text, shown_answer
+from asap.prune.coarse.llm_reply import InvalidReply, enclosed
 from asap.sample import Sample, make_sample, split_think
 
 
