@@ -62,7 +62,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "Run": "",
         "T": "",
         "TRIES": "",
-        "Verdict": "",
         "Written": "",
         "card_text": "",
         "data_file": "",
