@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from asap.sample import split_think
 from asap.steps import split_steps
+from asap.think import split_think
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CHARACTERS_PER_TOKEN = 4

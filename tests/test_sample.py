@@ -1,4 +1,4 @@
-"""Think tags come apart and go together again; a record is checked when it is made and known by its content."""
+"""A response comes apart again; a record is checked when it is made and known by its content."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asap.errors import AsapError, RowError
-from asap.sample import Sample, content_digest, make_sample, split_think
+from asap.errors import RowError
+from asap.sample import Sample, content_digest, make_sample
+from asap.think import split_think
 
 PARTS: dict[str, Any] = {"question": "What is 1+1?", "cot": "It is 2.", "answer": "2"}
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -18,53 +19,6 @@ def refusal(**parts: Any) -> RowError:
         make_sample(**{**PARTS, **parts})
     assert "\n" not in str(caught.value)
     return caught.value
-
-
-@pytest.mark.parametrize(
-    ("text", "cot", "answer"),
-    [
-        ("<think>\na\n</think>\n\nb", "a", "b"),
-        ("<think>a</think>b", "a", "b"),
-        (" \n<think>a</think>b", "a", "b"),
-        ("<think>\r\n  a  \r\n</think>\r\nb\r\n", "  a  ", "b"),
-        ("<thinking>a</thinking>b", "a", "b"),
-        ("<|begin_of_thought|>\n\na\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nb\n\n<|end_of_solution|>", "a", "b"),
-        ("a\n</think>\n\nb", "a", "b"),
-        ("a</thinking>b", "a", "b"),
-        ("<think>a</think>b</think>c", "a</think>b", "c"),
-        ("<think>a<think>b</think>c", "a<think>b", "c"),
-        ("<think>a</think>\n<think>b</think>c", "a</think>\n<think>b", "c"),
-        ("a</think>b</think>c", "a</think>b", "c"),
-        ("<think></think>b", "", "b"),
-        ("<think>a</think>", "a", ""),
-        ("<think>a</think>the <|begin_of_solution|> tag", "a", "the <|begin_of_solution|> tag"),
-        ("<think>\n\n    x = 1\n\n</think>\n\n    y", "    x = 1", "    y"),
-    ],
-    ids=repr,
-)
-def test_a_response_is_taken_apart(text: str, cot: str, answer: str) -> None:
-    assert split_think(text) == (cot, answer)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "no_think"),
-        ("just an answer", "no_think"),
-        ("<THINK>a</THINK>b", "no_think"),
-        ("<think>a", "unclosed_think"),
-        ("</think><think>a", "unclosed_think"),
-        ("<|begin_of_thought|>a", "unclosed_think"),
-        ("Sure! <think>a</think>b", "text_before_think"),
-        ("a</think>b<think>c</think>d", "text_before_think"),
-    ],
-    ids=repr,
-)
-def test_a_response_without_one_complete_think_part_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(RowError, match=reason) as caught:
-        split_think(text)
-    assert caught.value.reason == reason
-    assert isinstance(caught.value, AsapError)
 
 
 @given(texts, texts, texts)

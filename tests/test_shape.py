@@ -51,7 +51,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "Job": "",
         "MODEL": "",
         "Method": "",
-        "OPENED": "",
         "Outcome": "",
         "PACKAGES": "",
         "PROBLEMS": "",

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from asap.prune.fine import cut
     from asap.prune.match import matches
     from asap.prune.settings import AsapSettings
-    from asap.sample import Sample, split_think
+    from asap.sample import Sample
     from asap.steps import Span, join_steps, split_steps
+    from asap.think import split_think
 
 _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
@@ -41,7 +42,8 @@ _HOMES = {
     "asap.prune.fine": ("cut",),
     "asap.prune.match": ("matches",),
     "asap.prune.settings": ("AsapSettings",),
-    "asap.sample": ("Sample", "split_think"),
+    "asap.sample": ("Sample",),
+    "asap.think": ("split_think",),
     "asap.steps": ("Span", "join_steps", "split_steps"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

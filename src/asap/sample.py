@@ -1,20 +1,13 @@
-"""The one record that travels: a question, the reasoning trace (`cot`) and the answer.
-
-Think tags are taken apart and put together here and nowhere else.
-"""
+"""The one record that travels: a question, the reasoning trace (`cot`) and the answer."""
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from asap.errors import RowError
-
-THINK_OPEN = re.compile(r"<think>|<thinking>|<\|begin_of_thought\|>")
-THINK_CLOSE = re.compile(r"</think>|</thinking>|<\|end_of_thought\|>")
-_SOLUTION_TAGS = re.compile(r"^\s*<\|begin_of_solution\|>|<\|end_of_solution\|>\s*$")  # OpenThoughts wraps the answer as well
+from asap.think import closing_tag, join_think
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +24,7 @@ class Sample:
     @property
     def response(self) -> str:
         """What a model is trained to write: the trace in its tags, then the answer."""
-        return f"<think>\n{self.cot}\n</think>\n\n{self.answer}"
+        return join_think(self.cot, self.answer)
 
     @property
     def prompt(self) -> list[dict[str, str]]:
@@ -53,35 +46,6 @@ def content_digest(*parts: object) -> str:
     """Hex SHA-256 of JSON-able parts; the same parts give the same digest on every machine."""
     text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-class Thought(NamedTuple):
-    """A response taken apart."""
-
-    cot: str
-    answer: str
-
-
-def split_think(text: str) -> Thought:
-    """Split a response at its think tags; the tags may be <think>, <thinking> or <|begin_of_thought|>.
-
-    A missing opening tag is accepted (chat templates often write it). With several tags the trace runs from
-    the first opening to the last closing one, so nothing in between is lost. Raises RowError otherwise.
-    """
-    opening = THINK_OPEN.search(text)
-    closings = list(THINK_CLOSE.finditer(text, opening.end() if opening else 0))
-    if not closings:
-        if opening is None:
-            raise RowError("no_think", "the response has no think part: neither <think> nor </think> was found")
-        raise RowError("unclosed_think", f"{opening.group()} at character {opening.start()} is never closed")
-    closing = closings[-1]
-    if opening is not None and text[: opening.start()].strip():
-        before = text[: opening.start()].strip()
-        raise RowError("text_before_think", f"{len(before)} characters stand before {opening.group()}: {before[:60]!r}")
-    return Thought(
-        cot=text[opening.end() if opening else 0 : closing.start()].strip("\r\n"),
-        answer=_SOLUTION_TAGS.sub("", text[closing.end() :]).strip("\r\n"),
-    )
 
 
 def make_sample(
@@ -106,8 +70,8 @@ def make_sample(
     for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
         if not texts[name].strip():
             raise RowError(reason, f"{name} is empty or white space", shown)
-    if tag := THINK_CLOSE.search(texts["answer"]):
-        raise RowError("think_in_answer", f"the answer holds {tag.group()}, so it could not be told from the trace again", shown)
+    if tag := closing_tag(texts["answer"]):
+        raise RowError("think_in_answer", f"the answer holds {tag}, so it could not be told from the trace again", shown)
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]
     return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {})

@@ -8,29 +8,12 @@ from hypothesis import strategies as st
 
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
-from asap.evaluate.extract import code_of, parts_of, program_of, with_header
+from asap.evaluate.extract import code_of, program_of, with_header
 
 FENCE = "```"
 ONE = f"{FENCE}python\none = 1\n{FENCE}"
 TWO = f"{FENCE}py\ntwo = 2 + 2\n{FENCE}"
 PROBLEM = Problem("t", "?", "def f(x):\n", Program("", "f"), header="import math")
-
-
-@pytest.mark.parametrize(
-    ("generation", "thinking", "answer"),
-    [
-        ("no thinking", None, "no thinking"),
-        ("<think>\nhm\n</think>\n\nyes", "<think>\nhm\n", "\n\nyes"),
-        ("hm\n</think>yes", "hm\n", "yes"),
-        ("<think>one</think> two </think>three", "<think>one</think> two ", "three"),
-        ("<think>hm", "<think>hm", None),
-        ("Sure.\n<think>hm", "Sure.\n<think>hm", None),
-        ("<think>a</think>b<think>c", "<think>a</think>b<think>c", None),
-        ("", None, ""),
-    ],
-)
-def test_the_answer_stands_after_the_last_closing_tag(generation: str, thinking: str | None, answer: str | None) -> None:
-    assert parts_of(generation) == (thinking, answer)
 
 
 def test_code_inside_the_thinking_is_never_the_answer() -> None:

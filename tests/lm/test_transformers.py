@@ -17,7 +17,7 @@ from asap.lm.generate import Generation, Request, RequestRefused
 from asap.lm.llama_cpp import MIN_P
 from asap.lm.specs import model_folder as folder_of
 from asap.lm.spending import SpendingLimit
-from asap.lm.transformers import Writer, without_thinking
+from asap.lm.transformers import Writer
 
 MESSAGES = [{"role": "user", "content": "How many steps are in the list?"}]
 PROMPTS = {
@@ -191,21 +191,6 @@ def test_a_prompt_that_the_template_refuses_is_a_bad_request(model_folder: Calla
     with pytest.raises(RequestRefused, match="System role not supported") as refused:
         write(Writer(str(model_folder("sentencepiece", "llama")), spec="hf:tiny", device="cpu"), request)
     assert refused.value.reason == "bad_request"
-
-
-@pytest.mark.parametrize(
-    ("prompt", "text", "shown"),
-    [
-        ("assistant\n", "<think>\nhm\n</think>\n\n1, 2", "1, 2"),
-        ("assistant\n<think>\n", "hm\n</think>\n\n1, 2", "1, 2"),
-        ("assistant\n", "<think>\nhm", ""),
-        ("assistant\n<think>\n", "hm", ""),
-        ("assistant\n", "1, 2 </think> 3", "1, 2 </think> 3"),
-        ("assistant\n<think>\n\n</think>\n\n", " 1, 2", " 1, 2"),
-    ],
-)
-def test_thinking_is_dropped(prompt: str, text: str, shown: str) -> None:
-    assert without_thinking(prompt, text) == shown
 
 
 @pytest.mark.skipif(

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from asap.errors import MissingExtra, RowError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.sample import split_think
 from asap.steps import Span
+from asap.think import split_think
 
 # The regular expressions that real tokenizers cut a text with before they merge: Qwen2 to Qwen3; Llama 3 and cl100k;
 # o200k, Llama 4 and Mistral's Tekken; DeepSeek-V3.

@@ -23,6 +23,7 @@ from asap.lm.scorer_transformers import HFScorer
 from asap.lm.transformers import take_stops
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample, content_digest
+from asap.think import CLOSED
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Sufficiency:
         None where the model's context has no room for so many.
         """
         tokens = self.scorer.tokens
-        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}\n</think>\n\n{CODE_LEAD}"
+        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{CODE_LEAD}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
         ledger: Ledger = self.judge.ledger
         kept = ledger.get(key)

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from asap.dataset.chat import Turn, chat_turns, one_exchange, text_of
 from asap.errors import RowError, UsageError
-from asap.sample import Sample, Thought, make_sample, split_think
+from asap.sample import Sample, make_sample
+from asap.think import Thought, split_think
 
 Row = Mapping[str, object]
 Part = Literal["system", "user", "reasoning", "assistant", "chat", "history", "system in chat"]

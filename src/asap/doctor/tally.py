@@ -19,8 +19,9 @@ from asap.dataset import Shaped
 from asap.doctor.rulers import Rulers
 from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
-from asap.sample import Sample, content_digest, split_think
+from asap.sample import Sample, content_digest
 from asap.steps import split_steps
+from asap.think import has_tag
 
 _FENCE = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:```|~~~)", re.MULTILINE)
 
@@ -164,7 +165,7 @@ class Tally:
         self.steps.counts[steps] += 1
         if steps == 1:
             self.one_step.add(place)
-        if _holds_tags(sample.cot):
+        if has_tag(sample.cot):
             self.several_tags.add(place)
         if not _FENCE.search(sample.answer):
             self.no_code.add(place)
@@ -176,15 +177,6 @@ class Tally:
         """What the scorer reads before the trace; nothing is known of it without its tokenizer."""
         tokens = self.rulers.scorer.tokens
         return "" if tokens is None else render_context(tokens, sample.prompt, default_context(tokens))
-
-
-def _holds_tags(cot: str) -> bool:
-    """Whether the trace has think tags inside: the response had several."""
-    try:
-        split_think(cot)
-    except RowError as error:
-        return error.reason != "no_think"
-    return True
 
 
 def _is_open(answer: str) -> bool:

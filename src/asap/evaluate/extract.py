@@ -1,36 +1,19 @@
 """From what a model wrote to the program that is judged: the answer after the thinking, its code block, and what goes before it."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
 from asap.prune.coarse.llm_reply import fenced_blocks
-from asap.sample import THINK_CLOSE, THINK_OPEN
+from asap.think import parts_of
 
 Extract = Literal["last", "first", "longest"]
 EXTRACTS: tuple[Extract, ...] = ("last", "first", "longest")
-OPENED = "<think>\n"
 
 _PYTHON = ("python", "python3", "py", "py3")
 _CODE_START = re.compile(r"\s*(?:#|@\w|def \w+\s*\(|class \w+\s*[(:]|import \w|from [\w.]+ import )")
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
-
-
-class Parts(NamedTuple):
-    """A generation taken apart. `thinking` is None where the model thought not; `answer` is None where it never came to one."""
-
-    thinking: str | None
-    answer: str | None
-
-
-def parts_of(generation: str) -> Parts:
-    """Thinking and answer; the answer is what stands after the last closing tag, if no thought is opened after it."""
-    closings = list(THINK_CLOSE.finditer(generation))
-    after = closings[-1].end() if closings else 0
-    if THINK_OPEN.search(generation, after):
-        return Parts(generation, None)
-    return Parts(generation[: closings[-1].start()], generation[after:]) if closings else Parts(None, generation)
 
 
 def code_of(answer: str, extract: Extract = "last") -> str | None:

@@ -15,7 +15,7 @@ from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.extract import OPENED, Extract
+from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, Told, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
@@ -26,6 +26,7 @@ from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import Ask, Generator, Settings, Written
 from asap.prune.tokenskip import MARKER, marked
 from asap.sample import content_digest
+from asap.think import CLOSE, OPEN, OPENED, closes_unopened
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox
@@ -117,15 +118,15 @@ class Evaluation:
     def rows(self, benchmark: Benchmark, ledger: Ledger) -> list[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
         found = [(problem, ask.seed, ledger.get(ask.key) or {}) for problem in benchmark.problems for ask in self._asks(problem)]
-        hidden = any("</think>" in row["text"] and "<think>" not in row["text"].partition("</think>")[0] for _, _, row in found)
+        hidden = any(closes_unopened(row["text"]) for _, _, row in found)
         rows = []
         for problem, sample, row in found:
             # a chat server does not tell that its template opens the thought; the answers that end one do
-            opened = hidden and not row["opened"] and "<think>" not in row["text"]
+            opened = hidden and not row["opened"] and OPEN not in row["text"]
             text = OPENED + row["text"] if opened else row["text"]
             measured = {name: row[name] for name in ("stopped_by", "prompt_tokens", "tokens", "ttft_s", "seconds", "session")}
             measured["opened"] = opened or row["opened"]
-            thinking, answer = (row["tokens"], 0) if opened and "</think>" not in text else (row["tokens_thinking"], row["tokens_answer"])
+            thinking, answer = (row["tokens"], 0) if opened and CLOSE not in text else (row["tokens_thinking"], row["tokens_answer"])
             rows.append(
                 {
                     "benchmark": benchmark.name,

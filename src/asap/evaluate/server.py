@@ -16,6 +16,7 @@ from asap.lm.api_error import ApiError
 from asap.lm.generate import EndpointError, Request, RequestRefused
 from asap.lm.llama_cpp import LlamaCpp
 from asap.lm.openai import OpenAIServer
+from asap.think import OPENED, join_think
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter
@@ -136,7 +137,7 @@ class ServerModel:
     def _assembled(self, heard: _Heard, ids: Sequence[int] | None, opened: bool, short: bool) -> Written:
         text = heard.text
         if heard.thought:  # the server took the thinking apart; it is put together again, closed only if an answer followed
-            text = f"<think>\n{heard.thought}\n" + (f"</think>\n\n{heard.text}" if heard.text else "")
+            text = join_think(heard.thought, heard.text) if heard.text else f"{OPENED}{heard.thought}\n"
         text = reopened(text, opened)
         told = heard.usage or (len(ids or ()), self.tokens.count(text) if self.tokens else 0)
         thinking, answer = counted(text, told[1], self.tokens)

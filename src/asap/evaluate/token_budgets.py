@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from asap.benchmarks.load import Benchmark
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.extract import OPENED, Extract
+from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.metrics import mean
 from asap.evaluate.summary import figures
+from asap.think import OPENED
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter

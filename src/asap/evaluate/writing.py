@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from asap.evaluate.extract import OPENED
+from asap.think import CLOSE, OPEN, OPENED, opened_by
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter
@@ -83,7 +83,7 @@ def rendered(tokens: "TokenCounter", messages: Sequence[Message]) -> tuple[list[
     ids = tokens.input_ids(text)
     while tokens.bos_id is not None and ids[1:2] == [tokens.bos_id]:  # a template that wrote it too
         del ids[1]
-    return ids, text.rstrip().endswith("<think>")
+    return ids, opened_by(text)
 
 
 def reopened(text: str, opened: bool) -> str:
@@ -95,8 +95,8 @@ def counted(text: str, total: int, tokens: "TokenCounter | None") -> tuple[int |
     """Of `total` tokens those of the thinking, its closing tag included, and those of the answer; the share of each is counted anew."""
     if tokens is None:
         return None, None
-    thought, closing, _ = text.rpartition("</think>")
+    thought, closing, _ = text.rpartition(CLOSE)
     if not closing:
-        return (total, 0) if "<think>" in text else (0, total)
+        return (total, 0) if OPEN in text else (0, total)
     thinking = min(total, tokens.count(thought.removeprefix(OPENED) + closing))
     return thinking, total - thinking

@@ -8,9 +8,9 @@ from typing import Literal
 from asap.errors import RowError, UsageError
 from asap.lm.tokens import TokenCounter
 from asap.sample import content_digest
+from asap.think import OPENED, unopened
 
 PromptStyle = Literal["chat", "raw"]
-_OPENED = "<think>\n"
 
 
 def default_context(tokens: TokenCounter) -> PromptStyle:
@@ -21,7 +21,7 @@ def default_context(tokens: TokenCounter) -> PromptStyle:
 def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: PromptStyle) -> str:
     """The text before the trace. `prompt` holds the chat messages before the response."""
     if style == "raw":
-        return "\n\n".join(message["content"] for message in prompt) + "\n" + _OPENED
+        return "\n\n".join(message["content"] for message in prompt) + "\n" + OPENED
     if not tokens.hf.chat_template:
         raise UsageError(f"--context chat needs a chat template and {tokens.name} has none; use --context raw")
     import jinja2
@@ -30,8 +30,7 @@ def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: Pr
         rendered = tokens.hf.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
     except jinja2.TemplateError as error:  # some templates refuse a system message
         raise RowError("template_failed", f"the chat template of {tokens.name} refuses this row: {error}") from error
-    already_opened = str(rendered).rstrip().removesuffix("<think>")
-    return (already_opened if len(already_opened) < len(str(rendered).rstrip()) else str(rendered)) + _OPENED
+    return unopened(str(rendered)) + OPENED
 
 
 def template_hash(tokens: TokenCounter, style: PromptStyle) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asap.lm.generate import Generation
 from asap.lm.tokens import count_tokens
+from asap.think import strip_think
 
 if TYPE_CHECKING:
     from asap.lm.tokens import TokenCounter
@@ -28,8 +29,8 @@ def read_reply(content: bytes, prompt_tokens: int, tokens: "TokenCounter | None"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if isinstance(told[0], int) and isinstance(told[1], int):
-        return Generation(_without_thinking(text), finish_reason, told[0], told[1])
-    return Generation(_without_thinking(text), finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True)
+        return Generation(strip_think(text, opened=None), finish_reason, told[0], told[1])
+    return Generation(strip_think(text, opened=None), finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True)
 
 
 def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
@@ -62,12 +63,3 @@ def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
 def _valid(text: object) -> str:
     """A text without halves of surrogate pairs: what is no Unicode could not be sent on in another prompt."""
     return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else ""
-
-
-def _without_thinking(text: str) -> str:
-    """A text without the thinking that some servers leave before it (its opening tag may be missing); nothing if it does not end."""
-    before, closing, after = text.partition("</think>")
-    thinks = before.lstrip().startswith("<think>")
-    if closing and (thinks or "<think>" not in before):
-        return after.lstrip()
-    return "" if thinks else text

@@ -16,6 +16,7 @@ from asap.lm.llama_cpp import MIN_P
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter, count_prompt
+from asap.think import opened_by, strip_think
 
 _SEEDS = 1 << 63
 
@@ -99,7 +100,7 @@ class Writer:
         stopped = bool(written) and written[-1] in self._stops
         # The tags of thinking are plain tokens in the models that have them, so they are still there.
         shown = self._tokens.hf.decode(written[:-1] if stopped else written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Generation(without_thinking(text, shown), "stop" if stopped else "length", prompt.shape[1], len(written))
+        return Generation(strip_think(shown, opened=opened_by(text)), "stop" if stopped else "length", prompt.shape[1], len(written))
 
     def _prompt(self, request: Request) -> tuple[Tensor, str]:
         """The ids of the messages in the model's own template, with exactly one BOS where the model wants one, and their text."""
@@ -137,13 +138,6 @@ class Writer:
                 **options,
             )
         return [int(token) for token in ids[0, prompt.shape[1] :]]
-
-
-def without_thinking(prompt: str, text: str) -> str:
-    """A reply without the thinking at its head, which the model or the end of its prompt opened; nothing if it does not end."""
-    if not prompt.rstrip().endswith("<think>") and not text.lstrip().startswith("<think>"):
-        return text
-    return text.partition("</think>")[2].lstrip()
 
 
 def take_stops(model: Any, tokens: TokenCounter) -> list[int]:

@@ -16,6 +16,7 @@ from asap.prune.selective_context import Unit
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
 from asap.prune.tokenskip import GAMMAS, MARKER, check_gammas, check_marker
 from asap.steps import StepSplit
+from asap.think import has_tag
 
 BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
@@ -152,7 +153,7 @@ class AsapSettings:
     def _check_gap(self) -> None:
         if self.gap and (self.backfill or self.method in TOKEN_LEVEL):
             raise UsageError(f"gap {self.gap!r} marks removed steps, which neither backfill nor methods that cut inside steps can do")
-        if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or "think>" in self.gap):
+        if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or has_tag(self.gap)):
             raise UsageError(f"gap is {self.gap!r}; one line without a think tag, and without white space around it, is expected")
 
     def _check_floor(self) -> None:

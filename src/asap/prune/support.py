@@ -17,6 +17,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.coarse.anchor import program_of
 from asap.sample import Sample
 from asap.steps import Span
+from asap.think import CLOSED
 
 CODE_LEAD = "```python\n"
 _BOXED = re.compile(r"\\boxed\s*\{")
@@ -42,7 +43,7 @@ def support_request(tokens: TokenCounter, sample: Sample, trace: str) -> ScoreRe
     """What to ask a scorer for the support that `trace` gives to the answer of a sample."""
     target = target_of(sample)
     context = render_context(tokens, sample.prompt, default_context(tokens))
-    before = f"{trace}\n</think>\n\n{target.lead}"
+    before = f"{trace}{CLOSED}{target.lead}"
     return ScoreRequest(context, before + target.text, [Span(len(before), len(before) + len(target.text))])
 
 

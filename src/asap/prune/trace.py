@@ -11,6 +11,7 @@ from asap.prune.anchored import anchored_prompt
 from asap.prune.surprisal import visible
 from asap.sample import Sample
 from asap.steps import SEPARATOR, Span, StepSplit, join_steps, split_steps
+from asap.think import CLOSED
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +47,7 @@ class Steps:
 
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
         """What remains of the steps, or with `answer` of the answer behind them, without each step."""
-        tail = (self.sample.answer, "\n</think>\n\n") if answer else ("", "")
+        tail = (self.sample.answer, CLOSED) if answer else ("", "")
         [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens)]
         assert isinstance(found, LeftOut)
         return found

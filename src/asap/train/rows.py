@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from asap.errors import InputError, RowError
 from asap.sample import Sample
 from asap.steps import Span
-from asap.train.template import OPENED, TrainingTemplate
+from asap.think import OPENED
+from asap.train.template import TrainingTemplate
 
 if TYPE_CHECKING:
     from rich.text import Text

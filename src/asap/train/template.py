@@ -10,8 +10,7 @@ from asap.errors import InputError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample, content_digest
-
-OPENED, CLOSED = "<think>\n", "\n</think>\n\n"
+from asap.think import CLOSED, OPENED, unopened
 
 # a text or a list of parts; then the assistant's turn is set aside, and its prompt is rendered as if it were still to be written
 _JINJA_BEFORE = (
@@ -23,7 +22,7 @@ _JINJA_BEFORE = (
 )
 _JINJA_AFTER = (
     "{%- if asap.turn is not none -%}{%- set trace = asap_text(asap.turn['reasoning_content'] or '') -%}"
-    "{%- set asap.text = ('<think>\\n' + trace + '\\n</think>\\n\\n' if trace else '') + asap_text(asap.turn['content']) -%}"
+    f"{{%- set asap.text = ({OPENED!r} + trace + {CLOSED!r} if trace else '') + asap_text(asap.turn['content']) -%}}"
     "{{- asap.text[LENGTH_OF_OPENED:] -}}{{- eos_token -}}{%- endif -%}"
 )
 
@@ -58,5 +57,5 @@ class TrainingTemplate:
             raise InputError(f"{self.tokens.name} has no chat template to build a training template from")
         question = [{"role": "user", "content": "?"}]
         shown = str(self.tokens.hf.apply_chat_template(question, add_generation_prompt=True, tokenize=False))
-        opened = len(shown) - shown.rindex("<think>") if shown.rstrip().endswith("<think>") else 0  # the template may write it already
+        opened = len(shown) - len(unopened(shown))  # the template may write it already
         return _JINJA_BEFORE + own.strip() + _JINJA_AFTER.replace("LENGTH_OF_OPENED", str(opened))

@@ -12,7 +12,8 @@ import pytest
 
 from asap.prune.coarse.anchor import anchor_request, anchor_text, shown_answer
 from asap.prune.coarse.llm_reply import InvalidReply, enclosed
-from asap.sample import Sample, make_sample, split_think
+from asap.sample import Sample, make_sample
+from asap.think import split_think
 
 
 def sample(answer: str, question: str = "Add two numbers.", **meta: Any) -> Sample:
