@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asap.digest import content_digest
 from asap.errors import RowError
-from asap.sample import Sample, content_digest, make_sample
+from asap.sample import Sample, make_sample
 from asap.think import split_think
 
 PARTS: dict[str, Any] = {"question": "What is 1+1?", "cot": "It is 2.", "answer": "2"}

@@ -10,6 +10,7 @@ import pytest
 from asap.benchmarks.load import Benchmark, load_benchmark
 from asap.cli import run
 from asap.compare.sufficiency import Sufficiency
+from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
@@ -17,7 +18,7 @@ from asap.evaluate.reference import LimitSettings
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
 from asap.prune.support import CODE_LEAD
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.sandbox import Sandbox
 from run_fixtures import model_folder, read_rows, write_rows
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.dataset.source import Source, printable
+from asap.digest import content_digest
 from asap.errors import InputError, RowError
 from asap.estimate import Estimate, estimate
 from asap.listener import DecidedRows, Listener, LlmProgress
@@ -27,7 +28,7 @@ from asap.prune.coarse.anchor_guided import Guide, prompts_hash
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision
 from asap.recut import settled_by
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.store.work import Store
 
 _BATCH_ON_GPU = 16

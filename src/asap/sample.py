@@ -1,11 +1,10 @@
 """The one record that travels: a question, the reasoning trace (`cot`) and the answer."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asap.digest import content_digest
 from asap.errors import RowError
 from asap.think import closing_tag, join_think
 
@@ -40,12 +39,6 @@ class Sample:
     def digest(self) -> str:
         """Hex SHA-256 of the content (not of the id): equal texts have equal digests."""
         return content_digest(self.system, self.question, self.cot, self.answer)
-
-
-def content_digest(*parts: object) -> str:
-    """Hex SHA-256 of JSON-able parts; the same parts give the same digest on every machine."""
-    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def make_sample(

@@ -7,8 +7,8 @@ from pathlib import Path
 from asap.benchmarks.files import Row, data_file, rows_of
 from asap.benchmarks.problem import Problem, Program
 from asap.benchmarks.wording import worded
+from asap.digest import content_digest
 from asap.errors import InputError
-from asap.sample import content_digest
 
 _FILE = "traces/kodcode_r1.jsonl.gz"
 

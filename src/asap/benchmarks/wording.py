@@ -4,7 +4,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from asap.sample import content_digest
+from asap.digest import content_digest
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

@@ -13,6 +13,7 @@ import torch
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
+from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.evaluate.extract import code_of
 from asap.evaluate.judge import Judge
@@ -22,7 +23,7 @@ from asap.lm.scorer import Scorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.transformers import take_stops
 from asap.prune.support import CODE_LEAD
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.think import CLOSED
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asap.digest import content_digest
 from asap.lm.scorer import Scorer
 from asap.prune.decision import Decision
 from asap.prune.support import support_of, support_request
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.steps import Span, fenced_lines, outside, without_fences
 from asap.store.content import Database
 

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.dataset import Shaped
+from asap.digest import content_digest
 from asap.doctor.rulers import Rulers
 from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.steps import split_steps
 from asap.think import has_tag
 

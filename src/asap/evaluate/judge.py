@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
+from asap.digest import content_digest
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.extract import Extract, program_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests
-from asap.sample import content_digest
 from asap.think import parts_of
 
 if TYPE_CHECKING:

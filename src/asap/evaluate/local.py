@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asap.digest import content_digest
 from asap.errors import InputError
 from asap.evaluate.writing import Ask, Kept, Settings, Written, counted, rendered, reopened
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 from asap.lm.transformers import take_stops
-from asap.sample import content_digest
 from asap.versions import versions_of
 
 _SEEDS = 1 << 63

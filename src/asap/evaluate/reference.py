@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
+from asap.digest import content_digest
 from asap.errors import InputError
 from asap.lm.cache import cache_folder
-from asap.sample import content_digest
 from asap.sandbox.jail.codec import decode, encode
 from asap.store.content import Contents, Database
 

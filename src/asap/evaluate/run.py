@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
+from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.extract import Extract
@@ -25,7 +26,6 @@ from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import Ask, Generator, Settings, Written
 from asap.prune.tokenskip import MARKER, marked
-from asap.sample import content_digest
 from asap.think import CLOSE, OPEN, OPENED, closes_unopened
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from asap.digest import content_digest
 from asap.lm.api_error import KEPT, ApiError
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.openai import TRIES, OpenAIServer
 from asap.lm.replies import Replies
 from asap.lm.spending import Reservation
 from asap.lm.tokens import count_prompt
-from asap.sample import content_digest
 
 T = TypeVar("T")
 _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from asap.digest import content_digest
 from asap.errors import AsapError, InputError
 from asap.lm.tokens import TokenCounter
-from asap.sample import content_digest
 
 
 @dataclass(frozen=True, slots=True)

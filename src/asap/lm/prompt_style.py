@@ -5,9 +5,9 @@
 
 from typing import Literal
 
+from asap.digest import content_digest
 from asap.errors import RowError, UsageError
 from asap.lm.tokens import TokenCounter
-from asap.sample import content_digest
 from asap.think import OPENED, unopened
 
 PromptStyle = Literal["chat", "raw"]

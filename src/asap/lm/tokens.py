@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asap.digest import content_digest
 from asap.errors import InputError
 from asap.lm.hub import load_pretrained
-from asap.sample import content_digest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

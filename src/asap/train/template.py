@@ -6,10 +6,11 @@ model reads at inference is the same text up to `<think>`, so training and servi
 
 from functools import cached_property
 
+from asap.digest import content_digest
 from asap.errors import InputError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.think import CLOSED, OPENED, unopened
 
 # a text or a list of parts; then the assistant's turn is set aside, and its prompt is rendered as if it were still to be written

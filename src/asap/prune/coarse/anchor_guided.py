@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from asap.digest import content_digest
 from asap.errors import AsapError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.replies import Remembering, Replies
@@ -25,7 +26,7 @@ from asap.prune.coarse.rewrite import read_rewrite, rewrite_request
 from asap.prune.coarse.select import merged, read_selection, select_request, windows
 from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
-from asap.sample import Sample, content_digest
+from asap.sample import Sample
 from asap.steps import Span, split_steps
 
 ANCHOR_TOKENS = 4096
