@@ -1,33 +1,36 @@
-"""The dataset card (README.md) of an output folder, made from its manifest, so that the folder can be published as it is."""
+"""Cards: the README.md of an output folder, made from its manifest, so that the folder can be published as it is."""
 
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 
-def card_text(manifest: Mapping[str, Any]) -> str:
-    """The card in Markdown, with the Hub's YAML header. The same manifest gives the same text, whatever its seconds."""
+def dataset_card(manifest: Mapping[str, Any]) -> str:
+    """The card of pruned rows in Markdown, with the Hub's YAML header. The same manifest gives the same text, whatever its seconds."""
+    counts = manifest["counts"]
+    values = {
+        **manifest,
+        "sources": [public_name(name) for name in manifest["settings"]["sources"]],
+        "llm": manifest["settings"]["llm"],
+        "histogram": histogram_rows(counts["histogram_before"], counts["histogram_after"]),
+    }
+    return rendered_card("asap", "card.md.j2", values)
+
+
+def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str:
+    """A template of a package with its values filled in; each of its names must have one."""
     import jinja2
 
-    template = files("asap").joinpath("card.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return environment.from_string(template).render(
-        settings=manifest["settings"],
-        sources=[_shown(name) for name in manifest["settings"]["sources"]],
-        counts=manifest["counts"],
-        llm=manifest["settings"]["llm"],
-        versions=manifest["versions"],
-        formats=manifest["formats"],
-        input_hash=manifest["input_hash"],
-        histogram=histogram_rows(manifest["counts"]["histogram_before"], manifest["counts"]["histogram_after"]),
-    )
+    return environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8")).render(values)
 
 
-def _shown(source: str) -> str:
-    """The name of a source for others to read: of a path on this machine the last part, and nothing that breaks a table."""
-    name = Path(source).name if Path(source).is_absolute() else source
-    return " ".join(name.split()).replace("|", "\\|")
+def public_name(source: str) -> str:
+    """The name of a source or a model spec without the folders of this machine, and without what would break a table."""
+    kind, colon, name = source.rpartition(":") if source.startswith(("hf:", "gguf:")) else ("", "", source)
+    name = PurePath(name).name if PurePath(name).is_absolute() else name
+    return " ".join(f"{kind}{colon}{name}".split()).replace("|", "\\|")
 
 
 def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: int = 24) -> list[tuple[str, str]]:

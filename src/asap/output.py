@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from asap.atomic import remove_partials, replacing
-from asap.card import card_text
+from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
@@ -150,7 +150,7 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         with replacing(store.folder / "dataset_info.json") as file:
             file.write(json.dumps(dataset_info("llamafactory.jsonl"), indent=2) + "\n")
     with replacing(store.folder / "README.md") as file:
-        file.write(card_text(manifest))
+        file.write(dataset_card(manifest))
     with replacing(store.folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from asap.train.card import card_text
+from asap.train.card import model_card
 
 MANIFEST = {
     "settings": {
@@ -29,7 +29,7 @@ MANIFEST = {
 
 
 def test_the_card_tells_the_data_and_no_path() -> None:
-    text = card_text(MANIFEST)
+    text = model_card(MANIFEST)
     assert "base_model: deepseek-ai/DeepSeek-R1-Distill-Qwen-7B\n" in text
     assert "| pruned | asap | 4096 | a-scorer | 123 |" in text
     assert "| rows | 5, 2 rejected |" in text
@@ -43,7 +43,7 @@ def test_the_card_tells_the_data_and_no_path() -> None:
 def test_only_hub_ids_are_linked(spec: str, name: str) -> None:
     manifest = copy.deepcopy(MANIFEST)
     manifest["settings"]["model"] = spec  # type: ignore[index]
-    text = card_text(manifest)
+    text = model_card(manifest)
     assert "base_model" not in text
     assert f"# {name} fine-tuned" in text
     assert "/home" not in text

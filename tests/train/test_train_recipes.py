@@ -35,11 +35,11 @@ def test_recipes_of_the_paper_are_its_appendix_a(name: str, rate: float) -> None
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # about names of transformers that TRL still uses
 def test_every_recipe_is_accepted_by_the_trainer(tmp_path: Path) -> None:
     from asap.train.fit import _arguments
-    from asap.train.recipe import MODEL, OWN
+    from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS
 
     for name in recipe_names():
         values = load_recipe(name)
-        options = {key: value for key, value in values.items() if key not in (*MODEL, *OWN)}
+        options = {key: value for key, value in values.items() if key not in (*MODEL_SETTINGS, *OWN_SETTINGS)}
         arguments = _arguments({**options, "bf16": False}, tmp_path, accumulation(values, 1))
         assert arguments.gradient_accumulation_steps * arguments.per_device_train_batch_size == values["effective_batch_size"]
         assert arguments.max_length is None  # nothing is cut

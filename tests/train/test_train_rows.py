@@ -13,8 +13,9 @@ from asap.errors import RowError
 from asap.lm.specs import load_tokens
 from asap.sample import Sample
 from asap.steps import Span, split_steps
-from asap.train.masked import parts
-from asap.train.rows import IGNORED, encode_row, shown_mask, stretches
+from asap.train.loss import IGNORED
+from asap.train.masked import trace_parts
+from asap.train.rows import encode_row, shown_mask, stretches
 from asap.train.template import TrainingTemplate
 
 RESPONSE = f"<think>\n{TRACE}\n</think>\n\n{ANSWER}"
@@ -150,7 +151,7 @@ def test_masked_steps_are_read_but_not_learnt(family: str) -> None:
 
 def test_parts_are_the_trace_with_its_masked_spans() -> None:
     masked = [Span(3, 5), Span(5, 9), Span(11, 14)]
-    made = parts("abcdefghijklmn", masked)
+    made = trace_parts("abcdefghijklmn", masked)
     assert made == [
         {"type": "text", "text": text, "train": train}
         for text, train in (("abc", True), ("de", False), ("fghi", False), ("jk", True), ("lmn", False))
@@ -162,7 +163,7 @@ def test_the_exported_template_renders_the_same_text(family: str) -> None:
     made = template(family)
     expected = made.prompt(SAMPLE) + SAMPLE.response + made.eos
     beside = [*SAMPLE.prompt, {"role": "assistant", "reasoning_content": TRACE, "content": ANSWER}]
-    in_parts = {"role": "assistant", "reasoning_content": parts(TRACE, [Span(5, 90)]), "content": [{"type": "text", "text": ANSWER}]}
+    in_parts = {"role": "assistant", "reasoning_content": trace_parts(TRACE, [Span(5, 90)]), "content": [{"type": "text", "text": ANSWER}]}
     for messages in (SAMPLE.messages, beside, [*SAMPLE.prompt, in_parts]):
         assert made.tokens.hf.apply_chat_template(messages, chat_template=made.jinja(), tokenize=False) == expected
 

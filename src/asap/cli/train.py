@@ -10,7 +10,7 @@ from asap.cli.options import DATA, MODEL, RUN, Columns, HubConfig, HubSplit, Lim
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
-    from asap.train.fit import Prepared
+    from asap.train.fit import PreparedTraining
 
 TRAIN = Group("How to train", sort_key=2)
 
@@ -71,16 +71,16 @@ def train(
         start_unsloth(launch)  # before TRL and transformers are imported
     from asap.dataset.source import Source
     from asap.train.corpus import Wanted
-    from asap.train.fit import Job, claim, fit, prepare
+    from asap.train.distributed import process
+    from asap.train.fit import TrainingJob, claim, fit, prepare
     from asap.train.launch import launched, wanted_launch
-    from asap.train.process import process
     from asap.train.recipe import load_recipe
 
     at_least("max-rejected", max_rejected, 0)
     launch = wanted_launch(launch)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     wanted = Wanted(ids_from, drop_long, mask_pruned)
-    prepared = prepare(Job(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend))
+    prepared = prepare(TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend))
     main = process().is_main
     if main and launch is None:
         _tell(prepared)
@@ -105,7 +105,7 @@ def train(
     return 0
 
 
-def _tell(prepared: "Prepared") -> None:
+def _tell(prepared: "PreparedTraining") -> None:
     """What is about to be trained on, and one row with its loss mask."""
     counts = prepared.corpus.counts
     console = console_for(stderr=True)

@@ -1,11 +1,29 @@
 """Log-probabilities from last hidden states, in float32 and in little memory: the full matrix of logits never exists."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 _VOCABULARY_PIECE = 16_384
 _CPU_VOCABULARY_PIECE = 2_048  # its float32 copy stays in the cache
 _ROW_PIECE = 512
+
+
+def head_is_linear(model: Any) -> bool:
+    """Whether a model's logits are its last hidden states through its output layer, not scaled or capped; found by trying."""
+    head, training = model.get_output_embeddings(), model.training
+    if not isinstance(head, torch.nn.Linear) or model.base_model is model or any(parameter.is_meta for parameter in model.parameters()):
+        return False
+    ids = torch.arange(8, device=head.weight.device)[None] % head.out_features
+    try:
+        model.eval()
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False).logits.float()
+            plain = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
+    finally:
+        model.train(training)
+    return logits.shape == plain.shape and torch.allclose(logits, plain, rtol=1e-4, atol=1e-4)
 
 
 def linear_scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, entropy: bool = False) -> Tensor:

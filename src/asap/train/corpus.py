@@ -22,8 +22,8 @@ from asap.sample import Sample
 from asap.steps import Span
 from asap.store.content import Busy
 from asap.store.work import FILE, Entry, Store
+from asap.train.distributed import process
 from asap.train.masked import pruned_spans
-from asap.train.process import process
 from asap.train.rows import TrainRow, encode_row
 from asap.train.template import TrainingTemplate
 
@@ -125,7 +125,7 @@ def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wante
     return corpus
 
 
-def data_file(name: str) -> str:
+def rows_file(name: str) -> str:
     """The rows of a source: of an output folder of asap prune its pruned.jsonl, otherwise the source itself."""
     pruned = Path(name) / "pruned.jsonl"
     return str(pruned) if pruned.is_file() else name
@@ -135,7 +135,7 @@ def data_manifest(source: Source) -> list[dict[str, Any]]:
     """What is known about where the rows come from: each source, and how it was pruned if its manifest says so."""
     known = []
     for name in source.names:
-        path = Path(data_file(name))
+        path = Path(rows_file(name))
         manifest = path.parent / "manifest.json"
         about: dict[str, Any] = {"source": name, "method": None}
         if path.name == "pruned.jsonl" and manifest.is_file():
@@ -151,7 +151,7 @@ def data_manifest(source: Source) -> list[dict[str, Any]]:
 def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tuple[Sample, Sequence[Span]] | RowError]]:
     """Every row with its place: the sample and the parts of its trace that are context only, or what is wrong with it."""
     if not mask_pruned:
-        for name, line, result in replace(source, names=[data_file(name) for name in source.names]).rows():
+        for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
             yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
         return
     for name in source.names:
@@ -185,7 +185,7 @@ def _ids_of(path: Path) -> dict[str, int]:
     if rows.is_file():
         found = [str(json.loads(line)["id"]) for line in rows.read_text("utf-8").splitlines()]
     else:
-        found = [shaped.sample.id for _, _, shaped in iter_shaped([data_file(str(path))]) if isinstance(shaped, Shaped)]
+        found = [shaped.sample.id for _, _, shaped in iter_shaped([rows_file(str(path))]) if isinstance(shaped, Shaped)]
     if not found:
         raise InputError(f"--ids-from {path} names no ids; give an output folder of asap train or asap prune, or a data file")
     return {row_id: place for place, row_id in enumerate(dict.fromkeys(found))}

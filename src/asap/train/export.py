@@ -15,16 +15,16 @@ from asap.atomic import replacing
 from asap.dataset import dataset_info
 from asap.errors import UsageError
 from asap.train.corpus import Corpus
-from asap.train.fit import Prepared
-from asap.train.masked import parts
-from asap.train.process import process
+from asap.train.distributed import process
+from asap.train.fit import PreparedTraining
+from asap.train.masked import trace_parts
 from asap.train.recipe import accumulation
 from asap.train.template import TrainingTemplate
 
 Tool = Literal["trl", "axolotl", "llamafactory"]
 
 
-def emit(prepared: Prepared, tool: Tool, out: Path) -> list[Path]:
+def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
     """Write DIR/train.jsonl and the tool's config; returns the files."""
     if prepared.job.wanted.mask_pruned and tool == "llamafactory":
         raise UsageError("LLaMA-Factory lays the loss on whole responses, so --mask-pruned cannot be given to it; use trl or axolotl")
@@ -43,7 +43,7 @@ def emit(prepared: Prepared, tool: Tool, out: Path) -> list[Path]:
     return files
 
 
-def _trl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
     """TRL: prompt and completion as text, or with masked steps the token ids and labels themselves."""
     corpus, template, values = prepared.corpus, prepared.template, dict(prepared.job.values)
     rows: Iterable[dict[str, Any]]
@@ -64,7 +64,7 @@ def _trl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[
     return rows, config
 
 
-def _axolotl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
     """axolotl: segments of text with and without loss, or messages with parts of which some are not trained on."""
     corpus, template, values = prepared.corpus, prepared.template, prepared.job.values
     rows: Iterable[dict[str, Any]]
@@ -113,7 +113,7 @@ def _axolotl(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], d
     return rows, {name: value for name, value in config.items() if value is not None}
 
 
-def _llamafactory(prepared: Prepared, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
+def _llamafactory(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
     """LLaMA-Factory: the rendered prompt as instruction, and the template that adds nothing."""
     values, template = prepared.job.values, prepared.template
     rows = (
@@ -159,7 +159,7 @@ _SHARED = (
     "save_steps",
     "report_to",
 )
-_WRITERS: Mapping[Tool, Callable[[Prepared, Path], tuple[Iterable[dict[str, Any]], dict[str, Any]]]] = {
+_WRITERS: Mapping[Tool, Callable[[PreparedTraining, Path], tuple[Iterable[dict[str, Any]], dict[str, Any]]]] = {
     "trl": _trl,
     "axolotl": _axolotl,
     "llamafactory": _llamafactory,
@@ -184,11 +184,11 @@ def without_bos(template: TrainingTemplate, prompt: str) -> str:
     return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
 
 
-def _with_parts(prepared: Prepared, place: int) -> dict[str, Any]:
+def _with_parts(prepared: PreparedTraining, place: int) -> dict[str, Any]:
     sample = prepared.corpus.samples[place]
     answer = {
         "role": "assistant",
-        "reasoning_content": parts(sample.cot, prepared.corpus.masked[place]),
+        "reasoning_content": trace_parts(sample.cot, prepared.corpus.masked[place]),
         "content": [{"type": "text", "text": sample.answer, "train": True}],
     }
     return {"messages": [*sample.prompt, answer]}

@@ -20,13 +20,13 @@ from asap.errors import InputError, UsageError, one_line
 from asap.lm.hub import load_causal_lm, load_config
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
-from asap.train.card import card_text
+from asap.train.card import model_card
 from asap.train.corpus import Corpus, Wanted, data_manifest, gather
-from asap.train.process import process
-from asap.train.recipe import MODEL, OWN, accumulation, lora_options, missing_trainer
+from asap.train.distributed import process
+from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS, accumulation, lora_options, missing_trainer
 from asap.train.rows import shown_mask
 from asap.train.template import TrainingTemplate
-from asap.train.unsloth import PACKAGES, check_unchanged, load_with_unsloth
+from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
 from asap.versions import versions_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What to train: the rows, the model spec, the recipe's values, which rows are wanted, and who trains (trl or unsloth)."""
 
     source: Source
@@ -65,10 +65,10 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTraining:
     """A job that passed every check: its rows, its template and the model's folder or Hub id."""
 
-    job: Job
+    job: TrainingJob
     name: str
     template: TrainingTemplate
     corpus: Corpus
@@ -79,7 +79,7 @@ class Prepared:
         return shown_mask(self.template, self.corpus.rows[0])
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: TrainingJob) -> PreparedTraining:
     """Read and check everything that can be checked without training. Raises UsageError or InputError."""
     if job.model.startswith("openai:"):
         raise UsageError(
@@ -90,10 +90,10 @@ def prepare(job: Job) -> Prepared:
     accumulation(job.values, process().world)
     template = TrainingTemplate(load_tokens(job.model))
     corpus = gather(job.source, template, min(job.values["max_length"], context_limit(config)), job.wanted)
-    return Prepared(job, name, template, corpus)
+    return PreparedTraining(job, name, template, corpus)
 
 
-def fit(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Train, or go on from the last checkpoint in `out`, or do nothing where the run is finished; returns the manifest."""
     main = process().is_main
     settings = claim(prepared, out, write=main)
@@ -112,7 +112,7 @@ def fit(prepared: Prepared, out: Path, say: Callable[[str], None]) -> dict[str, 
     manifest = _manifest(prepared, settings, trainer, trained)
     if main:
         with replacing(out / "README.md") as file:
-            file.write(card_text(manifest))
+            file.write(model_card(manifest))
         with replacing(out / "manifest.json") as file:
             file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
@@ -142,7 +142,7 @@ def last_checkpoint(out: Path) -> Path | None:
     return max(whole)[1] if whole else None
 
 
-def claim(prepared: Prepared, out: Path, *, write: bool) -> dict[str, Any]:
+def claim(prepared: PreparedTraining, out: Path, *, write: bool) -> dict[str, Any]:
     """Make the folder this run's, or see that it is; returns the run's settings. Raises InputError if it is another's."""
     settings = prepared.job.settings(prepared.template, prepared.corpus)
     path = out / "settings.json"
@@ -166,7 +166,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
+def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> Any:
     """The trainer of a job, with its model loaded."""
     try:
         from datasets import Dataset, disable_progress_bars
@@ -176,7 +176,7 @@ def _trainer(prepared: Prepared, out: Path, checkpoint: Path | None) -> Any:
         raise missing_trainer() from error
     disable_progress_bars()
     values, unsloth = prepared.job.values, prepared.job.backend == "unsloth"
-    options = {name: value for name, value in values.items() if name not in (*MODEL, *OWN)}
+    options = {name: value for name, value in values.items() if name not in (*MODEL_SETTINGS, *OWN_SETTINGS)}
     options["bf16"] = _bf16(values["bf16"])
     args = _arguments(options, out, accumulation(values, process().world))
     model, lora = (load_with_unsloth(prepared.name, values), None) if unsloth else _model(prepared.name, values)
@@ -243,7 +243,7 @@ def _bf16(wanted: bool | str) -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _save(trainer: Any, prepared: Prepared, out: Path) -> None:
+def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
     """The trained model and its tokenizer in `out`; of a LoRA run the adapter too, in out/adapter, and the merged model."""
     tokenizer = prepared.template.tokens.hf
     if not prepared.job.values["use_peft"]:
@@ -259,7 +259,7 @@ def _save(trainer: Any, prepared: Prepared, out: Path) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _manifest(prepared: Prepared, settings: Mapping[str, Any], trainer: Any, trained: Any) -> dict[str, Any]:
+def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: Any, trained: Any) -> dict[str, Any]:
     return {
         "settings": dict(settings),
         "data": data_manifest(prepared.job.source),
@@ -269,5 +269,5 @@ def _manifest(prepared: Prepared, settings: Mapping[str, Any], trainer: Any, tra
         "device": str(trainer.args.device.type),
         "processes": process().world,
         "bf16": trainer.args.bf16,
-        "versions": versions_of((*_PACKAGES, *PACKAGES) if settings["backend"] == "unsloth" else _PACKAGES),
+        "versions": versions_of((*_PACKAGES, *UNSLOTH_PACKAGES) if settings["backend"] == "unsloth" else _PACKAGES),
     }

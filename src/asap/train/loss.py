@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 IGNORED = -100
+"""The label of a token without loss."""
 _PIECE_BYTES = 64 << 20  # of float32 logits at a time
 
 

@@ -19,7 +19,7 @@ def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
     return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
-def parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
+def trace_parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
     """A trace as axolotl's parts of `reasoning_content`: text with `train` true or false, in order; together they are the trace."""
     cuts = [0, *(edge for span in masked for edge in span), len(cot)]
     pieces = [(cot[start:end], number % 2 == 0) for number, (start, end) in enumerate(pairwise(cuts))]

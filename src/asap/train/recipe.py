@@ -17,9 +17,9 @@ import yaml
 
 from asap.errors import MissingExtra, UsageError, one_line
 
-OWN = ("effective_batch_size",)
+OWN_SETTINGS = ("effective_batch_size",)
 """What a recipe has beyond TRL's names."""
-MODEL = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+MODEL_SETTINGS = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
 """What it has of TRL's names for the model, which are not the trainer's."""
 _FIXED = {
     "the loss is that of Eq. 3 on the response": (
@@ -141,9 +141,11 @@ def _types() -> Mapping[str, str]:
     except ImportError as error:
         raise missing_trainer() from error
     fields = {field.name: field.type for field in dataclasses.fields(SFTConfig)}
-    fields |= {field.name: field.type for field in dataclasses.fields(ModelConfig) if field.name in MODEL}
+    fields |= {field.name: field.type for field in dataclasses.fields(ModelConfig) if field.name in MODEL_SETTINGS}
     plain = {bool: "bool", int: "int", float: "float", str: "str"}
-    return {name: plain.get(kind, "any") if isinstance(kind, type) else "any" for name, kind in fields.items()} | dict.fromkeys(OWN, "int")
+    return {name: plain.get(kind, "any") if isinstance(kind, type) else "any" for name, kind in fields.items()} | dict.fromkeys(
+        OWN_SETTINGS, "int"
+    )
 
 
 def missing_trainer() -> MissingExtra:

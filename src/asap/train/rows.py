@@ -16,12 +16,12 @@ from asap.errors import InputError, RowError
 from asap.sample import Sample
 from asap.steps import Span
 from asap.think import OPENED
+from asap.train.loss import IGNORED
 from asap.train.template import TrainingTemplate
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-IGNORED = -100
 _SHOWN = 400  # characters of a stretch that are printed at most
 
 

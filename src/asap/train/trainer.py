@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from asap.errors import InputError
+from asap.lm.linear_head import head_is_linear
 from asap.train.loss import IGNORED, summed_nll
 
 STEPS = "steps.jsonl"
@@ -73,21 +74,6 @@ def give_summed_nll(model: Any) -> None:
         return summed_nll(hidden, self.get_output_embeddings(), response_labels)
 
     model.forward = types.MethodType(with_loss, model)
-
-
-def head_is_linear(model: Any) -> bool:
-    """Whether a model's logits are its last hidden states through its output embeddings and nothing else; found by trying."""
-    head, training = model.get_output_embeddings(), model.training
-    if head is None or any(parameter.is_meta for parameter in model.parameters()):
-        return False
-    ids = torch.arange(4, device=head.weight.device)[None]
-    try:
-        with torch.no_grad():
-            model.eval()
-            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-            return torch.allclose(model(input_ids=ids, use_cache=False).logits, head(hidden), rtol=1e-3, atol=1e-3, equal_nan=True)
-    finally:
-        model.train(training)
 
 
 class StepLog(TrainerCallback):  # type: ignore[misc]

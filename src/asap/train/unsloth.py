@@ -19,11 +19,11 @@ from asap.errors import InputError, MissingExtra, UsageError, one_line
 from asap.lm.cache import cache_folder
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
-from asap.train.process import process
+from asap.train.distributed import process
 from asap.train.recipe import lora_options
 from asap.train.rows import TrainRow
 
-PACKAGES = ("unsloth", "unsloth_zoo")
+UNSLOTH_PACKAGES = ("unsloth", "unsloth_zoo")
 _INSTALL = 'pip install "asap-cot[unsloth]" in an environment of its own, without the extra train'
 _DECISIVE = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "optim", "weight_decay", "max_grad_norm"),
