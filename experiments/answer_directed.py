@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from asap.prune.methods.remedies import ranks_added
 from half import kept_steps
 from transformers.cache_utils import DynamicCache
 
@@ -27,7 +28,6 @@ from asap.lm.scorer import ScoreRequest
 from asap.lm.specs import load_scorer
 from asap.prune.anchored import anchored_prompt
 from asap.prune.coarse.align import alignments
-from asap.prune.methods.remedies import ranks_added
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
 from asap.stats import interval

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from half import kept_steps
+from remedies import ranks_added
 from scipy.stats import spearmanr
 
 from asap import read_samples
 from asap.compare.support import SupportScorer
 from asap.lm.specs import load_scorer, load_tokens
-from asap.prune.methods import ranks_added
 from asap.sample import Sample
 from asap.stats import interval
 from asap.steps import Span, join_steps

@@ -91,7 +91,7 @@ def test_more_ratios_and_methods_are_judged_in_the_same_folder(tmp_path: Path, c
 @pytest.mark.parametrize("ends", [[], ["--keep-first", "1", "--keep-last", "2"]], ids=["all", "ends kept"])
 def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Path, scorer: Scorer) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [coded(number) for number in range(3)])
-    methods = f"{METHODS},local-surprisal,past-fence-surprisal,aligned-surprisal"
+    methods = f"{METHODS},step-entropy,leave-one-out,alignment"
     assert run(words(source, tmp_path / "out", *ends, methods=methods)) == 0
     judged = {(one["id"], one["method"], one["ratio"], one["measure"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}
     plain = [name for name in methods.split(",") if name not in ("asap", "asap-fine")]

@@ -27,6 +27,7 @@ from asap.prune.asap import Asap
 from asap.prune.coarse.anchor_guided import Guide, prompts_hash
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision
+from asap.prune.methods import code_digest
 from asap.recut import settled_by
 from asap.sample import Sample
 from asap.store.work import Store
@@ -171,6 +172,7 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
         "asap": __version__,
         "method": pruner.method,
         **pruner.settings.stored(),
+        **({"method_code": code_digest(pruner.method)} if ":" in pruner.method else {}),
         **(pruner.token_level.identity if pruner.token_level else {}),
         **source.as_settings(),
         "context": pruner.context,

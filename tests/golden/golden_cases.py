@@ -10,9 +10,6 @@ _LLM = ["--llm", "openai:scripted", "--base-url", "{server}", "--concurrency", "
 STEP_METHODS = (
     "alignment",
     "first-token-entropy",
-    "local-surprisal",
-    "past-fence-surprisal",
-    "aligned-surprisal",
     "mean-surprisal",
     "step-entropy",
     "spirit",

@@ -19,6 +19,7 @@ from asap.cli.options import (
     Out,
     Sources,
     Tokenizer,
+    allow_own_methods,
     at_least,
     console_for,
     parse_columns,
@@ -41,8 +42,8 @@ def compare(
     methods: Annotated[
         str,
         Parameter(
-            help="Names with commas between them: those of asap prune --method except original, and asap-fine, which is asap "
-            "without its stage 1.",
+            help="Names with commas between them: those of asap prune --method except original, your own "
+            "(package.module:function), and asap-fine, which is asap without its stage 1.",
             group=METHOD,
         ),
     ] = DEFAULT_METHODS,
@@ -98,6 +99,7 @@ def compare(
     from asap.run import run_settings
 
     names, shares = _names(methods, coarse), _shares(ratios)
+    allow_own_methods(*names)
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
     pruning = AsapSettings(

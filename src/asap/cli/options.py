@@ -1,6 +1,7 @@
 """Options that several commands share, and what they have in common when they start and end."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,6 +71,12 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
         check_columns(columns)
     return columns
+
+
+def allow_own_methods(*names: str) -> None:
+    """Make methods in the current folder importable (`package.module:function`), behind everything that is installed."""
+    if any(":" in name for name in names) and (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
 
 
 def at_least(name: str, value: int | None, least: int) -> int | None:

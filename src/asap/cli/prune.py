@@ -27,6 +27,7 @@ from asap.cli.options import (
     Ratio,
     Sources,
     Tokenizer,
+    allow_own_methods,
     at_least,
     console_for,
     parse_columns,
@@ -53,9 +54,10 @@ class Method:
     method: Annotated[
         str,
         Parameter(
-            help="asap (the paper's), alignment, first-token-entropy, local-surprisal, past-fence-surprisal, aligned-surprisal, "
+            help="asap (the paper's), alignment, first-token-entropy, "
             "mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random, keep-head, keep-tail, longest-first, original "
-            "(nothing goes); or one that cuts inside steps: selective-context, llmlingua2, tokenskip.",
+            "(nothing goes); or one that cuts inside steps: selective-context, llmlingua2, tokenskip; "
+            "or your own, as package.module:function.",
             group=METHOD,
         ),
     ] = "asap"
@@ -211,6 +213,7 @@ def prune(
 
     for name in format or []:
         format_of(name)
+    allow_own_methods(deciding.method)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
     if deciding.coarse not in (None, "none") and deciding.method != "asap" and deciding.method in [*METHODS, *TOKEN_LEVEL]:

@@ -46,7 +46,7 @@ class Grid(NamedTuple):
         """Raise UsageError where a method is unknown, or a ratio is none or leaves nothing to compare."""
         known = [*(name for name in METHODS if name != "original"), FINE, *TOKEN_LEVEL]
         for name in methods:
-            if name not in known:
+            if name not in known and ":" not in name:
                 raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}")
         for ratio in ratios:
             if not 0 < ratio < 1:
@@ -102,8 +102,8 @@ def measure_all(
 def _runs(grid: Grid) -> list[str]:
     own = {*(name for name, method in METHODS.items() if not is_one_pass(method)), *TOKEN_LEVEL}
     if grid.settings.coarse == "align":  # stage 1 of asap stores it
-        own -= {"alignment", "aligned-surprisal"}
-    return ["asap", *(name for name in grid.methods if name in own)]
+        own -= {"alignment"}
+    return ["asap", *(name for name in grid.methods if name in own or ":" in name)]
 
 
 def _measure_row(

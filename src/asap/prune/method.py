@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple, Protocol
 
+from asap.errors import RowError
 from asap.lm.scorer import Scoring
 from asap.prune.trace import Steps
 
@@ -63,6 +65,12 @@ def needs_model(method: StepMethod) -> bool:
 
 
 def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:
-    """The method's scores, whether it returns them at once or asks a model first."""
+    """The method's scores, whether it returns them at once or asks a model first. Raises RowError where they are not numbers."""
     scores = method.score(steps)
-    return (yield from scores) if isinstance(scores, Generator) else scores
+    found = (yield from scores) if isinstance(scores, Generator) else scores
+    if len(found) != len(steps.texts):
+        raise RowError("bad_scores", f"method {method.name} gave {len(found)} score{'s' * (len(found) != 1)} for {len(steps.texts)} steps")
+    for score in found:
+        if not isinstance(score, (int, float)) or not isfinite(score):
+            raise RowError("bad_scores", f"method {method.name} gave the score {score!r} for a step; a finite number is expected")
+    return found

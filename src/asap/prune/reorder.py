@@ -10,8 +10,6 @@ from asap.prune.decision import CoarseReport, Decision
 from asap.prune.fine import recounted, removal_order, removal_tokens
 from asap.prune.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods import METHODS
-from asap.prune.methods.remedies import against_neighbours, ranks_added
-from asap.prune.settings import COMBINED
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample
@@ -69,11 +67,6 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
         if isinstance(scores, RowError):
             raise scores
         return scores
-    if method in COMBINED:
-        surprisals = _scores(decision, sample, spans, "asap", tokens, seed)
-        if method == "local-surprisal":
-            return against_neighbours(surprisals)
-        return ranks_added(surprisals, _scores(decision, sample, spans, "alignment", tokens, seed))
     stored = [(step.scores or {}).get(method) for step in decision.steps]
     if method == "alignment" and None in stored:  # stage 1 stores it too; it does not ask about a trace of one step
         stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]

@@ -9,7 +9,7 @@ from asap.prune.fine import check_budget
 from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.match import TAU
 from asap.prune.method import StepMethod, is_one_pass, needs_model
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, method_named
 from asap.prune.methods.spirit import Spirit
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
@@ -22,12 +22,10 @@ BUDGET = 4096
 Coarse = Literal["align", "select", "rewrite", "none"]
 Scores = Literal["own", "one-pass", "every"]
 INSIDE = ("unit", "phrases", "classifier", "keep_digits", "gammas", "marker")  # of token-level methods only
-COMBINED = ("local-surprisal", "aligned-surprisal")  # made of the scores of others, so not stored
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
 _OF_LLM = ("coarse select", "coarse rewrite")
 _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all of its methods
     "suffix_tokens": ("spirit", "scores every"),
-    "rescore": tuple(name for name, method in METHODS.items() if needs_model(method)),
     "coarse_share": ("coarse align", *_OF_LLM),  # where the LLM fails, align decides
     "tau": ("coarse rewrite",),
     **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
@@ -147,6 +145,8 @@ class AsapSettings:
                 shown = f"{', '.join(others)} and {last}" if others else last
                 stage_1 = f" with coarse {self.coarse}" if self.method == "asap" else ""
                 raise UsageError(f"{field.name} is for {shown}, not for {self.method}{stage_1}; leave it out")
+        if self.rescore and self.method not in TOKEN_LEVEL and not needs_model(self.scoring):
+            raise UsageError(f"rescore has a model read again, and {self.method} needs none; leave it out")
         if self.method == "original" and (self.ratio is not None or self.budget != BUDGET):
             raise UsageError("method 'original' removes nothing; leave budget and ratio out")
 
@@ -165,8 +165,8 @@ class AsapSettings:
             raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
 
     def _check_method(self) -> None:
-        if self.method not in METHODS and self.method not in TOKEN_LEVEL:
-            raise UsageError(f"unknown method {self.method!r}; choose from {', '.join([*METHODS, *TOKEN_LEVEL])}")
+        if self.method not in TOKEN_LEVEL:
+            method_named(self.method)
         if self.method != "asap" and self.coarse == "align":
             object.__setattr__(self, "coarse", "none")
         if self.method != "asap" and (self.coarse != "none" or self.coarse_only):
@@ -201,13 +201,13 @@ class AsapSettings:
     @property
     def scoring(self) -> StepMethod:
         """The step-level method, with its settings."""
-        return Spirit(self.suffix_tokens) if self.method == "spirit" else METHODS[self.method]
+        return Spirit(self.suffix_tokens) if self.method == "spirit" else method_named(self.method)
 
     @property
     def stored_methods(self) -> list[StepMethod]:
         """The methods whose scores are stored beside the run's own."""
         every = [Spirit(self.suffix_tokens) if name == "spirit" else method for name, method in METHODS.items()]
-        return [method for method in every if (is_one_pass(method) or self.scores == "every") and method.name not in COMBINED]
+        return [method for method in every if (is_one_pass(method) or self.scores == "every")]
 
     @property
     def reads_whole_trace(self) -> bool:

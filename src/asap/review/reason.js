@@ -5,9 +5,6 @@ import { thresholds } from "./cut.js";
 
 const SCORES = {
   asap: "first-token surprisals",
-  "local-surprisal": "surprisals among their neighbours",
-  "past-fence-surprisal": "first-token surprisals",
-  "aligned-surprisal": "ranks by surprisal and alignment",
   "first-token-entropy": "first-token entropies",
   "mean-surprisal": "mean surprisals",
   "step-entropy": "step entropies",

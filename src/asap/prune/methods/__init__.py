@@ -7,9 +7,6 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | method | a step's score | source |
 |---|---|---|
 | asap | surprisal of its first token | the paper, Eq. 2 |
-| local-surprisal | the same, minus the median of the steps around it | ours: normalised by position |
-| past-fence-surprisal | the same; for a step that opens a code fence, of the first token in the fence | ours |
-| aligned-surprisal | its rank by surprisal plus its rank by alignment | ours |
 | first-token-entropy | entropy of the prediction of its first token | the paper, Eq. 1 |
 | mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
 | step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
@@ -20,20 +17,24 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | keep-head, keep-tail | its place: the end goes first, or the start | control: truncation by whole steps |
 | longest-first | its length in tokens, negated | control |
 | original | nothing goes | the paper's ablation without both stages |
+
+`package.module:function` names a method of one's own: a function from `Steps` to one score for each step (docs/methods.md).
 """
 
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+from asap.digest import content_digest
+from asap.errors import UsageError
 from asap.prune.coarse.align import alignment, alignment_reads
 from asap.prune.method import Method, StepMethod, nothing, one_pass
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
-from asap.prune.methods.remedies import aligned_surprisal, local_surprisal, past_fence_surprisal
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
 
 _ALL: tuple[StepMethod, ...] = (
     Method("asap", first_token_surprisal, one_pass),
-    Method("local-surprisal", local_surprisal, one_pass),
-    Method("past-fence-surprisal", past_fence_surprisal, one_pass),
-    Method("aligned-surprisal", aligned_surprisal, alignment_reads),
     Method("first-token-entropy", first_token_entropy, one_pass),
     Method("mean-surprisal", mean_surprisal, one_pass),
     Method("step-entropy", step_entropy, one_pass),
@@ -47,3 +48,24 @@ _ALL: tuple[StepMethod, ...] = (
     Method("original", keep_head, nothing),
 )
 METHODS = {method.name: method for method in _ALL}
+
+
+def method_named(name: str) -> StepMethod:
+    """The method of a name in METHODS, or of one's own as `package.module:function`. Raises UsageError where there is none."""
+    module_name, colon, function_name = name.partition(":")
+    if not colon:
+        if name not in METHODS:
+            raise UsageError(f"unknown method {name!r}; choose from {', '.join(METHODS)}, or write package.module:function")
+        return METHODS[name]
+    try:
+        function = getattr(import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"method {name!r} cannot be loaded ({error}); write package.module:function, importable from here") from error
+    if not callable(function):
+        raise UsageError(f"method {name!r} is no function; it must take Steps and return one score for each")
+    return Method(name, function, one_pass if inspect.isgeneratorfunction(function) else nothing)
+
+
+def code_digest(name: str) -> str:
+    """A digest of the source file of a method of one's own, so that a run is not continued with other code."""
+    return content_digest(Path(inspect.getfile(import_module(name.partition(":")[0]))).read_text("utf-8"))[:16]

@@ -1,4 +1,8 @@
-"""Remedies for what first-token surprisal gets wrong on code; docs/results/compare.md has their rows."""
+"""Three remedies for what first-token surprisal gets wrong on code, as methods of one's own; none of them beat random removal.
+
+From the repository's root: `asap prune ROWS --method experiments.remedies:local_surprisal --out DIR`, or the same name in
+`asap compare --methods`. docs/results/compare.md has their rows.
+"""
 
 from collections.abc import Sequence
 from statistics import median
@@ -12,7 +16,7 @@ from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
 from asap.steps import Span, is_fenced
 
-_NEIGHBOURS = 4  # on each side, that a step's surprisal is held against
+_NEIGHBOURS = 4  # on each side of a step
 
 
 def local_surprisal(steps: Steps) -> Scoring[list[float]]:
