@@ -60,7 +60,7 @@ PRUNE = {
     "method-original": _prune("--method", "original"),
     "method-random-seed": _prune("--method", "random", "--seed", "7", "--budget", "70"),
     "method-spirit-suffix": _prune("--method", "spirit", "--suffix-tokens", "10", *_HALF),
-    "phrases": _inside("selective-context", "--phrases", "regex", *_HALF, source=_ALL),
+    "phrases": _inside("selective-context", "--phrases", "regex", *_HALF, source="in/code.jsonl"),
     "phrases-sentence": _inside("selective-context", "--unit", "sentence", *_HALF),
     "phrases-token": _inside("selective-context", "--unit", "token", "--budget", "60"),
     "words": _inside("llmlingua2", *_HALF, source=_ALL),
@@ -74,9 +74,14 @@ PRUNE = {
     "parquet-rows": _prune(*_HALF, "--method", "longest-first", source="in/rows.parquet"),
     "two-sources": ["prune", "in/plain.jsonl", "in/code.jsonl", *_SCORER, *_HALF, "--limit", "3"],
     "config-file": _prune("--config", "in/settings.yaml", "--ratio", "0.7"),
+    "many-shapes": _prune(*_HALF, "--coarse", "none", "--format", "sharegpt", source="in/shapes.jsonl"),
+    "select-local": _prune("--llm", "hf:models/judge", "--attempts", "1", *_HALF),
+    "dry-run": _prune(*_HALF, "--dry-run"),
+    "dry-run-llm": _prune(*_LLM, *_HALF, "--price-in", "1", "--price-out", "10", "--dry-run", source=_ALL),
     "too-many-rejected": _prune(*_HALF, "--method", "keep-head", "--max-rejected", "0"),
 }
 
+_CUT_TO = ("asap", "alignment", "mean-surprisal", "spirit", "random", "keep-head", "longest-first")
 CUT = {
     "cut-ratio": ["cut", "asap-align", "--ratio", "0.3"],
     "cut-budget": ["cut", "asap-fine", "--budget", "50", "--format", "sharegpt"],
@@ -89,7 +94,7 @@ CUT = {
     "cut-phrases": ["cut", "phrases", "--ratio", "0.25"],
     "cut-words": ["cut", "words", "--budget", "40"],
     "cut-tokenskip": ["cut", "tokenskip-ratio", "--ratio", "0.7"],
-    **{f"cut-to-{method}": ["cut", "asap-every-score", "--method", method, "--ratio", "0.4"] for method in ("asap", *STEP_METHODS)},
+    **{f"cut-to-{method}": ["cut", "asap-every-score", "--method", method, "--ratio", "0.4"] for method in _CUT_TO},
 }
 
 REVIEW = {
@@ -112,7 +117,39 @@ SCORE = {
     "score-first-block": ["score", "in/attempts.jsonl", *_JUDGED, "--extract", "first", "--max-rejected", "0"],
 }
 
-COMMANDS: dict[str, list[str]] = {**PRUNE, **CUT, **REVIEW, **TRAIN, **SCORE}
+_EVALUATE = ["evaluate", "--model", "openai:scripted", "--base-url", "{server}", "--concurrency", "1", *_JUDGED]
+EVALUATE = {
+    "evaluate": [*_EVALUATE, "--max-new-tokens", "64", "--tokenizer", "models/scorer", "--budgets", "4,16"],
+    "evaluate-samples": [*_EVALUATE, "--max-new-tokens", "64", "--n", "2", "--temperature", "0.6"],
+    "evaluate-gamma": [*_EVALUATE, "--max-new-tokens", "64", "--gamma", "0.5", "--limit", "2"],
+    "evaluate-local": [
+        *["evaluate", "--model", "hf:models/judge", *_CPU, "--benchmark", "humaneval:in/problems.jsonl"],
+        *["--max-new-tokens", "12", "--concurrency", "1", "--limit", "2", "--generate-only"],
+    ],
+    "compare-runs": ["compare-runs", "evaluate", "evaluate-gamma", "--common"],
+    "compare-scored": ["compare-runs", "score", "score-first-block"],
+}
+
+_JUDGE = ["--judge", "hf:models/judge"]
+_METHODS = "asap,asap-fine,spirit,leave-one-out,selective-context,llmlingua2,random"
+COMPARE = {
+    "compare": _compare(*_JUDGE, "--ratios", "0.5", source=_ALL),
+    "compare-methods": _compare(*_JUDGE, *_CLASSIFIER, "--ratios", "0.5", "--methods", _METHODS),
+    "compare-keep-ends": _compare("--ratios", "0.6,0.3", "--methods", "asap,random", "--coarse", "none", "--keep-last", "1", "--seed", "5"),
+    "compare-generate": _compare(
+        "--ratios", "0.5", "--methods", "asap,random", "--generate", "8", "--tests", "in/code.jsonl", source="in/code.jsonl"
+    ),
+}
+
+_TRAINED = [word for value in ("max_steps=2", "use_peft=false", "effective_batch_size=2", "use_cpu=true") for word in ("--set", value)]
+OTHER = {
+    "train": ["train", "in/few.jsonl", "--model", "hf:models/scorer", "--set", "max_length=1024", *_TRAINED],
+    "report": ["report", "in/arm-whole", "in/arm-half"],
+    "doctor": ["doctor", "in/rows.jsonl", "--scorer", "hf:models/scorer"],
+    "doctor-chat": ["doctor", "in/chat.jsonl", "--scorer", "hf:models/short", "--tokenizer", "models/judge"],
+}
+
+COMMANDS: dict[str, list[str]] = {**PRUNE, **CUT, **REVIEW, **TRAIN, **SCORE, **EVALUATE, **COMPARE, **OTHER}
 
 
 def words_of(name: str, server: str) -> list[str]:
@@ -120,5 +157,5 @@ def words_of(name: str, server: str) -> list[str]:
     words = [word.format(server=server) if word == "{server}" else word for word in COMMANDS[name]]
     if "--dry-run" in words or words[0] == "doctor":
         return words
-    out = f"{name}/review.html" if words[0] == "review" else f"{name}/table.md" if words[0] == "report" else name
-    return [*words, "--out", out]
+    file = {"review": "review.html", "report": "table.md", "compare-runs": "compared.json"}.get(words[0])
+    return [*words, "--out", f"{name}/{file}" if file else name]

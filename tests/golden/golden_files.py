@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Mask(NamedTuple):
-    """Files whose text is masked, by their name; what in them, and what takes its place."""
+    """Files whose text is masked, by their path; what in them, and what takes its place."""
 
     files: str
     pattern: str
@@ -25,9 +25,19 @@ class Mask(NamedTuple):
 VARIES = (
     Mask("*", r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),  # the server of the test listens where there is a free port
     Mask("manifest.json", r'("seconds": \{)[^}]*\}', r"\1}"),
+    Mask("steps.jsonl", r'("(?:seconds|peak_mib)": )[\d.]+', r"\1NUMBER"),
+    Mask("train/said.txt", r"^\{'.*\n", ""),  # what TRL prints of each step, seconds among it
     Mask("*.html", r'("seconds":\{)[^}]*\}', r"\1}"),
     Mask("*.html", r'("ms":\[)[^]]*\]', r"\1]"),
-    Mask("verdicts.jsonl", r'("(?:cpu_s|wall_s|peak_mb)": )[\d.]+', r"\1NUMBER"),
+    Mask("verdicts.jsonl", r'((?<!\{)"cpu_s": |"peak_mb": |"seconds": )[\d.e-]+', r"\1NUMBER"),
+    Mask("verdicts.jsonl", r'("wall_s": )[\d.]++(?!, "memory_mb")', r"\1NUMBER"),  # that limit is set
+    Mask("attempts.jsonl", r'("ttft_s": |"seconds": )[\d.e-]+', r"\1NUMBER"),
+    Mask("summary.json", r'("(?:request_s_mean|request_s_median|ttft_s_median|batch_wall_s_per_sample)": )[\d.e-]+', r"\1NUMBER"),
+    Mask("evaluate*/*", r"\| \d+\.\d\d (?=\|)", "| SECONDS "),  # only seconds have two decimals there
+    Mask("compared.json", r'(?s)("seconds": \{)[^}]*\}', r"\1}"),
+    Mask("said.txt", r"(\| seconds per answer) .*", r"\1"),
+    Mask("doctor*/said.txt", r"(?s)^exit code.*?(?=^Data$)", ""),  # what this machine is like
+    Mask("doctor*/said.txt", r"^\d+ things to look at.$", "… things to look at."),
     Mask("said.txt", r"^(seconds +).*$", r"\1…"),
     Mask("said.txt", r"^\d+/\d+ (?:traces|judged).*\n(?=\d+/)", ""),  # a slow machine prints more lines of progress
     Mask("said.txt", r"[\d.]+ (?:s|min|h) left", "… left"),
@@ -38,6 +48,18 @@ DEPENDS = (
     Mask("*", r'("asap": ?")[\d.]+"', r'\1VERSION"'),
     Mask("*", r'("revision": ?")[0-9a-f]{16}"', r'\1DIGEST"'),  # of the model's files: transformers writes its version into them
     Mask("*", r'("tokenizer": ?")[0-9a-f]{16}"', r'\1DIGEST"'),  # of the text that the package tokenizers makes of one
+)
+NOT_READ = (
+    "*.sqlite*",  # its bytes depend on SQLite
+    "*.png",  # its bytes depend on matplotlib and the fonts
+    "runs/*/*",  # the folders of `asap prune` and `asap cut` in one of `asap compare`: other golden runs are of these
+    "cut-to-*/README.md",  # as those of the other runs of `asap cut`
+    "checkpoint-*/*",  # the trained model, as transformers writes it
+    "train/*.bin",
+    "train/*.safetensors",
+    "train/*config.json",
+    "train/tokenizer*",
+    "train/chat_template.jinja",
 )
 _PACKED = re.compile(r'<script type="application/octet-stream" id="([^"]*)">([^<]*)</script>')
 _UNPACKED = re.compile(r'<script id="[^"]*">\n(.*?)\n</script>', re.DOTALL)

@@ -16,8 +16,6 @@ LAST_WORD: Row = {
     "question": "Write a function last_word(text) that returns the last word of a text, or an empty string.",
     "cot": """Okay, I need the last word of a text. Words are separated by spaces.
 
-The simplest way is to split the text and take the last part.
-
 ```python
 def last_word(text):
     words = text.split()
@@ -26,8 +24,6 @@ def last_word(text):
 ```
 
 Wait, what if the text is empty? Then words is an empty list and words[-1] fails.
-
-So I have to check for that first.
 
 ```python
 def last_word(text):
@@ -109,8 +105,6 @@ Wait.
 
 Is 51 divisible by 3? 5 + 1 = 6, so yes: 51 = 3 * 17.
 
-Wait.
-
 Is 51 divisible by 3? 5 + 1 = 6, so yes: 51 = 3 * 17.
 
 So 51 is not a prime number.""",
@@ -120,21 +114,21 @@ So 51 is not a prime number.""",
 LONG_FENCE: Row = {
     "id": "long-fence",
     "question": "Write out the first numbers.",
-    "cot": "First, the list.\n\n```\n" + "\n\n".join(f"{number} {number * number}" for number in range(14)) + "\n```\n\nThat is all of it.",
+    "cot": "First, the list.\n\n```\n" + "\n\n".join(f"{number} {number * number}" for number in range(12)) + "\n```\n\nThat is all of it.",
     "answer": "The list is above.",
 }
 
 LONG: Row = {
     "id": "long",
-    "question": "What is the sum of the numbers from 1 to 12?",
+    "question": "What is the sum of the numbers from 1 to 9?",
     "cot": "\n\n".join(
         [
             "I add the numbers one by one.",
-            *(f"Then {number}: {number * (number - 1) // 2} + {number} = {number * (number + 1) // 2}." for number in range(1, 13)),
-            "So the sum is 78. Let me check: 12 * 13 / 2 = 78. Yes.",
+            *(f"Then {number}: {number * (number - 1) // 2} + {number} = {number * (number + 1) // 2}." for number in range(1, 10)),
+            "So the sum is 45. Let me check: 9 * 10 / 2 = 45. Yes.",
         ]
     ),
-    "answer": "The sum is 78.",
+    "answer": "The sum is 45.",
 }
 
 ODD: Row = {
@@ -178,28 +172,68 @@ def _lines(rows: Sequence[Row | str]) -> str:
     return "".join((row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
-PROBLEM_TEXT = 'def twice(number):\n    """Return number * 2."""\n'
-CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-1) == -2\n"
 PROBLEMS = [
     {
         "task_id": f"own/{number}",
-        "prompt": PROBLEM_TEXT,
-        "entry_point": "twice",
-        "canonical_solution": "    return number * 2\n",
-        "test": CHECK,
+        "prompt": f'def times_{number}(value):\n    """Return value * {number}."""\n',
+        "entry_point": f"times_{number}",
+        "canonical_solution": f"    return value * {number}\n",
+        "test": f"def check(candidate):\n    assert candidate(2) == 2 * {number}\n    assert candidate(-1) == -{number}\n",
     }
     for number in range(4)
 ]
-ATTEMPTS: list[Row] = [
-    {"task_id": "own/0", "solution": "def twice(number):\n    return number + number\n"},
-    {"task_id": "own/0", "solution": "def twice(number):\n    return number ** 2\n"},
-    {"task_id": "own/1", "completion": "    return number << 1\n"},
-    {"task_id": "own/2", "generation": "<think>\nEasy.\n</think>\n\nHere:\n\n```python\ndef twice(number):\n    return 2 * number\n```\n"},
+ATTEMPTS: list[Row | str] = [
+    {"task_id": "own/0", "solution": "def times_0(value):\n    return 0\n"},
+    {"task_id": "own/0", "solution": "def times_0(value):\n    return value\n"},
+    {"task_id": "own/1", "completion": "    return value\n"},
+    {
+        "task_id": "own/2",
+        "generation": "<think>\nEasy.\n</think>\n\n```python\ndef times_2(value):\n    return value\n```\n\nNo, it is:\n\n"
+        "```python\ndef times_2(value):\n    return 2 * value\n```\n",
+    },
     {"task_id": "own/3", "generation": "I do not know."},
-    {"task_id": "own/3", "solution": "def twice(number:\n"},
+    {"task_id": "own/3", "solution": "def times_3(value:\n"},
     {"task_id": "elsewhere/1", "solution": "x = 1\n"},
     {"task_id": "own/1"},
+    "this is not JSON",
 ]
+
+SHAPES: list[Row | str] = [
+    {"id": 1, "prompt": TRAIN_SPEED["question"], "generation": _response(TRAIN_SPEED)},
+    {
+        "uuid": "list",
+        "prompt": [{"role": "system", "content": "You are careful."}, {"role": "user", "content": REPEATS["question"]}],
+        "completion": [{"role": "assistant", "content": _response(REPEATS)}],
+    },
+    {"conversations": [{"from": "human", "value": ODD["question"]}, {"from": "gpt", "value": _response(ODD)}]},
+    {"instruction": SAME_ID["question"], "input": "A train goes 60 km/h.", "output": _response(SAME_ID), "system": "You are quick."},
+    {"problem": LONG["question"], "deepseek_reasoning": LONG["cot"], "deepseek_solution": LONG["answer"]},
+]
+
+_ARMS: dict[str, tuple[list[int], list[float]]] = {
+    "arm-whole": ([900, 300, 500, 700], [9.5, 30.25]),
+    "arm-half": ([450, 150, 250, 350], [4.0, 6.5]),
+}
+
+
+def _write_arm(folder: Path, tokens: Sequence[int], seconds: Sequence[float]) -> None:
+    """What `asap report` reads of a training run of two rows a step, whose seconds are known."""
+    folder.mkdir()
+    settings = {"model": "hf:models/scorer", "values": {"effective_batch_size": 2}}
+    steps = [
+        {
+            "step": step + 1,
+            "loss": 2.0 - step,
+            "tokens": sum(tokens[2 * step : 2 * step + 2]),
+            "seconds": took,
+            "peak_mib": 1000 + step,
+            "peak_of": "cpu",
+        }
+        for step, took in enumerate(seconds)
+    ]
+    (folder / "settings.json").write_text(json.dumps(settings), "utf-8")
+    (folder / "rows.jsonl").write_text(_lines([{"id": str(number), "tokens": size} for number, size in enumerate(tokens)]), "utf-8")
+    (folder / "steps.jsonl").write_text(_lines(steps), "utf-8")
 
 
 def write_inputs(folder: Path) -> None:
@@ -214,6 +248,7 @@ def write_inputs(folder: Path) -> None:
         "renamed.jsonl": _lines([{"n": 7, "q": row["question"], "r": _response(row)} for row in (TRAIN_SPEED, COUNT_EVEN)]),
         "problems.jsonl": _lines(PROBLEMS),
         "attempts.jsonl": _lines(ATTEMPTS),
+        "shapes.jsonl": _lines(SHAPES),
         "settings.yaml": "method: keep-tail\nratio: 0.6\nkeep-first: 1\n",
     }
     for name, text in files.items():
@@ -222,3 +257,5 @@ def write_inputs(folder: Path) -> None:
     columns = ("id", "question", "cot", "answer")
     table = pyarrow.table({name: [row[name] for row in GOOD_ROWS] for name in columns})
     pyarrow.parquet.write_table(table, folder / "rows.parquet")
+    for name, (tokens, seconds) in _ARMS.items():
+        _write_arm(folder / name, tokens, seconds)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from golden_cases import COMMANDS, words_of
-from golden_files import DEPENDS, VARIES, data_of, masked, unpacked, without_data
+from golden_files import DEPENDS, NOT_READ, VARIES, data_of, masked, unpacked, without_data
 from golden_inputs import write_inputs
 from golden_models import write_models
 from golden_server import llm_server
@@ -66,10 +66,11 @@ def _read(path: Path) -> str:
 def _made(folder: Path, name: str, server: str) -> Files:
     (folder / name).mkdir()
     said = _said(words_of(name, server))
-    files = {path.relative_to(folder / name).as_posix(): path for path in sorted((folder / name).rglob("*")) if path.is_file()}
-    texts = {file: _read(path) for file, path in files.items() if ".sqlite" not in file}
+    paths = [path.relative_to(folder) for path in sorted((folder / name).rglob("*")) if path.is_file()]
+    read = [path for path in paths if not any(path.match(pattern) for pattern in NOT_READ)]
+    texts = {path.relative_to(name).as_posix(): _read(folder / path) for path in read}
     texts = {file: unpacked(text) if file.endswith(".html") else text for file, text in {**texts, _SAID: said}.items()}
-    return {file: masked(file, text.replace(str(folder), "FOLDER"), VARIES) for file, text in texts.items()}
+    return {file: masked(f"{name}/{file}", text.replace(str(folder), "FOLDER"), VARIES) for file, text in texts.items()}
 
 
 @contextlib.contextmanager

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_CODE = "```python\ndef twice(number):\n    return {} * number\n```"
-
 
 def _reply(prompt: str, asked_before: int) -> str:
     """What a patient model would say; about some rows it says nothing useful, always or only when it is asked first."""
@@ -20,7 +18,13 @@ def _reply(prompt: str, asked_before: int) -> str:
         return _selection(prompt, asked_before)
     if "Copy each kept paragraph exactly" in prompt:
         return _rewriting(prompt, asked_before)
-    return f"<think>\nTwo times the number.\n</think>\n\nHere it is:\n\n{_CODE.format(2)}"
+    return _program(int(re.findall(r"def times_(\d)", prompt)[-1]))
+
+
+def _program(factor: int) -> str:
+    """An answer to a problem of golden_inputs.py: wrong for 3, none for 0."""
+    code = f"```python\ndef times_{factor}(value):\n    return value * {min(factor, 2)}\n```" if factor else "I cannot do that."
+    return f"<think>\nThe value, {factor} times.\n</think>\n\n{code}"
 
 
 def _selection(prompt: str, asked_before: int) -> str:
@@ -70,6 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self.path.endswith("/chat/completions"):
+            self.send_error(404)
+            return
         prompt = request["messages"][-1]["content"]
         with self.lock:
             text = _reply(prompt, self.asked[prompt])
