@@ -30,8 +30,9 @@ from asap.prune.anchored import anchored_prompt
 from asap.prune.coarse.align import alignments
 from asap.prune.surprisal import first_token_surprisals, visible
 from asap.sample import Sample
+from asap.spans import Span
 from asap.stats import interval
-from asap.steps import Span, join_steps, split_steps
+from asap.steps import join_steps, split_steps
 
 
 def main() -> None:

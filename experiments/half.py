@@ -5,7 +5,7 @@ from typing import Any
 
 from asap.prune.fine import removal_order, removal_tokens
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 SHARE = 0.5
 

@@ -9,12 +9,13 @@ from statistics import median
 
 import numpy as np
 
+from asap.fences import is_open
 from asap.lm.scorer import Scoring, TokenScores
 from asap.prune.coarse.align import alignment
 from asap.prune.methods.from_one_pass import first_token_surprisal
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
-from asap.steps import Span, is_fenced
+from asap.spans import Span
 
 _NEIGHBOURS = 4  # on each side of a step
 
@@ -50,7 +51,7 @@ def ranks_added(one: Sequence[float], other: Sequence[float]) -> list[float]:
 
 def _past_fence(text: str, span: Span, read: TokenScores) -> float:
     opener, _, inside = text.lstrip().partition("\n")
-    start = len(opener) + 1 + len(inside) - len(inside.lstrip()) if is_fenced(opener) else 0
+    start = len(opener) + 1 + len(inside) - len(inside.lstrip()) if is_open(opener) else 0
     first = int(np.searchsorted(read.ends, span.start + start, side="right")) if start else 0
     first = first if first < len(read.logprobs) else 0  # the fence is empty
     return -float(read.logprobs[first]) if len(read.logprobs) else 0.0

@@ -28,8 +28,9 @@ from asap import read_samples
 from asap.compare.support import SupportScorer
 from asap.lm.specs import load_scorer, load_tokens
 from asap.sample import Sample
+from asap.spans import Span
 from asap.stats import interval
-from asap.steps import Span, join_steps
+from asap.steps import join_steps
 
 TENTHS = 10
 SHOWN = 12

@@ -22,7 +22,7 @@ from asap.prune.together import together
 from asap.prune.token_level import TOKEN_LEVEL
 from asap.prune.trace import Steps
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
 WITH_MODEL = [name for name, method in METHODS.items() if needs_model(method)]

@@ -18,7 +18,7 @@ from asap.prune.settings import AsapSettings
 from asap.prune.together import together
 from asap.prune.trace import Steps
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.steps import SEPARATOR, Span, StepSplit, join_steps, keep_steps, split_steps, without_fences
+from asap.spans import Span
+from asap.steps import SEPARATOR, StepSplit, join_steps, keep_steps, split_steps
 
 BLANK = " \t\r\n"
 
@@ -233,18 +234,3 @@ def test_ten_megabytes_in_one_step_are_split(line: str) -> None:
     text = f"{line}\n" * (10_000_000 // (len(line) + 1))
     assert texts_of(text) == [text.rstrip("\n")]
     assert texts_of("a" * 10_000_000) == ["a" * 10_000_000]
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("a\n\n```python\nx = 1\n\ny\n```\n\nb", "a\n\n\nb"),
-        ("~~~\n```\nx\n~~~\nb", "b"),
-        ("a\n```\nnever closed", "a\n"),
-        ("a\n```\nx\n```", "a\n"),
-        ("`inline` stays", "`inline` stays"),
-        ("", ""),
-    ],
-)
-def test_without_fences_only_the_code_goes(text: str, left: str) -> None:
-    assert without_fences(text) == left

@@ -23,7 +23,8 @@ from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import RemovalTokens, cut, removal_order, removal_tokens
-from asap.steps import SEPARATOR, Span, split_steps
+from asap.spans import Span
+from asap.steps import SEPARATOR, split_steps
 
 QWEN2_REGEX = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 RATIO = 0.5

@@ -31,7 +31,8 @@ from asap.lm.scorer import Dtype, ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import model_folder
 from asap.lm.tokens import TokenCounter
-from asap.steps import SEPARATOR, Span, split_steps
+from asap.spans import Span
+from asap.steps import SEPARATOR, split_steps
 
 CONTEXT = "Write a function that returns the length of the longest valid substring.\n<think>\n"
 STEP_TOKENS, STEP_CHARACTERS = 55, 190  # as in real traces

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from asap.prune.match import matches
     from asap.prune.settings import AsapSettings
     from asap.sample import Sample
-    from asap.steps import Span, join_steps, split_steps
+    from asap.spans import Span
+    from asap.steps import join_steps, split_steps
     from asap.think import split_think
 
 _HOMES = {
@@ -44,7 +45,8 @@ _HOMES = {
     "asap.prune.settings": ("AsapSettings",),
     "asap.sample": ("Sample",),
     "asap.think": ("split_think",),
-    "asap.steps": ("Span", "join_steps", "split_steps"),
+    "asap.spans": ("Span",),
+    "asap.steps": ("join_steps", "split_steps"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

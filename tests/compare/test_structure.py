@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from asap import read_samples
 from asap.compare.structure import dangling, structure
+from asap.fences import is_open
 from asap.prune.decision import CoarseReport, Decision, StepDecision
-from asap.steps import Span, is_fenced, join_steps, keep_steps, split_steps
+from asap.spans import Span
+from asap.steps import join_steps, keep_steps, split_steps
 
 TRACE = (
     "Let total = 0 first.\n\n```python\ncount: int = 1\nfor item in xs:\n    total += item\n```\n\n"
@@ -119,6 +121,6 @@ def test_nothing_dangles_where_nothing_or_everything_was_cut(cot: str, data: st.
 
 @given(WORDS)
 def test_joined_steps_of_a_closed_text_are_closed(cot: str) -> None:
-    if not is_fenced(cot):
+    if not is_open(cot):
         steps = split_steps(cot)
-        assert not is_fenced(keep_steps(cot, steps, [index % 2 == 0 for index in range(len(steps))]))
+        assert not is_open(keep_steps(cot, steps, [index % 2 == 0 for index in range(len(steps))]))

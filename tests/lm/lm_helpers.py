@@ -15,7 +15,8 @@ from asap.errors import InputError
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.tokens import TokenCounter
-from asap.steps import Span, split_steps
+from asap.spans import Span
+from asap.steps import split_steps
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()

@@ -14,7 +14,7 @@ from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer, load_tokens, model_folder
-from asap.steps import Span
+from asap.spans import Span
 
 pytestmark = [
     pytest.mark.skipif(

@@ -15,7 +15,7 @@ from asap.lm.linear_head import linear_scores
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
-from asap.steps import Span
+from asap.spans import Span
 
 Scorers = Callable[..., HFScorer]
 Folders = Callable[..., Path]

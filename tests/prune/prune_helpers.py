@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from asap.errors import MissingExtra, RowError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.steps import Span
+from asap.spans import Span
 from asap.think import split_think
 
 # The regular expressions that real tokenizers cut a text with before they merge: Qwen2 to Qwen3; Llama 3 and cl100k;

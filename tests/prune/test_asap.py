@@ -22,7 +22,8 @@ from asap.prune.decision import Decision, Pruned
 from asap.prune.fine import cut
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample, make_sample
-from asap.steps import Span, join_steps, split_steps
+from asap.spans import Span
+from asap.steps import join_steps, split_steps
 
 STEPS = [
     "Okay, let's see. I need to sum the numbers in the list.",

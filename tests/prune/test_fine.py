@@ -14,7 +14,8 @@ from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import CoarseReport, Decision, StepDecision
 from asap.prune.fine import backfilled, check_budget, cut, recounted, removal_order, removal_tokens, token_budget
-from asap.steps import Span, join_steps, split_steps
+from asap.spans import Span
+from asap.steps import join_steps, split_steps
 
 SENTENCES = [line for line in CORPUS.split("\n") if line.strip()]
 TEXTS = ["Okay.", "So we sort it.", "Wait, no.", "The answer is 42.", "Wait, no.", "Let me check: heap[0] is 1.", "Yes."]

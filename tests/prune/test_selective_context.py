@@ -34,7 +34,7 @@ from asap.prune.settings import AsapSettings
 from asap.prune.units import Laid
 from asap.run import run_settings
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 texts = st.lists(steps, min_size=1, max_size=5).map("\n\n".join).filter(str.strip)
 UNITS: tuple[Unit, ...] = ("phrase", "sentence", "token")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asap.errors import RowError
 from asap.lm.scorer import NoModel, Scored, ScoreRequest, Scoring, TokenScores
 from asap.prune.together import together
-from asap.steps import Span
+from asap.spans import Span
 
 
 class Lengths(NoModel):

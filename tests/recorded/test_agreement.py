@@ -16,7 +16,7 @@ from asap.prune.llmlingua2 import ClassifierImportance, word_units
 from asap.prune.phrases import sentences
 from asap.prune.selective_context import SelectiveContext, Unit
 from asap.prune.units import Laid
-from asap.steps import Span
+from asap.spans import Span
 from reference.llmlingua2 import LLMLingua2
 from reference.selective_context import SelectiveContext as Original
 from reference.selective_context import sentences as original_sentences

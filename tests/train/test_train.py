@@ -165,7 +165,7 @@ def test_the_bundled_model_learns_and_survives_kill_9(tmp_path: Path) -> None:
 
     from asap.lm.scorer import ScoreRequest
     from asap.lm.specs import load_scorer
-    from asap.steps import Span
+    from asap.spans import Span
 
     request = ScoreRequest("", "<think>\nOkay, so the sum", [Span(0, 24)])
     before, after = (load_scorer(spec).score([request])[0].spans[0].logprobs[1:].mean() for spec in ("bundled", f"hf:{whole}"))

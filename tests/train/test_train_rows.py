@@ -12,7 +12,8 @@ from train_helpers import ANSWER, QUESTION, SAMPLE, TRACE, template, tokenizer_f
 from asap.errors import RowError
 from asap.lm.specs import load_tokens
 from asap.sample import Sample
-from asap.steps import Span, split_steps
+from asap.spans import Span
+from asap.steps import split_steps
 from asap.train.loss import IGNORED
 from asap.train.masked import trace_parts
 from asap.train.rows import encode_row, shown_mask, stretches

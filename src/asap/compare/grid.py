@@ -16,6 +16,7 @@ from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer, without_code
 from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
+from asap.fences import outside
 from asap.listener import Listener, MeasuringProgress
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
@@ -30,7 +31,6 @@ from asap.prune.settings import AsapSettings
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL, settled
 from asap.run import prune_into
 from asap.sample import Sample
-from asap.steps import without_fences
 from asap.store.work import Store
 
 
@@ -148,7 +148,7 @@ def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | N
         return decision.apply(sample.cot)
 
     yield _Way("support", support, pruned, sample.cot)
-    bare = without_fences(sample.cot)
+    bare = outside(sample.cot)
     if bare != sample.cot:  # a trace that holds the final code is merely copied
         yield _Way("support without code", support, lambda decision: without_code(sample.cot, decision), bare)
     if sufficiency is not None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from keyword import iskeyword
 from typing import NamedTuple
 
+from asap.fences import is_open
 from asap.prune.decision import Decision
-from asap.steps import Span, is_fenced
+from asap.spans import Span
 
 LAST_STEPS = 3
 _NAME = r"[^\W\d]\w+"
@@ -48,7 +49,7 @@ def structure(cot: str, decision: Decision) -> Structure:
     steps = [Span(step.start, step.end) for step in decision.steps][-LAST_STEPS:]
     last = sum(step.end - step.start for step in steps)
     left = sum(max(0, min(step.end, span.end) - max(step.start, span.start)) for step in steps for span in kept)
-    opened = is_fenced(decision.apply(cot)) and not is_fenced(cot)
+    opened = is_open(decision.apply(cot)) and not is_open(cot)
     return Structure(int(opened), len(dangling(cot, kept)), left / last if last else 1.0)
 
 

@@ -4,7 +4,6 @@ What stays in memory: counters, and 32 bytes a row (three 8-byte digests and a l
 they are. Texts are never kept.
 """
 
-import re
 from array import array
 from bisect import bisect_right
 from collections import Counter
@@ -19,12 +18,11 @@ from asap.dataset import Shaped
 from asap.digest import content_digest
 from asap.doctor.rulers import Rulers
 from asap.errors import RowError
+from asap.fences import fenced, is_open
 from asap.lm.prompt_style import default_context, render_context
 from asap.sample import Sample
 from asap.steps import split_steps
 from asap.think import has_tag
-
-_FENCE = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:```|~~~)", re.MULTILINE)
 
 
 class Place(NamedTuple):
@@ -168,9 +166,9 @@ class Tally:
             self.one_step.add(place)
         if has_tag(sample.cot):
             self.several_tags.add(place)
-        if not _FENCE.search(sample.answer):
+        if not fenced(sample.answer):
             self.no_code.add(place)
-        elif _is_open(sample.answer):
+        elif is_open(sample.answer):
             self.open_fence.add(place)
         self.repeats.add(place, sample)
 
@@ -178,12 +176,6 @@ class Tally:
         """What the scorer reads before the trace; nothing is known of it without its tokenizer."""
         tokens = self.rulers.scorer.tokens
         return "" if tokens is None else render_context(tokens, sample.prompt, default_context(tokens))
-
-
-def _is_open(answer: str) -> bool:
-    """Whether a code fence is never closed: then a step that is put after the answer falls into the fence."""
-    last = split_steps(f"{answer}\n\nend")[-1]
-    return last.end - last.start > len("end")
 
 
 def _digest(*texts: str) -> int:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from asap.benchmarks.problem import Problem
 from asap.errors import UsageError
-from asap.prune.coarse.llm_reply import fenced_blocks
+from asap.fences import blocks
 from asap.think import parts_of
 
 Extract = Literal["last", "first", "longest"]
@@ -23,9 +23,9 @@ def code_of(answer: str, extract: Extract = "last") -> str | None:
     """
     if extract not in EXTRACTS:
         raise UsageError(f"--extract is {extract!r}; write one of: {', '.join(EXTRACTS)}")
-    blocks = fenced_blocks(answer)
-    codes = [block.code for block in blocks if block.info.split(" ")[0].lower() in _PYTHON]
-    codes = codes or [block.code for block in blocks if not block.info]
+    found = blocks(answer)
+    codes = [block.code for block in found if block.info.split(" ")[0].lower() in _PYTHON]
+    codes = codes or [block.code for block in found if not block.info]
     if codes:
         return max(codes, key=len) if extract == "longest" else codes[-1 if extract == "last" else 0]
     return answer if "```" not in answer and _CODE_START.match(answer) else None

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
-from asap.steps import SEPARATOR, Span
+from asap.spans import Span
+from asap.steps import SEPARATOR
 
 if TYPE_CHECKING:
     from asap.lm.causal_lm import CausalLM

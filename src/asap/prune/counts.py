@@ -17,7 +17,8 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from asap.lm.tokens import Encoded, TokenCounter
-from asap.steps import SEPARATOR, Span
+from asap.spans import Span
+from asap.steps import SEPARATOR
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that the start of a piece is tokenised as it is inside a text
 _FIRST_WORDS = (16, 64)  # characters of the next step that are shown behind a piece: plain words, the longest special token

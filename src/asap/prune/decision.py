@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from asap.sample import Sample
-from asap.steps import Span, keep_steps
+from asap.spans import Span
+from asap.steps import keep_steps
 
 
 @dataclass(frozen=True, slots=True)

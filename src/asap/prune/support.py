@@ -16,7 +16,7 @@ from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
 from asap.prune.coarse.anchor import program_of
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 from asap.think import CLOSED
 
 CODE_LEAD = "```python\n"

@@ -6,7 +6,7 @@ import numpy as np
 
 from asap.errors import RowError
 from asap.lm.scorer import TokenScores
-from asap.steps import Span
+from asap.spans import Span
 
 DECIMALS = 6  # scores are rounded before they are compared, so that what is stored decides
 

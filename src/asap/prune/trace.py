@@ -10,7 +10,8 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.prune.surprisal import visible
 from asap.sample import Sample
-from asap.steps import SEPARATOR, Span, StepSplit, join_steps, split_steps
+from asap.spans import Span
+from asap.steps import SEPARATOR, StepSplit, join_steps, split_steps
 from asap.think import CLOSED
 
 

@@ -19,7 +19,7 @@ from asap.lm.word_cache import by_words
 from asap.prune.decision import CoarseReport, Decision, StepDecision, Units
 from asap.prune.fine import token_budget
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 _WORD, _NO_WORD = re.compile(r"\w"), re.compile(r"\W")
 _GUESSES = 12  # of the search for the cut; after that it halves

@@ -19,7 +19,7 @@ from asap.dataset.source import Source
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 from asap.store.content import Busy
 from asap.store.work import FILE, Entry, Store
 from asap.train.distributed import process

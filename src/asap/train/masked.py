@@ -9,7 +9,7 @@ from typing import Any
 
 from asap.prune.decision import Decision
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 
 def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:

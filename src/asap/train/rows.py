@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 from asap.think import OPENED
 from asap.train.loss import IGNORED
 from asap.train.template import TrainingTemplate

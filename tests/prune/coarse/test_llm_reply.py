@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,6 @@ from asap.prune.coarse.llm_reply import (
     coverage,
     delimiters,
     enclosed,
-    fenced_blocks,
     filled,
     finished_text,
     prompt_file,
@@ -24,13 +22,9 @@ from asap.prune.coarse.llm_reply import (
     unused_token,
     without_delimiters,
 )
-from asap.steps import Span, split_steps
+from asap.spans import Span
 
 SPANS = [Span(0, 10), Span(12, 42), Span(44, 54), Span(56, 106)]  # 10, 30, 10 and 50 characters
-
-
-def codes(text: str) -> list[tuple[str, str]]:
-    return [(block.info, block.code) for block in fenced_blocks(text)]
 
 
 @pytest.mark.parametrize(
@@ -94,39 +88,6 @@ def test_an_empty_reply_is_invalid() -> None:
 def test_invalid_reply_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(InvalidReply("no_match", "step 2")))
     assert (error.reason, error.detail, str(error)) == ("no_match", "step 2", "no_match: step 2")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("```python\na\n```", [("python", "a\n")]),
-        ("```cpp\na\n```\nprose\n```python\nb\n```", [("cpp", "a\n"), ("python", "b\n")]),
-        ("````md\n```python\na\n```\n````\n", [("md", "```python\na\n```\n")]),
-        ("~~~py\n```\n~~~", [("py", "```\n")]),
-        ("```python   \r\na\r\n```\r\nend", [("python", "a\r\n")]),
-        ("1. x\n   ```python\n   a\n     b\n   ```", [("python", "a\n  b\n")]),
-        ("```python\nnever closed\n\n```py\nb\n```", [("py", "b\n")]),
-        ('```python\np = """\n```json\n{}\n```\n"""\n```', [("python", 'p = """\n```json\n{}\n```\n"""\n')]),
-        ("```python\nno end", []),
-        ("use ``` here\n```inline``` code", []),
-        ("```\n```", [("", "")]),
-    ],
-)
-def test_fences_are_paired_correctly(text: str, expected: list[tuple[str, str]]) -> None:
-    assert codes(text) == expected
-
-
-@given(
-    st.lists(st.sampled_from(["```", "```py", "````", "~~~", "  ~~~ x", "> ```", "a", "", "b`"]), max_size=12),
-    st.sampled_from(["\n", "\r\n"]),
-)
-def test_a_closed_block_lies_within_one_step(lines: list[str], line_end: str) -> None:
-    """The splitter of steps and the finder of blocks must pair fences alike."""
-    text = line_end.join(lines)
-    blocks = fenced_blocks(text)
-    assert all(one.end <= other.start for one, other in pairwise(blocks))
-    for block in blocks:
-        assert any(span.start <= block.start and block.end <= span.end + 1 for span in split_steps(text))
 
 
 def test_only_a_fence_around_everything_is_taken_off() -> None:

@@ -9,8 +9,9 @@ What this does not do: judge whether the answer is right, or run it.
 import re
 from collections.abc import Sequence
 
+from asap.fences import CodeBlock, blocks
 from asap.lm.generate import Request
-from asap.prune.coarse.llm_reply import Fenced, InvalidReply, enclosed, fenced_blocks, filled, prompt_file, without_delimiters
+from asap.prune.coarse.llm_reply import InvalidReply, enclosed, filled, prompt_file, without_delimiters
 from asap.sample import Sample
 
 _PYTHON = re.compile(r"[{.\s]*(?:python|py)[0-9.]*(?![\w+#-])", re.IGNORECASE)
@@ -40,19 +41,19 @@ def shown_answer(sample: Sample) -> str:
 
 def program_of(sample: Sample) -> str | None:
     """The tested code that the row names, else the last Python program in the answer; None where there is none."""
-    blocks = fenced_blocks(sample.answer)
+    found = blocks(sample.answer)
     tested = sample.meta.get("tested_code")
     if isinstance(tested, str) and tested.strip():
-        same = (block.code for block in blocks if _plain(block.code) == _plain(tested))
+        same = (block.code for block in found if _plain(block.code) == _plain(tested))
         return next(same, tested).strip("\r\n")
-    named = [block for block in blocks if _PYTHON.match(block.info)]
-    program = _last_program(named or [block for block in blocks if not block.info])
+    named = [block for block in found if _PYTHON.match(block.info)]
+    program = _last_program(named or [block for block in found if not block.info])
     return None if program is None else program.strip("\r\n")
 
 
-def _last_program(blocks: Sequence[Fenced]) -> str | None:
+def _last_program(found: Sequence[CodeBlock]) -> str | None:
     """The code of the last block that is not an aside to an earlier one."""
-    codes = [block.code for block in blocks if block.code.strip()]
+    codes = [block.code for block in found if block.code.strip()]
     programs = [code for place, code in enumerate(codes) if not any(_is_aside(code, earlier) for earlier in codes[:place])]
     return programs[-1] if programs else None
 

@@ -27,7 +27,8 @@ from asap.prune.coarse.select import merged, read_selection, select_request, win
 from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
-from asap.steps import Span, split_steps
+from asap.spans import Span
+from asap.steps import split_steps
 
 ANCHOR_TOKENS = 4096
 _HALVINGS = 5  # of a trace that the server finds too long, so that its windows are at least 1/32 of it

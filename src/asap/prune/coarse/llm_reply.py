@@ -8,19 +8,19 @@ What this does not do: read which steps a reply keeps (`rewrite`, `select`), ask
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import count
 from typing import NamedTuple
 
 from asap.errors import AsapError
+from asap.fences import blocks
 from asap.lm.generate import Generation
-from asap.steps import Span
+from asap.spans import Span
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 _DELIMITER_LINE = re.compile(r"[ \t]*</?[a-z]+_[0-9a-f]{8}>[ \t\r]*")
-_FENCE = re.compile(r"([ \t]*)(?:>[ \t]*)*(`{3,}|~{3,})([^\r\n]*)")
 
 
 class InvalidReply(AsapError):
@@ -51,15 +51,6 @@ class Delimiters(NamedTuple):
 
     begin: str
     end: str
-
-
-class Fenced(NamedTuple):
-    """A closed code block that stands in no other: `text[start:end]` with its fences, its info string, and what is inside."""
-
-    start: int
-    end: int
-    info: str
-    code: str
 
 
 def coverage(kept: Sequence[int], spans: Sequence[Span]) -> Coverage:
@@ -134,37 +125,5 @@ def without_delimiters(text: str) -> str:
 def unfenced(text: str) -> str:
     """A text without a code fence around all of it; unchanged where it has none, or only begins and ends with fenced blocks."""
     whole = text.strip()
-    blocks = fenced_blocks(whole)
-    return blocks[0].code if blocks and (blocks[0].start, blocks[0].end) == (0, len(whole)) else text
-
-
-def fenced_blocks(text: str) -> list[Fenced]:
-    """The closed code blocks of a text, outermost only, in order.
-
-    A bare fence closes the innermost open block of its kind that it is long enough for, else it opens one; a fence with an info
-    string opens a block, also inside another one, so a block that is never closed does not swallow the next one. Lines of
-    `code` lose the indentation of their block's opening fence.
-    """
-    found: list[Fenced] = []
-    opened: list[tuple[int, int, str, str, str]] = []  # start, start of the code, indentation, fence, info
-    for start, end, indent, fence, info in _fences(text):
-        closes = not info and opened and fence.startswith(opened[-1][3])
-        if closes:
-            begin, code_start, outer_indent, _, outer_info = opened.pop()
-            while found and found[-1].start > begin:
-                found.pop()
-            code = re.sub(rf"(?m)^[ \t]{{0,{len(outer_indent)}}}", "", text[code_start:start])
-            found.append(Fenced(begin, end, outer_info, code))
-        elif not opened or fence.startswith(opened[-1][3]):
-            opened.append((start, end + 1, indent, fence, info))
-    return found
-
-
-def _fences(text: str) -> Iterator[tuple[int, int, str, str, str]]:
-    """Start and end of each line that may be a fence, its indentation, the fence itself and its info string."""
-    position = 0
-    for line in text.split("\n"):
-        match = _FENCE.match(line)
-        if match and not (match[2][0] == "`" and "`" in match[3]):  # else inline code
-            yield position, position + len(line), match[1], match[2], match[3].strip()
-        position += len(line) + 1
+    found = blocks(whole)
+    return found[0].code if found and (found[0].start, found[0].end) == (0, len(whole)) else text

@@ -17,7 +17,8 @@ from asap.lm.generate import Generation, Request
 from asap.prune.coarse.llm_reply import Delimiters, InvalidReply, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
 from asap.prune.match import Match, gestalt, matches, snap
 from asap.sample import Sample
-from asap.steps import Span, StepSplit, split_steps
+from asap.spans import Span
+from asap.steps import StepSplit, split_steps
 
 _SHOWN = 60  # characters of a step in a message
 _NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, which is an upper bound of Gestalt's

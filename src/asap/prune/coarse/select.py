@@ -15,7 +15,7 @@ from typing import Any, Final
 from asap.lm.generate import Generation, Request
 from asap.prune.coarse.llm_reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
 from asap.sample import Sample
-from asap.steps import Span
+from asap.spans import Span
 
 SELECT_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",

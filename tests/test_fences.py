@@ -1,0 +1,217 @@
+"""Blocks and what stands outside of them are all of a text, and the blocks are those of markdown-it-py but for differences with a name."""
+
+import gzip
+import json
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from asap.fences import blocks, fenced, is_open, outside
+from asap.spans import Span
+from asap.steps import split_steps
+from asap.think import parts_of
+
+fence_lines = st.sampled_from(
+    ["```", "````", "~~~", "~~~~", "```py", "~~~ text", "``` py title", "  ```", "   ~~~", "```a```", "``", "~~~ `x`", "``` "]
+)
+plain_lines = st.sampled_from(
+    ["", " ", "\t", "Wait.", "# Head", "---", "[a]: b", "a ``` b", "`", "x = 1", "a\tb", "\\```", "&#96;``", "|a|"]
+)
+odd_lines = st.sampled_from(
+    [
+        "    ```",
+        "\t```py",
+        "> ```",
+        "> > ~~~",
+        ">",
+        "> a",
+        "- a",
+        "  - ```",
+        "1. a",
+        "    x",
+        "<div>",
+        "<pre>",
+        "</pre>",
+        "<!--",
+        "-->",
+        "<a>",
+    ]
+)
+
+
+def texts_of(*lines: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Texts of such lines, with one of the two kinds of line breaks."""
+    return st.builds(str.join, st.sampled_from(["\n", "\r\n"]), st.lists(st.one_of(*lines), max_size=12))
+
+
+characters = st.characters(exclude_categories=["Cs"]) | st.sampled_from("`~> \n\r")
+any_text = texts_of(fence_lines, plain_lines, odd_lines) | st.text(characters, max_size=60)
+
+
+class Lines(NamedTuple):
+    """A block by its lines, the fences included: from `first` up to, and without, `end`."""
+
+    first: int
+    end: int
+    info: str
+
+
+def ours(text: str) -> list[Lines]:
+    """Our outermost blocks, closed or not."""
+    infos = (text[span.start :].lstrip(" \t>").split("\n")[0].lstrip("`~").split("\r")[0].strip() for span in fenced(text))
+    return [
+        Lines(text.count("\n", 0, span.start), text.count("\n", 0, span.end) + (not text.endswith("\n", 0, span.end)), info)
+        for span, info in zip(fenced(text), infos, strict=True)
+    ]
+
+
+def reference(text: str, *without: str) -> list[Lines]:
+    """The blocks of CommonMark; some of its other rules may be switched off. The text ends without white space, or lines are lost."""
+    tokens = MarkdownIt("commonmark").disable(["inline", *without]).parse(text)
+    lines = [Lines(*token.map, token.info.strip()) for token in tokens if token.type == "fence" and token.map]
+    last = len(re.findall(r"\r\n?|\n", text)) + 1
+    return [line._replace(end=min(line.end, last)) for line in lines]
+
+
+def bare(text: str) -> str:
+    """The text without indentation and signs of quotation before fences."""
+    return re.sub(r"(?m)^[ \t]*(?:>[ \t]*)*(?=```|~~~)", "", text)
+
+
+def is_nested(text: str) -> bool:
+    """Whether a fence with an info string stands inside a block that it could not close: CommonMark takes it for text."""
+    return any(
+        re.match(r"[ \t>]*(`{3,}|~{3,})[^`\r\n]*\S", line) for span in fenced(text) for line in text[span.start : span.end].split("\n")[1:]
+    )
+
+
+@given(texts_of(fence_lines, plain_lines).map(str.rstrip))
+@settings(max_examples=1500, deadline=None)
+def test_blocks_are_those_of_commonmark(text: str) -> None:
+    assume(not is_nested(text))
+    assert ours(text) == reference(text)
+
+
+@given(texts_of(fence_lines, plain_lines, odd_lines).map(str.rstrip))
+@settings(max_examples=1500, deadline=None)
+def test_all_that_differs_is_what_stands_before_a_fence_other_blocks_and_nesting(text: str) -> None:
+    assume(not is_nested(text))
+    assert ours(text) == reference(bare(text), "html_block", "list", "blockquote")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found", "by_commonmark"),
+    [
+        ("nested", "```md\n```py\n```\nx\n```", [(0, 5, "md")], [(0, 3, "md"), (4, 5, "")]),
+        ("indented", "a\n    ```\n    x\n    ```", [(1, 4, "")], []),
+        ("indented end", "```\nx\n    ```\ny", [(0, 3, "")], [(0, 4, "")]),
+        ("quoted", "> ```\n> x\ny", [(0, 3, "")], [(0, 2, "")]),
+        ("quoted end", "```\n> ```\ny", [(0, 2, "")], [(0, 3, "")]),
+        ("end of a list item", "- a\n  ```\n  x\ny", [(1, 4, "")], [(1, 3, "")]),
+        ("list marker", "- ```\n  x\n  ```", [(2, 3, "")], [(0, 3, "")]),
+        ("HTML", "<pre>\n```\n</pre>", [(1, 3, "")], []),
+        ("white space of Unicode", "```\nx\n```\u3000\ny", [(0, 3, "")], [(0, 4, "")]),
+        ("a carriage return alone", "a\r```\nx", [], [(1, 3, "")]),
+    ],
+)
+def test_every_difference_from_commonmark_has_a_name(
+    name: str, text: str, found: list[tuple[int, int, str]], by_commonmark: list[tuple[int, int, str]]
+) -> None:
+    assert ours(text) == found
+    assert reference(text) == by_commonmark
+
+
+def test_real_traces_have_the_blocks_of_commonmark() -> None:
+    folder = os.environ.get("ASAP_DATA")
+    if not folder:
+        pytest.skip("ASAP_DATA is not set: real traces were NOT searched for code blocks")
+    texts = list[str]()
+    for name in ("kodcode_r1", "math_r1_qwq"):
+        with gzip.open(Path(folder) / f"traces/{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+            texts += [part for line in file for part in parts_of(json.loads(line)["response"]) if part]
+    found = [ours(text) for text in texts if "```" in text or "~~~" in text]
+    assert sum(map(len, found)) > 500
+    assert [lines for text in texts if (lines := ours(text)) or "```" in text] == [
+        lines for text in texts if (lines := reference(text)) or "```" in text
+    ]
+
+
+@given(any_text)
+@settings(max_examples=1000, deadline=None)
+def test_blocks_and_what_is_outside_are_all_of_the_text(text: str) -> None:
+    spans = fenced(text)
+    assert all(one.end <= other.start for one, other in pairwise(spans))
+    edges = [0, *(edge for span in spans for edge in span), len(text)]
+    between = [Span(*edge) for edge in zip(edges[::2], edges[1::2], strict=True)]
+    assert outside(text) == outside(text, between) == "".join(text[span.start : span.end] for span in between)
+    assert outside(text, spans) == ""
+    assert all(not fenced(text[span.start : span.end]) for span in between)
+    for block in blocks(text):
+        assert any(span.start <= block.start and block.end <= span.end for span in spans)
+        assert not is_open(text[block.start : block.end])
+
+
+@given(any_text)
+@settings(max_examples=1000, deadline=None)
+def test_what_is_put_behind_an_open_block_falls_into_it(text: str) -> None:
+    assert is_open(text) == (not outside(f"{text}\n\nend").endswith("end"))
+    assert is_open(text) == (split_steps(f"{text}\n\nend")[-1] != Span(len(text) + 2, len(text) + 5))
+
+
+def codes(text: str) -> list[tuple[str, str]]:
+    return [(block.info, block.code) for block in blocks(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("```python\na\n```", [("python", "a\n")]),
+        ("```cpp\na\n```\nprose\n```python\nb\n```", [("cpp", "a\n"), ("python", "b\n")]),
+        ("````md\n```python\na\n```\n````\n", [("md", "```python\na\n```\n")]),
+        ("~~~py\n```\n~~~", [("py", "```\n")]),
+        ("```python   \r\na\r\n```\r\nend", [("python", "a\r\n")]),
+        ("1. x\n   ```python\n   a\n     b\n   ```", [("python", "a\n  b\n")]),
+        ("```python\nnever closed\n\n```py\nb\n```", [("py", "b\n")]),
+        ('```python\np = """\n```json\n{}\n```\n"""\n```', [("python", 'p = """\n```json\n{}\n```\n"""\n')]),
+        ("```python\nno end", []),
+        ("use ``` here\n```inline``` code", []),
+        ("```\n```", [("", "")]),
+    ],
+)
+def test_fences_are_paired_correctly(text: str, expected: list[tuple[str, str]]) -> None:
+    assert codes(text) == expected
+
+
+@given(
+    st.lists(st.sampled_from(["```", "```py", "````", "~~~", "  ~~~ x", "> ```", "a", "", "b`"]), max_size=12),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_a_closed_block_lies_within_one_step(lines: list[str], line_end: str) -> None:
+    """The splitter of steps and the finder of blocks must pair fences alike."""
+    text = line_end.join(lines)
+    found = blocks(text)
+    assert all(one.end <= other.start for one, other in pairwise(found))
+    for block in found:
+        assert any(span.start <= block.start and block.end <= span.end + 1 for span in split_steps(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a\n\n```python\nx = 1\n\ny\n```\n\nb", "a\n\n\nb"),
+        ("~~~\n```\nx\n~~~\nb", "b"),
+        ("a\n```\nnever closed", "a\n"),
+        ("a\n```\nx\n```", "a\n"),
+        ("`inline` stays", "`inline` stays"),
+        ("", ""),
+    ],
+)
+def test_outside_of_blocks_only_the_code_is_missing(text: str, left: str) -> None:
+    assert outside(text) == left
