@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,13 +173,13 @@ def test_zero_bytes_in_a_text_are_kept(tmp_path: Path) -> None:
     assert second["id"] == "n\x00#2"
 
 
-def test_a_step_of_ten_megabytes_is_no_problem(tmp_path: Path) -> None:
+def test_of_a_step_of_ten_megabytes_only_the_start_is_read(tmp_path: Path) -> None:
     huge = {"id": "huge", "question": "q", "cot": "first step\n\n" + " numbers" * 1_310_720, "answer": "a"}
-    started = time.process_time()
-    out = prune(write_rows(tmp_path / "rows.jsonl", [huge]), tmp_path / "out", "--budget", "50", "--coarse", "none")
-    assert time.process_time() - started < 60
+    source = write_rows(tmp_path / "rows.jsonl", [huge])
+    out = prune(source, tmp_path / "out", "--budget", "50", "--coarse", "none", "--scores", "own")
     [decision] = read_rows(out / "decisions.jsonl")
     assert decision["tokens_before"] > 1_000_000
+    assert decision["windows"] == 1  # of the model's 2,048 tokens; all of it would take more than a thousand
     assert sum(step["kept"] for step in decision["steps"]) == 1
 
 
@@ -384,24 +383,19 @@ def test_a_store_of_another_program_is_refused(source: Path, tmp_path: Path, cap
     assert "work.sqlite cannot be used (" in refusal(capsys, *prune_words(source, tmp_path / "out"), lines=None)
 
 
-@pytest.mark.parametrize("kind", ["scorer", "source"])
-def test_a_hub_that_cannot_be_reached_is_told_quickly(kind: str, source: Path, tmp_path: Path) -> None:
-    words = {
-        "scorer": prune_words(source, tmp_path / "out", "--scorer", "hf:nobody/nothing"),
-        "source": prune_words("nobody/nothing", tmp_path / "out"),
-    }
-    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+def test_a_hub_that_cannot_be_reached_is_told_without_waiting(source: Path, tmp_path: Path) -> None:
+    """In a process of its own: the Hub's address is read when its library is imported, which alone would try for 23 s and more."""
+    words = [prune_words(source, tmp_path / "out", "--scorer", "hf:nobody/nothing"), prune_words("nobody/nothing", tmp_path / "out")]
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     environment.pop("HF_HUB_OFFLINE", None)
     code = (
-        "import sys, time, torch, transformers, datasets; from asap.cli import run; started = time.process_time(); "
-        "code = run(sys.argv[1:]); print(time.process_time() - started); sys.exit(code)"
+        "import time; waits = []; time.sleep = waits.append\n"
+        "import json, sys; from asap.cli import run; codes = [run(words) for words in json.loads(sys.argv[1])]; print(codes, waits)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words[kind]], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        [sys.executable, "-c", code, json.dumps(words)], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
     )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("asap: ")
-    assert done.stderr.count("\n") == 1
-    assert "nobody/nothing" in done.stderr
-    assert "cannot be reached" in done.stderr
-    assert float(done.stdout) < 20
+    assert done.stdout == "[2, 2] []\n"
+    said = done.stderr.splitlines()
+    assert len(said) == 2
+    assert all(line.startswith("asap: ") and "nobody/nothing" in line and "cannot be reached" in line for line in said)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,16 +47,15 @@ def test_a_hub_id_without_the_extra_says_how_to_install_it(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("setting", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
-def test_a_hub_that_cannot_be_reached_gives_one_sentence_quickly(tmp_path: Path, setting: dict[str, str]) -> None:
+def test_a_hub_that_cannot_be_reached_gives_one_sentence_without_waiting(tmp_path: Path, setting: dict[str, str]) -> None:
     pytest.importorskip("datasets", reason="needs the extra hub")
-    imports = "from asap.dataset import iter_rows\nfrom asap.errors import InputError\n"
-    code = imports + "try: list(iter_rows('nobody/nothing'))\nexcept InputError as error: print(error)"
-    start = time.monotonic()
+    imports = "import time; waits = []; time.sleep = waits.append\nfrom asap.dataset import iter_rows\nfrom asap.errors import InputError\n"
+    code = imports + "try: list(iter_rows('nobody/nothing'))\nexcept InputError as error: print(error, waits)"
     # a process of its own: huggingface_hub reads its settings when it is imported
     environment = {**os.environ, "HF_HOME": str(tmp_path), **setting}
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert time.monotonic() - start < 20
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.startswith("nobody/nothing: there is no such file or folder, and ")
+    assert done.stdout.endswith(" []\n")
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
 

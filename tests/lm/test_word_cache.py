@@ -162,3 +162,16 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         text = " ".join(f"w{number}x{place}" for place in range(20))
         assert np.array_equal(words.encode(text).ids, counter.encode(text).ids)
         assert len(words._numbers) <= 50 + 20
+    monkeypatch.setattr(word_cache, "_MOST_TOKENS", 200)
+    for number in range(100):
+        text = f"a {chr(0x4E00 + number) * 40} b"
+        assert np.array_equal(words.encode(text).ids, counter.encode(text).ids)
+        assert words._first[-1] <= 200 + 42
+
+
+def test_words_that_do_not_come_again_are_not_remembered() -> None:
+    counter, words = COUNTERS["as Qwen"], WordTokens(COUNTERS["as Qwen"])
+    text = "首先检查数组是否为空。" * 20
+    assert np.array_equal(words.encode(text).ids, counter.encode(text).ids)
+    assert words.count(text) == counter.count(text)
+    assert not words._numbers

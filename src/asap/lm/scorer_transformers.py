@@ -20,6 +20,7 @@ from asap.lm.leave_out import leave_out
 from asap.lm.linear_head import linear_scores, log_sum_and_mean
 from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, TokenScores, leave_out_anew
 from asap.lm.tokens import Encoded
+from asap.lm.word_cache import by_words
 
 _GPU_BATCH_TOKENS = 32_768
 
@@ -83,7 +84,7 @@ class HFScorer:
 
     def _plan(self, request: ScoreRequest) -> _Plan:
         """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""
-        full = self.tokens.encode(request.context + request.text)
+        full = by_words(self.tokens).encode(request.context + request.text)
         offset = len(request.context)
         first = int(np.searchsorted(full.ends, offset, side="right"))  # the first token that reaches into the text
         text = Encoded(full.ids[first:], full.starts[first:] - offset, full.ends[first:] - offset)

@@ -26,6 +26,8 @@ _PATTERNS = {  # in none of them a space stands behind what shows, unless more w
     for digits in ("", "{1,3}")
 }
 _MOST = 1 << 16  # words that are kept; then it begins anew
+_MOST_TOKENS = 1 << 20  # the same, where words are long
+_LONGEST = 48  # characters: where words are longer in the mean, such as Chinese sentences, they do not come again
 
 
 @lru_cache(maxsize=4)
@@ -70,10 +72,10 @@ class WordTokens:
         """The numbers of the words and where they start; None for a text that has to be read whole."""
         if self.border is None or self._may_hold_added(text):
             return None
-        if len(self._numbers) > _MOST:
+        if len(self._numbers) > _MOST or self._first[-1] > _MOST_TOKENS:
             self._forget()
         starts, ends = _between_spaces(text) if self.border == "" else _before_spaces(text)
-        if not len(starts):
+        if not len(starts) or len(text) > _LONGEST * len(starts):
             return None
         words = text.split() if self.border == "" else []
         if len(words) != len(starts):  # else there are no other borders than these

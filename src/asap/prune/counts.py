@@ -17,6 +17,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from asap.lm.tokens import Encoded, TokenCounter
+from asap.lm.word_cache import by_words
 from asap.spans import Span
 from asap.steps import SEPARATOR
 
@@ -48,7 +49,7 @@ class JoinedTokens:
         self._memo: dict[tuple[int, ...], int] = {}
         self.kept = list(range(len(spans)))
         self.exact = True
-        encoded = tokens.encode(SEPARATOR.join(self._steps))
+        encoded = by_words(tokens).encode(SEPARATOR.join(self._steps))
         offsets = list(accumulate((len(step) + len(SEPARATOR) for step in self._steps), initial=0))[:-1]
         found = [_token_at(encoded, offset) for offset in offsets]
         self.total = len(encoded.ids)
@@ -131,11 +132,11 @@ class JoinedTokens:
         """Tokens of a text between `before` and the step `behind`, and whether it starts and ends cleanly there."""
         start, whole = len(before), before + text
         if behind == len(self._steps):
-            encoded = self._tokens.encode(whole)
+            encoded = by_words(self._tokens).encode(whole)
             end, ends_here = len(encoded.ids), True
         else:
             whole += SEPARATOR
-            encoded = self._tokens.encode(whole + _first_words(self._steps[behind]))
+            encoded = by_words(self._tokens).encode(whole + _first_words(self._steps[behind]))
             end, ends_here = _token_at(encoded, len(whole))
         first, starts_here = _token_at(encoded, start)
         return end - first, ends_here and (starts_here or not before)
