@@ -1,24 +1,23 @@
 """What stage 1 with an LLM will ask for and cost, before it is paid: `asap prune --dry-run` and the start of each run.
 
-Prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. What the replies
-will hold can only be bounded: by nothing at all, and by the longest reply that makes sense at every attempt. In between
-stands what former replies in the folder showed (`--pilot`) or, without any, an assumption that is named as one.
+Prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. The length of
+the replies can only be bounded: by nothing at all, and by the longest reply that makes sense at every attempt. What is expected
+in between follows from former replies in the folder (`--pilot`) or, without any, from an assumption that is named as one.
 """
 
 from collections.abc import Iterable
 from math import inf
 from typing import NamedTuple
 
-from asap.lm.replies import Usage
+from asap.lm.generate import Generator
+from asap.lm.replies import Replies, Usage
 from asap.lm.spending import Price
 from asap.lm.tokens import count_prompt, count_tokens
-from asap.prune.coarse.anchor import anchor_request, anchor_text
-from asap.prune.coarse.anchor_guided import ANCHOR_TOKENS, Guide, rewrite_tokens, select_tokens
+from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply
-from asap.prune.coarse.rewrite import rewrite_request
-from asap.prune.coarse.select import select_request
+from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tokens
+from asap.prune.settings import AsapSettings
 from asap.sample import Sample
-from asap.steps import split_steps
 
 
 class Scenario(NamedTuple):
@@ -69,56 +68,46 @@ class Estimate(NamedTuple):
     """Whether prompt tokens are counted with the LLM's own tokenizer."""
 
 
-def estimate(samples: Iterable[Sample], guide: Guide, usage: dict[str, Usage]) -> Estimate:
-    """What the guide would still have to ask about these samples, given the usage up to now (`Replies.usage`)."""
-    strategy = guide.settings.coarse
-    likely = _expected(strategy, usage, guide.settings.attempts)
+def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: Replies) -> Estimate:
+    """What the LLM would still be asked about these samples, given the replies up to now."""
+    usage = replies.usage()
+    likely = _expected(settings.coarse, usage, settings.attempts)
     rows, low, expected, high = 0, Amount(), Amount(), Amount()
     for sample in samples:
-        if asks := _Asks.about(sample, guide):
+        if asks := _Asks.about(sample, llm, settings, replies):
             rows += 1
             low = asks.added_to(low, Scenario(0, 1, 0))
             expected = asks.added_to(expected, likely)
-            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + guide.settings.thinking_tokens, guide.settings.attempts, inf))
-    rows_seen = usage["anchor"].replies if _is_seen(strategy, usage) else 0
-    return Estimate(rows, rows_seen, low, expected, high, guide.llm.tokens is not None)
+            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + settings.thinking_tokens, settings.attempts, inf))
+    rows_seen = usage["anchor"].replies if _is_seen(settings.coarse, usage) else 0
+    return Estimate(rows, rows_seen, low, expected, high, llm.tokens is not None)
 
 
 class _Asks(NamedTuple):
-    """The requests about one trace in tokens: the anchor's prompt (None: it is there), the pruning's prompt, the longest reply."""
+    """The requests about one trace in tokens: the anchor's prompt (None: its reply is known), the pruning's prompt and longest reply."""
 
     anchor_prompt: float | None
     prompt: float
     reply: float
 
     @classmethod
-    def about(cls, sample: Sample, guide: Guide) -> "_Asks | None":
+    def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: Replies) -> "_Asks | None":
         """None where the LLM was asked already or will not be."""
-        settings, replies, model = guide.settings, guide.memory.replies, guide.llm.model
-        spans = split_steps(sample.cot, settings.step_split)
-        if len(spans) < 2:
+        requests = requests_about(sample, settings)
+        if len(requests.spans) < 2:
             return None
-        first = anchor_request(sample, ANCHOR_TOKENS + settings.thinking_tokens)
-        known = replies.get(first.key(model))
+        first = requests.anchor()
+        known = replies.get(first.key(llm.model))
         try:
             anchor = anchor_text(known.text) if known else ""
         except InvalidReply:
             anchor = ""
-        if settings.coarse == "rewrite":
-            temperature = 2.0 if settings.temperature is None else settings.temperature
-            room = rewrite_tokens(sample.cot) + settings.thinking_tokens
-            second = rewrite_request(sample, anchor or "-", temperature=temperature, max_tokens=room, draw=0)
-            reply = 1.1 * count_tokens(sample.cot, guide.llm.tokens)
-        else:
-            room = select_tokens(len(spans)) + settings.thinking_tokens
-            second = select_request(
-                sample, anchor or "-", spans, 0, len(spans), temperature=settings.temperature or 0.0, max_tokens=room, draw=0
-            )
-            reply = select_tokens(len(spans))
-        if known and replies.get(second.key(model)):
+        second = requests.pruning(anchor or "-")
+        if known and replies.get(second.key(llm.model)):
             return None
-        prompts = [count_prompt(request.messages, guide.llm.tokens) for request in (first, second)]
-        return cls(None if known else prompts[0], prompts[1], reply + settings.thinking_tokens)
+        reply = 1.1 * count_tokens(sample.cot, llm.tokens) if requests.is_rewrite else select_tokens(len(requests.spans))
+        prompts = [count_prompt(request.messages, llm.tokens) for request in (first, second)]
+        return cls(None if known else prompts[0], prompts[1], reply + requests.thinking_tokens)
 
     def added_to(self, amount: Amount, scenario: Scenario) -> Amount:
         """What is asked before, and this trace."""

@@ -4,17 +4,18 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from asap.asking import LlmOptions, LlmPass
 from asap.dataset.source import Source
 from asap.listener import Listener
 from asap.lm.generate import Generator
 from asap.lm.replies import FILE as REPLIES
+from asap.lm.replies import Replies
 from asap.lm.tokens import TokenCounter
-from asap.prune.coarse.anchor_guided import Guide
 from asap.prune.fine import token_budget
 from asap.prune.method import Size
 from asap.prune.reading import tokens_read
 from asap.prune.settings import AsapSettings
-from asap.run import Asking, ask_missing, read_into
+from asap.run import read_into
 from asap.steps import split_steps
 from asap.store.work import Store
 
@@ -38,7 +39,7 @@ def survey(
     settings: AsapSettings,
     tokens: TokenCounter,
     listener: Listener,
-    asks: tuple[Generator, Asking, Path | None] | None = None,
+    asks: tuple[Generator, LlmOptions, Path | None] | None = None,
 ) -> Survey:
     """Read everything into a scratch folder and count, without a scorer: `asap prune --dry-run`.
 
@@ -58,11 +59,10 @@ def survey(
             read += tokens_read(settings, size, fits=fits)
             over += not fits
         if asks and lengths:
-            llm, asking, folder = asks
-            guide = Guide(llm, settings)
-            keeps = folder is not None and (asking.pilot or (folder / REPLIES).is_file())
-            with guide.keeping(folder if folder and keeps else scratch, asking.replies_from) as replies:
-                ask_missing(store, guide, replies, asking, listener, only_pilot=True)
+            llm, options, folder = asks
+            keeps = folder is not None and (options.pilot or (folder / REPLIES).is_file())
+            with Replies.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
+                LlmPass(store, llm, settings, replies, options, listener).pilot()
     return Survey(
         rows=len(lengths) + rejected.total(),
         usable=len(lengths),

@@ -14,7 +14,7 @@ from asap.lm import batch
 from asap.lm.batch import Batched
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.openai import OpenAIServer
-from asap.lm.replies import Remembering, Replies
+from asap.lm.replies import CachedGenerator, Replies
 from asap.lm.spending import Price, SpendingLimit
 
 
@@ -40,9 +40,8 @@ def ask_all(
 
     async def work(replies: Replies) -> list[Any]:
         llm = Batched(OpenAIServer("m", base_url=server.base_url, spending=spending), poll_s=0.02, say=said.append)
-        memory = Remembering(llm, replies)
-        async with memory.session():
-            return await asyncio.gather(*(memory.generate(request(text)) for text in texts), return_exceptions=True)
+        async with CachedGenerator(llm, replies) as cached:
+            return await asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
 
     with Replies.open(folder) as replies:
         return asyncio.run(work(replies)), said
@@ -135,9 +134,9 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
             pass
 
         async def work(replies: Replies) -> None:
-            memory = Remembering(Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None), replies)
-            async with memory.session():
-                asking = asyncio.gather(*(memory.generate(request(text)) for text in texts), return_exceptions=True)
+            llm = Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None)
+            async with CachedGenerator(llm, replies) as cached:
+                asking = asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
                 while not server.batches:
                     await asyncio.sleep(0.001)
                 asking.cancel()

@@ -12,7 +12,7 @@ import pytest
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.replies import FILE, Remembering, Replies, Usage
+from asap.lm.replies import FILE, CachedGenerator, Replies, Usage
 
 
 def request(text: str = "hello", **changes: object) -> Request:
@@ -120,17 +120,16 @@ def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None
     async def work() -> None:
         echo = Echo()
         with Replies.open(tmp_path) as replies:
-            memory = Remembering(echo, replies)
-            async with memory.session():
-                texts = await asyncio.gather(*(memory.generate(request()) for _ in range(5)))
+            async with CachedGenerator(echo, replies) as cached:
+                texts = await asyncio.gather(*(cached.generate(request()) for _ in range(5)))
                 assert {reply.text for reply in texts} == {"hello"}
-                await memory.generate(request())
-                assert echo.asked == memory.asked == 1
-                await memory.generate(request(draw=1))
+                await cached.generate(request())
+                assert echo.asked == cached.asked == 1
+                await cached.generate(request(draw=1))
                 assert echo.asked == 2
             assert (echo.entered, echo.left) == (1, 1)
-            async with memory.session():
-                await memory.generate(request())
+            async with CachedGenerator(echo, replies) as cached:
+                await cached.generate(request())
             assert (echo.entered, echo.left) == (1, 1)
 
     asyncio.run(work())
@@ -141,11 +140,10 @@ def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
         echo = Echo()
         with Replies.open(tmp_path) as replies:
             for asked in (1, 2):
-                memory = Remembering(echo, replies)
-                async with memory.session():
+                async with CachedGenerator(echo, replies) as cached:
                     for _ in range(3):
                         with pytest.raises(RequestRefused):
-                            await memory.generate(request("refuse"))
+                            await cached.generate(request("refuse"))
                 assert echo.asked == asked
 
     asyncio.run(work())
@@ -154,14 +152,13 @@ def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
 def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
     async def work() -> None:
         with Replies.open(tmp_path) as replies:
-            memory = Remembering(Echo(), replies)
-            async with memory.session():
-                await memory.generate(request("known"))
-                memory.stop(InputError("enough"))
-                memory.stop(InputError("later"))
-                assert (await memory.generate(request("known"))).text == "known"
+            async with CachedGenerator(Echo(), replies) as cached:
+                await cached.generate(request("known"))
+                cached.stop(InputError("enough"))
+                cached.stop(InputError("later"))
+                assert (await cached.generate(request("known"))).text == "known"
                 with pytest.raises(InputError, match="enough"):
-                    await memory.generate(request("unknown"))
+                    await cached.generate(request("unknown"))
 
     asyncio.run(work())
 
@@ -192,7 +189,7 @@ def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
         assert all(replies.get(str(number)) for number in told)
 
 
-def test_a_completer_that_cannot_start_is_not_started_again_by_those_who_wait() -> None:
+def test_a_model_that_cannot_be_entered_is_not_entered_again_by_those_who_wait() -> None:
     class Broken(Echo):
         async def __aenter__(self) -> "Echo":
             self.entered += 1
@@ -201,9 +198,8 @@ def test_a_completer_that_cannot_start_is_not_started_again_by_those_who_wait() 
 
     async def work(broken: Broken) -> None:
         with Replies.open(None) as replies:
-            memory = Remembering(broken, replies)
-            async with memory.session():
-                outcomes = await asyncio.gather(*(memory.generate(request(str(number))) for number in range(4)), return_exceptions=True)
+            async with CachedGenerator(broken, replies) as cached:
+                outcomes = await asyncio.gather(*(cached.generate(request(str(number))) for number in range(4)), return_exceptions=True)
         assert all(isinstance(outcome, InputError) for outcome in outcomes)
 
     broken = Broken()
@@ -211,7 +207,7 @@ def test_a_completer_that_cannot_start_is_not_started_again_by_those_who_wait() 
     assert (broken.entered, broken.asked) == (1, 0)
 
 
-def test_nothing_is_asked_if_everything_was_stopped_while_the_completer_started() -> None:
+def test_nothing_is_asked_if_everything_was_stopped_while_the_model_was_entered() -> None:
     class Slow(Echo):
         async def __aenter__(self) -> "Echo":
             await asyncio.sleep(0.05)
@@ -219,14 +215,13 @@ def test_nothing_is_asked_if_everything_was_stopped_while_the_completer_started(
 
     async def work(slow: Slow) -> None:
         with Replies.open(None) as replies:
-            memory = Remembering(slow, replies)
-            async with memory.session():
-                asking = asyncio.gather(*(memory.generate(request(str(number))) for number in range(3)), return_exceptions=True)
+            async with CachedGenerator(slow, replies) as cached:
+                asking = asyncio.gather(*(cached.generate(request(str(number))) for number in range(3)), return_exceptions=True)
                 await asyncio.sleep(0.01)
-                memory.stop(InputError("enough"))
+                cached.stop(InputError("enough"))
                 assert all(isinstance(outcome, InputError) for outcome in await asking)
-            async with memory.session():  # another try is another beginning
-                assert (await memory.generate(request("later"))).text == "later"
+            async with CachedGenerator(slow, replies) as cached:  # another try is another beginning
+                assert (await cached.generate(request("later"))).text == "later"
 
     slow = Slow()
     asyncio.run(work(slow))

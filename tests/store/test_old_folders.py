@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asap.benchmarks.problem import Calls, Problem
-from asap.compare.support import Judge
+from asap.compare.support import SupportScorer
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, References, _key
 from asap.lm.generate import Generation
@@ -114,13 +114,13 @@ def test_generations_and_verdicts_are_found(tmp_path: Path) -> None:
 
 def test_support_is_found(tmp_path: Path) -> None:
     scorer, sample = load_scorer(f"hf:{model_folder()}"), Sample("x", "What is 1?", "It is 1.", "1")
-    with Judge.open(scorer, tmp_path / "new") as judge:
+    with SupportScorer.open(scorer, tmp_path / "new") as judge:
         assert judge.support(sample, sample.cot) < 0
     with closing(sqlite3.connect(tmp_path / "new/judge.sqlite")) as connection:
         [(key, _)] = connection.execute("SELECT * FROM verdicts").fetchall()
     old = write(tmp_path / "old/judge.sqlite", JUDGE, [("verdicts", (key, -0.125))])
-    with Judge.open(scorer, old) as judge:
-        assert (judge.support(sample, sample.cot), judge.asked) == (-0.125, 0)
+    with SupportScorer.open(scorer, old) as judge:
+        assert (judge.support(sample, sample.cot), judge.computed) == (-0.125, 0)
 
 
 def test_runs_of_references_are_found(tmp_path: Path) -> None:

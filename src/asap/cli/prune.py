@@ -277,9 +277,10 @@ def _checked(llm: Llm, coarse: str | None) -> Llm:
 def _prune(
     source: "Source", out: Path, settings: "AsapSettings", model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
 ) -> int:
+    from asap.asking import LlmOptions
     from asap.dataset import iter_rows
     from asap.progress import watcher
-    from asap.run import Asking, prune_into
+    from asap.run import prune_into
 
     for name in source.names:  # a wrong file name is refused before the model is loaded
         iter_rows(name)
@@ -290,7 +291,7 @@ def _prune(
             pruner = _pruner(settings, model, _generator(llm, model, spending) if llm.llm else None)
         with watcher(console) as listener:
             totals = prune_into(
-                out, source, pruner, formats=formats, listener=listener, asking=Asking(spending, llm.replies or [], llm.pilot)
+                out, source, pruner, formats=formats, listener=listener, llm_options=LlmOptions(spending, llm.replies or [], llm.pilot)
             )
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
@@ -348,15 +349,16 @@ def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator"
 
 
 def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm, out: Path | None) -> int:
+    from asap.asking import LlmOptions
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
-    from asap.run import Asking, no_usable_row
+    from asap.run import no_usable_row
     from asap.survey import survey
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = _spending(llm)
-    asks = (_generator(llm, model, spending), Asking(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
+    asks = (_generator(llm, model, spending), LlmOptions(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = survey(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     if not found.usable:

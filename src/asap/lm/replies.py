@@ -6,11 +6,10 @@ also after `kill -9`. Keys, addresses and prompts are not stored.
 """
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
@@ -88,58 +87,54 @@ class Replies:
         self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
 
-class Remembering:
-    """A completer that looks among its replies before it asks another one, and keeps what that one answers.
+@runtime_checkable
+class Deferred(Protocol):
+    """A generator whose requests outlive this process, such as a provider's batches."""
 
-    A request that was refused is refused again without asking, as long as this object lives: it is not kept in the file.
+    async def take_up(self, replies: Replies) -> None:
+        """Wait for what a former run handed in, and from now on remember beside the replies what is handed in."""
+        ...
+
+
+class CachedGenerator:
+    """A generator that looks for a reply in the cache first, and stores what the model behind it answers.
+
+    Use it inside one `async with`. The model is entered with the first request that needs it, if any does. Equal requests made
+    at once are sent once. A request that was refused is refused again without asking; refusals are not stored.
     """
 
     def __init__(self, llm: Generator, replies: Replies) -> None:
         self.llm = llm
         self.replies = replies
-        self.model, self.identity = llm.model, llm.identity
         self.asked = 0
         """Requests that were not found and went to the model."""
         self.stopped: Exception | None = None
-        """Why nothing more is asked for; what is in the file is still found."""
-        self.was_started = False
-        self._running = False
+        """Why nothing more is asked for; what is in the cache is still found."""
+        self._entered = AsyncExitStack()
+        self._entering = asyncio.Lock()
+        self._is_ready = False
         self._refused: dict[str, RequestRefused] = {}
         self._waiting: dict[str, asyncio.Future[Generation]] = {}
+
+    async def __aenter__(self) -> "CachedGenerator":
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._entered.__aexit__(*error)
 
     def stop(self, reason: Exception) -> None:
         """Ask for nothing more; the first reason counts."""
         self.stopped = self.stopped or reason
 
-    async def start(self) -> None:
-        """Make the completer ready, if it is not; its context is known from then on."""
-        async with self._starting:
-            if self.stopped:
-                raise self.stopped
-            if not self._running:
-                try:
-                    await self.llm.__aenter__()
-                    self._running = self.was_started = True
-                    if take_up := getattr(self.llm, "take_up", None):  # batches that a former run handed in
-                        await take_up(self.replies)
-                except Exception as error:
-                    self.stop(error)  # at once: whoever waits to start must neither try it again nor ask
-                    raise
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[None]:
-        """Ask inside this block, one event loop at a time. The completer is started with the first request that needs it, if any does."""
-        self._starting, self.stopped, self._waiting = asyncio.Lock(), None, {}
-        try:
-            yield
-        finally:
-            if self._running:
-                self._running = False
-                await self.llm.__aexit__(*sys.exc_info())
+    async def context_tokens(self) -> int | None:
+        """The model's context; enters the model where it is known only then."""
+        if self.llm.context_tokens is None:
+            await self._enter()
+        return self.llm.context_tokens
 
     async def generate(self, request: Request) -> Generation:
-        """The reply, from the file or from the model; equal requests made at once are asked once. Raises what the model raises."""
-        key = request.key(self.model)
+        """The reply, from the cache or from the model. Raises what the model raises."""
+        key = request.key(self.llm.model)
         if (reply := self.replies.get(key)) is not None:
             return reply
         if key in self._refused:
@@ -152,10 +147,10 @@ class Remembering:
 
     async def _ask(self, key: str, request: Request) -> Generation:
         try:
-            await self.start()
+            await self._enter()
             if (reply := self.replies.get(key)) is not None:  # it came with a batch of a former run
                 return reply
-            if self.stopped:  # while it started
+            if self.stopped:  # while the model was entered
                 raise self.stopped
             self.asked += 1
             reply = await self.llm.generate(request)
@@ -166,6 +161,21 @@ class Remembering:
         finally:
             del self._waiting[key]
         return reply
+
+    async def _enter(self) -> None:
+        async with self._entering:
+            if self.stopped:
+                raise self.stopped
+            if self._is_ready:
+                return
+            try:
+                await self._entered.enter_async_context(self.llm)
+                if isinstance(self.llm, Deferred):
+                    await self.llm.take_up(self.replies)
+            except Exception as error:
+                self.stop(error)  # at once: whoever waits to enter must neither try it again nor ask
+                raise
+            self._is_ready = True
 
 
 def _file_in(folder: Path) -> Path:

@@ -5,17 +5,19 @@ without the coarse stage; methods that cut inside steps (`token_level.py`) take 
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
 from asap.lm.generate import Generator
 from asap.lm.prompt_style import PromptStyle, default_context
+from asap.lm.replies import Replies
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.coarse.align import alignment, unaligned
-from asap.prune.coarse.anchor_guided import Guide
+from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import NOT_ASKED, Selection
 from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
 from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
@@ -34,6 +36,7 @@ class Asap:
     """Prunes samples by first-token surprisal. Holds the scorer; `tokens` counts the budget (default: the scorer's tokenizer).
 
     `llm` guides stage 1 with `coarse="select"` or "rewrite"; a trace for which it gives no usable reply falls back to `align`.
+    Its replies are kept in memory.
     `importance` replaces the token classifier of `llmlingua2` and `tokenskip`.
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
@@ -51,7 +54,9 @@ class Asap:
         self.settings = settings or AsapSettings()
         if self.settings.uses_llm and llm is None:
             raise UsageError(f"coarse {self.settings.coarse!r} needs an LLM, for example openai:<model>; without one use align or none")
-        self.guide = Guide(llm, self.settings) if self.settings.uses_llm and llm is not None else None
+        self.llm = llm if self.settings.uses_llm else None
+        self._open = ExitStack()
+        self._replies = self._open.enter_context(Replies.open(None)) if self.llm else None
         self.method = self.settings.method
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
@@ -66,10 +71,19 @@ class Asap:
             raise decision
         return Pruned(replace(sample, cot=decision.apply(sample.cot)), decision)
 
-    def decide(self, samples: Sequence[Sample]) -> list[Decision | RowError]:
-        """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others."""
-        selections = self.guide.judge(samples) if self.guide else [NOT_ASKED] * len(samples)
+    def decide(self, samples: Sequence[Sample], selections: Sequence[Selection] | None = None) -> list[Decision | RowError]:
+        """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others.
+
+        `selections` are what stage 1's LLM said about the samples; without them it is asked now.
+        """
+        if selections is None:
+            selections = self._selections(samples)
         return together([self._program(*one) for one in zip(samples, selections, strict=True)], self.scorer)
+
+    def _selections(self, samples: Sequence[Sample]) -> list[Selection]:
+        if self.llm is None or self._replies is None:
+            return [NOT_ASKED] * len(samples)
+        return selections_of(samples, self.llm, self.settings, self._replies)
 
     def _program(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         if self.token_level is not None:

@@ -1,4 +1,4 @@
-"""DIR/work.sqlite: the input in its order, the original traces and what was decided about each, safe against kill -9.
+"""DIR/work.sqlite: the input in its order, the original traces, what an LLM selected from each and what was decided, safe against kill -9.
 
 Work is keyed by content (the digest of a row), never by position, and the settings of the run are written beside it: a
 rerun does only what is missing, and another budget is cut from what is stored. SQLite in WAL mode: a decision is either
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.errors import InputError, RowError
+from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.store.content import Contents, Database, packed
@@ -20,6 +21,8 @@ FILE = "work.sqlite"
 _CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
 _KEPT_META = ("tested_code",)  # of the columns beside the content, what a method reads
 
+_PAGE = 64
+_UNSELECTED = "i.digest IS NOT NULL AND d.digest IS NULL AND NOT EXISTS (SELECT 1 FROM selections WHERE digest = i.digest)"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decisions (digest TEXT PRIMARY KEY, failed INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
@@ -56,6 +59,7 @@ class Store:
     def __init__(self, database: Database, folder: Path) -> None:
         self._db = database
         self._samples = Contents(database, "samples", "digest")
+        self._selections = Contents(database, "selections", "digest")
         self._copies: dict[str, int] = {}  # ids that came more than once, and the last number that was appended
         self.transaction = database.transaction
         self.folder = folder
@@ -84,6 +88,8 @@ class Store:
         A folder in which nothing was decided yet, say after a typing error in the source, is anyone's.
         """
         if self.is_untouched():
+            if self.fact("settings") != settings:
+                self._db.execute("DELETE FROM selections")
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
         names = sorted({*stored, *settings})
@@ -143,15 +149,42 @@ class Store:
 
         Decide one batch before asking for the next: equal rows are then handed out once.
         """
+        return self._pages("d.digest IS NULL", size)
+
+    def unselected(self) -> Iterator[Sample]:
+        """The distinct samples with neither a decision nor a selection, in input order."""
+        seen = set[str]()
+        for page in self._pages(_UNSELECTED, _PAGE):
+            for sample, _ in page:
+                if (digest := sample.digest()) not in seen:
+                    seen.add(digest)
+                    yield sample
+
+    def count_unselected(self) -> int:
+        """How many samples `unselected` gives."""
+        query = f"SELECT COUNT(DISTINCT i.digest) FROM input i LEFT JOIN decisions d USING (digest) WHERE {_UNSELECTED}"
+        return int(self._db.execute(query)[0][0])
+
+    def _pages(self, condition: str, size: int) -> Iterator[list[tuple[Sample, int]]]:
+        """The samples that meet a condition when their page is read."""
         position = -1
         query = (
             "SELECT i.position, i.id, i.digest, s.body FROM input i JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) "
-            "WHERE d.digest IS NULL AND i.position > ? ORDER BY i.position LIMIT ?"
+            f"WHERE {condition} AND i.position > ? ORDER BY i.position LIMIT ?"
         )
         while rows := self._db.execute(query, (position, size)):
             position = rows[-1][0]
             distinct = {digest: (Sample(id=row_id, **self._db.value(body)), len(body)) for _, row_id, digest, body in reversed(rows)}
             yield list(reversed(distinct.values()))
+
+    def select(self, sample: Sample, selection: Selection) -> None:
+        """Record what stage 1's LLM said about a sample."""
+        self._selections.put(sample.digest(), selection._asdict())
+
+    def selection(self, sample: Sample) -> Selection | None:
+        """What stage 1's LLM said about a sample; None where it was not asked."""
+        found = self._selections.get(sample.digest())
+        return None if found is None else Selection(**found)
 
     def decide(self, sample: Sample, decision: Decision | RowError, seconds: float | None = None) -> None:
         """Record what was decided about a sample, and how long it took; the seconds decide nothing and are in no other file."""

@@ -15,8 +15,8 @@ import pytest
 from asap.errors import AsapError
 from asap.estimate import estimate
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
-from asap.lm.replies import Usage
-from asap.prune.coarse.anchor_guided import Guide
+from asap.lm.replies import Replies
+from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
@@ -33,7 +33,7 @@ Script = Callable[[Request, int], str | Generation | AsapError]
 
 
 class Scripted:
-    """A completer that answers as a script says, given the request and how many of its kind came before for this draw's trace."""
+    """A generator that answers as a script says, given the request and how many of its kind came before for this draw's trace."""
 
     model, identity, tokens = "scripted", {"model": "scripted"}, None
 
@@ -67,14 +67,24 @@ class Scripted:
         return [request.kind for request in self.requests]
 
 
-def judge(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Selection], Scripted]:
+def selected(
+    llm: Scripted, samples: list[Sample] | None = None, replies: Replies | None = None, folder: Path | None = None, **settings: object
+) -> list[Selection]:
+    """What an LLM selects from samples, with replies in memory or in a folder."""
+    chosen = AsapSettings(**{"coarse": "rewrite", **settings})  # type: ignore[arg-type]
+    if replies is not None:
+        return selections_of(samples or [SAMPLE], llm, chosen, replies)
+    with Replies.open(folder) as replies:
+        return selections_of(samples or [SAMPLE], llm, chosen, replies)
+
+
+def by_script(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Selection], Scripted]:
     llm = Scripted(script)
-    guide = Guide(llm, AsapSettings(**{"coarse": "rewrite", **settings}))  # type: ignore[arg-type]
-    return guide.judge(samples or [SAMPLE]), llm
+    return selected(llm, samples, **settings), llm  # type: ignore[arg-type]
 
 
 def test_a_rewritten_trace_selects_the_steps_it_matches() -> None:
-    [selection], llm = judge(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3].replace("counting", "and counting"), STEPS[4]]))
+    [selection], llm = by_script(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3].replace("counting", "and counting"), STEPS[4]]))
     assert selection.kept == [0, 3, 4]
     assert selection.match is not None
     assert selection.match[0] == 1.0
@@ -85,27 +95,27 @@ def test_a_rewritten_trace_selects_the_steps_it_matches() -> None:
 
 
 def test_selected_numbers_are_the_steps() -> None:
-    [selection], llm = judge(lambda request, nth: json.dumps({"keep": ["1", "4-5"]}), coarse="select")
+    [selection], llm = by_script(lambda request, nth: json.dumps({"keep": ["1", "4-5"]}), coarse="select")
     assert selection == Selection([0, 3, 4], None, 1, [])
     assert [request.temperature for request in llm.requests] == [0.0, 0.0]
 
 
 def test_an_unusable_reply_is_asked_for_again_up_to_the_attempts() -> None:
-    [selection], llm = judge(lambda request, nth: "Something else was said here entirely." if nth < 2 else SAMPLE.cot, attempts=3)
+    [selection], llm = by_script(lambda request, nth: "Something else was said here entirely." if nth < 2 else SAMPLE.cot, attempts=3)
     assert selection.kept == [0, 1, 2, 3, 4]
     assert (selection.attempts, selection.failures) == (3, ["no_match", "no_match"])
     assert [request.draw for request in llm.requests[1:]] == [0, 1, 2]
 
-    [selection], llm = judge(lambda request, nth: Generation("", "length", 1, 1), attempts=3)
+    [selection], llm = by_script(lambda request, nth: Generation("", "length", 1, 1), attempts=3)
     assert selection.kept is None
     assert (selection.attempts, len(selection.failures)) == (3, 3)
     assert llm.kinds() == ["anchor", "rewrite", "rewrite", "rewrite"]
 
 
 def test_select_asks_again_at_a_higher_temperature() -> None:
-    _, llm = judge(lambda request, nth: "nothing", coarse="select", attempts=3)
+    _, llm = by_script(lambda request, nth: "nothing", coarse="select", attempts=3)
     assert [request.temperature for request in llm.requests] == [0.0, 0.0, 1.0, 1.0]
-    _, llm = judge(lambda request, nth: "nothing", coarse="select", attempts=2, temperature=0.3)
+    _, llm = by_script(lambda request, nth: "nothing", coarse="select", attempts=2, temperature=0.3)
     assert [request.temperature for request in llm.requests] == [0.0, 0.3, 0.3]
 
 
@@ -118,14 +128,14 @@ def test_select_asks_again_at_a_higher_temperature() -> None:
     ],
 )
 def test_a_reply_that_keeps_too_little_too_much_or_the_head_only_fails(reply: str, settings: dict[str, float], reason: str) -> None:
-    [selection], _ = judge(lambda request, nth: reply, attempts=1, **settings)
+    [selection], _ = by_script(lambda request, nth: reply, attempts=1, **settings)
     assert selection.kept is None
     assert selection.failures == [reason]
 
 
 @pytest.mark.parametrize("reason", ["context_too_long", "bad_request", "server_error"])
 def test_a_refusal_for_good_ends_the_attempts_of_a_rewrite(reason: str) -> None:
-    [selection], llm = judge(lambda request, nth: RequestRefused(reason, "no"))
+    [selection], llm = by_script(lambda request, nth: RequestRefused(reason, "no"))
     assert selection == Selection(None, None, 1, [reason])
     assert llm.kinds() == ["anchor", "rewrite"]
 
@@ -137,13 +147,13 @@ def test_an_anchor_without_content_is_asked_for_again() -> None:
             return Generation("  ", "stop", 1, 0)
 
     llm = Silent(lambda request, nth: "")
-    [selection] = Guide(llm, AsapSettings(coarse="select", attempts=2)).judge([SAMPLE])
+    [selection] = selected(llm, coarse="select", attempts=2)
     assert selection == Selection(None, None, 0, ["anchor_empty", "anchor_empty"])
     assert [request.draw for request in llm.requests] == [0, 1]
 
 
 def test_a_trace_of_one_step_is_not_asked_about() -> None:
-    [selection], llm = judge(lambda request, nth: "", [replace(SAMPLE, cot="Only one step.")])
+    [selection], llm = by_script(lambda request, nth: "", [replace(SAMPLE, cot="Only one step.")])
     assert selection == Selection([0], None, 0, [])
     assert llm.requests == []
 
@@ -160,7 +170,7 @@ def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
 
     sample = replace(SAMPLE, cot="\n\n".join(steps))
     llm = Scripted(script, context_tokens=2200)
-    [selection] = Guide(llm, AsapSettings(coarse="select")).judge([sample])
+    [selection] = selected(llm, [sample], coarse="select")
     assert selection.kept == list(range(60))
     assert len(shown) > 1
     assert shown[0][0] == 1
@@ -176,7 +186,7 @@ def test_a_server_that_finds_a_trace_too_long_is_shown_half_of_it() -> None:
         first = text.split("steps; steps ")[1].split(" to ")[0]
         return json.dumps({"keep": [first, text.split(" are shown")[0].split(" to ")[-1]]})
 
-    [selection], llm = judge(script, coarse="select")
+    [selection], llm = by_script(script, coarse="select")
     assert selection.kept is not None
     assert selection.kept[0] == 0
     assert selection.kept[-1] == 4
@@ -194,10 +204,10 @@ def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() 
         return SAMPLE.cot if answered <= 6 else EndpointError("no money left")
 
     llm = Scripted(script, concurrency=4)
-    guide = Guide(llm, AsapSettings(coarse="rewrite"))
-    with pytest.raises(EndpointError, match="no money left"):
-        guide.judge(samples)
-    assert guide.memory.replies.usage()["rewrite"].replies == 6
+    with Replies.open(None) as replies:
+        with pytest.raises(EndpointError, match="no money left"):
+            selected(llm, samples, replies)
+        assert replies.usage()["rewrite"].replies == 6
     assert llm.at_once == 0
     assert len(llm.requests) < 30
 
@@ -205,32 +215,31 @@ def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() 
 def test_no_more_at_once_than_allowed() -> None:
     samples = [replace(SAMPLE, id=str(number), question=f"Question {number}?") for number in range(30)]
     llm = Scripted(lambda request, nth: SAMPLE.cot, concurrency=3)
-    selections = Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
+    selections = selected(llm, samples)
     assert len(selections) == 30
     assert llm.most_at_once == 3
 
 
 def test_replies_are_used_again_whatever_tau_and_budget(tmp_path: Path) -> None:
     llm = Scripted(lambda request, nth: "\n\n".join([STEPS[0], STEPS[3], STEPS[4]]))
-    for settings in (AsapSettings(coarse="rewrite"), AsapSettings(coarse="rewrite", tau=0.8, budget=10)):
-        guide = Guide(llm, settings)
-        with guide.keeping(tmp_path):
-            assert guide.judge([SAMPLE])[0].kept == [0, 3, 4]
+    for settings in ({}, {"tau": 0.8, "budget": 10}):
+        assert selected(llm, folder=tmp_path, **settings)[0].kept == [0, 3, 4]  # type: ignore[arg-type]
     assert llm.kinds() == ["anchor", "rewrite"]
 
 
 def test_it_works_inside_a_running_event_loop() -> None:
     async def work() -> list[Selection]:
-        return judge(lambda request, nth: SAMPLE.cot)[0]
+        return by_script(lambda request, nth: SAMPLE.cot)[0]
 
     assert asyncio.run(work())[0].kept == [0, 1, 2, 3, 4]
 
 
-def test_after_an_error_the_same_guide_can_be_asked_again() -> None:
-    guide = Guide(Scripted(lambda request, nth: SAMPLE.cot if nth else EndpointError("no money left")), AsapSettings(coarse="rewrite"))
-    with pytest.raises(EndpointError):
-        guide.judge([SAMPLE])
-    assert guide.judge([SAMPLE])[0].kept == [0, 1, 2, 3, 4]
+def test_after_an_error_the_same_llm_can_be_asked_again() -> None:
+    llm = Scripted(lambda request, nth: SAMPLE.cot if nth else EndpointError("no money left"))
+    with Replies.open(None) as replies:
+        with pytest.raises(EndpointError):
+            selected(llm, replies=replies)
+        assert selected(llm, replies=replies)[0].kept == [0, 1, 2, 3, 4]
 
 
 def test_an_llm_of_known_context_is_not_started_where_every_reply_is_known(tmp_path: Path) -> None:
@@ -243,9 +252,8 @@ def test_an_llm_of_known_context_is_not_started_where_every_reply_is_known(tmp_p
             return self
 
     for _ in range(2):
-        guide = Guide(Counted(lambda request, nth: '{"keep": ["1-5"]}', context_tokens=9000), AsapSettings(coarse="select"))
-        with guide.keeping(tmp_path):
-            assert guide.judge([SAMPLE])[0].kept == [0, 1, 2, 3, 4]
+        llm = Counted(lambda request, nth: '{"keep": ["1-5"]}', context_tokens=9000)
+        assert selected(llm, folder=tmp_path, coarse="select")[0].kept == [0, 1, 2, 3, 4]
     assert started == 1
 
 
@@ -256,7 +264,7 @@ def test_an_interrupt_inside_a_running_event_loop_stops_the_asking() -> None:
 
     async def cell() -> None:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        Guide(llm, AsapSettings(coarse="rewrite")).judge(samples)
+        selected(llm, samples)
 
     before, loop = signal.signal(signal.SIGINT, signal.default_int_handler), asyncio.new_event_loop()
     try:
@@ -271,9 +279,11 @@ def test_an_interrupt_inside_a_running_event_loop_stops_the_asking() -> None:
 @pytest.mark.parametrize(("anchors", "prunings"), [(1000, 10), (1, 500)])
 def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) -> None:
     """Anchors without prunings are there after a kill, prunings without anchors if these came from another folder."""
-    guide = Guide(Scripted(lambda request, nth: ""), AsapSettings(coarse="select", thinking_tokens=10_000))
-    usage = {"anchor": Usage(anchors, 1000 * anchors, 100 * anchors), "select": Usage(prunings, 1000 * prunings, 10 * prunings)}
-    found = estimate([SAMPLE], guide, usage)
+    with Replies.open(None) as replies:
+        for kind, count, completion_tokens in (("anchor", anchors, 100), ("select", prunings, 10)):
+            for number in range(count):
+                replies.put(f"{kind} {number}", kind, Generation("", "stop", 1000, completion_tokens))
+        found = estimate([SAMPLE], Scripted(lambda request, nth: ""), AsapSettings(coarse="select", thinking_tokens=10_000), replies)
     assert found.low.requests <= found.expected.requests <= found.high.requests
     assert found.high.completion_tokens >= 4096 + 10_000 + 5 * 10_000
 
@@ -285,6 +295,20 @@ def test_an_anchor_that_is_lost_in_thinking_is_not_asked_for_again() -> None:
             return Generation("", "length", 1, 4096)
 
     llm = Thinker(lambda request, nth: "")
-    [selection] = Guide(llm, AsapSettings(coarse="select")).judge([SAMPLE])
+    [selection] = selected(llm, coarse="select")
     assert selection == Selection(None, None, 0, ["anchor_thinking_cut_off"])
     assert len(llm.requests) == 1
+
+
+def test_one_bad_reply_does_not_stop_the_others() -> None:
+    samples = [replace(SAMPLE, id=str(number), question=f"Question {number}?") for number in range(8)]
+
+    def script(request: Request, nth: int) -> str | AsapError:
+        text = request.messages[-1]["content"]
+        if "Question 3?" in text:
+            return "Nothing of the kind was ever said."
+        return RequestRefused("content_filter", "no") if "Question 5?" in text else SAMPLE.cot
+
+    selections, _ = by_script(script, samples, attempts=2)
+    assert [selection.kept for selection in selections] == [None if number in (3, 5) else [0, 1, 2, 3, 4] for number in range(8)]
+    assert (selections[3].failures, selections[5].failures) == (["no_match"] * 2, ["content_filter"] * 2)

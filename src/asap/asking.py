@@ -1,0 +1,96 @@
+"""Stage 1's pass over the rows of a run (paper §3.2): an LLM is asked about each row that has no selection yet.
+
+Each selection is stored at once, so a run that is killed asks, and reads replies, only for what is missing.
+
+What this does not do: talk to the LLM (`asap.prune.coarse.anchor_guided`), or decide about a row.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from asap.errors import InputError
+from asap.estimate import estimate
+from asap.listener import Listener, LlmProgress
+from asap.lm.generate import Generator
+from asap.lm.replies import Deferred, Replies
+from asap.lm.spending import SpendingLimit
+from asap.prune.coarse.anchor_guided import ask_all
+from asap.prune.coarse.selection import Selection
+from asap.prune.settings import AsapSettings
+from asap.sample import Sample
+from asap.store.work import Store
+
+
+@dataclass(frozen=True, slots=True)
+class LlmOptions:
+    """What stage 1's LLM may cost, and which rows it is asked about first."""
+
+    spending: SpendingLimit
+    replies_from: Sequence[Path] = ()
+    """Folders whose replies are used instead of asking again."""
+    pilot: int | None = None
+    """The number of rows to ask about before the cost of the others is estimated."""
+
+
+@dataclass(slots=True)
+class LlmPass:
+    """A pass over the rows of a store; what former runs paid for these replies counts against its limits."""
+
+    store: Store
+    llm: Generator
+    settings: AsapSettings
+    replies: Replies
+    options: LlmOptions
+    listener: Listener
+    fallbacks: int = 0
+
+    def __post_init__(self) -> None:
+        if (batches := self.replies.batches()) and not isinstance(self.llm, Deferred):
+            raise InputError(
+                f"batch {next(iter(batches))} of a former run into {self.store.folder} is paid for and not collected; "
+                "add --batch to wait for it"
+            )
+        for used in self.replies.usage().values():
+            self.options.spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)
+
+    def pilot(self) -> None:
+        """Ask about the pilot's rows, then report what the others will cost."""
+        if self.options.pilot:
+            self._ask(self.options.pilot)
+        self.listener.estimated(estimate(self.store.unselected(), self.llm, self.settings, self.replies), self.options.spending)
+
+    def rest(self) -> None:
+        """Ask about all other rows."""
+        self._ask(None)
+
+    def _ask(self, limit: int | None) -> None:
+        rows, missing, spending = 0, self.store.count_unselected(), self.options.spending
+
+        def on_selection(sample: Sample, selection: Selection) -> None:
+            nonlocal rows
+            self.store.select(sample, selection)
+            rows, self.fallbacks = rows + 1, self.fallbacks + (selection.kept is None)
+            tokens, cost = spending.prompt_tokens + spending.completion_tokens, spending.spent if spending.price else None
+            self.listener.asked(LlmProgress(rows, self.fallbacks, spending.requests, tokens, cost))
+
+        self.listener.asking(missing if limit is None else min(limit, missing))
+        ask_all(islice(self.store.unselected(), limit), self.llm, self.settings, self.replies, on_selection)
+
+
+def select_missing(store: Store, llm: Generator, settings: AsapSettings, options: LlmOptions, listener: Listener) -> None:
+    """Ask about every row of a run that has neither a selection nor a decision; store what it took, and what the LLM is."""
+    started = time.perf_counter()
+    with Replies.open(store.folder, also=options.replies_from) as replies:
+        asking = LlmPass(store, llm, settings, replies, options, listener)
+        asking.pilot()
+        asking.rest()
+        usage = {kind: used._asdict() for kind, used in replies.usage().items()}
+    store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
+    cost = round(options.spending.spent, 6) if options.spending.price else None
+    identity, before = llm.identity, store.fact("llm") or {}
+    if before.get("model") == identity["model"]:  # what a server said about itself, if this run had nothing to ask
+        identity = {**before, **identity}
+    store.set_fact("llm", {**identity, "usage": usage, "cost_usd": cost})
