@@ -135,3 +135,11 @@ def test_a_row_without_an_id_gets_one_from_its_content() -> None:
 def test_parts_cannot_be_moved_from_one_field_to_the_next_without_another_digest(one: str, other: str) -> None:
     assert content_digest(one + other, "") != content_digest(one, other)
     assert content_digest([one], other) != content_digest([one, other])
+
+
+@pytest.mark.parametrize(("value", "code"), [("x = 1\n", "x = 1\n"), (" \n", None), (None, None), (3, None)])
+def test_the_tested_code_is_a_column_that_holds_text(value: object, code: str | None) -> None:
+    sample = make_sample(**PARTS, meta={"tested_code": value})
+    assert sample.tested_code == code
+    assert sample == make_sample(**PARTS)
+    assert sample.digest() == make_sample(**PARTS).digest()

@@ -19,6 +19,8 @@ class Sample:
     answer: str
     system: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    tested_code: str | None = field(default=None, compare=False)
+    """The code that the row's own tests judged."""
 
     @property
     def response(self) -> str:
@@ -67,7 +69,13 @@ def make_sample(
         raise RowError("think_in_answer", f"the answer holds {tag}, so it could not be told from the trace again", shown)
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]
-    return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {})
+    return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {}, tested_code_in(meta or {}))
+
+
+def tested_code_in(columns: Mapping[str, Any]) -> str | None:
+    """The code that a row's own tests judged, from the column `tested_code`; None where that holds no text."""
+    code = columns.get("tested_code")
+    return code if isinstance(code, str) and code.strip() else None
 
 
 def _checked_text(name: str, value: object, row_id: str | None) -> str:

@@ -84,7 +84,7 @@ def test_a_run_goes_on(missing: int, tmp_path: Path) -> None:
     old = write(tmp_path / "old/work.sqlite", WORK, left)
     with Store.open(old, create=False) as store:
         assert store.missing()[:2] == (6, missing)
-        assert [sample.meta for sample, _ in store.rows() if sample] == [{"tested_code": f"x = {number}"} for number in range(6)]
+        assert [sample.tested_code for sample, _ in store.rows() if sample] == [f"x = {number}" for number in range(6)]
     same_output(fresh, prune(source, old))
     assert count_decisions(old) == 6
 

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 from asap.errors import InputError, RowError
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision
-from asap.sample import Sample
+from asap.sample import Sample, tested_code_in
 from asap.store.content import Contents, Database, packed
 
 FILE = "work.sqlite"
 _CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
-_KEPT_META = ("tested_code",)  # of the columns beside the content, what a method reads
 
 _PAGE = 64
 _UNSELECTED = "i.digest IS NOT NULL AND d.digest IS NULL AND NOT EXISTS (SELECT 1 FROM selections WHERE digest = i.digest)"
@@ -118,8 +117,8 @@ class Store:
             copy += 1
             row_id = f"{sample.id}#{copy}"
             self._copies[sample.id] = copy
-        meta = {name: sample.meta[name] for name in _KEPT_META if name in sample.meta}
         content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
+        meta = {} if sample.tested_code is None else {"tested_code": sample.tested_code}
         self._samples.put(digest, {**content, "meta": meta} if meta else content)
         self._db.execute("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", (position, source, line, row_id, copy > 1, digest))
         return row_id
@@ -174,7 +173,7 @@ class Store:
         )
         while rows := self._db.execute(query, (position, size)):
             position = rows[-1][0]
-            distinct = {digest: (Sample(id=row_id, **self._db.value(body)), len(body)) for _, row_id, digest, body in reversed(rows)}
+            distinct = {digest: (self._sample(row_id, body), len(body)) for _, row_id, digest, body in reversed(rows)}
             yield list(reversed(distinct.values()))
 
     def select(self, sample: Sample, selection: Selection) -> None:
@@ -211,7 +210,7 @@ class Store:
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
-            sample, fields = Sample(id=row_id, **self._db.value(sample_body)), self._db.value(body)
+            sample, fields = self._sample(row_id, sample_body), self._db.value(body)
             if failed:
                 yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id))
             else:
@@ -221,6 +220,10 @@ class Store:
         """What was decided about a sample; None where nothing was, or it failed."""
         found = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),))
         return self._read({**self._db.value(found[0][0]), "id": sample.id}) if found else None
+
+    def _sample(self, row_id: str, body: bytes) -> Sample:
+        content = self._db.value(body)
+        return Sample(row_id, tested_code=tested_code_in(content.pop("meta", {})), **content)
 
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:
@@ -235,7 +238,7 @@ class Store:
         """Every input row in order, as it was read: the sample, or the reason why there is none."""
         query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"
         for row_id, reason, body in self._db.rows(query):
-            yield (None, reason) if body is None else (Sample(id=row_id, **self._db.value(body)), None)
+            yield (None, reason) if body is None else (self._sample(row_id, body), None)
 
     def renamed(self) -> int:
         """How many rows had an id that was taken."""

@@ -42,10 +42,9 @@ def shown_answer(sample: Sample) -> str:
 def program_of(sample: Sample) -> str | None:
     """The tested code that the row names, else the last Python program in the answer; None where there is none."""
     found = blocks(sample.answer)
-    tested = sample.meta.get("tested_code")
-    if isinstance(tested, str) and tested.strip():
-        same = (block.code for block in found if _plain(block.code) == _plain(tested))
-        return next(same, tested).strip("\r\n")
+    if sample.tested_code is not None:
+        same = (block.code for block in found if _plain(block.code) == _plain(sample.tested_code))
+        return next(same, sample.tested_code).strip("\r\n")
     named = [block for block in found if _PYTHON.match(block.info)]
     program = _last_program(named or [block for block in found if not block.info])
     return None if program is None else program.strip("\r\n")
