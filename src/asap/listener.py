@@ -38,7 +38,7 @@ class MeasuringProgress(NamedTuple):
 
 
 class Listener:
-    """What a run tells whoever watches; the methods do nothing here."""
+    """Receives what a run reports; the methods do nothing here."""
 
     def first_row(self, shaped: Shaped) -> None:
         """The first usable row was read."""
@@ -50,7 +50,7 @@ class Listener:
         """What the LLM would still cost."""
 
     def asking(self, rows: int) -> None:
-        """Stage 1's LLM is asked about so many rows now."""
+        """The run starts asking stage 1's LLM about this number of rows."""
 
     def asked(self, asked: LlmProgress) -> None:
         """The LLM is done with one more row."""

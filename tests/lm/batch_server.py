@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from scripted_server import Scripted
+from lm.scripted_server import Scripted
 
 Script = Callable[[dict[str, Any]], Scripted | None]
 

@@ -1,7 +1,7 @@
 """The anchor: a direct derivation of the answer, written by an LLM from the question and the answer alone (paper §3.2).
 
-It guides what `rewrite` and `select` keep. It is asked for at T=0, top_p=1, and never sees the trace. What is shown of an
-answer is the program in it where there is one: the prose around it often explains the same thing once more.
+It guides what `rewrite` and `select` keep. The LLM writes it at T=0, top_p=1, and never sees the trace. Of an answer with a
+program it sees the program only: the prose around it often explains the same thing once more.
 
 What this does not do: judge whether the answer is right, or run it.
 """
@@ -34,13 +34,13 @@ def anchor_text(reply_text: str) -> str:
 
 
 def shown_answer(sample: Sample) -> str:
-    """What is shown of the answer: its program where it has one, else all of it."""
+    """The part of the answer that the LLM sees: its program if it has one, else all of it."""
     program = program_of(sample)
     return sample.answer if program is None else program
 
 
 def program_of(sample: Sample) -> str | None:
-    """The tested code that the row names, else the last Python program in the answer; None where there is none."""
+    """The tested code that the row names, else the last Python program in the answer; None without either."""
     found = blocks(sample.answer)
     if sample.tested_code is not None:
         same = (block.code for block in found if _plain(block.code) == _plain(sample.tested_code))
