@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox_helpers import ATTACKS, CALLS, CHECK, HANG, LIMITS, ROOMY, STDIN, descendants, header, honest_passes, wait_for
+from sandbox_helpers import ATTACKS, CALLS, CHECK, HANG, LIMITS, ROOMY, STDIN, header, honest_passes, runs
 
 from asap.sandbox import Sandbox
 
-CANARIES = [Path("/tmp/sbx_canary/CANARY_SECRET"), Path("/dev/shm/CANARY_SECRET")]
-SLACK_S = 10.0  # the machine may be busy
+PLACES = {place: f"{place}-{os.getpid()}" for place in ("/tmp/sbx_canary", "/dev/shm/CANARY_SECRET")}  # others test beside this process
+CANARIES = [Path(PLACES["/tmp/sbx_canary"], "CANARY_SECRET"), Path(PLACES["/dev/shm/CANARY_SECRET"])]
+SLACK_S = 25.0  # for a busy machine; what a program leaves behind sleeps longer
 
 
 class Watch:
@@ -35,10 +36,8 @@ class Watch:
 
     def _state(self) -> list[object]:
         files = [*CANARIES, Path(os.__file__), Path("/etc/passwd"), ATTACKS.parents[2] / "src/asap/sandbox/jail/codec.py"]
-        folders = [CANARIES[0].parent, Path("/dev/shm")]
-        return [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()] + [
-            sorted(entry.name for entry in folder.iterdir() if "canary" in str(folder) or "CANARY" in entry.name) for folder in folders
-        ]
+        states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
+        return [*states, sorted(CANARIES[0].parent.iterdir())]
 
     def problems(self) -> Iterator[str]:
         """What an attack did."""
@@ -64,9 +63,8 @@ def problems_with(sandbox: Sandbox, file: Path, watch: Watch) -> list[str]:
     found = []
     limits = ROOMY if file.name.startswith("c") else HANG if header(file, "category") == "hang" else LIMITS
     for check in [CALLS, CHECK] if header(file, "kind") == "call" else [STDIN]:
-        quiet = descendants()
         started = time.monotonic()
-        verdict = sandbox.judge(check, file.read_text(), limits)
+        verdict = sandbox.judge(check, program(file), limits)
         elapsed = time.monotonic() - started
         if verdict.verdict not in expected or (file.name.startswith("a") and verdict.passed):
             found.append(f"{type(check).__name__}: {verdict.verdict} ({verdict.detail}) instead of {expected}")
@@ -74,12 +72,20 @@ def problems_with(sandbox: Sandbox, file: Path, watch: Watch) -> list[str]:
             found.append(f"it got through: {verdict.detail}")
         if elapsed > limits.wall_s + SLACK_S:
             found.append(f"took {elapsed:.1f} s")
-        if not wait_for(lambda quiet=quiet: descendants() <= quiet, 2):
-            found.append(f"processes are left: {descendants() - quiet}")
+        if left := runs():
+            found.append(f"processes are left: {left}")
         found += watch.problems()
         if not honest_passes(sandbox):
             found.append("the next honest program does not pass")
     return found
+
+
+def program(file: Path) -> str:
+    """An attack that looks for the canaries of this process."""
+    code = file.read_text()
+    for place, own in PLACES.items():
+        code = code.replace(place, own)
+    return code
 
 
 def main() -> int:

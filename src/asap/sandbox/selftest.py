@@ -12,7 +12,7 @@ from asap.sandbox.judge import judge_once
 from asap.sandbox.verdict import Limits, Verdict
 from asap.sandbox.zygote import Zygote
 
-_LIMITS = Limits(cpu_s=5, wall_s=6, memory_mb=256, file_mb=4)
+_LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=256, file_mb=4)  # a busy machine is no reason to refuse
 _ALSO_SET = ("PWD", "TMPDIR")  # by bubblewrap, and for each run
 _PROBES = """
 import os, socket
@@ -97,7 +97,7 @@ def _listener(listener: socket.socket) -> dict[str, str]:
 
 
 def _cpu(zygote: Zygote) -> str:
-    verdict: Verdict = judge_once(zygote, Calls("probe", [[]], [None], lambda *_: True), _LOOP, Limits(cpu_s=0.1, wall_s=20))
+    verdict: Verdict = judge_once(zygote, Calls("probe", [[]], [None], lambda *_: True), _LOOP, Limits(cpu_s=0.1, wall_s=60))
     return "yes: ended after 0.1 s" if verdict.verdict == "timeout" else f"no: {verdict.verdict}"
 
 
