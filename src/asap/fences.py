@@ -1,7 +1,7 @@
 """Fenced code blocks of Markdown, in characters of the text (CommonMark 0.31, section 4.5).
 
 As in CommonMark a fence is a line of three or more backticks or tildes, a bare fence of the same kind that is at least as long
-closes a block, no backtick stands behind backticks, and a block without an end goes on to the end of the text. A trace is no
+closes a block, no backtick follows backticks on their line, and a block without an end goes on to the end of the text. A trace is no
 document, so in four points we differ on purpose:
 
 - nested: inside a block, a fence with an info string opens another one, for models write code about Markdown;
@@ -51,7 +51,7 @@ class _Block(NamedTuple):
 
 
 def blocks(text: str) -> list[CodeBlock]:
-    """The closed blocks of a text that stand in no other closed one, in order; one that never ends does not swallow those behind it."""
+    """The outermost closed blocks of a text, in order; a block that never ends does not swallow those behind it."""
     found = list[_Block]()
     for block in _scanned(text):
         if block.closing is not None:
@@ -67,7 +67,7 @@ def fenced(text: str) -> list[Span]:
 
 
 def outside(text: str, spans: Sequence[Span] | None = None) -> str:
-    """What stands in the spans (None: in all of the text) and in no block; the spans are in order and do not overlap."""
+    """The text in the spans (None: the whole text) without its blocks, closed or not; the spans are in order and do not overlap."""
     taken = fenced(text)
     parts = list[str]()
     for start, end in [Span(0, len(text))] if spans is None else spans:
