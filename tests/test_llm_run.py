@@ -281,7 +281,7 @@ def test_a_thousand_rows_with_faults_and_kills_end_complete_and_nothing_is_asked
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=4, words=3) for number in range(1000)])
     script, out = Flaky(0), tmp_path / "out"
     start = (
-        "import random, sys, tenacity, asap.lm.openai as endpoint; endpoint._backoff_s = lambda state: random.uniform(0.01, 0.03); "
+        "import random, sys, asap.lm.openai as endpoint; endpoint.backoff_s = lambda failures, headers: random.uniform(0.01, 0.03); "
         "import torch; torch.set_num_threads(1); from asap.cli import run; sys.exit(run(sys.argv[1:]))"
     )
     with ScriptedServer(script) as server:

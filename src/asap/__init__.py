@@ -19,9 +19,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
-    from asap.lm.llm import load_llm
     from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
-    from asap.lm.specs import load_scorer
+    from asap.lm.specs import load_llm, load_scorer
     from asap.prune.asap import Asap
     from asap.prune.decision import Decision, Pruned, StepDecision
     from asap.prune.fine import cut
@@ -36,8 +35,7 @@ _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
     "asap.lm.scorer": ("ScoreRequest", "Scorer", "TokenScores"),
-    "asap.lm.specs": ("load_scorer",),
-    "asap.lm.llm": ("load_llm",),
+    "asap.lm.specs": ("load_llm", "load_scorer"),
     "asap.prune.asap": ("Asap",),
     "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),
     "asap.prune.fine": ("cut",),

@@ -1,16 +1,21 @@
 """A real HTTP server that streams scripted texts as vLLM does, and small problems."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
+from asap.evaluate.writing import write_all
+from asap.lm.generate import Generator, Request
+from asap.lm.rate_limit import Clock
 
 FENCE = "```"
 
@@ -49,6 +54,20 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+class NoWait(Clock):
+    """A clock on which pauses between tries take no time."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+def write(model: Generator, requests: Mapping[str, Request]) -> dict[str, SimpleNamespace]:
+    """The rows of the answers by key."""
+    found = dict[str, SimpleNamespace]()
+    asyncio.run(write_all(model, requests, lambda key, row: found.__setitem__(key, SimpleNamespace(**row))))
+    return found
 
 
 @dataclass

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evaluate_helpers import DOUBLE, NEGATE, OWN, RIGHT, WRONG, Streamed, answer, benchmark, name_of, read_rows, right, streaming
+from evaluate_helpers import DOUBLE, NEGATE, OWN, RIGHT, WRONG, NoWait, Streamed, answer, benchmark, name_of, read_rows, right, streaming
 
 from asap.errors import UsageError
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.run import Evaluation, Plan
-from asap.evaluate.server import ServerModel
 from asap.lm.generate import EndpointError
+from asap.lm.openai import OpenAIGenerator
 from asap.lm.specs import load_tokens
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LIMITS = LimitSettings(least_s=2.0)
 
 
 def evaluate(out: Path, base_url: str, sandbox: "Sandbox", plan: Plan, *benchmarks: Any, **options: Any) -> dict[str, Any]:
-    model = ServerModel("m", base_url=base_url, concurrency=2, tries=1, **options)
+    model = OpenAIGenerator("m", base_url=base_url, concurrency=2, measured=True, clock=NoWait(), **options)
     evaluation = Evaluation(out, benchmarks or [BOTH], model, plan)
     with Ledger.open(out) as ledger:
         evaluation.generate(ledger)

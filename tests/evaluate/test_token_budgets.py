@@ -1,34 +1,35 @@
 """Smaller budgets from one run are what a run with that budget would have given, token for token."""
 
-import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from evaluate_helpers import DOUBLE, RIGHT, answer, benchmark
+from evaluate_helpers import DOUBLE, RIGHT, answer, benchmark, write
 
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
-from asap.evaluate.local import LocalModel
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.token_budgets import at_budget, budget_rows
-from asap.evaluate.writing import Ask, Settings, Written
+from asap.lm.causal_lm import CausalLM
+from asap.lm.generate import Request
 from asap.lm.specs import load_tokens
+from asap.lm.transformers import TransformersGenerator
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox
 
 
-def attempt_of(written: Written) -> Attempt:
-    return Attempt("double", 0, "generation", written.text, written.as_row())
+def attempt_of(written: SimpleNamespace) -> Attempt:
+    return Attempt("double", 0, "generation", written.text, vars(written))
 
 
 @pytest.mark.parametrize("name", ["plain", "thinking"])
 def test_a_greedy_run_cut_short_is_the_run_with_the_smaller_budget(name: str, model_folders: dict[str, str]) -> None:
-    folder = model_folders[name]
-    model = LocalModel(folder, spec=f"hf:{folder}", concurrency=1)
-    model._tokens.hf.decode = lambda ids, **_: " ".join(f"w{token}" for token in ids)  # a text that is tokenised as it was written
+    lm = CausalLM(model_folders[name])
+    model = TransformersGenerator(lm, measured=True)
+    lm.tokens.hf.decode = lambda ids, **_: " ".join(f"w{token}" for token in ids)  # a text that is tokenised as it was written
 
     class Words:
         """Counts the words that the decoder above writes."""
@@ -37,11 +38,8 @@ def test_a_greedy_run_cut_short_is_the_run_with_the_smaller_budget(name: str, mo
             ends = [match for match in range(1, len(text) + 1) if match == len(text) or text[match] == " "]
             return type("Encoded", (), {"ends": ends})
 
-    def run(budget: int) -> Written:
-        found = list[Written]()
-        ask = Ask("key", [{"role": "user", "content": "Double x."}], 0)
-        asyncio.run(model.write([ask], Settings(budget), lambda ask, written: found.append(written)))
-        return found[0]
+    def run(budget: int) -> SimpleNamespace:
+        return write(model, {"key": Request([{"role": "user", "content": "Double x."}], budget, 0.0)})["key"]
 
     largest = attempt_of(run(40))
     for budget in (1, 2, 7, 39, 40):

@@ -13,7 +13,7 @@ from scripted_server import Scripted, error
 from asap.lm import batch
 from asap.lm.batch import Batched
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
-from asap.lm.openai import OpenAIServer
+from asap.lm.openai import OpenAIGenerator
 from asap.lm.replies import CachedGenerator, Replies
 from asap.lm.spending import Price, SpendingLimit
 
@@ -39,7 +39,7 @@ def ask_all(
     said: list[str] = []
 
     async def work(replies: Replies) -> list[Any]:
-        llm = Batched(OpenAIServer("m", base_url=server.base_url, spending=spending), poll_s=0.02, say=said.append)
+        llm = Batched(OpenAIGenerator("m", base_url=server.base_url, spending=spending), poll_s=0.02, say=said.append)
         async with CachedGenerator(llm, replies) as cached:
             return await asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
 
@@ -116,7 +116,7 @@ def test_a_server_without_batches_is_told() -> None:
     with BatchServer(echo) as server:
 
         async def work(replies: Replies) -> None:
-            async with Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
+            async with Batched(OpenAIGenerator("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
                 await llm.take_up(replies)
                 await llm._call(lambda: llm.endpoint.client.get("/nothing", cast_to=object))
 
@@ -134,7 +134,7 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
             pass
 
         async def work(replies: Replies) -> None:
-            llm = Batched(OpenAIServer("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None)
+            llm = Batched(OpenAIGenerator("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None)
             async with CachedGenerator(llm, replies) as cached:
                 asking = asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
                 while not server.batches:

@@ -20,7 +20,8 @@ from lm_helpers import refusal
 from asap.errors import InputError, MissingExtra
 from asap.lm.generate import EndpointError, Request, RequestRefused
 from asap.lm.gguf import bundled_gguf
-from asap.lm.llama_cpp import LlamaCpp, read_header
+from asap.lm.gguf_header import read_header
+from asap.lm.llama_cpp import LlamaCppGenerator
 from asap.lm.specs import load_tokens
 from asap.lm.spending import SpendingLimit
 
@@ -60,11 +61,11 @@ def hollow_copy(file: Path, size: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served() -> LlamaCpp:
-    return LlamaCpp(bundled_gguf(), spec="bundled", concurrency=2, context_tokens=1000)
+def served() -> LlamaCppGenerator:
+    return LlamaCppGenerator(bundled_gguf(), spec="bundled", concurrency=2, context_tokens=1000)
 
 
-def inside(served: LlamaCpp, action: Callable[[LlamaCpp], Awaitable[T]]) -> T:
+def inside(served: LlamaCppGenerator, action: Callable[[LlamaCppGenerator], Awaitable[T]]) -> T:
     async def run() -> T:
         async with served:
             return await asyncio.wait_for(action(served), 60)
@@ -80,12 +81,12 @@ def port_is_open(address: str) -> bool:
     return True
 
 
-def address_of(served: LlamaCpp) -> str:
-    return f"http://{served._endpoint.host}"
+def address_of(served: LlamaCppGenerator) -> str:
+    return f"http://{served._server.host}"
 
 
 @needs_server
-def test_it_names_itself_by_the_content_of_its_file(served: LlamaCpp) -> None:
+def test_it_names_itself_by_the_content_of_its_file(served: LlamaCppGenerator) -> None:
     assert served.model == "SmolLM2-135M-Instruct.Q4_1-b179c9523d0e6a0f"
     assert served.identity["spec"] == "bundled"
     assert served.identity["sha256"].startswith("b179c9523d0e6a0f")
@@ -95,9 +96,9 @@ def test_it_names_itself_by_the_content_of_its_file(served: LlamaCpp) -> None:
 
 
 @needs_server
-def test_each_slot_has_the_context_that_is_promised(served: LlamaCpp) -> None:
-    async def action(llm: LlamaCpp) -> dict[str, dict[str, int]]:
-        request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._endpoint._key}"})
+def test_each_slot_has_the_context_that_is_promised(served: LlamaCppGenerator) -> None:
+    async def action(llm: LlamaCppGenerator) -> dict[str, dict[str, int]]:
+        request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._server._key}"})
         with await asyncio.to_thread(urllib.request.urlopen, request) as answer:
             return json.load(answer)  # type: ignore[no-any-return]
 
@@ -105,18 +106,18 @@ def test_each_slot_has_the_context_that_is_promised(served: LlamaCpp) -> None:
     assert served.context_tokens == 768  # whole steps of 256
     assert properties["default_generation_settings"]["n_ctx"] == 768
     assert properties["total_slots"] == 2
-    assert LlamaCpp(bundled_gguf(), spec="bundled").context_tokens == 8192
-    assert LlamaCpp(bundled_gguf(), spec="bundled", context_tokens=10**6).context_tokens == 8192
+    assert LlamaCppGenerator(bundled_gguf(), spec="bundled").context_tokens == 8192
+    assert LlamaCppGenerator(bundled_gguf(), spec="bundled", context_tokens=10**6).context_tokens == 8192
 
 
 @needs_server
 def test_it_answers_several_at_once_quietly_and_without_the_key_of_the_environment(
-    served: LlamaCpp, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    served: LlamaCppGenerator, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A server that got another key than its own would answer 401."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
 
-    async def action(llm: LlamaCpp) -> None:
+    async def action(llm: LlamaCppGenerator) -> None:
         texts = ("Say hi.", "Count to ten.", "Name a fruit.")
         replies = await asyncio.gather(*(llm.generate(asking(text)) for text in texts))
         assert all(reply.text and reply.completion_tokens <= 8 and not reply.counted_here for reply in replies)
@@ -139,15 +140,17 @@ def test_requests_and_tokens_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     spending = SpendingLimit(None)
 
-    async def action(llm: LlamaCpp) -> int:
+    async def action(llm: LlamaCppGenerator) -> int:
         return (await llm.generate(asking(max_new_tokens=3))).prompt_tokens
 
-    assert inside(LlamaCpp(bundled_gguf(), spec="bundled", context_tokens=256, spending=spending), action) == spending.prompt_tokens
+    assert (
+        inside(LlamaCppGenerator(bundled_gguf(), spec="bundled", context_tokens=256, spending=spending), action) == spending.prompt_tokens
+    )
     assert (spending.requests, spending.completion_tokens) == (1, 3)
 
 
 @needs_server
-def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served: LlamaCpp) -> None:
+def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served: LlamaCppGenerator) -> None:
     async def run() -> None:
         async with served as llm:
             address.append(address_of(llm))
@@ -171,8 +174,8 @@ def test_it_stops_with_the_block_although_it_is_busy_and_an_error_ends_it(served
 
 
 @needs_server
-def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: LlamaCpp) -> None:
-    async def action(llm: LlamaCpp) -> None:
+def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: LlamaCppGenerator) -> None:
+    async def action(llm: LlamaCppGenerator) -> None:
         assert llm._child is not None
         llm._child.kill()
         llm._child.wait()
@@ -186,7 +189,7 @@ def test_a_server_that_was_killed_ends_the_run_with_a_sentence(served: LlamaCpp)
 
 @needs_server
 def test_the_server_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
-    script = Path(sys.modules[LlamaCpp.__module__].__file__ or "").with_name("llama_server.py")
+    script = Path(sys.modules[LlamaCppGenerator.__module__].__file__ or "").with_name("llama_server.py")
     config = {"file": str(bundled_gguf()), "model": "m", "key": "k", "slots": 1, "context_tokens": 256, "min_p": 0.05, "threads": 1}
     with subprocess.Popen([sys.executable, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
@@ -209,9 +212,9 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(tmp
     else:  # llama.cpp ends its whole process here
         sizes: dict[str, str | int] = {"llama__context_length": 512, "llama__embedding_length": 64, "llama__block_count": 0}
         small_gguf(file, general__architecture="llama", tokenizer__chat_template="x", **sizes)
-    served = LlamaCpp(file, spec="gguf:bad.gguf", context_tokens=256)
+    served = LlamaCppGenerator(file, spec="gguf:bad.gguf", context_tokens=256)
 
-    async def action(llm: LlamaCpp) -> None:
+    async def action(llm: LlamaCppGenerator) -> None:
         raise AssertionError("it was loaded")
 
     sentence = refusal(lambda: inside(served, action))
@@ -221,7 +224,7 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(tmp
 
 @needs_server
 def test_a_damaged_bundled_model_is_told(tmp_path: Path) -> None:
-    assert "damaged" in refusal(lambda: LlamaCpp(hollow_copy(tmp_path / "bad.gguf", 3_000_000), spec="bundled"))
+    assert "damaged" in refusal(lambda: LlamaCppGenerator(hollow_copy(tmp_path / "bad.gguf", 3_000_000), spec="bundled"))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +263,7 @@ def test_the_header_is_read_without_the_vocabulary(tmp_path: Path) -> None:
 @needs_server
 def test_a_model_without_a_context_length_is_refused(tmp_path: Path) -> None:
     file = small_gguf(tmp_path / "m.gguf", general__architecture="clip", tokenizer__chat_template="x")
-    assert "length of its context" in refusal(lambda: LlamaCpp(file, spec="gguf:m.gguf"))
+    assert "length of its context" in refusal(lambda: LlamaCppGenerator(file, spec="gguf:m.gguf"))
 
 
 @needs_server
@@ -274,13 +277,13 @@ def test_a_long_context_is_cut_to_a_quarter_of_the_memory(tmp_path: Path) -> Non
     }
     file = small_gguf(tmp_path / "m.gguf", general__architecture="m", tokenizer__chat_template="x", **sizes)
     bytes_per_token = 10 * 4 * 2 * 128 * 2
-    one, two = (LlamaCpp(file, spec="gguf:m.gguf", concurrency=slots).context_tokens or 0 for slots in (1, 2))
+    one, two = (LlamaCppGenerator(file, spec="gguf:m.gguf", concurrency=slots).context_tokens or 0 for slots in (1, 2))
     assert one * bytes_per_token == pytest.approx(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4, rel=0.01)
     assert two == pytest.approx(one / 2, abs=256)
-    assert LlamaCpp(file, spec="gguf:m.gguf", context_tokens=1 << 20).context_tokens == 1 << 20
+    assert LlamaCppGenerator(file, spec="gguf:m.gguf", context_tokens=1 << 20).context_tokens == 1 << 20
 
 
 def test_a_missing_package_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: LlamaCpp(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
+    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: LlamaCppGenerator(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
     assert not issubclass(MissingExtra, InputError)

@@ -9,11 +9,11 @@ from lm_helpers import refusal
 
 from asap.errors import UsageError
 from asap.lm.batch import Batched
-from asap.lm.llama_cpp import LlamaCpp
-from asap.lm.llm import load_llm
-from asap.lm.openai import OpenAIServer
+from asap.lm.llama_cpp import LlamaCppGenerator
+from asap.lm.openai import OpenAIGenerator
+from asap.lm.specs import load_llm
 from asap.lm.spending import SpendingLimit
-from asap.lm.transformers import Writer
+from asap.lm.transformers import TransformersGenerator
 
 SERVER = "http://127.0.0.1:9/v1"
 
@@ -22,7 +22,7 @@ def test_a_server_is_an_endpoint(tokenizer_folder: Callable[[str], Path]) -> Non
     spending = SpendingLimit(None)
     options = {"base_url": SERVER, "spending": spending, "context_tokens": 4096, "tokenizer": str(tokenizer_folder("qwen"))}
     llm = load_llm("openai:deepseek:v3", **options)  # type: ignore[arg-type]
-    assert isinstance(llm, OpenAIServer)
+    assert isinstance(llm, OpenAIGenerator)
     assert (llm.model, llm.concurrency, llm.context_tokens) == ("deepseek:v3", 16, 4096)
     assert llm.spending is spending
     assert llm.tokens is not None
@@ -30,10 +30,10 @@ def test_a_server_is_an_endpoint(tokenizer_folder: Callable[[str], Path]) -> Non
     assert isinstance(load_llm("openai:m", base_url=SERVER, batch=True), Batched)
 
 
-def test_an_hf_model_is_a_writer(model_folder: Callable[..., Path]) -> None:
+def test_an_hf_model_is_a_generator_of_transformers(model_folder: Callable[..., Path]) -> None:
     folder = model_folder("qwen", "qwen2")
     llm = load_llm(f"hf:{folder}", concurrency=1, context_tokens=100, device="cpu")
-    assert isinstance(llm, Writer)
+    assert isinstance(llm, TransformersGenerator)
     assert llm.context_tokens == 100
     assert "one reply at a time" in refusal(lambda: load_llm(f"hf:{folder}", concurrency=2), UsageError)
 
@@ -47,8 +47,8 @@ def test_a_gguf_file_is_served() -> None:
 
     bundled = load_llm("bundled", context_tokens=512, concurrency=2)
     same = load_llm(f"gguf:{bundled_gguf()}")
-    assert isinstance(bundled, LlamaCpp)
-    assert isinstance(same, LlamaCpp)
+    assert isinstance(bundled, LlamaCppGenerator)
+    assert isinstance(same, LlamaCppGenerator)
     assert bundled.model == same.model
     assert (bundled.concurrency, same.concurrency) == (2, 1)
     assert bundled.context_tokens == 512
@@ -58,7 +58,7 @@ def test_a_gguf_file_is_served() -> None:
 @pytest.mark.parametrize("spec", ["", "gpt-5", "openai:", "hf:", "gguf:", "bundled:x", "vllm:m", "http://127.0.0.1"])
 def test_other_specs_are_refused_with_those_that_are_known(spec: str) -> None:
     sentence = refusal(lambda: load_llm(spec), UsageError)
-    assert f"unknown LLM {spec!r}" in sentence
+    assert f"unknown model {spec!r}" in sentence
     for form in ("openai:<model>", "bundled", "gguf:<file>", "hf:<hub id or folder>"):
         assert form in sentence
 

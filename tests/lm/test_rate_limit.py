@@ -1,4 +1,4 @@
-"""How fast a server is asked: slots, cooldowns and the limits that headers tell, on a clock that does not wait."""
+"""How fast a server is asked: how many at once, pauses, and what 429s do to both, on a clock that does not wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,49 +8,62 @@ from email.utils import format_datetime
 import pytest
 from scripted_server import VirtualClock
 
-from asap.lm.rate_limit import Pace, retry_after_s
+from asap.lm.rate_limit import RateLimit, backoff_s, retry_after_s
 
 
-def run(test: Callable[[Pace, VirtualClock], Awaitable[None]], concurrency: int = 4) -> VirtualClock:
+def run(test: Callable[[RateLimit, VirtualClock], Awaitable[None]], concurrency: int = 4) -> VirtualClock:
     async def inside() -> VirtualClock:
         clock = VirtualClock()
         async with asyncio.timeout(10):
-            await test(Pace(concurrency, clock), clock)
+            await test(RateLimit(concurrency, clock), clock)
         return clock
 
     return asyncio.run(inside())
 
 
-async def ask(pace: Pace, tokens: int = 1, headers: dict[str, str] | None = None, *, refused: bool = False) -> tuple[int, float]:
-    async with pace.turn(tokens) as turn:
+async def ask(rate: RateLimit, headers: dict[str, str] | None = None, *, refused: bool = False) -> tuple[int, float]:
+    async with rate.turn() as turn:
         pass
     if not refused:
-        pace.answered(turn, headers or {})
+        rate.answered()
         return turn, 0.0
-    return turn, pace.refused(turn, headers or {})
+    return turn, rate.refused(turn, headers or {})
 
 
-def limits(kind: str, limit: object, remaining: object, reset: str | None = None) -> dict[str, str]:
-    told = {f"x-ratelimit-limit-{kind}": str(limit), f"x-ratelimit-remaining-{kind}": str(remaining)}
-    return told if reset is None else {**told, f"x-ratelimit-reset-{kind}": reset}
+async def most_at_once(rate: RateLimit, clock: VirtualClock, requests: int, *, answered: bool = True) -> int:
+    """How many of these requests are out at the same time at most, if each takes a second."""
+    out = most = 0
+
+    async def one() -> None:
+        nonlocal out, most
+        async with rate.turn():
+            out += 1
+            most = max(most, out)
+            await clock.sleep(1)
+            out -= 1
+        if answered:
+            rate.answered()
+
+    await asyncio.gather(*(one() for _ in range(requests)))
+    return most
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 def test_never_more_are_out_than_allowed(concurrency: int) -> None:
     out = most = 0
 
-    async def test(pace: Pace, clock: VirtualClock) -> None:
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
         async def one(number: int) -> None:
             nonlocal out, most
-            async with pace.turn(10) as turn:
+            async with rate.turn() as turn:
                 out += 1
                 most = max(most, out)
                 await clock.sleep(number % 5)
                 out -= 1
             if number % 7 == 0:
-                pace.refused(turn, {"retry-after": "2"})
+                rate.refused(turn, {"retry-after": "2"})
             else:
-                pace.answered(turn, limits("requests", 20, 5, "15s"))
+                rate.answered()
 
         await asyncio.gather(*(one(number) for number in range(60)))
 
@@ -58,161 +71,106 @@ def test_never_more_are_out_than_allowed(concurrency: int) -> None:
     assert most == concurrency
 
 
-@pytest.mark.parametrize(
-    ("reset", "seconds"),
-    [("20ms", 0.02), ("1s", 1), ("6m0s", 360), ("1m2.5s", 62.5), ("1h0m0s", 3600), ("7.66", 7.66), ("90", 90), ("1d", 86_400)],
-)
-def test_reset_times_are_read_in_every_spelling(reset: str, seconds: float) -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers=limits("requests", 1, 0, reset))
-        started = clock.time
-        await ask(pace)
-        assert clock.time - started == pytest.approx(seconds)
+def test_a_429_halves_how_many_are_out_at_once_and_answers_raise_it_one_by_one() -> None:
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
+        assert await most_at_once(rate, clock, 20, answered=False) == 8
+        for allowed in (4, 2, 1, 1):
+            await ask(rate, refused=True)
+            assert await most_at_once(rate, clock, 20, answered=False) == allowed
+        for allowed in range(2, 9):
+            for _ in range(allowed):  # a round more than enough
+                await ask(rate)
+            assert allowed - 1 <= await most_at_once(rate, clock, 20, answered=False) <= allowed
+        for _ in range(100):
+            await ask(rate)
+        assert await most_at_once(rate, clock, 20) == 8
 
-    run(test)
-
-
-@pytest.mark.parametrize("reset", ["1732350000", "soon", "-3", "6m0", "nan", ""])
-def test_a_reset_that_is_no_duration_counts_as_a_minute(reset: str) -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers=limits("requests", 60, 0, reset))
-        started = clock.time
-        await ask(pace)
-        assert clock.time - started == pytest.approx(1)
-
-    run(test)
+    run(test, concurrency=8)
 
 
-@pytest.mark.parametrize("kind", ["requests", "requests-minute", "req-minute"])
-def test_requests_are_spread_as_the_server_refills(kind: str) -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers=limits(kind, 60, 0))
-        started = clock.time
-        for _ in range(10):
-            await ask(pace)
-        assert clock.time - started == pytest.approx(10, rel=0.01)
+def test_all_requests_come_through_whatever_is_refused() -> None:
+    """Each is refused until it is sent for the third time, and every request waits in the order of asking."""
+    first = list[int]()
 
-    run(test)
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
+        async def one(number: int) -> None:
+            for tries in range(3):
+                async with rate.turn() as turn:
+                    if not tries:
+                        first.append(number)
+                    await clock.sleep(1)
+                if tries < 2:
+                    rate.refused(turn, {})
+                else:
+                    rate.answered()
 
+        await asyncio.gather(*(one(number) for number in range(30)))
 
-@pytest.mark.parametrize("kind", ["tokens", "tokens-minute"])
-def test_a_request_waits_for_the_tokens_that_it_needs(kind: str) -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers=limits(kind, 6000, 1000, "50s"))  # 100 a second
-        started = clock.time
-        await ask(pace, 900)
-        assert clock.time == started
-        await ask(pace, 2100)
-        assert clock.time - started == pytest.approx(20)
-
-    run(test)
-
-
-def test_a_request_above_the_limit_is_sent_when_everything_is_back() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers=limits("tokens", 1000, 0, "10s"))
-        started = clock.time
-        await ask(pace, 50_000)
-        assert clock.time - started == pytest.approx(10)
-
-    run(test)
-
-
-def test_without_limits_or_with_nonsense_nothing_waits() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        for headers in ({}, limits("requests", "many", "few"), limits("tokens", 0, 0), {"x-ratelimit-limit-requests": "5"}):
-            await ask(pace, 10**9, headers)
-        await ask(pace, 10**9)
-
-    assert run(test).slept == []
-
-
-def test_what_was_sent_later_than_the_answers_request_is_counted_off() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        async with pace.turn(1) as first:
-            pass
-        async with pace.turn(500):  # on its way while the first answer comes
-            pace.answered(first, limits("tokens", 600, 600, "60s"))
-            started = clock.time
-            await ask(pace, 200)
-            assert clock.time - started == pytest.approx(10)  # 100 are left of 600, which come back at 10 a second
-
-    run(test)
-
-
-def test_an_old_answer_does_not_undo_what_a_later_one_told() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        async with pace.turn(1) as old:
-            await ask(pace, headers=limits("requests", 60, 0))
-        pace.answered(old, limits("requests", 60, 60))
-        started = clock.time
-        await ask(pace)
-        assert clock.time - started == pytest.approx(1)
-
-    run(test)
+    run(test, concurrency=8)
+    assert first == list(range(30))
 
 
 def test_without_retry_after_the_cooldown_doubles_up_to_a_minute_with_jitter() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
         waits = []
-        await ask(pace, refused=True)
+        await ask(rate, refused=True)
         for _ in range(9):
             started = clock.time
-            await ask(pace, refused=True)
+            await ask(rate, refused=True)
             waits.append(clock.time - started)
         for wait, base in zip(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
             assert 0.8 * base <= wait <= 1.2 * base
-        await ask(pace)
-        await ask(pace, refused=True)
+        await ask(rate)
+        await ask(rate, refused=True)
         started = clock.time
-        await ask(pace)
+        await ask(rate)
         assert clock.time - started <= 1.2  # an answer in between starts the row anew
 
     run(test)
 
 
 def test_a_cooldown_holds_for_everybody_and_refusals_of_the_same_moment_are_one() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
         turns = []
         for _ in range(4):
-            async with pace.turn(1) as turn:
+            async with rate.turn() as turn:
                 turns.append(turn)
         started = clock.time
         for turn in turns:
-            pace.refused(turn, {})
-        await asyncio.gather(*(ask(pace) for _ in range(4)))
+            rate.refused(turn, {})
+        await asyncio.gather(*(ask(rate) for _ in range(4)))
         assert 0.8 <= clock.time - started <= 1.2
 
     run(test)
 
 
 def test_the_server_says_how_long_the_cooldown_is() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers={"retry-after": "17"}, refused=True)
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
+        await ask(rate, headers={"retry-after": "17"}, refused=True)
         started = clock.time
-        await ask(pace)
+        await ask(rate)
         assert clock.time - started == pytest.approx(17)
 
     run(test)
 
 
 def test_a_server_that_refuses_after_the_time_it_named_is_asked_less_and_less_often() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
         for _ in range(8):
-            await ask(pace, headers={"retry-after": "0"}, refused=True)
+            await ask(rate, headers={"retry-after": "0"}, refused=True)
         started = clock.time
-        await ask(pace)
+        await ask(rate)
         assert clock.time - started >= 0.8 * 60
 
     run(test)
 
 
 def test_refused_tells_how_long_the_server_has_said_nothing_else() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        assert (await ask(pace, headers={"retry-after": "600"}, refused=True))[1] == pytest.approx(600)
-        assert (await ask(pace, headers={"retry-after": "600"}, refused=True))[1] == pytest.approx(1200)
-        await ask(pace)
-        assert (await ask(pace, headers={"retry-after": "5"}, refused=True))[1] == pytest.approx(5)
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
+        assert (await ask(rate, headers={"retry-after": "600"}, refused=True))[1] == pytest.approx(600)
+        assert (await ask(rate, headers={"retry-after": "600"}, refused=True))[1] == pytest.approx(1200)
+        await ask(rate)
+        assert (await ask(rate, headers={"retry-after": "5"}, refused=True))[1] == pytest.approx(5)
 
     run(test)
 
@@ -230,13 +188,20 @@ def test_retry_after_is_read_in_every_spelling() -> None:
     assert retry_after_s({}) is None
 
 
+def test_pauses_between_tries_grow_and_are_as_long_as_the_server_says() -> None:
+    for failures, base in enumerate([2, 4, 8, 16, 32, 60, 60], 1):
+        assert 0.8 * base <= backoff_s(failures, {}) <= 1.2 * base
+    assert backoff_s(1, {"retry-after": "120"}) == 120
+    assert backoff_s(1, {"retry-after": "36000"}) == 900
+
+
 def test_a_waiting_request_can_be_cancelled_and_leaves_its_place_to_others() -> None:
-    async def test(pace: Pace, clock: VirtualClock) -> None:
-        await ask(pace, headers={"retry-after": "100"}, refused=True)
-        waiting = asyncio.create_task(ask(pace))
+    async def test(rate: RateLimit, clock: VirtualClock) -> None:
+        await ask(rate, headers={"retry-after": "100"}, refused=True)
+        waiting = asyncio.create_task(ask(rate))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        await asyncio.gather(*(ask(pace) for _ in range(4)))
+        await asyncio.gather(*(ask(rate) for _ in range(4)))
 
     run(test, concurrency=1)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from asap.errors import UsageError
+from asap.lm.address import server_url
 from asap.lm.generate import SpendingStop
-from asap.lm.spending import Price, SpendingLimit, find_price, server_url
+from asap.lm.spending import Price, SpendingLimit, find_price
 from asap.lm.tokens import count_prompt, count_tokens
 
 PRICE = Price(2.0, 10.0)  # 1000 + 1000 tokens cost 0.012 USD

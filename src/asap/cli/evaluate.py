@@ -66,10 +66,10 @@ def evaluate(
     --max-new-tokens 6144 --out out/my-model
     """
     from asap.benchmarks.load import load_benchmark
-    from asap.evaluate.generator import load_generator
     from asap.evaluate.ledger import Ledger
     from asap.evaluate.run import Evaluation, Plan
     from asap.evaluate.summary import pass_line
+    from asap.lm.specs import load_llm
 
     plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker)
     plan.check()
@@ -79,8 +79,8 @@ def evaluate(
         raise UsageError(f"--benchmark {benchmark}: a benchmark is named twice")
     loaded = [load_benchmark(name) for name in names]
     loaded = [replace(entry, problems=entry.problems[:first]) for entry in loaded]
-    writer = load_generator(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device)
-    evaluation = Evaluation(out, loaded, writer, plan, telling())
+    generator = load_llm(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device, measured=True)
+    evaluation = Evaluation(out, loaded, generator, plan, telling())
     try:
         with Ledger.open(out) as ledger:
             if generate_only:

@@ -332,7 +332,7 @@ def _spending(llm: Llm) -> "SpendingLimit":
 
 
 def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator":
-    from asap.lm.llm import load_llm
+    from asap.lm.specs import load_llm
 
     assert llm.llm is not None
     return load_llm(

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
 from asap.digest import content_digest
@@ -20,8 +18,7 @@ from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scorer
-from asap.lm.scorer_transformers import HFScorer
-from asap.lm.transformers import take_stops
+from asap.lm.transformers import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
 from asap.think import CLOSED
@@ -37,13 +34,8 @@ class Sufficiency:
     max_new_tokens: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scorer, HFScorer):
+        if self.scorer.causal_lm is None:
             raise UsageError("only a transformers model can write answers here; name one as --judge")
-
-    @cached_property
-    def _stops(self) -> list[int]:
-        assert isinstance(self.scorer, HFScorer)
-        return take_stops(self.scorer.model, self.scorer.tokens)
 
     @cached_property
     def _problems(self) -> dict[str, Problem]:
@@ -82,18 +74,7 @@ class Sufficiency:
         return str(kept["text"])
 
     def _write(self, ids: Sequence[int]) -> str:
-        assert isinstance(self.scorer, HFScorer)
-        prompt = torch.tensor([ids], device=self.scorer.device)
-        stops = self._stops
-        with torch.inference_mode():
-            out = self.scorer.model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=self.max_new_tokens,
-                do_sample=False,
-                eos_token_id=stops or None,
-                stop_strings=["\n```"],
-                tokenizer=self.scorer.tokens.hf,
-                pad_token_id=stops[0] if stops else 0,
-            )
-        return str(self.scorer.tokens.hf.decode(out[0, prompt.shape[1] :].tolist(), skip_special_tokens=True))
+        lm = self.scorer.causal_lm
+        assert lm is not None, "checked at the start"
+        [written] = write_tokens(lm, [ids], self.max_new_tokens, stop_strings=["\n```"])
+        return written_text(lm, written)

@@ -6,7 +6,7 @@ benchmarks that ask the same question (HumanEval and HumanEval+) share it.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ from asap.evaluate.repetition import looping
 from asap.evaluate.score import write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
-from asap.evaluate.writing import Ask, Generator, Settings, Written
+from asap.evaluate.writing import write_all
+from asap.lm.generate import Generator, Request
 from asap.prune.tokenskip import MARKER, marked
 from asap.think import CLOSE, OPEN, OPENED, closes_unopened
 
@@ -82,13 +83,12 @@ class Evaluation:
 
     def generate(self, ledger: Ledger) -> None:
         """Have written what is missing, and write attempts.jsonl. Raises EndpointError and InputError; what came is kept."""
-        settings = Settings(self._plan.max_new_tokens, self._plan.temperature, self._plan.top_p)
         for benchmark in self._benchmarks:
-            asks = {ask.key: ask for problem in benchmark.problems for ask in self._asks(problem)}
-            missing = ledger.missing(asks)
+            requests = {key: request for problem in benchmark.problems for key, request in self._requests(problem).items()}
+            missing = ledger.missing(requests)
             if missing:
-                keeping = _Keeping(ledger, self._model, self._told, len(asks) - len(missing), len(asks))
-                asyncio.run(self._model.write([asks[key] for key in missing], settings, keeping.keep))
+                keeping = _Keeping(ledger, self._model, self._told, len(requests) - len(missing), len(requests))
+                asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep))
         write_rows(self._out / "attempts.jsonl", [row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)])
 
     def judge(self, ledger: Ledger, sandbox: "Sandbox", limits: LimitSettings, workers: int) -> dict[str, Any]:
@@ -117,7 +117,8 @@ class Evaluation:
 
     def rows(self, benchmark: Benchmark, ledger: Ledger) -> list[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
-        found = [(problem, ask.seed, ledger.get(ask.key) or {}) for problem in benchmark.problems for ask in self._asks(problem)]
+        asked = [(problem, key, request.draw) for problem in benchmark.problems for key, request in self._requests(problem).items()]
+        found = [(problem, draw, ledger.get(key) or {}) for problem, key, draw in asked]
         hidden = any(closes_unopened(row["text"]) for _, _, row in found)
         rows = []
         for problem, sample, row in found:
@@ -146,13 +147,17 @@ class Evaluation:
             )
         return rows
 
-    def _asks(self, problem: Problem) -> list[Ask]:
-        """What is asked about a problem, once for each sample."""
-        question = marked(problem.question, self._plan.gamma, self._plan.gamma_marker or MARKER)
-        messages = [{"role": "user", "content": question}]
+    def _requests(self, problem: Problem) -> dict[str, Request]:
+        """What is asked about a problem, once for each sample, by the key under which the answer is stored."""
+        plan = self._plan
+        messages = [{"role": "user", "content": marked(problem.question, plan.gamma, plan.gamma_marker or MARKER)}]
         who = [self._model.identity.get(name) for name in ("spec", "model", "revision", "dtype", "sha256")]
-        how = [self._plan.max_new_tokens, self._plan.temperature, self._plan.top_p]
-        return [Ask(content_digest("generation", who, messages, how, sample), messages, sample) for sample in range(self._plan.samples)]
+        asked = [
+            Request(messages, plan.max_new_tokens, plan.temperature, plan.top_p, draw=sample, kind="generation")
+            for sample in range(plan.samples)
+        ]
+        how = [plan.max_new_tokens, plan.temperature, plan.top_p]
+        return {content_digest("generation", who, messages, how, request.draw): request for request in asked}
 
 
 class _Keeping:
@@ -164,14 +169,14 @@ class _Keeping:
         self._session = 0
         self._started = float("inf")
 
-    def keep(self, ask: Ask, written: Written) -> None:
-        """Write one down."""
+    def keep(self, key: str, row: Mapping[str, Any]) -> None:
+        """Store the row of an answer."""
         now = time.monotonic()
         if not self._session:
             self._session = self._ledger.begin_session()
             self._ledger.put(_identity_key(self._session), dict(self._model.identity))
-        self._started = min(self._started, now - written.seconds)
-        self._ledger.put_generated(ask.key, written.as_row(), self._session, now - self._started)
+        self._started = min(self._started, now - row["seconds"])
+        self._ledger.put_generated(key, row, self._session, now - self._started)
         self._done += 1
         self._told("written", self._done, self._total)
 

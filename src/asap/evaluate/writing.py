@@ -1,97 +1,68 @@
-"""Having a model write: what is asked, what comes back, and who can be asked."""
+"""Having a model write answers, and what is stored of each: its text with all of its thinking, its tokens and its times."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from asap.think import CLOSE, OPEN, OPENED, opened_by
+from asap.lm.generate import EndpointError, Generation, Generator, Request, RequestRefused
+from asap.lm.tokens import TokenCounter
+from asap.think import CLOSE, OPEN, OPENED
 
-if TYPE_CHECKING:
-    from asap.lm.tokens import TokenCounter
-
-Message = Mapping[str, str]
-
-
-class Ask(NamedTuple):
-    """One generation that is wanted: the chat messages, and a number that makes repeated samples differ."""
-
-    key: str
-    messages: Sequence[Message]
-    seed: int
+OnRow = Callable[[str, Mapping[str, Any]], None]
+"""Takes the key of a request and the row of its answer."""
 
 
-class Settings(NamedTuple):
-    """How is written: at most so many new tokens, greedily at temperature 0."""
+async def write_all(model: Generator, requests: Mapping[str, Request], on_row: OnRow) -> None:
+    """Have the model answer all requests; `on_row` takes each answer as it comes. Raises EndpointError and InputError."""
 
-    max_new_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
+    async def write(key: str, request: Request) -> None:
+        on_row(key, await _row(model, request))
 
-
-class Written(NamedTuple):
-    """What a model wrote. `opened`: the prompt had opened the thinking already, and the tag was put before `text` again.
-
-    `stopped_by`: "stop", "length" (its budget), "context" (the model's context), "too_long" (the prompt alone is too long) or
-    the server's own word. `tokens` are those generated; `seconds` runs from the request to the last token.
-    """
-
-    text: str
-    stopped_by: str
-    prompt_tokens: int
-    tokens: int
-    tokens_thinking: int | None
-    tokens_answer: int | None
-    ttft_s: float | None
-    seconds: float
-    opened: bool
-
-    def as_row(self) -> dict[str, Any]:
-        """As it is kept."""
-        return self._asdict()
+    async with model:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key, request in requests.items():
+                    group.create_task(write(key, request))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
 
 
-Kept = Callable[[Ask, Written], None]
-
-
-class Generator(Protocol):
-    """A model that writes: a server, or one in this process. `identity` is complete once it has written.
-
-    `tokens` counts as the model does (None: its tokenizer is not at hand); `concurrency` is how many texts are written at once.
-    """
-
-    identity: Mapping[str, Any]
-    concurrency: int
-    tokens: "TokenCounter | None"
-
-    async def write(self, asks: Sequence[Ask], settings: Settings, kept: Kept) -> None:
-        """Write them all; `kept` is called with each as it comes. Raises EndpointError and InputError."""
-        ...
-
-
-def rendered(tokens: "TokenCounter", messages: Sequence[Message]) -> tuple[list[int], bool]:
-    """The token ids of the messages in the model's own template, with exactly one BOS where the model wants one.
-
-    The second value tells whether the template ends with an opened thought. Raises InputError if it refuses the messages.
-    """
-    import jinja2
-
-    from asap.errors import InputError
-
+async def _row(model: Generator, request: Request) -> dict[str, Any]:
+    """The row of an answer. A prompt that is too long for the model is an outcome; any other refusal ends the run."""
     try:
-        text = str(tokens.hf.apply_chat_template([dict(message) for message in messages], add_generation_prompt=True, tokenize=False))
-    except jinja2.TemplateError as error:
-        raise InputError(f"the chat template of {tokens.name} refuses the question: {error}") from error
-    ids = tokens.input_ids(text)
-    while tokens.bos_id is not None and ids[1:2] == [tokens.bos_id]:  # a template that wrote it too
-        del ids[1]
-    return ids, opened_by(text)
+        return row_of(await model.generate(request), model.tokens)
+    except RequestRefused as error:
+        if error.reason != "context_too_long":
+            raise EndpointError(f"{error.detail}; what was written is kept, and the same command goes on") from None
+        return row_of(Generation("", "too_long", error.prompt_tokens, 0, opened=error.opened), None)
 
 
-def reopened(text: str, opened: bool) -> str:
-    """The text with the tag that the prompt had written."""
-    return OPENED + text if opened else text
+def row_of(generation: Generation, tokens: TokenCounter | None) -> dict[str, Any]:
+    """The row of a generation. `opened`: the prompt had opened the thinking, and the tag was put before the text again.
+
+    `stopped_by`: "stop", "length" (its budget), "context" (the model's context), "too_long" (the prompt alone is too long) or the
+    server's own word. Tokens that neither server nor tokenizer counted are 0.
+    """
+    text = generation.whole()
+    prompt_tokens, total = generation.prompt_tokens, generation.completion_tokens
+    if generation.counted_here:
+        prompt_tokens, total = (prompt_tokens, tokens.count(text)) if tokens else (0, 0)
+    thinking, answer = token_shares(text, total, tokens)
+    out_of_context = generation.context_ran_out and generation.finish_reason == "length"
+    return {
+        "text": text,
+        "stopped_by": "context" if out_of_context else generation.finish_reason,
+        "prompt_tokens": prompt_tokens,
+        "tokens": total,
+        "tokens_thinking": thinking,
+        "tokens_answer": answer,
+        "ttft_s": generation.ttft_s,
+        "seconds": generation.seconds,
+        "opened": bool(generation.opened),
+    }
 
 
-def counted(text: str, total: int, tokens: "TokenCounter | None") -> tuple[int | None, int | None]:
+def token_shares(text: str, total: int, tokens: TokenCounter | None) -> tuple[int | None, int | None]:
     """Of `total` tokens those of the thinking, its closing tag included, and those of the answer; the share of each is counted anew."""
     if tokens is None:
         return None, None

@@ -10,12 +10,12 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asap.digest import content_digest
 from asap.lm.api_error import KEPT, ApiError
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
-from asap.lm.openai import TRIES, OpenAIServer
+from asap.lm.openai import TRIES, OpenAIGenerator
 from asap.lm.replies import Replies
 from asap.lm.spending import Reservation
 from asap.lm.tokens import count_prompt
@@ -41,10 +41,10 @@ class _Waiting(NamedTuple):
 class Batched:
     """A Generator that hands requests in as batches. Everything else is the endpoint's: model, price, what a reply is."""
 
-    def __init__(self, endpoint: OpenAIServer, *, poll_s: float = _POLL_S, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, endpoint: OpenAIGenerator, *, poll_s: float = _POLL_S, say: Callable[[str], None] | None = None) -> None:
         self.endpoint = endpoint
         self.model, self.tokens, self.context_tokens = endpoint.model, endpoint.tokens, endpoint.context_tokens
-        self.identity: Mapping[str, str] = endpoint.identity
+        self.identity: Mapping[str, Any] = endpoint.identity
         self.concurrency = _AT_ONCE
         self._poll_s = poll_s
         self._say = say or (lambda text: print(text, file=sys.stderr))

@@ -1,9 +1,9 @@
 """What it takes to have a language model write: a `Request`, the `Generation` that comes back, and the `Generator` that makes it.
 
-Stage 1 (paper §3.2), `asap evaluate` and `asap compare --generate` use the same protocol. It answers one request at a time and not
-a list of them: stage 1's coroutines each ask one request after another, so only the generator sees which requests wait together.
-One that gains from company (a GPU, a provider's batches) collects them itself; whoever has a list starts all its requests at once,
-and takes each generation as it comes.
+Stage 1 (paper §3.2) and `asap evaluate` use the same protocol. It answers one request at a time and not a list of them: stage 1's
+coroutines each ask one request after another, so only the generator sees which requests wait together. One that gains from company
+(a GPU, a provider's batches) collects them itself; whoever has a list starts all requests at once and takes each generation as it
+comes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,10 @@ from typing import Any, NamedTuple, Protocol
 from asap.digest import content_digest
 from asap.errors import AsapError, InputError
 from asap.lm.tokens import TokenCounter
+from asap.think import CLOSED, OPENED, strip_think
+
+MIN_P = 0.05
+"""Local models never draw what is less likely than this share of the likeliest token, judged before the temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,11 @@ class Request:
 class Generation(NamedTuple):
     """What a model wrote.
 
-    `text` is without the thinking, and empty where the model only thought. `finish_reason` is the server's word: "stop", "length"
-    (max_new_tokens reached), "content_filter" or another. `counted_here`: the server sent no token counts, so these are ours.
+    `text` is what it wrote behind the prompt, `thought` the thinking that a server sent apart from it. `opened`: the prompt ended
+    with an opened thought (None: a chat server does not say). `finish_reason` is the server's word: "stop", "length" (out of
+    tokens), "content_filter" or another. `counted_here`: the server sent no token counts, so these are ours. `context_ran_out`:
+    the model's context left less room than was asked for. `seconds` runs from sending the request to the last token, `ttft_s` to
+    the first one (None: not measured).
     """
 
     text: str
@@ -51,18 +58,36 @@ class Generation(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
     counted_here: bool = False
+    thought: str = ""
+    opened: bool | None = None
+    context_ran_out: bool = False
+    ttft_s: float | None = None
+    seconds: float = 0.0
+
+    def answered(self) -> "Generation":
+        """The generation without thinking and without times; its text is empty where the thinking never ends."""
+        text = strip_think(self.text, opened=self.opened)
+        return Generation(text, self.finish_reason, self.prompt_tokens, self.completion_tokens, self.counted_here)
+
+    def whole(self) -> str:
+        """Thinking and answer in one text with both tags, whoever wrote the opening one; a thought without an answer stays open."""
+        thought = OPENED + self.thought + (CLOSED if self.text else "\n") if self.thought else ""
+        return (OPENED if self.opened else "") + thought + self.text
 
 
 class RequestRefused(AsapError):
     """The model will not answer this request, now or later; others may work. `reason` is a short code, `detail` a sentence.
 
-    Reasons: `context_too_long`, `bad_request`, `content_filter`, `server_error` (retries used up).
+    Reasons: `context_too_long`, `bad_request`, `content_filter`, `server_error` (retries used up). `prompt_tokens` and `opened` are
+    those of a Generation, as far as they are known.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, prompt_tokens: int = 0, opened: bool | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.prompt_tokens = prompt_tokens
+        self.opened = opened
 
 
 class EndpointError(InputError):

@@ -153,7 +153,7 @@ class CachedGenerator:
             if self.stopped:  # while the model was entered
                 raise self.stopped
             self.asked += 1
-            reply = await self.llm.generate(request)
+            reply = (await self.llm.generate(request)).answered()
             self.replies.put(key, request.kind, reply)
         except RequestRefused as error:
             self._refused[key] = error

@@ -1,42 +1,81 @@
-"""What a server sent, read with care: the reply in the body of a chat completion, and what a list of models tells."""
+"""What a server sent, read with care: the generation in a completion, whole or streamed, and what a list of models says."""
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asap.lm.generate import Generation
-from asap.lm.tokens import count_tokens
-from asap.think import strip_think
+from asap.lm.tokens import TokenCounter, count_tokens
 
-if TYPE_CHECKING:
-    from asap.lm.tokens import TokenCounter
-
+CUT_SHORT = "in the middle of a text"
+"""The finish reason of a stream that ended without one."""
 _CONTEXT_NAMES = ("max_model_len", "context_length", "context_window")  # vLLM and SGLang, OpenRouter and Together, Groq
 
 
-def read_reply(content: bytes, prompt_tokens: int, tokens: "TokenCounter | None") -> Generation | None:
-    """The reply in the body of a chat completion, None where there is none to be read.
+def read_generation(content: bytes, prompt_tokens: int, tokens: TokenCounter | None) -> Generation | None:
+    """The generation in the body of a completion, of chat messages or of a plain prompt; None where none can be read.
 
-    Where the server tells no usage, `prompt_tokens` is taken and the rest is counted, its thinking included.
+    Where the server tells no usage, takes `prompt_tokens` and counts the rest, the thinking included.
     """
     try:
         data = json.loads(content)
         choice = data["choices"][0]
-        text, thought = _texts(choice["message"])
+        text, thought = _texts(choice["message"] if "message" in choice else {"content": choice["text"]})
         finish_reason = str(choice.get("finish_reason") or "stop")
         usage = data.get("usage") or {}
         told = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if isinstance(told[0], int) and isinstance(told[1], int):
-        return Generation(strip_think(text, opened=None), finish_reason, told[0], told[1])
-    return Generation(strip_think(text, opened=None), finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True)
+        return Generation(text, finish_reason, told[0], told[1], thought=thought)
+    return Generation(text, finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True, thought=thought)
+
+
+class Streamed:
+    """A completion that comes in pieces. `content` is the body that would have come in one piece."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._pieces: dict[str, list[str]] = {"content": [], "reasoning_content": []}
+        self._finish_reason: str | None = None
+        self._usage: Any = None
+        self._error: Any = None
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes of the stream. Returns whether they brought text."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        brought = [self._add_event(line[5:]) for line in lines if line.startswith(b"data:")]
+        return any(brought)
+
+    def _add_event(self, data: bytes) -> bool:
+        try:
+            event = json.loads(data)
+            if "error" in event:
+                self._error = event
+            self._usage = event.get("usage") or self._usage
+            brought = [self._add(choice) for choice in event.get("choices") or []]
+            return any(brought)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return False  # [DONE], or nothing that can be read; if it mattered, no finish reason follows
+
+    def _add(self, choice: Mapping[str, Any]) -> bool:
+        texts = _texts(choice["delta"] if "delta" in choice else {"content": choice.get("text")})
+        for pieces, text in zip(self._pieces.values(), texts, strict=True):
+            pieces.append(text)
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        return any(texts)
+
+    def content(self) -> bytes:
+        """The whole body. A stream that ended without a reason says so in its finish reason."""
+        message = {name: "".join(pieces) for name, pieces in self._pieces.items()}
+        choice = {"message": message, "finish_reason": self._finish_reason or CUT_SHORT}
+        return json.dumps(self._error or {"choices": [choice], "usage": self._usage}).encode()
 
 
 def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
-    """From a server's list of models: the server's own name and the context of the model, as far as they are told.
+    """From a server's list of models: the server's own name and the context of the model, as far as it names them.
 
-    vLLM and SGLang tell both; llama.cpp tells the context under `meta`, its own or at least that of the model's training;
+    vLLM and SGLang name both; llama.cpp puts the context under `meta`, its own or at least that of the model's training;
     DeepSeek and OpenAI only name the owner.
     """
     try:
@@ -53,7 +92,7 @@ def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
 
 
 def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
-    """The content of a message and the thinking beside it, each empty where there is none."""
+    """The content of a message and the thinking beside it, each empty where it is missing."""
     content, thought = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
     if isinstance(content, list):  # parts, of which some may be thinking
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict) and part.get("type") == "text")

@@ -1,12 +1,47 @@
-"""Model specs: what `bundled`, `hf:<hub id or folder>` and `gguf:<file>` load."""
+"""Model specs: the one table of what `bundled`, `hf:…`, `gguf:…` and `openai:…` mean, and what each loads."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from asap.errors import UsageError
+from asap.lm.generate import Generator
 from asap.lm.gguf import bundled_gguf, converted
 from asap.lm.hub import Dtype
 from asap.lm.scorer import Scorer
+from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
+
+FORMS = {"openai": "openai:<model>", "hf": "hf:<hub id or folder>", "gguf": "gguf:<file>", "bundled": "bundled"}
+
+
+class Spec(NamedTuple):
+    """A model spec: one of the kinds in FORMS, and what the kind calls the model."""
+
+    kind: str
+    name: str = ""
+
+    @classmethod
+    def read(cls, text: str, kinds: Collection[str] = tuple(FORMS)) -> "Spec":
+        """The spec that a text is. Raises UsageError for any other text, with the kinds that are of use."""
+        kind, _, name = text.partition(":")
+        if text != "bundled" and (kind not in FORMS or kind == "bundled" or not name):
+            *others, last = (FORMS[kind] for kind in kinds)
+            raise UsageError(f"unknown model {text!r}; write {', '.join(others)} or {last}")
+        return cls(kind, name)
+
+
+def is_spec(text: str) -> bool:
+    """Whether the text has the form of a model spec."""
+    return text == "bundled" or text.partition(":")[0] in ("hf", "gguf", "openai")
+
+
+def model_folder(spec: str) -> str:
+    """The folder or Hub id of a spec's model; GGUF files are converted once, into the user's cache."""
+    kind, name = Spec.read(spec, ("bundled", "hf", "gguf"))
+    if kind == "openai":
+        raise UsageError(f"model {spec!r} cannot score: servers do not give log-probabilities of a prompt; use bundled, hf:… or gguf:…")
+    return name if kind == "hf" else str(converted(_gguf_file(kind, name)))
 
 
 def load_scorer(spec: str = "bundled", *, dtype: Dtype = "auto", device: str = "auto") -> Scorer:
@@ -21,20 +56,85 @@ def load_tokens(spec: str) -> TokenCounter:
     return TokenCounter.load(model_folder(spec if is_spec(spec) else f"hf:{spec}"), spec)
 
 
-def is_spec(text: str) -> bool:
-    """Whether the text has the form of a model spec."""
-    return text == "bundled" or text.partition(":")[0] in ("hf", "gguf", "openai")
+def load_llm(
+    spec: str,
+    *,
+    base_url: str | None = None,
+    concurrency: int | None = None,
+    spending: SpendingLimit | None = None,
+    context_tokens: int | None = None,
+    tokenizer: str | None = None,
+    batch: bool = False,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    measured: bool = False,
+) -> Generator:
+    """The generator that a spec names: `openai:<model>`, `hf:<hub id or folder>`, `gguf:<file>` or `bundled`.
 
-
-def model_folder(spec: str) -> str:
-    """The folder or Hub id that a spec stands for; GGUF files are converted once, into the user's cache."""
-    kind, _, name = spec.partition(":")
-    if spec == "bundled":
-        return str(converted(bundled_gguf()))
-    if kind == "gguf" and name:
-        return str(converted(Path(name)))
-    if kind == "hf" and name:
-        return name
+    `base_url`, `tokenizer` (spec, Hub id or folder) and `batch` are for servers, `dtype` and `device` for hf: models. `concurrency`
+    None is what suits the generator: 16 requests at a server, 1 elsewhere. `measured` is for measuring a model instead of using it:
+    it samples exactly as asked, takes times, and names the engine; hf: models then write 4 texts at once (32 on a GPU).
+    Raises UsageError, InputError or MissingExtra.
+    """
+    kind, name = Spec.read(spec)
+    of_servers = {"base-url": base_url, "tokenizer" if measured else "llm-tokenizer": tokenizer, "batch": batch}
+    if kind != "openai" and (given := [option for option, value in of_servers.items() if value]):
+        raise UsageError(f"--{given[0]} is about a server, and {spec!r} runs here; write openai:<model> or leave --{given[0]} out")
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f"--concurrency is {concurrency}; 1 or more is expected")
+    common = _Common(spec, concurrency, spending, context_tokens, measured)
     if kind == "openai":
-        raise UsageError(f"model {spec!r} cannot score: servers do not give log-probabilities of a prompt; use bundled, hf:… or gguf:…")
-    raise UsageError(f"unknown model {spec!r}; write bundled, hf:<hub id or folder> or gguf:<file>")
+        return _server(name, common, base_url, tokenizer, batch)
+    return _transformers(name, common, dtype, device) if kind == "hf" else _llama_cpp(_gguf_file(kind, name), common)
+
+
+class _Common(NamedTuple):
+    """What all generators are made with."""
+
+    spec: str
+    concurrency: int | None
+    spending: SpendingLimit | None
+    context_tokens: int | None
+    measured: bool
+
+
+def _server(name: str, common: _Common, base_url: str | None, tokenizer: str | None, batch: bool) -> Generator:
+    from asap.lm.batch import Batched
+    from asap.lm.openai import OpenAIGenerator
+
+    server = OpenAIGenerator(
+        name,
+        base_url=base_url,
+        concurrency=common.concurrency or 16,
+        spending=common.spending,
+        context_tokens=common.context_tokens,
+        tokens=load_tokens(tokenizer) if tokenizer else None,
+        timeout_s=7200.0 if common.measured else 600.0,
+        measured=common.measured,
+    )
+    return Batched(server) if batch else server
+
+
+def _transformers(name: str, common: _Common, dtype: Dtype, device: str) -> Generator:
+    from asap.lm.causal_lm import CausalLM
+    from asap.lm.transformers import TransformersGenerator
+
+    spec, concurrency, spending, context_tokens, measured = common
+    if not measured and concurrency not in (None, 1):
+        raise UsageError(f"--concurrency {concurrency}: {spec!r} writes one reply at a time; leave --concurrency out")
+    lm = CausalLM(name, spec=spec, dtype=dtype, device=device)
+    at_once = concurrency or (1 if not measured else 32 if lm.device.type == "cuda" else 4)
+    return TransformersGenerator(lm, concurrency=at_once, context_tokens=context_tokens, spending=spending, measured=measured)
+
+
+def _llama_cpp(file: Path, common: _Common) -> Generator:
+    from asap.lm.llama_cpp import LlamaCppGenerator
+
+    spec, concurrency, spending, context_tokens, measured = common
+    return LlamaCppGenerator(
+        file, spec=spec, concurrency=concurrency or 1, context_tokens=context_tokens, spending=spending, measured=measured
+    )
+
+
+def _gguf_file(kind: str, name: str) -> Path:
+    return bundled_gguf() if kind == "bundled" else Path(name)

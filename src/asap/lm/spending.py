@@ -1,20 +1,15 @@
-"""What asking costs: prices, counts before anything is sent, and a spending that money cannot leave past its limit."""
+"""What asking a server costs: list prices, and a spending limit that reserves the worst case before each request."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from asap.errors import UsageError
+from asap.lm.address import server_url
 from asap.lm.generate import SpendingStop
-
-if TYPE_CHECKING:
-    pass
-
-OPENAI_URL = "https://api.openai.com/v1"
 
 
 class Price(NamedTuple):
@@ -24,13 +19,8 @@ class Price(NamedTuple):
     output: float
 
     def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """USD for so many tokens, or for so many on average."""
+        """USD for these numbers of tokens, which may be averages."""
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
-
-
-def server_url(base_url: str | None) -> str:
-    """The address that is asked: the given one, else OPENAI_BASE_URL, else OpenAI's own."""
-    return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
 
 
 def find_price(model: str, base_url: str | None = None) -> Price | None:
@@ -56,7 +46,7 @@ def find_price(model: str, base_url: str | None = None) -> Price | None:
 
 
 class Reservation:
-    """The upper bound that is kept back for one request while it is out, and what became of it: in full until told otherwise."""
+    """What one request may cost, reserved while it is out, and what it did cost: in full until it is settled."""
 
     def __init__(self, bound: float) -> None:
         self.bound = self.cost = bound
@@ -89,7 +79,7 @@ class SpendingLimit:
 
     @asynccontextmanager
     async def reserve(self, prompt_tokens: int, max_tokens: int) -> AsyncIterator[Reservation]:
-        """Keeps back what a request may cost, for as long as it is out. Waits for others to settle; raises SpendingStop."""
+        """Reserves what a request may cost, for as long as it is out. Waits for others to settle; raises SpendingStop."""
         reservation = Reservation(self._cost(prompt_tokens, max_tokens))
         await self._afford(reservation.bound)
         self.requests += 1
@@ -105,7 +95,7 @@ class SpendingLimit:
             settled.set()
 
     def settle(self, reservation: Reservation, prompt_tokens: int, completion_tokens: int) -> None:
-        """The server told what it used; nothing, where it refused."""
+        """Record what the request used; nothing where the server refused it."""
         reservation.prompt_tokens, reservation.completion_tokens = prompt_tokens, completion_tokens
         reservation.cost = self._cost(prompt_tokens, completion_tokens)
 

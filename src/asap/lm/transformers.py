@@ -1,156 +1,258 @@
-"""Any chat model through transformers as the LLM, in this process, on CPU, CUDA or MPS."""
+"""Any chat model of transformers as a generator, in this process, on CPU, CUDA or MPS.
+
+Requests that wait together are written in batches, the longest prompts first, padded on the left. A batch that does not fit into
+memory is halved. At temperature 0 the model takes the likeliest token; above, the draws of a batch come from a seed made of its
+requests, so the same request alone gets the same text on the same machine. The model's own sampling defaults are not used, its stop
+tokens are. `schema` is only a wish here.
+"""
 
 import asyncio
-import sys
 import threading
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor
 
 from asap.errors import InputError
-from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.hub import Dtype, load_causal_lm_on, load_config
-from asap.lm.llama_cpp import MIN_P
-from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
+from asap.lm.causal_lm import CausalLM
+from asap.lm.generate import MIN_P, Generation, Request, RequestRefused
+from asap.lm.prompt import Prompt, render_prompt
 from asap.lm.spending import SpendingLimit
-from asap.lm.tokens import TokenCounter, count_prompt
-from asap.think import opened_by, strip_think
+from asap.lm.tokens import TokenCounter
+from asap.versions import versions_of
 
 _SEEDS = 1 << 63
 
 
-class Writer:
-    """A Generator that writes with `generate`, one request at a time.
+class _Waiting(NamedTuple):
+    """A request that is to be answered."""
 
-    At temperature 0 the likeliest token is taken; above, tokens are drawn with a seed made from the request, so the same
-    request gets the same reply on the same machine. The model's own sampling defaults are not used. `schema` is only a wish
-    here. A model without a chat template is refused, as it follows no instructions. The weights are loaded in `__aenter__`.
-    A cancelled request ends at the next token, but not while the prompt is read.
+    request: Request
+    prompt: Prompt
+    answer: "asyncio.Future[Generation]"
+
+    @property
+    def sampling(self) -> tuple[int, float, float]:
+        """What requests must share to be written together."""
+        return self.request.max_new_tokens, self.request.temperature, self.request.top_p
+
+
+class TransformersGenerator:
+    """A Generator that writes up to `concurrency` texts at once with a model of transformers.
+
+    `measured`: it samples exactly as asked, without MIN_P, and `identity` names the engine. A model without a chat template is
+    refused, as it follows no instructions. The weights are loaded on entering. A cancelled batch ends at the next token, but not
+    while the model reads its prompts.
     """
 
     def __init__(
         self,
-        name: str,
+        lm: CausalLM,
         *,
-        spec: str,
-        dtype: Dtype = "auto",
-        device: str = "auto",
+        concurrency: int = 1,
         context_tokens: int | None = None,
         spending: SpendingLimit | None = None,
+        measured: bool = False,
     ) -> None:
-        self._name = name
-        self._device = pick_device(device)
-        self._dtype = pick_dtype(dtype, self._device)
-        self._config = load_config(name)
-        self._tokens = TokenCounter.load(name, spec)
-        if not self._tokens.hf.chat_template:
-            raise InputError(f"{name} has no chat template, so it is no model that follows instructions; use its chat or instruct version")
-        self._context = min(context_limit(self._config), context_tokens or sys.maxsize)
-        identity = identity_of(name, spec, self._config, self._dtype)
-        self.model = f"{identity['model']}-{identity['revision'][:16]}-{identity['dtype']}"
-        self.identity: Mapping[str, str] = {**identity, "min_p": str(MIN_P)}
-        self.tokens: TokenCounter | None = self._tokens
-        self.context_tokens: int | None = self._context
-        self.concurrency = 1
+        if not lm.tokens.hf.chat_template:
+            raise InputError(
+                f"{lm.name} has no chat template, so it is no model that follows instructions; use its chat or instruct version"
+            )
+        self._lm = lm
+        self._context = min(lm.context_tokens, context_tokens or lm.context_tokens)
         self._spending = spending or SpendingLimit(None)
-        self._model: Any = None
+        self._min_p = 0.0 if measured else MIN_P
+        self.model = f"{lm.identity['model']}-{lm.identity['revision'][:16]}-{lm.identity['dtype']}"
+        self.identity: Mapping[str, Any] = {**lm.identity, **({"engine": _engine(lm)} if measured else {"min_p": str(MIN_P)})}
+        self.tokens: TokenCounter | None = lm.tokens
+        self.context_tokens: int | None = self._context
+        self.concurrency = concurrency
 
-    async def __aenter__(self) -> "Writer":
-        self._turn = asyncio.Lock()
-        if self._model is None:
-            await asyncio.to_thread(self._load)
+    async def __aenter__(self) -> "TransformersGenerator":
+        await asyncio.to_thread(lambda: self._lm.stop_ids)
+        self._waiting, self._asked = list[_Waiting](), asyncio.Event()
+        self._writer = asyncio.create_task(self._write())
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        pass  # a cancelled request has waited for its thread
-
-    def _load(self) -> None:
-        self._model = load_causal_lm_on(self._device, self._name, config=self._config, dtype=self._dtype)
-        self._stops = take_stops(self._model, self._tokens)
+        self._writer.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
 
     async def generate(self, request: Request) -> Generation:
-        """The reply. Raises RequestRefused or SpendingStop."""
-        async with self._turn, self._spending.reserve(count_prompt(request.messages, self.tokens), request.max_new_tokens) as reservation:
-            unwanted = threading.Event()
-            writing = asyncio.create_task(asyncio.to_thread(self._write, request, unwanted))
+        """What the model writes. Raises RequestRefused or SpendingStop."""
+        prompt = render_prompt(self._lm.tokens, request.messages)
+        if len(prompt.ids) >= self._context:
+            detail = f"the prompt has {len(prompt.ids):,} tokens and the model's context {self._context:,}"
+            raise RequestRefused("context_too_long", detail, len(prompt.ids), prompt.opened)
+        async with self._spending.reserve(len(prompt.ids), request.max_new_tokens) as reservation:
+            waiting = _Waiting(request, prompt, asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            self._asked.set()
             try:
-                reply = await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                unwanted.set()
-                await asyncio.wait([writing])
-                raise
+                generation = await waiting.answer
             except RequestRefused:
                 self._spending.settle(reservation, 0, 0)
                 raise
-            self._spending.settle(reservation, reply.prompt_tokens, reply.completion_tokens)
-            return reply
+            self._spending.settle(reservation, generation.prompt_tokens, generation.completion_tokens)
+            return generation
 
-    def _write(self, request: Request, unwanted: threading.Event) -> Generation:
-        prompt, text = self._prompt(request)
-        room = self._context - prompt.shape[1]
-        if room < 1:
-            raise RequestRefused("context_too_long", f"the prompt has {prompt.shape[1]:,} tokens and the model's context {self._context:,}")
+    async def _write(self) -> None:
+        """Writes batch after batch, until it is cancelled."""
+        while True:
+            await self._asked.wait()
+            wanted = [waiting for waiting in self._waiting if not waiting.answer.done()]  # the others were cancelled
+            wanted.sort(key=lambda waiting: -len(waiting.prompt.ids))
+            batch = [waiting for waiting in wanted if waiting.sampling == wanted[0].sampling][: self.concurrency]
+            taken = {waiting.answer for waiting in batch}
+            self._waiting = [waiting for waiting in wanted if waiting.answer not in taken]
+            if batch:
+                await self._write_batch(batch)
+            else:
+                self._asked.clear()
+
+    async def _write_batch(self, batch: Sequence[_Waiting]) -> None:
+        unwanted = threading.Event()
+
+        def left(_: object) -> None:
+            if all(waiting.answer.done() for waiting in batch):
+                unwanted.set()
+
+        for waiting in batch:
+            waiting.answer.add_done_callback(left)
+        outcomes: Sequence[Generation | Exception]
         try:
-            written = self._generate(prompt, request, min(request.max_new_tokens, room), unwanted)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            detail = f"a prompt of {prompt.shape[1]:,} tokens and its reply did not fit into memory on {self._device}"
-            raise RequestRefused("server_error", detail) from error
-        stopped = bool(written) and written[-1] in self._stops
-        # The tags of thinking are plain tokens in the models that have them, so they are still there.
-        shown = self._tokens.hf.decode(written[:-1] if stopped else written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Generation(strip_think(shown, opened=opened_by(text)), "stop" if stopped else "length", prompt.shape[1], len(written))
+            outcomes = await self._in_thread(batch, unwanted)
+        except (torch.OutOfMemoryError, MemoryError):
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._write_batch(batch[:middle])
+                await self._write_batch(batch[middle:])
+                return
+            what = f"a prompt of {len(batch[0].prompt.ids):,} tokens and its answer"
+            outcomes = [RequestRefused("server_error", f"{what} did not fit into memory on {self._lm.device}")]
+        except Exception as error:  # border: transformers has errors of every type; told to everyone who waits
+            outcomes = [error] * len(batch)
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            _settle(waiting, outcome)
 
-    def _prompt(self, request: Request) -> tuple[Tensor, str]:
-        """The ids of the messages in the model's own template, with exactly one BOS where the model wants one, and their text."""
-        import jinja2
-
+    async def _in_thread(self, batch: Sequence[_Waiting], unwanted: threading.Event) -> list[Generation]:
+        writing = asyncio.create_task(asyncio.to_thread(self._generations, batch, unwanted))
         try:
-            text = self._tokens.hf.apply_chat_template(
-                [dict(message) for message in request.messages], add_generation_prompt=True, tokenize=False
-            )
-        except jinja2.TemplateError as error:  # some templates refuse a system message
-            raise RequestRefused("bad_request", f"the chat template of {self._tokens.name} refuses the prompt: {error}") from error
-        return torch.tensor([self._tokens.input_ids(text)], device=self._device), text
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            unwanted.set()
+            await asyncio.wait([writing])
+            raise
 
-    def _generate(self, prompt: Tensor, request: Request, limit: int, unwanted: threading.Event) -> list[int]:
-        """The ids that follow the prompt, at most `limit`, the stop token included."""
-        import transformers
+    def _generations(self, batch: Sequence[_Waiting], unwanted: threading.Event) -> list[Generation]:
+        wanted, temperature, top_p = batch[0].sampling
+        width = max(len(waiting.prompt.ids) for waiting in batch)
+        watch = Watch(unwanted)
+        written = write_tokens(
+            self._lm,
+            [waiting.prompt.ids for waiting in batch],
+            min(wanted, self._context - width),
+            temperature=temperature,
+            top_p=top_p,
+            min_p=self._min_p,
+            seed=sum(int(waiting.request.key(self.model), 16) for waiting in batch) % _SEEDS,
+            watch=watch,
+        )
+        return [self._generation(waiting, ids, watch, width) for waiting, ids in zip(batch, written, strict=True)]
 
-        def is_unwanted(ids: Tensor, _scores: Any) -> Tensor:
-            return torch.full((ids.shape[0],), unwanted.is_set(), device=ids.device)
-
-        options: dict[str, Any] = {"do_sample": False}
-        if request.temperature > 0:
-            options = {"do_sample": True, "temperature": request.temperature, "top_p": request.top_p, "top_k": 0}
-            options["logits_processor"] = [transformers.MinPLogitsWarper(MIN_P)]  # comes before the temperature
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices):
-            torch.manual_seed(int(request.key(self.model), 16) % _SEEDS)
-            ids = self._model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=limit,
-                eos_token_id=self._stops or None,
-                pad_token_id=self._stops[0] if self._stops else 0,
-                stopping_criteria=[is_unwanted],
-                **options,
-            )
-        return [int(token) for token in ids[0, prompt.shape[1] :]]
-
-
-def take_stops(model: Any, tokens: TokenCounter) -> list[int]:
-    """The ids that end a reply: those of the model's generation settings and the tokenizer's own.
-
-    The settings are emptied: their values would fill in what a call of `generate` does not set.
-    """
-    stops = _stop_ids(model, tokens)
-    model.generation_config = type(model.generation_config)()
-    return stops
+    def _generation(self, waiting: _Waiting, ids: list[int], watch: "Watch", width: int) -> Generation:
+        stopped = bool(ids) and ids[-1] in self._lm.stop_ids
+        return Generation(
+            written_text(self._lm, ids),
+            "stop" if stopped else "length",
+            len(waiting.prompt.ids),
+            len(ids),
+            opened=waiting.prompt.opened,
+            context_ran_out=self._context - width < waiting.request.max_new_tokens,
+            ttft_s=watch.after_s(1),
+            seconds=watch.after_s(len(ids)),
+        )
 
 
-def _stop_ids(model: Any, tokens: TokenCounter) -> list[int]:
-    told = model.generation_config.eos_token_id
-    ids = told if isinstance(told, list) else [told]
-    return list(dict.fromkeys(int(token) for token in (*ids, tokens.hf.eos_token_id) if token is not None))
+def _engine(lm: CausalLM) -> dict[str, Any]:
+    versions = {"version": versions_of(["transformers"])["transformers"], "torch": torch.__version__}
+    return {"name": "transformers", **versions, "device": str(lm.device), "padding": "left", "context_tokens": lm.context_tokens}
+
+
+def _settle(waiting: _Waiting, outcome: Generation | Exception) -> None:
+    if waiting.answer.done():  # cancelled meanwhile
+        return
+    if isinstance(outcome, Generation):
+        waiting.answer.set_result(outcome)
+    else:
+        waiting.answer.set_exception(outcome)
+
+
+class Watch:
+    """A stopping criterion that stops only when nobody wants the rest; it takes down when each token came."""
+
+    def __init__(self, unwanted: threading.Event | None = None) -> None:
+        self._unwanted = unwanted or threading.Event()
+        self._started = time.perf_counter()
+        self._seconds = list[float]()
+
+    def __call__(self, ids: Tensor, _scores: Any, **_: Any) -> Tensor:
+        """Whether each row is to stop; called after each token."""
+        ids[:, -1].tolist()  # waits for the device, so the times are true
+        self._seconds.append(time.perf_counter() - self._started)
+        return torch.full((len(ids),), self._unwanted.is_set(), device=ids.device)
+
+    def after_s(self, tokens: int) -> float:
+        """Seconds from the start until so many tokens were written."""
+        return self._seconds[tokens - 1]
+
+
+def write_tokens(
+    lm: CausalLM,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    seed: int = 0,
+    stop_strings: Sequence[str] = (),
+    watch: Watch | None = None,
+) -> list[list[int]]:
+    """The ids that the model writes after each prompt, its stop token included. In a batch near-ties can fall otherwise than alone."""
+    width, pad = max(map(len, prompts)), lm.stop_ids[0] if lm.stop_ids else 0
+    ids = torch.tensor([[pad] * (width - len(prompt)) + [*prompt] for prompt in prompts], device=lm.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=lm.device)
+    options: dict[str, Any] = {"do_sample": False}
+    if temperature > 0:
+        options = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+        if min_p > 0:
+            options["logits_processor"] = [transformers.MinPLogitsWarper(min_p)]  # comes before the temperature
+    if stop_strings:
+        options |= {"stop_strings": list(stop_strings), "tokenizer": lm.tokens.hf}
+    with torch.inference_mode(), torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        out = lm.model.generate(
+            ids,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=lm.stop_ids or None,
+            pad_token_id=pad,
+            stopping_criteria=[watch or Watch()],
+            **options,
+        )
+    return [_up_to_stop(row, lm.stop_ids) for row in out[:, width:].tolist()]
+
+
+def _up_to_stop(ids: list[int], stops: Sequence[int]) -> list[int]:
+    end = next((place for place, token in enumerate(ids) if token in stops), len(ids))
+    return ids[: end + 1]
+
+
+def written_text(lm: CausalLM, ids: Sequence[int]) -> str:
+    """The text of written tokens without the stop token. Tags of thinking are plain tokens in models that have them, so they stay."""
+    shown = list(ids[:-1]) if ids and ids[-1] in lm.stop_ids else list(ids)
+    return str(lm.tokens.hf.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,25 +1,30 @@
 """Servers: streaming, token ids with one BOS, chat where ids are not taken, thinking that was taken apart, faults."""
 
-import asyncio
+from itertools import islice
 from typing import Any
 
 import pytest
-from evaluate_helpers import Streamed, streaming
+from evaluate_helpers import NoWait, Streamed, streaming, write
 
-from asap.evaluate.server import ServerModel
-from asap.evaluate.writing import Ask, Settings, Written, rendered
-from asap.lm.generate import EndpointError
+from asap.lm.generate import EndpointError, Request
+from asap.lm.openai import OpenAIGenerator
+from asap.lm.prompt import render_prompt
 from asap.lm.specs import load_tokens
 
-ASKS = [Ask(f"key-{number}", [{"role": "user", "content": f"Double x. {number}"}], 0) for number in range(6)]
 
-FIFTY = Settings(50)
+def asking(text: str, max_new_tokens: int = 50) -> Request:
+    return Request([{"role": "user", "content": text}], max_new_tokens, 0.0)
 
 
-def write(model: ServerModel, asks: list[Ask] = ASKS, settings: Settings = FIFTY) -> dict[str, Written]:
-    found = dict[str, Written]()
-    asyncio.run(model.write(asks, settings, lambda ask, written: found.__setitem__(ask.key, written)))
-    return found
+ASKS = {f"key-{number}": asking(f"Double x. {number}") for number in range(6)}
+
+
+def server_model(**options: Any) -> OpenAIGenerator:
+    return OpenAIGenerator("m", **options, measured=True, clock=NoWait())
+
+
+def first(count: int) -> dict[str, Request]:
+    return dict(islice(ASKS.items(), count))
 
 
 def test_chat_without_a_tokenizer() -> None:
@@ -27,9 +32,9 @@ def test_chat_without_a_tokenizer() -> None:
         return Streamed(["re: ", body["messages"][0]["content"]])
 
     with streaming(script) as server:
-        model = ServerModel("m", base_url=server.base_url, concurrency=3)
-        found = write(model)
-    assert {key: written.text for key, written in found.items()} == {ask.key: "re: " + ask.messages[0]["content"] for ask in ASKS}
+        model = server_model(base_url=server.base_url, concurrency=3)
+        found = write(model, ASKS)
+    assert {key: written.text for key, written in found.items()} == {key: "re: " + ask.messages[0]["content"] for key, ask in ASKS.items()}
     assert server.most_at_once <= 3
     assert {path for path, _ in server.requests} == {"/v1/chat/completions"}
     assert all(body["temperature"] == 0 and body["max_tokens"] == 50 for _, body in server.requests)
@@ -46,8 +51,8 @@ def test_prompts_go_out_as_token_ids_with_exactly_one_bos(name: str, model_folde
     tokens = load_tokens(model_folders[name])
 
     with streaming(lambda path, body: Streamed(["hm</think>", "yes"], finish_reason="length")) as server:
-        model = ServerModel("m", base_url=server.base_url, concurrency=2, tokens=tokens)
-        found = write(model, ASKS[:1])
+        model = server_model(base_url=server.base_url, concurrency=2, tokens=tokens)
+        found = write(model, first(1))
     [(path, body)] = server.requests
     assert path == "/v1/completions"
     assert body["prompt"].count(tokens.bos_id) == 1
@@ -65,17 +70,17 @@ def test_a_server_that_takes_no_token_ids_is_asked_for_chat(model_folders: dict[
         return Streamed(["yes"]) if "chat" in path else Streamed(status=404, message="no such path")
 
     with streaming(script) as server:
-        model = ServerModel("m", base_url=server.base_url, concurrency=1, tokens=load_tokens(model_folders["plain"]))
-        found = write(model, ASKS[:2])
+        model = server_model(base_url=server.base_url, concurrency=1, tokens=load_tokens(model_folders["plain"]))
+        found = write(model, first(2))
     assert [written.text for written in found.values()] == ["yes", "yes"]
     assert model.identity["asked_with"] == "chat"
 
 
 def test_thinking_that_the_server_took_apart_is_put_together_again() -> None:
     with streaming(lambda path, body: Streamed(["yes"], thoughts=["h", "m"])) as server:
-        [whole] = write(ServerModel("m", base_url=server.base_url, concurrency=1), ASKS[:1]).values()
+        [whole] = write(server_model(base_url=server.base_url, concurrency=1), first(1)).values()
     with streaming(lambda path, body: Streamed([], thoughts=["h", "m"], finish_reason="length")) as server:
-        [cut] = write(ServerModel("m", base_url=server.base_url, concurrency=1), ASKS[:1]).values()
+        [cut] = write(server_model(base_url=server.base_url, concurrency=1), first(1)).values()
     assert whole.text == "<think>\nhm\n</think>\n\nyes"
     assert cut.text == "<think>\nhm\n", "never closed: it came to no answer"
 
@@ -84,13 +89,13 @@ def test_a_prompt_that_leaves_no_room_is_an_outcome_and_one_that_leaves_little_s
     model_folders: dict[str, str],
 ) -> None:
     tokens = load_tokens(model_folders["plain"])
-    long = Ask("long", [{"role": "user", "content": "x " * 2000}], 0)
+    asks = {"long": asking("x " * 2000, 5000), "key-0": asking("Double x. 0", 5000)}
     with streaming(lambda path, body: Streamed(["a"], finish_reason="length")) as server:  # it tells a context of 1000
-        model = ServerModel("m", base_url=server.base_url, concurrency=1, tokens=tokens)
-        found = write(model, [long, ASKS[0]], Settings(5000))
+        model = server_model(base_url=server.base_url, concurrency=1, tokens=tokens)
+        found = write(model, asks)
     assert found["long"].stopped_by == "too_long"
     assert found["key-0"].stopped_by == "context"
-    assert server.requests[0][1]["max_tokens"] == 1000 - len(rendered(tokens, ASKS[0].messages)[0])
+    assert server.requests[0][1]["max_tokens"] == 1000 - len(render_prompt(tokens, ASKS["key-0"].messages).ids)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ def test_a_prompt_that_leaves_no_room_is_an_outcome_and_one_that_leaves_little_s
 )
 def test_faults_end_the_run_with_one_sentence(answered: Streamed, message: str) -> None:
     with streaming(lambda path, body: answered) as server, pytest.raises(EndpointError, match=message):
-        write(ServerModel("m", base_url=server.base_url, concurrency=2, tries=1))
+        write(server_model(base_url=server.base_url, concurrency=2), ASKS)
 
 
 def test_a_stream_that_breaks_off_is_asked_for_again() -> None:
@@ -111,11 +116,11 @@ def test_a_stream_that_breaks_off_is_asked_for_again() -> None:
         return Streamed(["half"], finish_reason=None) if len(server.requests) < 2 else Streamed(["whole"])
 
     with streaming(script) as server:
-        [written] = write(ServerModel("m", base_url=server.base_url, concurrency=1, tries=2), ASKS[:1]).values()
+        [written] = write(server_model(base_url=server.base_url, concurrency=1), first(1)).values()
     assert (written.text, len(server.requests)) == ("whole", 2)
 
 
 def test_a_server_that_is_not_there() -> None:
-    model = ServerModel("m", base_url="http://127.0.0.1:9/v1", concurrency=1, tries=1)
+    model = server_model(base_url="http://127.0.0.1:9/v1", concurrency=1)
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9 does not answer"):
-        write(model, ASKS[:1])
+        write(model, first(1))

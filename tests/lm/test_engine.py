@@ -1,6 +1,6 @@
 """What servers tell about themselves."""
 
-from asap.evaluate.engine import read_engine
+from asap.lm.engine import read_engine
 
 
 def test_vllm_tells_its_version_and_whether_it_keeps_prefixes() -> None:
