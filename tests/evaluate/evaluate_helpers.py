@@ -72,13 +72,14 @@ def write(model: Generator, requests: Mapping[str, Request]) -> dict[str, Simple
 
 @dataclass
 class Streamed:
-    """One scripted answer: its pieces, or an error status; `thoughts` come before, in a field of their own."""
+    """One scripted answer: its pieces, an error status, or a `body` in one piece; `thoughts` come before, in a field of their own."""
 
     pieces: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     finish_reason: str | None = "stop"
     status: int = 200
     message: str = ""
+    body: dict[str, Any] | None = None
 
 
 Script = Callable[[str, dict[str, Any]], Streamed]
@@ -126,7 +127,9 @@ def streaming(script: Script) -> Iterator[Streaming]:  # noqa: C901 - a handler 
                 state.most_at_once = max(state.most_at_once, state.at_once)
             try:
                 answered = script(self.path, body)
-                if answered.status != 200:
+                if answered.body is not None:
+                    self.whole(200, answered.body)
+                elif answered.status != 200:
                     self.whole(answered.status, {"error": {"message": answered.message}})
                 else:
                     self.stream(answered, chat="chat" in self.path)

@@ -76,6 +76,25 @@ def test_a_server_that_takes_no_token_ids_is_asked_for_chat(model_folders: dict[
     assert model.identity["asked_with"] == "chat"
 
 
+def test_those_who_wait_when_token_ids_are_refused_are_asked_for_chat_too(model_folders: dict[str, str]) -> None:
+    def script(path: str, body: dict[str, Any]) -> Streamed:
+        return Streamed(["yes"]) if "chat" in path else Streamed(status=404, message="no such path")
+
+    with streaming(script) as server:
+        model = server_model(base_url=server.base_url, concurrency=1, tokens=load_tokens(model_folders["plain"]))
+        found = write(model, ASKS)
+    assert [written.text for written in found.values()] == ["yes"] * 6
+    assert model.identity["asked_with"] == "chat"
+
+
+def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
+    body = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    with streaming(lambda path, asked: Streamed(body=body)) as server:
+        [written] = write(server_model(base_url=server.base_url, concurrency=1), first(1)).values()
+    assert (written.text, written.stopped_by, written.prompt_tokens, written.tokens, written.ttft_s) == ("yes", "stop", 7, 2, None)
+    assert written.seconds > 0
+
+
 def test_thinking_that_the_server_took_apart_is_put_together_again() -> None:
     with streaming(lambda path, body: Streamed(["yes"], thoughts=["h", "m"])) as server:
         [whole] = write(server_model(base_url=server.base_url, concurrency=1), first(1)).values()

@@ -153,7 +153,7 @@ class OpenAIGenerator:
                     raise RequestRefused("server_error", f"{self.host} answered 429 for {PATIENCE_S / 60:g} minutes, to others not")
             elif name := outcome.not_taken(body):
                 left_out.add(name)
-            elif prompt and self._sends_ids and outcome.status in _NO_IDS and not await self._takes_ids():
+            elif prompt and outcome.status in _NO_IDS and not await self._takes_ids():
                 self._sends_ids, self._identity["asked_with"] = False, "chat"
             elif not outcome.passes:
                 raise self._refusal(outcome, prompt)
@@ -249,6 +249,8 @@ class OpenAIGenerator:
 
     async def _takes_ids(self) -> bool:
         """Whether the server takes token ids at all; then an error has other reasons."""
+        if not self._sends_ids:
+            return False
         try:
             await self.client.completions.create(model=self.model, prompt=[1, 2, 3], max_tokens=1)
         except APIStatusError:

@@ -84,20 +84,23 @@ class TransformersGenerator:
     async def generate(self, request: Request) -> Generation:
         """What the model writes. Raises RequestRefused or SpendingStop."""
         prompt = render_prompt(self._lm.tokens, request.messages)
-        if len(prompt.ids) >= self._context:
-            detail = f"the prompt has {len(prompt.ids):,} tokens and the model's context {self._context:,}"
-            raise RequestRefused("context_too_long", detail, len(prompt.ids), prompt.opened)
         async with self._spending.reserve(len(prompt.ids), request.max_new_tokens) as reservation:
-            waiting = _Waiting(request, prompt, asyncio.get_running_loop().create_future())
-            self._waiting.append(waiting)
-            self._asked.set()
             try:
-                generation = await waiting.answer
+                generation = await self._written(request, prompt)
             except RequestRefused:
                 self._spending.settle(reservation, 0, 0)
                 raise
             self._spending.settle(reservation, generation.prompt_tokens, generation.completion_tokens)
             return generation
+
+    async def _written(self, request: Request, prompt: Prompt) -> Generation:
+        if len(prompt.ids) >= self._context:
+            detail = f"the prompt has {len(prompt.ids):,} tokens and the model's context {self._context:,}"
+            raise RequestRefused("context_too_long", detail, len(prompt.ids), prompt.opened)
+        waiting = _Waiting(request, prompt, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._asked.set()
+        return await waiting.answer
 
     async def _write(self) -> None:
         """Writes batch after batch, until it is cancelled."""
