@@ -11,7 +11,6 @@ from half import SHARE
 
 from asap.errors import InputError
 from asap.lm.specs import load_tokens
-from asap.prune.fine import cut
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.support import target_of
@@ -36,7 +35,8 @@ def main() -> None:
             orders = [whole if name == whole.method else reordered(whole, sample, method, tokens) for sample, whole in decided]
         except InputError:  # its scores are not stored
             continue
-        traces = [cut(order, ratio=SHARE).apply(sample.cot) for (sample, _), order in zip(decided, orders, strict=True)]
+        cuts = [order.cut(sample.cot, lambda: tokens, ratio=SHARE) for (sample, _), order in zip(decided, orders, strict=True)]
+        traces = [cut.apply(sample.cot) for (sample, _), cut in zip(decided, cuts, strict=True)]
         if name != "original":
             print(f"| {name} | {sum(result_of(sample) in trace for (sample, _), trace in zip(decided, traces, strict=True))} |")
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,16 @@ import pytest
 import torch
 
 from asap.cli import run
-from asap.compare.support import SupportScorer, without_code
+from asap.compare.support import SupportScorer
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Units
 from asap.sample import Sample
+from asap.spans import Span
 from run_fixtures import model_folder, prune, read_rows, refusal, row, write_rows
 
 MEASURES = ("support", "support without code")
@@ -141,11 +143,12 @@ def test_only_traces_with_code_are_judged_without_it(tmp_path: Path) -> None:
 def test_code_is_taken_out_whatever_a_cut_made_of_its_fences() -> None:
     cot = "first think\n\n```python\nx = 1\n```\n\nthen again"
     steps = Asap(settings=AsapSettings(method="original")).prune(Sample("a", "q", cot, "a")).decision
-    assert without_code(cot, steps) == "first think\n\n\nthen again"
+    assert steps.without_code(cot) == "first think\n\n\nthen again"
     at = cot.index("x = 1")
-    words_of = replace(steps, spans=[(0, 5), (at, at + 5), (at + 9, len(cot))])
+    spans = [Span(0, 5), Span(at, at + 5), Span(at + 9, len(cot))]
+    words_of = UnitCut("a", "llmlingua2", 9, 5, 5, 1, steps.steps, spans, Units([len(cot)], [None]))
     assert words_of.apply(cot) == "firstx = 1\n\nthen again"
-    assert without_code(cot, words_of) == "first\nthen again"
+    assert words_of.without_code(cot) == "first\nthen again"
 
 
 def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from asap.errors import UsageError
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
-from asap.prune.decision import Decision
+from asap.prune.decision import decision_from_row
 from asap.prune.settings import AsapSettings
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
@@ -58,7 +58,7 @@ def test_the_floor_holds_and_one_step_fewer_would_not(scorer: Scorer, floor: flo
             replace(step, kept=True, removed_by=None) if step.removed_by == "fine" and step.index in found.back else step
             for step in plain.steps
         ]
-        assert Decision.from_row(json.loads(json.dumps(decision.as_row()))) == decision
+        assert decision_from_row(json.loads(json.dumps(decision.as_row()))) == decision
     assert grades == {"holds"} if floor == 1.0 else "holds" not in grades or len(grades) > 1
 
 

@@ -57,7 +57,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "run": "",
         "short": "",
         "start": "",
-        "whole": "",
     },
     "docstrings": {},
     "sizes": {

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import CoarseReport, Decision, StepDecision
-from asap.prune.fine import RemovalTokens, cut, removal_order, removal_tokens
+from asap.prune.fine import RemovalTokens, removal_order, removal_tokens
+from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.spans import Span
 from asap.steps import SEPARATOR, split_steps
 
@@ -189,7 +189,7 @@ def joined_text(trace: Trace, kept: Sequence[int]) -> str:
     return SEPARATOR.join(trace.text[trace.spans[index].start : trace.spans[index].end] for index in kept)
 
 
-def cut_at(trace: Trace, lengths: RemovalTokens, budget: int) -> Decision:
+def cut_at(trace: Trace, lengths: RemovalTokens, budget: int) -> StepCut:
     """What `asap` does with the lengths: a decision, then a look-up."""
     rank = {index: place for place, index in enumerate(trace.order)}
     steps = [
@@ -210,7 +210,7 @@ def cut_at(trace: Trace, lengths: RemovalTokens, budget: int) -> Decision:
         for index, span in enumerate(trace.spans)
     ]
     total = lengths.tokens_joined
-    whole = Decision(
+    whole = StepCut(
         id="",
         method="asap",
         tokens_before=total,
@@ -222,10 +222,10 @@ def cut_at(trace: Trace, lengths: RemovalTokens, budget: int) -> Decision:
         coarse=CoarseReport("none"),
         steps=steps,
     )
-    return cut(whole, budget=budget)
+    return whole.cut(budget=budget)
 
 
-def kept_of(decision: Decision) -> list[int]:
+def kept_of(decision: StepCut) -> list[int]:
     """The indices of the steps that stay."""
     return [step.index for step in decision.steps if step.kept]
 

@@ -34,10 +34,9 @@ from asap import read_samples
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.decision import Units
 from asap.prune.llmlingua2 import ClassifierImportance, word_units
-from asap.prune.token_level import settled
-from asap.prune.units import whole
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Units
 from asap.sample import Sample
 from asap.steps import split_steps
 
@@ -155,7 +154,8 @@ class Stub:
 def asap_cut(text: str, units: Units, counter: TokenCounter, ratio: float) -> str:
     """The trace at a ratio, its tokens counted."""
     sample = Sample("a", "q", text, "x")
-    return settled(whole(sample, "llmlingua2", units, split_steps(text), counter, 1), sample, lambda: counter, ratio=ratio).apply(text)
+    whole = UnitCut.whole(sample, "llmlingua2", split_steps(text), units, counter)
+    return whole.cut(text, lambda: counter, ratio=ratio).apply(text)
 
 
 def package(hf: Any, rate: float, weigh: Callable[[str], int]) -> Callable[[str], object]:

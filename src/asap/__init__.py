@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
     from asap.lm.specs import load_llm, load_scorer
     from asap.prune.asap import Asap
-    from asap.prune.decision import Decision, Pruned, StepDecision
-    from asap.prune.fine import cut
+    from asap.prune.decision import Decision, Pruned, cut
     from asap.prune.match import matches
     from asap.prune.settings import AsapSettings
+    from asap.prune.step_cut import StepDecision
     from asap.sample import Sample
     from asap.spans import Span
     from asap.steps import join_steps, split_steps
@@ -37,10 +37,10 @@ _HOMES = {
     "asap.lm.scorer": ("ScoreRequest", "Scorer", "TokenScores"),
     "asap.lm.specs": ("load_llm", "load_scorer"),
     "asap.prune.asap": ("Asap",),
-    "asap.prune.decision": ("Decision", "Pruned", "StepDecision"),
-    "asap.prune.fine": ("cut",),
+    "asap.prune.decision": ("Decision", "Pruned", "cut"),
     "asap.prune.match": ("matches",),
     "asap.prune.settings": ("AsapSettings",),
+    "asap.prune.step_cut": ("StepDecision",),
     "asap.sample": ("Sample",),
     "asap.think": ("split_think",),
     "asap.spans": ("Span",),

@@ -9,12 +9,15 @@ from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals, write_output
+from asap.prune.backfill import backfilled
 from asap.prune.decision import Decision
-from asap.prune.fine import backfilled, check_budget, cut, token_budget
+from asap.prune.fine import check_budget
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import INSIDE
-from asap.prune.token_level import TOKEN_LEVEL, settled
+from asap.prune.step_cut import StepCut
+from asap.prune.token_level import TOKEN_LEVEL
+from asap.prune.tokenskip import ratio_of
 from asap.sample import Sample
 from asap.store.work import Store
 
@@ -67,18 +70,16 @@ def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCount
     limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
 
     def settle(decision: Decision, sample: Sample) -> Decision:
-        if settings["method"] in TOKEN_LEVEL:
-            draw = {name: settings[name] for name in ("seed", "gammas")}
-            return settled(decision, sample, tokens, **limit, **draw)
-        if settings.get("support_floor") is None and decision.floor is not None:
-            decision = decision.without_floor()
         if decision.method != settings["method"]:
-            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last")}
+            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last", "gap")}
             decision = reordered(decision, sample, settings["method"], tokens(), **keep)
-        elif decision.floor is not None or decision.budget == token_budget(decision.tokens_before, **limit):
+        elif settings.get("support_floor") is not None and decision.floor is not None:
             return decision
-        again = cut(decision, **limit)
-        return backfilled(again, sample.cot, tokens()) if settings["backfill"] else again
+        ratio = ratio_of(settings["method"], sample, limit["ratio"], settings["seed"], settings.get("gammas", ()))
+        again = decision.cut(sample.cot, tokens, budget=limit["budget"], ratio=ratio)
+        if settings["backfill"] and again is not decision and isinstance(again, StepCut):
+            return backfilled(again, sample.cot, tokens())
+        return again
 
     return settle
 

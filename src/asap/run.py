@@ -22,7 +22,6 @@ from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
-from asap.prune.decision import Decision
 from asap.prune.methods import code_digest
 from asap.recut import settled_by
 from asap.store.work import Store
@@ -122,6 +121,6 @@ def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
             for sample, decision in zip(samples, decisions, strict=True):
                 store.decide(sample, decision, each)
             store.set_fact("score_s", (store.fact("score_s") or 0.0) + time.perf_counter() - started)
-        worked = [decision for decision in decisions if isinstance(decision, Decision)]
+        worked = [decision for decision in decisions if not isinstance(decision, RowError)]
         before, after = sum(done.tokens_before for done in worked), sum(done.tokens_after for done in worked)
         listener.decided(DecidedRows(len(batch), sum(size for _, size in batch), before, after))

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from asap import read_samples
 from asap.compare.structure import dangling, structure
 from asap.fences import is_open
-from asap.prune.decision import CoarseReport, Decision, StepDecision
+from asap.prune.decision import Decision
+from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Units
 from asap.spans import Span
 from asap.steps import join_steps, keep_steps, split_steps
 
@@ -28,7 +31,9 @@ def decided(cot: str, keep: list[int], spans: list[tuple[int, int]] | None = Non
         StepDecision(number, span.start, span.end, 1, None, None, None, None, number, 0, number in keep, None if number in keep else "fine")
         for number, span in enumerate(split_steps(cot))
     ]
-    return Decision("a", "asap", 9, 9, 5, 5, 1, 1, CoarseReport("none"), steps, spans)
+    if spans is None:
+        return StepCut("a", "asap", 9, 9, 5, 5, 1, 1, CoarseReport("none"), steps)
+    return UnitCut("a", "llmlingua2", 9, 5, 5, 1, steps, [Span(*span) for span in spans], Units([len(cot)], [None]))
 
 
 def lost(keep: list[int]) -> list[str]:

@@ -18,9 +18,11 @@ from asap.lm.scorer_transformers import HFScorer
 from asap.prune.anchored import anchored_prompt
 from asap.prune.asap import Asap
 from asap.prune.coarse.align import unaligned
-from asap.prune.decision import Decision, Pruned
-from asap.prune.fine import cut
+from asap.prune.decision import Pruned, cut, decision_from_row
 from asap.prune.settings import AsapSettings
+from asap.prune.step_cut import StepCut
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Units
 from asap.sample import Sample, make_sample
 from asap.spans import Span
 from asap.steps import join_steps, split_steps
@@ -46,19 +48,19 @@ OTHERS = [
 ]
 
 
-def kept(decision: Decision) -> list[int]:
+def kept(decision: StepCut) -> list[int]:
     return [step.index for step in decision.steps if step.kept]
 
 
-def surprisals(decision: Decision) -> list[float | None]:
+def surprisals(decision: StepCut) -> list[float | None]:
     return [step.surprisal for step in decision.steps]
 
 
-def order(decision: Decision) -> list[int]:
+def order(decision: StepCut) -> list[int]:
     return [step.index for step in sorted(decision.steps, key=lambda step: step.rank)]
 
 
-def decided(scorer: Scorer, sample: Sample = SAMPLE, **settings: Any) -> Decision:
+def decided(scorer: Scorer, sample: Sample = SAMPLE, **settings: Any) -> StepCut:
     return Asap(scorer, AsapSettings(**settings)).prune(sample).decision
 
 
@@ -235,14 +237,14 @@ def test_a_decision_goes_through_json_and_back(tiny: Scorer) -> None:
     row = json.loads(json.dumps(decision.as_row()))
     assert set(row) == DESIGN
     assert all(set(step) == DESIGN_STEP for step in row["steps"])
-    assert Decision.from_row(row) == decision
-    assert Decision.from_row(row).apply(SAMPLE.cot) == decision.apply(SAMPLE.cot)
-    spanned = replace(decision, spans=[(0, 5), (7, 9)])
-    assert Decision.from_row(json.loads(json.dumps(spanned.as_row()))) == spanned
+    assert decision_from_row(row) == decision
+    assert decision_from_row(row).apply(SAMPLE.cot) == decision.apply(SAMPLE.cot)
+    spanned = UnitCut("a", "tokenskip", 9, 5, 5, 1, decision.steps, [Span(0, 5), Span(7, 9)], Units([9], [0.5], [1]), gamma=0.5)
+    assert decision_from_row(json.loads(json.dumps(spanned.as_row()))) == spanned
 
 
 def test_a_stored_decision_is_cut_to_any_budget_as_if_it_were_made_for_it(tiny: Scorer) -> None:
-    stored = Decision.from_row(json.loads(json.dumps(decided(tiny, budget=40).as_row())))
+    stored = decision_from_row(json.loads(json.dumps(decided(tiny, budget=40).as_row())))
     for budget in (1, 20, 60, 100, 10_000):
         assert cut(stored, budget=budget) == decided(tiny, budget=budget)
     assert cut(stored, ratio=0.3) == decided(tiny, budget=None, ratio=0.3)

@@ -12,8 +12,10 @@ from prune_helpers import CORPUS, laid_out, real_traces, steps, tokens_of
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import CoarseReport, Decision, StepDecision
-from asap.prune.fine import backfilled, check_budget, cut, recounted, removal_order, removal_tokens, token_budget
+from asap.prune.backfill import backfilled
+from asap.prune.decision import cut
+from asap.prune.fine import check_budget, recounted, removal_order, removal_tokens, token_budget
+from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.spans import Span
 from asap.steps import join_steps, split_steps
 
@@ -41,13 +43,13 @@ def algorithm_2(text: str, spans: Sequence[Span], scores: Sequence[float], budge
 
 def decided(
     text: str, spans: Sequence[Span], scores: Sequence[float], tokens: TokenCounter, *, coarse: Sequence[int] = (), min_steps: int = 1
-) -> Decision:
+) -> StepCut:
     """The uncut decision about a text; the steps `coarse` were removed by stage 1 in this order."""
     order = [*coarse, *(index for index in removal_order(scores) if index not in coarse)]
     lengths = removal_tokens(text, spans, order, tokens)
     rank = {index: place for place, index in enumerate(order)}
     tokens_before = tokens.count(text)
-    return Decision(
+    return StepCut(
         id="t",
         method="asap",
         tokens_before=tokens_before,
@@ -77,11 +79,11 @@ def decided(
     )
 
 
-def kept(decision: Decision) -> list[int]:
+def kept(decision: StepCut) -> list[int]:
     return [step.index for step in decision.steps if step.kept]
 
 
-def check_counts(decision: Decision, text: str, tokens: TokenCounter) -> None:
+def check_counts(decision: StepCut, text: str, tokens: TokenCounter) -> None:
     assert decision.tokens_after == tokens.count(decision.apply(text))
 
 
@@ -270,7 +272,7 @@ def test_min_steps_stay_at_any_budget() -> None:
         assert len(kept(decision)) == min(min_steps, 6)
 
 
-def check_backfill(decision: Decision, text: str, tokens: TokenCounter) -> Decision:
+def check_backfill(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
     """Only adds, fits, is a literal highest-score-first refill, and no removed step would still fit."""
     assert decision.budget is not None
     filled = backfilled(decision, text, tokens)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import real_traces, steps, tokens_of
 
-from asap.prune.decision import Decision, Units
+from asap.prune.decision import decision_from_row
 from asap.prune.phrases import words
-from asap.prune.units import Laid, cut_units, means_over, tile, whole
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Laid, Units, means_over, tile
 from asap.sample import Sample
 from asap.steps import split_steps
 
@@ -22,9 +23,9 @@ def by_words(text: str) -> list[int]:
     return tile(words(text)[1], len(text))
 
 
-def made(text: str, scores: list[float], kind: str = "smollm", chunks: list[int] | None = None) -> Decision:
+def made(text: str, scores: list[float], kind: str = "smollm", chunks: list[int] | None = None) -> UnitCut:
     units = Units(by_words(text), list(scores), chunks=chunks)
-    return whole(Sample("a", "q", text, "x"), "llmlingua2", units, split_steps(text), tokens_of(kind), 1)
+    return UnitCut.whole(Sample("a", "q", text, "x"), "llmlingua2", split_steps(text), units, tokens_of(kind))
 
 
 def spans(text: str, kept: list[int]) -> str:
@@ -78,7 +79,7 @@ def test_a_cut_fits_and_the_next_unit_would_not(text: str, data: st.DataObject, 
     scores = data.draw(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=count, max_size=count))
     tokens, uncut = tokens_of(kind), made(text, scores, kind)
     budget = data.draw(st.integers(1, max(1, uncut.tokens_before)))
-    decision = cut_units(uncut, text, tokens, budget=budget)
+    decision = uncut.cut(text, lambda: tokens, budget=budget)
     result = decision.apply(text)
     assert decision.tokens_after == tokens.count(result)
     assert result.strip()
@@ -110,14 +111,14 @@ def test_a_cut_of_a_cut_is_a_cut(text: str, data: st.DataObject) -> None:
     scores = data.draw(st.lists(st.floats(0, 1), min_size=count, max_size=count))
     tokens, uncut = tokens_of("smollm"), made(text, scores)
     first = data.draw(st.floats(0.05, 1.0))
-    once = cut_units(uncut, text, tokens, ratio=first)
-    assert cut_units(once, text, tokens, ratio=0.4) == cut_units(uncut, text, tokens, ratio=0.4)
-    assert Decision.from_row(once.as_row()) == once
+    once = uncut.cut(text, lambda: tokens, ratio=first)
+    assert once.cut(text, lambda: tokens, ratio=0.4) == uncut.cut(text, lambda: tokens, ratio=0.4)
+    assert decision_from_row(once.as_row()) == once
 
 
 def test_steps_count_as_kept_where_anything_of_them_is() -> None:
     text = "alpha beta\n\n    gamma\n\ndelta"
-    decision = cut_units(made(text, [1.0, 0.2, 0.1, 0.9]), text, tokens_of("smollm"), ratio=0.6)
+    decision = made(text, [1.0, 0.2, 0.1, 0.9]).cut(text, lambda: tokens_of("smollm"), ratio=0.6)
     assert "alpha" in decision.apply(text)
     assert "gamma" not in decision.apply(text)
     assert [step.kept for step in decision.steps] == [True, False, True]
@@ -132,7 +133,7 @@ def test_each_chunk_loses_its_share() -> None:
     laid = Laid.of(text, by_words(text))
 
     def left(chunks: list[int] | None) -> tuple[int, int]:
-        decision = cut_units(made(text, scores, chunks=chunks), text, tokens_of("smollm"), ratio=0.5)
+        decision = made(text, scores, chunks=chunks).cut(text, lambda: tokens_of("smollm"), ratio=0.5)
         starts = [start for start, end in zip(laid.starts, laid.ends, strict=True)
                   if any(first <= start and end <= last for first, last in decision.spans or [])]  # fmt: skip
         return sum(start < laid.starts[20] for start in starts), sum(start >= laid.starts[20] for start in starts)
@@ -148,7 +149,7 @@ def test_real_traces_fit_to_a_token_or_so(kind: str) -> None:
         scores = [round(number * 0.618 % 1, 6) for number in range(len(words(text)[0]))]
         uncut = made(text, scores, kind, chunks=[len(scores) // 2, len(scores) - len(scores) // 2])
         for ratio in (0.75, 0.25):
-            decision = cut_units(uncut, text, tokens, ratio=ratio)
+            decision = uncut.cut(text, lambda: tokens, ratio=ratio)
             assert decision.tokens_after == tokens.count(decision.apply(text))
             assert 0 <= ratio * uncut.tokens_before - decision.tokens_after < 12  # one unit more would be too much
 
@@ -166,6 +167,6 @@ def test_a_long_trace_makes_a_small_row() -> None:
     text = "\n\n".join("Then the total is 12 + 30 = 42, so the next value has to be checked again." for _ in range(800))
     scores = [round(number * 0.618 % 1, 6) for number in range(len(by_words(text)))]
     tokens = tokens_of("smollm")
-    decision = cut_units(made(text, scores), text, tokens, ratio=0.5)
+    decision = made(text, scores).cut(text, lambda: tokens, ratio=0.5)
     assert tokens.count(text) > 15_000
     assert len(json.dumps(decision.as_row())) < 8 * len(text)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import RowError
-from asap.prune.decision import CoarseReport, Decision, StepDecision
-from asap.prune.fine import cut
+from asap.prune.decision import Decision, cut
+from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.sample import Sample
 from asap.steps import split_steps
 from asap.store.work import Store
@@ -39,7 +39,7 @@ WORDS = "so the sum of two is wait check that again hence loop"
 STATES = {None: "kept", "coarse": "one", "fine": "two"}
 
 
-def decide(sample: Sample, seed: int = 0, *, share: float = 0.2, budget: int | None = 40) -> Decision:
+def decide(sample: Sample, seed: int = 0, *, share: float = 0.2, budget: int | None = 40) -> StepCut:
     """A decision by chance: words are the tokens, some steps are gone by stage 1, the others have any order."""
     chance = random.Random(f"{seed} {sample.digest()}")
     spans = split_steps(sample.cot)
@@ -66,7 +66,7 @@ def decide(sample: Sample, seed: int = 0, *, share: float = 0.2, budget: int | N
         for index, span in enumerate(spans)
     ]
     coarse = left[len(first) - 1] if first else sum(words)
-    whole = Decision(sample.id, "asap", sum(words), coarse, coarse, None, 1, 1, CoarseReport("align"), steps)
+    whole = StepCut(sample.id, "asap", sum(words), coarse, coarse, None, 1, 1, CoarseReport("align"), steps)
     return cut(whole, budget=budget)
 
 

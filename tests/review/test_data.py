@@ -97,7 +97,7 @@ def test_two_runs_are_matched_by_content_and_counted_apart(tmp_path: Path) -> No
 def test_spans_inside_steps_are_compared_by_their_characters(tmp_path: Path) -> None:
     text = Sample("a", "q", "one two three\n\nfour five\n\nsix", "answer")
     whole = decide(text, share=0, budget=None)
-    inside = {**whole.as_row(), "spans": [(0, 3), (7, 24), (26, 29)]}
+    inside = {**whole.as_row(), "spans": [(0, 3), (7, 24), (26, 29)], "units": {"lengths": [len(text.cot)], "scores": [None]}}
     one, two = write_run(tmp_path / "one", [(text, whole)]), write_run(tmp_path / "two", [(text, inside)])
     assert page_data([Run.open(one), Run.open(two)]).overview["apart"] == [1]
 

@@ -99,7 +99,7 @@ def test_two_runs_side_by_side(visit: Visit, paged: Paged, tmp_path: Path) -> No
 def test_cuts_inside_of_steps_are_struck_out(visit: Visit, paged: Paged, tmp_path: Path) -> None:
     text = Sample("a", "q", "one two three\n\nfour five\n\nsix", "answer")
     whole = decide(text, share=0, budget=None)
-    inside = {**whole.as_row(), "spans": [(0, 4), (8, 24)], "tokens_after": 4}
+    inside = {**whole.as_row(), "spans": [(0, 4), (8, 24)], "tokens_after": 4, "units": {"lengths": [len(text.cot)], "scores": [None]}}
     page = visit(paged(write_run(tmp_path / "out", [(text, inside)], method="tokenskip", coarse="none")))
     assert page.locator(".control").count() == 0
     open_trace(page, 0, "a")

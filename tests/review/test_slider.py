@@ -12,8 +12,8 @@ import pytest
 from review_helpers import Paged, Visit, decide, sample, set_budget, settle, shown_as_cut
 
 from asap.cli import run
-from asap.prune.decision import Decision
-from asap.prune.fine import cut
+from asap.prune.decision import cut
+from asap.prune.step_cut import StepCut
 from run_fixtures import prune
 
 STAGES = {
@@ -82,10 +82,10 @@ def test_the_rules_in_the_page_are_those_of_the_library(browser: Any) -> None:
     page.close()
 
 
-def _with_bumps(decision: Decision, chance: random.Random) -> Decision:
+def _with_bumps(decision: StepCut, chance: random.Random) -> StepCut:
     """Removing a step can add a token where its neighbours meet: the series need not fall all the way."""
     steps = [replace(step, tokens_left=max(0, step.tokens_left + chance.choice([0, 0, 5]))) for step in decision.steps]
-    return replace(decision, steps=steps)
+    return replace(decision, steps=steps, budget=None)
 
 
 def test_the_slider_and_its_number_go_together(visit: Visit, paged: Paged, finished: Path, tmp_path: Path) -> None:

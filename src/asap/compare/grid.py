@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from asap.compare.measurement import Measure, Measurement
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
-from asap.compare.support import SupportScorer, without_code
+from asap.compare.support import SupportScorer
 from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
 from asap.fences import outside
@@ -23,12 +23,11 @@ from asap.lm.tokens import TokenCounter
 from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
-from asap.prune.fine import cut
 from asap.prune.method import is_one_pass
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
-from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL, settled
+from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
@@ -116,7 +115,11 @@ def _measure_row(
 ) -> list[Measurement]:
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
     windowed = any(decision.windows > 1 for decision in decisions.values()) or judge.in_windows(sample, sample.cot)
-    cuts = [(name, ratio, _cut(decision, sample, tokens, ratio)) for name, decision in decisions.items() for ratio in grid.ratios]
+    cuts = [
+        (name, ratio, decision.cut(sample.cot, lambda: tokens, ratio=ratio))
+        for name, decision in decisions.items()
+        for ratio in grid.ratios
+    ]
     forms = [structure(sample.cot, decision) for _, _, decision in cuts]
     found = []
     for measure, value_of, trace_of, whole in _measures(judge, sample, sufficiency):
@@ -150,13 +153,9 @@ def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | N
     yield _Way("support", support, pruned, sample.cot)
     bare = outside(sample.cot)
     if bare != sample.cot:  # a trace that holds the final code is merely copied
-        yield _Way("support without code", support, lambda decision: without_code(sample.cot, decision), bare)
+        yield _Way("support without code", support, lambda decision: decision.without_code(sample.cot), bare)
     if sufficiency is not None:
         yield _Way("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
-
-
-def _cut(decision: Decision, sample: Sample, tokens: TokenCounter, ratio: float) -> Decision:
-    return cut(decision, ratio=ratio) if decision.units is None else settled(decision, sample, lambda: tokens, ratio=ratio)
 
 
 def _uncut(name: str, stored: Mapping[str, Decision | None], sample: Sample, tokens: TokenCounter, settings: AsapSettings) -> Decision:

@@ -45,19 +45,12 @@ class Structure(NamedTuple):
 
 def structure(cot: str, decision: Decision) -> Structure:
     """The structure that a decision, cut to its budget, leaves of its trace."""
-    kept = kept_spans(decision)
+    kept = decision.kept
     steps = [Span(step.start, step.end) for step in decision.steps][-LAST_STEPS:]
     last = sum(step.end - step.start for step in steps)
     left = sum(max(0, min(step.end, span.end) - max(step.start, span.start)) for step in steps for span in kept)
     opened = is_open(decision.apply(cot)) and not is_open(cot)
     return Structure(int(opened), len(dangling(cot, kept)), left / last if last else 1.0)
-
-
-def kept_spans(decision: Decision) -> list[Span]:
-    """What is kept of the original trace, in characters."""
-    if decision.spans is not None:
-        return [Span(*span) for span in decision.spans]
-    return [Span(step.start, step.end) for step in decision.steps if step.kept]
 
 
 def dangling(cot: str, kept: Sequence[Span]) -> list[str]:

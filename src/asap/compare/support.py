@@ -5,23 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asap.digest import content_digest
-from asap.fences import outside
 from asap.lm.scorer import Scorer
-from asap.prune.decision import Decision
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
-from asap.spans import Span
 from asap.store.content import Database
 
 FILE = "judge.sqlite"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support REAL NOT NULL) WITHOUT ROWID;"
-
-
-def without_code(cot: str, decision: Decision) -> str:
-    """What a decision leaves of a trace, without what was fenced code in the original, whatever became of the fences."""
-    if decision.spans is None:  # whole steps, which hold whole fences
-        return outside(decision.apply(cot))
-    return outside(cot, [Span(*span) for span in decision.spans])
 
 
 class SupportScorer:

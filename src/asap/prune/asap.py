@@ -16,15 +16,17 @@ from asap.lm.replies import Replies
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
+from asap.prune.backfill import backfilled
 from asap.prune.coarse.align import alignment, unaligned
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import NOT_ASKED, Selection
-from asap.prune.decision import CoarseReport, Decision, Pruned, StepDecision
-from asap.prune.fine import backfilled, cut, recounted, removal_order, removal_tokens
+from asap.prune.decision import Decision, Pruned
+from asap.prune.fine import recounted, removal_order, removal_tokens
 from asap.prune.floor import floored
 from asap.prune.llmlingua2 import TokenImportance
 from asap.prune.method import is_one_pass, scores_of
 from asap.prune.settings import AsapSettings
+from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.prune.together import together
 from asap.prune.token_level import TOKEN_LEVEL, TokenLevel
 from asap.prune.trace import Steps, Trace
@@ -112,7 +114,7 @@ class _Fine(NamedTuple):
     order: list[int]
 
 
-def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[Decision]:
+def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[StepCut]:
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is what stage 1's LLM said about it."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")
@@ -180,7 +182,7 @@ def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSet
 
 def _budgeted(
     trace: Trace, coarse: _Coarse, fine: _Fine, stored: list[dict[str, float]] | None, windows: int, settings: AsapSettings
-) -> Decision:
+) -> StepCut:
     """The stages put together, cut at the budget (Algorithm 2), and checked against a real tokenisation."""
     cot, spans, tokens = trace.sample.cot, trace.spans, trace.tokens
     gone = [index for index, removed in enumerate(coarse.removed) if removed]
@@ -192,8 +194,8 @@ def _budgeted(
     as_it_is = settings.coarse_only or settings.method == "original"
     budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
 
-    def decided(tokens_left: list[int]) -> Decision:
-        whole = Decision(
+    def decided(tokens_left: list[int]) -> StepCut:
+        whole = StepCut(
             id=trace.sample.id,
             method=settings.method,
             tokens_before=tokens_before,
@@ -206,7 +208,7 @@ def _budgeted(
             steps=_step_decisions(trace, settings.method, coarse, fine, stored, order, lengths.step_tokens, tokens_left),
             gap=settings.gap,
         )
-        return cut(whole, budget=budget, ratio=ratio)
+        return whole.cut(budget=budget, ratio=ratio)
 
     decision = decided(tokens_left)
     if decision.changed and tokens.count(decision.apply(cot)) != decision.tokens_after:

@@ -5,13 +5,11 @@ all before it are gone: any budget is a look-up. `rescore` in `asap.py` is the o
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.counts import JoinedTokens
-from asap.prune.decision import Decision
 from asap.spans import Span
 from asap.steps import join_steps, keep_steps
 
@@ -58,57 +56,12 @@ def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: To
     return counts
 
 
-def cut(decision: Decision, *, budget: int | None = None, ratio: float | None = None) -> Decision:
-    """The decision at another budget (in tokens, or as a share of the original trace): a look-up, no model and no tokenizer.
-
-    Without budget and ratio only stage 1's removals stay. At least `min_steps` steps are kept, whatever they cost.
-    """
-    limit = token_budget(decision.tokens_before, budget=budget, ratio=ratio)
-    by_rank = sorted(decision.steps, key=lambda step: step.rank)
-    survivors = [step for step in by_rank if step.removed_by != "coarse"]
-    removed, tokens_after = 0, decision.tokens_coarse
-    while limit is not None and tokens_after > limit and len(survivors) - removed > decision.min_steps:
-        tokens_after = survivors[removed].tokens_left
+def removals(tokens_left: Sequence[int], budget: int, *, at_most: int) -> int:
+    """How many steps Algorithm 2 removes, the lowest score first, until the trace fits; `tokens_left` after 0, 1, 2, … removals."""
+    removed = 0
+    while tokens_left[removed] > budget and removed < at_most:
         removed += 1
-    gone = {step.index for step in survivors[:removed]}
-    return with_removed(decision, gone, tokens_after=tokens_after, budget=limit)
-
-
-def with_removed(decision: Decision, gone: set[int], *, tokens_after: int, budget: int | None) -> Decision:
-    """The decision in which stage 2 removes exactly the steps `gone`."""
-    steps = [
-        step
-        if step.removed_by == "coarse"
-        else replace(step, kept=step.index not in gone, removed_by="fine" if step.index in gone else None)
-        for step in decision.steps
-    ]
-    return replace(decision, steps=steps, tokens_after=tokens_after, budget=budget)
-
-
-def backfilled(decision: Decision, text: str, tokens: TokenCounter) -> Decision:
-    """Re-add the steps that stage 2 removed, highest score first, where they still fit the budget."""
-    removed = [step for step in decision.steps if step.removed_by == "fine"]
-    if decision.budget is None or not removed:
-        return decision
-    spans = [Span(step.start, step.end) for step in decision.steps]
-    joined = JoinedTokens(text, spans, tokens)
-    _refill(joined, decision, decision.budget)
-    if not joined.exact or tokens.count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
-        joined = JoinedTokens(text, spans, tokens, anew=True)
-        _refill(joined, decision, decision.budget)
-    gone = {step.index for step in removed} - set(joined.kept)
-    return with_removed(decision, gone, tokens_after=joined.total, budget=decision.budget)
-
-
-def _refill(joined: JoinedTokens, decision: Decision, budget: int) -> None:
-    for step in decision.steps:
-        if not step.kept:
-            joined.remove(step.index)
-    for step in sorted(decision.steps, key=lambda step: -step.rank):
-        if step.removed_by == "fine":
-            joined.insert(step.index)
-            if joined.total > budget or len(joined.kept) == len(decision.steps):  # all of them: the original, which is too long
-                joined.remove(step.index)
+    return removed
 
 
 def token_budget(tokens_before: int, *, budget: int | None, ratio: float | None) -> int | None:

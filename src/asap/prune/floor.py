@@ -11,12 +11,12 @@ from typing import Literal
 
 from asap.lm.scorer import Scored, Scoring
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import Decision, Floor
+from asap.prune.step_cut import Floor, StepCut
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
 
 
-def floored(decision: Decision, sample: Sample, floor: float, *, template: TokenCounter, tokens: TokenCounter) -> Scoring[Decision]:
+def floored(decision: StepCut, sample: Sample, floor: float, *, template: TokenCounter, tokens: TokenCounter) -> Scoring[StepCut]:
     """The decision with steps put back until its support is within `floor` nats per token of the whole trace's.
 
     `template` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing stays as it is.
@@ -51,6 +51,6 @@ def floored(decision: Decision, sample: Sample, floor: float, *, template: Token
     return replace(restored, tokens_after=tokens.count(restored.apply(sample.cot)), floor=found)
 
 
-def _restored(decision: Decision, back: Sequence[int]) -> Decision:
+def _restored(decision: StepCut, back: Sequence[int]) -> StepCut:
     gone = set(back)
     return replace(decision, steps=[replace(step, kept=True, removed_by=None) if step.index in gone else step for step in decision.steps])

@@ -6,10 +6,11 @@ from dataclasses import replace
 from asap.errors import InputError, RowError
 from asap.lm.scorer import NoModel
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import CoarseReport, Decision
+from asap.prune.decision import Decision
 from asap.prune.fine import recounted, removal_order, removal_tokens
 from asap.prune.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods import METHODS
+from asap.prune.step_cut import CoarseReport, StepCut
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample
@@ -17,8 +18,16 @@ from asap.spans import Span
 
 
 def reordered(
-    decision: Decision, sample: Sample, method: str, tokens: TokenCounter, *, seed: int = 0, keep_first: int = 0, keep_last: int = 0
-) -> Decision:
+    decision: Decision,
+    sample: Sample,
+    method: str,
+    tokens: TokenCounter,
+    *,
+    seed: int = 0,
+    keep_first: int = 0,
+    keep_last: int = 0,
+    gap: str = "",
+) -> StepCut:
     """The decision that `method` makes about the whole trace, nothing cut yet. Raises InputError where its scores are not stored."""
     spans = [Span(step.start, step.end) for step in decision.steps]
     scores = _scores(decision, sample, spans, method, tokens, seed)
@@ -27,7 +36,7 @@ def reordered(
     free = [index for index in range(num_steps) if index not in set(protected)]
     order = [group[place] for group in (free, protected) for place in removal_order([scores[index] for index in group])]
     lengths = removal_tokens(sample.cot, spans, order, tokens)
-    tokens_left = recounted(sample.cot, spans, order, tokens, decision.gap) if decision.gap else lengths.tokens_left
+    tokens_left = recounted(sample.cot, spans, order, tokens, gap) if gap else lengths.tokens_left
     rank = {index: place for place, index in enumerate(order)}
     steps = [
         replace(
@@ -44,19 +53,18 @@ def reordered(
         )
         for step in decision.steps
     ]
-    return replace(
-        decision,
+    return StepCut(
+        id=decision.id,
         method=method,
+        tokens_before=decision.tokens_before,
         tokens_coarse=decision.tokens_before,
         tokens_after=decision.tokens_before,
         budget=None,
         min_steps=max(1, len(protected)),
+        windows=decision.windows,
         coarse=CoarseReport("none"),
         steps=steps,
-        spans=None,
-        gamma=None,
-        units=None,
-        floor=None,
+        gap=gap,
     )
 
 

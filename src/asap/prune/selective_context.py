@@ -15,10 +15,9 @@ import numpy as np
 from asap.characters import Ints, first_shown
 from asap.errors import RowError
 from asap.lm.scorer import Scored, Scorer, ScoreRequest
-from asap.prune.decision import Units
 from asap.prune.phrases import PhraseChunker, sentences
 from asap.prune.surprisal import DECIMALS
-from asap.prune.units import means_over, tile
+from asap.prune.units import Units, means_over, tile
 from asap.spans import Span
 
 Unit = Literal["phrase", "sentence", "token"]

@@ -7,7 +7,6 @@
 | tokenskip | the same, down to a share that each row draws | arXiv:2502.12067 |
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,12 @@ from asap.errors import RowError
 from asap.lm.hub import Dtype
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
-from asap.prune.decision import Decision, Units
-from asap.prune.fine import token_budget
 from asap.prune.llmlingua2 import ClassifierImportance, TokenImportance, word_units
 from asap.prune.phrases import load_chunker
 from asap.prune.selective_context import SelectiveContext
-from asap.prune.tokenskip import GAMMAS, draw_gamma
-from asap.prune.units import cut_units, whole
+from asap.prune.tokenskip import ratio_of
+from asap.prune.unit_cut import UnitCut
+from asap.prune.units import Units
 from asap.sample import Sample
 from asap.steps import split_steps
 
@@ -53,7 +51,7 @@ class TokenLevel:
             self.importance = importance or load_importance(settings.classifier)
             self.identity |= {"classifier": dict(self.importance.identity)}
 
-    def decide(self, sample: Sample) -> Decision:
+    def decide(self, sample: Sample) -> UnitCut:
         """The decision about a sample. Raises RowError where this row cannot be scored."""
         steps = split_steps(sample.cot, self.settings.step_split)
         if not steps:
@@ -62,32 +60,15 @@ class TokenLevel:
             units, windows = self._units(sample.cot)
         except RowError as error:
             raise RowError(error.reason, error.detail, sample.id) from error
-        uncut = whole(sample, self.settings.method, units, steps, self.tokens, windows)
-        budget, ratio, seed, gammas = self.settings.budget, self.settings.ratio, self.settings.seed, self.settings.gammas
-        return settled(uncut, sample, lambda: self.tokens, budget=budget, ratio=ratio, seed=seed, gammas=gammas)
+        settings = self.settings
+        whole = UnitCut.whole(sample, settings.method, steps, units, self.tokens, windows=windows)
+        if settings.method == "tokenskip":
+            whole = replace(whole, gamma=1.0)
+        ratio = ratio_of(settings.method, sample, settings.ratio, settings.seed, settings.gammas)
+        return whole.cut(sample.cot, lambda: self.tokens, budget=settings.budget, ratio=ratio)
 
     def _units(self, text: str) -> tuple[Units, int]:
         settings = self.settings
         if settings.method == "selective-context":
             return self.selective.units(text)
         return word_units(text, self.importance(text), keep_digits=settings.keep_digits), 1
-
-
-def settled(
-    decision: Decision,
-    sample: Sample,
-    tokens: Callable[[], TokenCounter],
-    *,
-    budget: int | None = None,
-    ratio: float | None = None,
-    seed: int = 0,
-    gammas: Sequence[float] = GAMMAS,
-) -> Decision:
-    """The decision at a budget or ratio; TokenSkip draws its ratio where none is given. `tokens` is asked for if it is needed."""
-    gamma = None
-    if decision.method == "tokenskip":
-        gamma = ratio = draw_gamma(sample, seed, gammas) if ratio is None else ratio
-    same = (decision.budget, decision.gamma) == (token_budget(decision.tokens_before, budget=budget, ratio=ratio), gamma)
-    if same and decision.budget is not None:
-        return decision
-    return replace(cut_units(decision, sample.cot, tokens(), budget=budget, ratio=ratio), gamma=gamma)

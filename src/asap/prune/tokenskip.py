@@ -22,6 +22,11 @@ def draw_gamma(sample: Sample, seed: int, gammas: Sequence[float] = GAMMAS) -> f
     return random.Random(f"gamma {seed} {sample.digest()}").choice(gammas)
 
 
+def ratio_of(method: str, sample: Sample, ratio: float | None, seed: int, gammas: Sequence[float]) -> float | None:
+    """The ratio that a row is cut to: TokenSkip draws it where none is given."""
+    return draw_gamma(sample, seed, gammas) if method == "tokenskip" and ratio is None else ratio
+
+
 def marked(question: str, gamma: float | None, marker: str = MARKER) -> str:
     """The question with the marker of a share behind it; as it is for 1.0 or None, or where the marker is `none`."""
     if gamma is None or gamma == 1.0 or marker == NONE:

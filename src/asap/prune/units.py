@@ -6,9 +6,9 @@ and paragraphs stay apart and words are not glued together.
 """
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from asap.characters import Ints, codes, first_shown
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.decision import CoarseReport, Decision, StepDecision, Units
-from asap.prune.fine import token_budget
-from asap.sample import Sample
 from asap.spans import Span
 
 _WORD, _NO_WORD = re.compile(r"\w"), re.compile(r"\W")
@@ -26,6 +23,24 @@ _GUESSES = 12  # of the search for the cut; after that it halves
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a token-level method makes of a trace, in columns: any budget is cut from it without a model.
+
+    The units follow each other. `lengths` are characters, each from the end of the unit before (the white space between them
+    included), and add up to the trace; `scores` say what a unit is worth, higher = keep (None: no number, it goes last). Methods
+    that read a trace in `chunks` store how many units each has.
+    """
+
+    lengths: list[int]
+    scores: list[float | None]
+    chunks: list[int] | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON object, without the column that is not used."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Laid(NamedTuple):
@@ -48,10 +63,10 @@ class Laid(NamedTuple):
         breaks = np.where(starts[1:] > ends[:-1], lines[starts[1:]] - lines[ends[:-1]], -1)
         return cls(text, starts, ends, breaks)
 
-    def spans(self, kept: Bools) -> list[tuple[int, int]]:
+    def spans(self, kept: Bools) -> list[Span]:
         """The characters that stay where these units do: the units, and between two of them the strongest white space."""
         if kept.all():
-            return [(0, len(self.text))]
+            return [Span(0, len(self.text))]
         stay = np.flatnonzero(kept)
         if not len(stay):
             return []
@@ -67,7 +82,7 @@ class Laid(NamedTuple):
         edges = edges[edges[:, 0] < edges[:, 1]]
         new = np.concatenate([[True], edges[1:, 0] != edges[:-1, 1]])
         ends = edges[:, 1][np.concatenate([new[1:], [True]])]
-        return list(zip(edges[new, 0].tolist(), ends.tolist(), strict=True))
+        return list(map(Span, edges[new, 0].tolist(), ends.tolist()))
 
     def _divider(self, end: int, start: int) -> tuple[int, int]:
         """A character of the gap that keeps two words apart, where no white space does; nothing where none is needed."""
@@ -98,38 +113,7 @@ def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
     return np.where(counts > 0, sums / np.maximum(counts, 1), before)
 
 
-def whole(sample: Sample, method: str, units: Units, steps: list[Span], tokens: TokenCounter, windows: int) -> Decision:
-    """The decision that keeps everything, to be cut to any budget."""
-    encoded = by_words(tokens).encode(sample.cot)
-    first = np.searchsorted(encoded.starts, [step.start for step in steps])
-    counts = np.diff([*first.tolist(), len(encoded.ids)]).tolist()
-    listed = [
-        StepDecision(number, *span, count, None, None, None, None, number, len(encoded.ids), kept=True, removed_by=None)
-        for number, (span, count) in enumerate(zip(steps, counts, strict=True))
-    ]
-    length = len(encoded.ids)
-    spans = [(0, len(sample.cot))]
-    return Decision(sample.id, method, length, length, length, None, 1, windows, CoarseReport("none"), listed, spans, units=units)
-
-
-def cut_units(decision: Decision, cot: str, tokens: TokenCounter, *, budget: int | None = None, ratio: float | None = None) -> Decision:
-    """The decision at another budget (tokens, or a share of the original's), with the tokenizer alone. At least one unit stays."""
-    limit = token_budget(decision.tokens_before, budget=budget, ratio=ratio)
-    units = decision.units
-    assert units is not None
-    laid, kept = Laid.of(cot, units.lengths), np.ones(len(units.lengths), np.bool_)
-    if limit is not None and decision.tokens_before > limit:
-        kept = _fitted(units, laid, tokens, decision.tokens_before, limit)
-    spans = laid.spans(kept)
-    steps = _steps(decision.steps, laid.starts[kept], laid.ends[kept])
-    return replace(decision, tokens_after=by_words(tokens).count(_joined(cot, spans)), budget=limit, steps=steps, spans=spans)
-
-
-def _joined(cot: str, spans: list[tuple[int, int]]) -> str:
-    return "".join([cot[start:end] for start, end in spans])
-
-
-def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: int) -> Bools:
+def fitted(units: Units, laid: Laid, tokens: TokenCounter, *, before: int, limit: int) -> Bools:
     """The units that stay when the lowest go until the trace fits.
 
     Counting is exact; where the cut lies is guessed from the characters that stay, and from how many of them make a token.
@@ -149,7 +133,7 @@ def _fitted(units: Units, laid: Laid, tokens: TokenCounter, before: int, limit: 
         wanted = limit * int(left[at]) / max(1, count)
         guess = int(np.searchsorted(-left, -wanted)) if guesses < _GUESSES else (low + high) // 2
         at, guesses = min(max(guess, low + 1), high - 1), guesses + 1
-        count = by_words(tokens).count(_joined(laid.text, laid.spans(without(at))))
+        count = by_words(tokens).count("".join([laid.text[start:end] for start, end in laid.spans(without(at))]))
         low, high = (at, high) if count > limit else (low, at)
     return without(high)
 
@@ -167,11 +151,3 @@ def _worth(units: Units, lengths: Ints) -> Floats:
         sums = np.cumsum(lengths[order])
         worth[order] = sums / max(1, int(sums[-1])) if len(sums) else sums
     return worth
-
-
-def _steps(steps: list[StepDecision], starts: Ints, ends: Ints) -> list[StepDecision]:
-    """The steps, of which those count as kept of which any unit is; `starts` and `ends` are of the kept units."""
-    first = np.searchsorted(ends, [step.start for step in steps], side="right")
-    last = np.searchsorted(starts, [step.end for step in steps], side="left")
-    touched = (first < last).tolist()
-    return [replace(step, kept=kept, removed_by=None if kept else "fine") for step, kept in zip(steps, touched, strict=True)]

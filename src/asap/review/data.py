@@ -1,7 +1,7 @@
 """What the review page knows: an index of all traces, which it reads at once, and their texts in pieces, which it inflates when looked at.
 
 The index holds, for each trace, the exact tokens left after each removal: any budget is cut from it in the page, by the rules of
-`asap.prune.fine.cut`. A trace that is cut inside its steps has no such series and is shown as the run left it.
+`asap.prune.fine.removals`. A trace that is cut inside its steps has no such series and is shown as the run left it.
 """
 
 import sys
@@ -13,9 +13,11 @@ from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.prune.decision import Decision, StepDecision
+from asap.prune.decision import Decision
+from asap.prune.step_cut import StepDecision
 from asap.review.folder import Run
 from asap.sample import Sample
+from asap.spans import Span
 
 MOST_TRACES = 10_000
 MOST_CHARACTERS = 200_000_000  # about 60 MB of page
@@ -34,7 +36,7 @@ class ReviewedTrace(NamedTuple):
     order: list[int]
     worth_kept: float
     places: list[tuple[int, int]]
-    kept: list[tuple[int, int]]
+    kept: list[Span]
     steps: dict[str, Any]
 
 
@@ -122,10 +124,8 @@ def _reviewed(run: Run, chosen: Container[str]) -> Iterator[tuple[Sample, Review
 
 def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> ReviewedTrace:
     """A decision as the page reads it. The series follow the removal order of what stage 1 left."""
-    steps, spans, floor = decision.steps, decision.spans, decision.floor
+    steps, floor, survivors = decision.steps, decision.floor, decision.survivors
     put_back = floor.coarse if floor else []
-    first = {step.index for step in steps if step.removed_by == "coarse"} | set(put_back)
-    survivors = [] if spans is not None else sorted((step for step in steps if step.index not in first), key=lambda step: step.rank)
     counts = {
         "steps": len(steps),
         "before": decision.tokens_before,
@@ -134,23 +134,22 @@ def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> Revie
         "least": decision.min_steps,
         "windows": decision.windows,
         "ms": -1 if seconds is None else round(1000 * seconds),
-        "gone1": len(first),
+        "gone1": sum(step.removed_by == "coarse" for step in steps) + len(put_back),
         "gone2": sum(step.removed_by == "fine" for step in steps),
         "back1": len(put_back),
     }
     columns = {name: [_rounded(getattr(step, name)) for step in steps] for name in ("score", "surprisal", "alignment", "match")}
-    kept = [(step.start, step.end) for step in steps if step.kept] if spans is None else spans
     at = Utf16(sample.cot).of
     view = {
         "start": [at(step.start) for step in steps],
         "end": [at(step.end) for step in steps],
         "tokens": [step.tokens for step in steps],
-        "rank": [step.rank for step in steps] if spans is None else None,
+        "rank": [step.rank for step in steps] if survivors else None,
         "by": "".join({"coarse": "1", "fine": "2", None: "k"}[step.removed_by] for step in steps),
         **{name: values for name, values in columns.items() if any(value is not None for value in values)},
         "stage1": asdict(decision.coarse),
         "floor": asdict(floor) if floor else None,
-        "spans": None if spans is None else [[at(start), at(end)] for start, end in spans],
+        "spans": None if survivors else [[at(start), at(end)] for start, end in decision.kept],
     }
     worths_kept = [worth for step in steps if step.kept and not isnan(worth := _worth(step))]
     return ReviewedTrace(
@@ -160,7 +159,7 @@ def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> Revie
         worth=[_worth(step) for step in survivors],
         order=[step.index for step in survivors],
         places=[(step.start, step.end) for step in steps],
-        kept=kept,
+        kept=decision.kept,
         worth_kept=round(sum(worths_kept), 4),
         steps={name: value for name, value in view.items() if value is not None},
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError
-from asap.prune.decision import Decision
+from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample
 from asap.store.work import Store
 
@@ -51,7 +51,7 @@ class Run:
             if sample is None:
                 raise InputError(f"{self.folder}: decisions.jsonl has a row {row.get('id')!r} that work.sqlite does not have there")
             try:
-                yield sample, Decision.from_row(row), seconds.get(sample.id)
+                yield sample, decision_from_row(row), seconds.get(sample.id)
             except (KeyError, TypeError) as error:
                 raise InputError(f"{self.folder}: decisions.jsonl was written by another version of asap; run asap prune again") from error
 

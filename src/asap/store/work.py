@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import InputError, RowError
 from asap.prune.coarse.selection import Selection
-from asap.prune.decision import Decision
+from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, tested_code_in
 from asap.store.content import Contents, Database, packed
 
@@ -227,7 +227,7 @@ class Store:
 
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:
-            return Decision.from_row(row)
+            return decision_from_row(row)
         except (KeyError, TypeError) as error:
             what = f"its decisions differ in {error}"
             raise InputError(

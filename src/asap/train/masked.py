@@ -14,7 +14,7 @@ from asap.spans import Span
 
 def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
     """The parts of the original trace that a decision cut, as character spans, with the white space behind them."""
-    kept = decision.spans if decision.spans is not None else _step_spans(decision, sample)
+    kept = decision.kept_with_space(len(sample.cot))
     edges = [0, *(edge for span in kept for edge in span), len(sample.cot)]
     return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
@@ -24,10 +24,3 @@ def trace_parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
     cuts = [0, *(edge for span in masked for edge in span), len(cot)]
     pieces = [(cot[start:end], number % 2 == 0) for number, (start, end) in enumerate(pairwise(cuts))]
     return [{"type": "text", "text": text, "train": train} for text, train in pieces if text]
-
-
-def _step_spans(decision: Decision, sample: Sample) -> list[tuple[int, int]]:
-    """The kept steps, each up to where the next step begins; white space before the first step goes with it."""
-    steps = decision.steps
-    starts = [0, *(step.start for step in steps[1:]), len(sample.cot)]
-    return [(start, end) for step, start, end in zip(steps, starts, starts[1:], strict=False) if step.kept]

@@ -1,0 +1,33 @@
+"""`--backfill`: after the cut, steps that still fit are put back, the highest score first."""
+
+from asap.lm.tokens import TokenCounter
+from asap.prune.counts import JoinedTokens
+from asap.prune.step_cut import StepCut
+from asap.spans import Span
+from asap.steps import join_steps
+
+
+def backfilled(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
+    """The decision with the steps that stage 2 removed put back, highest score first, where they still fit the budget."""
+    removed = [step for step in decision.steps if step.removed_by == "fine"]
+    if decision.budget is None or not removed:
+        return decision
+    spans = [Span(step.start, step.end) for step in decision.steps]
+    joined = JoinedTokens(text, spans, tokens)
+    _refill(joined, decision, decision.budget)
+    if not joined.exact or tokens.count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
+        joined = JoinedTokens(text, spans, tokens, anew=True)
+        _refill(joined, decision, decision.budget)
+    gone = {step.index for step in removed} - set(joined.kept)
+    return decision.without(gone, tokens_after=joined.total, budget=decision.budget)
+
+
+def _refill(joined: JoinedTokens, decision: StepCut, budget: int) -> None:
+    for step in decision.steps:
+        if not step.kept:
+            joined.remove(step.index)
+    for step in sorted(decision.steps, key=lambda step: -step.rank):
+        if step.removed_by == "fine":
+            joined.insert(step.index)
+            if joined.total > budget or len(joined.kept) == len(decision.steps):  # all of them: the original, which is too long
+                joined.remove(step.index)

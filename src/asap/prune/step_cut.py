@@ -1,0 +1,194 @@
+"""A trace cut by whole steps: what was decided about each step and why. Any other budget is a look-up in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from asap.fences import outside
+from asap.lm.tokens import TokenCounter
+from asap.prune.fine import removals, token_budget
+from asap.spans import Span
+from asap.steps import keep_steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepDecision:
+    """One step of the original trace: `cot[start:end]`.
+
+    `tokens` is its share of the joined trace, the blank line after it included. `rank` is its place in the removal order
+    (0 goes first; stage 1's removals come before all others) and `tokens_left` the exact tokens of the joined trace once it
+    and all before it in that order are gone. `score` is the method's own, higher = keep. Scores are natural logs (nats).
+    `match` is the similarity of an LLM's rewritten step to this one, `alignment` how much the answer makes this one likelier.
+    """
+
+    index: int
+    start: int
+    end: int
+    tokens: int
+    match: float | None
+    alignment: float | None
+    surprisal: float | None
+    score: float | None
+    rank: int
+    tokens_left: int
+    kept: bool
+    removed_by: Literal["coarse", "fine"] | None
+    scores: Mapping[str, float] | None = None
+    """What each step-level method makes of this step in the whole trace, if that was asked for."""
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON object, without `scores` where there are none."""
+        row = asdict(self)
+        if self.scores is None:
+            del row["scores"]
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class CoarseReport:
+    """How stage 1 went: what decided in the end, how many replies of an LLM were asked for, and why each unusable one was.
+
+    With `align` and failures the LLM gave no usable reply and the alignment decided instead.
+    """
+
+    by: Literal["align", "select", "rewrite", "none"]
+    attempts: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What `--support-floor` found: the support (`support.py`, nats per token) of the whole trace, of the cut, and of what is left.
+
+    `grade`: `holds` where the cut is within the floor as it is, `mended` where the steps `back` had to be put back, `whole` where
+    everything had to. `coarse` are those of them that stage 1 had removed.
+    """
+
+    full: float
+    cut: float
+    left: float
+    grade: Literal["holds", "mended", "whole"]
+    back: list[int]
+    coarse: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCut:
+    """A `Decision` that keeps or removes whole steps.
+
+    `tokens_coarse` are the tokens after stage 1. `budget` is in tokens (None: stage 1 only). `min_steps` is how many steps stay
+    at any budget. `windows` is how many overlapping windows the scorer needed (1: the trace fits its context). `gap` is the text
+    that replaces each run of removed steps.
+    """
+
+    id: str
+    method: str
+    tokens_before: int
+    tokens_coarse: int
+    tokens_after: int
+    budget: int | None
+    min_steps: int
+    windows: int
+    coarse: CoarseReport
+    steps: list[StepDecision]
+    floor: Floor | None = None
+    gap: str = ""
+
+    @property
+    def gamma(self) -> None:
+        """None: no share of the tokens was drawn."""
+        return None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was cut."""
+        return not all(step.kept for step in self.steps)
+
+    @property
+    def kept(self) -> list[Span]:
+        """The characters of the original that stay: the kept steps."""
+        return [Span(step.start, step.end) for step in self.steps if step.kept]
+
+    @property
+    def survivors(self) -> list[StepDecision]:
+        """The steps that stage 1 left, in the order in which stage 2 removes them."""
+        put_back = self.floor.coarse if self.floor else ()
+        left = (step for step in self.steps if step.removed_by != "coarse" and step.index not in put_back)
+        return sorted(left, key=lambda step: step.rank)
+
+    def kept_with_space(self, length: int) -> list[Span]:
+        """The kept steps, each with the white space behind it; the first step also with the white space before it."""
+        starts = [0, *(step.start for step in self.steps[1:]), length]
+        return [Span(start, end) for step, start, end in zip(self.steps, starts, starts[1:], strict=False) if step.kept]
+
+    def apply(self, cot: str) -> str:
+        """The pruned trace: the kept steps joined; the original itself, byte for byte, where nothing was cut."""
+        return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
+
+    def without_code(self, cot: str) -> str:
+        """The pruned trace without its fenced code: whole steps hold whole fences."""
+        return outside(self.apply(cot))
+
+    def cut(
+        self,
+        cot: str = "",
+        tokens: Callable[[], TokenCounter] | None = None,
+        *,
+        budget: int | None = None,
+        ratio: float | None = None,
+    ) -> "StepCut":
+        """The decision at another budget: a look-up, `cot` and `tokens` are not used. Steps that were put back for a floor go again.
+
+        Without budget and ratio only stage 1's removals stay. At least `min_steps` steps are kept, whatever they cost.
+        """
+        limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
+        if self.floor is not None:
+            return self.without_floor().cut(budget=limit)
+        if limit is None:
+            return self.without(set(), tokens_after=self.tokens_coarse, budget=None)
+        if limit == self.budget:
+            return self
+        survivors = self.survivors
+        left = [self.tokens_coarse, *(step.tokens_left for step in survivors)]
+        removed = removals(left, limit, at_most=len(survivors) - self.min_steps)
+        return self.without({step.index for step in survivors[:removed]}, tokens_after=left[removed], budget=limit)
+
+    def without(self, gone: set[int], *, tokens_after: int, budget: int | None) -> "StepCut":
+        """The decision in which stage 2 removes exactly the steps `gone`."""
+        steps = [
+            step
+            if step.removed_by == "coarse"
+            else replace(step, kept=step.index not in gone, removed_by="fine" if step.index in gone else None)
+            for step in self.steps
+        ]
+        return replace(self, steps=steps, tokens_after=tokens_after, budget=budget)
+
+    def without_floor(self) -> "StepCut":
+        """The decision as it was before steps were put back; what stage 2 removed is to be cut again."""
+        if self.floor is None:
+            return self
+        coarse = set(self.floor.coarse)
+        steps = [replace(step, kept=False, removed_by="coarse") if step.index in coarse else step for step in self.steps]
+        return replace(self, steps=steps, floor=None, budget=None)
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON object of decisions.jsonl, without `floor` and `gap` where there are none."""
+        fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
+        return {
+            **{name: getattr(self, name) for name in fields},
+            "coarse": asdict(self.coarse),
+            "steps": [step.as_row() for step in self.steps],
+            "spans": None,
+            **({"floor": asdict(self.floor)} if self.floor else {}),
+            **({"gap": self.gap} if self.gap else {}),
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "StepCut":
+        """The decision that `as_row` wrote."""
+        fields = {name: value for name, value in row.items() if name != "spans"}
+        fields["coarse"] = CoarseReport(**fields["coarse"])
+        fields["steps"] = [StepDecision(**step) for step in fields["steps"]]
+        if fields.get("floor") is not None:
+            fields["floor"] = Floor(**fields["floor"])
+        return cls(**fields)

@@ -1,0 +1,145 @@
+"""A trace cut inside its steps: the units of a token-level method, what they are worth, and which characters stay."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from asap.fences import outside
+from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
+from asap.prune.fine import token_budget
+from asap.prune.step_cut import CoarseReport, StepDecision
+from asap.prune.units import Laid, Units, fitted
+from asap.sample import Sample
+from asap.spans import Span
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCut:
+    """A `Decision` that keeps the characters of `spans`, one after the other.
+
+    It has no stage 1, and its steps have no order (`rank` is the index, `tokens_left` the tokens before) and no scores; a step
+    counts as kept where anything of it is. `gamma` is the share of the tokens that TokenSkip tells in the question.
+    """
+
+    id: str
+    method: str
+    tokens_before: int
+    tokens_after: int
+    budget: int | None
+    windows: int
+    steps: list[StepDecision]
+    spans: list[Span]
+    units: Units
+    gamma: float | None = None
+
+    @classmethod
+    def whole(
+        cls, sample: Sample, method: str, steps: Sequence[Span], units: Units, tokens: TokenCounter, *, windows: int = 1
+    ) -> "UnitCut":
+        """The decision that keeps everything, to be cut to any budget."""
+        encoded = by_words(tokens).encode(sample.cot)
+        length = len(encoded.ids)
+        first = np.searchsorted(encoded.starts, [step.start for step in steps])
+        counts = np.diff([*first.tolist(), length]).tolist()
+        listed = [
+            StepDecision(number, *span, count, None, None, None, None, number, length, kept=True, removed_by=None)
+            for number, (span, count) in enumerate(zip(steps, counts, strict=True))
+        ]
+        return cls(sample.id, method, length, length, None, windows, listed, [Span(0, len(sample.cot))], units)
+
+    @property
+    def tokens_coarse(self) -> int:
+        """The tokens before: there is no stage 1."""
+        return self.tokens_before
+
+    @property
+    def coarse(self) -> CoarseReport:
+        """The report of no stage 1."""
+        return CoarseReport("none")
+
+    @property
+    def min_steps(self) -> int:
+        """1: at least one unit stays."""
+        return 1
+
+    @property
+    def floor(self) -> None:
+        """None: no steps are put back."""
+        return None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was cut."""
+        return self.spans != [(0, sum(self.units.lengths))]
+
+    @property
+    def kept(self) -> list[Span]:
+        """The characters of the original that stay."""
+        return self.spans
+
+    @property
+    def survivors(self) -> list[StepDecision]:
+        """None: whole steps are not removed one after the other."""
+        return []
+
+    def kept_with_space(self, length: int) -> list[Span]:
+        """The characters that stay, which include white space already."""
+        return self.spans
+
+    def apply(self, cot: str) -> str:
+        """The pruned trace: the kept characters of the original."""
+        return "".join([cot[start:end] for start, end in self.spans])
+
+    def without_code(self, cot: str) -> str:
+        """The pruned trace without what was fenced code in the original, whatever became of the fences."""
+        return outside(cot, self.spans)
+
+    def cut(self, cot: str, tokens: Callable[[], TokenCounter], *, budget: int | None = None, ratio: float | None = None) -> "UnitCut":
+        """The decision at another budget, counted by `tokens`, which is called if anything changes. At least one unit stays."""
+        limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
+        gamma = None if self.gamma is None else ratio
+        if limit is not None and (limit, gamma) == (self.budget, self.gamma):
+            return self
+        counter = tokens()
+        laid = Laid.of(cot, self.units.lengths)
+        kept = np.ones(len(self.units.lengths), np.bool_)
+        if limit is not None and self.tokens_before > limit:
+            kept = fitted(self.units, laid, counter, before=self.tokens_before, limit=limit)
+        first = np.searchsorted(laid.ends[kept], [step.start for step in self.steps], side="right")
+        last = np.searchsorted(laid.starts[kept], [step.end for step in self.steps], side="left")
+        steps = [
+            replace(step, kept=touched, removed_by=None if touched else "fine")
+            for step, touched in zip(self.steps, (first < last).tolist(), strict=True)
+        ]
+        made = replace(self, budget=limit, steps=steps, spans=laid.spans(kept), gamma=gamma)
+        return replace(made, tokens_after=by_words(counter).count(made.apply(cot)))
+
+    def as_row(self) -> dict[str, Any]:
+        """The JSON object of decisions.jsonl, without `gamma` where there is none."""
+        fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
+        return {
+            **{name: getattr(self, name) for name in fields},
+            "coarse": asdict(self.coarse),
+            "steps": [step.as_row() for step in self.steps],
+            "spans": self.spans,
+            **({} if self.gamma is None else {"gamma": self.gamma}),
+            "units": self.units.as_row(),
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "UnitCut":
+        """The decision that `as_row` wrote."""
+        columns = dict(row["units"])
+        if columns.pop("rule", "fit") != "fit":  # those of --faithful and --legacy, which are gone
+            raise KeyError("rule")
+        fields = ("id", "method", "tokens_before", "tokens_after", "budget", "windows")
+        return cls(
+            **{name: row[name] for name in fields},
+            steps=[StepDecision(**step) for step in row["steps"]],
+            spans=[Span(*span) for span in row["spans"]],
+            units=Units(**columns),
+            gamma=row.get("gamma"),
+        )
