@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterable
 from io import StringIO
 from pathlib import Path
@@ -15,11 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from asap.doctor import Bin, DataReport, Finding, Report, examine, render
-from asap.doctor.data import check_data
+from asap.doctor import Bin, DataDiagnosis, Diagnosis, Finding, examine, render
+from asap.doctor.data import check_data, quantile
 from asap.doctor.environment import check_environment
 from asap.doctor.render import bar
-from asap.doctor.tally import Lengths
 from asap.errors import UsageError
 from asap.lm.cache import cache_folder
 
@@ -64,16 +64,16 @@ def row(response: str = "<think>\na\n\nb\n</think>\n\nx", **more: Any) -> dict[s
 numbers = iter(range(10**9))
 
 
-def named(report: DataReport, name: str) -> Finding:
+def named(report: DataDiagnosis, name: str) -> Finding:
     (finding,) = [finding for finding in report.findings if finding.name == name]
     return finding
 
 
-def names(report: DataReport) -> list[str]:
+def names(report: DataDiagnosis) -> list[str]:
     return [finding.name for finding in report.findings]
 
 
-def text_of(report: Report, width: int = 100, encoding: str = "utf-8") -> str:
+def text_of(report: Diagnosis, width: int = 100, encoding: str = "utf-8") -> str:
     class Screen(StringIO):
         @property
         def encoding(self) -> str:  # type: ignore[override]
@@ -142,7 +142,7 @@ def test_answers_without_code_and_with_open_fences_are_counted(write: Write, wor
     assert named(report, "code fences").found == f"2 rows with a code fence that the answer never closes, first {path}:3"
 
 
-def _advice(report: DataReport, name: str) -> tuple[str]:
+def _advice(report: DataDiagnosis, name: str) -> tuple[str]:
     return (named(report, name).advice,)
 
 
@@ -426,13 +426,13 @@ print(json.dumps([finding[:2] for finding in report.findings]))
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
-REPORT = Report(
+REPORT = Diagnosis(
     [
         Finding("python", "ok", "3.11"),
         Finding("sandbox", "warn", "not found", "install it"),
         Finding("disk", "fail", "[bold]full[/]", "free some"),
     ],
-    DataReport([Finding("rows", "ok", "3 rows of caf\u00e9\x1b[31m\udcff.jsonl")], [Bin(1, 1, 1), Bin(2, 3, 80), Bin(4, 7, 0)]),
+    DataDiagnosis([Finding("rows", "ok", "3 rows of caf\u00e9\x1b[31m\udcff.jsonl")], [Bin(1, 1, 1), Bin(2, 3, 80), Bin(4, 7, 0)]),
 )
 
 
@@ -459,7 +459,7 @@ def test_the_page_shows_marks_findings_advice_and_bars() -> None:
 
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
-    report = REPORT._replace(data=DataReport([], REPORT.data.histogram if REPORT.data else []))
+    report = REPORT._replace(data=DataDiagnosis([], REPORT.data.histogram if REPORT.data else []))
     shown = text_of(report, encoding="ascii")
     assert shown.isascii()
     assert "x  disk" in shown
@@ -467,12 +467,12 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
-    long = Report([Finding("a" * 12, "warn", "found " * 60, "advice " * 60)], None)
+    long = Diagnosis([Finding("a" * 12, "warn", "found " * 60, "advice " * 60)], None)
     assert max(map(len, text_of(long, width=60).splitlines())) <= 60
 
 
 def test_nothing_wrong_is_said_in_one_line() -> None:
-    fine = Report([Finding("python", "ok", "3.11")], None)
+    fine = Diagnosis([Finding("python", "ok", "3.11")], None)
     assert text_of(fine).endswith("Everything is ready.\n")
     assert (fine.status, REPORT.status) == ("ok", "fail")
 
@@ -483,6 +483,5 @@ def test_a_bar_is_empty_only_for_nothing() -> None:
 
 
 def test_quantiles_are_values_that_occur() -> None:
-    lengths = Lengths()
-    lengths.counts.update([5, 1, 9, 9])
-    assert [lengths.quantile(share) for share in (0.25, 0.5, 0.75, 0.9, 1)] == [1, 5, 9, 9, 9]
+    counts = Counter([5, 1, 9, 9])
+    assert [quantile(counts, share) for share in (0.25, 0.5, 0.75, 0.9, 1)] == [1, 5, 9, 9, 9]

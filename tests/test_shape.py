@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import pytest
 
-LONGEST_CHAIN = 16
+LONGEST_CHAIN = 15
 """Modules that import each other in a row. To be lowered to 10."""
 FILE_LINES, FUNCTION_LINES = 300, 60
 
@@ -27,9 +27,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
     "imports inside functions": {
         "asap.__main__": "it starts the command line",
         "asap.compare.report": "",
-        "asap.doctor": "",
-        "asap.doctor.environment": "",
-        "asap.doctor.rulers": "",
         "asap.evaluate.reference": "",
         "asap.evaluate.score": "",
         "asap.prune.token_level": "",
@@ -47,7 +44,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "Outcome": "",
         "PROBLEMS": "",
         "Rejected": "",
-        "Report": "",
         "Row": "",
         "Run": "",
         "T": "",

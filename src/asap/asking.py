@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from asap.cost import estimate
 from asap.errors import InputError
-from asap.estimate import estimate
 from asap.listener import Listener, LlmProgress
 from asap.lm.generate import Generator
 from asap.lm.replies import Deferred, Replies

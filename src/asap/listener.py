@@ -1,10 +1,48 @@
 """What a run reports to whoever watches it: events, and a listener that ignores them all."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from asap.dataset import Shaped
-from asap.estimate import Estimate
-from asap.lm.spending import SpendingLimit
+from asap.dataset.source import Source, printable
+from asap.errors import RowError
+from asap.lm.spending import Price, SpendingLimit
+
+
+class Amount(NamedTuple):
+    """Requests and tokens still to be paid for."""
+
+    requests: float = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+
+    def plus(self, requests: float, prompt_tokens: float, completion_tokens: float) -> "Amount":
+        """So many requests more, of so many tokens each."""
+        return Amount(
+            self.requests + requests,
+            self.prompt_tokens + requests * prompt_tokens,
+            self.completion_tokens + requests * completion_tokens,
+        )
+
+    def cost(self, price: Price) -> float:
+        """US dollars."""
+        return price.cost(round(self.prompt_tokens), round(self.completion_tokens))
+
+
+class Estimate(NamedTuple):
+    """What is still to be asked for `rows` traces of which nothing is known yet, at least, as expected and at most.
+
+    `rows_seen`: the expectation rests on the replies about so many rows; 0: on assumptions.
+    """
+
+    rows: int
+    rows_seen: int
+    low: Amount
+    expected: Amount
+    high: Amount
+    exact: bool
+    """Whether prompt tokens are counted with the LLM's own tokenizer."""
 
 
 class DecidedRows(NamedTuple):
@@ -63,3 +101,14 @@ class Listener:
 
     def writing(self) -> None:
         """All rows are decided; the files are written now."""
+
+
+def listened_rows(source: Source, listener: Listener) -> Iterator[tuple[str, int, Shaped | RowError]]:
+    """Each row of a source up to its limit, with its printable source and its line; the listener hears of it."""
+    shown = False
+    for number, (name, line, result) in enumerate(islice(source.rows(), source.limit), start=1):
+        yield printable(name), line, result
+        if not shown and not isinstance(result, RowError):
+            listener.first_row(result)
+            shown = True
+        listener.reading(number)

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from asap.dataset import Shaped, render_row
-from asap.estimate import Amount, Estimate
-from asap.listener import DecidedRows, Listener, LlmProgress, MeasuringProgress
+from asap.listener import Amount, DecidedRows, Estimate, Listener, LlmProgress, MeasuringProgress
 from asap.lm.spending import SpendingLimit
 
 _HEARTBEAT_S = 15.0

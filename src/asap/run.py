@@ -6,15 +6,14 @@ Each selection and each decision is stored as soon as it is made, so a run kille
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from asap.asking import LlmOptions, select_missing
-from asap.dataset.source import Source, printable
+from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.errors import InputError, RowError
-from asap.listener import DecidedRows, Listener
+from asap.listener import DecidedRows, Listener, listened_rows
 from asap.lm.prompt_style import template_hash
 from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
@@ -71,19 +70,13 @@ def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
 
 def read_into(store: Store, source: Source, listener: Listener) -> None:
     """Read the source into the store, in one transaction: until it is complete the former order of the input stands."""
-    shown = False
     with store.transaction():
         store.clear_input()
-        for position, (name, line, result) in enumerate(islice(source.rows(), source.limit)):
-            name = printable(name)
+        for position, (name, line, result) in enumerate(listened_rows(source, listener)):
             if isinstance(result, RowError):
                 store.add_rejected(position, name, line, result)
             else:
                 store.add_sample(position, name, line, result.sample)
-                if not shown:
-                    listener.first_row(result)
-                    shown = True
-            listener.reading(position + 1)
 
 
 def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:

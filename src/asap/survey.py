@@ -1,75 +1,177 @@
-"""What a run would have to do, counted without a scorer: `asap prune --dry-run`."""
+"""What the rows of a data set are like, counted in one pass: `asap doctor` and `asap prune --dry-run` are two views of it.
+
+Texts are not kept. What stays in memory are counters and, to find repeated rows, three digests a row.
+"""
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
-from asap.asking import LlmOptions, LlmPass
-from asap.dataset.source import Source
-from asap.listener import Listener
-from asap.lm.generate import Generator
-from asap.lm.replies import FILE as REPLIES
-from asap.lm.replies import Replies
+from asap.dataset import Shaped
+from asap.digest import content_digest
+from asap.errors import RowError
+from asap.fences import fenced, is_open
+from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
-from asap.prune.fine import token_budget
-from asap.prune.method import Size
-from asap.prune.reading import tokens_read
-from asap.prune.settings import AsapSettings
-from asap.run import read_into
-from asap.steps import split_steps
-from asap.store.work import Store
+from asap.sample import Sample
+from asap.steps import StepSplit, split_steps
+from asap.think import has_tag
+
+_BATCH = 32  # rows that are tokenised side by side
 
 
-class Survey(NamedTuple):
-    """What a run would have to do; `tokens_read` is an estimate."""
+class Place(NamedTuple):
+    """Where a row is."""
 
-    rows: int
-    usable: int
-    rejected: int
-    rejected_by: dict[str, int]
+    source: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}"
+
+
+@dataclass(slots=True)
+class Cases:
+    """How many rows have something, where the first of them is, and what was wrong with it."""
+
+    count: int = 0
+    first: Place | None = None
+    detail: str = ""
+
+    def add(self, place: Place, detail: str = "") -> None:
+        """One more row."""
+        if not self.count:
+            self.first, self.detail = place, detail
+        self.count += 1
+
+
+class Reader(NamedTuple):
+    """The tokenizer of the model that reads the rows, and how many tokens it reads at once (None: not known)."""
+
+    tokens: TokenCounter
+    context_tokens: int | None
+
+
+class Length(NamedTuple):
+    """A usable row and the length of its trace."""
+
+    sample: Sample
+    steps: int
     tokens: int
-    longest: int
-    tokens_read: int
-    over_budget: int
 
 
-def survey(
-    scratch: Path,
-    source: Source,
-    settings: AsapSettings,
-    tokens: TokenCounter,
-    listener: Listener,
-    asks: tuple[Generator, LlmOptions, Path | None] | None = None,
-) -> Survey:
-    """Read everything into a scratch folder and count, without a scorer: `asap prune --dry-run`.
+@dataclass(slots=True)
+class Survey:
+    """Counts of rows. `count` gives the tokens of traces as a budget counts them; without a `reader` no row is too long for it."""
 
-    `asks` is stage 1's LLM, and the folder whose replies count as there already: what it will cost is told to the listener.
-    """
-    rejected, lengths, read, over = Counter[str](), list[int](), 0.0, 0
-    with Store.open(scratch) as store:
-        read_into(store, source, listener)
-        for sample, error in store.rows():
-            if sample is None:
-                rejected[error or ""] += 1
-                continue
-            length = tokens.count(sample.cot)
-            lengths.append(length)
-            size = Size(max(1, len(split_steps(sample.cot, settings.step_split))), length, tokens.count(sample.answer))
-            fits = length <= (token_budget(length, budget=settings.budget, ratio=settings.ratio) or length)
-            read += tokens_read(settings, size, fits=fits)
-            over += not fits
-        if asks and lengths:
-            llm, options, folder = asks
-            keeps = folder is not None and (options.pilot or (folder / REPLIES).is_file())
-            with Replies.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
-                LlmPass(store, llm, settings, replies, options, listener).pilot()
-    return Survey(
-        rows=len(lengths) + rejected.total(),
-        usable=len(lengths),
-        rejected=rejected.total(),
-        rejected_by=dict(sorted(rejected.items())),
-        tokens=sum(lengths),
-        longest=max(lengths, default=0),
-        tokens_read=round(read),
-        over_budget=over,
-    )
+    count: Callable[[Sequence[str]], list[int]]
+    reader: Reader | None = None
+    step_split: StepSplit = "fenced"
+    shapes: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, Cases] = field(default_factory=dict)
+    """Rows that cannot be used, by reason."""
+    tokens: Counter[int] = field(default_factory=Counter)
+    """Usable rows by the tokens of their traces."""
+    steps: Counter[int] = field(default_factory=Counter)
+    """Usable rows by their steps."""
+    one_step: Cases = field(default_factory=Cases)
+    several_tags: Cases = field(default_factory=Cases)
+    no_code: Cases = field(default_factory=Cases)
+    open_fence: Cases = field(default_factory=Cases)
+    beyond_context: Cases = field(default_factory=Cases)
+    copies: Cases = field(default_factory=Cases)
+    """Rows whose question, trace and answer an earlier row had."""
+    same_questions: Cases = field(default_factory=Cases)
+    """Other rows whose question an earlier row had."""
+    same_ids: Cases = field(default_factory=Cases)
+    """Rows with the id of a row that holds something else."""
+    _first: dict[int, int] = field(default_factory=dict)
+    """For ids, questions and whole rows the content of the first row that had them; all as digests."""
+
+    @property
+    def usable(self) -> int:
+        """Rows that can be pruned."""
+        return self.tokens.total()
+
+    @property
+    def unusable(self) -> int:
+        """Rows that cannot."""
+        return sum(cases.count for cases in self.rejected.values())
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.usable + self.unusable
+
+    @property
+    def trace_tokens(self) -> int:
+        """The tokens of all usable traces together."""
+        return sum(tokens * count for tokens, count in self.tokens.items())
+
+    def up_to(self, limit: int) -> int:
+        """How many usable rows have traces of at most so many tokens."""
+        return sum(count for tokens, count in self.tokens.items() if tokens <= limit)
+
+    def lengths(self, rows: Iterable[tuple[Place, Shaped | RowError]]) -> Iterator[Length]:
+        """Counts the rows and yields the usable ones. A row that the reader's chat template refuses is rejected."""
+        rows = iter(rows)
+        while batch := list(islice(rows, _BATCH)):
+            usable, contexts = list[tuple[Place, Shaped]](), list[str]()
+            for place, result in batch:
+                try:
+                    if isinstance(result, RowError):
+                        raise result
+                    contexts.append(self._context(result.sample))
+                    usable.append((place, result))
+                except RowError as error:
+                    self.rejected.setdefault(error.reason, Cases()).add(place, error.detail)
+            yield from self._counted(usable, contexts)
+
+    def _counted(self, rows: Sequence[tuple[Place, Shaped]], contexts: Sequence[str]) -> Iterator[Length]:
+        traces = [shaped.sample.cot for _, shaped in rows]
+        tokens = self.count(traces)
+        if self.reader and self.reader.context_tokens is not None:
+            read = tokens if self.count == self.reader.tokens.count_many else self.reader.tokens.count_many(traces)
+            for (place, _), before, trace in zip(rows, self.reader.tokens.count_many(contexts), read, strict=True):
+                if before + trace > self.reader.context_tokens:
+                    self.beyond_context.add(place)
+        for (place, shaped), length in zip(rows, tokens, strict=True):
+            steps = len(split_steps(shaped.sample.cot, self.step_split))
+            self.shapes[shaped.shape] += 1
+            self.tokens[length] += 1
+            self.steps[steps] += 1
+            self._add_cases(place, shaped.sample, steps)
+            yield Length(shaped.sample, steps, length)
+
+    def _add_cases(self, place: Place, sample: Sample, steps: int) -> None:
+        if steps == 1:
+            self.one_step.add(place)
+        if has_tag(sample.cot):
+            self.several_tags.add(place)
+        if not fenced(sample.answer):
+            self.no_code.add(place)
+        elif is_open(sample.answer):
+            self.open_fence.add(place)
+        row_id, question, content = (
+            _digest("id", sample.id),
+            _digest("question", sample.question),
+            _digest("row", sample.question, sample.cot, sample.answer),
+        )
+        if content in self._first:
+            self.copies.add(place)
+        elif question in self._first:
+            self.same_questions.add(place)
+        if self._first.setdefault(row_id, content) != content:
+            self.same_ids.add(place)
+        self._first.setdefault(question, content)
+        self._first.setdefault(content, content)
+
+    def _context(self, sample: Sample) -> str:
+        """What the reader reads before the trace."""
+        return "" if self.reader is None else render_context(self.reader.tokens, sample.prompt, default_context(self.reader.tokens))
+
+
+def _digest(*texts: str) -> int:
+    return int(content_digest(*texts)[:15], 16)  # 60 bits

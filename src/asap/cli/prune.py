@@ -38,12 +38,12 @@ from asap.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
+    from asap.dry_run import DryRun
     from asap.lm.generate import Generator
     from asap.lm.scorer import Scorer
     from asap.lm.spending import SpendingLimit
     from asap.prune.asap import Asap
     from asap.prune.settings import AsapSettings
-    from asap.survey import Survey
 
 
 @Parameter(name="*")
@@ -350,31 +350,36 @@ def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator"
 
 def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm, out: Path | None) -> int:
     from asap.asking import LlmOptions
+    from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
     from asap.run import no_usable_row
-    from asap.survey import survey
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = _spending(llm)
     asks = (_generator(llm, model, spending), LlmOptions(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
-        found = survey(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
-    if not found.usable:
-        raise InputError(no_usable_row(source, found.rejected_by))
-    print(f"{found.rows} rows read: {found.usable} usable, {found.rejected} rejected")
-    for reason, count in found.rejected_by.items():
+        found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
+    rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
+    if not found.survey.usable:
+        raise InputError(no_usable_row(source, rejected_by))
+    print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected")
+    for reason, count in rejected_by.items():
         print(f"  {reason}: {count}")
     print(
-        f"{found.tokens:,} tokens of traces (longest {found.longest:,}); {_reading(found, settings)}; "
+        f"{found.survey.trace_tokens:,} tokens of traces (longest {max(found.survey.tokens):,}); {_reading(found, settings)}; "
         f"{found.over_budget} traces are over their budget. {'Only replies were' if llm.pilot else 'Nothing was'} written."
     )
     return 0
 
 
-def _reading(found: "Survey", settings: "AsapSettings") -> str:
-    if not found.tokens_read:
+def _reading(found: "DryRun", settings: "AsapSettings") -> str:
+    """How much a model would read; a range where it depends on what it finds."""
+    low, high = map(round, found.reading)
+    if not high:
         return "no model would read them"
-    who = "token classifier" if settings.needs_classifier else "scorer"
-    return f"the {who} would read them about {found.tokens_read / found.tokens:,.1f} times, {found.tokens_read:,} tokens"
+    who, traces = "token classifier" if settings.needs_classifier else "scorer", found.survey.trace_tokens
+    if low == high:
+        return f"the {who} would read them about {high / traces:,.1f} times, {high:,} tokens"
+    return f"the {who} would read them about {low / traces:,.1f} to {high / traces:,.1f} times, {low:,} to {high:,} tokens"

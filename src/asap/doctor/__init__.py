@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from asap.doctor.finding import Bin, DataReport, Finding, Report, Status
+from asap.dataset import check_columns
+from asap.doctor.data import check_data
+from asap.doctor.environment import check_environment
+from asap.doctor.finding import Bin, DataDiagnosis, Diagnosis, Finding, Status
 from asap.doctor.render import render
 
-__all__ = ["Bin", "DataReport", "Finding", "Report", "Status", "examine", "render"]
+__all__ = ["Bin", "DataDiagnosis", "Diagnosis", "Finding", "Status", "examine", "render"]
 
 
 def examine(
@@ -17,20 +20,16 @@ def examine(
     scorer: str = "bundled",
     tokenizer: str | None = None,
     limit: int | None = None,
-) -> Report:
+) -> Diagnosis:
     """Look at this machine and at the first `limit` rows of the sources (None: all of them).
 
     Nothing is written and no model is loaded. What is wrong with the machine or the rows is a finding; only wrong
     `columns` raise, a UsageError.
     """
-    from asap.dataset import check_columns
-    from asap.doctor.data import check_data
-    from asap.doctor.environment import check_environment
-
     if columns:
         check_columns(columns)
     environment = check_environment()
     if not sources:
-        return Report(environment, None)
+        return Diagnosis(environment, None)
     data = check_data(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, scorer=scorer, tokenizer=tokenizer, limit=limit)
-    return Report(environment, data)
+    return Diagnosis(environment, data)

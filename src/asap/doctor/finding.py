@@ -23,18 +23,18 @@ class Bin(NamedTuple):
     rows: int
 
 
-class DataReport(NamedTuple):
+class DataDiagnosis(NamedTuple):
     """What was found in the rows, and how long their traces are."""
 
     findings: Sequence[Finding]
     histogram: Sequence[Bin]
 
 
-class Report(NamedTuple):
+class Diagnosis(NamedTuple):
     """All that `asap doctor` has to say; `data` is None where no source was named."""
 
     environment: Sequence[Finding]
-    data: DataReport | None
+    data: DataDiagnosis | None
 
     @property
     def findings(self) -> list[Finding]:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from asap.doctor.finding import DataReport, Finding, Report, Status
+from asap.doctor.finding import DataDiagnosis, Diagnosis, Finding, Status
 
 _STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _MARKS: dict[Status, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
@@ -16,7 +16,7 @@ _BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def render(report: Report, console: Console) -> None:
+def render(report: Diagnosis, console: Console) -> None:
     """Print the report."""
     plain = console.options.ascii_only
     names = max((len(finding.name) for finding in report.findings), default=0)
@@ -45,7 +45,7 @@ def _findings(findings: Iterable[Finding], names: int, plain: bool) -> Renderabl
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _histogram(data: DataReport, plain: bool) -> RenderableType:
+def _histogram(data: DataDiagnosis, plain: bool) -> RenderableType:
     most = max(one.rows for one in data.histogram)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", no_wrap=True)
@@ -64,7 +64,7 @@ def bar(count: int, most: int, *, plain: bool = False) -> str:
     return _EIGHTHS[8] * full + (_EIGHTHS[eighths] if eighths else "")
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: Diagnosis) -> Text:
     counts = {status: sum(finding.status == status for finding in report.findings) for status in _STYLES}
     if report.status == "ok":
         return Text("Everything is ready.", _STYLES["ok"])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from asap.cost import estimate
 from asap.errors import AsapError
-from asap.estimate import estimate
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.replies import Replies
 from asap.prune.coarse.anchor_guided import selections_of

@@ -2,15 +2,16 @@
 
 import random
 import re
+from math import log2
 from typing import Any
 
 import pytest
 from prune_helpers import CORPUS
 
+from asap.cost import Reading, tokens_read
 from asap.prune.asap import Asap
 from asap.prune.method import Size, needs_model
 from asap.prune.methods import METHODS
-from asap.prune.reading import tokens_read
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 from asap.steps import split_steps
@@ -38,16 +39,18 @@ SIZE = Size(steps=8, trace=1000, answer=100)
         ({"scores": "every"}, 3100 + 4500 + 5400),
         ({"method": "spirit", "scores": "every"}, 4500 + 1000 + 2100 + 5400),
         ({"coarse": "none", "rescore": 4}, 1000 + 500),
-        ({"method": "random", "support_floor": 0.1}, (2 + 3) * 1100),
     ],
 )
 def test_what_would_be_read_by_hand(options: dict[str, Any], expected: float) -> None:
-    assert tokens_read(AsapSettings(**options), SIZE, fits=False) == expected
+    assert tokens_read(AsapSettings(**options), SIZE, kept=500) == (expected, expected)
 
 
-def test_a_floor_reads_nothing_where_nothing_is_cut() -> None:
-    assert tokens_read(AsapSettings(method="random", support_floor=0.1), SIZE, fits=True) == 0
-    assert tokens_read(AsapSettings(support_floor=0.1), SIZE, fits=True) > 3100
+def test_a_floor_reads_the_whole_trace_and_the_cut_one_and_at_most_searches_between_them() -> None:
+    floor = AsapSettings(method="random", support_floor=0.1)
+    assert tokens_read(floor, SIZE, kept=500) == ((1000 + 100) + (500 + 100), (1 + 2 * log2(1 + 4)) * (750 + 100))
+    assert tokens_read(floor, SIZE, kept=1000) == (0, 0)  # nothing is cut
+    low, high = tokens_read(AsapSettings(support_floor=0.1), SIZE, kept=1000)  # stage 1 may remove nothing, or something
+    assert (low, high > low) == (3100, True)
 
 
 def sample_of(number: int) -> Sample:
@@ -71,8 +74,27 @@ def sample_of(number: int) -> Sample:
     ],
 )
 def test_the_estimate_is_near_what_is_read(options: dict[str, Any], tiny: Any) -> None:
-    settings, samples = AsapSettings(ratio=0.5, context="raw", **options), [sample_of(number) for number in range(3)]
-    read, count = list[int](), tiny.tokens.count
+    settings = AsapSettings(ratio=0.5, context="raw", **options)
+    read, (low, high) = read_and_estimated(settings, tiny)
+    assert low == high == pytest.approx(read, rel=0.2)
+
+
+@pytest.mark.parametrize("method", ["random", "asap"])
+def test_what_a_floor_reads_is_within_its_estimate(method: str, tiny: Any) -> None:
+    reads = list[int]()
+    for floor in (100.0, 0.01, 0.003, 0.001, 0.0):  # from a floor that holds at once to one that needs everything
+        settings = AsapSettings(ratio=0.5, context="raw", coarse="none", method=method, support_floor=floor)
+        read, (low, high) = read_and_estimated(settings, tiny)
+        assert 0.8 * low <= read <= 1.2 * high
+        reads.append(read)
+        if floor == 100.0:
+            assert low == pytest.approx(read, rel=0.2)
+    assert max(reads) > 1.5 * min(reads)
+
+
+def read_and_estimated(settings: AsapSettings, tiny: Any) -> tuple[int, Reading]:
+    """The tokens that a model reads to prune three rows, and the estimate of them."""
+    samples, read, count = [sample_of(number) for number in range(3)], list[int](), tiny.tokens.count
     hook = tiny.model.base_model.register_forward_pre_hook(
         lambda module, arguments, named: read.append(named["input_ids"].numel()), with_kwargs=True
     )
@@ -81,4 +103,5 @@ def test_the_estimate_is_near_what_is_read(options: dict[str, Any], tiny: Any) -
     finally:
         hook.remove()
     sizes = [Size(len(split_steps(sample.cot)), count(sample.cot), count(sample.answer)) for sample in samples]
-    assert sum(tokens_read(settings, size, fits=False) for size in sizes) == pytest.approx(sum(read), rel=0.2)
+    estimates = [tokens_read(settings, size, kept=size.trace / 2) for size in sizes]
+    return sum(read), Reading(sum(one.low for one in estimates), sum(one.high for one in estimates))

@@ -1,23 +1,73 @@
-"""What stage 1 with an LLM will ask for and cost, before it is paid: `asap prune --dry-run` and the start of each run.
+"""What a run will cost before it starts: tokens that a model reads to score, and requests to the LLM of stage 1.
 
-Prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. The length of
+Scoring: counted are the trace and, where it is shown or asked about, the answer. Left out is what comes before the trace, that stage 1
+and `rescore` leave the later passes steps of uneven length, and that a trace longer than the scorer's context is read in windows.
+
+The LLM: prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. The length of
 the replies can only be bounded: by nothing at all, and by the longest reply that makes sense at every attempt. What is expected
 in between follows from former replies in the folder (`--pilot`) or, without any, from an assumption that is named as one.
 """
 
 from collections.abc import Iterable
-from math import inf
+from math import inf, log2
 from typing import NamedTuple
 
+from asap.listener import Amount, Estimate
 from asap.lm.generate import Generator
 from asap.lm.replies import Replies, Usage
-from asap.lm.spending import Price
 from asap.lm.tokens import count_prompt, count_tokens
+from asap.prune.coarse.align import alignment_reads
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply
 from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tokens
+from asap.prune.method import Size, is_one_pass
 from asap.prune.settings import AsapSettings
+from asap.prune.token_level import TOKEN_LEVEL
 from asap.sample import Sample
+
+
+class Reading(NamedTuple):
+    """Tokens that a model reads, at least and at most."""
+
+    low: float
+    high: float
+
+
+def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
+    """About how many tokens the model of a method reads of a trace of this size, of which at most `kept` tokens stay."""
+    if settings.method in TOKEN_LEVEL:
+        return Reading(size.trace, size.trace)
+    method = settings.scoring
+    stage_1 = alignment_reads(size) if settings.coarse == "align" else 0.0
+    lefts = range(size.steps - settings.rescore, 0, -settings.rescore) if settings.rescore else ()
+    again = (method.reads(size._replace(steps=left, trace=size.trace * left / size.steps)) for left in lefts)
+    read = stage_1 + method.reads(size) + sum(again) + _read_for_scores(settings, size)
+    floor = _read_for_floor(settings, size, kept)
+    return Reading(read + floor.low, read + floor.high)
+
+
+def _read_for_scores(settings: AsapSettings, size: Size) -> float:
+    """What `scores` adds: one pass unless the stages read the whole trace, and those that ask more unless the stages have asked already."""
+    if settings.stored_scores == "own":
+        return 0.0
+    known = {settings.method} if not settings.rescore else set()
+    known |= {"alignment"} if settings.coarse == "align" else set()
+    others = [method for method in settings.stored_methods if not is_one_pass(method) and method.name not in known]
+    asked = sum(method.reads(size) for method in others)
+    return (0.0 if settings.reads_whole_trace else size.trace) + asked
+
+
+def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:
+    """What `support_floor` adds: the whole trace and the cut one, and at most a doubling and a halving search between them.
+
+    Each is read with the answer behind it. Nothing is read where nothing is cut.
+    """
+    fits = kept >= size.trace
+    if settings.support_floor is None or (fits and settings.coarse == "none"):
+        return Reading(0.0, 0.0)
+    each = (size.trace + kept) / 2 + size.answer
+    removed = size.steps if fits else size.steps * (1 - kept / size.trace)
+    return Reading(0.0 if fits else 2 * each, (1 + 2 * log2(1 + removed)) * each)
 
 
 class Scenario(NamedTuple):
@@ -31,41 +81,6 @@ class Scenario(NamedTuple):
 
 
 ASSUMED = {"rewrite": Scenario(600, 1.5, 0.45), "select": Scenario(600, 1.2, 0.03)}
-
-
-class Amount(NamedTuple):
-    """Requests and tokens still to be paid for."""
-
-    requests: float = 0
-    prompt_tokens: float = 0
-    completion_tokens: float = 0
-
-    def plus(self, requests: float, prompt_tokens: float, completion_tokens: float) -> "Amount":
-        """So many requests more, of so many tokens each."""
-        return Amount(
-            self.requests + requests,
-            self.prompt_tokens + requests * prompt_tokens,
-            self.completion_tokens + requests * completion_tokens,
-        )
-
-    def cost(self, price: Price) -> float:
-        """US dollars."""
-        return price.cost(round(self.prompt_tokens), round(self.completion_tokens))
-
-
-class Estimate(NamedTuple):
-    """What is still to be asked for `rows` traces of which nothing is known yet, at least, as expected and at most.
-
-    `rows_seen`: the expectation rests on the replies about so many rows; 0: on assumptions.
-    """
-
-    rows: int
-    rows_seen: int
-    low: Amount
-    expected: Amount
-    high: Amount
-    exact: bool
-    """Whether prompt tokens are counted with the LLM's own tokenizer."""
 
 
 def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: Replies) -> Estimate:

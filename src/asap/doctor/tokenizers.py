@@ -1,0 +1,77 @@
+"""The tokenizers that lengths are counted with: the scorer's and a chosen one, read without the model and without converting it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asap.doctor.environment import shown_error
+from asap.doctor.finding import Finding
+from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer, is_complete
+from asap.lm.hub import load_pretrained
+from asap.lm.specs import is_spec, load_tokens, model_folder
+from asap.lm.tokens import TokenCounter
+from asap.survey import Reader
+
+_CHARACTERS = 4  # of a token, roughly, where there is no tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizers:
+    """`trace` counts what a budget counts, `scorer` what the scorer reads; None where it cannot be read. `name` is that of `trace`."""
+
+    trace: TokenCounter | None
+    name: str
+    scorer: Reader | None
+
+    @property
+    def count(self) -> Callable[[Sequence[str]], list[int]]:
+        """Gives the tokens of each text; without a tokenizer an estimate from the number of characters."""
+        return _estimated if self.trace is None else self.trace.count_many
+
+
+def load_tokenizers(scorer: str, tokenizer: str | None) -> tuple[Tokenizers, list[Finding]]:
+    """The tokenizers, and a finding for each one that could not be loaded."""
+    try:
+        reader = Reader(_load_tokens(scorer), _context_tokens(scorer))
+        found, problems = Tokenizers(reader.tokens, f"tokenizer of {scorer}", reader), list[Finding]()
+    except Exception as error:  # border: transformers, where it is broken, raises anything
+        advice = "see the findings about the environment; give another model with --scorer, or only a tokenizer with --tokenizer"
+        problems = [Finding("scorer", "warn", f"the tokenizer of {scorer} cannot be read: {shown_error(error)}", advice)]
+        found = Tokenizers(None, f"estimate: characters / {_CHARACTERS}", None)
+    if tokenizer is not None and tokenizer != scorer:
+        try:
+            found = replace(found, trace=_load_tokens(tokenizer), name=f"tokenizer {tokenizer}")
+        except Exception as error:  # border: as above
+            advice = "check the name: --tokenizer takes a Hub id, a folder or a model spec; the lengths below are the scorer's"
+            problems.append(Finding("tokenizer", "warn", f"{tokenizer} cannot be read: {shown_error(error)}", advice))
+    return found, problems
+
+
+def _estimated(texts: Sequence[str]) -> list[int]:
+    return [-(-len(text) // _CHARACTERS) for text in texts]
+
+
+def _load_tokens(spec: str) -> TokenCounter:
+    gguf = _unconverted(spec)
+    return load_tokens(spec) if gguf is None else TokenCounter(gguf_tokenizer(gguf), spec)
+
+
+def _context_tokens(spec: str) -> int | None:
+    gguf = _unconverted(spec)
+    if gguf is None:
+        config = load_pretrained("AutoConfig", model_folder(spec))
+    else:
+        config = load_pretrained("AutoConfig", str(gguf.parent), gguf_file=gguf.name)
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 1 else None
+
+
+def _unconverted(spec: str) -> Path | None:
+    """The GGUF file that a spec names, where it is not converted yet: then it is read as it is, which takes seconds longer."""
+    if spec == "bundled":
+        gguf = bundled_gguf()
+    elif is_spec(spec) and spec.startswith("gguf:"):
+        gguf = Path(spec.removeprefix("gguf:"))
+    else:
+        return None
+    return None if is_complete(converted_folder(gguf)) else gguf

@@ -1,0 +1,60 @@
+"""`asap prune --dry-run`: what a run would read, score and ask for, without a scorer and without writing anything."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from asap.asking import LlmOptions, LlmPass
+from asap.cost import Reading, tokens_read
+from asap.dataset.source import Source
+from asap.listener import Listener, listened_rows
+from asap.lm.generate import Generator
+from asap.lm.replies import FILE as REPLIES
+from asap.lm.replies import Replies
+from asap.lm.tokens import TokenCounter
+from asap.prune.fine import token_budget
+from asap.prune.method import Size
+from asap.prune.settings import AsapSettings
+from asap.run import read_into
+from asap.store.work import Store
+from asap.survey import Place, Survey
+
+
+class DryRun(NamedTuple):
+    """The rows, the tokens that a model would read of them, and how many traces are over their budget."""
+
+    survey: Survey
+    reading: Reading
+    over_budget: int
+
+
+def dry_run(
+    scratch: Path,
+    source: Source,
+    settings: AsapSettings,
+    tokens: TokenCounter,
+    listener: Listener,
+    asks: tuple[Generator, LlmOptions, Path | None] | None = None,
+) -> DryRun:
+    """What a run would do with a source.
+
+    `asks` is stage 1's LLM, and the folder whose replies it need not be asked for: the listener gets an estimate of the rest.
+    """
+    found, low, high, over_budget = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0
+    rows = ((Place(name, line), result) for name, line, result in listened_rows(source, listener))
+    for sample, steps, length in found.lengths(rows):
+        kept = token_budget(length, budget=settings.budget, ratio=settings.ratio) or length
+        read = tokens_read(settings, Size(max(1, steps), length, tokens.count(sample.answer)), min(kept, length))
+        low, high, over_budget = low + read.low, high + read.high, over_budget + (length > kept)
+    if asks and found.usable:
+        _estimate(scratch, source, settings, listener, *asks)
+    return DryRun(found, Reading(low, high), over_budget)
+
+
+def _estimate(
+    scratch: Path, source: Source, settings: AsapSettings, listener: Listener, llm: Generator, options: LlmOptions, folder: Path | None
+) -> None:
+    """Ask about the pilot's rows, if any, and give the listener an estimate for the others."""
+    keeps = folder is not None and (options.pilot or (folder / REPLIES).is_file())
+    with Store.open(scratch) as store, Replies.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
+        read_into(store, source, Listener())
+        LlmPass(store, llm, settings, replies, options, listener).pilot()
