@@ -40,7 +40,7 @@ KEPT = Generation('{"keep": ["1-3", "8"]}', "stop", 300, 12)
 class Scripted:
     """A generator that answers as a script says, and counts what it is asked."""
 
-    model, identity, tokens, context_tokens, concurrency = "scripted", {"model": "scripted"}, None, None, 3
+    model, identity, tokens, context_tokens, concurrency, resumes = "scripted", {"model": "scripted"}, None, None, 3, False
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from asap.cli import run
+from asap.lm.open_batches import add_batches, open_batches
 from asap.lm.replies import Replies
+from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
 from run_fixtures import prune_words, read_rows, refusal, row, write_rows
@@ -390,14 +392,20 @@ def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
         _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in said
-    with Replies.open(tmp_path / "out") as replies:
-        assert list(replies.batches()) == ["batch_0"]
+    assert open_batches(tmp_path / "out") == ["batch_0"]
 
 
-def test_a_batch_that_is_out_is_not_paid_for_twice(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+REPLIES = "CREATE TABLE batches (id TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;"  # as asap 0.1.0 made it
+
+
+@pytest.mark.parametrize("where", ["batches.sqlite", "replies.sqlite"])
+def test_a_batch_that_is_out_is_not_paid_for_twice(where: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
-    with Replies.open(tmp_path / "out") as replies:
-        replies.add_batch("batch_7", {"k": "anchor"})
+    if where == "batches.sqlite":
+        add_batches(tmp_path / "out", {"batch_7": 1})
+    else:
+        with Database.open(tmp_path / "out" / where, REPLIES) as database:
+            database.execute("INSERT INTO batches VALUES (?, ?)", ("batch_7", packed({"k": "anchor"})))
     with ScriptedServer(kept_every_other) as server:
         said = refusal(capsys, *llm_words(source, tmp_path / "out", server), lines=None)
         assert server.requests == []

@@ -15,7 +15,8 @@ from asap.cost import estimate
 from asap.errors import InputError
 from asap.listener import Listener, LlmProgress
 from asap.lm.generate import Generator
-from asap.lm.replies import Deferred, Replies
+from asap.lm.open_batches import add_batches, open_batches
+from asap.lm.replies import Replies
 from asap.lm.spending import SpendingLimit
 from asap.prune.coarse.anchor_guided import ask_all
 from asap.prune.coarse.selection import Selection
@@ -48,10 +49,11 @@ class LlmPass:
     fallbacks: int = 0
 
     def __post_init__(self) -> None:
-        if (batches := self.replies.batches()) and not isinstance(self.llm, Deferred):
+        if old := self.replies.take_batches():
+            add_batches(self.store.folder, old)
+        if not self.llm.resumes and (waiting := open_batches(self.store.folder)):
             raise InputError(
-                f"batch {next(iter(batches))} of a former run into {self.store.folder} is paid for and not collected; "
-                "add --batch to wait for it"
+                f"batch {waiting[0]} of a former run into {self.store.folder} is paid for and not collected; add --batch to wait for it"
             )
         for used in self.replies.usage().values():
             self.options.spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)

@@ -11,8 +11,9 @@ from batch_server import BatchServer, Script
 from scripted_server import Scripted, error
 
 from asap.lm import batch
-from asap.lm.batch import Batched
+from asap.lm.batch import BatchGenerator
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
+from asap.lm.open_batches import OpenBatches, add_batches, open_batches
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.replies import CachedGenerator, Replies
 from asap.lm.spending import Price, SpendingLimit
@@ -39,7 +40,7 @@ def ask_all(
     said: list[str] = []
 
     async def work(replies: Replies) -> list[Any]:
-        llm = Batched(OpenAIGenerator("m", base_url=server.base_url, spending=spending), poll_s=0.02, say=said.append)
+        llm = BatchGenerator(OpenAIGenerator("m", base_url=server.base_url, spending=spending), folder, poll_s=0.02, log=said.append)
         async with CachedGenerator(llm, replies) as cached:
             return await asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
 
@@ -74,8 +75,7 @@ def test_all_requests_go_into_one_batch_and_come_back_to_their_askers(tmp_path: 
     assert any("handed in batch batch_0 with 30 requests" in line for line in said)
     assert (spending.requests, spending.prompt_tokens, spending.completion_tokens) == (30, 300, 150)
     assert {line["body"]["model"] for line in server.lines()} == {"m"}
-    with Replies.open(tmp_path) as kept:
-        assert kept.batches() == {}
+    assert open_batches(tmp_path) == []
 
 
 def test_a_request_without_a_reply_goes_into_the_next_batch() -> None:
@@ -108,20 +108,18 @@ def test_a_batch_that_is_refused_stops_with_the_reason(tmp_path: Path) -> None:
     with BatchServer(echo, ends=("failed",)) as server:
         outcomes, _ = ask_all(server, tmp_path, ["a", "b"])
     assert all(isinstance(outcome, EndpointError) and "not to our liking" in str(outcome) for outcome in outcomes)
-    with Replies.open(tmp_path) as kept:
-        assert kept.batches() == {}
+    assert open_batches(tmp_path) == []
 
 
 def test_a_server_without_batches_is_told() -> None:
     with BatchServer(echo) as server:
 
-        async def work(replies: Replies) -> None:
-            async with Batched(OpenAIGenerator("m", base_url=server.base_url), poll_s=0.01, say=lambda text: None) as llm:
-                await llm.take_up(replies)
-                await llm._call(lambda: llm.endpoint.client.get("/nothing", cast_to=object))
+        async def work() -> None:
+            async with BatchGenerator(OpenAIGenerator("m", base_url=server.base_url), poll_s=0.01, log=lambda text: None) as llm:
+                await llm._call(lambda client: client.get("/nothing", cast_to=object))
 
-        with Replies.open(None) as replies, pytest.raises(EndpointError, match="takes no batches"):
-            asyncio.run(work(replies))
+        with pytest.raises(EndpointError, match="takes no batches"):
+            asyncio.run(work())
 
 
 @pytest.mark.parametrize("known", ["id", "intent"])
@@ -134,7 +132,7 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
             pass
 
         async def work(replies: Replies) -> None:
-            llm = Batched(OpenAIGenerator("m", base_url=server.base_url), poll_s=0.02, say=lambda text: None)
+            llm = BatchGenerator(OpenAIGenerator("m", base_url=server.base_url), tmp_path, poll_s=0.02, log=lambda text: None)
             async with CachedGenerator(llm, replies) as cached:
                 asking = asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
                 while not server.batches:
@@ -145,11 +143,11 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
 
         with Replies.open(tmp_path) as replies:
             asyncio.run(work(replies))
-        with Replies.open(tmp_path) as replies:
-            [(name, kinds)] = replies.batches().items()
+        with OpenBatches.open(tmp_path) as batches:
+            [(name, requests)] = batches.all().items()
             mark = "intent:" + server.batches["batch_0"]["metadata"]["asap"]
-            replies.forget_batch(name)
-            replies.add_batch(mark if known == "intent" else "batch_0", kinds)
+            batches.close(name)
+            batches.add(mark if known == "intent" else "batch_0", requests)
         outcomes, said = ask_all(server, tmp_path, texts)
         assert [outcome.text for outcome in outcomes] == ["re: a", "re: b", "re: c"]
         assert list(server.batches) == ["batch_0"]
@@ -157,13 +155,11 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
 
 
 def test_an_intent_that_came_to_nothing_is_forgotten(tmp_path: Path) -> None:
-    with Replies.open(tmp_path) as replies:
-        replies.add_batch("intent:0123", {"k": "anchor"})
+    add_batches(tmp_path, {"intent:0123": 1})
     with BatchServer(echo) as server:
         outcomes, _ = ask_all(server, tmp_path, ["a"])
     assert outcomes[0].text == "re: a"
-    with Replies.open(tmp_path) as replies:
-        assert replies.batches() == {}
+    assert open_batches(tmp_path) == []
 
 
 def test_large_files_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,8 +209,7 @@ def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
     with BatchServer(echo) as server:
         server.files["f"] = json.dumps({"custom_id": key, "body": {"messages": [{"role": "user", "content": "a"}]}}).encode()
         server.create({"input_file_id": "f"})
-        with Replies.open(tmp_path) as replies:
-            replies.add_batch("batch_0", {key: "anchor"})
+        add_batches(tmp_path, {"batch_0": 1})
         outcomes, _ = ask_all(server, tmp_path, ["a"], spending=spending)
         assert outcomes[0].text == "re: a"
         assert len(server.batches) == 1
@@ -222,8 +217,7 @@ def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
 
 
 def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path: Path) -> None:
-    with Replies.open(tmp_path) as replies:
-        replies.add_batch("batch_of_another_account", {request("a").key("m"): "anchor"})
+    add_batches(tmp_path, {"batch_of_another_account": 1})
 
     class Forgetful(BatchServer):
         def show(self, batch_id: str) -> dict[str, Any]:
@@ -237,9 +231,19 @@ def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path:
 
 
 def test_a_batch_that_the_server_forgot_is_asked_anew(tmp_path: Path) -> None:
-    with Replies.open(tmp_path) as replies:
-        replies.add_batch("batch_of_another_account", {"k": "anchor"})
+    add_batches(tmp_path, {"batch_of_another_account": 1})
     with BatchServer(echo) as server:
         outcomes, said = ask_all(server, tmp_path, ["a"])
     assert outcomes[0].text == "re: a"
     assert any("knows no batch" in line for line in said)
+
+
+def test_an_answer_that_came_back_survives_a_kill_before_it_was_handed_on(tmp_path: Path) -> None:
+    """The run dies between collecting a batch and storing its replies; the provider knows the batch no more."""
+    with OpenBatches.open(tmp_path) as batches:
+        batches.add("batch_0", 1)
+        batches.close("batch_0", {request("a").key("m"): json.loads(echo({"messages": [{"content": "a"}]}).content("m"))})
+    with BatchServer(echo) as server:
+        outcomes, _ = ask_all(server, tmp_path, ["a"])
+        assert server.batches == {}
+    assert outcomes[0].text == "re: a"

@@ -8,7 +8,7 @@ import pytest
 from lm_helpers import refusal
 
 from asap.errors import UsageError
-from asap.lm.batch import Batched
+from asap.lm.batch import BatchGenerator
 from asap.lm.llama_cpp import LlamaCppGenerator
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.specs import load_llm
@@ -27,7 +27,7 @@ def test_a_server_is_an_endpoint(tokenizer_folder: Callable[[str], Path]) -> Non
     assert llm.spending is spending
     assert llm.tokens is not None
     assert load_llm("openai:m", base_url=SERVER, concurrency=3).concurrency == 3
-    assert isinstance(load_llm("openai:m", base_url=SERVER, batch=True), Batched)
+    assert isinstance(load_llm("openai:m", base_url=SERVER, batch=True), BatchGenerator)
 
 
 def test_an_hf_model_is_a_generator_of_transformers(model_folder: Callable[..., Path]) -> None:

@@ -23,7 +23,7 @@ def request(text: str = "hello", **changes: object) -> Request:
 class Echo:
     """A completer that answers with the prompt, or refuses prompts that say so; it counts."""
 
-    model, identity, context_tokens, concurrency, tokens = "echo", {"model": "echo"}, None, 4, None
+    model, identity, context_tokens, concurrency, tokens, resumes = "echo", {"model": "echo"}, None, 4, None, False
 
     def __init__(self) -> None:
         self.asked = self.entered = self.left = 0
@@ -161,15 +161,6 @@ def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
                     await cached.generate(request("unknown"))
 
     asyncio.run(work())
-
-
-def test_batches_are_remembered(tmp_path: Path) -> None:
-    with Replies.open(tmp_path) as replies:
-        replies.add_batch("b1", {"k": "anchor"})
-    with Replies.open(tmp_path) as replies:
-        assert replies.batches() == {"b1": {"k": "anchor"}}
-        replies.forget_batch("b1")
-        assert replies.batches() == {}
 
 
 def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def test_replies_are_found_and_brought_over(tmp_path: Path) -> None:
     with Replies.open(old) as replies:
         assert replies.get("k") == Generation(text, "stop", 7, 9, counted_here=True)
         assert replies.usage() == {"select": Usage(1, 7, 9)}
-        assert replies.batches() == {"b1": {"k2": "anchor"}}
+        assert replies.take_batches() == {"b1": 1}
+        assert replies.take_batches() == {}
 
 
 def test_generations_and_verdicts_are_found(tmp_path: Path) -> None:

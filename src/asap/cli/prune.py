@@ -288,7 +288,7 @@ def _prune(
     spending = _spending(llm)
     try:
         with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            pruner = _pruner(settings, model, _generator(llm, model, spending) if llm.llm else None)
+            pruner = _pruner(settings, model, _generator(llm, model, spending, out) if llm.llm else None)
         with watcher(console) as listener:
             totals = prune_into(
                 out, source, pruner, formats=formats, listener=listener, llm_options=LlmOptions(spending, llm.replies or [], llm.pilot)
@@ -331,7 +331,7 @@ def _spending(llm: Llm) -> "SpendingLimit":
     return SpendingLimit(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
 
 
-def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator":
+def _generator(llm: Llm, model: Model, spending: "SpendingLimit", out: Path | None) -> "Generator":
     from asap.lm.specs import load_llm
 
     assert llm.llm is not None
@@ -343,6 +343,7 @@ def _generator(llm: Llm, model: Model, spending: "SpendingLimit") -> "Generator"
         context_tokens=llm.llm_context,
         tokenizer=llm.llm_tokenizer,
         batch=llm.batch,
+        out=out,
         dtype=model.dtype,
         device=model.device,
     )
@@ -358,7 +359,7 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = _spending(llm)
-    asks = (_generator(llm, model, spending), LlmOptions(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
+    asks = (_generator(llm, model, spending, out), LlmOptions(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}

@@ -104,7 +104,7 @@ class Generator(Protocol):
     Use it inside `async with`, in one event loop at a time. `model` names the model in stored generations: equal names mean equal
     models. `identity` describes it for the manifest. `context_tokens` bounds prompt and generation together (None: unknown, perhaps
     until it was entered). `concurrency` is how many requests may profitably wait at once. `tokens` counts as the model does (None:
-    its tokenizer is not at hand).
+    its tokenizer is not at hand). `resumes`: a request that is interrupted goes on elsewhere, and a later run takes it up.
     """
 
     model: str
@@ -112,6 +112,7 @@ class Generator(Protocol):
     context_tokens: int | None
     concurrency: int
     tokens: TokenCounter | None
+    resumes: bool
 
     async def __aenter__(self) -> "Generator": ...
 

@@ -38,6 +38,8 @@ class LlamaCppGenerator:
     Raises MissingExtra and InputError at once, InputError in `__aenter__` for a file that llama.cpp cannot load.
     """
 
+    resumes = False
+
     def __init__(
         self,
         gguf: Path,

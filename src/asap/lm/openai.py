@@ -57,6 +57,8 @@ class OpenAIGenerator:
     out as token ids to /v1/completions (servers that do not take these are sent messages); `identity` names the engine.
     """
 
+    resumes = False
+
     def __init__(
         self,
         model: str,

@@ -6,14 +6,14 @@ also after `kill -9`. Keys, addresses and prompts are not stored.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
-from asap.store.content import Database, packed, packed_text
+from asap.store.content import Database, packed_text
 
 FILE = "replies.sqlite"
 
@@ -73,27 +73,10 @@ class Replies:
         )
         return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
 
-    def add_batch(self, batch_id: str, keys: Mapping[str, str]) -> None:
-        """Remember a batch that was handed in: the kind of each request by its key."""
-        self._db.execute("INSERT INTO batches VALUES (?, ?)", (batch_id, packed(dict(keys))))
-
-    def batches(self) -> dict[str, dict[str, str]]:
-        """The batches that were handed in and not collected yet: kinds by key, by id."""
-        rows = self._db.execute("SELECT id, keys FROM batches ORDER BY id")
-        return {batch_id: self._db.value(keys) for batch_id, keys in rows}
-
-    def forget_batch(self, batch_id: str) -> None:
-        """A batch is collected, or lost."""
-        self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
-
-
-@runtime_checkable
-class Deferred(Protocol):
-    """A generator whose requests outlive this process, such as a provider's batches."""
-
-    async def take_up(self, replies: Replies) -> None:
-        """Wait for what a former run handed in, and from now on remember beside the replies what is handed in."""
-        ...
+    def take_batches(self) -> dict[str, int]:
+        """The batches that are out, with how many requests, in a folder of asap 0.1.0, which kept them here; they are gone then."""
+        rows = self._db.execute("DELETE FROM batches RETURNING id, keys")
+        return {batch_id: len(self._db.value(keys)) for batch_id, keys in sorted(rows)}
 
 
 class CachedGenerator:
@@ -148,8 +131,6 @@ class CachedGenerator:
     async def _ask(self, key: str, request: Request) -> Generation:
         try:
             await self._enter()
-            if (reply := self.replies.get(key)) is not None:  # it came with a batch of a former run
-                return reply
             if self.stopped:  # while the model was entered
                 raise self.stopped
             self.asked += 1
@@ -170,8 +151,6 @@ class CachedGenerator:
                 return
             try:
                 await self._entered.enter_async_context(self.llm)
-                if isinstance(self.llm, Deferred):
-                    await self.llm.take_up(self.replies)
             except Exception as error:
                 self.stop(error)  # at once: whoever waits to enter must neither try it again nor ask
                 raise

@@ -65,16 +65,17 @@ def load_llm(
     context_tokens: int | None = None,
     tokenizer: str | None = None,
     batch: bool = False,
+    out: Path | None = None,
     dtype: Dtype = "auto",
     device: str = "auto",
     measured: bool = False,
 ) -> Generator:
     """The generator that a spec names: `openai:<model>`, `hf:<hub id or folder>`, `gguf:<file>` or `bundled`.
 
-    `base_url`, `tokenizer` (spec, Hub id or folder) and `batch` are for servers, `dtype` and `device` for hf: models. `concurrency`
-    None is what suits the generator: 16 requests at a server, 1 elsewhere. `measured` is for measuring a model instead of using it:
-    it samples exactly as asked, takes times, and names the engine; hf: models then write 4 texts at once (32 on a GPU).
-    Raises UsageError, InputError or MissingExtra.
+    `base_url`, `tokenizer` (a spec, Hub id or folder) and `batch` are for servers, `dtype` and `device` for hf: models. With `batch`
+    requests go out as a provider's batches, and the folder `out` remembers them. `concurrency` None is what suits the generator:
+    16 requests at a server, 1 elsewhere. `measured` is for measuring a model instead of using it: it samples exactly as asked, takes
+    times, and names the engine; hf: models then write 4 texts at once (32 on a GPU). Raises UsageError, InputError or MissingExtra.
     """
     kind, name = Spec.read(spec)
     of_servers = {"base-url": base_url, "tokenizer" if measured else "llm-tokenizer": tokenizer, "batch": batch}
@@ -84,7 +85,7 @@ def load_llm(
         raise UsageError(f"--concurrency is {concurrency}; 1 or more is expected")
     common = _Common(spec, concurrency, spending, context_tokens, measured)
     if kind == "openai":
-        return _server(name, common, base_url, tokenizer, batch)
+        return _server(name, common, base_url, tokenizer, batch, out)
     return _transformers(name, common, dtype, device) if kind == "hf" else _llama_cpp(_gguf_file(kind, name), common)
 
 
@@ -98,8 +99,8 @@ class _Common(NamedTuple):
     measured: bool
 
 
-def _server(name: str, common: _Common, base_url: str | None, tokenizer: str | None, batch: bool) -> Generator:
-    from asap.lm.batch import Batched
+def _server(name: str, common: _Common, base_url: str | None, tokenizer: str | None, batch: bool, out: Path | None) -> Generator:
+    from asap.lm.batch import BatchGenerator
     from asap.lm.openai import OpenAIGenerator
 
     server = OpenAIGenerator(
@@ -112,7 +113,7 @@ def _server(name: str, common: _Common, base_url: str | None, tokenizer: str | N
         timeout_s=7200.0 if common.measured else 600.0,
         measured=common.measured,
     )
-    return Batched(server) if batch else server
+    return BatchGenerator(server, out) if batch else server
 
 
 def _transformers(name: str, common: _Common, dtype: Dtype, device: str) -> Generator:

@@ -48,6 +48,8 @@ class TransformersGenerator:
     while the model reads its prompts.
     """
 
+    resumes = False
+
     def __init__(
         self,
         lm: CausalLM,

@@ -35,7 +35,7 @@ Script = Callable[[Request, int], str | Generation | AsapError]
 class Scripted:
     """A generator that answers as a script says, given the request and how many of its kind came before for this draw's trace."""
 
-    model, identity, tokens = "scripted", {"model": "scripted"}, None
+    model, identity, tokens, resumes = "scripted", {"model": "scripted"}, None, False
 
     def __init__(self, script: Script, *, context_tokens: int | None = None, concurrency: int = 4) -> None:
         self.script = script

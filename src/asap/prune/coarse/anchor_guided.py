@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from asap.errors import AsapError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
-from asap.lm.replies import CachedGenerator, Deferred, Replies
+from asap.lm.replies import CachedGenerator, Replies
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply, check_share
@@ -195,7 +195,7 @@ def _gentle_interrupt(asking: CachedGenerator) -> Iterator[None]:
     Batches are not waited for: they can take a day, and are taken up again.
     """
     loop, is_main = asyncio.get_running_loop(), threading.current_thread() is threading.main_thread()
-    if isinstance(asking.llm, Deferred) or not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    if asking.llm.resumes or not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
 
