@@ -20,8 +20,8 @@ from asap.asking import LlmOptions, LlmPass
 from asap.dataset.source import Source
 from asap.listener import Listener
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.replies import FILE as REPLIES
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import FILE as REPLIES
+from asap.lm.reply_cache import ReplyCache
 from asap.lm.specs import load_scorer
 from asap.lm.spending import SpendingLimit
 from asap.prune.asap import Asap
@@ -184,7 +184,7 @@ def test_what_is_stored_is_what_the_replies_say(replies_of: list[list[Generation
         return replies_of[number][request.draw]
 
     chosen, llm = AsapSettings(coarse=coarse, attempts=3), Scripted(script)  # type: ignore[arg-type]
-    with TemporaryDirectory() as folder, Store.open(Path(folder)) as store, Replies.open(Path(folder)) as replies:
+    with TemporaryDirectory() as folder, Store.open(Path(folder)) as store, ReplyCache.open(Path(folder)) as replies:
         for position, sample in enumerate(SAMPLES):
             store.add_sample(position, "rows", position, sample)
         LlmPass(store, llm, chosen, replies, LlmOptions(SpendingLimit(None)), Listener()).rest()

@@ -19,7 +19,7 @@ import pytest
 
 from asap.cli import run
 from asap.lm.open_batches import add_batches, open_batches
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import ReplyCache
 from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
@@ -379,7 +379,7 @@ def test_ctrl_c_waits_for_the_replies_on_their_way(source: Path, tmp_path: Path)
     assert process.returncode == 130
     assert "on their way" in said
     assert "Traceback" not in said
-    with Replies.open(tmp_path / "out") as replies:
+    with ReplyCache.open(tmp_path / "out") as replies:
         assert sum(used.replies for used in replies.usage().values()) == len(server.requests) < 24
 
 

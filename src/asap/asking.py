@@ -16,7 +16,7 @@ from asap.errors import InputError
 from asap.listener import Listener, LlmProgress
 from asap.lm.generate import Generator
 from asap.lm.open_batches import add_batches, open_batches
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import ReplyCache
 from asap.lm.spending import SpendingLimit
 from asap.prune.coarse.anchor_guided import ask_all
 from asap.prune.coarse.selection import Selection
@@ -43,7 +43,7 @@ class LlmPass:
     store: Store
     llm: Generator
     settings: AsapSettings
-    replies: Replies
+    replies: ReplyCache
     options: LlmOptions
     listener: Listener
     fallbacks: int = 0
@@ -85,7 +85,7 @@ class LlmPass:
 def select_missing(store: Store, llm: Generator, settings: AsapSettings, options: LlmOptions, listener: Listener) -> None:
     """Ask about every row of a run that has neither a selection nor a decision; store what it took, and what the LLM is."""
     started = time.perf_counter()
-    with Replies.open(store.folder, also=options.replies_from) as replies:
+    with ReplyCache.open(store.folder, also=options.replies_from) as replies:
         asking = LlmPass(store, llm, settings, replies, options, listener)
         asking.pilot()
         asking.rest()

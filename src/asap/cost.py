@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from asap.listener import Amount, Estimate
 from asap.lm.generate import Generator
-from asap.lm.replies import Replies, Usage
+from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.align import alignment_reads
 from asap.prune.coarse.anchor import anchor_text
@@ -83,7 +83,7 @@ class Scenario(NamedTuple):
 ASSUMED = {"rewrite": Scenario(600, 1.5, 0.45), "select": Scenario(600, 1.2, 0.03)}
 
 
-def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: Replies) -> Estimate:
+def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> Estimate:
     """What the LLM would still be asked about these samples, given the replies up to now."""
     usage = replies.usage()
     likely = _expected(settings.coarse, usage, settings.attempts)
@@ -106,7 +106,7 @@ class _Asks(NamedTuple):
     reply: float
 
     @classmethod
-    def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: Replies) -> "_Asks | None":
+    def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: ReplyCache) -> "_Asks | None":
         """None where the LLM was asked already or will not be."""
         requests = requests_about(sample, settings)
         if len(requests.spans) < 2:

@@ -8,8 +8,8 @@ from asap.cost import Reading, tokens_read
 from asap.dataset.source import Source
 from asap.listener import Listener, listened_rows
 from asap.lm.generate import Generator
-from asap.lm.replies import FILE as REPLIES
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import FILE as REPLIES
+from asap.lm.reply_cache import ReplyCache
 from asap.lm.tokens import TokenCounter
 from asap.prune.fine import token_budget
 from asap.prune.method import Size
@@ -55,6 +55,6 @@ def _estimate(
 ) -> None:
     """Ask about the pilot's rows, if any, and give the listener an estimate for the others."""
     keeps = folder is not None and (options.pilot or (folder / REPLIES).is_file())
-    with Store.open(scratch) as store, Replies.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
+    with Store.open(scratch) as store, ReplyCache.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
         read_into(store, source, Listener())
         LlmPass(store, llm, settings, replies, options, listener).pilot()

@@ -15,7 +15,7 @@ from asap.lm.batch import BatchGenerator
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches, add_batches, open_batches
 from asap.lm.openai import OpenAIGenerator
-from asap.lm.replies import CachedGenerator, Replies
+from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.spending import Price, SpendingLimit
 
 
@@ -39,12 +39,12 @@ def ask_all(
     """What each request came to (a reply or an error), and what was said meanwhile."""
     said: list[str] = []
 
-    async def work(replies: Replies) -> list[Any]:
+    async def work(replies: ReplyCache) -> list[Any]:
         llm = BatchGenerator(OpenAIGenerator("m", base_url=server.base_url, spending=spending), folder, poll_s=0.02, log=said.append)
         async with CachedGenerator(llm, replies) as cached:
             return await asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
 
-    with Replies.open(folder) as replies:
+    with ReplyCache.open(folder) as replies:
         return asyncio.run(work(replies)), said
 
 
@@ -131,7 +131,7 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
         class Killed(BaseException):
             pass
 
-        async def work(replies: Replies) -> None:
+        async def work(replies: ReplyCache) -> None:
             llm = BatchGenerator(OpenAIGenerator("m", base_url=server.base_url), tmp_path, poll_s=0.02, log=lambda text: None)
             async with CachedGenerator(llm, replies) as cached:
                 asking = asyncio.gather(*(cached.generate(request(text)) for text in texts), return_exceptions=True)
@@ -141,7 +141,7 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
                 with suppress(asyncio.CancelledError):
                     await asking
 
-        with Replies.open(tmp_path) as replies:
+        with ReplyCache.open(tmp_path) as replies:
             asyncio.run(work(replies))
         with OpenBatches.open(tmp_path) as batches:
             [(name, requests)] = batches.all().items()

@@ -16,7 +16,7 @@ from asap.compare.support import SupportScorer
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, References, _key
 from asap.lm.generate import Generation
-from asap.lm.replies import Replies, Usage
+from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.specs import load_scorer
 from asap.sample import Sample
 from asap.store.work import Store
@@ -94,10 +94,10 @@ def test_replies_are_found_and_brought_over(tmp_path: Path) -> None:
     reply = ("k", "select", zlib.compress(text.encode("utf-8", "surrogatepass"), 6), "stop", 7, 9, True, False)
     batch = ("b1", zlib.compress(json.dumps({"k2": "anchor"}).encode("ascii")))
     old = write(tmp_path / "old/replies.sqlite", REPLIES, [("replies", reply), ("batches", batch)])
-    with Replies.open(tmp_path / "new", also=[old]) as replies:
+    with ReplyCache.open(tmp_path / "new", also=[old]) as replies:
         assert replies.get("k") == Generation(text, "stop", 7, 9, counted_here=True)
         assert replies.usage() == {}
-    with Replies.open(old) as replies:
+    with ReplyCache.open(old) as replies:
         assert replies.get("k") == Generation(text, "stop", 7, 9, counted_here=True)
         assert replies.usage() == {"select": Usage(1, 7, 9)}
         assert replies.take_batches() == {"b1": 1}

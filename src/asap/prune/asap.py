@@ -12,7 +12,7 @@ from typing import NamedTuple
 from asap.errors import RowError, UsageError
 from asap.lm.generate import Generator
 from asap.lm.prompt_style import PromptStyle, default_context
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
@@ -58,7 +58,7 @@ class Asap:
             raise UsageError(f"coarse {self.settings.coarse!r} needs an LLM, for example openai:<model>; without one use align or none")
         self.llm = llm if self.settings.uses_llm else None
         self._open = ExitStack()
-        self._replies = self._open.enter_context(Replies.open(None)) if self.llm else None
+        self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
         self.method = self.settings.method
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens

@@ -15,7 +15,7 @@ import pytest
 from asap.cost import estimate
 from asap.errors import AsapError
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
-from asap.lm.replies import Replies
+from asap.lm.reply_cache import ReplyCache
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
@@ -68,13 +68,13 @@ class Scripted:
 
 
 def selected(
-    llm: Scripted, samples: list[Sample] | None = None, replies: Replies | None = None, folder: Path | None = None, **settings: object
+    llm: Scripted, samples: list[Sample] | None = None, replies: ReplyCache | None = None, folder: Path | None = None, **settings: object
 ) -> list[Selection]:
     """What an LLM selects from samples, with replies in memory or in a folder."""
     chosen = AsapSettings(**{"coarse": "rewrite", **settings})  # type: ignore[arg-type]
     if replies is not None:
         return selections_of(samples or [SAMPLE], llm, chosen, replies)
-    with Replies.open(folder) as replies:
+    with ReplyCache.open(folder) as replies:
         return selections_of(samples or [SAMPLE], llm, chosen, replies)
 
 
@@ -204,7 +204,7 @@ def test_an_error_of_the_endpoint_stops_everything_when_what_is_out_came_home() 
         return SAMPLE.cot if answered <= 6 else EndpointError("no money left")
 
     llm = Scripted(script, concurrency=4)
-    with Replies.open(None) as replies:
+    with ReplyCache.open(None) as replies:
         with pytest.raises(EndpointError, match="no money left"):
             selected(llm, samples, replies)
         assert replies.usage()["rewrite"].replies == 6
@@ -236,7 +236,7 @@ def test_it_works_inside_a_running_event_loop() -> None:
 
 def test_after_an_error_the_same_llm_can_be_asked_again() -> None:
     llm = Scripted(lambda request, nth: SAMPLE.cot if nth else EndpointError("no money left"))
-    with Replies.open(None) as replies:
+    with ReplyCache.open(None) as replies:
         with pytest.raises(EndpointError):
             selected(llm, replies=replies)
         assert selected(llm, replies=replies)[0].kept == [0, 1, 2, 3, 4]
@@ -279,7 +279,7 @@ def test_an_interrupt_inside_a_running_event_loop_stops_the_asking() -> None:
 @pytest.mark.parametrize(("anchors", "prunings"), [(1000, 10), (1, 500)])
 def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) -> None:
     """Anchors without prunings are there after a kill, prunings without anchors if these came from another folder."""
-    with Replies.open(None) as replies:
+    with ReplyCache.open(None) as replies:
         for kind, count, completion_tokens in (("anchor", anchors, 100), ("select", prunings, 10)):
             for number in range(count):
                 replies.put(f"{kind} {number}", kind, Generation("", "stop", 1000, completion_tokens))

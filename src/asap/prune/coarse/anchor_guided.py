@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from asap.errors import AsapError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
-from asap.lm.replies import CachedGenerator, Replies
+from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply, check_share
@@ -38,7 +38,7 @@ class _Interrupted(AsapError):
     """The user pressed Ctrl-C; as an ordinary error it lets the requests on their way come home."""
 
 
-def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: Replies, on_selection: OnSelection) -> None:
+def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache, on_selection: OnSelection) -> None:
     """Ask about all samples, as many at once as the LLM can take, and hand each selection to `on_selection` as it comes.
 
     An error that stops everything is raised when the requests on their way are answered and kept: they are paid for. Works
@@ -60,7 +60,7 @@ def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, r
             raise
 
 
-def selections_of(samples: Sequence[Sample], llm: Generator, settings: AsapSettings, replies: Replies) -> list[Selection]:
+def selections_of(samples: Sequence[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> list[Selection]:
     """The selection from each sample's trace, in order."""
     found = dict[str, Selection]()
     ask_all(samples, llm, settings, replies, lambda sample, selection: found.update({sample.digest(): selection}))

@@ -12,7 +12,7 @@ import pytest
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.replies import FILE, CachedGenerator, Replies, Usage
+from asap.lm.reply_cache import FILE, CachedGenerator, ReplyCache, Usage
 
 
 def request(text: str = "hello", **changes: object) -> Request:
@@ -68,9 +68,9 @@ def test_keys_of_stored_replies_never_change() -> None:
 
 def test_a_reply_comes_back_as_it_was(tmp_path: Path) -> None:
     reply = Generation('odd: \x00 \ud83d {"a": "é"}', "stop", 7, 9, counted_here=True)
-    with Replies.open(tmp_path) as replies:
+    with ReplyCache.open(tmp_path) as replies:
         replies.put("k", "anchor", reply)
-    with Replies.open(tmp_path) as replies:
+    with ReplyCache.open(tmp_path) as replies:
         assert replies.get("k") == reply
         assert replies.get("other") is None
         assert replies.usage() == {"anchor": Usage(1, 7, 9)}
@@ -80,46 +80,46 @@ def test_replies_of_another_folder_are_brought_over_and_not_counted_as_paid(tmp_
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()
-    with Replies.open(old) as replies:
+    with ReplyCache.open(old) as replies:
         replies.put("k", "select", Generation("x", "stop", 1, 2))
-    with Replies.open(new, also=[old]) as replies:
+    with ReplyCache.open(new, also=[old]) as replies:
         assert replies.get("k") == Generation("x", "stop", 1, 2)
         assert replies.usage() == {}
-    with Replies.open(new) as replies:
+    with ReplyCache.open(new) as replies:
         assert replies.get("k") is not None
 
 
 def test_a_folder_without_replies_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no replies\.sqlite"), Replies.open(None, also=[tmp_path]):
+    with pytest.raises(InputError, match=r"holds no replies\.sqlite"), ReplyCache.open(None, also=[tmp_path]):
         pass
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    with Replies.open(tmp_path), pytest.raises(InputError, match="another asap process"), Replies.open(tmp_path):
+    with ReplyCache.open(tmp_path), pytest.raises(InputError, match="another asap process"), ReplyCache.open(tmp_path):
         pass
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database at all, but long enough to look like one" * 50)
-    with pytest.raises(InputError, match=r"replies\.sqlite"), Replies.open(tmp_path):
+    with pytest.raises(InputError, match=r"replies\.sqlite"), ReplyCache.open(tmp_path):
         pass
 
 
 def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
-    with Replies.open(tmp_path) as replies:
+    with ReplyCache.open(tmp_path) as replies:
         replies.put("k", "anchor", Generation("text", "stop", 1, 1))
     database = sqlite3.connect(tmp_path / FILE)
     database.execute("UPDATE replies SET body = x'00'")
     database.commit()
     database.close()
-    with pytest.raises(InputError, match="malformed"), Replies.open(tmp_path) as replies:
+    with pytest.raises(InputError, match="malformed"), ReplyCache.open(tmp_path) as replies:
         replies.get("k")
 
 
 def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None:
     async def work() -> None:
         echo = Echo()
-        with Replies.open(tmp_path) as replies:
+        with ReplyCache.open(tmp_path) as replies:
             async with CachedGenerator(echo, replies) as cached:
                 texts = await asyncio.gather(*(cached.generate(request()) for _ in range(5)))
                 assert {reply.text for reply in texts} == {"hello"}
@@ -138,7 +138,7 @@ def test_equal_requests_at_once_and_later_are_asked_once(tmp_path: Path) -> None
 def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
     async def work() -> None:
         echo = Echo()
-        with Replies.open(tmp_path) as replies:
+        with ReplyCache.open(tmp_path) as replies:
             for asked in (1, 2):
                 async with CachedGenerator(echo, replies) as cached:
                     for _ in range(3):
@@ -151,7 +151,7 @@ def test_a_refusal_is_remembered_but_not_kept(tmp_path: Path) -> None:
 
 def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
     async def work() -> None:
-        with Replies.open(tmp_path) as replies:
+        with ReplyCache.open(tmp_path) as replies:
             async with CachedGenerator(Echo(), replies) as cached:
                 await cached.generate(request("known"))
                 cached.stop(InputError("enough"))
@@ -165,8 +165,8 @@ def test_once_stopped_only_known_replies_are_given(tmp_path: Path) -> None:
 
 def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from asap.lm.replies import Replies; from asap.lm.generate import Generation\n"
-        "with Replies.open(Path(sys.argv[1])) as replies:\n"
+        "import sys; from pathlib import Path; from asap.lm.reply_cache import ReplyCache; from asap.lm.generate import Generation\n"
+        "with ReplyCache.open(Path(sys.argv[1])) as replies:\n"
         "    for number in range(10**6):\n"
         "        replies.put(str(number), 'anchor', Generation('x' * 1000, 'stop', 1, 1)); print(number, flush=True)\n"
     )
@@ -176,7 +176,7 @@ def test_a_reply_that_was_kept_survives_kill_9(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    with Replies.open(tmp_path) as replies:
+    with ReplyCache.open(tmp_path) as replies:
         assert all(replies.get(str(number)) for number in told)
 
 
@@ -188,7 +188,7 @@ def test_a_model_that_cannot_be_entered_is_not_entered_again_by_those_who_wait()
             raise InputError("the model is damaged")
 
     async def work(broken: Broken) -> None:
-        with Replies.open(None) as replies:
+        with ReplyCache.open(None) as replies:
             async with CachedGenerator(broken, replies) as cached:
                 outcomes = await asyncio.gather(*(cached.generate(request(str(number))) for number in range(4)), return_exceptions=True)
         assert all(isinstance(outcome, InputError) for outcome in outcomes)
@@ -205,7 +205,7 @@ def test_nothing_is_asked_if_everything_was_stopped_while_the_model_was_entered(
             return self
 
     async def work(slow: Slow) -> None:
-        with Replies.open(None) as replies:
+        with ReplyCache.open(None) as replies:
             async with CachedGenerator(slow, replies) as cached:
                 asking = asyncio.gather(*(cached.generate(request(str(number))) for number in range(3)), return_exceptions=True)
                 await asyncio.sleep(0.01)
@@ -221,16 +221,16 @@ def test_nothing_is_asked_if_everything_was_stopped_while_the_model_was_entered(
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot be written"), Replies.open(tmp_path / "file"):
+    with pytest.raises(InputError, match="cannot be written"), ReplyCache.open(tmp_path / "file"):
         pass
 
 
 def test_a_folder_may_be_named_as_its_own_source(tmp_path: Path) -> None:
     for _ in range(2):
-        with Replies.open(tmp_path, also=[tmp_path]) as replies:
+        with ReplyCache.open(tmp_path, also=[tmp_path]) as replies:
             replies.put("k", "anchor", Generation("x", "stop", 1, 1))
 
 
 def test_troubles_of_others_are_not_taken_for_its_own(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.DatabaseError, match="another file"), Replies.open(tmp_path):
+    with pytest.raises(sqlite3.DatabaseError, match="another file"), ReplyCache.open(tmp_path):
         raise sqlite3.DatabaseError("another file is malformed")

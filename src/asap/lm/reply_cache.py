@@ -33,8 +33,8 @@ class Usage(NamedTuple):
     completion_tokens: int
 
 
-class Replies:
-    """One folder's replies. Open it with `Replies.open`; only one process can hold it at a time."""
+class ReplyCache:
+    """One folder's replies. Open it with `ReplyCache.open`; only one process can hold it at a time."""
 
     def __init__(self, database: Database, others: Sequence[Database]) -> None:
         self._db = database
@@ -42,7 +42,7 @@ class Replies:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["Replies"]:
+    def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["ReplyCache"]:
         """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
         own = (folder.resolve(), (folder / FILE).resolve()) if folder else ()
         with ExitStack() as stack:
@@ -86,7 +86,7 @@ class CachedGenerator:
     at once are sent once. A request that was refused is refused again without asking; refusals are not stored.
     """
 
-    def __init__(self, llm: Generator, replies: Replies) -> None:
+    def __init__(self, llm: Generator, replies: ReplyCache) -> None:
         self.llm = llm
         self.replies = replies
         self.asked = 0
