@@ -6,6 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from asap.cli import run
+from asap.prune.coarse.llm_reply import ReplyRules
+from asap.prune.coarse.rewrite import Rewrite
+from asap.prune.coarse.select import Select
+from asap.prune.settings import AsapSettings
 
 FILES = {"pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "manifest.json", "README.md", "work.sqlite"}
 COMPARED = ("pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "README.md")
@@ -137,3 +142,9 @@ def count_decisions(folder: Path) -> int:
         return 0
     finally:
         connection.close()
+
+
+def asking_settings(coarse: str, *, tau: float = 0.6, **values: Any) -> AsapSettings:
+    """Settings with an LLM in stage 1; of the values, those about replies go into its rules."""
+    rules = ReplyRules(**{field.name: values.pop(field.name) for field in fields(ReplyRules) if field.name in values})
+    return AsapSettings(coarse=Rewrite(tau, rules) if coarse == "rewrite" else Select(rules), **values)

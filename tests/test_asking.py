@@ -31,7 +31,7 @@ from asap.prune.settings import AsapSettings
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
-from run_fixtures import COMPARED, model_folder, row, write_rows
+from run_fixtures import COMPARED, asking_settings, model_folder, row, write_rows
 
 Script = Callable[[Request], Generation | RequestRefused]
 KEPT = Generation('{"keep": ["1-3", "8"]}', "stop", 300, 12)
@@ -73,7 +73,7 @@ class UntilScoring(Listener):
 
 
 def prune(source: Path, out: Path, llm: Scripted, listener: Listener | None = None, model: Path | None = None, **settings: object) -> Path:
-    chosen = AsapSettings(**{"coarse": "select", "ratio": 0.5, **settings})  # type: ignore[arg-type]
+    chosen = asking_settings(**{"coarse": "select", "ratio": 0.5, **settings})  # type: ignore[arg-type]
     scorer = load_scorer(f"hf:{model or model_folder()}", device="cpu")
     prune_into(out, Source([str(source)]), Asap(scorer, chosen, llm=llm), listener=listener)
     return out
@@ -183,7 +183,7 @@ def test_what_is_stored_is_what_the_replies_say(replies_of: list[list[Generation
         number = next(number for number in range(3) if f"What is {number}?" in request.messages[-1]["content"])
         return replies_of[number][request.draw]
 
-    chosen, llm = AsapSettings(coarse=coarse, attempts=3), Scripted(script)  # type: ignore[arg-type]
+    chosen, llm = asking_settings(coarse, attempts=3), Scripted(script)
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store, ReplyCache.open(Path(folder)) as replies:
         for position, sample in enumerate(SAMPLES):
             store.add_sample(position, "rows", position, sample)

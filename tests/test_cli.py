@@ -6,13 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import asap
-from asap import cli
+from asap.cli import COMMANDS as SUMMARIES
 from asap.cli import run
+from asap.cli.cut import cut
+from asap.cli.doctor import doctor
+from asap.cli.prune import prune
 from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
 
@@ -26,7 +30,7 @@ def options_of(command: Callable[..., int]) -> Iterator[tuple[str, bool]]:
             yield parameter.name, parameter.kind is not parameter.POSITIONAL_ONLY
 
 
-COMMANDS = {"prune": cli.prune, "cut": cli.cut, "doctor": cli.doctor}
+COMMANDS = {"prune": prune, "cut": cut, "doctor": doctor}
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "datasets", "rapidfuzz")
 
 
@@ -57,9 +61,22 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
-    code = f"import sys; from asap.cli import run; code = run(['prune', '--help']); print(code, [m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0 []"
+    for words, loaded in (
+        (["--help"], []),
+        (["cut", "--help"], []),
+        (["prune", "--help"], ["numpy", "rapidfuzz"]),
+    ):  # help of the records' fields
+        code = f"import sys; from asap.cli import run; code = run({words}); print(code, [m for m in {HEAVY} if m in sys.modules])"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == f"0 {loaded}"
+
+
+def test_the_list_of_commands_says_what_each_one_says_of_itself() -> None:
+    for name, summary in SUMMARIES.items():
+        module = name.replace("-", "_")
+        docstring = inspect.getdoc(getattr(import_module(f"asap.cli.{module}"), module))
+        assert docstring is not None
+        assert docstring.partition("\n")[0] == summary
 
 
 def test_options_come_from_a_file_and_typed_ones_win(tmp_path: Path, source: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_dead_server_ends_the_run_with_one_sentence(source: Path, tmp_path: Pa
         (["--llm", "openai:x", "--coarse", "align"], "asks no LLM"),
         (["--llm", "openai:x", "--price-in", "1"], "go together"),
         (["--llm", "openai:x", "--attempts", "0"], "attempts is 0"),
-        (["--llm", "openai:x", "--tau", "1.5"], "tau is 1.5"),
+        (["--llm", "openai:x", "--coarse", "rewrite", "--tau", "1.5"], "tau is 1.5"),
         (["--llm", "openai:x", "--temperature", "3"], "temperature is 3"),
         (["--llm", "openai:x", "--concurrency", "0"], "--concurrency is 0"),
         (["--llm", "openai:x", "--max-cost", "-1"], "--max-cost is -1"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ from asap.errors import InputError, RowError, UsageError
 from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.asap import Asap
+from asap.prune.coarse.align import Align
+from asap.prune.coarse.llm_reply import ReplyRules
+from asap.prune.coarse.rewrite import Rewrite
+from asap.prune.coarse.select import Select
 from asap.prune.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods import METHODS
+from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
 from asap.prune.token_level import TOKEN_LEVEL
@@ -193,8 +198,8 @@ def test_scores_of_others_change_no_decision(scorer: Scorer) -> None:
 
 
 def test_settings_of_methods() -> None:
-    assert AsapSettings(method="random").coarse == "none"
-    assert AsapSettings().coarse == "align"
+    assert AsapSettings(method="random").stage_1 == "none"
+    assert AsapSettings().stage_1 == "align"
     for wrong in ({"method": "nonsense"}, {"method": "random", "coarse": "select"}, {"method": "random", "coarse_only": True}):
         with pytest.raises(UsageError):
             AsapSettings(**wrong)  # type: ignore[arg-type]
@@ -203,52 +208,60 @@ def test_settings_of_methods() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "random", "unit": "token"}, "unit is for selective-context, not for random; leave it out"),
-        ({"phrases": "regex"}, "phrases is for selective-context, not for asap with coarse align"),
-        ({"method": "keep-tail", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for keep-tail"),
-        ({"method": "leave-one-out", "suffix_tokens": 5}, "suffix_tokens is for spirit and scores every, not for leave-one-out"),
-        ({"suffix_tokens": 5, "scores": "one-pass"}, "suffix_tokens is for spirit"),
-        ({"method": "random", "coarse_share": 0.9}, "coarse_share is for coarse align, coarse select and coarse rewrite, not for random"),
-        ({"coarse": "none", "coarse_share": 0.9}, "not for asap with coarse none"),
-        ({"tau": 0.7}, "tau is for coarse rewrite, not for asap with coarse align"),
-        ({"coarse": "select", "tau": 0.7}, "tau is for coarse rewrite, not for asap with coarse select"),
-        ({"min_kept": 0.2}, "min_kept is for coarse select and coarse rewrite"),
-        ({"method": "spirit", "attempts": 2}, "attempts is for coarse select and coarse rewrite, not for spirit"),
-        ({"method": "longest-first", "rescore": 2}, "rescore has a model read again, and longest-first needs none; leave it out"),
-        ({"method": "selective-context", "gammas": [0.5]}, "gammas is for tokenskip, not for selective-context"),
-        ({"method": "llmlingua2", "marker": "none"}, "marker is for tokenskip, not for llmlingua2"),
-        ({"method": "step-entropy", "keep_digits": True}, "keep_digits is for llmlingua2 and tokenskip, not for step-entropy"),
-        ({"method": "original", "ratio": 0.5}, "'original' removes nothing; leave budget and ratio out"),
-        ({"method": "original", "budget": 100}, "'original' removes nothing"),
+        ("--method random --unit token", "unit is for selective-context, not for random; leave it out"),
+        ("--phrases regex", "phrases is for selective-context, not for asap"),
+        ("--method keep-tail --suffix-tokens 5", "suffix_tokens is for spirit, not for keep-tail; leave it out"),
+        ("--method leave-one-out --suffix-tokens 5", "suffix_tokens is for spirit, not for leave-one-out; leave it out"),
+        ("--suffix-tokens 5 --scores one-pass", "suffix_tokens is for spirit, not for asap with coarse align; leave it out"),
+        (
+            "--method random --coarse-share 0.9",
+            "coarse_share is for coarse align, coarse select and coarse rewrite, not for random; leave it out",
+        ),
+        ("--coarse none --coarse-share 0.9", "not for asap with coarse none; leave it out"),
+        ("--tau 0.7", "--tau is about the LLM of stage 1, and there is none: add --llm"),
+        ("--coarse select --llm bundled --tau 0.7", "tau is for coarse rewrite, not for asap with coarse select; leave it out"),
+        ("--min-kept 0.2", "--min-kept is about the LLM of stage 1, and there is none: add --llm"),
+        ("--method spirit --attempts 2", "--attempts is about the LLM of stage 1, and there is none: add --llm"),
+        ("--method spirit --llm bundled", "method 'spirit' has no stage 1; leave coarse and coarse_only out"),
+        ("--method longest-first --rescore 2", "rescore has a model read again, and longest-first needs none; leave it out"),
+        ("--method selective-context --gammas 0.5", "gammas is for tokenskip, not for selective-context; leave it out"),
+        ("--method llmlingua2 --marker none", "marker is for tokenskip, not for llmlingua2; leave it out"),
+        ("--method step-entropy --keep-digits", "keep_digits is for llmlingua2 and tokenskip, not for step-entropy; leave it out"),
+        ("--method original --ratio 0.5", "method 'original' removes nothing; leave budget and ratio out"),
+        ("--method original --budget 100", "method 'original' removes nothing; leave budget and ratio out"),
     ],
 )
-def test_what_is_of_another_method_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        AsapSettings(**options)
+def test_what_is_of_another_method_is_refused(options: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refusal(capsys, "prune", str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "out"), *options.split())
+
+
+def test_the_default_of_another_method_does_no_harm_in_a_configuration(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(0)])
+    (tmp_path / "asap.yaml").write_text("method: random\ncoarse-share: 0.25\ntau: 0.6\n")
+    assert run(prune_words(source, tmp_path / "out", "--config", str(tmp_path / "asap.yaml"))) == 0
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"suffix_tokens": 5, "scores": "every"},
-        {"method": "spirit", "suffix_tokens": 5, "rescore": 2},
-        {"coarse": "rewrite", "tau": 0.7, "attempts": 2, "coarse_share": 0.5},
-        {"coarse": "select", "temperature": 0.5, "thinking_tokens": 9, "min_reach": 0.2},
+        {"scores": "every"},
+        {"method": Spirit(suffix_tokens=5), "rescore": 2},
+        {"coarse": Rewrite(tau=0.7, rules=ReplyRules(attempts=2), fallback=Align(0.5))},
+        {"coarse": Select(ReplyRules(temperature=0.5, thinking_tokens=9, min_reach=0.2))},
         {"method": "tokenskip", "gammas": [0.5], "keep_digits": True, "classifier": "x"},
         {"method": "selective-context", "unit": "token", "phrases": "regex"},
         {"method": "random", "seed": 3, "classifier": "x"},
         *({"method": name} for name in (*METHODS, *TOKEN_LEVEL)),
     ],
 )
-def test_settings_of_a_method_can_be_made_again_from_themselves(options: dict[str, Any]) -> None:
+def test_settings_can_be_made_again_from_themselves(options: dict[str, Any]) -> None:
     made = AsapSettings(**options)
-    assert replace(made) == made == AsapSettings(**asdict(made))
-    assert AsapSettings(**{**made.stored()}).stored() == made.stored()
+    assert replace(made) == made == AsapSettings(**options)
+    assert json.loads(json.dumps(made.stored())) == made.stored()
 
 
 def test_an_option_of_another_method_is_refused_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, said in (
-        (["--method", "random", "--unit", "token"], "unit is for selective-context, not for random; leave it out"),
         (["--method", "random", "--classifier", "x"], "classifier is for llmlingua2 and tokenskip, not for random; leave it out"),
         (["--method", "spirit", "--unit", "token"], "unit is for selective-context, not for spirit; leave it out"),
         (["--method", "original", "--ratio", "0.5"], "method 'original' removes nothing; leave budget and ratio out"),

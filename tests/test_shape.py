@@ -40,7 +40,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "FILE": "",
         "Floats": "",
         "INSIDE": "",
-        "Method": "",
         "Outcome": "",
         "PROBLEMS": "",
         "Rejected": "",

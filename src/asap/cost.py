@@ -35,10 +35,10 @@ class Reading(NamedTuple):
 
 def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
     """About how many tokens the model of a method reads of a trace of this size, of which at most `kept` tokens stay."""
-    if settings.method in TOKEN_LEVEL:
+    if settings.name in TOKEN_LEVEL:
         return Reading(size.trace, size.trace)
     method = settings.scoring
-    stage_1 = alignment_reads(size) if settings.coarse == "align" else 0.0
+    stage_1 = alignment_reads(size) if settings.stage_1 == "align" else 0.0
     lefts = range(size.steps - settings.rescore, 0, -settings.rescore) if settings.rescore else ()
     again = (method.reads(size._replace(steps=left, trace=size.trace * left / size.steps)) for left in lefts)
     read = stage_1 + method.reads(size) + sum(again) + _read_for_scores(settings, size)
@@ -50,8 +50,8 @@ def _read_for_scores(settings: AsapSettings, size: Size) -> float:
     """What `scores` adds: one pass unless the stages read the whole trace, and those that ask more unless the stages have asked already."""
     if settings.stored_scores == "own":
         return 0.0
-    known = {settings.method} if not settings.rescore else set()
-    known |= {"alignment"} if settings.coarse == "align" else set()
+    known = {settings.name} if not settings.rescore else set()
+    known |= {"alignment"} if settings.stage_1 == "align" else set()
     others = [method for method in settings.stored_methods if not is_one_pass(method) and method.name not in known]
     asked = sum(method.reads(size) for method in others)
     return (0.0 if settings.reads_whole_trace else size.trace) + asked
@@ -63,7 +63,7 @@ def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:
     Each is read with the answer behind it. Nothing is read where nothing is cut.
     """
     fits = kept >= size.trace
-    if settings.support_floor is None or (fits and settings.coarse == "none"):
+    if settings.support_floor is None or (fits and settings.stage_1 == "none"):
         return Reading(0.0, 0.0)
     each = (size.trace + kept) / 2 + size.answer
     removed = size.steps if fits else size.steps * (1 - kept / size.trace)
@@ -86,15 +86,15 @@ ASSUMED = {"rewrite": Scenario(600, 1.5, 0.45), "select": Scenario(600, 1.2, 0.0
 def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> Estimate:
     """What the LLM would still be asked about these samples, given the replies up to now."""
     usage = replies.usage()
-    likely = _expected(settings.coarse, usage, settings.attempts)
+    likely = _expected(settings.stage_1, usage, settings.rules.attempts)
     rows, low, expected, high = 0, Amount(), Amount(), Amount()
     for sample in samples:
         if asks := _Asks.about(sample, llm, settings, replies):
             rows += 1
             low = asks.added_to(low, Scenario(0, 1, 0))
             expected = asks.added_to(expected, likely)
-            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + settings.thinking_tokens, settings.attempts, inf))
-    rows_seen = usage["anchor"].replies if _is_seen(settings.coarse, usage) else 0
+            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + settings.rules.thinking_tokens, settings.rules.attempts, inf))
+    rows_seen = usage["anchor"].replies if _is_seen(settings.stage_1, usage) else 0
     return Estimate(rows, rows_seen, low, expected, high, llm.tokens is not None)
 
 

@@ -17,7 +17,7 @@ from asap.lm.scorer import Scorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.prune.anchored import anchored_prompt
 from asap.prune.asap import Asap
-from asap.prune.coarse.align import unaligned
+from asap.prune.coarse.align import Align, unaligned
 from asap.prune.decision import Pruned, cut, decision_from_row
 from asap.prune.settings import AsapSettings
 from asap.prune.step_cut import StepCut
@@ -168,7 +168,7 @@ def test_alignments_equal_runs_of_their_own_and_decide_stage_1(name: str, reques
     contexts = [render_context(scorer.tokens, prompt, "raw") for prompt in (sample.prompt, anchored_prompt(sample))]
     plain, anchored = [naive_logprobs(scorer, context, sample.cot, spans, 1024) for context in contexts]
     naive = [sum(seen) / len(seen) - sum(unseen) / len(unseen) for unseen, seen in zip(plain, anchored, strict=True)]
-    decision = decided(scorer, sample, coarse_only=True, coarse_share=0.6)
+    decision = decided(scorer, sample, coarse_only=True, coarse=Align(0.6))
     found = [step.alignment for step in decision.steps]
     assert found == pytest.approx(naive, abs=1e-4)
     gone = [index for index, goes in enumerate(unaligned(naive, 0.6)) if goes]
@@ -180,7 +180,7 @@ def test_alignments_equal_runs_of_their_own_and_decide_stage_1(name: str, reques
 
 
 def test_stage_2_scores_what_stage_1_left(tiny: Scorer) -> None:
-    decision = decided(tiny, coarse_share=0.6)
+    decision = decided(tiny, coarse=Align(0.6))
     left = [step.index for step in decision.steps if step.removed_by != "coarse"]
     assert len(left) < len(decision.steps)
     naive = naive_surprisals(tiny, SAMPLE, left, split_steps(SAMPLE.cot))
@@ -232,7 +232,7 @@ DESIGN_STEP = {
 
 
 def test_a_decision_goes_through_json_and_back(tiny: Scorer) -> None:
-    decision = decided(tiny, budget=40, coarse_share=0.5)
+    decision = decided(tiny, budget=40, coarse=Align(0.5))
     assert {step.removed_by for step in decision.steps} == {None, "coarse", "fine"}
     row = json.loads(json.dumps(decision.as_row()))
     assert set(row) == DESIGN
@@ -256,7 +256,7 @@ def test_a_stored_decision_is_cut_to_any_budget_as_if_it_were_made_for_it(tiny: 
 def test_the_first_and_last_steps_are_kept_by_both_stages(tiny: Scorer, first: int, last: int, rescore: int) -> None:
     size = len(STEPS)
     protected = {index for index in range(size) if index < first or index >= size - last}
-    pruner = Asap(tiny, AsapSettings(budget=1, coarse_share=1.0, keep_first=first, keep_last=last, rescore=rescore))
+    pruner = Asap(tiny, AsapSettings(budget=1, coarse=Align(1.0), keep_first=first, keep_last=last, rescore=rescore))
     pruned = pruner.prune(SAMPLE)
     check_pruned(tiny, pruned, SAMPLE, 1)
     assert kept(pruned.decision) == sorted(protected)
@@ -340,14 +340,18 @@ def test_a_trace_longer_than_the_context_is_scored_in_windows(tiny: Scorer) -> N
         {"keep_first": -1},
         {"keep_last": -1},
         {"rescore": -1},
-        {"coarse_share": 1.5},
-        {"coarse_share": float("nan")},
     ],
     ids=str,
 )
 def test_settings_that_make_no_sense_are_a_usage_error(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         AsapSettings(**settings)
+
+
+@pytest.mark.parametrize("share", [1.5, -0.1, float("nan")])
+def test_a_share_of_stage_1_that_is_none_is_a_usage_error(share: float) -> None:
+    with pytest.raises(UsageError, match="coarse_share is"):
+        Align(share)
 
 
 def test_a_chat_context_without_a_template_is_a_usage_error(tiny: Scorer) -> None:

@@ -12,6 +12,7 @@ from asap.cost import Reading, tokens_read
 from asap.prune.asap import Asap
 from asap.prune.method import Size, needs_model
 from asap.prune.methods import METHODS
+from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 from asap.steps import split_steps
@@ -30,7 +31,7 @@ SIZE = Size(steps=8, trace=1000, answer=100)
         *(({"method": name}, 1000) for name in ("mean-surprisal", "step-entropy")),
         ({"method": "alignment"}, 2100),
         ({"method": "spirit"}, 1000 + 7 * 500),
-        ({"method": "spirit", "suffix_tokens": 20}, 1000 + 7 * 20),
+        ({"method": Spirit(20)}, 1000 + 7 * 20),
         ({"method": "leave-one-out"}, 1000 + 7 * 500 + 9 * 100),
         *(({"method": name}, 1000) for name in ("selective-context", "llmlingua2", "tokenskip")),
         ({"method": "random", "scores": "one-pass"}, 1000),
@@ -66,7 +67,7 @@ def sample_of(number: int) -> Sample:
         {"coarse": "none"},
         {"coarse": "none", "rescore": 6},
         {"method": "spirit", "rescore": 8},
-        {"method": "spirit", "suffix_tokens": 20},
+        {"method": Spirit(20)},
         {"scores": "one-pass"},
         {"scores": "every"},
         {"method": "leave-one-out", "scores": "every"},

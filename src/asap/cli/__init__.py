@@ -8,16 +8,6 @@ from pathlib import Path
 from cyclopts import App
 
 from asap import __version__
-from asap.cli.compare import compare
-from asap.cli.compare_runs import compare_runs
-from asap.cli.cut import cut
-from asap.cli.doctor import doctor
-from asap.cli.evaluate import evaluate
-from asap.cli.prune import prune
-from asap.cli.report import report
-from asap.cli.review import review
-from asap.cli.score import score
-from asap.cli.train import train
 from asap.errors import AsapError, UsageError, one_line
 
 app = App(
@@ -27,8 +17,21 @@ app = App(
     help_format="plaintext",
     help_epilogue="Everywhere: --config FILE.yaml (option: value), --debug (tracebacks).",
 )
-for command in (prune, cut, review, compare, evaluate, score, compare_runs, train, report, doctor):
-    app.command(command)
+COMMANDS = {
+    "prune": "Prune the reasoning traces of a data set.",
+    "cut": "Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.",
+    "review": "Write a page that shows every trace of a run, what was cut from it and why, and what another budget would cut.",
+    "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code.",
+    "evaluate": "Have a model answer code benchmarks, judge its programs in the sandbox, and report Pass@1, tokens and seconds.",
+    "score": "Judge attempts that are there already, ours or another tool's, in the sandbox.",
+    "compare-runs": "Compare two evaluations: exact McNemar and paired bootstrap for Pass@1, Wilcoxon for tokens and seconds.",
+    "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
+    "report": "Print the training cost of runs beside each other (the paper's Table 3): tokens per sample, seconds per step, memory.",
+    "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
+}
+for name, summary in COMMANDS.items():  # loaded when they are called, so that the others start quickly
+    module = name.replace("-", "_")
+    app.command(f"asap.cli.{module}:{module}", name=name, help=summary)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -41,6 +44,8 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         words = _with_config([word for word in arguments if word != "--debug"])
+        if words and words[0] in COMMANDS:
+            app[words[0]].help = None  # its own docstring says more
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except (AsapError, CycloptsError) as error:

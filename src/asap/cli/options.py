@@ -32,6 +32,14 @@ def whole(_: type, tokens: Sequence[Any]) -> int:
     return int(text)
 
 
+def floats(_: type, tokens: Sequence[Any]) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    try:
+        return tuple(float(part) for part in tokens[0].value.split(","))
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} holds no numbers with commas between them, such as 1.0,0.75,0.5") from None
+
+
 Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]
 Out = Annotated[Path, Parameter(help="The output folder. The same command again continues what is there.", group=RUN)]
 Budget = Annotated[

@@ -2,13 +2,13 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from asap.cli.inside import NOTHING_SAID, Inside
 from asap.cli.options import (
@@ -34,7 +34,15 @@ from asap.cli.options import (
     print_summary,
     whole,
 )
+from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.errors import InputError, UsageError
+from asap.prune.coarse.align import Align
+from asap.prune.coarse.rewrite import Rewrite
+from asap.prune.coarse.select import Select
+from asap.prune.methods import METHODS
+from asap.prune.methods.spirit import Spirit
+from asap.prune.settings import INSIDE, STAGE_1, AsapSettings, flat
+from asap.prune.token_level import BY_CLASSIFIER
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
@@ -43,70 +51,17 @@ if TYPE_CHECKING:
     from asap.lm.scorer import Scorer
     from asap.lm.spending import SpendingLimit
     from asap.prune.asap import Asap
-    from asap.prune.settings import AsapSettings
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Method:
-    """How to decide: named as in AsapSettings."""
+_RECORDS: dict[type, Group] = {AsapSettings: METHOD, Align: METHOD, Select: LLM, Rewrite: LLM, Spirit: METHOD}
+_GROUPS = {**dict.fromkeys(("backfill", "support_floor", "gap", "keep_first", "keep_last"), CUT), "context": MODEL}
+_TEXTS = field_texts(AsapSettings)
 
-    method: Annotated[
-        str,
-        Parameter(
-            help="asap (the paper's), alignment, first-token-entropy, "
-            "mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random, keep-head, keep-tail, longest-first, original "
-            "(nothing goes); or one that cuts inside steps: selective-context, llmlingua2, tokenskip; "
-            "or your own, as package.module:function.",
-            group=METHOD,
-        ),
-    ] = "asap"
-    seed: Annotated[int, Parameter(help="Of the methods random and tokenskip.", group=METHOD, converter=whole)] = 0
-    suffix_tokens: Annotated[
-        int | None,
-        Parameter(help="spirit: read only so many tokens behind a removed step again. [default: all]", group=METHOD, converter=whole),
-    ] = None
-    scores: Annotated[
-        Literal["own", "one-pass", "every"] | None,
-        Parameter(
-            help="Store what other step-level methods make of each step, for asap cut --method: those of one pass, every one "
-            "(spirit and leave-one-out read half of the trace again for each step), or none. [default: one-pass where the whole trace is "
-            "read anyway]",
-            group=METHOD,
-        ),
-    ] = None
-    coarse: Annotated[
-        Literal["align", "select", "rewrite", "none"] | None,
-        Parameter(
-            help="Stage 1: `align` drops steps that the answer does not make likelier; with `select` an LLM names the steps to keep; "
-            "with `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, else align]",
-            group=METHOD,
-        ),
-    ] = None
-    coarse_share: Annotated[float, Parameter(help="`align` drops at most this share of the steps: the lowest quantile.", group=METHOD)] = (
-        0.25
-    )
-    coarse_only: Annotated[bool, Parameter(negative="", help="Leave stage 2 out.", group=METHOD)] = False
-    step_split: Annotated[
-        Literal["fenced", "paper"], Parameter(help="`fenced` keeps code blocks whole; `paper` splits at every blank line.", group=METHOD)
-    ] = "fenced"
-    rescore: Annotated[
-        int, Parameter(help="Score again after every so many removals; 0: once, as in the paper.", group=METHOD, converter=whole)
-    ] = 0
-    backfill: Annotated[bool, Parameter(negative="", help="Re-add the highest-scored removed steps that still fit.", group=CUT)] = False
-    support_floor: Annotated[
-        float | None,
-        Parameter(help="Put removed steps back until the answer is within so many nats per token of as likely as it was.", group=CUT),
-    ] = None
-    gap: Annotated[str, Parameter(help="What stands where steps were removed, such as [SKIP]; nothing by default.", group=CUT)] = ""
-    keep_first: Annotated[int, Parameter(help="Steps at the start that always stay.", group=CUT, converter=whole)] = 0
-    keep_last: Annotated[int, Parameter(help="Steps at the end that always stay.", group=CUT, converter=whole)] = 0
-    context: Annotated[
-        Literal["chat", "raw"] | None,
-        Parameter(
-            help="What stands before a trace: the chat template, or the bare question. [default: chat if there is a template]", group=MODEL
-        ),
-    ] = None
+if TYPE_CHECKING:
+    SettingsOptions = Any
+else:
+    SettingsOptions = options_of(_RECORDS, groups=_GROUPS, without=("budget", "ratio", "method", "coarse", *INSIDE))
+_NOTHING_TYPED = SettingsOptions()
 
 
 @Parameter(name="*")
@@ -134,20 +89,6 @@ class Llm:
     ] = None
     base_url: Annotated[str | None, Parameter(help="The server, for example http://127.0.0.1:8000/v1.", group=LLM)] = None
     concurrency: Annotated[int | None, Parameter(help="Requests at once. [default: 16 for servers]", group=LLM, converter=whole)] = None
-    attempts: Annotated[
-        int, Parameter(help="Replies asked for until one is usable; then `align` decides about the trace.", group=LLM, converter=whole)
-    ] = 5
-    temperature: Annotated[
-        float | None,
-        Parameter(help="Of pruning replies. [default: rewrite 2.0 as on DeepSeek's API; select 0.0, then 1.0 when asked again]", group=LLM),
-    ] = None
-    tau: Annotated[float, Parameter(help="`rewrite`: how similar a step of the reply must be to an original one.", group=LLM)] = 0.6
-    min_kept: Annotated[float, Parameter(help="A reply that keeps a smaller share of the trace is not usable.", group=LLM)] = 0.1
-    max_kept: Annotated[float, Parameter(help="Nor is one that keeps a larger share.", group=LLM)] = 1.0
-    min_reach: Annotated[float, Parameter(help="Nor one that keeps no step behind this share of the steps.", group=LLM)] = 0.5
-    thinking_tokens: Annotated[
-        int, Parameter(help="Room in each reply for an LLM that thinks before it answers.", group=LLM, converter=whole)
-    ] = 0
     llm_context: Annotated[
         int | None,
         Parameter(help="Tokens that prompt and reply may have together. [default: what the server tells]", group=LLM, converter=whole),
@@ -175,7 +116,9 @@ def prune(
     out: Out | None = None,
     budget: Budget = None,
     ratio: Ratio = None,
-    deciding: Method = Method(),
+    method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
+    coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
+    options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     inside: Inside = NOTHING_SAID,
     model: Model = Model(),
     llm: Llm = Llm(),
@@ -207,31 +150,18 @@ def prune(
     from asap.dataset.formats import format_of
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
-    from asap.prune.methods import METHODS
-    from asap.prune.settings import AsapSettings
-    from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
 
     for name in format or []:
         format_of(name)
-    allow_own_methods(deciding.method)
+    allow_own_methods(method)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
-    if deciding.coarse not in (None, "none") and deciding.method != "asap" and deciding.method in [*METHODS, *TOKEN_LEVEL]:
-        raise UsageError(f"method {deciding.method!r} has no stage 1; leave --coarse out")
-    at_least("suffix-tokens", deciding.suffix_tokens, 1)
-    of_llm = asdict(_checked(llm, deciding.coarse))
-    settings = AsapSettings(
-        **{
-            **asdict(deciding),
-            **inside.as_settings(),
-            **{name: of_llm[name] for name in _SETTINGS_OF_LLM},
-            "coarse": deciding.coarse or ("select" if llm.llm else "align"),
-            "budget": budget,
-            "ratio": ratio,
-        }
-    )
+    values = typed(options)
+    _check_llm(llm, coarse, values)
+    values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
+    settings = _settings(method, coarse or ("select" if llm.llm else "align"), values, inside)
     if inside.classifier is not None and not settings.needs_classifier:
-        raise UsageError(f"classifier is for {' and '.join(BY_CLASSIFIER)}, not for {settings.method}; leave it out")
+        raise UsageError(f"classifier is for {' and '.join(BY_CLASSIFIER)}, not for {settings.name}; leave it out")
     try:
         if dry_run:
             return _dry_run(rows, settings, model, llm, out)
@@ -249,16 +179,27 @@ def prune(
     return code
 
 
-_SETTINGS_OF_LLM = ("attempts", "temperature", "tau", "min_kept", "max_kept", "min_reach", "thinking_tokens")
+def _settings(method: str, coarse: str, values: dict[str, Any], inside: Inside) -> AsapSettings:
+    """The settings that the typed values make; raises UsageError for values of another method or another stage 1."""
+    chosen = METHODS.get(method, method)
+    if is_dataclass(chosen):
+        chosen = record_of(type(chosen), values)
+    stage_1 = record_of(STAGE_1[coarse], values) if coarse in STAGE_1 and (method == "asap" or coarse != "align") else None
+    own = {field.name: values.pop(field.name) for field in fields(AsapSettings) if field.name in values}
+    settings = AsapSettings(method=chosen, coarse=stage_1, **own, **inside.as_settings())
+    refuse_others(values, _RECORDS, f"asap with coarse {coarse}" if method == "asap" else method)
+    return settings
 
 
-def _checked(llm: Llm, coarse: str | None) -> Llm:
-    """The options of the LLM if they go together; raises UsageError."""
-    typed = [field.name for field in fields(llm) if getattr(llm, field.name) != field.default and field.name != "llm"]
+def _check_llm(llm: Llm, coarse: str | None, values: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the options of the LLM go together."""
+    of_llm = {name: default for name, default in flat(Rewrite()) if name not in dict(flat(Align()))}
+    named = [field.name for field in fields(llm) if getattr(llm, field.name) != field.default and field.name != "llm"]
+    named += [name for name, value in values.items() if name in of_llm and value != of_llm[name]]
     if llm.llm is None and coarse in ("select", "rewrite"):
         raise UsageError(f"--coarse {coarse} needs --llm, for example --llm openai:deepseek-chat; without an LLM use align or none")
-    if llm.llm is None and typed:
-        raise UsageError(f"--{typed[0].replace('_', '-')} is about the LLM of stage 1, and there is none: add --llm")
+    if llm.llm is None and named:
+        raise UsageError(f"--{named[0].replace('_', '-')} is about the LLM of stage 1, and there is none: add --llm")
     if llm.llm is not None and coarse in ("align", "none"):
         raise UsageError(f"--coarse {coarse} asks no LLM, so --llm has no use; choose --coarse select or rewrite, or leave --llm out")
     for name, least in (("concurrency", 1), ("pilot", 1), ("max_requests", 1), ("llm_context", 256)):
@@ -271,11 +212,10 @@ def _checked(llm: Llm, coarse: str | None) -> Llm:
         raise UsageError("--concurrency has no use with --batch, which hands in all requests at once; leave one of them out")
     if (llm.price_in is None) != (llm.price_out is None):
         raise UsageError("--price-in and --price-out go together: US dollars per million prompt and reply tokens")
-    return llm
 
 
 def _prune(
-    source: "Source", out: Path, settings: "AsapSettings", model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
+    source: "Source", out: Path, settings: AsapSettings, model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
 ) -> int:
     from asap.asking import LlmOptions
     from asap.dataset import iter_rows
@@ -304,7 +244,7 @@ def _prune(
     return 0
 
 
-def _pruner(settings: "AsapSettings", model: Model, llm: "Generator | None") -> "Asap":
+def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "Asap":
     from asap.lm.scorer import NoModel
     from asap.lm.specs import load_scorer, load_tokens
     from asap.prune.asap import Asap
@@ -349,7 +289,7 @@ def _generator(llm: Llm, model: Model, spending: "SpendingLimit", out: Path | No
     )
 
 
-def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm, out: Path | None) -> int:
+def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, out: Path | None) -> int:
     from asap.asking import LlmOptions
     from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
@@ -375,7 +315,7 @@ def _dry_run(source: "Source", settings: "AsapSettings", model: Model, llm: Llm,
     return 0
 
 
-def _reading(found: "DryRun", settings: "AsapSettings") -> str:
+def _reading(found: "DryRun", settings: AsapSettings) -> str:
     """How much a model would read; a range where it depends on what it finds."""
     low, high = map(round, found.reading)
     if not high:

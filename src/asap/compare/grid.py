@@ -100,7 +100,7 @@ def measure_all(
 
 def _runs(grid: Grid) -> list[str]:
     own = {*(name for name, method in METHODS.items() if not is_one_pass(method)), *TOKEN_LEVEL}
-    if grid.settings.coarse == "align":  # stage 1 of asap stores it
+    if grid.settings.stage_1 == "align":  # stage 1 of asap stores it
         own -= {"alignment"}
     return ["asap", *(name for name in grid.methods if name in own or ":" in name)]
 

@@ -55,11 +55,11 @@ class Asap:
     ) -> None:
         self.settings = settings or AsapSettings()
         if self.settings.uses_llm and llm is None:
-            raise UsageError(f"coarse {self.settings.coarse!r} needs an LLM, for example openai:<model>; without one use align or none")
+            raise UsageError(f"coarse {self.settings.stage_1!r} needs an LLM, for example openai:<model>; without one use align or none")
         self.llm = llm if self.settings.uses_llm else None
         self._open = ExitStack()
         self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
-        self.method = self.settings.method
+        self.method = self.settings.name
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
@@ -130,16 +130,16 @@ def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT
 def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:
     """Stage 1 (§3.2): what the LLM did not select, or else what the answer does not make likelier. Of one step it stays."""
     count = len(whole.texts)
-    if settings.coarse == "none" or count < 2:
+    if settings.coarse is None or count < 2:
         return _Coarse([False] * count, CoarseReport("none"))
     free = [not _is_protected(index, count, settings) for index in range(count)]
     if selection.kept is not None:
         kept = set(selection.kept)
         removed = [free[index] and index not in kept for index in range(count)]
         match = dict(zip(selection.kept, selection.match, strict=True)) if selection.match else None
-        return _Coarse(removed, CoarseReport(settings.coarse, selection.attempts, selection.failures), match=match)
+        return _Coarse(removed, CoarseReport(settings.stage_1, selection.attempts, selection.failures), match=match)
     alignments = yield from alignment(whole)
-    removed = [free[index] and goes for index, goes in enumerate(unaligned(alignments, settings.coarse_share))]
+    removed = [free[index] and goes for index, goes in enumerate(unaligned(alignments, settings.align.coarse_share))]
     return _Coarse(removed, CoarseReport("align", selection.attempts, selection.failures), alignments)
 
 
@@ -173,7 +173,7 @@ def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSet
         return None
     known: dict[str, list[float]] = {} if coarse.alignments is None else {"alignment": coarse.alignments}
     if not is_one_pass(settings.scoring) and not settings.rescore:
-        known[settings.method] = [fine.scores[index] for index in range(len(whole.texts))]
+        known[settings.name] = [fine.scores[index] for index in range(len(whole.texts))]
     by_method = dict[str, list[float]]()
     for method in settings.stored_methods:
         by_method[method.name] = known.get(method.name) or (yield from scores_of(method, whole))
@@ -191,13 +191,13 @@ def _budgeted(
     lengths = removal_tokens(cot, spans, order, tokens)
     tokens_left = recounted(cot, spans, order, tokens, settings.gap) if settings.gap else lengths.tokens_left
     tokens_before = lengths.tokens_joined if join_steps(cot, spans) == cot else tokens.count(cot)
-    as_it_is = settings.coarse_only or settings.method == "original"
+    as_it_is = settings.coarse_only or settings.name == "original"
     budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
 
     def decided(tokens_left: list[int]) -> StepCut:
         whole = StepCut(
             id=trace.sample.id,
-            method=settings.method,
+            method=settings.name,
             tokens_before=tokens_before,
             tokens_coarse=tokens_left[len(first) - 1] if first else tokens_before,
             tokens_after=0,
@@ -205,7 +205,7 @@ def _budgeted(
             min_steps=max(1, sum(_is_protected(index, len(order), settings) for index in range(len(order)))),
             windows=windows,
             coarse=coarse.report,
-            steps=_step_decisions(trace, settings.method, coarse, fine, stored, order, lengths.step_tokens, tokens_left),
+            steps=_step_decisions(trace, settings.name, coarse, fine, stored, order, lengths.step_tokens, tokens_left),
             gap=settings.gap,
         )
         return whole.cut(budget=budget, ratio=ratio)

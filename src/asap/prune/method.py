@@ -1,7 +1,6 @@
 """What a step-level method is: a name, a score for each step, and a cost."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple, Protocol
 
@@ -35,9 +34,8 @@ class StepMethod(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A step-level method without settings."""
+class Method(NamedTuple):
+    """A step-level method without settings; one with settings is a dataclass of them."""
 
     name: str
     score: "Callable[[Steps], list[float] | Scoring[list[float]]]"

@@ -1,16 +1,20 @@
-"""What the paper's method does, apart from the models: one frozen record of settings."""
+"""The settings of a run apart from its models: one frozen record, which holds those of its method and of its stage 1."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 from asap.errors import UsageError
 from asap.lm.prompt_style import PromptStyle
+from asap.prune.checks import check_choice, check_least
+from asap.prune.coarse.align import Align
+from asap.prune.coarse.llm_reply import ReplyRules
+from asap.prune.coarse.rewrite import Rewrite
+from asap.prune.coarse.select import Select
 from asap.prune.fine import check_budget
 from asap.prune.llmlingua2 import CLASSIFIER
-from asap.prune.match import TAU
 from asap.prune.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods import METHODS, method_named
-from asap.prune.methods.spirit import Spirit
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
@@ -19,16 +23,12 @@ from asap.steps import StepSplit
 from asap.think import has_tag
 
 BUDGET = 4096
-Coarse = Literal["align", "select", "rewrite", "none"]
+Coarse = Align | Select | Rewrite
 Scores = Literal["own", "one-pass", "every"]
+STAGE_1: dict[str, type[Coarse]] = {"align": Align, "select": Select, "rewrite": Rewrite}
 INSIDE = ("unit", "phrases", "classifier", "keep_digits", "gammas", "marker")  # of token-level methods only
 _OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
-_OF_LLM = ("coarse select", "coarse rewrite")
 _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all of its methods
-    "suffix_tokens": ("spirit", "scores every"),
-    "coarse_share": ("coarse align", *_OF_LLM),  # where the LLM fails, align decides
-    "tau": ("coarse rewrite",),
-    **dict.fromkeys(("attempts", "temperature", "min_kept", "max_kept", "min_reach", "thinking_tokens"), _OF_LLM),
     **dict.fromkeys(("unit", "phrases"), ("selective-context",)),
     "keep_digits": BY_CLASSIFIER,
     **dict.fromkeys(("gammas", "marker"), ("tokenskip",)),
@@ -37,61 +37,46 @@ _ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all
 
 @dataclass(frozen=True, slots=True)
 class AsapSettings:
-    """What the method does, apart from the models. Checked when made: a wrong value, or a setting of another method, raises UsageError."""
+    """The settings of a run. Raises UsageError for a wrong value; a setting of another method does not exist.
+
+    Example: ``AsapSettings(ratio=0.5, coarse=Rewrite(tau=0.7))``, ``AsapSettings(budget=1024, method=Spirit(suffix_tokens=64))``
+    """
 
     budget: int | None = None
-    """Tokens that a pruned trace may have; the paper's L_max, 4,096, where no ratio is given either."""
+    """Tokens that a trace may have; 4096, as in the paper, if no ratio is given either."""
     ratio: float | None = None
-    """The share of the original trace's tokens that may stay; instead of a budget."""
-    method: str = "asap"
-    """The paper's `asap`, one of the step-level rivals and controls in `asap.prune.methods`, or of `asap.prune.token_level`."""
-    suffix_tokens: int | None = None
-    """`spirit` reads only so many tokens behind a gap again; None: all of them, exactly."""
+    """The share of each trace's tokens that may stay, instead of a budget."""
+    method: str | StepMethod = "asap"
+    """asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random,
+    keep-head, keep-tail, longest-first, original (removes nothing); or one that cuts inside steps: selective-context, llmlingua2,
+    tokenskip; or your own, as package.module:function."""
     seed: int = 0
-    """Of the methods `random` and `tokenskip`."""
-    coarse: Coarse = "align"
-    """Stage 1: `align` (the answer is the anchor, no LLM), `select` or `rewrite` (an LLM decides), or `none`.
-
-    Methods other than `asap` have no stage 1: for them `align` becomes `none`.
-    """
-    scores: Scores | None = None
-    """Store what other step-level methods make of each step too, so that `asap cut --method` needs no model: `one-pass` those
-    that one pass over the trace gives, `every` also those that ask more of the scorer, such as `spirit`, `own` none.
-    None: `one-pass` where that pass is made anyway."""
-    coarse_share: float = 0.25
-    """`align` removes steps below this quantile of their trace's alignments, if not above zero."""
-    tau: float = TAU
-    """`rewrite`: how similar a step of the reply must be to the original step it stands for (the paper's threshold)."""
-    attempts: int = 5
-    """How often the LLM may be asked to prune a trace before `align` does it."""
-    temperature: float | None = None
-    """Of the LLM when it prunes; None: 2.0 for `rewrite` as in the paper, for `select` 0.0 and, asked again, 1.0."""
-    min_kept: float = 0.1
-    """A reply that keeps a smaller share of the trace's characters counts as failed."""
-    max_kept: float = 1.0
-    """A reply that keeps a larger share counts as failed; 1.0: a reply may keep everything."""
-    min_reach: float = 0.5
-    """A reply counts as failed if it keeps no step behind this share of the steps: it holds only the head of the trace."""
-    thinking_tokens: int = 0
-    """Room in each reply for an LLM that thinks before it answers."""
+    """For methods that draw: random and tokenskip."""
+    coarse: Coarse | str | None = "align"
+    """Stage 1: `align` drops steps that the answer does not make likelier; with `select` an LLM names the steps to keep; with
+    `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, else align]"""
     coarse_only: bool = False
-    """Leave stage 2 out; the budget is not used."""
+    """Leave stage 2 out."""
+    scores: Scores | None = None
+    """Store what other step-level methods make of each step, for asap cut --method: those of one pass, every one (spirit and
+    leave-one-out read half of the trace again for each step), or only the method's own. [default: one-pass where the whole trace
+    is read anyway]"""
     step_split: StepSplit = "fenced"
     """`fenced` keeps code blocks whole; `paper` splits at every blank line."""
     context: PromptStyle | None = None
-    """What stands before the trace when it is scored; None: `chat` where the scorer has a template, else `raw`."""
-    backfill: bool = False
-    """After the cut, re-add the highest-scored removed steps that still fit."""
-    gap: str = ""
-    """What stands in the place of each run of removed steps, as a step of its own, such as [SKIP]; it counts as tokens."""
-    support_floor: float | None = None
-    """Put removed steps back until the trace supports its answer within so many nats per token of the whole one (`floor.py`)."""
-    keep_first: int = 0
-    """How many steps at the start are never removed."""
-    keep_last: int = 0
-    """How many steps at the end are never removed."""
+    """The text before a trace: the chat template, or the bare question. [default: chat if there is a template]"""
     rescore: int = 0
-    """Compute the surprisals again after every so many removals; 0: once, as the paper does."""
+    """Score again after every N removals; 0: once, as in the paper."""
+    backfill: bool = False
+    """Re-add the highest-scored removed steps that still fit."""
+    support_floor: float | None = None
+    """Put removed steps back until the answer is within N nats per token of as likely as it was."""
+    gap: str = ""
+    """A mark in place of removed steps, such as [SKIP]; nothing by default."""
+    keep_first: int = 0
+    """Steps at the start that always stay."""
+    keep_last: int = 0
+    """Steps at the end that always stay."""
     unit: Unit = "phrase"
     """What `selective-context` removes: `phrase`, `sentence` or `token`."""
     phrases: Phrases = "auto"
@@ -107,51 +92,41 @@ class AsapSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gammas", tuple(self.gammas))
-        self._check_method()
+        if isinstance(self.method, str) and self.method not in TOKEN_LEVEL:
+            object.__setattr__(self, "method", method_named(self.method))
+        object.__setattr__(self, "coarse", self._coarse_record())
         check_budget(budget=self.budget, ratio=self.ratio)
         if self.budget is None and self.ratio is None and self.method != "tokenskip":
             object.__setattr__(self, "budget", BUDGET)
-        for name, allowed in (
-            ("coarse", ("align", "select", "rewrite", "none")),
-            ("step_split", ("fenced", "paper")),
-            ("context", ("chat", "raw", None)),
-            ("scores", ("own", "one-pass", "every", None)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise UsageError(
-                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(str(value) for value in allowed if value)}"
-                )
-        for name, least in (("keep_first", 0), ("keep_last", 0), ("rescore", 0), ("attempts", 1), ("thinking_tokens", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} is {getattr(self, name)}; {least} or more is expected")
-        for name in ("coarse_share", "tau", "min_kept", "max_kept", "min_reach"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} is {getattr(self, name):g}; a number from 0 to 1 is expected")
+        check_choice("step_split", self.step_split, ("fenced", "paper"))
+        if self.context is not None:
+            check_choice("context", self.context, ("chat", "raw"))
+        if self.scores is not None:
+            check_choice("scores", self.scores, ("own", "one-pass", "every"))
+        for name in ("keep_first", "keep_last", "rescore"):
+            check_least(name, getattr(self, name), 0)
         self._check_gap()
         self._check_floor()
-        if self.min_kept > self.max_kept:
-            raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
-        if self.temperature is not None and not 0 <= self.temperature <= 2:
-            raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
-        self._check_use()
-
-    def _check_use(self) -> None:
-        """Refuse what is set and is of another method."""
-        here = {self.method, f"coarse {self.coarse}", f"scores {self.scores}"}
-        for field in fields(self):
-            users = _ONLY_FOR.get(field.name)
-            if users is not None and getattr(self, field.name) != field.default and not here & set(users):
-                *others, last = users
-                shown = f"{', '.join(others)} and {last}" if others else last
-                stage_1 = f" with coarse {self.coarse}" if self.method == "asap" else ""
-                raise UsageError(f"{field.name} is for {shown}, not for {self.method}{stage_1}; leave it out")
-        if self.rescore and self.method not in TOKEN_LEVEL and not needs_model(self.scoring):
-            raise UsageError(f"rescore has a model read again, and {self.method} needs none; leave it out")
-        if self.method == "original" and (self.ratio is not None or self.budget != BUDGET):
+        self._check_inside()
+        if self.rescore and self.name not in TOKEN_LEVEL and not needs_model(self.scoring):
+            raise UsageError(f"rescore has a model read again, and {self.name} needs none; leave it out")
+        if self.name == "original" and (self.ratio is not None or self.budget != BUDGET):
             raise UsageError("method 'original' removes nothing; leave budget and ratio out")
 
+    def _coarse_record(self) -> Coarse | None:
+        """The record of stage 1. Only `asap` has one: for other methods `align`, the default, is none."""
+        coarse = self.coarse
+        if isinstance(coarse, str) and coarse != "none":
+            check_choice("coarse", coarse, (*STAGE_1, "none"))
+            coarse = STAGE_1[coarse]()
+        found = None if coarse == "none" or (self.name != "asap" and coarse == Align()) else coarse
+        if self.name != "asap" and (found is not None or self.coarse_only):
+            raise UsageError(f"method {self.name!r} has no stage 1; leave coarse and coarse_only out")
+        assert not isinstance(found, str)
+        return found
+
     def _check_gap(self) -> None:
-        if self.gap and (self.backfill or self.method in TOKEN_LEVEL):
+        if self.gap and (self.backfill or self.name in TOKEN_LEVEL):
             raise UsageError(f"gap {self.gap!r} marks removed steps, which neither backfill nor methods that cut inside steps can do")
         if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or has_tag(self.gap)):
             raise UsageError(f"gap is {self.gap!r}; one line without a think tag, and without white space around it, is expected")
@@ -161,74 +136,121 @@ class AsapSettings:
             return
         if not self.support_floor >= 0:  # not a number either
             raise UsageError(f"support_floor is {self.support_floor:g}; a number of nats per token, 0 or more, is expected")
-        if self.method in TOKEN_LEVEL or self.method == "original" or self.coarse_only:
+        if self.name in TOKEN_LEVEL or self.name == "original" or self.coarse_only:
             raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
-
-    def _check_method(self) -> None:
-        if self.method not in TOKEN_LEVEL:
-            method_named(self.method)
-        if self.method != "asap" and self.coarse == "align":
-            object.__setattr__(self, "coarse", "none")
-        if self.method != "asap" and (self.coarse != "none" or self.coarse_only):
-            raise UsageError(f"method {self.method!r} has no stage 1; leave coarse and coarse_only out")
-        if self.method in TOKEN_LEVEL:
-            self._check_inside()
 
     def _check_inside(self) -> None:
         """The settings of token-level methods."""
+        for name, users in _ONLY_FOR.items():
+            if self.name not in users and getattr(self, name) != next(field.default for field in fields(self) if field.name == name):
+                raise UsageError(f"{name} is for {' and '.join(users)}, not for {self.name}; leave it out")
+        if self.name not in TOKEN_LEVEL:
+            return
         for name in _OF_STEPS:
             if getattr(self, name):
-                raise UsageError(f"method {self.method!r} cuts inside steps; leave {name} out")
-        for name, allowed in (("unit", ("phrase", "sentence", "token")), ("phrases", ("auto", "spacy", "regex"))):
-            if getattr(self, name) not in allowed:
-                raise UsageError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(allowed)}")
+                raise UsageError(f"method {self.name!r} cuts inside steps; leave {name} out")
+        check_choice("unit", self.unit, ("phrase", "sentence", "token"))
+        check_choice("phrases", self.phrases, ("auto", "spacy", "regex"))
         check_gammas(self.gammas)
         check_marker(self.marker)
-        if self.method == "tokenskip" and self.budget is not None:
+        if self.name == "tokenskip" and self.budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it takes no budget; give a ratio, or none to draw one")
 
     def stored(self) -> dict[str, Any]:
-        """All of it by name, JSON-able; of the settings of token-level methods only those that this method has."""
-        inside = () if self.method not in TOKEN_LEVEL else INSIDE
-        kept = {name: value for name, value in asdict(self).items() if name not in INSIDE or name in inside}
-        return {**kept, "gammas": list(self.gammas)} if inside else {**kept, "scores": self.stored_scores}
+        """All settings by name, JSON-able, those of method and stage 1 among them."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in INSIDE}
+        stage_1 = {"coarse": self.stage_1, **dict(flat(self.coarse))}
+        defaults = {"suffix_tokens": None, **dict(flat(Rewrite()))}  # of other methods and of other stages
+        if self.name not in TOKEN_LEVEL:
+            return {**defaults, **own, "method": self.name, **dict(flat(self.method)), **stage_1, "scores": self.stored_scores}
+        inside = {name: getattr(self, name) for name in INSIDE}
+        return {**defaults, **own, "method": self.name, **stage_1, **inside, "gammas": list(self.gammas)}
 
     @property
-    def stored_scores(self) -> Scores:
-        """`scores`, or what it is where nothing was said."""
-        return self.scores or ("one-pass" if self.reads_whole_trace else "own")
+    def name(self) -> str:
+        """The method's name."""
+        return self.method if isinstance(self.method, str) else self.method.name
 
     @property
     def scoring(self) -> StepMethod:
         """The step-level method, with its settings."""
-        return Spirit(self.suffix_tokens) if self.method == "spirit" else method_named(self.method)
+        assert not isinstance(self.method, str)
+        return self.method
+
+    @property
+    def stage_1(self) -> Literal["align", "select", "rewrite", "none"]:
+        """The name of stage 1."""
+        return (
+            "align"
+            if isinstance(self.coarse, Align)
+            else "select"
+            if isinstance(self.coarse, Select)
+            else "rewrite"
+            if self.uses_llm
+            else "none"
+        )
+
+    @property
+    def align(self) -> Align:
+        """How `align` decides, as stage 1 or where the LLM gives no usable reply."""
+        if isinstance(self.coarse, Select | Rewrite):
+            return self.coarse.fallback
+        assert isinstance(self.coarse, Align)
+        return self.coarse
+
+    @property
+    def tau(self) -> float:
+        """The similarity that `rewrite` asks for."""
+        assert isinstance(self.coarse, Rewrite)
+        return self.coarse.tau
+
+    @property
+    def rules(self) -> ReplyRules:
+        """Which replies of stage 1's LLM are usable."""
+        assert isinstance(self.coarse, Select | Rewrite)
+        return self.coarse.rules
+
+    @property
+    def stored_scores(self) -> Scores:
+        """`scores`, or its default."""
+        return self.scores or ("one-pass" if self.reads_whole_trace else "own")
 
     @property
     def stored_methods(self) -> list[StepMethod]:
         """The methods whose scores are stored beside the run's own."""
-        every = [Spirit(self.suffix_tokens) if name == "spirit" else method for name, method in METHODS.items()]
-        return [method for method in every if (is_one_pass(method) or self.scores == "every")]
+        every = [self.scoring if name == self.name else method for name, method in METHODS.items()]
+        return [method for method in every if is_one_pass(method) or self.scores == "every"]
 
     @property
     def reads_whole_trace(self) -> bool:
         """Whether one pass over the whole trace is made in any case; after an LLM's stage 1 only what is left is read."""
-        if self.method in TOKEN_LEVEL or self.uses_llm:
+        if self.name in TOKEN_LEVEL or self.uses_llm:
             return False
         return needs_model(self.scoring) and is_one_pass(self.scoring)
 
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
-        if self.method in TOKEN_LEVEL:
-            return self.method == "selective-context"
-        return self.coarse != "none" or self.stored_scores != "own" or self.support_floor is not None or needs_model(self.scoring)
+        if self.name in TOKEN_LEVEL:
+            return self.name == "selective-context"
+        return self.coarse is not None or self.stored_scores != "own" or self.support_floor is not None or needs_model(self.scoring)
 
     @property
     def needs_classifier(self) -> bool:
         """Whether a token classifier has to read the traces."""
-        return self.method in BY_CLASSIFIER
+        return self.name in BY_CLASSIFIER
 
     @property
     def uses_llm(self) -> bool:
         """Whether stage 1 asks an LLM."""
-        return self.coarse in ("select", "rewrite")
+        return isinstance(self.coarse, Select | Rewrite)
+
+
+def flat(record: object) -> Iterator[tuple[str, Any]]:
+    """The settings of a record and of the records in it, by name."""
+    for field in fields(record) if is_dataclass(record) else ():
+        value = getattr(record, field.name)
+        if is_dataclass(value):
+            yield from flat(value)
+        else:
+            yield field.name, value

@@ -43,7 +43,7 @@ class TokenLevel:
     def __init__(self, settings: "AsapSettings", scorer: Scorer, tokens: TokenCounter, importance: TokenImportance | None = None) -> None:
         self.settings, self.tokens = settings, tokens
         self.identity: dict[str, Any] = {}
-        if settings.method == "selective-context":
+        if settings.name == "selective-context":
             chunker = load_chunker(settings.phrases if settings.unit == "phrase" else "regex")
             self.selective = SelectiveContext(scorer, chunker, unit=settings.unit)
             self.identity |= self.selective.identity
@@ -61,14 +61,14 @@ class TokenLevel:
         except RowError as error:
             raise RowError(error.reason, error.detail, sample.id) from error
         settings = self.settings
-        whole = UnitCut.whole(sample, settings.method, steps, units, self.tokens, windows=windows)
-        if settings.method == "tokenskip":
+        whole = UnitCut.whole(sample, settings.name, steps, units, self.tokens, windows=windows)
+        if settings.name == "tokenskip":
             whole = replace(whole, gamma=1.0)
-        ratio = ratio_of(settings.method, sample, settings.ratio, settings.seed, settings.gammas)
+        ratio = ratio_of(settings.name, sample, settings.ratio, settings.seed, settings.gammas)
         return whole.cut(sample.cot, lambda: self.tokens, budget=settings.budget, ratio=ratio)
 
     def _units(self, text: str) -> tuple[Units, int]:
         settings = self.settings
-        if settings.method == "selective-context":
+        if settings.name == "selective-context":
             return self.selective.units(text)
         return word_units(text, self.importance(text), keep_digits=settings.keep_digits), 1

@@ -18,8 +18,8 @@ from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.reply_cache import ReplyCache
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import Selection
-from asap.prune.settings import AsapSettings
 from asap.sample import Sample
+from run_fixtures import asking_settings
 
 STEPS = [
     "We are asked for the sum of the two numbers three and four.",
@@ -71,7 +71,7 @@ def selected(
     llm: Scripted, samples: list[Sample] | None = None, replies: ReplyCache | None = None, folder: Path | None = None, **settings: object
 ) -> list[Selection]:
     """What an LLM selects from samples, with replies in memory or in a folder."""
-    chosen = AsapSettings(**{"coarse": "rewrite", **settings})  # type: ignore[arg-type]
+    chosen = asking_settings(**{"coarse": "rewrite", **settings})  # type: ignore[arg-type]
     if replies is not None:
         return selections_of(samples or [SAMPLE], llm, chosen, replies)
     with ReplyCache.open(folder) as replies:
@@ -283,7 +283,7 @@ def test_an_estimate_stays_within_what_is_possible(anchors: int, prunings: int) 
         for kind, count, completion_tokens in (("anchor", anchors, 100), ("select", prunings, 10)):
             for number in range(count):
                 replies.put(f"{kind} {number}", kind, Generation("", "stop", 1000, completion_tokens))
-        found = estimate([SAMPLE], Scripted(lambda request, nth: ""), AsapSettings(coarse="select", thinking_tokens=10_000), replies)
+        found = estimate([SAMPLE], Scripted(lambda request, nth: ""), asking_settings("select", thinking_tokens=10_000), replies)
     assert found.low.requests <= found.expected.requests <= found.high.requests
     assert found.high.completion_tokens >= 4096 + 10_000 + 5 * 10_000
 

@@ -7,15 +7,31 @@ only steps that the answer does not make likelier. This replaces the paper's LLM
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from asap.lm.scorer import Scoring, TokenScores
+from asap.prune.checks import check_fraction
 from asap.prune.method import Size
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
 
 DEPTH = 1024  # of a longer step the first 1,024 tokens speak for it
+
+
+@dataclass(frozen=True, slots=True)
+class Align:
+    """Stage 1 without an LLM."""
+
+    coarse_share: float = 0.25
+    """`align` drops at most this share of the steps: the lowest quantile."""
+
+    name: ClassVar[Literal["align"]] = "align"
+
+    def __post_init__(self) -> None:
+        check_fraction("coarse_share", self.coarse_share)
 
 
 def alignment(steps: Steps) -> Scoring[list[float]]:

@@ -152,7 +152,7 @@ class _Dialogue:
 
     def _checked(self, kept: list[int]) -> list[int]:
         settings = self._settings
-        check_share(kept, self._spans, floor=settings.min_kept, ceiling=settings.max_kept, reach=settings.min_reach)
+        check_share(kept, self._spans, floor=settings.rules.min_kept, ceiling=settings.rules.max_kept, reach=settings.rules.min_reach)
         return kept
 
     async def _room(self, anchor: str, whole: int) -> int:
@@ -165,7 +165,7 @@ class _Dialogue:
 
     async def _first_usable(self, request_of: Callable[[int], Request], read: Callable[[Generation], T]) -> T:
         """The first reply that can be read. Raises InvalidReply or RequestRefused once no further draw is allowed or of use."""
-        for draw in range(self._settings.attempts):
+        for draw in range(self._settings.rules.attempts):
             request = request_of(draw)
             is_anchor = request.kind == "anchor"
             self._attempts += not is_anchor
@@ -173,7 +173,7 @@ class _Dialogue:
                 return read(await self._asking.generate(request))
             except (RequestRefused, InvalidReply) as error:
                 self._failures.append(f"anchor_{error.reason}" if is_anchor else error.reason)
-                if draw == self._settings.attempts - 1 or error.reason in _FINAL:
+                if draw == self._settings.rules.attempts - 1 or error.reason in _FINAL:
                     raise
         raise AssertionError("the last draw returns or raises")
 

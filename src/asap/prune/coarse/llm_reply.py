@@ -9,18 +9,48 @@ What this does not do: read which steps a reply keeps (`rewrite`, `select`), ask
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import count
 from typing import NamedTuple
 
-from asap.errors import AsapError
+from asap.errors import AsapError, UsageError
 from asap.fences import blocks
 from asap.lm.generate import Generation
+from asap.prune.checks import check_fraction, check_least
 from asap.spans import Span
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 _DELIMITER_LINE = re.compile(r"[ \t]*</?[a-z]+_[0-9a-f]{8}>[ \t\r]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRules:
+    """How often an LLM is asked to prune a trace, and which of its replies are usable."""
+
+    attempts: int = 5
+    """Replies asked for until one is usable; then `align` decides about the trace."""
+    temperature: float | None = None
+    """Of pruning replies. [default: rewrite 2.0 as on DeepSeek's API; select 0.0, then 1.0 when asked again]"""
+    min_kept: float = 0.1
+    """A reply that keeps a smaller share of the trace is not usable."""
+    max_kept: float = 1.0
+    """Nor is one that keeps a larger share."""
+    min_reach: float = 0.5
+    """Nor one that keeps no step behind this share of the steps."""
+    thinking_tokens: int = 0
+    """Room in each reply for an LLM that thinks before it answers."""
+
+    def __post_init__(self) -> None:
+        check_least("attempts", self.attempts, 1)
+        check_least("thinking_tokens", self.thinking_tokens, 0)
+        for name in ("min_kept", "max_kept", "min_reach"):
+            check_fraction(name, getattr(self, name))
+        if self.min_kept > self.max_kept:
+            raise UsageError(f"min_kept is {self.min_kept:g}, more than max_kept, {self.max_kept:g}")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise UsageError(f"temperature is {self.temperature:g}; a number from 0 to 2 is expected")
 
 
 class InvalidReply(AsapError):

@@ -54,7 +54,7 @@ class TraceRequests:
 def requests_about(sample: Sample, settings: AsapSettings) -> TraceRequests:
     """The requests about a sample's trace. Who asks leaves a trace of one step out, since a step always stays."""
     spans = split_steps(sample.cot, settings.step_split)
-    return TraceRequests(sample, spans, settings.coarse == "rewrite", settings.temperature, settings.thinking_tokens)
+    return TraceRequests(sample, spans, settings.stage_1 == "rewrite", settings.rules.temperature, settings.rules.thinking_tokens)
 
 
 def prompts_hash(strategy: str) -> str:

@@ -9,19 +9,48 @@ see that two steps were merged into one (only the more similar one is kept).
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from asap.lm.generate import Generation, Request
-from asap.prune.coarse.llm_reply import Delimiters, InvalidReply, delimiters, enclosed, filled, finished_text, prompt_file, unfenced
-from asap.prune.match import Match, gestalt, matches, snap
+from asap.prune.checks import check_fraction
+from asap.prune.coarse.align import Align
+from asap.prune.coarse.llm_reply import (
+    Delimiters,
+    InvalidReply,
+    ReplyRules,
+    delimiters,
+    enclosed,
+    filled,
+    finished_text,
+    prompt_file,
+    unfenced,
+)
+from asap.prune.match import TAU, Match, gestalt, matches, snap
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import StepSplit, split_steps
 
 _SHOWN = 60  # characters of a step in a message
 _NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, which is an upper bound of Gestalt's
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Stage 1 by an LLM that writes the shorter trace, as in the paper. Where no reply is usable, `fallback` decides."""
+
+    tau: float = TAU
+    """`rewrite`: how similar a step of the reply must be to an original one."""
+    rules: ReplyRules = field(default_factory=ReplyRules)
+    fallback: Align = field(default_factory=Align)
+
+    name: ClassVar[Literal["rewrite"]] = "rewrite"
+
+    def __post_init__(self) -> None:
+        check_fraction("tau", self.tau)
 
 
 def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_tokens: int, draw: int) -> Request:

@@ -9,11 +9,13 @@ numbers in a sentence are no selection, and one number that is not shown makes t
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 from asap.lm.generate import Generation, Request
-from asap.prune.coarse.llm_reply import InvalidReply, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
+from asap.prune.coarse.align import Align
+from asap.prune.coarse.llm_reply import InvalidReply, ReplyRules, enclosed, filled, finished_text, prompt_file, unfenced, unused_token
 from asap.sample import Sample
 from asap.spans import Span
 
@@ -31,6 +33,16 @@ _LABEL = re.compile(r"[ \t*_#-]*(?:the )?(?:steps to )?keep(?: steps)?[ \t*_]*:[
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(?=[0-9\"'<#`])", re.MULTILINE)
 _ITEM = re.compile(r"""["'`]?[<#]?(?:steps?\s+)?([0-9]+)(?:\s*(?:-|‐|‑|‒|–|—|−|to\b)\s*([0-9]+))?(?![0-9.])>?["'`]?""", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;]+(?:and\b\s*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Stage 1 by an LLM that names the steps to keep. Where no reply is usable, `fallback` decides."""
+
+    rules: ReplyRules = field(default_factory=ReplyRules)
+    fallback: Align = field(default_factory=Align)
+
+    name: ClassVar[Literal["select"]] = "select"
 
 
 def select_request(

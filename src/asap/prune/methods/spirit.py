@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from asap.lm.scorer import Scoring
+from asap.prune.checks import check_least
 from asap.prune.method import Size
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
@@ -17,9 +18,13 @@ class Spirit:
     """Scores a step by the perplexity, as mean surprisal, of what is left without it."""
 
     suffix_tokens: int | None = None
-    """Read only this many tokens behind a removed step again; None: all of them, exactly."""
+    """`spirit`: read only N tokens behind a removed step again. [default: all of them]"""
 
     name: ClassVar[str] = "spirit"
+
+    def __post_init__(self) -> None:
+        if self.suffix_tokens is not None:
+            check_least("suffix_tokens", self.suffix_tokens, 1)
 
     def score(self, steps: Steps) -> Scoring[list[float]]:
         """The mean surprisal of the other steps."""
