@@ -411,3 +411,13 @@ def test_a_batch_that_is_out_is_not_paid_for_twice(where: str, source: Path, tmp
         assert server.requests == []
     assert "batch_7" in said
     assert "--batch" in said
+
+
+def test_a_dry_run_does_not_lose_a_batch_that_is_out(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with Database.open(tmp_path / "out" / "replies.sqlite", REPLIES) as database:
+        database.execute("INSERT INTO batches VALUES (?, ?)", ("batch_7", packed({"k": "anchor"})))
+    with ScriptedServer(kept_every_other) as server:
+        assert run([*llm_words(source, tmp_path / "out", server), "--batch", "--dry-run"]) == 0
+        assert server.requests == []
+    assert open_batches(tmp_path / "out") == ["batch_7"]

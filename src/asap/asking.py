@@ -15,7 +15,7 @@ from asap.cost import estimate
 from asap.errors import InputError
 from asap.listener import Listener, LlmProgress
 from asap.lm.generate import Generator
-from asap.lm.open_batches import add_batches, open_batches
+from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache
 from asap.lm.spending import SpendingLimit
 from asap.prune.coarse.anchor_guided import ask_all
@@ -49,12 +49,9 @@ class LlmPass:
     fallbacks: int = 0
 
     def __post_init__(self) -> None:
-        if old := self.replies.take_batches():
-            add_batches(self.store.folder, old)
-        if not self.llm.resumes and (waiting := open_batches(self.store.folder)):
-            raise InputError(
-                f"batch {waiting[0]} of a former run into {self.store.folder} is paid for and not collected; add --batch to wait for it"
-            )
+        folder = self.replies.folder
+        if folder and not self.llm.resumes and (waiting := open_batches(folder)):
+            raise InputError(f"batch {waiting[0]} of a former run into {folder} is paid for and not collected; add --batch to wait for it")
         for used in self.replies.usage().values():
             self.options.spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
+from asap.lm.open_batches import add_batches
 from asap.store.content import Database, packed_text
 
 FILE = "replies.sqlite"
@@ -36,7 +37,8 @@ class Usage(NamedTuple):
 class ReplyCache:
     """One folder's replies. Open it with `ReplyCache.open`; only one process can hold it at a time."""
 
-    def __init__(self, database: Database, others: Sequence[Database]) -> None:
+    def __init__(self, folder: Path | None, database: Database, others: Sequence[Database]) -> None:
+        self.folder = folder
         self._db = database
         self._others = others
 
@@ -47,7 +49,9 @@ class ReplyCache:
         own = (folder.resolve(), (folder / FILE).resolve()) if folder else ()
         with ExitStack() as stack:
             others = [stack.enter_context(Database.reading(_file_in(other), "replies")) for other in also if other.resolve() not in own]
-            yield cls(stack.enter_context(Database.open(folder / FILE if folder else None, _SCHEMA)), others)
+            cache = cls(folder, stack.enter_context(Database.open(folder / FILE if folder else None, _SCHEMA)), others)
+            cache._hand_over_batches()
+            yield cache
 
     def get(self, key: str) -> Generation | None:
         """The reply to a request, or None if it was never answered."""
@@ -73,10 +77,12 @@ class ReplyCache:
         )
         return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
 
-    def take_batches(self) -> dict[str, int]:
-        """The batches that are out, with how many requests, in a folder of asap 0.1.0, which kept them here; they are gone then."""
-        rows = self._db.execute("DELETE FROM batches RETURNING id, keys")
-        return {batch_id: len(self._db.value(keys)) for batch_id, keys in sorted(rows)}
+    def _hand_over_batches(self) -> None:
+        """Move the batches that asap 0.1.0 kept in this file to the file for them. They are paid for, so they are never in neither."""
+        found = self._db.execute("SELECT id, keys FROM batches ORDER BY id")
+        if self.folder and found:
+            add_batches(self.folder, {batch_id: len(self._db.value(keys)) for batch_id, keys in found})
+            self._db.execute("DELETE FROM batches")
 
 
 class CachedGenerator:
