@@ -8,8 +8,7 @@ from asap.cost import Reading, tokens_read
 from asap.dataset.source import Source
 from asap.listener import Listener, listened_rows
 from asap.lm.generate import Generator
-from asap.lm.reply_cache import FILE as REPLIES
-from asap.lm.reply_cache import ReplyCache
+from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
 from asap.lm.tokens import TokenCounter
 from asap.prune.fine import token_budget
 from asap.prune.method import Size
@@ -54,7 +53,7 @@ def _estimate(
     scratch: Path, source: Source, settings: AsapSettings, listener: Listener, llm: Generator, options: LlmOptions, folder: Path | None
 ) -> None:
     """Ask about the pilot's rows, if any, and give the listener an estimate for the others."""
-    keeps = folder is not None and (options.pilot or (folder / REPLIES).is_file())
+    keeps = folder is not None and (options.pilot or (folder / REPLIES_FILE).is_file())
     with Store.open(scratch) as store, ReplyCache.open(folder if folder and keeps else scratch, also=options.replies_from) as replies:
         read_into(store, source, Listener())
         LlmPass(store, llm, settings, replies, options, listener).pilot()

@@ -17,7 +17,7 @@ from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
-from asap.prune.tokenskip import NONE, marked
+from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
 from asap.store.work import Entry, Store
 from asap.versions import versions_of

@@ -60,7 +60,7 @@ def test_livecodebenchs_output(name: str, tmp_path: Path) -> None:
 def test_rows_that_are_no_attempt_are_kept_with_their_reason(row: object, reason: str, tmp_path: Path) -> None:
     found = read(tmp_path, row, {"task_id": "b", "completion": "x"})
     assert isinstance(found[0], Rejected)
-    assert (found[0].line, found[0].error.reason) == (1, reason)
+    assert (found[0].line, found[0].reason) == (1, reason)
     assert isinstance(found[1], Attempt)
 
 

@@ -158,7 +158,7 @@ def test_plans_that_cannot_be(plan: Plan, message: str) -> None:
 
 
 def test_tokenskips_marker_is_in_the_question(tmp_path: Path, sandbox: "Sandbox") -> None:
-    from asap.prune.tokenskip import marked
+    from asap.ratio_marker import marked
 
     with streaming(right) as server:
         evaluate(tmp_path, server.base_url, sandbox, Plan(100, gamma=0.5), benchmark(DOUBLE))

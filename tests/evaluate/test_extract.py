@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
-from asap.evaluate.extract import code_of, program_of, with_header
+from asap.evaluate.extract import code_of, whole_program, with_header
 
 FENCE = "```"
 ONE = f"{FENCE}python\none = 1\n{FENCE}"
@@ -17,8 +17,8 @@ PROBLEM = Problem("t", "?", "def f(x):\n", Program("", "f"), header="import math
 
 
 def test_code_inside_the_thinking_is_never_the_answer() -> None:
-    assert program_of(PROBLEM, "generation", f"<think>\n{ONE}\n") is None
-    assert program_of(PROBLEM, "generation", f"<think>\n{ONE}\n</think>\nI give up.") is None
+    assert whole_program(PROBLEM, "generation", f"<think>\n{ONE}\n") is None
+    assert whole_program(PROBLEM, "generation", f"<think>\n{ONE}\n</think>\nI give up.") is None
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_the_first_or_the_longest_block_on_demand() -> None:
 
 @given(st.text(alphabet="`ab \n<>/think#py"))
 def test_no_text_makes_it_raise(text: str) -> None:
-    program_of(PROBLEM, "generation", text)
+    whole_program(PROBLEM, "generation", text)
 
 
 def test_the_three_kinds_of_attempts() -> None:
-    assert program_of(PROBLEM, "completion", "    return x\n") == "def f(x):\n    return x\n"
-    assert program_of(PROBLEM, "solution", "f = abs") == "import math\nf = abs"
-    assert program_of(PROBLEM, "generation", ONE) == "import math\none = 1\n"
+    assert whole_program(PROBLEM, "completion", "    return x\n") == "def f(x):\n    return x\n"
+    assert whole_program(PROBLEM, "solution", "f = abs") == "import math\nf = abs"
+    assert whole_program(PROBLEM, "generation", ONE) == "import math\none = 1\n"
     with pytest.raises(UsageError, match="has no prompt that a completion could continue"):
-        program_of(Problem("t", "?", None, Program("", "f")), "completion", "x")
+        whole_program(Problem("t", "?", None, Program("", "f")), "completion", "x")
 
 
 def test_a_header_leaves_future_imports_first() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asap.errors import InputError
-from asap.evaluate.ledger import FILE, Ledger
+from asap.evaluate.ledger import EVALUATION_FILE, Ledger
 
 WRITER = """
 import sys
@@ -65,6 +65,6 @@ def test_folders_and_files_that_are_no_use(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="choose another --out"), Ledger.open(tmp_path / "file" / "out"):
         pass
-    (tmp_path / FILE).write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
+    (tmp_path / EVALUATION_FILE).write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
     with pytest.raises(InputError, match="is damaged"), Ledger.open(tmp_path):
         pass

@@ -9,7 +9,7 @@ import pytest
 
 from asap.cli import run
 from asap.errors import InputError, UsageError
-from asap.evaluate.paired import compare, markdown, read_run
+from asap.evaluate.paired import compare, comparison_markdown, read_run
 from asap.stats import interval, mcnemar, smallest_difference, wilcoxon
 
 
@@ -76,7 +76,7 @@ def test_what_was_done_otherwise_is_said(tmp_path: Path) -> None:
     b = write_run(tmp_path / "b", {"x": [True]}, max_new_tokens=2048, model={"engine": {"name": "transformers"}})
     found = compare(read_run(a), read_run(b))
     assert found["differs"] == ["max_new_tokens: 1024 and 2048", 'engine: {"name": "vllm"} and {"name": "transformers"}']
-    assert "- max_new_tokens: 1024 and 2048" in markdown(found)
+    assert "- max_new_tokens: 1024 and 2048" in comparison_markdown(found)
     assert compare(read_run(a), read_run(a))["differs"] == []
 
 

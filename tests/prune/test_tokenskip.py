@@ -6,7 +6,8 @@ import pytest
 
 from asap.errors import UsageError
 from asap.prune.settings import AsapSettings
-from asap.prune.tokenskip import GAMMAS, draw_gamma, marked
+from asap.prune.tokenskip import GAMMAS, draw_gamma
+from asap.ratio_marker import marked
 from asap.sample import Sample
 
 

@@ -22,10 +22,10 @@ def compare_runs(
     Example: asap compare-runs out/original out/pruned
     """
     from asap.atomic import replacing
-    from asap.evaluate.paired import compare, markdown, read_run
+    from asap.evaluate.paired import compare, comparison_markdown, read_run
 
     compared = compare(read_run(a), read_run(b), common=common)
-    print(markdown(compared))
+    print(comparison_markdown(compared))
     if out is not None:
         with replacing(out) as file:
             json.dump(compared, file, indent=2, ensure_ascii=False)

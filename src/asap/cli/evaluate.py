@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.judging import Judging, interrupted, tell_faults, telling
+from asap.cli.judging import Judging, interrupted, print_faults, progress_line
 from asap.cli.options import DATA, MODEL, Out, at_least, whole
 from asap.errors import UsageError
 
@@ -80,7 +80,7 @@ def evaluate(
     loaded = [load_benchmark(name) for name in names]
     loaded = [replace(entry, problems=entry.problems[:first]) for entry in loaded]
     generator = load_llm(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device, measured=True)
-    evaluation = Evaluation(out, loaded, generator, plan, telling())
+    evaluation = Evaluation(out, loaded, generator, plan, progress_line())
     try:
         with Ledger.open(out) as ledger:
             if generate_only:
@@ -92,7 +92,7 @@ def evaluate(
                 summary = evaluation.judge(ledger, sandbox, limits, workers)
     except KeyboardInterrupt:
         return interrupted(out)
-    tell_faults(summary)
+    print_faults(summary)
     print((Path(out) / "summary.md").read_text(encoding="utf-8"))
     for entry in summary["benchmarks"]:
         print(pass_line(entry))

@@ -73,22 +73,22 @@ class Judging:
             yield sandbox
 
 
-def telling() -> Callable[[str, int, int], None]:
+def progress_line() -> Callable[[str, int, int], None]:
     """Says on stderr now and then how much of something is done."""
     console = console_for(stderr=True)
     last = time.monotonic()
 
-    def told(what: str, done: int, total: int) -> None:
+    def on_progress(what: str, done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= _HEARTBEAT_S or (done == total and what != "references"):
             last = now
             console.print(f"{done}/{total} {what}", highlight=False, markup=False, soft_wrap=True)
 
-    return told
+    return on_progress
 
 
-def tell_faults(summary: Mapping[str, Any]) -> None:
+def print_faults(summary: Mapping[str, Any]) -> None:
     """Says on stderr what a reader of the figures must know."""
     console = console_for(stderr=True)
     for entry in summary["benchmarks"]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.judging import Judging, interrupted, tell_faults, telling
+from asap.cli.judging import Judging, interrupted, print_faults, progress_line
 from asap.cli.options import DATA, RUN, Out, whole
 
 
@@ -39,11 +39,13 @@ def score(
     loaded = load_benchmark(benchmark)
     try:
         with judging.sandbox() as sandbox:
-            summary = score_file(attempts, loaded, out, sandbox, extract=judging.extract, limits=limits, workers=workers, told=telling())
+            summary = score_file(
+                attempts, loaded, out, sandbox, extract=judging.extract, limits=limits, workers=workers, on_progress=progress_line()
+            )
     except KeyboardInterrupt:
         return interrupted(out)
     [entry] = summary["benchmarks"]
-    tell_faults(summary)
+    print_faults(summary)
     print(pass_line(entry))
     print(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
     return int(max_rejected is not None and entry["rejected"] > max_rejected)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asap.dataset import Rejected
 from asap.dataset.jsonl import jsonl_rows
 from asap.errors import InputError, RowError, one_line
 
@@ -34,20 +35,6 @@ class Attempt:
         return self.measured.get("stopped_by") in ("length", "context")
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that is no attempt at a problem of the benchmark."""
-
-    source: str
-    line: int
-    id: str | None
-    error: RowError
-
-    def as_row(self) -> dict[str, Any]:
-        """As in rejected.jsonl."""
-        return {"id": self.id, "source": self.source, "line": self.line, "reason": self.error.reason, "detail": self.error.detail}
-
-
 def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None) -> Iterator[Attempt | Rejected]:
     """The attempts in a JSONL file, or in LiveCodeBench's output (one JSON array), in their order.
 
@@ -56,14 +43,14 @@ def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None
     samples, tasks = Counter[str](), set(known)
     for line, row in _rows(path):
         if isinstance(row, RowError):
-            yield Rejected(str(path), line, None, row)
+            yield Rejected.of(str(path), line, row)
             continue
         if benchmark and row.get("benchmark", benchmark) != benchmark:
             continue
         try:
             task_id, texts = _texts(row, tasks)
         except RowError as error:
-            yield Rejected(str(path), line, error.row_id, error)
+            yield Rejected.of(str(path), line, error)
             continue
         for kind, text in texts:
             measured = {name: value for name, value in row.items() if name not in (*KINDS, *_IDS, *_LISTS, "sample")}

@@ -31,7 +31,7 @@ def code_of(answer: str, extract: Extract = "last") -> str | None:
     return answer if "```" not in answer and _CODE_START.match(answer) else None
 
 
-def program_of(problem: Problem, kind: str, text: str, extract: Extract = "last") -> str | None:
+def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "last") -> str | None:
     """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, a `generation`'s code block.
 
     None where a generation holds no answer. Raises UsageError for a completion of a problem that has nothing to continue.

@@ -7,25 +7,23 @@ A timeout by wall time alone may be the fault of a busy machine: it is judged ag
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
 from asap.digest import content_digest
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.extract import Extract, program_of
+from asap.evaluate.extract import Extract, whole_program
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests
+from asap.sandbox import Sandbox
 from asap.think import parts_of
 
-if TYPE_CHECKING:
-    from asap.sandbox import Sandbox
-
-Told = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Hears what is being done, how much of it is done and how much there is."""
 
-Item = TypeVar("Item")
-Outcome = TypeVar("Outcome")
+_Item = TypeVar("_Item")
+_Outcome = TypeVar("_Outcome")
 _AHEAD = 4  # jobs per worker that are handed out at a time
 
 
@@ -48,11 +46,11 @@ class Judged(NamedTuple):
 class Judge:
     """Judges with so many workers; verdicts are kept in the ledger."""
 
-    sandbox: "Sandbox"
+    sandbox: Sandbox
     ledger: Ledger
     limits: LimitSettings
     workers: int
-    told: Told = lambda what, done, total: None
+    on_progress: OnProgress = lambda what, done, total: None
 
     def job(self, benchmark: Benchmark, problem: Problem, program: str) -> Job:
         """The job of judging a program; the same program under the same settings has the same key."""
@@ -84,7 +82,7 @@ class Judge:
                 failed[job.key] = record
             else:
                 self.ledger.put(job.key, record)
-            self.told("judged again, alone", done, len(alone))
+            self.on_progress("judged again, alone", done, len(alone))
         return Judged([entry.fault for entry in prepared.values() if entry.fault], failed)
 
     def _verdict(self, job: Job, prepared: Prepared) -> dict[str, Any]:
@@ -94,11 +92,11 @@ class Judge:
         verdict = self.sandbox.judge(prepared.problem.check, job.program, prepared.limits)
         return {**verdict.record(), "cpu_s": round(verdict.cpu_s, 4), "wall_s": round(verdict.wall_s, 4)}
 
-    def _each(self, what: str, items: Iterable[Item], work: Callable[[Item], Outcome]) -> Iterable[Outcome]:
+    def _each(self, what: str, items: Iterable[_Item], work: Callable[[_Item], _Outcome]) -> Iterable[_Outcome]:
         """The outcomes of the items as they come, `workers` at a time."""
         waiting = list(items)
         total, done, waiting = len(waiting), 0, waiting[::-1]
-        running = set[Future[Outcome]]()
+        running = set[Future[_Outcome]]()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="judge")
         try:
             while waiting or running:
@@ -107,7 +105,7 @@ class Judge:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     done += 1
-                    self.told(what, done, total)
+                    self.on_progress(what, done, total)
                     yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -139,7 +137,7 @@ def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attem
     """The job of an attempt, or the verdict and its detail where there is nothing to run."""
     if not has_tests(problem):
         return "infra", "the problem has no tests in this file, so nothing can be said"
-    program = program_of(problem, attempt.kind, attempt.text, extract)
+    program = whole_program(problem, attempt.kind, attempt.text, extract)
     if program is not None:
         return judge.job(benchmark, problem, program)
     if parts_of(attempt.text).answer is None:

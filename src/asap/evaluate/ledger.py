@@ -10,7 +10,7 @@ from typing import Any
 
 from asap.store.content import Contents, Database
 
-FILE = "evaluation.sqlite"
+EVALUATION_FILE = "evaluation.sqlite"
 
 _SESSIONS = "CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, wall_s REAL NOT NULL, generated INTEGER NOT NULL);"
 
@@ -27,7 +27,7 @@ class Ledger:
     @contextmanager
     def open(cls, folder: Path) -> Iterator["Ledger"]:
         """The ledger of a folder, closed at the end."""
-        with Database.open(folder / FILE, _SESSIONS) as database:
+        with Database.open(folder / EVALUATION_FILE, _SESSIONS) as database:
             yield cls(database)
 
     def begin_session(self) -> int:

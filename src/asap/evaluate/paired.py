@@ -21,7 +21,7 @@ Rates = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Run:
+class PairedRun:
     """One output folder: for each benchmark the share of passing samples of each problem, and mean tokens and seconds."""
 
     folder: Path
@@ -34,7 +34,7 @@ class Run:
         return next((entry for entry in self.summary["benchmarks"] if entry["benchmark"] == benchmark), {})
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> PairedRun:
     """The run in an output folder of `asap evaluate` or `asap score`. Raises InputError."""
     if not (folder / "verdicts.jsonl").is_file() or not (folder / "summary.json").is_file():
         raise InputError(f"{folder} holds no verdicts.jsonl and summary.json, so it is not a finished run of asap evaluate or asap score")
@@ -46,7 +46,7 @@ def read_run(folder: Path) -> Run:
     for column in ("tokens", "seconds"):
         for name, found in _gathered(folder / "verdicts.jsonl", column).items():
             costs.setdefault(name, {})[column] = _means(found)
-    return Run(folder, summary, rates, costs)
+    return PairedRun(folder, summary, rates, costs)
 
 
 def _gathered(path: Path, column: str) -> dict[str, dict[str, list[float]]]:
@@ -67,7 +67,7 @@ def _means(found: Mapping[str, Sequence[float]]) -> Rates:
     return {task_id: sum(values) / len(values) for task_id, values in found.items()}
 
 
-def compare(a: Run, b: Run, *, common: bool = False) -> dict[str, Any]:
+def compare(a: PairedRun, b: PairedRun, *, common: bool = False) -> dict[str, Any]:
     """B against A on each benchmark that both have. Raises UsageError if they have none, or different problems unless `common`."""
     shared = [name for name in a.rates if name in b.rates]
     if not shared:
@@ -81,7 +81,7 @@ def compare(a: Run, b: Run, *, common: bool = False) -> dict[str, Any]:
     return {"a": str(a.folder), "b": str(b.folder), "differs": _differences(a, b, shared), "benchmarks": entries}
 
 
-def _compared(name: str, a: Run, b: Run, common: bool) -> dict[str, Any]:
+def _compared(name: str, a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:
     both = [task_id for task_id in a.rates[name] if task_id in b.rates[name]]
     only = (len(a.rates[name]) - len(both), len(b.rates[name]) - len(both))
     if not both or (any(only) and not common):
@@ -129,7 +129,7 @@ def _cost(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
     }
 
 
-def _differences(a: Run, b: Run, shared: Sequence[str]) -> list[str]:
+def _differences(a: PairedRun, b: PairedRun, shared: Sequence[str]) -> list[str]:
     """What was done otherwise in B than in A, besides the model: it may be the reason for what is found."""
     found = list[str]()
     ours, theirs = a.summary.get("settings", {}), b.summary.get("settings", {})
@@ -151,7 +151,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def markdown(compared: Mapping[str, Any]) -> str:
+def comparison_markdown(compared: Mapping[str, Any]) -> str:
     """The tables of a comparison."""
     parts = [f"A: {compared['a']}", f"B: {compared['b']}", ""]
     if compared["differs"]:

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
 from asap.lm.cache import cache_folder
+from asap.sandbox import Limits, Sandbox
 from asap.sandbox.jail.codec import decode, encode
 from asap.store.content import Contents, Database
 
-if TYPE_CHECKING:
-    from asap.sandbox import Limits, Sandbox
-
-FILE = "references.sqlite"
+_FILE = "references.sqlite"
 _RECIPE = 1  # raised when what is kept comes to mean something else
 
 
@@ -43,7 +41,7 @@ class Prepared(NamedTuple):
     """A problem that can be judged: expected outputs filled in, and its limits. `fault` tells what is wrong with its reference."""
 
     problem: Problem
-    limits: "Limits"
+    limits: Limits
     fault: str | None = None
     reference_cpu_s: float | None = None
 
@@ -51,10 +49,10 @@ class Prepared(NamedTuple):
 class References:
     """Prepares problems, each once on this machine. Safe to use from several threads."""
 
-    def __init__(self, sandbox: "Sandbox", settings: LimitSettings, folder: Path | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, settings: LimitSettings, folder: Path | None = None) -> None:
         self._sandbox = sandbox
         self._settings = settings
-        self._file = (folder or cache_folder()) / FILE
+        self._file = (folder or cache_folder()) / _FILE
 
     def prepare(self, problem: Problem) -> Prepared:
         """The problem with its limits; runs the reference unless that was done before."""
@@ -110,10 +108,8 @@ class References:
             yield Contents(database, "runs")
 
 
-def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: float | None = None) -> "Limits":
+def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: float | None = None) -> Limits:
     """The limits of a problem whose reference takes so many CPU seconds (None: not known)."""
-    from asap.sandbox import Limits
-
     cpu_s = max(settings.least_s, (settings.factor if factor is None else factor) * (reference_s or 0.0))
     return Limits(cpu_s=cpu_s, wall_s=4 * cpu_s + settings.slack_s, memory_mb=settings.memory_mb)
 
@@ -123,7 +119,7 @@ def has_tests(problem: Problem) -> bool:
     return isinstance(problem.check, Program) or bool(problem.check.inputs)
 
 
-def _key(problem: Problem, sandbox: "Sandbox") -> str:
+def _key(problem: Problem, sandbox: Sandbox) -> str:
     """The same for the same reference and tests on the same machine."""
     check = problem.check
     if isinstance(check, Program):

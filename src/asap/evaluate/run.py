@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem, Program
@@ -17,7 +17,7 @@ from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.extract import Extract
-from asap.evaluate.judge import Judge, Told, verdicts_of
+from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.repetition import looping
@@ -26,11 +26,9 @@ from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import write_all
 from asap.lm.generate import Generator, Request
-from asap.prune.tokenskip import MARKER, marked
+from asap.ratio_marker import MARKER, marked
+from asap.sandbox import Sandbox
 from asap.think import CLOSE, OPEN, OPENED, closes_unopened
-
-if TYPE_CHECKING:
-    from asap.sandbox import Sandbox
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,12 @@ class Evaluation:
     """An evaluation into one output folder. First `generate`, then `judge`."""
 
     def __init__(
-        self, out: Path, benchmarks: Sequence[Benchmark], model: Generator, plan: Plan, told: Told = lambda what, done, total: None
+        self,
+        out: Path,
+        benchmarks: Sequence[Benchmark],
+        model: Generator,
+        plan: Plan,
+        on_progress: OnProgress = lambda what, done, total: None,
     ) -> None:
         plan.check()
         if plan.budgets and model.tokens is None:
@@ -79,7 +82,7 @@ class Evaluation:
         self._benchmarks = [_distinct(benchmark) for benchmark in benchmarks]
         self._model = model
         self._plan = plan
-        self._told = told
+        self._on_progress = on_progress
 
     def generate(self, ledger: Ledger) -> None:
         """Have written what is missing, and write attempts.jsonl. Raises EndpointError and InputError; what came is kept."""
@@ -87,13 +90,13 @@ class Evaluation:
             requests = {key: request for problem in benchmark.problems for key, request in self._requests(problem).items()}
             missing = ledger.missing(requests)
             if missing:
-                keeping = _Keeping(ledger, self._model, self._told, len(requests) - len(missing), len(requests))
+                keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
                 asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep))
         write_rows(self._out / "attempts.jsonl", [row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)])
 
-    def judge(self, ledger: Ledger, sandbox: "Sandbox", limits: LimitSettings, workers: int) -> dict[str, Any]:
+    def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
         """Judge what is not judged yet, and write verdicts.jsonl and the summary, which is returned."""
-        judge = Judge(sandbox, ledger, limits, workers, self._told)
+        judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:
             rows = self.rows(benchmark, ledger)
@@ -163,8 +166,8 @@ class Evaluation:
 class _Keeping:
     """Keeps generations as they come. A session begins with its first request, so loading a model is not part of its time."""
 
-    def __init__(self, ledger: Ledger, model: Generator, told: Told, done: int, total: int) -> None:
-        self._ledger, self._model, self._told = ledger, model, told
+    def __init__(self, ledger: Ledger, model: Generator, on_progress: OnProgress, done: int, total: int) -> None:
+        self._ledger, self._model, self._on_progress = ledger, model, on_progress
         self._done, self._total = done, total
         self._session = 0
         self._started = float("inf")
@@ -178,7 +181,7 @@ class _Keeping:
         self._started = min(self._started, now - row["seconds"])
         self._ledger.put_generated(key, row, self._session, now - self._started)
         self._done += 1
-        self._told("written", self._done, self._total)
+        self._on_progress("written", self._done, self._total)
 
 
 def _distinct(benchmark: Benchmark) -> Benchmark:

@@ -4,32 +4,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from asap import __version__
 from asap.atomic import replacing
 from asap.benchmarks.load import Benchmark
+from asap.dataset import Rejected
 from asap.errors import InputError
-from asap.evaluate.attempt import Attempt, Rejected, read_attempts
+from asap.evaluate.attempt import Attempt, read_attempts
 from asap.evaluate.extract import Extract
-from asap.evaluate.judge import Judge, Told, verdicts_of
+from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
-from asap.evaluate.summary import figures, markdown
-
-if TYPE_CHECKING:
-    from asap.sandbox import Sandbox
+from asap.evaluate.summary import figures, summary_markdown
+from asap.sandbox import Sandbox
 
 
 def score_file(
     path: Path,
     benchmark: Benchmark,
     out: Path,
-    sandbox: "Sandbox",
+    sandbox: Sandbox,
     *,
     extract: Extract = "last",
     limits: LimitSettings | None = None,
     workers: int = 2,
-    told: Told = lambda what, done, total: None,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Judge every attempt of a file. Writes verdicts.jsonl, rejected.jsonl, summary.json and summary.md into `out`.
 
@@ -40,10 +40,10 @@ def score_file(
     attempts = [row for row in rows if isinstance(row, Attempt)]
     rejected = [row for row in rows if isinstance(row, Rejected)]
     if not attempts:
-        why = f"; the first is: line {rejected[0].line}, {rejected[0].error.detail}" if rejected else ""
+        why = f"; the first is: line {rejected[0].line}, {rejected[0].detail}" if rejected else ""
         raise InputError(f"{path}: none of its {len(rows)} rows is an attempt at {benchmark.name}{why}")
     with Ledger.open(out) as ledger:
-        judge = Judge(sandbox, ledger, limits, workers, told)
+        judge = Judge(sandbox, ledger, limits, workers, on_progress)
         verdicts, faults = verdicts_of(judge, benchmark, attempts, extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected), "reference_faults": faults}
@@ -61,12 +61,10 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def write_summary(out: Path, entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
     """summary.json and summary.md."""
-    from asap import __version__
-
     summary = {"asap": __version__, "settings": dict(settings), "benchmarks": list(entries)}
     with replacing(out / "summary.json") as file:
         json.dump(summary, file, indent=2, ensure_ascii=False)
         file.write("\n")
     with replacing(out / "summary.md") as file:
-        file.write(markdown(entries, settings))
+        file.write(summary_markdown(entries, settings))
     return summary

@@ -81,7 +81,7 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
     """The tables of summary.md."""
     parts = [*_head(settings), "", _pass_table(entries).markdown()]
     if any("efficiency" in entry for entry in entries):

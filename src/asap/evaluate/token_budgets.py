@@ -6,7 +6,7 @@ tokenised anew. Seconds are scaled: the time to the first token, then an even sh
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.evaluate.attempt import Attempt
@@ -14,14 +14,12 @@ from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.metrics import mean
 from asap.evaluate.summary import figures
+from asap.lm.tokens import TokenCounter
 from asap.think import OPENED
-
-if TYPE_CHECKING:
-    from asap.lm.tokens import TokenCounter
 
 
 def budget_rows(
-    judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], budgets: Sequence[int], tokens: "TokenCounter", extract: Extract
+    judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], budgets: Sequence[int], tokens: TokenCounter, extract: Extract
 ) -> list[dict[str, Any]]:
     """Pass@1, tokens and seconds for each budget, the smallest first."""
     rows = list[dict[str, Any]]()
@@ -42,7 +40,7 @@ def budget_rows(
     return rows
 
 
-def at_budget(attempt: Attempt, budget: int, tokens: "TokenCounter") -> Attempt:
+def at_budget(attempt: Attempt, budget: int, tokens: TokenCounter) -> Attempt:
     """The attempt as a run with this budget would have left it."""
     head = OPENED if attempt.measured.get("opened") and attempt.text.startswith(OPENED) else ""
     body = attempt.text[len(head) :]

@@ -23,7 +23,7 @@ from asap.lm.open_batches import OpenBatches
 from asap.lm.openai import TRIES, OpenAIGenerator
 from asap.lm.tokens import count_prompt
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
 _MOST_BYTES = 100 * 2**20
 _QUIET_S = 0.5  # without a new request: everybody waits for an answer now
@@ -208,7 +208,7 @@ class BatchGenerator:
         self._batches.close(batch_id, {key: line.body for key, line in lines.items() if 200 <= line.status < 300})
         return lines
 
-    async def _call(self, call: Callable[[AsyncOpenAI], Awaitable[T]], tries: int = TRIES) -> T:
+    async def _call(self, call: Callable[[AsyncOpenAI], Awaitable[_T]], tries: int = TRIES) -> _T:
         """The result of a call about files or batches, for which the SDK's own retries will do."""
         server = self.server
         try:

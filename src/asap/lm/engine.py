@@ -3,10 +3,9 @@
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAIError
 
 _PATIENCE_S = 10.0
 _LONGEST = 1 << 20
@@ -14,7 +13,7 @@ _SGLANG = ("version", "dtype", "model_path", "disable_radix_cache", "context_len
 _LLAMA = ("build_info", "model_path", "total_slots")
 
 
-async def ask_engine(client: "AsyncOpenAI", context_tokens: int | None) -> dict[str, Any]:
+async def ask_engine(client: AsyncOpenAI, context_tokens: int | None) -> dict[str, Any]:
     """What can be found out; servers that tell nothing are no fault."""
     root = str(client.base_url).rstrip("/").removesuffix("/v1")
     names = ("version", "metrics", "get_server_info", "props")  # vLLM the first two
@@ -42,10 +41,8 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
     return {"name": "unknown", **({"version": version["version"]} if "version" in version else {})}
 
 
-async def _ask(client: "AsyncOpenAI", url: str) -> str:
+async def _ask(client: AsyncOpenAI, url: str) -> str:
     """The text at an address of the server, empty where there is none."""
-    from openai import OpenAIError
-
     try:
         async with asyncio.timeout(_PATIENCE_S):
             answer = await client.with_options(max_retries=0).get(url, cast_to=str)

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 
-def start(config: dict[str, Any]) -> Any:
+def start_server(config: dict[str, Any]) -> Any:
     """A server on a free port of 127.0.0.1, for those who have the key; stops when it is forgotten. Raises RuntimeError."""
     import xllamacpp
 
@@ -39,7 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever started this stops it in its own time
     config = json.loads(sys.stdin.readline())
     try:
-        server = start(config)
+        server = start_server(config)
     except RuntimeError as error:
         sys.exit(str(error))
     print(json.dumps({"address": server.listening_address}), flush=True)

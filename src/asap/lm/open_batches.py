@@ -10,7 +10,7 @@ from typing import Any
 
 from asap.store.content import Contents, Database
 
-FILE = "batches.sqlite"
+_FILE = "batches.sqlite"
 
 
 class OpenBatches:
@@ -24,7 +24,7 @@ class OpenBatches:
     @contextmanager
     def open(cls, folder: Path | None) -> Iterator["OpenBatches"]:
         """The batches of a folder (None: only in memory), closed at the end."""
-        with Database.open(folder / FILE if folder else None) as database:
+        with Database.open(folder / _FILE if folder else None) as database:
             yield cls(database)
 
     def add(self, batch_id: str, requests: int) -> None:
@@ -57,7 +57,7 @@ def add_batches(folder: Path, requests: Mapping[str, int]) -> None:
 
 def open_batches(folder: Path) -> list[str]:
     """The batches that a folder waits for."""
-    if not (folder / FILE).is_file():
+    if not (folder / _FILE).is_file():
         return []
     with OpenBatches.open(folder) as batches:
         return list(batches.all())

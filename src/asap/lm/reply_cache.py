@@ -16,7 +16,7 @@ from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.open_batches import add_batches
 from asap.store.content import Database, packed_text
 
-FILE = "replies.sqlite"
+REPLIES_FILE = "replies.sqlite"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -46,10 +46,10 @@ class ReplyCache:
     @contextmanager
     def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["ReplyCache"]:
         """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
-        own = (folder.resolve(), (folder / FILE).resolve()) if folder else ()
+        own = (folder.resolve(), (folder / REPLIES_FILE).resolve()) if folder else ()
         with ExitStack() as stack:
             others = [stack.enter_context(Database.reading(_file_in(other), "replies")) for other in also if other.resolve() not in own]
-            cache = cls(folder, stack.enter_context(Database.open(folder / FILE if folder else None, _SCHEMA)), others)
+            cache = cls(folder, stack.enter_context(Database.open(folder / REPLIES_FILE if folder else None, _SCHEMA)), others)
             cache._hand_over_batches()
             yield cache
 
@@ -165,7 +165,7 @@ class CachedGenerator:
 
 def _file_in(folder: Path) -> Path:
     """The file of another folder's replies, which may be named itself. Raises InputError where there is none."""
-    path = folder / FILE if folder.is_dir() else folder
+    path = folder / REPLIES_FILE if folder.is_dir() else folder
     if not path.is_file():
-        raise InputError(f"{folder} holds no {FILE}; name an output folder of a run with --llm")
+        raise InputError(f"{folder} holds no {REPLIES_FILE}; name an output folder of a run with --llm")
     return path

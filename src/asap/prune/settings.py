@@ -18,7 +18,8 @@ from asap.prune.methods import METHODS, method_named
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
-from asap.prune.tokenskip import GAMMAS, MARKER, check_gammas, check_marker
+from asap.prune.tokenskip import GAMMAS, check_gammas
+from asap.ratio_marker import MARKER, check_marker
 from asap.steps import StepSplit
 from asap.think import has_tag
 

@@ -1,8 +1,8 @@
 """TokenSkip (Xia et al., EMNLP 2025, arXiv:2502.12067): traces of many lengths, each with its ratio told in the question.
 
-What goes is LLMLingua-2's choice. Each row draws the share that stays, and the question of its training row ends with a marker that
-tells it, so that a trained model can be asked for a length: `marked` writes the same marker for an evaluation. The share 1.0 is
-the original trace, byte for byte, without a marker.
+LLMLingua-2 chooses what goes. Each row draws the share that stays, and the question of its training row ends with a marker that
+states it (`asap.ratio_marker`), so that a trained model can be asked for a length. The share 1.0 is the original trace, byte for
+byte, without a marker.
 """
 
 import random
@@ -12,9 +12,6 @@ from asap.errors import UsageError
 from asap.sample import Sample
 
 GAMMAS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-MARKER = "\n\n[Compression ratio: {gamma}]"
-PLACE = "{gamma}"
-NONE = "none"
 
 
 def draw_gamma(sample: Sample, seed: int, gammas: Sequence[float] = GAMMAS) -> float:
@@ -27,13 +24,6 @@ def ratio_of(method: str, sample: Sample, ratio: float | None, seed: int, gammas
     return draw_gamma(sample, seed, gammas) if method == "tokenskip" and ratio is None else ratio
 
 
-def marked(question: str, gamma: float | None, marker: str = MARKER) -> str:
-    """The question with the marker of a share behind it; as it is for 1.0 or None, or where the marker is `none`."""
-    if gamma is None or gamma == 1.0 or marker == NONE:
-        return question
-    return question + marker.replace(PLACE, str(float(gamma)))
-
-
 def check_gammas(gammas: Sequence[float]) -> None:
     """Raise UsageError unless these are shares to draw from."""
     if not gammas or len(set(gammas)) != len(gammas):
@@ -41,9 +31,3 @@ def check_gammas(gammas: Sequence[float]) -> None:
     for gamma in gammas:
         if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0 < gamma <= 1:
             raise UsageError(f"gamma is {gamma!r}; a number above 0 and at most 1 is expected (0.5 keeps half of the tokens)")
-
-
-def check_marker(marker: str) -> None:
-    """Raise UsageError unless the marker is `none` or tells the ratio."""
-    if marker != NONE and PLACE not in marker:
-        raise UsageError(f"marker {marker!r} does not tell the ratio: write {PLACE} where it is to stand, or none for no marker")
