@@ -14,7 +14,7 @@ from asap.prune.decision import Decision
 from asap.prune.fine import check_budget
 from asap.prune.methods import METHODS
 from asap.prune.reorder import reordered
-from asap.prune.settings import INSIDE
+from asap.prune.settings import OF_METHODS
 from asap.prune.step_cut import StepCut
 from asap.prune.token_level import TOKEN_LEVEL
 from asap.prune.tokenskip import ratio_of
@@ -51,7 +51,7 @@ def recut(
         if method is not None and method != stored["method"]:
             if method in TOKEN_LEVEL:
                 raise InputError(f"{folder} holds steps, and {method} cuts inside of them; run asap prune --method {method} first")
-            settings = {name: value for name, value in settings.items() if name not in INSIDE}
+            settings = {name: value for name, value in settings.items() if name not in OF_METHODS}
             settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
         if settings["method"] == "tokenskip" and budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")

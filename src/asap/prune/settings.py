@@ -15,6 +15,7 @@ from asap.prune.fine import check_budget
 from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods import METHODS, method_named
+from asap.prune.methods.spirit import Spirit
 from asap.prune.phrases import Phrases
 from asap.prune.selective_context import Unit
 from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
@@ -158,14 +159,13 @@ class AsapSettings:
             raise UsageError("tokenskip tells each row's ratio in its question, so it takes no budget; give a ratio, or none to draw one")
 
     def stored(self) -> dict[str, Any]:
-        """All settings by name, JSON-able, those of method and stage 1 among them."""
+        """The settings by name, JSON-able: of methods and of stages only those that this run has."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in INSIDE}
         stage_1 = {"coarse": self.stage_1, **dict(flat(self.coarse))}
-        defaults = {"suffix_tokens": None, **dict(flat(Rewrite()))}  # of other methods and of other stages
         if self.name not in TOKEN_LEVEL:
-            return {**defaults, **own, "method": self.name, **dict(flat(self.method)), **stage_1, "scores": self.stored_scores}
+            return {**own, "method": self.name, **dict(flat(self.method)), **stage_1, "scores": self.stored_scores}
         inside = {name: getattr(self, name) for name in INSIDE}
-        return {**defaults, **own, "method": self.name, **stage_1, **inside, "gammas": list(self.gammas)}
+        return {**own, "method": self.name, **stage_1, **inside, "gammas": list(self.gammas)}
 
     @property
     def name(self) -> str:
@@ -255,3 +255,7 @@ def flat(record: object) -> Iterator[tuple[str, Any]]:
             yield from flat(value)
         else:
             yield field.name, value
+
+
+OF_METHODS = frozenset({*INSIDE, *(name for record in (Rewrite(), Spirit()) for name, _ in flat(record))})
+"""The settings that only some methods or stages have."""

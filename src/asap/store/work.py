@@ -91,7 +91,7 @@ class Store:
                 self._db.execute("DELETE FROM selections")
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
-        names = sorted({*stored, *settings})
+        names = sorted(settings)  # what only the folder has is a setting of another version
         differing = [name for name in names if stored.get(name) != settings.get(name)]
         if not differing:
             return stored
