@@ -12,7 +12,7 @@ import pytest
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.reply_cache import FILE, CachedGenerator, ReplyCache, Usage
+from asap.lm.reply_cache import REPLIES_FILE, CachedGenerator, ReplyCache, Usage
 
 
 def request(text: str = "hello", **changes: object) -> Request:
@@ -100,7 +100,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"not a database at all, but long enough to look like one" * 50)
+    (tmp_path / REPLIES_FILE).write_bytes(b"not a database at all, but long enough to look like one" * 50)
     with pytest.raises(InputError, match=r"replies\.sqlite"), ReplyCache.open(tmp_path):
         pass
 
@@ -108,7 +108,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
     with ReplyCache.open(tmp_path) as replies:
         replies.put("k", "anchor", Generation("text", "stop", 1, 1))
-    database = sqlite3.connect(tmp_path / FILE)
+    database = sqlite3.connect(tmp_path / REPLIES_FILE)
     database.execute("UPDATE replies SET body = x'00'")
     database.commit()
     database.close()
