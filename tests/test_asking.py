@@ -20,7 +20,7 @@ from asap.asking import LlmOptions, LlmPass
 from asap.dataset.source import Source
 from asap.listener import Listener
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.reply_cache import FILE as REPLIES
+from asap.lm.reply_cache import REPLIES_FILE
 from asap.lm.reply_cache import ReplyCache
 from asap.lm.specs import load_scorer
 from asap.lm.spending import SpendingLimit
@@ -107,7 +107,7 @@ def test_a_run_killed_between_the_pass_and_scoring_asks_and_reads_nothing_again(
     words = [sys.executable, "-c", code, str(source), str(out), str(model_folder())]
     ended = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, check=False)
     assert ended.returncode == -signal.SIGKILL
-    for file in out.glob(f"{REPLIES}*"):
+    for file in out.glob(f"{REPLIES_FILE}*"):
         file.unlink()
     llm = Scripted(one_unusable)
     same_rows(prune(source, out, llm), prune(source, tmp_path / "whole", Scripted(one_unusable)))
