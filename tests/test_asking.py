@@ -20,8 +20,7 @@ from asap.asking import LlmOptions, LlmPass
 from asap.dataset.source import Source
 from asap.listener import Listener
 from asap.lm.generate import Generation, Request, RequestRefused
-from asap.lm.reply_cache import REPLIES_FILE
-from asap.lm.reply_cache import ReplyCache
+from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
 from asap.lm.specs import load_scorer
 from asap.lm.spending import SpendingLimit
 from asap.prune.asap import Asap
