@@ -16,11 +16,10 @@ from asap.listener import Amount, Estimate
 from asap.lm.generate import Generator
 from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.tokens import count_prompt, count_tokens
-from asap.prune.coarse.align import alignment_reads
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply
 from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tokens
-from asap.prune.method import Size, is_one_pass
+from asap.prune.method import Size, alignment_reads, is_one_pass
 from asap.prune.settings import AsapSettings
 from asap.prune.token_level import TOKEN_LEVEL
 from asap.sample import Sample

@@ -52,6 +52,11 @@ def one_pass(size: Size) -> float:
     return size.trace
 
 
+def alignment_reads(size: Size) -> float:
+    """The trace with and without the answer before it."""
+    return 2 * size.trace + size.answer
+
+
 def is_one_pass(method: StepMethod) -> bool:
     """Whether the method needs no more than one pass over the trace."""
     return method.reads(Size(2, 1.0, 1.0)) <= 1.0

@@ -6,14 +6,8 @@ import numpy as np
 
 from asap.errors import RowError
 from asap.lm.scorer import TokenScores
-from asap.spans import Span
 
 DECIMALS = 6  # scores are rounded before they are compared, so that what is stored decides
-
-
-def visible(text: str, spans: Sequence[Span]) -> list[Span]:
-    """The spans without their leading white space: a step's first token is the first one that shows."""
-    return [Span(span.end - len(text[span.start : span.end].lstrip()), span.end) for span in spans]
 
 
 def first_token_surprisals(scores: Sequence[TokenScores]) -> list[float]:

@@ -8,7 +8,6 @@ from asap.lm.prompt_style import PromptStyle, render_context
 from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, Scoring, TokenScores
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
-from asap.prune.surprisal import visible
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import SEPARATOR, StepSplit, join_steps, split_steps
@@ -104,3 +103,8 @@ def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
         laid.append(Span(position, position + span.end - span.start))
         position = laid[-1].end + len(SEPARATOR)
     return join_steps(cot, spans), laid
+
+
+def visible(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans without their leading white space: a step's first token is the first one that shows."""
+    return [Span(span.end - len(text[span.start : span.end].lstrip()), span.end) for span in spans]

@@ -14,7 +14,6 @@ import numpy as np
 
 from asap.lm.scorer import Scoring, TokenScores
 from asap.prune.checks import check_fraction
-from asap.prune.method import Size
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
 
@@ -38,11 +37,6 @@ def alignment(steps: Steps) -> Scoring[list[float]]:
     """The alignment of each step; the steps are read twice."""
     plain = yield from steps.read(DEPTH)
     return alignments(plain, (yield from steps.read_anchored(DEPTH)))
-
-
-def alignment_reads(size: Size) -> float:
-    """The trace with and without the answer before it."""
-    return 2 * size.trace + size.answer
 
 
 def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:

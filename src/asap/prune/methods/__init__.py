@@ -27,8 +27,8 @@ from pathlib import Path
 
 from asap.digest import content_digest
 from asap.errors import UsageError
-from asap.prune.coarse.align import alignment, alignment_reads
-from asap.prune.method import Method, StepMethod, nothing, one_pass
+from asap.prune.coarse.align import alignment
+from asap.prune.method import Method, StepMethod, alignment_reads, nothing, one_pass
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
