@@ -19,6 +19,7 @@ from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply
 from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tokens
+from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.method import Size, alignment_reads, is_one_pass
 from asap.prune.settings import AsapSettings
 from asap.prune.token_level import TOKEN_LEVEL
@@ -119,9 +120,9 @@ class _Asks(NamedTuple):
         second = requests.pruning(anchor or "-")
         if known and replies.get(second.key(llm.model)):
             return None
-        reply = 1.1 * count_tokens(sample.cot, llm.tokens) if requests.is_rewrite else select_tokens(len(requests.spans))
+        reply = 1.1 * count_tokens(sample.cot, llm.tokens) if isinstance(requests.strategy, Rewrite) else select_tokens(len(requests.spans))
         prompts = [count_prompt(request.messages, llm.tokens) for request in (first, second)]
-        return cls(None if known else prompts[0], prompts[1], reply + requests.thinking_tokens)
+        return cls(None if known else prompts[0], prompts[1], reply + requests.strategy.rules.thinking_tokens)
 
     def added_to(self, amount: Amount, scenario: Scenario) -> Amount:
         """What is asked before, and this trace."""

@@ -200,12 +200,6 @@ class AsapSettings:
         return self.coarse
 
     @property
-    def tau(self) -> float:
-        """The similarity that `rewrite` asks for."""
-        assert isinstance(self.coarse, Rewrite)
-        return self.coarse.tau
-
-    @property
     def rules(self) -> ReplyRules:
         """Which replies of stage 1's LLM are usable."""
         assert isinstance(self.coarse, Select | Rewrite)

@@ -21,10 +21,11 @@ from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply, check_share
-from asap.prune.coarse.requests import requests_about, select_tokens
-from asap.prune.coarse.rewrite import read_rewrite
+from asap.prune.coarse.requests import TraceRequests, requests_about, select_tokens
+from asap.prune.coarse.rewrite import Rewrite, read_rewrite
 from asap.prune.coarse.select import merged, read_selection, windows
 from asap.prune.coarse.selection import Selection
+from asap.prune.match import Match
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 
@@ -73,7 +74,7 @@ async def _asked_all(samples: Iterator[Sample], asking: CachedGenerator, setting
             for sample in samples:
                 if asking.stopped:
                     return
-                on_selection(sample, await _Dialogue(asking, sample, settings).selection())
+                on_selection(sample, await _Dialogue(asking, requests_about(sample, settings)).selection())
         except Exception as error:  # kept, and raised below
             asking.stop(error)
 
@@ -89,11 +90,10 @@ async def _asked_all(samples: Iterator[Sample], asking: CachedGenerator, setting
 class _Dialogue:
     """Requests about one trace and what came of them up to now."""
 
-    def __init__(self, asking: CachedGenerator, sample: Sample, settings: AsapSettings) -> None:
+    def __init__(self, asking: CachedGenerator, requests: TraceRequests) -> None:
         self._asking = asking
-        self._settings = settings
-        self._requests = requests_about(sample, settings)
-        self._sample, self._spans = sample, self._requests.spans
+        self._requests = requests
+        self._cot, self._spans, self._rules = requests.sample.cot, requests.spans, requests.strategy.rules
         self._attempts = 0
         self._failures: list[str] = []
 
@@ -103,23 +103,27 @@ class _Dialogue:
             return Selection(list(range(len(self._spans))), None, 0, [])
         try:
             anchor = await self._first_usable(self._requests.anchor, _read_anchor)
-            kept, match = await self._rewritten(anchor) if self._requests.is_rewrite else (await self._selected(anchor), None)
+            if isinstance(self._requests.strategy, Rewrite):
+                found = await self._rewritten(anchor, self._requests.strategy.tau)
+                kept, match = [one.step for one in found], [one.similarity for one in found]
+                return Selection(kept, match, self._attempts, self._failures)
+            return Selection(await self._selected(anchor), None, self._attempts, self._failures)
         except (RequestRefused, InvalidReply):
             return Selection(None, None, self._attempts, self._failures)
-        return Selection(kept, match, self._attempts, self._failures)
 
-    async def _rewritten(self, anchor: str) -> tuple[list[int], list[float]]:
+    async def _rewritten(self, anchor: str, tau: float) -> list[Match]:
         """The paper's way: the LLM writes the shorter trace, and each of its steps is snapped to the original step it matches."""
 
-        def read(reply: Generation) -> tuple[list[int], list[float]]:
-            found = read_rewrite(reply, self._sample.cot, self._spans, split=self._settings.step_split, tau=self._settings.tau)
-            return self._checked([match.step for match in found]), [match.similarity for match in found]
+        def read(reply: Generation) -> list[Match]:
+            found = read_rewrite(reply, self._cot, self._spans, split=self._requests.split, tau=tau)
+            self._checked([match.step for match in found])
+            return found
 
         return await self._first_usable(lambda draw: self._requests.pruning(anchor, draw), read)
 
     async def _selected(self, anchor: str) -> list[int]:
         """The LLM names the steps to keep; a trace longer than its context is shown in overlapping windows."""
-        tokens = [count_tokens(self._sample.cot[span.start : span.end], self._asking.llm.tokens) + 8 for span in self._spans]
+        tokens = [count_tokens(self._cot[span.start : span.end], self._asking.llm.tokens) + 8 for span in self._spans]
         room = await self._room(anchor, sum(tokens))
         for halving in range(_HALVINGS + 1):
             shown = windows(tokens, max(1, room >> halving))
@@ -151,8 +155,8 @@ class _Dialogue:
         )
 
     def _checked(self, kept: list[int]) -> list[int]:
-        settings = self._settings
-        check_share(kept, self._spans, floor=settings.rules.min_kept, ceiling=settings.rules.max_kept, reach=settings.rules.min_reach)
+        rules = self._rules
+        check_share(kept, self._spans, floor=rules.min_kept, ceiling=rules.max_kept, reach=rules.min_reach)
         return kept
 
     async def _room(self, anchor: str, whole: int) -> int:
@@ -161,11 +165,11 @@ class _Dialogue:
         if context is None:
             return whole
         around = count_prompt(self._requests.pruning(anchor, window=(0, 0)).messages, self._asking.llm.tokens)
-        return max(1, min(whole, context - around - select_tokens(len(self._spans)) - self._requests.thinking_tokens - 64))
+        return max(1, min(whole, context - around - select_tokens(len(self._spans)) - self._rules.thinking_tokens - 64))
 
     async def _first_usable(self, request_of: Callable[[int], Request], read: Callable[[Generation], T]) -> T:
         """The first reply that can be read. Raises InvalidReply or RequestRefused once no further draw is allowed or of use."""
-        for draw in range(self._settings.rules.attempts):
+        for draw in range(self._rules.attempts):
             request = request_of(draw)
             is_anchor = request.kind == "anchor"
             self._attempts += not is_anchor
@@ -173,7 +177,7 @@ class _Dialogue:
                 return read(await self._asking.generate(request))
             except (RequestRefused, InvalidReply) as error:
                 self._failures.append(f"anchor_{error.reason}" if is_anchor else error.reason)
-                if draw == self._settings.rules.attempts - 1 or error.reason in _FINAL:
+                if draw == self._rules.attempts - 1 or error.reason in _FINAL:
                     raise
         raise AssertionError("the last draw returns or raises")
 

@@ -12,49 +12,46 @@ from asap.digest import content_digest
 from asap.lm.generate import Request
 from asap.prune.coarse.anchor import anchor_request
 from asap.prune.coarse.llm_reply import prompt_file
-from asap.prune.coarse.rewrite import rewrite_request
-from asap.prune.coarse.select import select_request
+from asap.prune.coarse.rewrite import Rewrite, rewrite_request
+from asap.prune.coarse.select import Select, select_request
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 from asap.spans import Span
-from asap.steps import split_steps
+from asap.steps import StepSplit, split_steps
 
 ANCHOR_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRequests:
-    """The requests about a trace with these steps. A further `draw` asks for the same again, to get another reply.
-
-    `temperature` is that of prunings; None: the strategy's own. `thinking_tokens` is room in every reply for what an LLM thinks.
-    """
+    """The requests about a trace, which `split` cuts into these steps. A further `draw` asks the same again, for another reply."""
 
     sample: Sample
     spans: Sequence[Span]
-    is_rewrite: bool
-    temperature: float | None
-    thinking_tokens: int
+    split: StepSplit
+    strategy: Select | Rewrite
 
     def anchor(self, draw: int = 0) -> Request:
         """Asks for the direct derivation of the answer."""
-        return replace(anchor_request(self.sample, ANCHOR_TOKENS + self.thinking_tokens), draw=draw)
+        return replace(anchor_request(self.sample, ANCHOR_TOKENS + self.strategy.rules.thinking_tokens), draw=draw)
 
     def pruning(self, anchor: str, draw: int = 0, window: tuple[int, int] | None = None) -> Request:
         """Asks what to keep of the trace, or with `window` of its steps from the first number up to before the last."""
-        if self.is_rewrite:
-            temperature = 2.0 if self.temperature is None else self.temperature
-            room = rewrite_tokens(self.sample.cot) + self.thinking_tokens
+        rules = self.strategy.rules
+        if isinstance(self.strategy, Rewrite):
+            temperature = 2.0 if rules.temperature is None else rules.temperature
+            room = rewrite_tokens(self.sample.cot) + rules.thinking_tokens
             return rewrite_request(self.sample, anchor, temperature=temperature, max_tokens=room, draw=draw)
         first, last = window or (0, len(self.spans))
-        temperature = (1.0 if draw else 0.0) if self.temperature is None else self.temperature
-        room = select_tokens(last - first) + self.thinking_tokens
+        temperature = (1.0 if draw else 0.0) if rules.temperature is None else rules.temperature
+        room = select_tokens(last - first) + rules.thinking_tokens
         return select_request(self.sample, anchor, self.spans, first, last, temperature=temperature, max_tokens=room, draw=draw)
 
 
 def requests_about(sample: Sample, settings: AsapSettings) -> TraceRequests:
     """The requests about a sample's trace. Who asks leaves a trace of one step out, since a step always stays."""
-    spans = split_steps(sample.cot, settings.step_split)
-    return TraceRequests(sample, spans, settings.stage_1 == "rewrite", settings.rules.temperature, settings.rules.thinking_tokens)
+    assert isinstance(settings.coarse, Select | Rewrite), "without an LLM there is nobody to ask"
+    return TraceRequests(sample, split_steps(sample.cot, settings.step_split), settings.step_split, settings.coarse)
 
 
 def prompts_hash(strategy: str) -> str:
