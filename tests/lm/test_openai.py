@@ -393,6 +393,24 @@ def test_no_more_requests_are_on_the_wire_than_allowed_whatever_happens(concurre
     assert endpoint.spending.requests == len(server.requests) > 60
 
 
+def test_after_429s_half_as_many_requests_are_on_the_wire_and_none_is_lost() -> None:
+    together, at_once = threading.Barrier(8), list[int]()
+
+    def script(asked: dict[str, Any], number: int) -> Scripted:
+        if number < 8:
+            together.wait(timeout=60)
+            return error(429, "slow down", headers={"retry-after-ms": "20"})
+        at_once.append(server._at_once)
+        return Scripted(delay_s=0.05)
+
+    with ScriptedServer(script) as server:
+        results, _ = ask(server, *(request(str(number)) for number in range(40)), at_once=True, concurrency=8)
+    assert [reply.text for reply in results] == ["ok"] * 40
+    assert len(server.requests) == 48
+    assert max(at_once[:4]) <= 4
+    assert max(at_once) <= 8
+
+
 def test_spending_stops_before_the_request_that_could_pass_the_limit() -> None:
     spending = SpendingLimit(Price(0.0, 1_000_000.0), max_cost=210)
     with ScriptedServer([Scripted(usage=(1, 60))]) as server:

@@ -19,7 +19,7 @@ _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 def code_of(answer: str, extract: Extract = "last") -> str | None:
     """The chosen one among the closed Python code blocks of an answer, or among those without a language if there is none.
 
-    An answer without any fence that begins like code is taken whole. None where there is no code.
+    An answer without any fence that begins like code is code as a whole. None where it holds no code.
     """
     if extract not in EXTRACTS:
         raise UsageError(f"--extract is {extract!r}; write one of: {', '.join(EXTRACTS)}")

@@ -20,7 +20,7 @@ from asap.sandbox import Sandbox
 from asap.think import parts_of
 
 OnProgress = Callable[[str, int, int], None]
-"""Hears what is being done, how much of it is done and how much there is."""
+"""Takes the name of the work, how much of it is done, and how much there is in all."""
 
 _Item = TypeVar("_Item")
 _Outcome = TypeVar("_Outcome")
@@ -44,7 +44,7 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges with so many workers; verdicts are kept in the ledger."""
+    """Judges with some workers, and stores verdicts in the ledger."""
 
     sandbox: Sandbox
     ledger: Ledger
@@ -58,7 +58,7 @@ class Judge:
         return Job(content_digest("verdict", benchmark.files, problem.task_id, program, settings), problem, program)
 
     def judge(self, jobs: Iterable[Job]) -> "Judged":
-        """Judge what is not judged yet."""
+        """Judge the jobs that have no verdict yet."""
         open_jobs = {job.key: job for job in jobs}
         open_jobs = {key: open_jobs[key] for key in self.ledger.missing(open_jobs)}
         problems = {job.problem.task_id: job.problem for job in open_jobs.values()}
@@ -119,7 +119,7 @@ def _judgeable(problem: Problem) -> bool:
 def verdicts_of(
     judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], extract: Extract
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The records of verdicts.jsonl for attempts, in their order, and what was wrong with references."""
+    """The records of verdicts.jsonl for attempts, in their order, and a sentence for each reference that fails."""
     problems = {problem.task_id: problem for problem in benchmark.problems}
     jobs = [_job_of(judge, benchmark, problems[attempt.task_id], attempt, extract) for attempt in attempts]
     faults, failed = judge.judge(job for job in jobs if isinstance(job, Job))
@@ -134,7 +134,7 @@ def verdicts_of(
 
 
 def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job | tuple[str, str]:
-    """The job of an attempt, or the verdict and its detail where there is nothing to run."""
+    """The job of an attempt, or verdict and detail of one that holds nothing to run."""
     if not has_tests(problem):
         return "infra", "the problem has no tests in this file, so nothing can be said"
     program = whole_program(problem, attempt.kind, attempt.text, extract)

@@ -1,4 +1,4 @@
-"""Two runs beside each other, problem by problem: what differs, how sure that is, and what the problems could have shown at all."""
+"""Two runs compared problem by problem: the differences, how sure they are, and how small a difference the problems could show."""
 
 import json
 from collections import defaultdict
@@ -130,7 +130,7 @@ def _cost(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
 
 
 def _differences(a: PairedRun, b: PairedRun, shared: Sequence[str]) -> list[str]:
-    """What was done otherwise in B than in A, besides the model: it may be the reason for what is found."""
+    """The settings in which B differs from A besides the model: they may explain the result."""
     found = list[str]()
     ours, theirs = a.summary.get("settings", {}), b.summary.get("settings", {})
     for name in _SETTINGS:

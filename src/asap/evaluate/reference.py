@@ -1,4 +1,4 @@
-"""What the reference solutions say about this machine: how long right answers take here, and the outputs that inputs should have.
+"""Reference solutions, run on this machine: how long right answers take here, and the outputs that inputs should have.
 
 Limits are set from it, so that a slow machine fails nobody; the outputs of HumanEval+ and MBPP+ are in no file, so they are taken
 from the reference, run in the sandbox. Both are kept in the user's cache under the content of problem and reference.
@@ -38,7 +38,7 @@ class LimitSettings:
 
 
 class Prepared(NamedTuple):
-    """A problem that can be judged: expected outputs filled in, and its limits. `fault` tells what is wrong with its reference."""
+    """A problem that can be judged: expected outputs filled in, and its limits. `fault` says what is wrong with its reference."""
 
     problem: Problem
     limits: Limits
@@ -109,7 +109,7 @@ class References:
 
 
 def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: float | None = None) -> Limits:
-    """The limits of a problem whose reference takes so many CPU seconds (None: not known)."""
+    """The limits of a problem by the CPU seconds of its reference (None: unknown)."""
     cpu_s = max(settings.least_s, (settings.factor if factor is None else factor) * (reference_s or 0.0))
     return Limits(cpu_s=cpu_s, wall_s=4 * cpu_s + settings.slack_s, memory_mb=settings.memory_mb)
 

@@ -1,4 +1,4 @@
-"""Whether a text ends in a loop: the same words again and again, as models do that never come to an end."""
+"""Whether a text ends in a loop, as models do that repeat the same words until their tokens run out."""
 
 _TAIL = 6000
 _LEAST = 240  # characters of repetition

@@ -1,6 +1,6 @@
-"""One evaluation: generate what is missing, judge what is new, write attempts.jsonl, verdicts.jsonl and the summary.
+"""One evaluation: generates missing answers, judges new ones, and writes attempts.jsonl, verdicts.jsonl and the summary.
 
-Both halves go on where they were after an interruption. A generation is kept under what was asked, of whom and how, so two
+Both halves resume after an interruption. The key of a stored generation is made from model, question and settings, so two
 benchmarks that ask the same question (HumanEval and HumanEval+) share it.
 """
 
@@ -33,7 +33,7 @@ from asap.think import CLOSE, OPEN, OPENED, closes_unopened
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate and how. `budgets` are smaller token budgets to read off the same greedy run; `gamma` is TokenSkip's ratio."""
+    """How to evaluate. `budgets` are smaller token budgets to read off the same greedy run; `gamma` is TokenSkip's ratio."""
 
     max_new_tokens: int
     samples: int = 1
@@ -45,7 +45,7 @@ class Plan:
     gamma_marker: str | None = None
 
     def check(self) -> None:
-        """Raise UsageError for what cannot be asked for."""
+        """Raise UsageError for settings that make no sense."""
         if self.max_new_tokens < 1:
             raise UsageError(f"--max-new-tokens is {self.max_new_tokens}; 1 or more is expected")
         if self.samples < 1:
@@ -85,7 +85,7 @@ class Evaluation:
         self._on_progress = on_progress
 
     def generate(self, ledger: Ledger) -> None:
-        """Have written what is missing, and write attempts.jsonl. Raises EndpointError and InputError; what came is kept."""
+        """Have the model write missing answers, then write attempts.jsonl. Raises EndpointError and InputError; stored answers stay."""
         for benchmark in self._benchmarks:
             requests = {key: request for problem in benchmark.problems for key, request in self._requests(problem).items()}
             missing = ledger.missing(requests)
@@ -95,7 +95,7 @@ class Evaluation:
         write_rows(self._out / "attempts.jsonl", [row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)])
 
     def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
-        """Judge what is not judged yet, and write verdicts.jsonl and the summary, which is returned."""
+        """Judge the answers without a verdict, and write verdicts.jsonl and the summary. Returns the summary."""
         judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:
@@ -114,7 +114,7 @@ class Evaluation:
         return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, "limits": asdict(limits)})
 
     def settings(self) -> dict[str, Any]:
-        """What summary.json says about how it was done."""
+        """The settings in summary.json."""
         plan = {name: value for name, value in asdict(self._plan).items() if name != "gamma_marker" or self._plan.gamma is not None}
         return {"benchmarks": [benchmark.name for benchmark in self._benchmarks], **plan, "concurrency": self._model.concurrency}
 
@@ -151,7 +151,7 @@ class Evaluation:
         return rows
 
     def _requests(self, problem: Problem) -> dict[str, Request]:
-        """What is asked about a problem, once for each sample, by the key under which the answer is stored."""
+        """The requests about a problem, one for each sample, by the key of the stored answer."""
         plan = self._plan
         messages = [{"role": "user", "content": marked(problem.question, plan.gamma, plan.gamma_marker or MARKER)}]
         who = [self._model.identity.get(name) for name in ("spec", "model", "revision", "dtype", "sha256")]
@@ -164,7 +164,7 @@ class Evaluation:
 
 
 class _Keeping:
-    """Keeps generations as they come. A session begins with its first request, so loading a model is not part of its time."""
+    """Stores answers as they come. A session begins with its first request, so its time leaves out the loading of a model."""
 
     def __init__(self, ledger: Ledger, model: Generator, on_progress: OnProgress, done: int, total: int) -> None:
         self._ledger, self._model, self._on_progress = ledger, model, on_progress

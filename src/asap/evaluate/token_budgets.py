@@ -1,7 +1,7 @@
 """Smaller token budgets from one greedy run: a run with budget b would have written the first b tokens of the same text.
 
-So each text is cut after b of its tokens, the answer is taken from what is left, and judged. The tokens are those of the text,
-tokenised anew. Seconds are scaled: the time to the first token, then an even share for each further one.
+So each text is cut after b of its tokens, tokenised anew, and the answer in the rest is judged. Seconds are scaled: the time to the
+first token, then an even share for each further one.
 """
 
 from collections.abc import Sequence

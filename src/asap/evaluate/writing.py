@@ -1,4 +1,4 @@
-"""Having a model write answers, and what is stored of each: its text with all of its thinking, its tokens and its times."""
+"""Has a model write answers; the row stored of each holds the text with all of its thinking, tokens and times."""
 
 import asyncio
 from collections.abc import Callable, Mapping

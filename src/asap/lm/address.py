@@ -1,4 +1,4 @@
-"""The address of a server and the key that it is asked with."""
+"""The address of a server, and the key to send it."""
 
 import os
 from ipaddress import ip_address
@@ -12,12 +12,12 @@ _NO_KEY = "none"  # servers without keys want the header all the same
 
 
 def server_url(base_url: str | None) -> str:
-    """The address that is asked: the given one, else OPENAI_BASE_URL, else OpenAI's own."""
+    """The address to use: the given one, else OPENAI_BASE_URL, else OpenAI's own."""
     return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
 
 
 def host_of(url: str) -> str:
-    """Host and port of an address, without credentials. Raises UsageError for what is no address."""
+    """Host and port of an address, without credentials. Raises UsageError for anything else."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0

@@ -1,4 +1,4 @@
-"""A try that brought no reply: what the server said about it, without secrets, and what that means."""
+"""An answer without a generation: what the server said, without secrets, and what that means for the next try."""
 
 import base64
 import json
@@ -83,7 +83,7 @@ class ApiError:
 
     @property
     def is_rate_limit(self) -> bool:
-        """Whether the server wants to be asked more slowly; not where the account is empty or the request too large by itself."""
+        """Whether the server wants fewer requests; not where the account is empty or the request too large by itself."""
         return self.status == 429 and not _BROKE.search(self.words) and "request too large" not in self.words
 
     def not_taken(self, body: Mapping[str, Any]) -> str | None:

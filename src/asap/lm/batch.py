@@ -128,7 +128,7 @@ class BatchGenerator:
                     lines = await self._hand_in(chunk)
                     for key in chunk:
                         self._settle(key, lines.get(key))
-            except Exception as error:  # told to everyone who waits
+            except Exception as error:  # raised to everyone who waits
                 for key in list(self._waiting):
                     self._settle(key, error)
 

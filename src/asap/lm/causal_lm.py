@@ -44,8 +44,8 @@ class CausalLM:
 
         Empties the settings: their values would fill in what a call of `generate` leaves out.
         """
-        told = self.model.generation_config.eos_token_id
-        ids = told if isinstance(told, list) else [told]
+        eos = self.model.generation_config.eos_token_id
+        ids = eos if isinstance(eos, list) else [eos]
         self.model.generation_config = type(self.model.generation_config)()
         return list(dict.fromkeys(int(token) for token in (*ids, self.tokens.hf.eos_token_id) if token is not None))
 

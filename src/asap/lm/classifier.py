@@ -72,5 +72,5 @@ class TokenClassifier:
 
 
 def _special(hf: Any) -> list[tuple[int | None, int | None]]:
-    """What may stand before and after a text: BERT names them cls and sep, others bos and eos."""
+    """The special tokens around a text: BERT names them cls and sep, others bos and eos."""
     return [(hf.cls_token_id, hf.bos_token_id), (hf.sep_token_id, hf.eos_token_id)]

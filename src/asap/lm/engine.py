@@ -1,4 +1,4 @@
-"""What a server tells about itself: its engine and version, the longest text, the numbers' type, whether it keeps prefixes."""
+"""What a server says about itself: its engine and version, the longest text, the numbers' type, whether it keeps prefixes."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ _LLAMA = ("build_info", "model_path", "total_slots")
 
 
 async def ask_engine(client: AsyncOpenAI, context_tokens: int | None) -> dict[str, Any]:
-    """What can be found out; servers that tell nothing are no fault."""
+    """Everything the server says about its engine; servers that say nothing are fine."""
     root = str(client.base_url).rstrip("/").removesuffix("/v1")
     names = ("version", "metrics", "get_server_info", "props")  # vLLM the first two
     answers = dict(zip(names, await asyncio.gather(*(_ask(client, f"{root}/{name}") for name in names)), strict=True))
@@ -29,9 +29,9 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
         config = dict(re.findall(r'(\w+)="([^"]*)"', cache[1])) if cache else {}
         kept = {name: config[name] for name in ("enable_prefix_caching", "cache_dtype", "gpu_memory_utilization") if name in config}
         return {"name": "vllm", **({"version": version["version"]} if "version" in version else {}), **kept}
-    for told in (sglang, llama):
-        if isinstance(told.get("model_path"), str):
-            told["model_path"] = told["model_path"].rpartition("/")[2]  # where it lies is nobody's business
+    for settings in (sglang, llama):
+        if isinstance(settings.get("model_path"), str):
+            settings["model_path"] = settings["model_path"].rpartition("/")[2]  # the folder is nobody's business
     if "disable_radix_cache" in sglang:
         return {"name": "sglang", **{name: sglang[name] for name in _SGLANG if sglang.get(name) is not None}}
     if "build_info" in llama or "total_slots" in llama:
@@ -42,7 +42,7 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
 
 
 async def _ask(client: AsyncOpenAI, url: str) -> str:
-    """The text at an address of the server, empty where there is none."""
+    """The text at an address of the server, empty where it has none."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             answer = await client.with_options(max_retries=0).get(url, cast_to=str)

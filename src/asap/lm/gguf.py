@@ -56,8 +56,8 @@ def converted_folder(file: Path, sha256: str | None = None) -> Path:
 def gguf_tokenizer(file: Path) -> Any:
     """The Hugging Face tokenizer in a GGUF file.
 
-    transformers leaves the splitting rule of SmolLM out (each digit stands alone): it is put back here. Other files are
-    taken as transformers reads them.
+    transformers leaves out SmolLM's splitting rule (each digit is a token of its own); this puts it back. Other files keep
+    what transformers reads.
     """
     from gguf import GGUFReader
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
@@ -85,7 +85,7 @@ def _convert(file: Path, folder: Path) -> None:
             f"the model cache {folder.parent} cannot be written ({error.strerror}); set ASAP_CACHE to a writable folder"
         ) from error
     try:
-        with redirect_stderr(StringIO()):  # transformers draws a progress bar for the tensors, whatever it was told
+        with redirect_stderr(StringIO()):  # transformers draws a progress bar for the tensors, whatever its settings
             gguf_tokenizer(file).save_pretrained(scratch)
             options = {"gguf_file": file.name, "dtype": torch.float32, "quantization_config": GgufConfig(dequantize=True)}
             load_causal_lm(str(file.parent), **options).save_pretrained(scratch)

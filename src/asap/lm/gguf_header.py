@@ -78,7 +78,7 @@ def context_in_memory(header: Mapping[str, Any], file: Path, slots: int, wanted:
 
 
 def _bytes_per_token(header: Mapping[str, Any]) -> int:
-    """Memory of one token of context: a key and a value of 16-bit numbers in each layer; 0 where the header does not tell."""
+    """Memory of one token of context: a key and a value of 16-bit numbers in each layer; 0 where the header does not say."""
     architecture = header["general.architecture"]
     layers = header.get(f"{architecture}.block_count") or 0
     heads = header.get(f"{architecture}.attention.head_count") or 0
@@ -91,5 +91,5 @@ def _bytes_per_token(header: Mapping[str, Any]) -> int:
 
 
 def _memory_bytes() -> int:
-    """The machine's memory; 8 GiB where it cannot be asked for."""
+    """The machine's memory; 8 GiB where it is unknown."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30

@@ -15,7 +15,7 @@ _CACHED = ("config.json", "tokenizer_config.json", "tokenizer.json")
 
 
 def load_pretrained(auto_class: str, name: str, **options: Any) -> Any:
-    """`transformers.<auto_class>.from_pretrained(name)`; no code of the repository is run, nor asked about. Raises InputError."""
+    """`transformers.<auto_class>.from_pretrained(name)`; never runs code of the repository, nor offers to. Raises InputError."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import transformers
     from transformers.utils import logging as transformers_logging
@@ -52,7 +52,7 @@ def load_config(name: str) -> Any:
 
 
 def load_causal_lm_on(device: Any, name: str, **options: Any) -> Any:
-    """The causal language model on a device, ready to be asked. Raises InputError where it does not fit into the memory there."""
+    """The causal language model on a device, ready to use. Raises InputError where it does not fit into the memory there."""
     import torch
 
     try:

@@ -35,7 +35,7 @@ class _Reader:
             self.fits = all(type(layer) is DynamicLayer for layer in self._cache.layers)
 
     def _tokens(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The tokens of context and text, and which of them are asked about."""
+        """The tokens of context and text, and which of them are scored."""
         tokens, context = self.lm.tokens, self.request.context
         encoded = tokens.encode(context + text)
         start = len(context) + self.request.scored_span(text).start
@@ -76,7 +76,7 @@ class _Reader:
         return Remainder(float(self._nll[self.asked].sum()), int(self.asked.sum()))
 
     def without_each(self, suffix_tokens: int | None) -> list[Remainder]:
-        """What remains without each step. From the last to the first: what is needed of the cache only grows shorter."""
+        """What remains without each step. From the last to the first, so that the cache only gets shorter."""
         found = [self._without(index, suffix_tokens) for index in reversed(range(len(self.request.steps)))]
         return found[::-1]
 

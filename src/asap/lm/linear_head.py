@@ -27,7 +27,7 @@ def head_is_linear(model: Any) -> bool:
 
 
 def linear_scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, entropy: bool = False) -> Tensor:
-    """log softmax(hidden · weightᵀ + bias) at `targets`, and the softmax's entropy (NaN if not asked for), float32.
+    """log softmax(hidden · weightᵀ + bias) at `targets`, and the softmax's entropy (NaN without `entropy`), float32.
 
     hidden [R, H], weight [V, H], targets [R] -> [R, 2]. No more than one piece of logits and of float32 weight exists at a time.
     """
@@ -48,7 +48,7 @@ def linear_scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: 
 
 
 def log_sum_and_mean(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
-    """Log of the sum of exponentials of each row, and the row's mean under its softmax (NaN if not asked for)."""
+    """Log of the sum of exponentials of each row, and the row's mean under its softmax (NaN without `entropy`)."""
     log_sum = torch.logsumexp(logits, dim=-1)
     if not entropy:
         return log_sum, torch.full_like(log_sum, torch.nan)

@@ -1,4 +1,4 @@
-"""A GGUF file as a generator: `xllamacpp` serves it on 127.0.0.1, and it is asked like any other server."""
+"""A GGUF file as a generator: `xllamacpp` serves it on 127.0.0.1, and `OpenAIGenerator` asks that server."""
 
 import asyncio
 import importlib.util
@@ -151,11 +151,11 @@ class LlamaCppGenerator:
             raise EndpointError(f"the llama.cpp server of {self._file} ended by itself ({self._last_words()}); perhaps memory ran out")
 
     def _last_words(self) -> str:
-        """What llama.cpp said before it ended: its first line about an error, else its last."""
+        """The first line about an error in what llama.cpp said, else its last line."""
         self._said.seek(0)
         lines = [line.strip() for line in self._said if line.strip()]
-        telling = [line for line in lines if "error" in line.lower()] or lines[-1:]
-        return _LOG_PREFIX.sub("", telling[0])[:300] if telling else f"exit status {self._child.returncode if self._child else None}"
+        errors = [line for line in lines if "error" in line.lower()] or lines[-1:]
+        return _LOG_PREFIX.sub("", errors[0])[:300] if errors else f"exit status {self._child.returncode if self._child else None}"
 
     def _stop(self) -> None:
         if self._child is not None:

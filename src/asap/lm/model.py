@@ -1,4 +1,4 @@
-"""What every transformers model in this process has: a device, a number type, a longest text, an identity."""
+"""Device, number type, longest text and identity of a transformers model in this process."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from asap.lm.hub import Dtype
 
 
 def pick_device(device: str) -> torch.device:
-    """The device of a name; `auto` is a GPU where there is one. Raises UsageError where it cannot be used."""
+    """The device of a name; `auto` is a GPU if the machine has one. Raises UsageError where it cannot be used."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -42,7 +42,7 @@ def context_limit(config: Any) -> int:
 
 
 def identity_of(name: str, spec: str, config: Any, dtype: torch.dtype) -> dict[str, str]:
-    """What results say about a model: its spec, name, revision (of a folder a digest) and number type."""
+    """How results name a model: spec, name, revision (of a folder a digest) and number type."""
     folder = Path(name).expanduser()
     revision = getattr(config, "_commit_hash", None) or _folder_digest(folder)
     return {

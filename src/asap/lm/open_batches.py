@@ -1,6 +1,6 @@
 """DIR/batches.sqlite: the batches that a provider works on for a run, and the answers of those that came back.
 
-An answer is here before its batch is forgotten, so what was paid for is never lost, also after `kill -9`.
+It stores an answer before it forgets the batch, so nothing paid for is lost, not even by `kill -9`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -221,7 +221,7 @@ class OpenAIGenerator:
             return _Answer(0, {}, f"{type(cause).__name__}: {cause}".encode())
 
     def read(self, status: int, headers: Mapping[str, str], content: bytes, prompt_tokens: int) -> Generation | ApiError:
-        """What an answer says; takes `prompt_tokens` where the server tells no usage."""
+        """What an answer says; takes `prompt_tokens` where the server sends no usage."""
         generation = read_generation(content, prompt_tokens, self.tokens) if 200 <= status < 300 else None
         if generation is None:
             return ApiError.read(status, headers, content, self.secrets)

@@ -1,4 +1,4 @@
-"""What stands before the trace when it is scored: the question, then an opened think tag.
+"""The text before a trace that is scored: the question, then an opened think tag.
 
 `chat` renders the model's own template; `raw` is the question, a line break and `<think>` (the paper's scripts).
 """

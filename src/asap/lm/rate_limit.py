@@ -1,4 +1,4 @@
-"""How fast a server may be asked: fewer requests at once after each 429, and none for as long as the server says."""
+"""The rate of requests to a server: fewer at once after each 429, and none for as long as the server says."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ class Clock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Lets others run for so many seconds."""
+        """Lets others run for some seconds."""
         await asyncio.sleep(seconds)
 
 

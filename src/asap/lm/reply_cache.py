@@ -1,4 +1,4 @@
-"""DIR/replies.sqlite: every reply of an LLM, written before it is used, so that what was paid for is never asked again.
+"""DIR/replies.sqlite: every reply of an LLM, stored before it is used, so that nothing is paid for twice.
 
 A reply is kept under a hash of the model's name and the whole request (`Request.key`), not under a row or a run:
 another budget or threshold finds it again. SQLite in WAL mode with full syncing: it is there whole or not at all,
@@ -45,7 +45,7 @@ class ReplyCache:
     @classmethod
     @contextmanager
     def open(cls, folder: Path | None, *, also: Sequence[Path] = ()) -> Iterator["ReplyCache"]:
-        """The replies of a folder (None: only in memory), closed at the end. Replies found in `also` are brought over when asked for."""
+        """The replies of a folder (None: only in memory), closed at the end. Copies replies from `also` as they are needed."""
         own = (folder.resolve(), (folder / REPLIES_FILE).resolve()) if folder else ()
         with ExitStack() as stack:
             others = [stack.enter_context(Database.reading(_file_in(other), "replies")) for other in also if other.resolve() not in own]
@@ -65,13 +65,13 @@ class ReplyCache:
         return None
 
     def put(self, key: str, kind: str, reply: Generation, *, brought: bool = False) -> None:
-        """Keep a reply. `kind` says what it was asked for; `brought`: it was paid for elsewhere."""
+        """Store a reply. `kind` says what the request was for; `brought`: another folder paid for it."""
         how = reply.finish_reason, reply.prompt_tokens, reply.completion_tokens, reply.counted_here
         values = (key, kind, packed_text(reply.text), *how, brought)
         self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def usage(self) -> dict[str, Usage]:
-        """What was paid for here, by kind; what was brought from elsewhere does not count."""
+        """The replies paid for here, by kind, without those brought from elsewhere."""
         query = (
             "SELECT kind, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind"
         )

@@ -15,7 +15,7 @@ _CONTEXT_NAMES = ("max_model_len", "context_length", "context_window")  # vLLM a
 def read_generation(content: bytes, prompt_tokens: int, tokens: TokenCounter | None) -> Generation | None:
     """The generation in the body of a completion, of chat messages or of a plain prompt; None where none can be read.
 
-    Where the server tells no usage, takes `prompt_tokens` and counts the rest, the thinking included.
+    Where the server sends no usage, takes `prompt_tokens` and counts the rest, the thinking included.
     """
     try:
         data = json.loads(content)
@@ -23,11 +23,11 @@ def read_generation(content: bytes, prompt_tokens: int, tokens: TokenCounter | N
         text, thought = _texts(choice["message"] if "message" in choice else {"content": choice["text"]})
         finish_reason = str(choice.get("finish_reason") or "stop")
         usage = data.get("usage") or {}
-        told = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    if isinstance(told[0], int) and isinstance(told[1], int):
-        return Generation(text, finish_reason, told[0], told[1], thought=thought)
+    if isinstance(counts[0], int) and isinstance(counts[1], int):
+        return Generation(text, finish_reason, counts[0], counts[1], thought=thought)
     return Generation(text, finish_reason, prompt_tokens, count_tokens(text + thought, tokens), counted_here=True, thought=thought)
 
 
@@ -86,8 +86,8 @@ def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
     named = [entry for entry in models if entry.get("id") == model] or (models if len(models) == 1 else [{}])
     server, meta = named[0].get("owned_by"), named[0].get("meta")
     meta = meta if isinstance(meta, dict) else {}
-    told = [*(named[0].get(name) for name in _CONTEXT_NAMES), meta.get("n_ctx"), meta.get("n_ctx_train")]
-    context_tokens = next((number for number in told if isinstance(number, int) and number > 0), None)
+    lengths = [*(named[0].get(name) for name in _CONTEXT_NAMES), meta.get("n_ctx"), meta.get("n_ctx_train")]
+    context_tokens = next((number for number in lengths if isinstance(number, int) and number > 0), None)
     return server if isinstance(server, str) else None, context_tokens
 
 
@@ -100,5 +100,5 @@ def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _valid(text: object) -> str:
-    """A text without halves of surrogate pairs: what is no Unicode could not be sent on in another prompt."""
+    """A text without halves of surrogate pairs: another prompt could not carry them."""
     return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else ""

@@ -145,7 +145,7 @@ class NoModel:
         self.identity = {"spec": "none", "model": "none", "revision": "none", "dtype": "none"}
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
-        """Raises UsageError, unless nothing is asked."""
+        """Nothing for no requests; raises UsageError for any other."""
         if not requests:
             return []
         raise UsageError("this needs a model that scores; name one, for example load_scorer('bundled')")

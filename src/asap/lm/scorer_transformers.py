@@ -110,9 +110,9 @@ class HFScorer:
             yield batch
 
     def _run(self, windows: list[_Window], entropy: bool) -> Iterator[NDArray[np.float64]]:
-        """Log-probability and entropy (NaN if not asked for) of the wanted targets of each window: [targets, 2].
+        """Log-probability and entropy (NaN without `entropy`) of the wanted targets of each window: [targets, 2].
 
-        Padding stands on the right, where causal rows never look.
+        Pads on the right, where causal rows never look.
         """
         longest = max(len(window.ids) for window in windows)
         ids = torch.zeros((len(windows), longest), dtype=torch.long)

@@ -56,8 +56,8 @@ class Reservation:
 class SpendingLimit:
     """What a run has spent and may spend: `spent` in USD (0 without a price), `requests` with every HTTP try, and tokens.
 
-    What is out at one moment can never cost more than what is left of `max_cost`, as far as servers keep to max_tokens and the
-    prompt is counted right. A try that broke off without an answer counts in full, because the server may bill it.
+    The requests that are out can never cost more than is left of `max_cost`, if servers keep to max_tokens and prompts are
+    counted right. A try that broke off without an answer counts in full, because the server may bill it.
     """
 
     def __init__(self, price: Price | None, max_cost: float | None = None, max_requests: int | None = None) -> None:

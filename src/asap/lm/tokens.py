@@ -29,7 +29,7 @@ class Encoded(NamedTuple):
 
 
 class TokenCounter:
-    """A tokenizer without special tokens: what a piece of text costs, and where its tokens stand.
+    """A tokenizer without special tokens: the number of tokens of a text, and their places in it.
 
     `name` says where it came from. The Hugging Face wrapper stays reachable as `hf` for chat templates, what it wraps as `backend`.
     """
@@ -84,7 +84,7 @@ class TokenCounter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of the vocabulary and rules; tells two tokenizers apart."""
+        """Hex digest of the vocabulary and rules, the same for equal tokenizers only."""
         return content_digest(self.backend.to_str())[:16]
 
 

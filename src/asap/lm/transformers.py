@@ -138,7 +138,7 @@ class TransformersGenerator:
                 return
             what = f"a prompt of {len(batch[0].prompt.ids):,} tokens and its answer"
             outcomes = [RequestRefused("server_error", f"{what} did not fit into memory on {self._lm.device}")]
-        except Exception as error:  # border: transformers has errors of every type; told to everyone who waits
+        except Exception as error:  # border: transformers has errors of every type; raised to everyone who waits
             outcomes = [error] * len(batch)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _settle(waiting, outcome)
@@ -211,7 +211,7 @@ class Watch:
         return torch.full((len(ids),), self._unwanted.is_set(), device=ids.device)
 
     def after_s(self, tokens: int) -> float:
-        """Seconds from the start until so many tokens were written."""
+        """Seconds from the start until this number of tokens was written."""
         return self._seconds[tokens - 1]
 
 

@@ -1,8 +1,8 @@
 """The tokens of a text from those of its words, for tokenizers that take each word for itself.
 
 Those of BERT's and XLM-R's kind split at white space before anything else; those of GPT-2's, Qwen's and Llama 3's kind split before a
-single space between two characters that show, and the space belongs to the word behind it. So a word has the same tokens wherever it
-stands. A trace has three times as many words as different ones, and most of those stood in the trace before.
+single space between two characters that show, and the space belongs to the word behind it. So a word has the same tokens in
+any place. A trace has three times as many words as different ones, and most of those were in the trace before.
 """
 
 import json
