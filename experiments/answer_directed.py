@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from asap.prune.methods.remedies import ranks_added
 from half import kept_steps
+from remedies import ranks_added
 from transformers.cache_utils import DynamicCache
 
 from asap import read_samples

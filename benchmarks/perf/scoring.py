@@ -27,7 +27,8 @@ import torch
 from budget import Timing, make_steps, median_time, print_header, shown
 from numpy.typing import NDArray
 
-from asap.lm.scorer import Dtype, ScoreRequest
+from asap.lm.hub import Dtype
+from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import model_folder
 from asap.lm.tokens import TokenCounter
