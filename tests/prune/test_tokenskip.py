@@ -53,7 +53,8 @@ def test_settings_of_one_kind_are_not_those_of_another() -> None:
     assert AsapSettings(method="tokenskip").budget is None
     assert AsapSettings(method="tokenskip", ratio=0.5, budget=None).ratio == 0.5
     assert "marker" in AsapSettings(method="tokenskip").stored()
-    assert "marker" not in AsapSettings(method="random").stored()
+    for other in ("random", "selective-context", "llmlingua2"):
+        assert "marker" not in AsapSettings(method=other).stored()
     with pytest.raises(UsageError, match="keep_digits is for llmlingua2 and tokenskip"):
         AsapSettings(method="selective-context", keep_digits=True)
     with pytest.raises(UsageError, match="unknown unit 'word'; choose from phrase, sentence, token"):

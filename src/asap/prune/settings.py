@@ -164,8 +164,9 @@ class AsapSettings:
         stage_1 = {"coarse": self.stage_1, **dict(flat(self.coarse))}
         if self.name not in TOKEN_LEVEL:
             return {**own, "method": self.name, **dict(flat(self.method)), **stage_1, "scores": self.stored_scores}
-        inside = {name: getattr(self, name) for name in INSIDE}
-        return {**own, "method": self.name, **stage_1, **inside, "gammas": list(self.gammas)}
+        users = {"classifier": BY_CLASSIFIER, **_ONLY_FOR}
+        inside = {name: getattr(self, name) for name in INSIDE if self.name in users[name]}
+        return {**own, "method": self.name, **stage_1, **inside, **({"gammas": list(self.gammas)} if "gammas" in inside else {})}
 
     @property
     def name(self) -> str:
