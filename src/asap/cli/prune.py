@@ -160,6 +160,8 @@ def prune(
     _check_llm(llm, coarse, values)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "align"), values, inside)
+    if coarse == "align" and method != "asap":  # as a default it means nothing there
+        raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
     if inside.classifier is not None and not settings.needs_classifier:
         raise UsageError(f"classifier is for {' and '.join(BY_CLASSIFIER)}, not for {settings.name}; leave it out")
     try:
