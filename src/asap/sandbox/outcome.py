@@ -1,4 +1,4 @@
-"""How a run's end reads as a verdict."""
+"""Turns the end of a run into a verdict."""
 
 import signal
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, sig
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found, before the clocks are read. `gone`: the solution's process ended without a word; its report says why."""
+    """What a check found, before the clocks are read. `word` is None if the solution's process ended silently; its report says why."""
 
     word: Word | None
     detail: str = ""
@@ -24,7 +24,7 @@ class Outcome:
 
 
 def ending(report: Report, limits: Limits) -> tuple[Word, str]:
-    """Why a solution's process is gone that has not said anything."""
+    """Why a solution's process ended without sending anything."""
     if report.reason == "cpu" or report.status == -signal.SIGXCPU or (report.status == -signal.SIGKILL and report.cpu_s >= limits.cpu_s):
         return "timeout", f"more than {limits.cpu_s:g} s of CPU time"
     if report.reason == "wall":
@@ -39,7 +39,7 @@ def ending(report: Report, limits: Limits) -> tuple[Word, str]:
 
 
 def of_fault(fault: dict[str, Any]) -> tuple[Word, str]:
-    """The verdict on an exception, by what the solution says that it is."""
+    """The verdict on an exception, judged by the solution's description of it."""
     detail = f"{fault['type']}: {fault['message']}"
     if "MemoryError" in fault["above"]:
         return "memory", detail

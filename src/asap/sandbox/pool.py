@@ -1,4 +1,4 @@
-"""The sandbox as the rest of ASAP uses it: some warm interpreters and a judge for each kind of check."""
+"""The sandbox as the rest of ASAP uses it: a few warm interpreters, and a judge for each kind of check."""
 
 import queue
 import threading
@@ -20,7 +20,7 @@ _ATTEMPTS = 2
 
 
 class Sandbox:
-    """Runs code that nobody has read. `judge` may be called from as many threads as there are workers; further ones wait."""
+    """Runs untrusted code. As many threads as there are workers may call `judge` at once; further callers wait."""
 
     def __init__(self, workers: int, unsafe: bool, packages: Sequence[str], preload: Sequence[str]) -> None:
         if workers < 1:
@@ -29,7 +29,7 @@ class Sandbox:
         self._settings = (unsafe, tuple(packages), tuple(preload))
         self._idle: queue.Queue[tuple[int, Zygote | None]] = queue.Queue()
         self._closed = threading.Event()
-        # bubblewrap dies with the thread that started it, so all are started by one that lives as long as we do
+        # bubblewrap dies with the thread that started it, so one thread that lives as long as this process starts them all
         self._starter = ThreadPoolExecutor(1, "asap-sandbox")
         self._slots = workers
         first = self._start(0)
@@ -48,10 +48,10 @@ class Sandbox:
     def open(
         cls, workers: int = 2, unsafe: bool = False, packages: Sequence[str] = bwrap.PACKAGES, preload: Sequence[str] = ()
     ) -> "Sandbox":
-        """Start it, and test it first: UsageError with the remedy where it does not start or does not hold.
+        """Start the sandbox and test it. Raises UsageError with the remedy if it does not start or does not hold.
 
-        `unsafe` runs solutions with limits and without any sandbox, and every verdict says so. `packages` is what a solution may
-        import beside the standard library, as far as it is installed; `preload` what every interpreter imports before the first run.
+        `unsafe` runs solutions with limits but without a sandbox, and every verdict says so. `packages` lists what a solution may
+        import beside the standard library, if installed; every interpreter imports `preload` before the first run.
         """
         return cls(workers, unsafe, packages, preload)
 
@@ -62,7 +62,7 @@ class Sandbox:
         self.close()
 
     def judge(self, check: Calls | Stdin | Program, solution: str, limits: Limits | None = None) -> Verdict:
-        """The verdict on one solution, a whole program. A fault of the harness's is tried once more before it is reported."""
+        """The verdict on one solution, a whole program. A failure of the harness is retried once before it is reported."""
         limits = limits or Limits()
         if not solution.strip():
             return Verdict("no-answer", sandbox=self.kind, limits=limits)
@@ -81,7 +81,7 @@ class Sandbox:
             self._idle.put((slot, zygote))
 
     def outputs(self, entry_point: str, inputs: Sequence[Sequence[Any]], solution: str, limits: Limits | None = None) -> list[Any]:
-        """What a solution returns for each input, for checks whose expected values a reference gives. UsageError if it does not."""
+        """What a solution returns for each input, for checks whose expected values come from a reference. Raises UsageError if it fails."""
         limits = limits or Limits()
         slot, zygote = self._take()
         try:
@@ -100,7 +100,7 @@ class Sandbox:
             self._idle.put((slot, zygote))
 
     def close(self) -> None:
-        """End all interpreters, and whatever still runs in them. Who waits for a verdict gets infra."""
+        """End all interpreters and everything that still runs in them. Threads waiting for a verdict get `infra`."""
         self._closed.set()
         for _ in range(self._slots):
             _, zygote = self._idle.get()
@@ -134,7 +134,7 @@ def _refuse_leaks(rows: Sequence[tuple[str, bool, str]]) -> None:
 
 
 def self_test() -> list[tuple[str, bool, str]]:
-    """What the sandbox promises, each tried once: name, whether it holds, what was seen. UsageError where it does not even start."""
+    """Each promise of the sandbox, tried once: name, whether it holds, what was seen. Raises UsageError if it does not start."""
     with ThreadPoolExecutor(1) as starter:
         zygote = starter.submit(Zygote, 0, False, bwrap.PACKAGES, ()).result()
         try:

@@ -1,8 +1,8 @@
-"""The filter on the system calls of a solution, as classic BPF for x86_64 and aarch64.
+"""The system call filter for solutions, as classic BPF for x86_64 and aarch64.
 
-It refuses what starts processes, opens sockets, changes namespaces or mounts, and the parts of the kernel where bugs are found
-first. Threads, files and socket pairs stay. A call newer than the list does not exist for a solution. Where the machine is another
-one there is no filter, and no sandbox.
+It refuses calls that start processes, open sockets, or change namespaces or mounts, and the parts of the kernel where bugs are
+usually found first. It allows threads, files and socket pairs. A call newer than the list fails as if it did not exist. Other
+architectures have no filter, and so no sandbox.
 """
 
 import errno
@@ -40,14 +40,14 @@ _NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24  # offsets in struct sec
 
 
 def refused(machine: str) -> dict[str, int]:
-    """Numbers of the system calls that are refused always, by name."""
+    """The numbers of the system calls that are always refused, by name."""
     column = _MACHINES[machine][0]
     rows = [entry.split(":") for entry in _REFUSED.split()]
     return {name: int(numbers[column]) for name, *numbers in rows if numbers[column] != "-"}
 
 
 def filter_program(machine: str | None = None) -> bytes:
-    """The filter's instructions for this machine (or another). UsageError where there is none."""
+    """The filter's instructions for this architecture (or another). Raises UsageError for one it does not support."""
     machine = machine or platform.machine()
     if machine not in _MACHINES:
         allowed = " and ".join(_MACHINES)

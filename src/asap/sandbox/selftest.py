@@ -1,4 +1,4 @@
-"""Whether the sandbox holds: gentle probes, tried before the first solution. The sandbox is tested, not inferred."""
+"""Tests that the sandbox holds, with gentle probes before the first solution runs, instead of inferring it."""
 
 import socket
 import tempfile
@@ -12,7 +12,7 @@ from asap.sandbox.judge import judge_once
 from asap.sandbox.verdict import Limits, Verdict
 from asap.sandbox.zygote import Zygote
 
-_LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=256, file_mb=4)  # a busy machine is no reason to refuse
+_LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=256, file_mb=4)  # generous, so that a busy machine does not fail the test
 _ALSO_SET = ("PWD", "TMPDIR")  # by bubblewrap, and for each run
 _PROBES = """
 import os, socket
@@ -70,7 +70,7 @@ def probe(zygote: Zygote) -> list[tuple[str, bool, str]]:
     with tempfile.TemporaryDirectory(prefix="asap-canary-") as folder, socket.socket() as listener:
         canary = Path(folder, "canary")
         canary.write_text("canary")
-        Path(folder).chmod(0o755)  # only the sandbox is to keep it from being read
+        Path(folder).chmod(0o755)  # so that only the sandbox prevents reading it
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         listener.setblocking(False)
@@ -102,5 +102,5 @@ def _cpu(zygote: Zygote) -> str:
 
 
 def failures(rows: Sequence[tuple[str, bool, str]]) -> str:
-    """The properties that do not hold, in one phrase; empty where all do."""
+    """The properties that do not hold, in one phrase; empty if all hold."""
     return "; ".join(f"{name}: {detail}" for name, ok, detail in rows if not ok)

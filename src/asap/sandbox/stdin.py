@@ -1,4 +1,4 @@
-"""Whole programs: each standard input has a process of its own, and what it prints is compared here."""
+"""Judges whole programs: each standard input gets its own process, and the output is compared here."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from asap.sandbox.zygote import InfraError, Report, Run, Zygote
 
 
 def judge_stdin(zygote: Zygote, check: Stdin, solution: str, limits: Limits) -> tuple[Outcome, Report]:
-    """Each input has a process and limits of its own; the times of all are added up."""
+    """The outcome over all inputs, each with its own process and limits, and a report with the times added up."""
     total, reports = len(check.inputs), [Report("exit", 0, 0.0, 0.0, 0.0)]
     for number, (given, expected) in enumerate(zip(check.inputs, check.expected, strict=True)):
         ending, printed, report = _run_program(zygote, solution, given, limits)
@@ -34,7 +34,7 @@ def judge_stdin(zygote: Zygote, check: Stdin, solution: str, limits: Limits) -> 
 def _equal_text(check: Stdin, output: str, expected: str) -> bool:
     try:
         return bool(check.equal(output, expected))
-    except Exception:  # border: as in _equal
+    except Exception:  # border: as in judge._equal
         return False
 
 
@@ -45,7 +45,7 @@ def _sum(reports: Sequence[Report]) -> Report:
 
 
 def _of_program(ending: dict[str, Any], printed: bytes, report: Report, limits: Limits) -> tuple[Word | None, str]:
-    """The verdict on how a program ended; None where its output decides."""
+    """The verdict on how a program ended; None if its output decides."""
     if len(printed) > limits.output_bytes:
         return "output", f"more than {limits.output_bytes} bytes"
     if "error" in ending:
@@ -59,7 +59,7 @@ def _of_program(ending: dict[str, Any], printed: bytes, report: Report, limits: 
 
 
 def _run_program(zygote: Zygote, solution: str, given: str, limits: Limits) -> tuple[dict[str, Any], bytes, Report]:
-    """How a program says that it ended, what it printed (one byte more than the limit, at most) and how it went."""
+    """How a program says it ended, what it printed (at most one byte more than the limit), and the report of its run."""
     stdin = os.memfd_create("input")
     output, their_output = os.pipe()
     try:
@@ -75,7 +75,7 @@ def _run_program(zygote: Zygote, solution: str, given: str, limits: Limits) -> t
         os.close(their_output)
     try:
         channel = run.channel()
-        with contextlib.suppress(Closed):  # it has not even started, and its end will say why
+        with contextlib.suppress(Closed):  # it failed to start; its report will say why
             channel.send({"code": solution})
         printed = _printed(run, output, limits)
         return _said(channel) if len(printed) <= limits.output_bytes else {}, printed, run.end()
@@ -85,7 +85,7 @@ def _run_program(zygote: Zygote, solution: str, given: str, limits: Limits) -> t
 
 
 def _said(channel: Channel) -> dict[str, Any]:
-    """What a program that is over says of its end; nothing, if it did not come to it."""
+    """The closing message of a finished program; empty if it sent none."""
     try:
         return channel.receive() if channel.pending() else {}
     except (Closed, BadValue):
@@ -93,7 +93,7 @@ def _said(channel: Channel) -> dict[str, Any]:
 
 
 def _printed(run: Run, output: int, limits: Limits) -> bytes:
-    """All that comes out until the run is over or has printed more than it may."""
+    """The output until the run ends or exceeds its limit."""
     os.set_blocking(output, False)
     parts, size = [], 0
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""What may be said of a solution, and what it may use up."""
+"""The verdict on a solution, and the limits it runs under."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,11 +11,11 @@ Kind = Literal["bwrap", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one check of a solution may take, all inputs together.
+    """What one check of a solution may use, over all its inputs.
 
-    `cpu_s` decides; `wall_s` (default: four times as much, at least 5 s more) is for those that sleep. `memory_mb` comes on top of the
-    interpreter's own. `processes` are threads: a solution cannot start processes. `file_mb` is the size of its private /tmp and of
-    the largest file, `output_bytes` that of one answer or of all standard output.
+    `cpu_s` decides; `wall_s` (default: four times as much, at least 5 s more) catches solutions that sleep. `memory_mb` is on top of
+    the interpreter's own. `processes` counts threads: a solution cannot start processes. `file_mb` limits its private /tmp and each
+    file, `output_bytes` a single answer or all of standard output.
     """
 
     cpu_s: float = 10.0
@@ -38,13 +38,13 @@ class Limits:
 class Verdict:
     """How one solution did.
 
-    pass and fail are about its answers. error: it raised an exception or ended early. timeout, memory, disk, output: a limit.
-    crash: a signal of its own doing; killed: somebody else's, such as a refused system call. tamper: it sent what no answer is.
-    no-answer: there was no code to run. infra: the harness is at fault, and nothing is said of the solution.
+    pass, fail: its answers are right or wrong. error: it raised an exception or ended early. timeout, memory, disk, output: it hit a
+    limit. crash: it died of a signal it caused itself; killed: of another, such as for a refused system call. tamper: it sent
+    something that no honest solution sends. no-answer: it contained no code. infra: the harness failed, and the solution remains unjudged.
 
-    `cpu_s`, `wall_s`, `peak_mb` are of the solution's processes only. `wall_only`: a timeout that CPU time does not explain, so that a
-    busy machine may be to blame: judge it again when nothing else runs. `passed_checks` of `checks`: inputs or test functions,
-    where they were counted. `calls` of the solution by test code.
+    `cpu_s`, `wall_s`, `peak_mb` cover only the solution's processes. `wall_only`: a timeout that CPU time does not explain, so a busy
+    machine may be to blame; judge it again when nothing else runs. `passed_checks` of `checks`: inputs or test functions, if counted.
+    `calls`: how often the test code called the solution.
     """
 
     verdict: Word
@@ -66,13 +66,13 @@ class Verdict:
         return self.verdict == "pass"
 
     def record(self) -> dict[str, Any]:
-        """As a JSON object, `passed` included."""
+        """The verdict as a JSON object, `passed` included."""
         rest = {name: value for name, value in asdict(self).items() if name != "verdict"}
         return {"verdict": self.verdict, "passed": self.passed, **rest}
 
 
 def short(value: Any, room: int = 60, depth: int = 3) -> str:
-    """A value of the solution's in at most about `room` characters of one line of ASCII, whatever it is."""
+    """Any value from the solution, as one line of ASCII of at most about `room` characters."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"<int of {value.bit_length()} bits>"
     if isinstance(value, str):
@@ -97,6 +97,6 @@ def _several(parts: Any, count: int, depth: int) -> str:
 
 
 def one_line(text: str, room: int = 300) -> str:
-    """A text of the solution's as one line of printable ASCII."""
+    """Text from the solution as one line of printable ASCII."""
     line = ascii(" ".join(text[: 2 * room].split()))[1:-1]
     return line if len(line) <= room else f"{line[:room]}..."

@@ -1,4 +1,4 @@
-"""The host's side of a warm interpreter: starts it, gives it runs, ends them."""
+"""The host's side of a warm interpreter: starts it, sends it runs, ends them."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from asap.sandbox.seccomp import filter_program
 from asap.sandbox.verdict import Limits
 
 _START_TIMEOUT = 60.0
-_REPORT_TIMEOUT = 20.0  # a killed run that takes longer than this to be gone is our fault
+_REPORT_TIMEOUT = 20.0  # if a killed run takes longer to disappear, the harness is at fault
 _MIB_KB = 1024
 
 
@@ -26,7 +26,7 @@ class InfraError(Exception):
 
 
 class StartError(UsageError):
-    """An interpreter for solutions does not start; `reason` is what bubblewrap says of it."""
+    """An interpreter for solutions does not start; `reason` is bubblewrap's message."""
 
     def __init__(self, reason: str, unsafe: bool) -> None:
         what, remedy = ("an interpreter for solutions", "") if unsafe else ("the sandbox", f": {bwrap.REMEDY}")
@@ -36,7 +36,7 @@ class StartError(UsageError):
 
 @dataclass(frozen=True)
 class Report:
-    """What a run's supervisor says of it. `reason`: exit, stop (the host let it go), cpu or wall; `status` below zero is a signal."""
+    """A supervisor's report on a run. `reason`: exit, stop (the host let it go), cpu or wall; a `status` below zero is a signal."""
 
     reason: str
     status: int
@@ -46,7 +46,7 @@ class Report:
 
 
 class Run:
-    """One run. `channel` talks to it; `end` kills whatever is left of it and says how it went."""
+    """One run. `channel` talks to it; `end` kills whatever is left of it and reports how it went."""
 
     def __init__(self, leash: socket.socket, link: socket.socket | None, limits: Limits) -> None:
         self.leash = leash
@@ -55,15 +55,15 @@ class Run:
         self._report: Report | None = None
 
     def channel(self, *, trusted: bool = False) -> Channel:
-        """The messages of the run. A trusted one may send long ones."""
+        """The run's message channel. A trusted run may send long messages."""
         assert self.link is not None
         self.link.settimeout(self.limits.wall_s + _REPORT_TIMEOUT)
         return Channel(self.link, TRUSTED, TRUSTED if trusted else self.limits.output_bytes)
 
     def end(self, *, grace_s: float = 0.0) -> Report:
-        """Kill the run, if it still lives after a grace; when this returns, none of its processes does.
+        """Kill the run if it outlives a grace period, and return its report; none of its processes survives.
 
-        The grace is for a run that has closed its connection: most often it is ending by itself, and is to say how.
+        The grace is for a run that has closed its connection: it is usually about to end by itself, and should report how.
         """
         if self._report is None:
             try:
@@ -75,7 +75,7 @@ class Run:
         return self._report
 
     def _end(self) -> Report:
-        with contextlib.suppress(OSError):  # it may have reported already and be gone
+        with contextlib.suppress(OSError):  # it may have reported and exited already
             self.leash.shutdown(socket.SHUT_WR)
         try:
             report = json.loads(self.leash.recv(1 << 16) or b"null")
@@ -88,14 +88,14 @@ class Run:
         return Report(report["reason"], report["status"], report["cpu_s"], report["wall_s"], round(report["peak_kb"] / _MIB_KB, 1))
 
     def close(self) -> None:
-        """Let go of the descriptors; with them the run is lost, if it has not ended."""
+        """Close the descriptors; a run that has not ended is lost."""
         self.leash.close()
         if self.link is not None:
             self.link.close()
 
 
 class Zygote:
-    """A warm interpreter of one worker."""
+    """One worker's warm interpreter."""
 
     def __init__(self, slot: int, unsafe: bool, packages: tuple[str, ...], preload: tuple[str, ...]) -> None:
         self.uids = bwrap.run_uids(slot)
@@ -140,7 +140,10 @@ class Zygote:
         return StartError(errors[0][:200] if errors else f"exit status {self.process.returncode}", self.unsafe)
 
     def run(self, role: str, limits: Limits, *, link: socket.socket | None = None, streams: tuple[int, ...] = ()) -> Run:
-        """Start a run. `link` is its end of a socket that somebody else holds; without it the host holds it. `streams`: its 0 and 1."""
+        """Start a run.
+
+        `link` is the run's end of a socket whose other end another run holds; by default the host holds it. `streams`: its 0 and 1.
+        """
         leash, their_leash = socket.socketpair()
         ours, theirs = socket.socketpair() if link is None else (None, link)
         uid = self.uids[role == "tests"]
@@ -160,17 +163,17 @@ class Zygote:
         return Run(leash, ours, limits)
 
     def _limits(self, limits: Limits) -> dict[str, Any]:
-        """Inside a user namespace the harness's own processes count; where all of the user's do, the limit could stop honest threads."""
+        """The limits to send. The process limit leaves room for the harness's own; None if it would count all the user's processes."""
         own = os.geteuid() != 0
         countable = not self.unsafe and not (own and _old_kernel())
         return {**asdict(limits), "processes": limits.processes + 16 * own if countable else None}
 
     def alive(self) -> bool:
-        """Whether it can be given a run."""
+        """Whether it can take another run."""
         return self.process.poll() is None
 
     def close(self) -> None:
-        """End it, and with it all its runs."""
+        """End the interpreter and all its runs."""
         self.control.close()
         try:
             self.process.wait(2)
@@ -182,6 +185,6 @@ class Zygote:
 
 
 def _old_kernel() -> bool:
-    """Whether processes outside a user namespace count towards the limit inside (before Linux 5.14)."""
+    """Whether processes outside a user namespace count towards the limit inside it (before Linux 5.14)."""
     numbers = re.findall(r"\d+", os.uname().release)
     return tuple(int(number) for number in numbers[:2]) < (5, 14)

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox. Bound into it read-only; imports nothing but the standard library."""
+"""The code that runs inside the sandbox. It is bound in read-only and imports only the standard library."""

@@ -1,11 +1,11 @@
-"""Values as bounded JSON, between processes that do not trust each other.
+"""Values as bounded JSON, exchanged between processes that do not trust each other.
 
-Encoding happens in the process of the solution and is lenient: what it says is a claim, nothing more. Decoding is strict: it makes
-exact builtin types only, from data whose bytes, nodes, depth and integers are bounded, and refuses keys that were made to collide.
+Encoding happens in the solution's process and is lenient: the result is only a claim. Decoding is strict: it builds only exact
+builtin types, from data with bounded bytes, nodes, depth and integers, and refuses keys crafted to collide.
 
-JSON's own types stand for themselves; anything else is an object with one key, its tag:
+JSON's own types encode themselves; any other value is an object with one key, its tag:
 {"t": tuple} {"s": set} {"z": frozenset} {"d": [[key, value]...]} {"b": bytes in hex} {"y": bytearray} {"i": integer in hex}
-{"c": [real, imaginary]} {"r": [start, stop, step]} {"o": the name of a type that has no encoding}.
+{"c": [real, imaginary]} {"r": [start, stop, step]} {"o": the name of a type without an encoding}.
 """
 
 import json
@@ -21,10 +21,10 @@ MAX_DEPTH = 100
 MAX_HEX = 1_000_000  # digits of one integer: 4 million bits
 _SMALL = 1 << 62
 _PLAIN = {bool, str, float, type(None)}
-_SAME_KEYS = 64  # dict keys with one hash: every one more is compared with all before it
-_SAME_ITEMS = 1000  # list items with one hash, which a comparison may put into a set
+_SAME_KEYS = 64  # dict keys that may share a hash: each further key is compared with all earlier ones
+_SAME_ITEMS = 1000  # list items that may share a hash: a comparison may put them into a set
 _HEADER = struct.Struct(">I")
-TRUSTED = 1 << 30  # bytes of a message of our own
+TRUSTED = 1 << 30  # bytes of a message from our own code
 
 
 class BadValue(Exception):
@@ -32,11 +32,11 @@ class BadValue(Exception):
 
 
 class TooLarge(Exception):
-    """A value or message above the bounds."""
+    """A value or message over the limits."""
 
 
 class Opaque:
-    """A value of a type that has no encoding. Equal to nothing but itself."""
+    """A value whose type has no encoding. It equals only itself."""
 
     __slots__ = ("type_name",)
 
@@ -48,7 +48,7 @@ class Opaque:
 
 
 def encode(value: Any, foreign: Callable[[Any], Any] | None = None) -> Any:
-    """The JSON form of a value. `foreign` encodes what has no encoding of its own; without it that is {"o": type}."""
+    """The JSON form of a value. `foreign` encodes values without an encoding here; the default is {"o": type}."""
     return _Encoder(foreign or (lambda other: {"o": type(other).__name__[:80]})).encode(value, 0)
 
 
@@ -75,7 +75,7 @@ class _Encoder:
         return self.rarer(value, depth)
 
     def rarer(self, value: Any, depth: int) -> Any:
-        """Sets, bytes, numbers of subclasses and of numpy; what is left is foreign."""
+        """The form of a set, bytes, or a number of a subclass or of numpy; anything else is foreign."""
         if isinstance(value, set | frozenset):
             return {"s" if isinstance(value, set) else "z": self.items(value, depth)}
         if isinstance(value, bytes | bytearray):
@@ -118,7 +118,7 @@ def _encode_int(value: int) -> Any:
 
 
 def decode(data: Any, foreign: Callable[[str, Any], Any] | None = None) -> Any:
-    """The value of a JSON form; BadValue if there is none. `foreign(tag, body)` decodes the tags of one's own, or raises BadValue."""
+    """The value of a JSON form. Raises BadValue if invalid. `foreign(tag, body)` decodes the caller's own tags, or raises BadValue."""
     try:
         return _Decoder(foreign or _no_tag).decode(data, 0)
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
@@ -137,7 +137,7 @@ class _Decoder:
         kind = type(data)
         if kind in _PLAIN or kind is int:
             return data
-        if depth > 2 * MAX_DEPTH:  # an encoder counts a tag and what is in it once
+        if depth > 2 * MAX_DEPTH:  # an encoder counts a tag and its content as one level
             raise BadValue("nested too deeply")
         if kind is list:
             return self.items(data, depth)
@@ -192,14 +192,14 @@ def _from_text(tag: str, body: Any) -> Any:
 
 
 def _refuse_equal_hashes(keys: Iterable[Any]) -> None:
-    """Keys of equal hashes make a dict or a set quadratic. Only one's own choice of keys brings many of them about."""
+    """Raise BadValue if many keys share a hash: they make a dict or set quadratic, and only a deliberate choice of keys does that."""
     counts = Counter(map(hash, keys))
     if len(counts) and max(counts.values()) > _SAME_KEYS:
         raise BadValue("keys that collide")
 
 
 def _refuse_made_to_collide(items: list[Any]) -> None:
-    """The same for the items of a list, of which many may be equal."""
+    """The same for the items of a list, many of which may be equal."""
     hashes = [(hash(item), item) for item in items if type(item) in (int, float) or (type(item) is tuple and _hashable(item))]
     if not hashes:
         return
@@ -217,11 +217,11 @@ def _hashable(item: Any) -> bool:
 
 
 class Closed(Exception):
-    """The other end is gone."""
+    """The other end has closed."""
 
 
 class Channel:
-    """Messages (JSON, a length before each) over a stream socket, each way with its own limit in bytes."""
+    """Length-prefixed JSON messages over a stream socket, with a limit in bytes for each direction."""
 
     def __init__(self, link: socket.socket, send_limit: int, receive_limit: int) -> None:
         self.link = link
@@ -229,7 +229,7 @@ class Channel:
         self.receive_limit = receive_limit
 
     def send(self, message: Any) -> None:
-        """TooLarge if the message is above the limit of bytes; Closed if nobody reads it any more."""
+        """Send a message. Raises TooLarge if it is over the limit, Closed if the other end no longer reads."""
         body = json.dumps(message, separators=(",", ":")).encode("ascii")
         if len(body) > self.send_limit:
             raise TooLarge("too many bytes")
@@ -239,7 +239,7 @@ class Channel:
             raise Closed from None
 
     def receive(self) -> dict[str, Any]:
-        """The next message. Closed at the end, BadValue for what is not a message."""
+        """The next message. Raises Closed at the end, BadValue for anything that is not a message."""
         (size,) = _HEADER.unpack(self._exactly(_HEADER.size))
         if size > self.receive_limit:
             raise BadValue("a message of too many bytes")
@@ -255,7 +255,7 @@ class Channel:
         return message
 
     def pending(self) -> bool:
-        """Whether something is there to be read that nobody has asked for."""
+        """Whether unrequested data is waiting."""
         return bool(select.select([self.link], [], [], 0)[0])
 
     def _exactly(self, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The few kernel calls that Python has no name for, and the limits of one run. Linux only."""
+"""The few kernel calls that Python does not wrap, and the limits of a run. Linux only."""
 
 import ctypes
 import mmap
@@ -26,7 +26,7 @@ def _checked(result: int, call: str) -> None:
 
 
 def new_pid_namespace() -> None:
-    """The next child is the first process of a PID namespace of its own. Back to ours first: one that has ended takes no child."""
+    """Put the next child into a new PID namespace. First return to our own: a namespace whose first process ended takes no child."""
     own = os.pidfd_open(os.getpid())
     try:
         _checked(_libc.setns(own, _CLONE_NEWPID), "setns")
@@ -36,7 +36,7 @@ def new_pid_namespace() -> None:
 
 
 def private_tmp(size_mb: int, uid: int, gid: int) -> None:
-    """A mount namespace with an empty /tmp, with room for so many MiB, that belongs to `uid`."""
+    """Enter a mount namespace with an empty /tmp of `size_mb` MiB that belongs to `uid`."""
     _checked(_libc.unshare(_CLONE_NEWNS), "unshare")
     _checked(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount")
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
@@ -45,7 +45,7 @@ def private_tmp(size_mb: int, uid: int, gid: int) -> None:
 
 
 def drop_privileges(uid: int, gid: int) -> None:
-    """Become `uid` (if root), without any capability and with no way to a new one. Dies with its parent from here on."""
+    """Become `uid` (if root), without capabilities and without a way to regain any."""
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     if os.getuid() != uid:
         os.setgroups([])
@@ -57,19 +57,19 @@ def drop_privileges(uid: int, gid: int) -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process once its parent is gone. A change of uid takes it back, so it comes after that."""
+    """Have the kernel kill this process when its parent dies. Call it after the uid changes, which resets it."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0), "pdeathsig")
 
 
 def install_filter(program: bytes) -> None:
-    """Put a seccomp filter (classic BPF instructions) on this process, for good."""
+    """Install a seccomp filter (classic BPF instructions) on this process, irrevocably."""
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0), "seccomp")
 
 
 def address_space() -> int:
-    """Bytes of address space in use, found by asking how low the limit may be (there is no /proc to read it from)."""
+    """Bytes of address space in use, found by probing how low the limit can go (the sandbox has no /proc)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     low, high = 0, 1 << 46
     while high - low > _MIB:
@@ -89,10 +89,10 @@ def _at_most(wanted: int, hard: int) -> int:
 
 
 def set_limits(limits: Mapping[str, Any], start_size: int) -> None:
-    """Resource limits of this process; the memory budget comes on top of what the interpreter has at the start. Never raises a limit."""
+    """Set this process's resource limits, never raising one; the memory budget is on top of `start_size`, the interpreter's own."""
     wanted = {
         resource.RLIMIT_AS: start_size + limits["memory_mb"] * _MIB,
-        resource.RLIMIT_CPU: 2 * int(limits["cpu_s"]) + 5,  # a backstop: it counts in ticks, and the supervisor's clock is exact
+        resource.RLIMIT_CPU: 2 * int(limits["cpu_s"]) + 5,  # a backstop that counts in ticks; the supervisor's clock is exact
         resource.RLIMIT_FSIZE: limits["file_mb"] * _MIB,
         resource.RLIMIT_NOFILE: limits["open_files"],
         resource.RLIMIT_CORE: 0,

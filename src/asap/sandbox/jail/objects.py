@@ -1,7 +1,7 @@
 """Objects that cross between test code and a solution: records by value, everything else by number.
 
-A record is an object of a class that the problem itself defines (ListNode, TreeNode). A message's `heap` lists its records once
-each, as [class, {field: value}], and values name them by their index, so that shared nodes, cycles and long lists stay what they are.
+A record is an object of a class that the problem itself defines (ListNode, TreeNode). A message lists each of its records once in
+its `heap`, as [class, {field: value}], and values refer to them by index, which preserves shared nodes, cycles and long lists.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -13,7 +13,7 @@ _MAX_RECORDS = 500_000
 
 
 class Packer:
-    """Encodes the values of one message. `own` encodes what is neither plain nor a record; `known` are records of the message before."""
+    """Encodes one message. `own` encodes values that are neither plain nor records; `known` holds the records of the previous message."""
 
     def __init__(self, records: Collection[str], own: Callable[[Any], Any], known: Iterable[Any] = ()) -> None:
         self.records = records
@@ -22,13 +22,13 @@ class Packer:
         self._index = {id(thing): index for index, thing in enumerate(self.objects)}
 
     def pack(self, value: Any) -> Any:
-        """The JSON form of a value. Its records are in `heap`, once all values are packed."""
+        """The JSON form of a value. Once all values are packed, `heap` has their records."""
         return encode(value, self._foreign)
 
     def heap(self) -> list[list[Any]]:
-        """All records, with those that only they refer to."""
+        """All records, including those that only other records refer to."""
         packed = []
-        for thing in self.objects:  # grows while it is walked
+        for thing in self.objects:  # grows during the loop
             fields = {str(name): self.pack(value) for name, value in _fields(thing).items()}
             packed.append([type(thing).__name__, fields])
         return packed
@@ -45,7 +45,7 @@ class Packer:
 
 
 class Unpacker:
-    """Decodes the values of one message. `own(tag, body)` decodes what is not a record; `make(class name)` is an empty record."""
+    """Decodes one message. `own(tag, body)` decodes what is not a record; `make(class name)` creates an empty record."""
 
     def __init__(self, own: Callable[[str, Any], Any], make: Callable[[str], Any], known: Iterable[Any] = ()) -> None:
         self.own = own
@@ -53,7 +53,7 @@ class Unpacker:
         self.objects = list(known)
 
     def load(self, heap: Any) -> None:
-        """Make the records of a message, or give those that are known already their new fields."""
+        """Create the records of a message, or update the fields of known ones."""
         if type(heap) is not list or not all(type(entry) is list and len(entry) == 2 and type(entry[1]) is dict for entry in heap):
             raise BadValue("not a heap")
         self.objects += [self.make(name) for name, _ in heap[len(self.objects) :]]
@@ -79,7 +79,7 @@ def _fields(thing: Any) -> dict[str, Any]:
 
 
 def checked_fault(data: Any) -> dict[str, Any]:
-    """What the other side says of an exception, as far as it makes sense."""
+    """The other side's description of an exception, reduced to its valid parts."""
     if type(data) is not dict:
         raise BadValue("not an exception")
     above = data.get("above")

@@ -1,4 +1,4 @@
-"""A whole program on one standard input. What it prints goes to the host; the link only tells how it ended."""
+"""Runs a whole program on one standard input. Its output goes to the host; the link only reports how it ended."""
 
 import atexit
 import contextlib
@@ -11,9 +11,9 @@ from asap.sandbox.jail.solution import compiled, fault, new_module
 
 
 def run(channel: Channel) -> None:
-    """Run the code of the first message as `__main__`, as `python program.py < input` would."""
+    """Run the code of the first message as `__main__`, like `python program.py < input`."""
     code = channel.receive()["code"]
-    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):  # the zygote's own were made on other files
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):  # the zygote's streams belong to other files
         stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
@@ -30,7 +30,7 @@ def run(channel: Channel) -> None:
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()
-    except BaseException as error:  # a closed or broken standard output: what was printed counts
+    except BaseException as error:  # standard output closed or broken: what it printed so far counts
         ending = {"error": fault(error)}
     with contextlib.suppress(Closed, OSError):
         channel.send(ending)

@@ -1,7 +1,7 @@
-"""The solution as the test code sees it: functions, classes and objects whose work is done in the solution's own process.
+"""The solution as the test code sees it: functions, classes and objects whose work happens in the solution's own process.
 
-Only what a value is may come from there, never a judgement on it. So a proxy equals no plain value, whatever the solution's `__eq__`
-says, it compares with other proxies only, and arithmetic with it gives another proxy or fails.
+The solution may supply values but never judgements. So a proxy equals no plain value, whatever the solution's `__eq__` returns;
+it compares only with other proxies, and arithmetic with it returns another proxy or fails.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class RemoteClass(type):
-    """A class of the solution's. Calling it makes the object over there. Holds the process, its number, and those of it and its bases."""
+    """A class of the solution. Calling it creates the object there. Holds the process, its number, and the numbers of it and its bases."""
 
     _asap_class: tuple["Remote", int, frozenset[int]]
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """A new object, made by the solution."""
+        """A new object, created by the solution."""
         remote, number, _ = cls._asap_class
         return remote.call(number, args, kwargs)
 
@@ -35,7 +35,7 @@ class RemoteClass(type):
 
 
 class Proxy:
-    """An object of the solution's."""
+    """An object of the solution."""
 
     __slots__ = ("_asap_number", "_asap_remote")
     _asap_number: int
@@ -60,7 +60,7 @@ class Proxy:
 
 
 class Function:
-    """The entry point, as test code gets it. Not a proxy: there is nothing to ask it but to be called."""
+    """The entry point, as test code gets it. Not a proxy, since all it can do is be called."""
 
     def __init__(self, remote: "Remote", name: str) -> None:
         self.remote = remote
@@ -72,7 +72,7 @@ class Function:
 
 
 def made_class(remote: "Remote", number: int, name: str, special: list[Any], above: list[Any]) -> RemoteClass:
-    """The class that stands for one of the solution's, with the special methods that it has."""
+    """The local class for one of the solution's, with the special methods that it defines."""
     body: dict[str, Any] = {method: _forward(method) for method in SPECIAL.intersection(item for item in special if type(item) is str)}
     body.setdefault("__hash__", Proxy.__hash__)
     made = RemoteClass(name, (Proxy,), {**body, "__slots__": ()})
@@ -82,7 +82,7 @@ def made_class(remote: "Remote", number: int, name: str, special: list[Any], abo
 
 def made_object(kind: Any, remote: "Remote", number: int) -> Any:
     """An object of such a class."""
-    if not isinstance(kind, RemoteClass):  # an exception that is returned, not raised
+    if not isinstance(kind, RemoteClass):  # an exception returned instead of raised
         return Opaque(getattr(kind, "__name__", "object"))
     new: Any = object.__new__
     thing = new(kind)
@@ -92,7 +92,7 @@ def made_object(kind: Any, remote: "Remote", number: int) -> Any:
 
 
 def _forward(method: str) -> Any:
-    """A special method that asks the solution's."""
+    """A special method that forwards to the solution's."""
     kind = _compare if method in COMPARISONS else _calculate if method in ARITHMETIC else _look
 
     def forwarded(self: Proxy, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The test code's end of the link to the solution's process: asks, one question at a time, and believes no more than values."""
+"""The test code's end of the link to the solution's process: asks one question at a time, and trusts the answers only as values."""
 
 import builtins
 import importlib
@@ -16,7 +16,7 @@ _PLAIN_ARGUMENTS = (int, float, str, bool, type(None))
 
 
 class Gone(BaseException):
-    """The solution's process ended, or broke the protocol: `tampered` says which. Not for test code to catch."""
+    """The solution's process ended, or broke the protocol if `tampered` is set. A BaseException, so that test code does not catch it."""
 
     def __init__(self, tampered: str | None) -> None:
         super().__init__(tampered)
@@ -24,7 +24,7 @@ class Gone(BaseException):
 
 
 class Remote:
-    """The solution's process. `records` are the problem's own classes; `broken` is set for good once it is gone or has lied."""
+    """The solution's process. `records` are the problem's own classes; `broken` is set for good once the process ended or lied."""
 
     def __init__(self, channel: Channel, capture: bool = False) -> None:
         self.channel = channel
@@ -43,24 +43,24 @@ class Remote:
         return checked_fault(message.get("error"))
 
     def set_records(self, records: dict[str, type]) -> None:
-        """Tell which classes are the problem's own."""
+        """Announce which classes are the problem's own."""
         self.records = records
         self.ask("records", args=[list(records)])
 
     def names(self) -> list[str]:
-        """Names of the solution's module."""
+        """The names in the solution's module."""
         names = self.ask("names")
         if type(names) is not list or not all(type(name) is str and name.isidentifier() for name in names):
             raise self._tampered("names that are none")
         return [name for name in names if not name.startswith("__")]
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call an object of the solution's; changes that it makes to lists and other arguments are made here too."""
+        """Call an object of the solution, and apply here the changes that it makes to lists and other arguments."""
         self.calls += 1
         return self.ask("call", target=number, args=list(args), kwargs=kwargs)
 
     def ask(self, operation: str, *, target: int = 0, name: str = "", args: list[Any] | None = None, kwargs: Any = None) -> Any:
-        """One question, one answer; raises what the solution raised."""
+        """The answer to one question; raises what the solution raised."""
         if self.broken is not None:
             raise self.broken
         args, kwargs = args or [], kwargs or {}
@@ -81,7 +81,7 @@ class Remote:
         return self._taken(reply, args, packer, name)
 
     def _taken(self, reply: dict[str, Any], args: list[Any], packer: Packer, name: str) -> Any:
-        """The value of an answer, or the exception that it tells of, raised."""
+        """The value in an answer; if it reports an exception, raises that."""
         error: BaseException
         try:
             if self.capture and type(reply.get("printed")) is str:
@@ -99,17 +99,17 @@ class Remote:
         raise error
 
     def _error(self, fault: dict[str, Any], kind: Any, name: str) -> BaseException:
-        """The exception to raise here for one that was raised there. It carries its `fault`, by which the runner knows it again."""
+        """The exception to raise here for one raised there. It carries its `fault`, by which the runner recognises it."""
         above = [getattr(builtins, base, None) for base in fault["above"]]
         base = next((it for it in above if isinstance(it, type) and issubclass(it, Exception | SystemExit)), Exception)
         if base in (StopIteration, StopAsyncIteration) and name != "__next__":
-            base = RuntimeError  # it would end a loop of the test code's, and with it the test
+            base = RuntimeError  # it would end a loop in the test code, and the test with it
         own = None if kind is None else self._known_class(kind, base)
         if isinstance(own, type) and issubclass(own, Exception) and base is not StopIteration:
             base = own
         try:
             error: Any = base(fault["message"])
-        except TypeError:  # UnicodeDecodeError and its like take more
+        except TypeError:  # UnicodeDecodeError and others take more arguments
             error = Exception(fault["message"])
         error.fault = fault
         return typing.cast(BaseException, error)
@@ -153,7 +153,7 @@ class Remote:
         return Packer(self.records, self._encode).pack(list(thing))
 
     def _call_back(self, message: dict[str, Any], identifier: str) -> None:
-        """The solution calls a function that the test code gave it."""
+        """Answer the solution's call of a function that the test code passed to it."""
         number = message.get("callback")
         if message.get("id") != identifier or type(number) is not int or not 0 <= number < len(self._callbacks):
             raise self._tampered("a call of nothing")
@@ -168,7 +168,7 @@ class Remote:
         packer = Packer(self.records, self._encode)
         try:
             answer = {"returned": packer.pack(self._callbacks[number](*args, **kwargs))}
-        except Exception as error:  # whatever a callback raises is the other side's to see
+        except Exception as error:  # the other side handles whatever a callback raises
             answer = {"returned": None, "raised": type(error).__name__, "message": str(error)[:300]}
         self._send({**answer, "heap": packer.heap()})
 
@@ -183,7 +183,7 @@ class Remote:
         raise BadValue("no such tag")
 
     def _known_class(self, described: Any, base: type | None) -> Any:
-        """The class of this side that stands for one of the solution's."""
+        """The local class for one of the solution's."""
         if type(described) is not list or len(described) != 5:
             raise BadValue("not a class")
         number, name, error, special, above = described
@@ -208,7 +208,7 @@ class Remote:
 
 
 def _imported(module: str, name: Any) -> Any:
-    """A module of the standard library, or a name of typing: a solution's module has them from its imports."""
+    """A module of the standard library, or a name of typing: a solution's module holds such names from its imports."""
     if module.partition(".")[0] not in sys.stdlib_module_names:
         raise BadValue("no such module")
     if name is None:
@@ -219,7 +219,7 @@ def _imported(module: str, name: Any) -> Any:
 
 
 def _update(old: Any, new: Any) -> None:
-    """Make `old`, an argument, what the solution made of it, in place and as deep as the two have the same shape."""
+    """Turn `old`, an argument, into `new`, the solution's version of it, in place and as deep as their shapes agree."""
     if type(old) is not type(new):
         return
     if isinstance(old, list):

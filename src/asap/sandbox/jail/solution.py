@@ -1,7 +1,7 @@
-"""The process of the solution: runs its code, then answers calls, one at a time. Whatever it says is a claim.
+"""The solution's process: runs its code, then answers calls, one at a time. Its answers are only claims.
 
-A message names its target by number (0 is the module, 1 the entry point, others are objects that were returned before) and carries an
-identifier, drawn anew each time, that the answer repeats.
+A message names its target by number (0 is the module, 1 the entry point, the others are objects returned earlier) and carries a
+fresh random identifier that the answer repeats.
 """
 
 import builtins
@@ -30,7 +30,7 @@ SPECIAL = COMPARISONS | ARITHMETIC | frozenset(_LOOKS.split())
 
 
 def compiled(code: str) -> types.CodeType:
-    """A solution's code object. `dont_inherit`: a __future__ import of ours is none of its business."""
+    """A solution's code object. `dont_inherit` keeps our own __future__ imports out of it."""
     return compile(code, "solution.py", "exec", dont_inherit=True)
 
 
@@ -42,7 +42,7 @@ def new_module(name: str) -> types.ModuleType:
 
 
 def fault(error: BaseException) -> dict[str, Any]:
-    """What an exception is, for the other side: its class, the builtin classes above it, its message."""
+    """An exception described for the other side: its class, the builtin classes above it, its message."""
     try:
         message = str(error)[:300]
     except Exception:  # its own __str__ may raise anything
@@ -70,7 +70,7 @@ def serve(channel: Channel) -> None:
 
 
 def _entry_point(module: types.ModuleType, name: str | None) -> Any:
-    """`f`, `Class.method` or `Class().method`; a class is made once, without arguments."""
+    """The object named by `f`, `Class.method` or `Class().method`; a class is instantiated once, without arguments."""
     if name is None:
         return None
     match = _ENTRY_POINT.fullmatch(name)
@@ -88,7 +88,7 @@ def _entry_point(module: types.ModuleType, name: str | None) -> Any:
 
 
 class _Server:
-    """Answers calls, reads and writes of attributes on the objects that the other side knows by number."""
+    """Answers calls, and reads and writes of attributes, on the objects that the other side knows by number."""
 
     def __init__(self, channel: Channel, module: types.ModuleType, entry: Any) -> None:
         self.channel = channel
@@ -108,7 +108,7 @@ class _Server:
             kwargs = unpacker.unpack(message.get("kwargs", {"d": []}))
             result = self._printing(printed, message, args, kwargs)
             reply = self._result(message, result, args, unpacker)
-        except BaseException as error:  # as above: what it raises is an answer
+        except BaseException as error:  # as above; the exception is the answer
             reply = {"error": self._fault(error)}
         if printed is not None:
             reply["printed"] = printed.getvalue()[:_PRINTED]
@@ -162,7 +162,7 @@ class _Server:
         return described if getattr(builtins, kind.__name__, None) is kind else {**described, "class": self._class(kind)}
 
     def _encode(self, thing: Any) -> Any:
-        """An object by number, with what the other side must know of its class; modules and typing's names by name."""
+        """An object as its number and the description of its class; modules and names of typing by name."""
         if isinstance(thing, types.ModuleType):
             return {"m": [thing.__name__, None]}
         if getattr(thing, "__module__", None) == "typing" and isinstance(getattr(thing, "__name__", None), str):
@@ -178,7 +178,7 @@ class _Server:
         return self.numbers[id(thing)]
 
     def _class(self, kind: type) -> list[Any]:
-        """Number, name, the builtin exception that it is (or None), special methods that it defines, numbers of it and its bases."""
+        """A class as its number, name, builtin exception (or None), special methods, and the numbers of it and its bases."""
         above = [base for base in kind.__mro__ if base is not object]
         error = next((base.__name__ for base in above if getattr(builtins, base.__name__, None) is base), None)
         special = sorted(name for name in SPECIAL if any(vars(base).get(name) is not None for base in above))
@@ -196,7 +196,7 @@ class _Server:
         raise BadValue(tag)
 
     def _call_back(self, number: int, args: Any, kwargs: Any) -> Any:
-        """Call a function of the test code's, which may call the solution again meanwhile."""
+        """Call a function of the test code, which may in turn call the solution."""
         waiting = self.id
         packer = Packer(self.records, self._encode)
         packed = {"args": packer.pack(list(args)), "kwargs": packer.pack(kwargs)}

@@ -1,7 +1,7 @@
-"""The process of the test code: a `check(candidate)` or the `test_` functions of a pytest file, with the solution behind a proxy.
+"""The test code's process: a `check(candidate)` or the `test_` functions of a pytest file, with the solution behind a proxy.
 
-It holds the tests and runs none of the solution's code. Of pytest it knows what tests of generated problems use: test functions
-and classes, `parametrize`, `skip`, `skipif`, plain fixtures; `raises` and `approx` are pytest's own, where it is installed.
+It holds the tests and runs none of the solution's code. It supports the pytest features that generated problems use: test
+functions and classes, `parametrize`, `skip`, `skipif`, plain fixtures; `raises` and `approx` are pytest's own, if installed.
 """
 
 import ast
@@ -20,7 +20,7 @@ from asap.sandbox.jail.remote import Gone, Remote
 
 @dataclass
 class _Score:
-    """Tests run and passed, and the first that did not: its verdict and what to say of it."""
+    """The number of tests run and passed, and the first failure: its verdict and detail."""
 
     total: int = 0
     passed: int = 0
@@ -31,7 +31,7 @@ class _Score:
 
 @dataclass(frozen=True)
 class _Case:
-    """One test: a function and its arguments; `make` gives it the object that it is a method of."""
+    """One test: a function and its arguments; `make` creates the instance if the function is a method."""
 
     name: str
     function: Callable[..., Any]
@@ -40,7 +40,7 @@ class _Case:
 
 
 def run(host: Channel, solution: Channel) -> None:
-    """Run the test code of the first message and tell the host how it ended."""
+    """Run the test code of the first message and report to the host how it ended."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     job = host.receive()
     remote = Remote(solution, capture=any(word in job["source"] for word in ("redirect_stdout", "capsys", "sys.stdout")))
@@ -54,7 +54,7 @@ def run(host: Channel, solution: Channel) -> None:
         score = _Score(verdict="gone")
     except BaseException as error:  # border: the problem's prelude, or this file
         score = _Score(verdict="infra", detail=f"{type(error).__name__}: {error}"[:300])
-    if remote.broken is not None:  # whatever the test code made of it
+    if remote.broken is not None:  # even if the test code caught it
         score.verdict, score.detail = ("gone", "") if remote.broken.tampered is None else ("tamper", remote.broken.tampered)
     host.send({**vars(score), "calls": remote.calls})
 
@@ -80,7 +80,7 @@ def _run_check(job: dict[str, Any], namespace: dict[str, Any], proxy: Function) 
 
 
 def _attempt(score: _Score, name: str, test: Callable[[], Any]) -> None:
-    """Run one test and write down how it went."""
+    """Run one test and record the result."""
     try:
         test()
     except Gone:
@@ -98,13 +98,13 @@ def _attempt(score: _Score, name: str, test: Callable[[], Any]) -> None:
 
 
 def _is_skip(error: BaseException) -> bool:
-    """Whether a test has skipped itself. By pytest's own class: a solution may call its exceptions what it likes."""
+    """Whether a test skipped itself, judged by pytest's own class: a solution may name its exceptions as it likes."""
     outcomes = sys.modules.get("_pytest.outcomes")
     return outcomes is not None and isinstance(error, outcomes.Skipped)
 
 
 def _place(error: BaseException) -> str:
-    """The line of the test code where it happened."""
+    """The line of the test code where the error occurred."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "tests.py":
@@ -143,7 +143,7 @@ def _pytest_file(job: dict[str, Any], remote: Remote) -> _Score:
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    """Names that the test code gives a meaning itself: its imports, functions, classes and variables."""
+    """The names that the test code binds itself: imports, functions, classes and variables."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -164,7 +164,7 @@ def _cases(module: types.ModuleType) -> Iterator[_Case]:
 
 
 def _parametrized(name: str, function: Callable[..., Any], make: Callable[[], Any] | None) -> Iterator[_Case]:
-    """A case for each combination of the values that `parametrize` marks give."""
+    """A case for each combination of the values in `parametrize` marks."""
     marks = [mark for mark in getattr(function, "pytestmark", []) if mark.name == "parametrize"]
     combinations: list[dict[str, Any]] = [{}]
     for mark in marks:
@@ -207,7 +207,7 @@ def _run_case(case: _Case, fixtures: dict[str, Any]) -> None:
 
 
 def _with(function: Callable[..., Any], values: dict[str, Any], fixtures: dict[str, Any], endings: list[Any]) -> Any:
-    """Call a function with the arguments that it names, from values and fixtures."""
+    """The result of a function called with the arguments that it names, taken from values and fixtures."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount][int(hasattr(function, "__self__")) :]
     for name in names:

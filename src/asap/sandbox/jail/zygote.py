@@ -1,7 +1,7 @@
-"""The warm interpreter: forks one process per run, in namespaces of its own, and supervises it.
+"""The warm interpreter: forks one process per run, in its own namespaces, and supervises it.
 
-    zygote       never reads a job: it gets descriptors and limits, forks, clocks, kills and reports
-      └─ run     first process of its PID namespace: with it dies whatever it started
+    zygote       never reads a job: it takes descriptors and limits, forks, watches the clocks, kills and reports
+      └─ run     first process of its PID namespace: everything it started dies with it
 
 Roles of a run: `solution` (answers calls), `program` (reads standard input), `tests` (a benchmark's own test code).
 """
@@ -32,7 +32,7 @@ _CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class _Settings:
-    """What holds for all runs of a zygote. `isolated`: it is inside bubblewrap, with the capabilities that a run's namespaces take."""
+    """What all runs of a zygote share. `isolated`: it is inside bubblewrap, with the capabilities that creating namespaces requires."""
 
     isolated: bool
     seccomp: bytes
@@ -68,7 +68,7 @@ def main(control_fd: int) -> None:
 
 
 def _wait(control: socket.socket, runs: list["_Run"]) -> None:
-    """Until there is a job, a run has ended or was let go, or a limit may be reached."""
+    """Wait until a job arrives, a run ends or is let go, or a limit may be reached."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     for run in runs:
@@ -80,7 +80,7 @@ def _wait(control: socket.socket, runs: list["_Run"]) -> None:
 
 
 def _started(job: dict[str, Any], descriptors: list[int], settings: _Settings) -> list["_Run"]:
-    """Fork the run. Descriptors: leash, link, standard input and output. Empty if it could not be, which the leash is told."""
+    """Fork the run; returns an empty list on failure, reported through the leash. Descriptors: leash, link, standard input and output."""
     leash = socket.socket(fileno=descriptors[0])
     folder = "/tmp" if settings.isolated else tempfile.mkdtemp(prefix="asap-run-")
     said, child_says = os.pipe()
@@ -103,7 +103,7 @@ def _started(job: dict[str, Any], descriptors: list[int], settings: _Settings) -
 
 
 class _Run:
-    """A run under way: its process, the socket by which the host holds it, its clocks. `folder`: its own, where it is not isolated."""
+    """A run in progress: its process, the socket by which the host holds it, its clocks. `folder`: its own folder if not isolated."""
 
     def __init__(self, pid: int, leash: socket.socket, said: int, limits: dict[str, Any], folder: str | None) -> None:
         self.pid = pid
@@ -113,7 +113,7 @@ class _Run:
         self.limits = limits
         self.folder = folder
         self.started = time.monotonic()
-        self.clock = (~pid << 3) | 2  # the CPU clock of another process, all its threads
+        self.clock = (~pid << 3) | 2  # the CPU clock of another process, over all its threads
         self.reason: str | None = None
 
     def _left(self) -> tuple[float, float]:
@@ -121,12 +121,12 @@ class _Run:
         return self.limits["cpu_s"] - time.clock_gettime(self.clock), wall_left
 
     def time_left(self) -> float:
-        """Seconds in which no limit can be reached."""
+        """Seconds during which no limit can be reached."""
         cpu_left, wall_left = self._left()
         return min(wall_left, cpu_left / _CORES)
 
     def over(self) -> bool:
-        """Whether its process has ended; kills it once a limit is reached or the host lets go."""
+        """Whether the process has ended; kills it once it reaches a limit or the host lets go."""
         if _readable(self.pidfd):
             self.reason = self.reason or "exit"
             return True
@@ -141,7 +141,7 @@ class _Run:
         return False
 
     def kill(self) -> None:
-        """Kill it; in its namespace, that is everything that it started."""
+        """Kill it, and with it everything in its namespace."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self.folder is None:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
@@ -149,7 +149,7 @@ class _Run:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def report(self) -> None:
-        """Reap it, tidy up, and tell the host how it went."""
+        """Reap it, clean up, and send the host its report."""
         if self.folder is not None:
             self.kill()
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -164,7 +164,7 @@ class _Run:
             "wall_s": round(time.monotonic() - self.started, 4),
             "peak_kb": usage.ru_maxrss,
         }
-        with contextlib.suppress(OSError):  # nobody may want to know any more
+        with contextlib.suppress(OSError):  # the host may have closed it already
             self.leash.sendall(json.dumps(report).encode())
         self.leash.close()
         os.close(self.pidfd)
@@ -176,7 +176,7 @@ def _readable(file: int | socket.socket) -> bool:
 
 
 def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder: str, settings: _Settings) -> NoReturn:
-    """Turn this process into the run. Nothing of the job has been read until every layer is in place."""
+    """Turn this process into the run. Reads nothing of the job until every layer is in place."""
     try:
         link, ready = _arrange(descriptors, ready)
         os.environ["TMPDIR"] = os.environ["HOME"] = folder
@@ -192,7 +192,7 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
             os.chdir(folder)
             kernel.set_limits(job["limits"], settings.start_size)
             kernel.die_with_parent()
-    except BaseException as error:  # a child that is not fenced in must end here, whatever went wrong
+    except BaseException as error:  # a child that is not fully confined must end here, whatever went wrong
         os.write(ready, f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     os.write(ready, _READY)
@@ -201,7 +201,7 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
 
 
 def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
-    """Descriptors 0, 1 and 2 are the run's standard streams, 3 its link, 4 the way to say that it is ready; no other is open."""
+    """Set up descriptors 0, 1 and 2 as the standard streams, 3 as the link and 4 for the ready message; close all others."""
     streams = [*descriptors[1:], *[os.open(os.devnull, os.O_RDWR) for _ in range(3 - len(descriptors[1:]))]]
     high = 64
     for offset, descriptor in enumerate([*streams, descriptors[0], ready]):
