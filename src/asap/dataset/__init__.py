@@ -1,4 +1,4 @@
-"""Data sets: rows of any common container and shape in, rows for any common training tool out."""
+"""Data sets: reads rows from any common container in any common shape, and writes rows for common training tools."""
 
 import json
 import os
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Rejected(NamedTuple):
-    """A row that cannot be used, with its place and the reason."""
+    """A row that cannot be used, with its location and the reason."""
 
     id: str | None
     source: str
@@ -44,7 +44,7 @@ class Rejected(NamedTuple):
 
     def as_row(self) -> dict[str, Any]:
         """The row of rejected.jsonl."""
-        # a file name need not be UTF-8, the row has to be
+        # a file name may not be UTF-8, but the row must be
         return {**self._asdict(), "source": self.source.encode("utf-8", "backslashreplace").decode("utf-8")}
 
 
@@ -55,9 +55,9 @@ def iter_shaped(
     hub_config: str | None = None,
     hub_split: str | None = None,
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
-    """Every row of the sources in order: source, line, and the sample in its shape or what is wrong with the row.
+    """Every row of the sources in order: source, line, and the sample with its shape, or the row's error.
 
-    Wrong `columns` raise UsageError at the call, a source that cannot be used raises InputError when it is reached.
+    Raises UsageError at the call for wrong `columns`, and InputError on reaching a source that cannot be used.
     """
     if columns:
         check_columns(columns)
@@ -88,7 +88,7 @@ def read_samples(
     hub_split: str | None = None,
     on_reject: Callable[[Rejected], None] | None = None,
 ) -> Iterator[Sample]:
-    """The samples of the sources in order. A bad row goes to `on_reject`; without it, it raises RowError."""
+    """The samples of the sources in order. A bad row is passed to `on_reject`; without it, it raises RowError."""
     rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split)
     return _samples(rows, on_reject)
 

@@ -1,4 +1,4 @@
-"""Chat messages as they are found in data sets: OpenAI style, ShareGPT, with the trace beside the content or inside it."""
+"""Chat messages as data sets hold them: OpenAI style or ShareGPT, with the trace beside the content or inside it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _PART_KEYS = ("text", "content")
 
 
 class Turn(NamedTuple):
-    """One message; `reasoning` is the trace where it stands beside the content."""
+    """One message; `reasoning` is the trace if it is beside the content."""
 
     role: Role
     content: str
@@ -39,14 +39,14 @@ class Exchange(NamedTuple):
 
 
 def chat_turns(value: object, column: str) -> list[Turn]:
-    """The messages of a column as turns; raises RowError where it holds anything else."""
+    """The messages of a column as turns. Raises RowError if the column holds anything else."""
     if not isinstance(value, (list, tuple)):
         raise wrong_type(column, value, "a list of chat messages")
     return [_turn(message, f"{column}[{index}]") for index, message in enumerate(value)]
 
 
 def one_exchange(turns: Sequence[Turn]) -> Exchange:
-    """The one question and the one answer of a conversation; raises RowError where there are more or fewer."""
+    """The only question and answer of a conversation. Raises RowError if it has more or fewer."""
     counts = Counter(turn.role for turn in turns)
     found = f"{counts['user']} user, {counts['assistant']} assistant and {counts['system']} system messages"
     if not counts["user"]:
@@ -62,7 +62,7 @@ def one_exchange(turns: Sequence[Turn]) -> Exchange:
 
 
 def text_of(value: object, place: str) -> str:
-    """The text itself; raises RowError where it is anything else."""
+    """The value, if it is a string. Raises RowError otherwise."""
     if not isinstance(value, str):
         raise wrong_type(place, value, "a string")
     return value
@@ -91,13 +91,13 @@ def _turn(message: object, place: str) -> Turn:
 
 
 def _first(message: Mapping[object, object], keys: Sequence[str]) -> tuple[str, object]:
-    """The first key that holds something; else one that holds an empty value; else the first key and None."""
+    """The first key with a non-empty value; else the first with an empty one; else the first key and None."""
     held = [(key, message[key]) for key in keys if message.get(key) is not None]
     return next((pair for pair in held if pair[1]), held[0] if held else (keys[0], None))
 
 
 def _joined(value: object, place: str) -> str:
-    """A text, or the texts of a list of parts put together."""
+    """The text, or the joined texts of a list of parts."""
     if not isinstance(value, (list, tuple)):
         return text_of(value, place)
     return "".join(_part(part, f"{place}[{index}]") for index, part in enumerate(value))

@@ -31,7 +31,7 @@ def parquet_rows(path: Path) -> Iterator[RawRow]:
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether the folder was written by `save_to_disk`."""
+    """Whether `save_to_disk` wrote the folder."""
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
@@ -104,7 +104,7 @@ def _numbered(source: str, batches: Iterable[Any]) -> Iterator[RawRow]:
 
 
 def _values(batch: Any) -> Iterator[Mapping[str, object] | Exception]:
-    """The rows of a batch; Parquet does not check that its texts are UTF-8, so one bad row must not hide the others."""
+    """The rows of a batch. Parquet does not check that text is UTF-8, so a bad row must not hide the others."""
     try:
         yield from batch.to_pylist()
     except (ValueError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Containers: a file, a folder or a Hub id becomes a stream of raw rows; memory does not grow with their number."""
+"""Containers: turns a file, a folder or a Hub id into a stream of raw rows, in constant memory."""
 
 import re
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ _PARQUET = b"PAR1"
 
 
 def iter_rows(source: str, *, hub_config: str | None = None, hub_split: str | None = None) -> Iterator[RawRow]:
-    """The rows of a source in their order; raises InputError where the source as a whole cannot be used.
+    """The rows of a source in order. Raises InputError if the source as a whole cannot be used.
 
     `hub_config` names a config of a Hub data set, `hub_split` a split of a Hub data set or of a saved DatasetDict;
-    other sources have neither.
+    other sources ignore both.
     """
     path = Path(source)
     try:
@@ -58,7 +58,7 @@ def _file_rows(path: Path) -> Iterator[RawRow]:
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
-    if not path.is_file():  # looking into a pipe would take bytes out of it
+    if not path.is_file():  # peeking into a pipe would consume its bytes
         return False
     try:
         with path.open("rb") as file:

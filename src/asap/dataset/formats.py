@@ -1,4 +1,4 @@
-"""Formats: a Sample becomes a row that a training tool reads. All of them can be read again by `to_sample`."""
+"""Formats: turns a Sample into a row for a training tool. `to_sample` can read every format back."""
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
@@ -22,19 +22,19 @@ def pruned_row(sample: Sample) -> dict[str, Any]:
 
 
 def trl_row(sample: Sample) -> dict[str, Any]:
-    """TRL's conversational prompt-completion row: the loss is on the completion only."""
+    """TRL's conversational prompt-completion row, whose loss covers only the completion."""
     return {"prompt": sample.prompt, "completion": [{"role": "assistant", "content": sample.response}]}
 
 
 def axolotl_row(sample: Sample) -> dict[str, Any]:
-    """Chat messages with the trace beside the answer, as axolotl's `chat_template` reads them."""
+    """Chat messages with the trace beside the answer, for axolotl's `chat_template`."""
     answer = {"role": "assistant", "reasoning_content": sample.cot, "content": sample.answer}
     return {"messages": [*sample.prompt, answer]}
 
 
 def llamafactory_row(sample: Sample) -> dict[str, Any]:
     """An alpaca row for LLaMA-Factory."""
-    # system is always there: LLaMA-Factory fails on a column that dataset_info names and no row has
+    # always includes system: LLaMA-Factory fails on a column that dataset_info names and no row has
     return {"instruction": sample.question, "input": "", "output": sample.response, "system": sample.system or ""}
 
 
@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Callable[[Sample], dict[str, Any]]] = {
 
 
 def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
-    """The function that makes rows of the named format; None is the row of pruned.jsonl."""
+    """The function that makes rows of the named format; None means the rows of pruned.jsonl."""
     if name is None:
         return pruned_row
     if name not in FORMATS:
@@ -62,6 +62,6 @@ def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
 
 
 def dataset_info(file_name: str) -> dict[str, Any]:
-    """The entry of LLaMA-Factory's dataset_info.json for a file in the format `llamafactory`; the file's stem is the data set's name."""
+    """The entry in LLaMA-Factory's dataset_info.json for a file in the format `llamafactory`, named after the file's stem."""
     columns = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
     return {PurePath(file_name).stem: {"file_name": file_name, "columns": columns}}

@@ -25,7 +25,7 @@ def hub_rows(name: str, config: str | None, split: str | None) -> Iterator[RawRo
 
 
 def loaded_rows(name: str, config: str | None, split: str | None) -> Iterator[RawRow]:
-    """The rows of anything that `datasets.load_dataset` streams; `config` and `split` may be left out where there is only one."""
+    """The rows of anything that `datasets.load_dataset` can stream; `config` and `split` are optional if there is only one."""
     datasets = _import_datasets(name)
     try:
         chosen = _chosen(name, "config", config, datasets.get_dataset_config_names(name))
@@ -36,7 +36,7 @@ def loaded_rows(name: str, config: str | None, split: str | None) -> Iterator[Ra
             yield RawRow.good(name, line, row)
     except InputError:
         raise
-    except Exception as error:  # border: datasets lets through the errors of every file format, codec and network library that it uses
+    except Exception as error:  # border: datasets passes on the errors of every file format, codec and network library it uses
         raise InputError(f"{name}: the data set cannot be read from the Hub ({_one_line(error)})") from error
     if not line:
         raise InputError(f"{name}: the data set has no rows")
@@ -53,7 +53,7 @@ def _import_datasets(name: str) -> Any:
 
 
 def _check_on_hub(name: str) -> None:
-    """Ask the Hub once whether the data set is there: `datasets` itself tries six times before it gives up."""
+    """Ask the Hub once whether the data set exists: `datasets` itself tries six times before it gives up."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -67,7 +67,7 @@ def _check_on_hub(name: str) -> None:
         ) from error
     except OfflineModeIsEnabled as error:
         raise InputError(f"{name}: there is no such file or folder, and HF_HUB_OFFLINE forbids to ask the Hub for it") from error
-    except Exception as error:  # border: the HTTP library below differs between versions and has errors of its own
+    except Exception as error:  # border: the underlying HTTP library, and so its errors, differ between versions
         raise InputError(
             f"{name}: there is no such file or folder, and the Hugging Face Hub cannot be reached ({_one_line(error)})"
         ) from error

@@ -19,7 +19,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def jsonl_rows(path: Path) -> Iterator[RawRow]:
-    """The rows of a JSONL file; blank lines are skipped, a line that cannot be read is a row with an error."""
+    """The rows of a JSONL file. Blank lines are skipped; an unreadable line becomes a row with an error."""
     source, number, rows = str(path), 0, 0
     try:
         with _opened(path) as stream:
@@ -53,7 +53,7 @@ def _opened(path: Path) -> Iterator[io.BufferedReader]:
         if path.suffix == ".gz" or magic.startswith(_GZIP):
             yield stack.enter_context(_buffered(gzip.GzipFile(fileobj=file)))
         elif path.suffix in (".zst", ".zstd") or magic.startswith(_ZSTD):
-            # pyarrow notices a truncated frame; zstandard's own stream reader ends there without a word
+            # pyarrow detects a truncated frame; zstandard's own stream reader just ends there
             from pyarrow import CompressedInputStream, PythonFile
 
             yield stack.enter_context(_buffered(CompressedInputStream(PythonFile(file, mode="r"), "zstd")))
@@ -66,7 +66,7 @@ def _buffered(stream: object) -> io.BufferedReader:
 
 
 def _check_head(source: str, head: bytes) -> None:
-    """Raise InputError where the first 64 KiB cannot be the start of a JSONL file."""
+    """Raise InputError if the first 64 KiB cannot be the start of a JSONL file."""
     if b"\0" in head or _mostly_not_utf8(head):
         raise InputError(f"{source}: this is a binary file (or not UTF-8 text); allowed: JSONL (also .gz, .zst) in UTF-8, or Parquet")
     lines = head.removeprefix(codecs.BOM_UTF8).lstrip().split(b"\n", 1)
@@ -88,10 +88,10 @@ def _not_jsonl(source: str, found: str, jq_filter: str) -> str:
 
 
 def _mostly_not_utf8(head: bytes) -> bool:
-    """Whether more than half of the lines are not UTF-8: a single bad line costs only its own row."""
+    """Whether more than half of the lines are not UTF-8: a single bad line only loses its own row."""
     *lines, last = head.split(b"\n")
     broken = [_not_utf8(line) for line in lines if line.strip()]
-    if last.strip():  # it may be cut in the middle of a character
+    if last.strip():  # it may end in the middle of a character
         broken.append(_not_utf8(last, final=len(head) < _HEAD))
     return 2 * sum(broken) > len(broken)
 
@@ -126,7 +126,7 @@ def _json_name(value: object) -> str:
 
 
 def read_json(path: Path) -> object:
-    """The value of a small JSON file that belongs to a data set's folder."""
+    """The value of a small JSON file in a data set's folder."""
     try:
         with path.open(encoding="utf-8") as file:
             return json.load(file)

@@ -1,4 +1,4 @@
-"""The row as it was found: where it stands, and its columns or what is wrong with it."""
+"""A row as read from its source: its location, and its columns or its error."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,9 +7,9 @@ from asap.errors import RowError
 
 
 class RawRow(NamedTuple):
-    """A row before its shape is known; exactly one of `value` and `error` is set.
+    """A row before its shape is known. Exactly one of `value` and `error` is set.
 
-    `line` counts from 1: the line of a JSONL file, the row of every other source.
+    `line` counts from 1: the line of a JSONL file, or the row of any other source.
     """
 
     source: str
@@ -19,10 +19,10 @@ class RawRow(NamedTuple):
 
     @classmethod
     def good(cls, source: str, line: int, value: Mapping[str, object]) -> "RawRow":
-        """A row that could be read."""
+        """A readable row."""
         return cls(source, line, value, None)
 
     @classmethod
     def bad(cls, source: str, line: int, reason: str, detail: str) -> "RawRow":
-        """A row that could not be read, with the reason for it."""
+        """An unreadable row, with the reason."""
         return cls(source, line, None, RowError(reason, detail))

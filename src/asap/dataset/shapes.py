@@ -1,6 +1,6 @@
-"""Shapes: one row, in any of the forms that reasoning data comes in, becomes a Sample.
+"""Shapes: turns one row, in any of the common forms of reasoning data, into a Sample.
 
-Every shape is a line of the table SHAPES: which columns it needs and which part of a conversation each one holds.
+Each shape is a line in the table SHAPES: the columns it needs, and the part of a conversation that each one holds.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ SHAPES = (
     Shape(
         "question+cot+answer",
         {"question": "user", "cot": "reasoning", "answer": "assistant"},
-        {"system": "system", "messages": "system in chat"},  # as pruned.jsonl has it
+        {"system": "system", "messages": "system in chat"},  # the rows of pruned.jsonl
     ),
     Shape("question+response", {"question": "user", "response": "assistant"}),
     Shape("prompt+generation", {"prompt": "user", "generation": "assistant"}),
@@ -56,7 +56,7 @@ _ID_COLUMNS = ("id", "uuid")
 
 
 def to_sample(row: Row, columns: Mapping[str, str] | None = None) -> Shaped:
-    """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id where it is known."""
+    """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id if known."""
     if columns:
         check_columns(columns)
     id_column = _id_column(row, columns)
@@ -71,7 +71,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None) -> Shaped:
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
-    """Raise UsageError unless the names make a whole row: a question, and a response or a cot and an answer."""
+    """Raise UsageError unless the keys make a whole row: a question, and a response or both cot and answer."""
     allowed = f"allowed for --columns: {', '.join(COLUMN_KEYS)} (question, and response or cot and answer, are needed)"
     for key, name in columns.items():
         if key not in COLUMN_KEYS:
@@ -86,7 +86,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def render_row(shaped: Shaped) -> str:
-    """A short plain text that shows how a row was understood."""
+    """A short plain text that shows how a row was read."""
     sample = shaped.sample
     parts = {"system": sample.system, "question": sample.question, "trace": sample.cot, "answer": sample.answer}
     lines = [f"shape: {shaped.shape}", f"id: {sample.id}"]
@@ -114,7 +114,7 @@ def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
     for key, name in columns.items():
         if name in needed and name not in row:
             raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {_listed(row)}")
-    # a trace in a column of its own belongs to an answer that is a text
+    # if the trace has its own column, the answer must be text
     return Shape("columns", needed, {columns.get("system", "system"): "system"}, lists="cot" not in columns)
 
 
@@ -128,7 +128,7 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object) -> Samp
     used = {*shape.needed, *(name for name, part in shape.optional.items() if part != "system in chat"), id_column}
     if system is None and texts["system"]:
         system = texts["system"][0]
-    elif texts["system"]:  # the message in the conversation goes first, the column stays with the row
+    elif texts["system"]:  # the message in the conversation wins, and the column remains in meta
         used -= {name for name, part in shape.optional.items() if part == "system"}
     thought = _thought(assistant)
     meta = {name: value for name, value in row.items() if name not in used}
@@ -166,7 +166,7 @@ def _check_history(value: object) -> None:
 
 
 def _system_in(value: object) -> list[str]:
-    """The system message of a conversation that only repeats the other columns; nothing where it cannot be read."""
+    """The system message of a conversation that only repeats the other columns; empty if unreadable."""
     try:
         return [turn.content for turn in chat_turns(value, "messages") if turn.role == "system"][:1]
     except RowError:
@@ -174,7 +174,7 @@ def _system_in(value: object) -> list[str]:
 
 
 def _thought(turn: Turn) -> Thought:
-    """The trace and the answer of an assistant turn, whether the trace stands beside the content or inside it."""
+    """The trace and the answer of an assistant turn, with the trace beside the content or inside it."""
     if turn.reasoning is None:
         return split_think(turn.content)
     beside = Thought(turn.reasoning, turn.content)

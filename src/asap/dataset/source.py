@@ -1,4 +1,4 @@
-"""Where rows come from: files, folders or Hub ids, and how to read them."""
+"""The source of rows: files, folders or Hub ids, and how to read them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from asap.errors import RowError
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the rows come from: files, folders or Hub ids, and how to read them."""
+    """Files, folders or Hub ids, and how to read their rows."""
 
     names: Sequence[str]
     columns: Mapping[str, str] = field(default_factory=dict)
     hub_config: str | None = None
     hub_split: str | None = None
     limit: int | None = None
-    """Read only so many rows."""
+    """Read at most this many rows."""
 
     def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
-        """Each row with its source and line, all of them."""
+        """Every row with its source and line, ignoring the limit."""
         return iter_shaped(self.names, columns=self.columns or None, hub_config=self.hub_config, hub_split=self.hub_split)
 
     def as_settings(self) -> dict[str, Any]:
-        """What must not change between two runs into one folder; a run may be continued with another limit."""
+        """The settings that must not change when a run is continued; the limit may."""
         return {
             "sources": [printable(name) for name in self.names],
             "columns": dict(self.columns),
@@ -34,5 +34,5 @@ class Source:
 
 
 def printable(name: str) -> str:
-    """A file name need not be UTF-8; what is written about it has to be."""
+    """A file name as valid UTF-8, with undecodable bytes escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
