@@ -1,1 +1,1 @@
-"""What an output folder remembers, in SQLite files: values under keys made from their content, and the work of a run."""
+"""The SQLite files of an output folder: values under keys derived from their content, and the work of a run."""

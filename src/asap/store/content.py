@@ -1,9 +1,9 @@
-"""SQLite files in which an output folder remembers: JSON values under keys made from their content, whole or not at all.
+"""SQLite files of an output folder: JSON values under keys derived from their content, each written whole or not at all.
 
-A file is in WAL mode and held by one process at a time; what was written survives `kill -9`. Whatever goes wrong with it
-becomes one InputError sentence about that file, also where several are open at once.
+A file is in WAL mode and belongs to one process at a time; writes survive `kill -9`. Any failure becomes an InputError of one
+sentence about that file, even when several are open at once.
 
-What this does not do: make keys, or forget.
+What this does not do: make keys, or delete values.
 """
 
 import errno
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from asap.errors import InputError
 
 _EXCLUSIVE = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
-_PATIENCE_S = {False: 1.0, True: 30.0}  # who shares a file waits for the others
+_PATIENCE_S = {False: 1.0, True: 30.0}  # processes that share a file wait for each other
 
 
 class Busy(InputError):
@@ -27,7 +27,7 @@ class Busy(InputError):
 
 
 class Database:
-    """An open SQLite file. Open it with `Database.open`."""
+    """An open SQLite file, from `Database.open`."""
 
     def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class Database:
     def open(
         cls, file: Path | None, schema: str = "", *, synchronous: Literal["FULL", "NORMAL"] = "FULL", shared: bool = False
     ) -> Iterator["Database"]:
-        """The database of a file (None: in memory), closed at the end; its folder is made. A `shared` file is open to several processes."""
+        """A file's database (None: in memory), closed at the end; creates its folder. Several processes may open a `shared` file."""
         folder = file.parent if file else Path()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class Database:
     @classmethod
     @contextmanager
     def reading(cls, file: Path, table: str) -> Iterator["Database"]:
-        """The database of a file that is not written to, closed at the end. Raises InputError where it does not hold the table."""
+        """A file's database, read-only and closed at the end. Raises InputError if it lacks the table."""
         with ExitStack() as stack:
             try:
                 connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0, check_same_thread=False)
@@ -71,7 +71,7 @@ class Database:
             yield cls(connection, file)
 
     def execute(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows that a statement gives."""
+        """All rows that a statement returns."""
         with self._errors():
             return self._connection.execute(sql, tuple(values)).fetchall()
 
@@ -82,7 +82,7 @@ class Database:
                 yield row
 
     def copy(self, table: str, other: "Database") -> None:
-        """Give a table of another database the rows of this one's, after a look at whether they are intact."""
+        """Replace the rows of another database's table with this one's, after checking that they are intact."""
         other.execute(f"DELETE FROM {table}")
         for row in self.rows(f"SELECT * FROM {table}"):
             for body in row:
@@ -92,7 +92,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
+        """A block whose statements take effect all together or not at all."""
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -136,21 +136,21 @@ class Contents:
         database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key} TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID")
 
     def get(self, key: str) -> Any:
-        """The value under a key; None where there is none."""
+        """The value under a key, or None."""
         found = self._database.execute(f"SELECT body FROM {self._table} WHERE {self._key} = ?", (key,))
         return self._database.value(found[0][0]) if found else None
 
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """The keys without a value, each once, in their order."""
+        """The keys without a value, each once, in order."""
         query = f"SELECT 1 FROM {self._table} WHERE {self._key} = ?"
         return [key for key in dict.fromkeys(keys) if not self._database.execute(query, (key,))]
 
     def put(self, key: str, value: Any) -> None:
-        """Store a value; the first one under a key stays."""
+        """Store a value, unless its key already has one."""
         self._database.execute(f"INSERT OR IGNORE INTO {self._table} VALUES (?, ?)", (key, packed(value)))
 
     def replace(self, key: str, value: Any) -> None:
-        """Store a value in place of the one under its key."""
+        """Store a value, replacing any under its key."""
         self._database.execute(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)", (key, packed(value)))
 
 
@@ -165,7 +165,7 @@ def packed_text(text: str) -> bytes:
 
 
 def storage_error(error: sqlite3.Error, file: Path) -> InputError:
-    """The error to raise about a database file: what is wrong with it, and what to do."""
+    """The error to raise for a failure of a database file: what is wrong, and what to do."""
     text, folder = str(error), file.parent
     if "locked" in text:
         return Busy(f"another asap process is working in {folder}; wait for it or choose another --out")

@@ -1,8 +1,8 @@
-"""DIR/work.sqlite: the input in its order, the original traces, what an LLM selected from each and what was decided, safe against kill -9.
+"""DIR/work.sqlite: the input in order, the original traces, the LLM's selections and the decisions.
 
-Work is keyed by content (the digest of a row), never by position, and the settings of the run are written beside it: a
-rerun does only what is missing, and another budget is cut from what is stored. SQLite in WAL mode: a decision is either
-there whole or not at all.
+Work is keyed by content (a row's digest), never by position, and stored with the run's settings: a rerun does only what is missing,
+and another budget is cut from the stored decisions. SQLite runs in WAL mode, so that after `kill -9` a decision is stored whole or
+not at all.
 """
 
 import json
@@ -34,7 +34,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS input_ids ON input (id) WHERE digest IS NOT NU
 
 
 class Entry(NamedTuple):
-    """One input row as it ends: a sample with its decision, or what was wrong with it."""
+    """The final state of an input row: a sample with its decision, or its error."""
 
     source: str
     line: int
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """How much there is to do: distinct usable rows, those of them without a decision, and the bytes that these take stored."""
+    """The work to do: distinct usable rows, how many have no decision yet, and the stored bytes of those."""
 
     rows: int
     rows_missing: int
@@ -53,13 +53,13 @@ class Missing(NamedTuple):
 
 
 class Store:
-    """One output folder's work. Open it with `Store.open`; only one process can hold it at a time."""
+    """The work in one output folder, from `Store.open`; only one process can hold it at a time."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._db = database
         self._samples = Contents(database, "samples", "digest")
         self._selections = Contents(database, "selections", "digest")
-        self._copies: dict[str, int] = {}  # ids that came more than once, and the last number that was appended
+        self._copies: dict[str, int] = {}  # ids that occurred more than once, and the last number appended
         self.transaction = database.transaction
         self.folder = folder
 
@@ -73,7 +73,7 @@ class Store:
             yield cls(database, folder)
 
     def fact(self, name: str) -> Any:
-        """A stored JSON value; None if it was never set."""
+        """A stored JSON value, or None."""
         found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,))
         return self._db.value(found[0][0]) if found else None
 
@@ -82,16 +82,16 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, sort_keys=True)))
 
     def claim(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Mark the folder as this run's and return the settings as they are stored; refuse a folder of another run and name what differs.
+        """Mark the folder as this run's and return the stored settings. Raises InputError for another run's folder, naming what differs.
 
-        A folder in which nothing was decided yet, say after a typing error in the source, is anyone's.
+        Any run may claim a folder without decisions, for example after a typo in the source.
         """
         if self.is_untouched():
             if self.fact("settings") != settings:
                 self._db.execute("DELETE FROM selections")
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
-        names = sorted(settings)  # what only the folder has is a setting of another version
+        names = sorted(settings)  # a setting that only the folder has comes from another version
         differing = [name for name in names if stored.get(name) != settings.get(name)]
         if not differing:
             return stored
@@ -104,13 +104,13 @@ class Store:
         raise InputError(f"{self.folder} holds a run with other settings: {shown}; {advice}")
 
     def clear_input(self) -> None:
-        """Forget the order of the input (not the work): it is read anew. Rows that failed are tried again."""
+        """Forget the order of the input, to read it again, but keep the work. Failed rows will be retried."""
         self._copies.clear()
         self._db.execute("DELETE FROM input")
         self._db.execute("DELETE FROM decisions WHERE failed")
 
     def add_sample(self, position: int, source: str, line: int, sample: Sample) -> str:
-        """Put a usable row at its position; an id that is taken gets `#2`, `#3`, … appended. Returns the id in use."""
+        """Store a usable row at its position and return its id; a duplicate id gets `#2`, `#3`, … appended."""
         digest, copy = sample.digest(), self._copies.get(sample.id, 1)
         row_id = sample.id if copy == 1 else f"{sample.id}#{copy}"
         while self._db.execute("SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,)):
@@ -124,17 +124,17 @@ class Store:
         return row_id
 
     def add_rejected(self, position: int, source: str, line: int, error: RowError) -> None:
-        """Put a row that cannot be used at its position."""
+        """Store an unusable row at its position."""
         self._db.execute(
             "INSERT INTO input VALUES (?, ?, ?, ?, FALSE, NULL, ?, ?)", (position, source, line, error.row_id, error.reason, error.detail)
         )
 
     def is_untouched(self) -> bool:
-        """Whether nothing was decided here yet."""
+        """Whether the folder has no decisions yet."""
         return not self._db.execute("SELECT 1 FROM decisions LIMIT 1")
 
     def missing(self) -> Missing:
-        """How much is done and missing; equal rows count once."""
+        """The work to do; equal rows count once."""
         query = (
             "SELECT COUNT(*), TOTAL(d.digest IS NULL), TOTAL(LENGTH(s.body) * (d.digest IS NULL)) "
             "FROM (SELECT DISTINCT digest FROM input WHERE digest IS NOT NULL) "
@@ -144,9 +144,9 @@ class Store:
         return Missing(rows, int(rows_missing), int(bytes_missing))
 
     def batches(self, size: int) -> Iterator[list[tuple[Sample, int]]]:
-        """The samples without a decision with their stored bytes, in input order, at most `size` at a time.
+        """The samples without a decision, each with its stored bytes, in input order, at most `size` at a time.
 
-        Decide one batch before asking for the next: equal rows are then handed out once.
+        Decide one batch before asking for the next, so that equal rows come up only once.
         """
         return self._pages("d.digest IS NULL", size)
 
@@ -160,12 +160,12 @@ class Store:
                     yield sample
 
     def count_unselected(self) -> int:
-        """How many samples `unselected` gives."""
+        """The number of samples that `unselected` yields."""
         query = f"SELECT COUNT(DISTINCT i.digest) FROM input i LEFT JOIN decisions d USING (digest) WHERE {_UNSELECTED}"
         return int(self._db.execute(query)[0][0])
 
     def _pages(self, condition: str, size: int) -> Iterator[list[tuple[Sample, int]]]:
-        """The samples that meet a condition when their page is read."""
+        """Pages of the samples that meet a condition at the time their page is read."""
         position = -1
         query = (
             "SELECT i.position, i.id, i.digest, s.body FROM input i JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) "
@@ -177,16 +177,16 @@ class Store:
             yield list(reversed(distinct.values()))
 
     def select(self, sample: Sample, selection: Selection) -> None:
-        """Record what stage 1's LLM said about a sample."""
+        """Record the selection of stage 1's LLM for a sample."""
         self._selections.put(sample.digest(), selection._asdict())
 
     def selection(self, sample: Sample) -> Selection | None:
-        """What stage 1's LLM said about a sample; None where it was not asked."""
+        """The selection of stage 1's LLM for a sample; None if it was not asked."""
         found = self._selections.get(sample.digest())
         return None if found is None else Selection(**found)
 
     def decide(self, sample: Sample, decision: Decision | RowError, seconds: float | None = None) -> None:
-        """Record what was decided about a sample, and how long it took; the seconds decide nothing and are in no other file."""
+        """Record the decision about a sample and how long it took; the seconds affect nothing and appear in no other file."""
         failed = isinstance(decision, RowError)
         body = {"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row()
         self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (sample.digest(), int(failed), packed(body)))
@@ -194,12 +194,12 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (sample.digest(), seconds))
 
     def seconds(self) -> dict[str, float]:
-        """How long the decision took, by row id; a cut of another run has none."""
+        """The seconds that each decision took, by row id; empty for a cut of another run."""
         query = "SELECT i.id, t.seconds FROM input i JOIN seconds t USING (digest)"
         return dict(self._db.rows(query))
 
     def entries(self) -> Iterator[Entry]:
-        """Every input row in order. Raises InputError if a row is not decided yet."""
+        """Every input row in order. Raises InputError for an undecided row."""
         rows = self._db.rows(
             "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, d.failed, d.body FROM input i "
             "LEFT JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) ORDER BY i.position"
@@ -217,7 +217,7 @@ class Store:
                 yield Entry(source, line, row_id, sample, self._read({**fields, "id": row_id}), None)
 
     def decision(self, sample: Sample) -> Decision | None:
-        """What was decided about a sample; None where nothing was, or it failed."""
+        """The decision about a sample; None if undecided or failed."""
         found = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),))
         return self._read({**self._db.value(found[0][0]), "id": sample.id}) if found else None
 
@@ -235,18 +235,18 @@ class Store:
             ) from error
 
     def rows(self) -> Iterator[tuple[Sample | None, str | None]]:
-        """Every input row in order, as it was read: the sample, or the reason why there is none."""
+        """Every input row in order, as read: the sample, or the reason why it is unusable."""
         query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"
         for row_id, reason, body in self._db.rows(query):
             yield (None, reason) if body is None else (self._sample(row_id, body), None)
 
     def renamed(self) -> int:
-        """How many rows had an id that was taken."""
+        """The number of rows whose id was already in use."""
         query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
         return int(self._db.execute(query)[0][0])
 
     def copy_to(self, other: "Store", facts: Mapping[str, Any]) -> None:
-        """Make another store a copy of this one, with some facts replaced: all at once or not at all."""
+        """Make another store a copy of this one, with some facts replaced, all at once or not at all."""
         with other.transaction():
             for table in ("facts", "samples", "decisions", "input"):
                 self._db.copy(table, other._db)
