@@ -14,7 +14,7 @@ _PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
-    """A text file to write (UTF-8, "\\n"); it takes the place of `path` when the block ends without an error."""
+    """A text file to write (UTF-8, "\\n") that replaces `path` when the block ends without an error."""
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -26,12 +26,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror})") from error
     finally:
-        with suppress(OSError):  # nothing is left of it after replace()
+        with suppress(OSError):  # replace() has already removed it
             partial.unlink()
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder; only for a folder that no other process writes to."""
+    """Remove the half-written files of killed processes. Safe only in a folder that no other process writes to."""
     for path in folder.iterdir():
         if _PARTIAL.fullmatch(path.name):
             with suppress(OSError):

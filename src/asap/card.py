@@ -1,4 +1,4 @@
-"""Cards: the README.md of an output folder, made from its manifest, so that the folder can be published as it is."""
+"""Cards: the README.md of an output folder, generated from its manifest, which makes the folder ready to publish."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def dataset_card(manifest: Mapping[str, Any]) -> str:
-    """The card of pruned rows in Markdown, with the Hub's YAML header. The same manifest gives the same text, whatever its seconds."""
+    """The card of pruned rows in Markdown, with the Hub's YAML header. It does not depend on the manifest's `seconds`."""
     counts = manifest["counts"]
     values = {
         **manifest,
@@ -19,7 +19,7 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
 
 
 def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str:
-    """A template of a package with its values filled in; each of its names must have one."""
+    """A package's template with its values filled in. Every name in it must have a value."""
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
@@ -27,14 +27,14 @@ def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str
 
 
 def public_name(source: str) -> str:
-    """The name of a source or a model spec without the folders of this machine, and without what would break a table."""
+    """A source or model spec without this machine's folders, escaped for a Markdown table."""
     kind, colon, name = source.rpartition(":") if source.startswith(("hf:", "gguf:")) else ("", "", source)
     name = PurePath(name).name if PurePath(name).is_absolute() else name
     return " ".join(f"{kind}{colon}{name}".split()).replace("|", "\\|")
 
 
 def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: int = 24) -> list[tuple[str, str]]:
-    """Rows of a text histogram: the token range, and one bar each for before and after."""
+    """The rows of a text histogram: a token range, and one bar each for before and after."""
     tops = sorted({int(top) for top in (*before, *after)})
     most = max([*before.values(), *after.values()], default=1)
 

@@ -1,24 +1,24 @@
-"""The error tree. Every message is one sentence that names the place, the value and what is allowed.
+"""The error tree. Every message is one sentence that names the location, the value and the allowed values.
 
 AsapError
-├── UsageError     a command or a call asks for something impossible
+├── UsageError     a command or a call requests something impossible
 ├── InputError     a source, a model or an output folder cannot be used
 ├── MissingExtra   an optional package is not installed
-└── RowError       one row cannot be used; the run goes on and records it
+└── RowError       one row cannot be used; the run continues and records it
 """
 
 
 class AsapError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line."""
+    """An error's message on one line."""
     return " ".join(str(error).split())
 
 
 class UsageError(AsapError, ValueError):
-    """A command or a call asks for something impossible."""
+    """A command or a call requests something impossible."""
 
 
 class InputError(AsapError, ValueError):
@@ -26,7 +26,7 @@ class InputError(AsapError, ValueError):
 
 
 class MissingExtra(AsapError, ImportError):
-    """An optional package is not installed; the message holds the install line."""
+    """An optional package is not installed; the message includes the install command."""
 
 
 class RowError(AsapError, ValueError):

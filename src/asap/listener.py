@@ -1,4 +1,4 @@
-"""What a run reports to whoever watches it: events, and a listener that ignores them all."""
+"""The events of a run, and a listener that ignores them all."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,14 +11,14 @@ from asap.lm.spending import Price, SpendingLimit
 
 
 class Amount(NamedTuple):
-    """Requests and tokens still to be paid for."""
+    """Requests and tokens still to pay for."""
 
     requests: float = 0
     prompt_tokens: float = 0
     completion_tokens: float = 0
 
     def plus(self, requests: float, prompt_tokens: float, completion_tokens: float) -> "Amount":
-        """So many requests more, of so many tokens each."""
+        """This amount and `requests` more requests with the given tokens each."""
         return Amount(
             self.requests + requests,
             self.prompt_tokens + requests * prompt_tokens,
@@ -26,14 +26,14 @@ class Amount(NamedTuple):
         )
 
     def cost(self, price: Price) -> float:
-        """US dollars."""
+        """The price in US dollars."""
         return price.cost(round(self.prompt_tokens), round(self.completion_tokens))
 
 
 class Estimate(NamedTuple):
-    """What is still to be asked for `rows` traces of which nothing is known yet, at least, as expected and at most.
+    """What remains to be asked about `rows` traces: at least, as expected and at most.
 
-    `rows_seen`: the expectation rests on the replies about so many rows; 0: on assumptions.
+    The expectation is based on the replies about `rows_seen` rows; if that is 0, on assumptions.
     """
 
     rows: int
@@ -42,11 +42,11 @@ class Estimate(NamedTuple):
     expected: Amount
     high: Amount
     exact: bool
-    """Whether prompt tokens are counted with the LLM's own tokenizer."""
+    """Whether the LLM's own tokenizer counted the prompt tokens."""
 
 
 class DecidedRows(NamedTuple):
-    """One piece of progress: rows and stored bytes just done, and the tokens before and after of those that worked."""
+    """One piece of progress: rows and stored bytes just done, and the tokens of the successful rows before and after."""
 
     rows: int
     size: int
@@ -55,9 +55,9 @@ class DecidedRows(NamedTuple):
 
 
 class LlmProgress(NamedTuple):
-    """What stage 1's LLM has answered and cost up to now: rows done, those that fell back, requests sent, tokens, dollars.
+    """The progress of stage 1's LLM: rows done, rows that fell back, requests sent, tokens, dollars.
 
-    Requests, tokens and dollars (None: no price is known) are the folder's, former runs included.
+    Requests, tokens and dollars (None: no known price) are totals of the folder, over all its runs.
     """
 
     rows: int
@@ -68,7 +68,7 @@ class LlmProgress(NamedTuple):
 
 
 class MeasuringProgress(NamedTuple):
-    """How far `asap compare` is: rows measured of how many, and supports that had to be computed because they were not stored."""
+    """The progress of `asap compare`: rows measured, rows in total, and supports computed because none was stored."""
 
     row: int
     rows: int
@@ -76,35 +76,35 @@ class MeasuringProgress(NamedTuple):
 
 
 class Listener:
-    """Receives what a run reports; the methods do nothing here."""
+    """Receives a run's events; its methods do nothing."""
 
     def first_row(self, shaped: Shaped) -> None:
         """The first usable row was read."""
 
     def reading(self, rows: int) -> None:
-        """So many rows were read up to now."""
+        """This many rows have been read."""
 
     def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
-        """What the LLM would still cost."""
+        """The estimated cost of the LLM."""
 
     def asking(self, rows: int) -> None:
-        """The run starts asking stage 1's LLM about this number of rows."""
+        """The run starts asking stage 1's LLM about this many rows."""
 
     def asked(self, asked: LlmProgress) -> None:
-        """The LLM is done with one more row."""
+        """The LLM finished one more row."""
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
-        """Reading is over: so many distinct usable rows, and so much of it is not decided yet."""
+        """Reading is over: the number of distinct usable rows, and how many rows and bytes are not decided yet."""
 
     def decided(self, done: DecidedRows) -> None:
         """Some rows were decided and stored."""
 
     def writing(self) -> None:
-        """All rows are decided; the files are written now."""
+        """All rows are decided; writing the files starts."""
 
 
 def listened_rows(source: Source, listener: Listener) -> Iterator[tuple[str, int, Shaped | RowError]]:
-    """Each row of a source up to its limit, with its printable source and its line; the listener hears of it."""
+    """Each row of a source up to its limit, with its printable source and its line, announced to the listener."""
     shown = False
     for number, (name, line, result) in enumerate(islice(source.rows(), source.limit), start=1):
         yield printable(name), line, result

@@ -1,7 +1,7 @@
 """The output folder: pruned.jsonl, decisions.jsonl, rejected.jsonl, training formats, README.md, and manifest.json last.
 
-Everything is written from the store in one pass, in input order; each file appears whole or not at all. In the
-manifest only `seconds`, and what an LLM was asked for (`llm`), differ between two runs of the same input and settings.
+One pass over the store writes every file, in input order; each appears whole or not at all. Between two runs with the same input
+and settings, the manifest differs only in `seconds` and `llm` (the requests to an LLM).
 """
 
 import hashlib
@@ -37,21 +37,21 @@ class Totals:
     rejected: int = 0
     rejected_by: dict[str, int] = field(default_factory=dict)
     renamed: int = 0
-    """Rows whose id another row had already; `#2`, `#3`, … was appended."""
+    """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
     over_budget: int = 0
-    """Traces that no cut brings under the budget, because the steps that must stay are longer."""
+    """Traces that no cut brings under the budget, because the steps that must be kept exceed it."""
     windowed: int = 0
     """Traces longer than the scorer's context."""
     coarse_by: dict[str, int] = field(default_factory=dict)
-    """Traces by what decided in stage 1; with an LLM, `align` counts those for which no reply was usable."""
+    """Traces by what decided in stage 1; with an LLM, `align` counts those without a usable reply."""
     attempts: int = 0
-    """Replies that an LLM was asked for when it pruned."""
+    """Pruning replies requested from an LLM."""
     failures_by: dict[str, int] = field(default_factory=dict)
-    """Unusable replies by their reason."""
+    """Unusable replies by reason."""
     floor_grades: dict[str, int] = field(default_factory=dict)
     """Cut traces by their grade under `--support-floor`."""
     kept_all: int = 0
-    """Traces of which the LLM kept every step."""
+    """Traces whose every step the LLM kept."""
     steps: int = 0
     steps_coarse: int = 0
     steps_fine: int = 0
@@ -59,13 +59,13 @@ class Totals:
     tokens_coarse: int = 0
     tokens_after: int = 0
     histogram_before: dict[int, int] = field(default_factory=dict)
-    """Traces by the power of two that their token count does not exceed."""
+    """Traces by the smallest power of two not below their token count."""
     histogram_after: dict[int, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
-        """Tokens after, as a share of the tokens before."""
+        """Tokens after pruning as a share of the tokens before."""
         return self.tokens_after / self.tokens_before if self.tokens_before else 1.0
 
     def add(self, decision: Decision) -> None:
@@ -99,9 +99,9 @@ class Totals:
 def write_output(
     store: Store, settings: Mapping[str, Any], *, seconds: Mapping[str, float], formats: Sequence[str] = (), recut: Recut | None = None
 ) -> Totals:
-    """Write all files of a finished run; returns its totals. `recut` changes each decision on the way (`asap cut`).
+    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`).
 
-    Training formats that are in the folder already are written again as well, so that none of them grows stale.
+    Also rewrites the training formats that the folder already holds, so that none becomes stale.
     """
     totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
     formats = [name for name in FORMATS if name in formats or (store.folder / f"{name}.jsonl").exists()]
@@ -133,7 +133,7 @@ def write_output(
 
 
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
-    """The files about the run; the manifest comes last, so that its existence means the folder is complete."""
+    """Write the files about the run, the manifest last: its existence means that the folder is complete."""
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):
         counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
@@ -156,7 +156,7 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
 
 
 def _digest_of(entry: Entry) -> bytes:
-    """What stands for a row in the hash of the input: its content, or why it has none."""
+    """A row's part in the hash of the input: its content, or its error."""
     text = entry.sample.digest() if entry.sample else f"rejected:{entry.error}"
     return f"{entry.id}\0{text}\n".encode("utf-8", "backslashreplace")
 

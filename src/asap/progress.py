@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a progress bar in a terminal, plain lines everywhere else."""
+"""Shows the progress of a run: a progress bar in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from asap.lm.spending import SpendingLimit
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-"""Control characters in a row must not reach the terminal: they could move its cursor or set its title."""
+"""Escapes for control characters in a row, which could otherwise move the terminal's cursor or set its title."""
 
 
 class Watcher(Listener):
-    """Counts what was done of the run that goes on, of several after each other; the two ways of showing it build on this."""
+    """Counts the progress of the current run, or of several in turn; the base of both displays."""
 
     def __init__(self, console: Console, *, show_row: bool = True) -> None:
         self.console = console
@@ -28,7 +28,7 @@ class Watcher(Listener):
         self.started = time.monotonic()
 
     def first_row(self, shaped: Shaped) -> None:
-        """Show how the first row was understood, once."""
+        """Show how the first row was read, once."""
         if self.show_row:
             self.show_row = False
             text = render_row(shaped).translate(_VISIBLE)
@@ -45,7 +45,7 @@ class Watcher(Listener):
         self.rows_missing, self.started = rows, time.monotonic()
 
     def asked_state(self, asked: LlmProgress) -> str:
-        """Time left, what was spent, and how many rows fell back."""
+        """Time left, requests, tokens and dollars spent, and the number of rows that fell back."""
         elapsed = time.monotonic() - self.started
         left = elapsed * max(0, self.rows_missing - asked.rows) / max(1, asked.rows)
         cost = f", ${asked.cost:.4f}" if asked.cost is not None else ""
@@ -53,7 +53,7 @@ class Watcher(Listener):
         return f"{span(left)} left, {asked.requests:,} requests, {short(asked.tokens)} tokens{cost}{fallbacks}"
 
     def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
-        """Say what there is to do, and what is done already."""
+        """Show the number of traces to score, and how many were done before."""
         self.rows, self.rows_missing, self.bytes_missing = rows, rows_missing, bytes_missing
         self.rows_done = self.bytes_done = self.tokens_before = self.tokens_after = 0
         self.started = time.monotonic()
@@ -61,7 +61,7 @@ class Watcher(Listener):
         self.console.print(f"{rows_missing} traces to score{done}", highlight=False)
 
     def decided(self, done: DecidedRows) -> None:
-        """Add up."""
+        """Add to the totals."""
         self.rows_done += done.rows
         self.bytes_done += done.size
         self.tokens_before += done.tokens_before
@@ -74,12 +74,12 @@ class Watcher(Listener):
 
     @property
     def left_s(self) -> float:
-        """Seconds left, by the stored size of what is done and missing: long traces take longer."""
+        """Seconds left, extrapolated from stored bytes instead of rows, since long traces take longer."""
         elapsed = time.monotonic() - self.started
         return elapsed * (self.bytes_missing - self.bytes_done) / self.bytes_done if self.bytes_done else float("nan")
 
     def state(self) -> str:
-        """Time left, speed and tokens up to now in words, the first one first: a narrow terminal cuts the end off."""
+        """Time left, speed and tokens so far. The most important comes first: a narrow terminal cuts off the end."""
         share = f" ({self.tokens_after / self.tokens_before:.0%})" if self.tokens_before else ""
         tokens = f"tokens {short(self.tokens_before)} -> {short(self.tokens_after)}{share}"
         return f"{span(self.left_s)} left, {self.rows_per_s:.2f} rows/s, {tokens}"
@@ -92,7 +92,7 @@ class Watcher(Listener):
 
 
 class Lines(Watcher):
-    """A plain line every quarter of a minute, for logs."""
+    """Prints a plain line every 15 seconds, for logs."""
 
     _last = 0.0
 
@@ -106,7 +106,7 @@ class Lines(Watcher):
             )
 
     def decided(self, done: DecidedRows) -> None:
-        """Add up; print a line now and then, and at the end."""
+        """Add to the totals; print a line now and then, and at the end."""
         super().decided(done)
         now = time.monotonic()
         if now - self._last >= _HEARTBEAT_S or self.rows_done == self.rows_missing:
@@ -115,7 +115,7 @@ class Lines(Watcher):
 
 
 class Bar(Watcher):
-    """A progress bar with the tokens before and after, rows per second and the time left."""
+    """Shows a progress bar with the tokens before and after, rows per second and the time left."""
 
     def __init__(self, console: Console, *, show_row: bool = True) -> None:
         super().__init__(console, show_row=show_row)
@@ -124,7 +124,7 @@ class Bar(Watcher):
         self.task: TaskID | None = None
 
     def reading(self, rows: int) -> None:
-        """Show how many rows were read."""
+        """Show the number of rows read."""
         if self.task is None:
             self.task = self.progress.add_task("reading", total=None, state="")
         if rows % _READING_EVERY == 0:
@@ -136,7 +136,7 @@ class Bar(Watcher):
         self._switch("asking", total=rows)
 
     def asked(self, asked: LlmProgress) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self.task is not None:
             self.progress.update(self.task, completed=asked.rows, state=f"{asked.rows}/{self.rows_missing}, {self.asked_state(asked)}")
 
@@ -146,7 +146,7 @@ class Bar(Watcher):
         self._switch("pruning", total=max(1, bytes_missing))
 
     def decided(self, done: DecidedRows) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         super().decided(done)
         if self.task is not None:
             state = f"{self.rows_done}/{self.rows_missing}, {self.state()}"
@@ -175,7 +175,7 @@ def watcher(console: Console, *, show_row: bool = True) -> Watcher:
 
 
 def measuring(console: Console) -> Callable[[MeasuringProgress], None]:
-    """Prints how far the measuring is, every 15 seconds and at the end."""
+    """A callback that prints the progress of measuring every 15 seconds and at the end."""
     started = last = time.monotonic()
 
     def on_progress(done: MeasuringProgress) -> None:
@@ -191,7 +191,7 @@ def measuring(console: Console) -> Callable[[MeasuringProgress], None]:
 
 
 def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:
-    """What the LLM will cost, for people: at least, as expected, at most."""
+    """The estimated cost of the LLM as text: at least, as expected, at most."""
     if not estimate.rows:
         return ["nothing is left to ask the LLM"]
 
@@ -217,7 +217,7 @@ def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:
 
 
 def short(count: int) -> str:
-    """A count for people: 950, 12.3k, 4.56M."""
+    """A readable count: 950, 12.3k, 4.56M."""
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
         if count >= size:
             return f"{count / size:.3g}{unit}" if count < 999.5 * size else f"{count / size:,.0f}{unit}"
@@ -225,7 +225,7 @@ def short(count: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time span for people: 45 s, 12 min, 3 h 20 min."""
+    """A readable time span: 45 s, 12 min, 3 h 20 min."""
     if seconds != seconds:
         return "?"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""The one record that travels: a question, the reasoning trace (`cot`) and the answer."""
+"""The record that every stage reads and writes: a question, the reasoning trace (`cot`) and the answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from asap.think import closing_tag, join_think
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One training row. `cot` is the text between the think tags without its outer newlines."""
+    """One training row. `cot` is the text between the think tags, without its outer newlines."""
 
     id: str
     question: str
@@ -24,12 +24,12 @@ class Sample:
 
     @property
     def response(self) -> str:
-        """What a model is trained to write: the trace in its tags, then the answer."""
+        """The text that a model is trained to write: the trace in its tags, then the answer."""
         return join_think(self.cot, self.answer)
 
     @property
     def prompt(self) -> list[dict[str, str]]:
-        """The chat messages before the response: the system message if there is one, then the question."""
+        """The chat messages before the response: the system message, if any, then the question."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": self.question}]
 
@@ -52,7 +52,7 @@ def make_sample(
     system: object = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Sample:
-    """A checked Sample; a row without an id gets one from its content. Raises RowError on anything unusable."""
+    """A checked Sample; a row without an id gets one derived from its content. Raises RowError for an unusable row."""
     named = {"question": question, "cot": cot, "answer": answer}
     if system is not None:
         named["system"] = system
@@ -73,13 +73,13 @@ def make_sample(
 
 
 def tested_code_in(columns: Mapping[str, Any]) -> str | None:
-    """The code that a row's own tests judged, from the column `tested_code`; None where that holds no text."""
+    """The code that the row's own tests judged, from the column `tested_code`; None if that holds no text."""
     code = columns.get("tested_code")
     return code if isinstance(code, str) and code.strip() else None
 
 
 def _checked_text(name: str, value: object, row_id: str | None) -> str:
-    """The value, which must be a string of valid Unicode (half a surrogate pair is not)."""
+    """The value, if it is a string of valid Unicode (no lone surrogates). Raises RowError otherwise."""
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{name} is {type(value).__name__}; a string is expected", row_id)
     try:

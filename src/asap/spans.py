@@ -1,4 +1,4 @@
-"""A piece of a text by its place."""
+"""A range of a text."""
 
 from typing import NamedTuple
 

@@ -1,8 +1,8 @@
-"""Paired statistics: what differences between two methods, row by row, can and cannot show.
+"""Paired statistics: what row-by-row differences between two methods can and cannot show.
 
-All of it takes rows to be independent. Near-duplicate rows, many rows of one problem, or one model asked twice make every
-interval too narrow and every p value too small. None of it says that a difference matters, only how sure its sign and size are.
-Differences must be finite and below 1e150 in size; anything else, and no differences at all, is a UsageError.
+Everything here assumes independent rows. Near-duplicates, several rows of one problem, or one model asked twice make every
+interval too narrow and every p value too small. Nothing here shows that a difference matters, only how certain its sign and size are.
+Differences must be finite and below 1e150 in size; others, or an empty list, raise UsageError.
 """
 
 import math
@@ -16,17 +16,17 @@ from asap.errors import UsageError
 
 Floats = NDArray[np.float64]
 
-_EXACT_ROWS = 50  # 2**50 sign patterns are still counted exactly by a float64
-_CELLS = 2**18  # values drawn at a time: 2 MB, which stays in the cache
+_EXACT_ROWS = 50  # a float64 still counts 2**50 sign patterns exactly
+_CELLS = 2**18  # values drawn at a time: 2 MB, which fits in the cache
 _LARGEST = 1e150  # its square, summed over rows, is still finite
 
 
 def interval(differences: ArrayLike, *, confidence: float = 0.95, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean: low and high, in the unit of the differences.
 
-    Rows are drawn with replacement. The same differences in the same order give the same interval. One row alone says nothing
-    about the spread: (-inf, inf). Below about twenty rows the interval is too narrow (nine rows in ten instead of nineteen in
-    twenty for ten normal ones); it does not correct for that, nor for skew.
+    Rows are drawn with replacement; the same differences in the same order give the same interval. A single row reveals nothing
+    about the spread: (-inf, inf). Below about twenty rows the interval is too narrow (it covers nine times in ten instead of nineteen in
+    twenty for ten normal rows); it corrects neither for that nor for skew.
     """
     values = _checked(differences)
     _between("confidence", confidence, 0, 1)
@@ -52,9 +52,9 @@ def _drawn_means(values: Floats, draws: int, seed: int) -> Floats:
 def wilcoxon(differences: ArrayLike) -> float:
     """The two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about zero.
 
-    Differences of exactly zero are left out (Wilcoxon's own way), so the p speaks of the rows that differ; all zero gives 1.0.
-    Equal sizes share their mean rank. Up to 50 rows that differ the p is exact, ties included; above, a normal approximation
-    with corrections for ties and continuity. It does not test the mean: with skewed differences the two can disagree.
+    Zero differences are dropped (Wilcoxon's own treatment), so the p covers only the rows that differ; if none differ it is 1.0.
+    Equal sizes share their mean rank. With up to 50 differing rows the p is exact, ties included; above that, it is a normal
+    approximation with corrections for ties and continuity. It does not test the mean: with skewed differences the two can disagree.
     """
     values = _checked(differences)
     values = values[values != 0]
@@ -83,10 +83,10 @@ def _normal_p(ties: NDArray[np.int64], positive: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values in the order given: each as large as it must be for all of them to be believed together.
+    """Holm's adjusted p values, in the order given: the level at which each can be rejected together with all smaller ones.
 
-    It keeps the chance of one false finding among these p values, whatever their dependence. It knows nothing of p values
-    that were looked at and not passed in.
+    Bounds the chance of any false finding among these p values, whatever their dependence. It cannot account for p values that
+    were looked at but not passed in.
     """
     values = np.asarray(p_values, dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
@@ -100,9 +100,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def smallest_difference(differences: ArrayLike, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """The mean difference that a sample of this size and spread would show with this power in a two-sided test at alpha.
 
-    Normal approximation: (z of 1 - alpha/2 + z of power) * standard deviation / sqrt(rows). One row alone shows nothing: inf.
-    Differences that are all the same give 0. It takes the spread as known, which is optimistic for few rows, and it is not a
-    bound: a smaller difference may still show, with less power.
+    Normal approximation: (z of 1 - alpha/2 + z of power) * standard deviation / sqrt(rows). A single row shows nothing: inf.
+    Identical differences give 0. It treats the spread as known, which is optimistic for few rows, and it is not a bound: a smaller
+    difference may still show, with less power.
     """
     values = _checked(differences)
     _between("alpha", alpha, 0, 1)
@@ -114,9 +114,9 @@ def smallest_difference(differences: ArrayLike, *, power: float = 0.8, alpha: fl
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """The exact two-sided p of McNemar's test, from the rows that only a and only b solve; none at all gives 1.0.
+    """The exact two-sided p of McNemar's test, from the numbers of rows that only a and only b solve; 1.0 if both are zero.
 
-    Rows that both or neither solve say nothing and are not asked for. It does not say how large the difference is.
+    Rows that both or neither solve carry no information and are not needed. It does not measure the size of the difference.
     """
     if only_a < 0 or only_b < 0:
         raise UsageError(f"{only_a} and {only_b} rows: a number of rows cannot be negative")
@@ -132,7 +132,7 @@ def _checked(differences: ArrayLike) -> Floats:
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or not len(values):
         raise UsageError(f"differences must be a list of at least one number, not of shape {values.shape}")
-    if not (np.abs(values) < _LARGEST).all():  # false for NaN, too
+    if not (np.abs(values) < _LARGEST).all():  # also false for NaN
         raise UsageError("a difference is not a finite number below 1e150")
     return values
 

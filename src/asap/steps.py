@@ -1,7 +1,7 @@
-"""Reasoning steps as spans of the original text (paper §3.2: steps are separated by blank lines).
+"""Reasoning steps as spans of the original text (paper §3.2: blank lines separate steps).
 
-No step is ever re-typed, stripped or re-indented. The text between two spans is white space only, so the spans and
-the text between them are the original, byte for byte. A fenced code block is never cut in two.
+No step is ever re-typed, stripped or re-indented. Only white space lies between two spans, so the spans and the text between
+them are the original, byte for byte. A fenced code block is never split.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,21 +19,21 @@ _BLANK = " \t\r"
 def split_steps(text: str, how: StepSplit = "fenced") -> list[Span]:
     """The steps of a trace, in order.
 
-    `fenced` splits at blank lines (lines of spaces and tabs count as blank) outside of code fences; `paper` splits at
-    every literal "\\n\\n" and leaves out pieces of white space only, as the paper's scripts do.
+    `fenced` splits at blank lines (lines of spaces and tabs count as blank) outside code fences; `paper` splits at every literal
+    "\\n\\n" and drops pieces of white space only, like the paper's scripts.
     """
     return list(_paper_spans(text) if how == "paper" else _fenced_spans(text))
 
 
 def join_steps(text: str, spans: Iterable[Span]) -> str:
-    """The given steps of `text`, joined with one blank line."""
+    """The given steps of `text`, joined by blank lines."""
     return SEPARATOR.join(text[span.start : span.end] for span in spans)
 
 
 def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str = "") -> str:
-    """The kept steps joined; the original text, byte for byte, where every step is kept.
+    """The kept steps, joined; the original text, byte for byte, if every step is kept.
 
-    A `gap` stands as a step of its own in the place of each run of removed steps.
+    A `gap` replaces each run of removed steps, as a step of its own.
     """
     if all(kept):
         return text
