@@ -1,4 +1,4 @@
-"""The review page: what was cut from every trace and why, in one file that needs no network."""
+"""The review page: what was removed from every trace and why, in one file that works offline."""
 
 from asap.review.page import write_review
 

@@ -1,7 +1,7 @@
-"""What the review page knows: an index of all traces, which it reads at once, and their texts in pieces, which it inflates when looked at.
+"""The data of the review page: an index of all traces, loaded at once, and their texts in pieces, inflated on demand.
 
-The index holds, for each trace, the exact tokens left after each removal: any budget is cut from it in the page, by the rules of
-`asap.prune.fine.removals`. A trace that is cut inside its steps has no such series and is shown as the run left it.
+For each trace, the index holds the exact tokens left after each removal; from these the page can apply any budget, by the rules of
+`asap.prune.fine.removals`. A trace cut inside its steps has no such series and is shown as the run left it.
 """
 
 import sys
@@ -27,7 +27,7 @@ _COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "ms", "gone
 
 
 class ReviewedTrace(NamedTuple):
-    """One trace as a run decided it: what the index needs, and what the trace view needs (JSON-able, offsets in UTF-16 units)."""
+    """One run's decision about a trace, as the index and the trace view need it (JSON-able, offsets in UTF-16 units)."""
 
     grade: str | None
     counts: tuple[int, ...]
@@ -64,12 +64,12 @@ class _Columns:
             self.order.extend(decided.order)
 
     def series_bytes(self, *, with_order: bool) -> bytes:
-        """Little-endian: tokens left, worth, and for two runs the steps in the order of their removal."""
+        """Little-endian: tokens left, worth, and with two runs the steps in removal order."""
         return _bytes(self.left) + _bytes(self.worth) + (_bytes(self.order) if with_order else b"")
 
 
 class PageData(NamedTuple):
-    """All that is embedded: the index of the overview (JSON-able), the series of each run, and pieces of JSON text."""
+    """All embedded data: the index of the overview (JSON-able), the series of each run, and pieces of JSON text."""
 
     overview: dict[str, Any]
     series: list[bytes]
@@ -79,7 +79,7 @@ class PageData(NamedTuple):
 
 
 def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
-    """Everything about one run or two. Above `most` traces, or too much text, those with the smallest content digests are shown."""
+    """The data of one run or two. Above `most` traces, or with too much text, it shows those with the smallest content digests."""
     chosen, total = _choose(runs, most)
     others = [{_key(sample): (sample, trace) for sample, trace in _reviewed(run, chosen)} for run in runs[1:]]
     columns, traces, pieces = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), [list[dict[str, Any]]()]
@@ -101,7 +101,7 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
 
     for sample, trace in _reviewed(runs[0], chosen):
         add(sample, [trace, *(other.pop(_key(sample), (None, None))[1] for other in others)])
-    for other in others:  # rows that the first run does not have
+    for other in others:  # rows missing from the first run
         for sample, trace in other.values():
             add(sample, [None, trace])
     shown = len(traces["id"])
@@ -123,7 +123,7 @@ def _reviewed(run: Run, chosen: Container[str]) -> Iterator[tuple[Sample, Review
 
 
 def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> ReviewedTrace:
-    """A decision as the page reads it. The series follow the removal order of what stage 1 left."""
+    """A decision in the form that the page reads. The series follow the removal order of the steps that stage 1 kept."""
     steps, floor, survivors = decision.steps, decision.floor, decision.survivors
     put_back = floor.coarse if floor else []
     counts = {
@@ -166,7 +166,7 @@ def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> Revie
 
 
 def steps_apart(cot: str, decisions: Sequence[ReviewedTrace | None]) -> int:
-    """In how many of the first run's steps two runs keep other characters (white space does not count)."""
+    """The number of the first run's steps in which two runs keep different characters, ignoring white space."""
     if len(decisions) < 2 or decisions[0] is None or decisions[1] is None:
         return 0
     one, two = decisions[0], decisions[1]
@@ -180,7 +180,7 @@ def steps_apart(cot: str, decisions: Sequence[ReviewedTrace | None]) -> int:
 
 
 class Utf16:
-    """Character offsets of a text as offsets in UTF-16 units, which JavaScript counts in."""
+    """Converts character offsets of a text to offsets in UTF-16 units, as JavaScript counts them."""
 
     def __init__(self, text: str) -> None:
         astral = not text.isascii() and max(text, default="") > "\uffff"
@@ -192,7 +192,7 @@ class Utf16:
 
 
 def _choose(runs: Sequence[Run], most: int) -> tuple[set[str], int]:
-    """The keys of the rows to show, and how many rows there are. The choice follows from the content alone, not from its order."""
+    """The keys of the rows to show, and the total number of rows. The choice depends on the content alone, not on its order."""
     sizes = {_key(sample): _size(sample) for run in runs for sample in run.samples()}
     keys, characters = sorted(sizes), 0
     for number, key in enumerate(keys):
@@ -211,7 +211,7 @@ def _size(sample: Sample) -> int:
 
 
 def _worth(step: StepDecision) -> float:
-    """The first-token surprisal of a step in nats, also where another method decided but it was stored; else not a number."""
+    """A step's first-token surprisal in nats, if stored, even when another method decided; NaN otherwise."""
     value = step.surprisal if step.surprisal is not None else (step.scores or {}).get("asap")
     return nan if value is None else float(value)
 

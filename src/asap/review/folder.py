@@ -1,4 +1,4 @@
-"""A finished run, read from its folder: the original rows from work.sqlite, what was decided from decisions.jsonl."""
+"""A finished run, read from its folder: the original rows from work.sqlite, the decisions from decisions.jsonl."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """The run of a folder. Raises InputError where there is none, or it is not finished."""
+        """The run of a folder. Raises InputError if the folder holds none, or an unfinished one."""
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
             if not (folder / "decisions.jsonl").is_file() or "input_hash" not in manifest:
@@ -37,17 +37,17 @@ class Run:
         return cls(folder, manifest)
 
     def samples(self) -> Iterator[Sample]:
-        """The original rows that could be read, in input order."""
+        """The original readable rows, in input order."""
         with Store.open(self.folder, create=False) as store:
             yield from (sample for sample, _ in store.rows() if sample is not None)
 
     def rows(self) -> Iterator[tuple[Sample, Decision, float | None]]:
-        """Each original row with the decision about it and the seconds it took (None: not known), in input order."""
+        """Each original row with its decision and the seconds it took (None: unknown), in input order."""
         samples = self.samples()
         with Store.open(self.folder, create=False) as store:
             seconds = store.seconds()
         for row in _json_lines(self.folder / "decisions.jsonl"):
-            sample = next((sample for sample in samples if sample.id == row.get("id")), None)  # others could not be scored
+            sample = next((sample for sample in samples if sample.id == row.get("id")), None)  # rows that could not be scored have none
             if sample is None:
                 raise InputError(f"{self.folder}: decisions.jsonl has a row {row.get('id')!r} that work.sqlite does not have there")
             try:

@@ -1,7 +1,7 @@
-"""The page: one HTML file with its style, its script and its data, and a policy that lets nothing else in.
+"""Writes the page: one HTML file with its style, script and data, and a policy that admits nothing else.
 
-The policy names the style and the script by their hashes, allows no connection, and takes away every way to turn text into
-markup. The data are compressed and in base64, so no text of a trace is ever read as HTML.
+The policy names the style and the script by their hashes, allows no connections, and disables every way to turn text into
+markup. The data are compressed and base64-encoded, so no text of a trace is ever parsed as HTML.
 """
 
 import base64
@@ -41,7 +41,7 @@ _EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 
 
 class Written(NamedTuple):
-    """How many traces a page shows of how many, and its size in bytes."""
+    """The number of traces on a page, the total number, and the page's size in bytes."""
 
     shown: int
     total: int
@@ -51,7 +51,7 @@ class Written(NamedTuple):
 def write_review(folder: Path, out: Path, other: Path | None = None, *, most: int = MOST_TRACES) -> Written:
     """Write the page about a finished run, or about two runs of the same data. The same input gives the same bytes.
 
-    Raises InputError where a folder holds no finished run or `out` cannot be written.
+    Raises InputError if a folder holds no finished run or `out` cannot be written.
     """
     import jinja2
 
@@ -82,7 +82,7 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
 
 
 def script_text() -> str:
-    """The page's script: its modules one after the other in a scope of their own, without the lines that import one from another."""
+    """The page's script: its modules, concatenated in one private scope without their import lines."""
     parts = [_EXPORT.sub("", _IMPORT.sub("", _resource(name))) for name in MODULES]
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
