@@ -1,1 +1,1 @@
-"""Stage 1, anchor-guided pruning (paper §3.2): which steps does the direct derivation of the answer not need?"""
+"""Stage 1, anchor-guided pruning (paper §3.2): finds the steps that the direct derivation of the answer does not need."""

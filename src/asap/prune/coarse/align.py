@@ -1,9 +1,9 @@
 """Stage 1 without an LLM (`--coarse align`): the answer itself is the anchor.
 
 A step's *alignment* is how much showing the anchor raises the mean log-probability of its tokens:
-log p(step | question, anchor, before) - log p(step | question, before), in nats per token. A step goes when its alignment
+log p(step | question, anchor, before) - log p(step | question, before), in nats per token. A step is removed if its alignment
 is below the `coarse_share` quantile of its trace's alignments and not above zero: at most that share of the steps, and
-only steps that the answer does not make likelier. This replaces the paper's LLM (§3.2); it is not the paper's method.
+only steps that the answer does not make more likely. This replaces the paper's LLM (§3.2); it is not the paper's method.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from asap.prune.checks import check_fraction
 from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
 
-DEPTH = 1024  # of a longer step the first 1,024 tokens speak for it
+DEPTH = 1024  # tokens; only these count in a longer step
 
 
 @dataclass(frozen=True, slots=True)
 class Align:
-    """Stage 1 without an LLM."""
+    """Settings of stage 1 without an LLM."""
 
     coarse_share: float = 0.25
     """`align` drops at most this share of the steps: the lowest quantile."""
@@ -34,13 +34,13 @@ class Align:
 
 
 def alignment(steps: Steps) -> Scoring[list[float]]:
-    """The alignment of each step; the steps are read twice."""
+    """The alignment of each step; reads the steps twice."""
     plain = yield from steps.read(DEPTH)
     return alignments(plain, (yield from steps.read_anchored(DEPTH)))
 
 
 def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:
-    """The alignment of each step, from its scores without and with the anchor in sight; 0 for a step without tokens."""
+    """The alignment of each step, from its scores without and with the anchor; 0 for a step without tokens."""
     return [
         checked(float(np.mean(seen.logprobs[:DEPTH]) - np.mean(unseen.logprobs[:DEPTH]))) if len(unseen.logprobs) else 0.0
         for unseen, seen in zip(plain, anchored, strict=True)
@@ -48,6 +48,6 @@ def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) ->
 
 
 def unaligned(values: Sequence[float], share: float) -> list[bool]:
-    """Which steps stage 1 removes: alignment below the `share` quantile and not above zero. Never all of them."""
+    """For each step, whether stage 1 removes it: alignment below the `share` quantile and not above zero. Never removes all."""
     threshold = float(np.quantile(values, share))
     return [value < threshold and value <= 0 for value in values]

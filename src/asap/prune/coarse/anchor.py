@@ -1,7 +1,7 @@
 """The anchor: a direct derivation of the answer, written by an LLM from the question and the answer alone (paper §3.2).
 
-It guides what `rewrite` and `select` keep. The LLM writes it at T=0, top_p=1, and never sees the trace. Of an answer with a
-program it sees the program only: the prose around it often explains the same thing once more.
+It guides what `rewrite` and `select` keep. The LLM writes it at T=0, top_p=1, and never sees the trace. If the answer contains a
+program, the LLM sees only the program: the surrounding prose often explains the same thing again.
 
 What this does not do: judge whether the answer is right, or run it.
 """
@@ -20,13 +20,13 @@ _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
 
 
 def anchor_request(sample: Sample, max_tokens: int) -> Request:
-    """Ask for the anchor of a sample. The sample's system message is not shown."""
+    """The request for a sample's anchor. It leaves out the sample's system message."""
     texts = {"question": enclosed("question", sample.question), "answer": enclosed("answer", shown_answer(sample))}
     return Request([{"role": "user", "content": filled(prompt_file("anchor"), texts)}], max_tokens, temperature=0.0, kind="anchor")
 
 
 def anchor_text(reply_text: str) -> str:
-    """The anchor in a reply: without outer white space and echoed delimiter lines. Raises InvalidReply where nothing is left."""
+    """The anchor in a reply, without outer white space and echoed delimiter lines. Raises InvalidReply if nothing remains."""
     anchor = without_delimiters(reply_text).strip()
     if not anchor:
         raise InvalidReply("empty", "the anchor is empty")
@@ -34,13 +34,13 @@ def anchor_text(reply_text: str) -> str:
 
 
 def shown_answer(sample: Sample) -> str:
-    """The part of the answer that the LLM sees: its program if it has one, else all of it."""
+    """The part of the answer that the LLM sees: its program, if any, otherwise the whole answer."""
     program = program_of(sample)
     return sample.answer if program is None else program
 
 
 def program_of(sample: Sample) -> str | None:
-    """The tested code that the row names, else the last Python program in the answer; None without either."""
+    """The tested code that the row names, else the last Python program in the answer, else None."""
     found = blocks(sample.answer)
     if sample.tested_code is not None:
         same = (block.code for block in found if _plain(block.code) == _plain(sample.tested_code))
@@ -58,9 +58,9 @@ def _last_program(found: Sequence[CodeBlock]) -> str | None:
 
 
 def _is_aside(code: str, earlier: str) -> bool:
-    """Whether code only shows earlier code at work (it calls what that defines and defines nothing), or quotes up to half of it.
+    """Whether code only demonstrates earlier code (calls its definitions and defines nothing), or quotes at most half of it.
 
-    In 40 of 545 real answers the last block is such an example or walk-through, or an alternative, and not what was tested.
+    In 40 of 545 real answers the last block is such an example or walk-through, or an alternative, and not the tested code.
     """
     lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
     if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):

@@ -1,9 +1,9 @@
 """Stage 1 with an LLM (paper §3.2) as a pass: asks for each trace's anchor, then which steps it needs, until a reply is usable.
 
-The result about each trace is a `Selection`. Every reply is in the reply cache before it is used, so that what was paid for is
-never asked for again.
+The result for each trace is a `Selection`. Every reply enters the reply cache before it is used, so that no paid reply is ever
+requested again.
 
-What this does not do: remove steps, or decide about a trace for which no reply is usable; that is `asap.prune.asap`.
+What this does not do: remove steps, or decide about a trace without a usable reply; `asap.prune.asap` does both.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from asap.sample import Sample
 
 OnSelection = Callable[[Sample, Selection], None]
 T = TypeVar("T")
-_HALVINGS = 5  # of a trace that the server finds too long, so that its windows are at least 1/32 of it
-_FINAL = {"context_too_long", "bad_request", "server_error", "thinking_cut_off"}  # asking the same again would not help
+_HALVINGS = 5  # of the room for a window, while the server finds it too long: down to 1/32
+_FINAL = {"context_too_long", "bad_request", "server_error", "thinking_cut_off"}  # asking again would not help
 
 
 class _Interrupted(AsapError):
-    """The user pressed Ctrl-C; as an ordinary error it lets the requests on their way come home."""
+    """The user pressed Ctrl-C; as an ordinary error, it lets pending requests finish."""
 
 
 def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache, on_selection: OnSelection) -> None:
-    """Ask about all samples, as many at once as the LLM can take, and hand each selection to `on_selection` as it comes.
+    """Ask about all samples, as many at once as the LLM can take, and pass each selection to `on_selection` as it arrives.
 
-    An error that stops everything is raised when the requests on their way are answered and kept: they are paid for. Works
-    inside a running event loop too (in a notebook); then `on_selection` is called in another thread.
+    A fatal error is raised only once the pending requests are answered and stored, since they are paid for. Also works
+    inside a running event loop (in a notebook); it then calls `on_selection` in another thread.
     """
     asking = CachedGenerator(llm, replies)
     work = _asked_all(iter(samples), asking, settings, on_selection)
@@ -75,7 +75,7 @@ async def _asked_all(samples: Iterator[Sample], asking: CachedGenerator, setting
                 if asking.stopped:
                     return
                 on_selection(sample, await _Dialogue(asking, requests_about(sample, settings)).selection())
-        except Exception as error:  # kept, and raised below
+        except Exception as error:  # stored here and raised below
             asking.stop(error)
 
     async with asking:
@@ -88,7 +88,7 @@ async def _asked_all(samples: Iterator[Sample], asking: CachedGenerator, setting
 
 
 class _Dialogue:
-    """Requests about one trace and what came of them up to now."""
+    """The requests about one trace and their results so far."""
 
     def __init__(self, asking: CachedGenerator, requests: TraceRequests) -> None:
         self._asking = asking
@@ -98,7 +98,7 @@ class _Dialogue:
         self._failures: list[str] = []
 
     async def selection(self) -> Selection:
-        """The steps that the LLM selects. A trace of one step is not asked about: a step always stays."""
+        """The steps that the LLM selects. A trace of one step needs no request, since one step is always kept."""
         if len(self._spans) < 2:
             return Selection(list(range(len(self._spans))), None, 0, [])
         try:
@@ -122,7 +122,7 @@ class _Dialogue:
         return await self._first_usable(lambda draw: self._requests.pruning(anchor, draw), read)
 
     async def _selected(self, anchor: str) -> list[int]:
-        """The LLM names the steps to keep; a trace longer than its context is shown in overlapping windows."""
+        """The steps that the LLM names; it sees a trace longer than its context in overlapping windows."""
         tokens = [count_tokens(self._cot[span.start : span.end], self._asking.llm.tokens) + 8 for span in self._spans]
         room = await self._room(anchor, sum(tokens))
         for halving in range(_HALVINGS + 1):
@@ -145,7 +145,7 @@ class _Dialogue:
         kept = merged([await self._selected_from(anchor, window) for window in shown])
         try:
             return self._checked(kept)
-        except InvalidReply as error:  # there is no single reply to ask for again
+        except InvalidReply as error:  # no single reply could be requested again
             self._failures.append(error.reason)
             raise
 
@@ -160,7 +160,7 @@ class _Dialogue:
         return kept
 
     async def _room(self, anchor: str, whole: int) -> int:
-        """How many tokens of steps one request may show."""
+        """The number of tokens of steps that one request can show."""
         context = await self._asking.context_tokens()
         if context is None:
             return whole
@@ -168,7 +168,7 @@ class _Dialogue:
         return max(1, min(whole, context - around - select_tokens(len(self._spans)) - self._rules.thinking_tokens - 64))
 
     async def _first_usable(self, request_of: Callable[[int], Request], read: Callable[[Generation], T]) -> T:
-        """The first reply that can be read. Raises InvalidReply or RequestRefused once no further draw is allowed or of use."""
+        """The first readable reply. Raises InvalidReply or RequestRefused once further draws are not allowed or cannot help."""
         for draw in range(self._rules.attempts):
             request = request_of(draw)
             is_anchor = request.kind == "anchor"
@@ -183,7 +183,7 @@ class _Dialogue:
 
 
 def _read_anchor(reply: Generation) -> str:
-    """The anchor. One that was cut off is of use all the same; where only thinking came before the cut, asking again would not help."""
+    """The anchor. A cut-off anchor is still usable; if the cut came before any answer, asking again would not help."""
     try:
         return anchor_text(reply.text)
     except InvalidReply:
@@ -194,9 +194,9 @@ def _read_anchor(reply: Generation) -> str:
 
 @contextmanager
 def _gentle_interrupt(asking: CachedGenerator) -> Iterator[None]:
-    """The first Ctrl-C waits for the requests that are on their way, since they are paid for; the second one does not.
+    """The first Ctrl-C waits for pending requests, since they are paid for; the second one does not.
 
-    Batches are not waited for: they can take a day, and are taken up again.
+    It does not wait for batches, which can take a day; the next run resumes them.
     """
     loop, is_main = asyncio.get_running_loop(), threading.current_thread() is threading.main_thread()
     if asking.llm.resumes or not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

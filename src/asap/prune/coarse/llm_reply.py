@@ -1,7 +1,7 @@
-"""How the requests of stage 1 enclose a text, and which replies of the LLM are invalid (paper §3.2).
+"""How stage 1's requests delimit a text, and which replies of the LLM are invalid (paper §3.2).
 
-A request shows each text between two lines that occur in it nowhere else. A reply is untrusted: it may be cut off, wrapped in
-a code fence, or empty. Nothing of it is ever kept as text, it only says which steps of the original stay.
+A request puts each text between two lines that occur nowhere in it. A reply is untrusted: it may be cut off, wrapped in
+a code fence, or empty. None of its text is ever kept; it only determines which original steps are kept.
 
 What this does not do: read which steps a reply keeps (`rewrite`, `select`), ask a model, or ask again.
 """
@@ -27,7 +27,7 @@ _DELIMITER_LINE = re.compile(r"[ \t]*</?[a-z]+_[0-9a-f]{8}>[ \t\r]*")
 
 @dataclass(frozen=True, slots=True)
 class ReplyRules:
-    """How often an LLM is asked to prune a trace, and which of its replies are usable."""
+    """How often to ask an LLM to prune a trace, and which replies are usable."""
 
     attempts: int = 5
     """Replies asked for until one is usable; then `align` decides about the trace."""
@@ -54,10 +54,10 @@ class ReplyRules:
 
 
 class InvalidReply(AsapError):
-    """A reply that cannot be used; another one may be. `reason` is a short code, `detail` a sentence.
+    """An unusable reply; another one may be usable. `reason` is a short code, `detail` a sentence.
 
     Any reply: `cut_off`, `content_filter`, `unfinished`, `empty`. A rewrite: `delimiters`, `no_match`. A selection:
-    `not_a_list`, `ambiguous`, `nothing_kept`, `out_of_range`, `reversed_range`. What was kept: `too_little`, `too_much`, `head_only`.
+    `not_a_list`, `ambiguous`, `nothing_kept`, `out_of_range`, `reversed_range`. The kept steps: `too_little`, `too_much`, `head_only`.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -70,7 +70,7 @@ class InvalidReply(AsapError):
 
 
 class Coverage(NamedTuple):
-    """How much of a trace is kept: `share` of its steps' characters; `reach`, the share of its steps up to the last kept one."""
+    """The kept part of a trace: `share` of its steps' characters; `reach`, the share of its steps up to the last kept one."""
 
     share: float
     reach: float
@@ -84,13 +84,13 @@ class Delimiters(NamedTuple):
 
 
 def coverage(kept: Sequence[int], spans: Sequence[Span]) -> Coverage:
-    """How much of a trace the kept steps are, by index."""
+    """The coverage of a trace by the kept steps, given by index."""
     sizes = [span.end - span.start for span in spans]
     return Coverage(sum(sizes[index] for index in kept) / max(sum(sizes), 1), (kept[-1] + 1) / len(spans) if kept else 0.0)
 
 
 def check_share(kept: Sequence[int], spans: Sequence[Span], *, floor: float, ceiling: float, reach: float) -> None:
-    """Raise InvalidReply where too little or too much of a trace is kept, or only its head. All limits are shares, 0 to 1."""
+    """Raise InvalidReply if too little or too much of a trace is kept, or only its head. All limits are shares, 0 to 1."""
     found = coverage(kept, spans)
     if found.share < floor:
         raise InvalidReply("too_little", f"{found.share:.1%} of the trace's characters are kept; at least {floor:.1%} is expected")
@@ -102,7 +102,7 @@ def check_share(kept: Sequence[int], spans: Sequence[Span], *, floor: float, cei
 
 
 def finished_text(reply: Generation) -> str:
-    """The text of a reply that the model ended by itself. Raises InvalidReply for any other, and for an empty one."""
+    """The text of a reply that the model finished. Raises InvalidReply for an unfinished or empty one."""
     if reply.finish_reason == "length":
         raise InvalidReply("cut_off", f"the reply was cut off after {reply.completion_tokens} tokens")
     if reply.finish_reason == "content_filter":
@@ -121,12 +121,12 @@ def prompt_file(name: str) -> str:
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """The template with each placeholder replaced. Braces in the values stay what they are."""
+    """The template with each placeholder replaced. Braces in the values are preserved."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 def delimiters(name: str, text: str) -> Delimiters:
-    """The lines between which a text is shown: the same for the same text, and with a token that is not in it."""
+    """The delimiter lines for a text: the same for the same text, with a token that the text does not contain."""
     return Delimiters(*(f"<{slash}{name}_{unused_token(text)}>" for slash in ("", "/")))
 
 
@@ -143,7 +143,7 @@ def enclosed(name: str, text: str) -> str:
 
 
 def without_delimiters(text: str) -> str:
-    """A text without outer blank lines, and without lines at either end that look like any of our delimiters."""
+    """A text without outer blank lines, and without leading and trailing lines that look like our delimiters."""
     lines = text.split("\n")
     while lines and (not lines[0].strip() or _DELIMITER_LINE.fullmatch(lines[0])):
         del lines[0]
@@ -153,7 +153,7 @@ def without_delimiters(text: str) -> str:
 
 
 def unfenced(text: str) -> str:
-    """A text without a code fence around all of it; unchanged where it has none, or only begins and ends with fenced blocks."""
+    """A text without an enclosing code fence; unchanged if it has none, or only begins and ends with separate fenced blocks."""
     whole = text.strip()
     found = blocks(whole)
     return found[0].code if found and (found[0].start, found[0].end) == (0, len(whole)) else text

@@ -1,6 +1,6 @@
-"""The requests of stage 1 about one trace (paper §3.2): one for the anchor, then prunings along it.
+"""Stage 1's requests about one trace (paper §3.2): one for the anchor, then prunings along it.
 
-The pass sends them, the estimate counts them, and the reply cache knows each by its content, so they are made here only.
+The pass sends them, the estimate counts them, and the reply cache identifies each by its content, so only this module makes them.
 
 What this does not do: ask, or read a reply.
 """
@@ -24,7 +24,7 @@ ANCHOR_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class TraceRequests:
-    """The requests about a trace, which `split` cuts into these steps. A further `draw` asks the same again, for another reply."""
+    """The requests about a trace, split into these steps by `split`. A further `draw` repeats a request to get another reply."""
 
     sample: Sample
     spans: Sequence[Span]
@@ -32,11 +32,11 @@ class TraceRequests:
     strategy: Select | Rewrite
 
     def anchor(self, draw: int = 0) -> Request:
-        """Asks for the direct derivation of the answer."""
+        """The request for the direct derivation of the answer."""
         return replace(anchor_request(self.sample, ANCHOR_TOKENS + self.strategy.rules.thinking_tokens), draw=draw)
 
     def pruning(self, anchor: str, draw: int = 0, window: tuple[int, int] | None = None) -> Request:
-        """Asks what to keep of the trace, or with `window` of its steps from the first number up to before the last."""
+        """The request for the steps to keep, of the whole trace or of a `window` (first step, last + 1)."""
         rules = self.strategy.rules
         if isinstance(self.strategy, Rewrite):
             temperature = 2.0 if rules.temperature is None else rules.temperature
@@ -49,21 +49,21 @@ class TraceRequests:
 
 
 def requests_about(sample: Sample, settings: AsapSettings) -> TraceRequests:
-    """The requests about a sample's trace. Who asks leaves a trace of one step out, since a step always stays."""
+    """The requests about a sample's trace. Callers skip a trace of one step, since one step is always kept."""
     assert isinstance(settings.coarse, Select | Rewrite), "without an LLM there is nobody to ask"
     return TraceRequests(sample, split_steps(sample.cot, settings.step_split), settings.step_split, settings.coarse)
 
 
 def prompts_hash(strategy: str) -> str:
-    """A hash of the wording of the requests: equal hashes, equal requests."""
+    """A hash of the requests' wording: equal hashes mean equal requests."""
     return content_digest(prompt_file("anchor"), prompt_file(strategy))[:16]
 
 
 def rewrite_tokens(cot: str) -> int:
-    """Room for a rewritten trace. By bytes and not by tokens, so that no tokenizer has a say in what a request is."""
+    """The token limit for a rewritten trace. Based on bytes, so that a request does not depend on any tokenizer."""
     return len(cot.encode("utf-8")) // 2 + 512
 
 
 def select_tokens(num_steps: int) -> int:
-    """Room for the numbers of the steps to keep."""
+    """The token limit for the numbers of the steps to keep."""
     return 8 * num_steps + 128

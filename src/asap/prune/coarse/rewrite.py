@@ -1,10 +1,10 @@
-"""Stage 1 as the paper does it (`--coarse rewrite`, §3.2): an LLM repeats the trace without what the anchor does not need.
+"""Stage 1 as in the paper (`--coarse rewrite`, §3.2): an LLM repeats the trace without the parts that the anchor does not need.
 
 The reply must pass Algorithm 1: each of its steps is similar to an original step, in the original order. Its words are then
-thrown away: every step is snapped to the original step that it stands for, so what is kept is the original, verbatim.
+discarded: every step is snapped to the original step it matches, so the kept text is the original, verbatim.
 
-What this does not do: tell a step from a near-copy with another meaning (nothing but the original's words survives), or
-see that two steps were merged into one (only the more similar one is kept).
+What this does not do: distinguish a step from a near-copy with another meaning (only the original's words survive), or
+detect that two steps were merged into one (it keeps only the more similar one).
 """
 
 import re
@@ -35,12 +35,12 @@ from asap.spans import Span
 from asap.steps import StepSplit, split_steps
 
 _SHOWN = 60  # characters of a step in a message
-_NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, which is an upper bound of Gestalt's
+_NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, an upper bound of Gestalt's
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Stage 1 by an LLM that writes the shorter trace, as in the paper. Where no reply is usable, `fallback` decides."""
+    """Stage 1 by an LLM that writes the shorter trace, as in the paper. Without a usable reply, `fallback` decides."""
 
     tau: float = TAU
     """`rewrite`: how similar a step of the reply must be to an original one."""
@@ -54,7 +54,7 @@ class Rewrite:
 
 
 def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_tokens: int, draw: int) -> Request:
-    """Ask for the pruned trace of a sample. `draw` numbers the attempts: the wording stays, another reply is wanted."""
+    """The request for a sample's pruned trace. `draw` numbers the attempts: the same wording, for another reply."""
     lines = delimiters("trace", sample.cot)
     texts = {
         "question": enclosed("question", sample.question),
@@ -68,10 +68,10 @@ def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_toke
 
 
 def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> list[Match]:
-    """The steps of `cot` that a reply keeps, in order. Raises InvalidReply where Algorithm 1 or a check before it fails.
+    """The steps of `cot` that a reply keeps, in order. Raises InvalidReply if Algorithm 1 or an earlier check fails.
 
-    Steps are compared without their outer white space, and with every line ending in \\n. Where the trace's delimiters are in the
-    reply, only what stands between them counts.
+    Steps are compared without their outer white space, and with every line ending as \\n. If the reply contains the trace's delimiters,
+    only the text between them counts.
     """
     text = finished_text(reply)
     if "\r\n" not in cot:
@@ -92,7 +92,7 @@ def _compared(text: str, spans: Sequence[Span]) -> list[str]:
 
 
 def _inside(text: str, lines: Delimiters) -> str:
-    """What stands between the delimiters; where one is missing, the text reaches to that end of the reply."""
+    """The text between the delimiters; without one, it extends to that end of the reply."""
     begins = list(re.finditer(rf"^[ \t]*{re.escape(lines.begin)}", text, re.MULTILINE))
     ends = list(re.finditer(rf"{re.escape(lines.end)}[ \t\r]*$", text, re.MULTILINE))
     start = begins[0].end() if begins else 0
@@ -103,12 +103,12 @@ def _inside(text: str, lines: Delimiters) -> str:
 
 
 def _readings(text: str, cot: str) -> list[str]:
-    """The text without a fence around all of it, then with it: it may be the trace's own, and surely is where all of it is."""
+    """The ways to read the text: without an enclosing fence, then with it; only with it if the trace contains the whole text."""
     return [text] if text.strip() in cot else list(dict.fromkeys([unfenced(text), text]))
 
 
 def _why_not(original_steps: Sequence[str], coarse_steps: Sequence[str], tau: float) -> str:
-    """A sentence on the first step of a reply for which Algorithm 1 finds no original step."""
+    """A sentence about the first step of a reply for which Algorithm 1 finds no original step."""
     number, start = 1, 0
     while (found := _next_match(original_steps, coarse_steps[number - 1], start, tau)) is not None:
         number, start = number + 1, found + 1

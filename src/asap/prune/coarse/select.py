@@ -1,10 +1,10 @@
 """Stage 1 without re-typing (`--coarse select`): an LLM sees numbered steps and names those that the anchor needs (paper §3.2).
 
-The paper's LLM repeats the whole trace; naming numbers asks for the same judgement in tens of tokens, and what is kept is
+The paper's LLM repeats the whole trace; naming numbers asks for the same judgement in tens of tokens, and keeps steps
 verbatim by construction. A trace that does not fit in the context is shown in overlapping windows.
 
-What this does not do: guess. A reply is read leniently as to form (JSON or a plain list, ranges in several spellings), but
-numbers in a sentence are no selection, and one number that is not shown makes the reply invalid.
+What this does not do: guess. It reads replies leniently as to form (JSON or a plain list, ranges in several spellings), but
+numbers in a sentence are not a selection, and a single number that was not shown makes the reply invalid.
 """
 
 import re
@@ -37,7 +37,7 @@ _BETWEEN = re.compile(r"[\s,;]+(?:and\b\s*)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Stage 1 by an LLM that names the steps to keep. Where no reply is usable, `fallback` decides."""
+    """Stage 1 by an LLM that names the steps to keep. Without a usable reply, `fallback` decides."""
 
     rules: ReplyRules = field(default_factory=ReplyRules)
     fallback: Align = field(default_factory=Align)
@@ -48,7 +48,7 @@ class Select:
 def select_request(
     sample: Sample, anchor: str, spans: Sequence[Span], first: int, last: int, *, temperature: float, max_tokens: int, draw: int
 ) -> Request:
-    """Ask which of the steps `spans[first:last]` to keep. Their numbers are those of the whole trace, from 1."""
+    """The request to choose among the steps `spans[first:last]`. Their numbers are those of the whole trace, from 1."""
     marker = _marker(sample.cot)
     steps = (f"{marker.format(index + 1)}\n{sample.cot[spans[index].start : spans[index].end]}" for index in range(first, last))
     texts = {
@@ -67,7 +67,7 @@ def select_request(
 def read_selection(reply: Generation, first: int, last: int) -> list[int]:
     """The indices of the kept steps among `first` to `last - 1`, increasing. Raises InvalidReply for anything else.
 
-    What is named is a set: numbers may come in any order and more than once. A range from high to low is not one.
+    The numbers form a set: they may come in any order and repeat. A range from high to low is invalid.
     """
     kept: set[int] = set()
     for low, high in _ranges(_listed(finished_text(reply))):
@@ -83,11 +83,11 @@ def read_selection(reply: Generation, first: int, last: int) -> list[int]:
 
 
 def windows(step_tokens: Sequence[int], room: int, overlap: int = OVERLAP) -> list[tuple[int, int]]:
-    """The ranges of steps (first, last + 1) to show, one request each: all steps in one where they fit in `room` tokens.
+    """The ranges of steps (first, last + 1) to show, one request each: a single one if all steps fit in `room` tokens.
 
-    Else windows of about equal size that cover every step; neighbours share up to `overlap` steps, no step is in three windows.
-    `step_tokens`: what each step takes with its marker line. A step that is larger than `room` by itself is alone in its
-    window, which does not fit: nothing less can be shown.
+    Otherwise windows of about equal size that cover every step; neighbours share up to `overlap` steps, no step is in three windows.
+    `step_tokens`: the tokens of each step with its marker line. A step larger than `room` gets a window of its own, which does not
+    fit: nothing smaller can be shown.
     """
     if not step_tokens:
         return []
@@ -104,12 +104,12 @@ def windows(step_tokens: Sequence[int], room: int, overlap: int = OVERLAP) -> li
 
 
 def merged(selections: Iterable[Iterable[int]]) -> list[int]:
-    """The steps that any window keeps, increasing: a step that is shown twice stays if it is kept once."""
+    """The steps that any window keeps, increasing: a step shown twice is kept if either window keeps it."""
     return sorted({index for selection in selections for index in selection})
 
 
 def _filled_windows(offsets: Sequence[int], room: int, overlap: int) -> list[tuple[int, int]]:
-    """Windows that each take as many steps as fit, from the first on. `offsets`: the tokens before each step, then all of them."""
+    """Windows that each take as many steps as fit, from the first on. `offsets`: the tokens before each step, then the total."""
     count = len(offsets) - 1
     found: list[tuple[int, int]] = []
     first, before = 0, 0  # before: the end of the last window but one
@@ -126,12 +126,12 @@ def _filled_windows(offsets: Sequence[int], room: int, overlap: int) -> list[tup
 
 
 def _marker(cot: str) -> str:
-    """The form of a line that opens a step: <12>, with a token before the number where the trace has such lines of its own."""
+    """The form of the line before each step: <12>, with a token before the number if the trace contains such lines itself."""
     return f"<{unused_token(cot)}:{{}}>" if _MARKER.search(cot) else "<{}>"
 
 
 def _listed(text: str) -> str:
-    """The part of a reply that is the list of numbers: the value of "keep", the line "Keep: ...", or all of the reply."""
+    """The part of a reply that lists the numbers: the value of "keep", the line "Keep: ...", or the whole reply."""
     named = [found[1] if found[1] is not None else found[2] for found in _KEY.finditer(text)]
     if not named:
         named = [found[1] for line in text.splitlines() if (found := _LABEL.fullmatch(line.rstrip().rstrip("*_.")))]
@@ -148,7 +148,7 @@ def _unbracketed(text: str) -> str:
 
 
 def _ranges(text: str) -> list[tuple[str, str]]:
-    """The ranges that a list names, as digits; a single number is a range of one."""
+    """The ranges in a list, as digits; a single number is a range of one."""
     found: list[tuple[str, str]] = []
     position = 0
     while position < len(text):

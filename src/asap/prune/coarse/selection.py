@@ -1,4 +1,4 @@
-"""What stage 1's LLM said about a trace (paper §3.2): plain data, so that it can be stored and stage 1 can take it later.
+"""The selection of stage 1's LLM from a trace (paper §3.2): plain data, so that it can be stored and used later.
 
 What this does not do: ask, or remove anything.
 """
@@ -9,8 +9,8 @@ from typing import NamedTuple
 class Selection(NamedTuple):
     """The steps that an LLM selected from a trace.
 
-    `kept` are their indices, increasing (None: no reply was usable), `match` is the similarity of the reply's step to each of
-    them (`rewrite` only). `attempts` counts the pruning replies asked for, `failures` holds why each unusable reply was unusable.
+    `kept` holds their indices, increasing (None: no usable reply), `match` the similarity of each to the reply's step
+    (`rewrite` only). `attempts` counts the pruning replies requested, `failures` lists the reason of each unusable reply.
     """
 
     kept: list[int] | None
