@@ -83,10 +83,10 @@ def _normal_p(ties: NDArray[np.int64], positive: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given: the level at which each can be rejected together with all smaller ones.
+    """Holm's adjusted p values, in the order given: for each, the smallest family-wise error rate at which Holm's test rejects it.
 
-    Bounds the chance of any false finding among these p values, whatever their dependence. It cannot account for p values that
-    were looked at but not passed in.
+    They bound the chance of any false finding among these p values, whatever their dependence, but cannot account for p values
+    that were looked at and not passed in.
     """
     values = np.asarray(p_values, dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
