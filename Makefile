@@ -6,6 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS)
+# a test process for each core, up to four: each loads torch and models of its own
+TESTS := $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal
 # CI pins everything; TORCH can be changed where another build is wanted
 CONSTRAINTS := constraints.txt
 TORCH ?= torch==2.13.0
@@ -20,10 +22,10 @@ demo: .venv/.demo
 	@echo "  $(BIN)/asap cut out/demo --ratio 0.25 --out out/demo-quarter"
 
 test: .venv/.test lint types imports
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(TESTS) -m "not slow"
 
 test-all: .venv/.test lint types imports
-	$(BIN)/python -m pytest -q
+	$(TESTS)
 
 lint:
 	$(BIN)/ruff check .

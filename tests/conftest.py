@@ -1,9 +1,16 @@
-"""One thread for all tests: in models this small threads only wait for each other."""
+"""One thread and no clock for all tests: in models this small threads only wait for each other, and a machine may be busy."""
 
+import os
 from collections.abc import Iterator
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}  # of subprocesses too
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -67,7 +67,6 @@ def test_a_real_model_is_asked_and_everything_adds_up(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("coarse", ["select", "rewrite"])
 def test_real_traces_with_a_real_model(coarse: str, tmp_path: Path) -> None:
     data = os.environ.get("ASAP_DATA")

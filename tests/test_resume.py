@@ -112,7 +112,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, capsys: p
     while not (line := process.stderr.readline()).startswith("1/200"):
         assert line, "the run ended before it scored anything"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1] == f"asap: interrupted; what was done is kept in {out}: the same command again continues there"
@@ -220,15 +220,16 @@ def test_a_source_that_was_damaged_since_leaves_the_finished_run_usable(tmp_path
     same_output(out, tmp_path / "cut")
 
 
-def test_a_great_many_rows_with_one_id_are_numbered_quickly(tmp_path: Path) -> None:
+def test_a_great_many_rows_with_one_id_are_numbered_without_counting_them_again(tmp_path: Path) -> None:
     from asap.sample import Sample
 
-    started = time.monotonic()
+    queries = list[str]()
     with Store.open(tmp_path / "out") as store, store.transaction():
-        ids = [store.add_sample(number, "s", number, Sample("x", "q", str(number), "a")) for number in range(8000)]
+        store._db._connection.set_trace_callback(queries.append)
+        ids = [store.add_sample(number, "s", number, Sample("x", "q", str(number), "a")) for number in range(2000)]
     assert ids[:3] == ["x", "x#2", "x#3"]
-    assert len(set(ids)) == 8000
-    assert time.monotonic() - started < 20
+    assert len(set(ids)) == 2000
+    assert len(queries) < 10 * 2000
 
 
 def test_the_store_is_plain_sqlite(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(3600),
+    pytest.mark.timeout(36_000),
     pytest.mark.skipif(not os.environ.get("ASAP_DATA"), reason="ASAP_DATA names no folder with the benchmarks"),
 ]
 

@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.leave()
         content = scripted.content(request.get("model", ""))
         if scripted.fault == "hang":
-            self._wait_for_client(60)
+            self._wait_for_client(3600)
         elif scripted.fault == "reset":
             self._reset()
         elif scripted.fault == "reset_mid_body":

@@ -14,7 +14,7 @@ from asap.lm.rate_limit import RateLimit, backoff_s, retry_after_s
 def run(test: Callable[[RateLimit, VirtualClock], Awaitable[None]], concurrency: int = 4) -> VirtualClock:
     async def inside() -> VirtualClock:
         clock = VirtualClock()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(600):
             await test(RateLimit(concurrency, clock), clock)
         return clock
 

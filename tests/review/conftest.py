@@ -13,9 +13,10 @@ NO_BROWSER = (
     "NO BROWSER, so the review page was NOT tested: install Chromium (Debian and Ubuntu: apt-get install chromium) "
     'and the driver (pip install "asap-cot[test]")'
 )
+WAIT_MS = 600_000  # for a machine that is busy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it is open, an event loop runs in this thread
 def browser() -> Iterator[Any]:
     path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
     try:
@@ -37,6 +38,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def open_page(path: Path, address: str = "", *, width: int = 1280, height: int = 820, scheme: str = "light") -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context.set_default_timeout(WAIT_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: wrong.append(f"console: {message.text}"))
@@ -44,7 +46,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: None if request.url.startswith(path.as_uri()) else wrong.append(f"request: {request.url}"))
         page.goto(path.as_uri() + address)
-        page.wait_for_selector("#app:not([aria-busy])", timeout=30_000)
+        page.wait_for_selector("#app:not([aria-busy])")
         return page
 
     yield open_page

@@ -136,11 +136,8 @@ def open_trace(page: Any, number: int, name: str) -> None:
     """Go to a trace by its address and wait until all its steps are drawn."""
     page.evaluate(f"location.hash = 'trace={number}'")
     page.locator(".trace h1", has_text=name).wait_for()
-    for _ in range(2000):
-        if page.evaluate("document.querySelectorAll('.step').length === document.querySelectorAll('.step > .margin').length"):
-            return
-        page.wait_for_timeout(10)
-    raise AssertionError(f"the steps of {name!r} were never drawn")
+    while not page.evaluate("document.querySelectorAll('.step').length === document.querySelectorAll('.step > .margin').length"):
+        settle(page)
 
 
 def set_budget(page: Any, kind: str, value: float) -> None:

@@ -132,10 +132,10 @@ def test_a_trace_of_five_thousand_steps(visit: Visit, paged: Paged, tmp_path: Pa
     assert page.locator(".step").count() == 5000
     set_budget(page, "budget", 700)
     assert states(page) == [STATES[step.removed_by] for step in decide(text, budget=700).steps]
-    for _ in range(2):  # heights off screen are guesses until they are seen
+    seen = "document.querySelector('[data-step=\"4999\"]').getBoundingClientRect().top < innerHeight"
+    while not page.evaluate(seen):  # heights off screen are guesses until they are seen
         page.keyboard.press("End")
-        page.wait_for_timeout(200)
-    assert page.evaluate("document.querySelector('[data-step=\"4999\"]').getBoundingClientRect().top < innerHeight")
+        settle(page)
 
 
 def test_what_a_support_floor_put_back_is_shown_and_gone_in_every_cut(visit: Visit, paged: Paged, tmp_path: Path) -> None:

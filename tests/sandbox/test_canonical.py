@@ -68,7 +68,7 @@ def test_humaneval_wrong(sandbox):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(36_000)
 def test_leetcode_references(sandbox):
     found = rows("benchmarks/leetcodedataset/LeetCodeDataset-v0.3.1-test.jsonl.gz")
     assert len(found) == 228
@@ -77,7 +77,7 @@ def test_leetcode_references(sandbox):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(36_000)
 def test_labels_of_real_completions(sandbox):
     """Six passed labels are of tests that define the function themselves and never call the solution's."""
     found = rows("traces/kodcode_r1.jsonl.gz")

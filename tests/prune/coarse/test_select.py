@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -176,13 +175,12 @@ def test_every_selection_can_be_told(kept: set[int], data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["1 " * 50_000, "1" + " " * 100_000, '"keep"' * 20_000, "Keep: " * 20_000, "[" + "1-19," * 20_000 + "]", "-" * 100_000]
+    "text", ["1 " * 500_000, "1" + " " * 10**6, '"keep"' * 200_000, "Keep: " * 200_000, "[" + "1-19," * 20_000 + "]", "-" * 10**6]
 )
-def test_a_long_reply_is_read_in_no_time(text: str) -> None:
-    start = time.process_time()
+@pytest.mark.timeout(600)  # hours if it took a time that grows with the square of the length
+def test_a_long_reply_is_read_in_one_go(text: str) -> None:
     with suppress(InvalidReply):
         read(text)
-    assert time.process_time() - start < 1.0
 
 
 tokens = st.lists(st.integers(0, 30), min_size=1, max_size=40)
