@@ -20,11 +20,13 @@ from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
 from asap.prune.method import is_one_pass, needs_model, scores_of
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
+from asap.prune.methods.tokenskip import TokenSkip
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
-from asap.prune.token_level import TOKEN_LEVEL
 from asap.prune.trace import Steps
 from asap.sample import Sample
 from asap.spans import Span
@@ -226,6 +228,11 @@ def test_settings_of_methods() -> None:
         ("--method longest-first --rescore 2", "rescore has a model read again, and longest-first needs none; leave it out"),
         ("--method selective-context --gammas 0.5", "gammas is for tokenskip, not for selective-context; leave it out"),
         ("--method llmlingua2 --marker none", "marker is for tokenskip, not for llmlingua2; leave it out"),
+        ("--method tokenskip --unit token", "unit is for selective-context, not for tokenskip; leave it out"),
+        (
+            "--method selective-context --keep-digits",
+            "keep_digits is for llmlingua2 and tokenskip, not for selective-context; leave it out",
+        ),
         ("--method step-entropy --keep-digits", "keep_digits is for llmlingua2 and tokenskip, not for step-entropy; leave it out"),
         ("--method original --ratio 0.5", "method 'original' removes nothing; leave budget and ratio out"),
         ("--method original --budget 100", "method 'original' removes nothing; leave budget and ratio out"),
@@ -248,9 +255,9 @@ def test_the_default_of_another_method_does_no_harm_in_a_configuration(tmp_path:
         {"method": Spirit(suffix_tokens=5), "rescore": 2},
         {"coarse": Rewrite(tau=0.7, rules=ReplyRules(attempts=2), fallback=Align(0.5))},
         {"coarse": Select(ReplyRules(temperature=0.5, thinking_tokens=9, min_reach=0.2))},
-        {"method": "tokenskip", "gammas": [0.5], "keep_digits": True, "classifier": "x"},
-        {"method": "selective-context", "unit": "token", "phrases": "regex"},
-        {"method": "random", "seed": 3, "classifier": "x"},
+        {"method": TokenSkip(LLMLingua2("x", keep_digits=True), gammas=[0.5])},
+        {"method": SelectiveContext(unit="token", phrases="regex")},
+        {"method": "random", "seed": 3},
         *({"method": name} for name in (*METHODS, *TOKEN_LEVEL)),
     ],
 )

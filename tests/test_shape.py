@@ -19,8 +19,6 @@ FILE_LINES, FUNCTION_LINES = 300, 60
 
 ALLOWED: Mapping[str, Mapping[str, str]] = {
     "cycles": {
-        "asap.prune.settings": "",
-        "asap.prune.token_level": "",
         "asap.sandbox.jail.proxy": "",
         "asap.sandbox.jail.remote": "",
     },
@@ -37,7 +35,6 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "Equal": "",
         "FILE": "",
         "Floats": "",
-        "INSIDE": "",
         "PROBLEMS": "",
         "Row": "",
         "Run": "",

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedToken
 from asap.cli import run
 from asap.dataset import read_samples
 from asap.lm.specs import load_tokens
-from asap.prune.tokenskip import draw_gamma
+from asap.prune.methods.tokenskip import draw_gamma
 from asap.ratio_marker import marked
 from asap.store.work import Store
 from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows

@@ -34,7 +34,7 @@ from asap import read_samples
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.llmlingua2 import ClassifierImportance, word_units
+from asap.prune.methods.llmlingua2 import ClassifierImportance, word_units
 from asap.prune.unit_cut import UnitCut
 from asap.prune.units import Units
 from asap.sample import Sample

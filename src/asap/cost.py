@@ -22,7 +22,6 @@ from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tok
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.method import Size, alignment_reads, is_one_pass
 from asap.prune.settings import AsapSettings
-from asap.prune.token_level import TOKEN_LEVEL
 from asap.sample import Sample
 
 
@@ -35,7 +34,7 @@ class Reading(NamedTuple):
 
 def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
     """About how many tokens the model of a method reads of a trace of this size, of which at most `kept` tokens stay."""
-    if settings.name in TOKEN_LEVEL:
+    if settings.is_token_level:
         return Reading(size.trace, size.trace)
     method = settings.scoring
     stage_1 = alignment_reads(size) if settings.stage_1 == "align" else 0.0

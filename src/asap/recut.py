@@ -12,12 +12,11 @@ from asap.output import Totals, write_output
 from asap.prune.backfill import backfilled
 from asap.prune.decision import Decision
 from asap.prune.fine import check_budget
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods.tokenskip import draw_gamma
 from asap.prune.reorder import reordered
 from asap.prune.settings import OF_METHODS
 from asap.prune.step_cut import StepCut
-from asap.prune.token_level import TOKEN_LEVEL
-from asap.prune.tokenskip import ratio_of
 from asap.sample import Sample
 from asap.store.work import Store
 
@@ -75,7 +74,9 @@ def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCount
             decision = reordered(decision, sample, settings["method"], tokens(), **keep)
         elif settings.get("support_floor") is not None and decision.floor is not None:
             return decision
-        ratio = ratio_of(settings["method"], sample, limit["ratio"], settings["seed"], settings.get("gammas", ()))
+        ratio = limit["ratio"]
+        if decision.gamma is not None and ratio is None:
+            ratio = draw_gamma(sample, settings["seed"], settings["gammas"])
         again = decision.cut(sample.cot, tokens, budget=limit["budget"], ratio=ratio)
         if settings["backfill"] and again is not decision and isinstance(again, StepCut):
             return backfilled(again, sample.cot, tokens())

@@ -12,6 +12,7 @@ from asap.cost import Reading, tokens_read
 from asap.prune.asap import Asap
 from asap.prune.method import Size, needs_model
 from asap.prune.methods import METHODS
+from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
@@ -71,7 +72,7 @@ def sample_of(number: int) -> Sample:
         {"scores": "one-pass"},
         {"scores": "every"},
         {"method": "leave-one-out", "scores": "every"},
-        {"method": "selective-context", "phrases": "regex"},
+        {"method": SelectiveContext(phrases="regex")},
     ],
 )
 def test_the_estimate_is_near_what_is_read(options: dict[str, Any], tiny: Any) -> None:

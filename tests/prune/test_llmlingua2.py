@@ -17,8 +17,8 @@ from asap.errors import InputError, RowError
 from asap.lm.classifier import TokenClassifier
 from asap.lm.scorer import NoModel
 from asap.prune.asap import Asap
-from asap.prune.llmlingua2 import ClassifierImportance, Importance, chunk_edges, ends_here, word_units
-from asap.prune.phrases import words
+from asap.prune.methods.llmlingua2 import ClassifierImportance, Importance, chunk_edges, ends_here, word_units
+from asap.prune.methods.phrases import words
 from asap.prune.settings import AsapSettings
 from asap.prune.units import Laid
 from asap.sample import Sample

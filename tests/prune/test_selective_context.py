@@ -19,7 +19,7 @@ from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
-from asap.prune.phrases import (
+from asap.prune.methods.phrases import (
     SPACY_MODELS,
     PhraseChunker,
     Phrases,
@@ -29,9 +29,10 @@ from asap.prune.phrases import (
     sentences,
     words,
 )
-from asap.prune.selective_context import SelectiveContext, Unit
+from asap.prune.methods.selective_context import SelectiveContext, Unit
 from asap.prune.settings import AsapSettings
-from asap.prune.units import Laid
+from asap.prune.together import together
+from asap.prune.units import Laid, Units
 from asap.run import run_settings
 from asap.sample import Sample
 from asap.spans import Span
@@ -58,6 +59,13 @@ class Table:
         return Scored([TokenScores(starts, ends, logprobs, np.full(len(starts), np.nan))], 1)
 
 
+def read_units(scorer: Scorer | Table, text: str, unit: Unit = "phrase") -> tuple[Units, int]:
+    [found] = together([SelectiveContext(unit).units(text, scorer.tokens, RegexChunker())], cast(Scorer, scorer))
+    if isinstance(found, RowError):
+        raise found
+    return found
+
+
 def word_spans(text: str) -> list[Span]:
     return [Span(*both) for both in np.array(words(text)).T.tolist()]
 
@@ -71,25 +79,25 @@ def test_self_information_by_hand() -> None:
     text = "The sum is six. Check\nthe list!"
     table = Table({"The": 0.25, "sum": 1.0, "six": 0.125, ".": 1.0, "list": 0.0625, "!": 1.0}, tokens_of("smollm"))
     bits = math.log(2)
-    units, windows = SelectiveContext(table, RegexChunker()).units(text)
+    units, windows = read_units(table, text)
     assert windows == 1
     assert pieces(text, units.lengths) == ["The sum", "is", "six", ".", "Check", "the list", "!"]
     assert units.scores == pytest.approx([bits, bits, 3 * bits, 0, bits, 2.5 * bits, 0], abs=1e-6)  # means over tokens
-    units, _ = SelectiveContext(table, RegexChunker(), unit="sentence").units(text)
+    units, _ = read_units(table, text, "sentence")
     assert pieces(text, units.lengths) == ["The sum is six.", "Check\nthe list!"]
     assert units.scores == pytest.approx([6 / 5 * bits, 6 / 4 * bits], abs=1e-6)
-    units, _ = SelectiveContext(table, RegexChunker(), unit="token").units(text)
+    units, _ = read_units(table, text, "token")
     assert pieces(text, units.lengths) == ["The", "sum", "is", "six", ".", "Check", "the", "list", "!"]
 
 
 def test_sentences_are_read_alone_after_a_beginning_of_text() -> None:
     table = Table({}, tokens_of("llama3"))
-    SelectiveContext(table, RegexChunker()).units("One. Two?\n\nThree")
+    read_units(table, "One. Two?\n\nThree")
     assert [(request.context, request.text) for request in table.asked] == [("", "One."), ("", "Two?"), ("", "Three")]
     table = Table({}, tokens_of("smollm"))
     table.tokens.hf.eos_token = "<|end|>"
     try:
-        SelectiveContext(table, RegexChunker()).units("One.")
+        read_units(table, "One.")
     finally:
         table.tokens.hf.eos_token = None
     assert table.asked[0].context == "<|end|>"  # as the original does with GPT-2, which adds none by itself
@@ -98,7 +106,7 @@ def test_sentences_are_read_alone_after_a_beginning_of_text() -> None:
 def test_lowest_units_go_and_white_space_stays() -> None:
     text = "Okay.\n\nThe sum is six.\n    return x"
     table = Table({"six": 0.001, "sum": 0.002, "return": 0.003, "x": 0.001}, tokens_of("smollm"))
-    asked = AsapSettings(method="selective-context", budget=None, ratio=0.7, phrases="regex", context="raw")
+    asked = AsapSettings(method=SelectiveContext(phrases="regex"), ratio=0.7, context="raw")
     decision = Asap(cast(Scorer, table), asked).prune(Sample("a", "q", text, "x")).decision
     assert decision.apply(text) == "The sum six.\n    return x"
     assert decision.coarse.by == "none"
@@ -107,7 +115,7 @@ def test_lowest_units_go_and_white_space_stays() -> None:
 @settings(max_examples=40, deadline=None)
 @given(texts, st.sampled_from(UNITS))
 def test_units_tile_any_text(text: str, unit: Unit) -> None:
-    units, _ = SelectiveContext(Table({}, tokens_of("smollm")), RegexChunker(), unit=unit).units(text)
+    units, _ = read_units(Table({}, tokens_of("smollm")), text, unit)
     assert sum(units.lengths) == len(text)
     assert min(units.lengths) > 0
     assert len(units.lengths) == len(units.scores)
@@ -120,7 +128,7 @@ def test_odd_characters_and_long_sentences_do_not_break_a_real_scorer(tiny: Scor
     short = load_scorer(tiny.identity["spec"], device="cpu")
     short.context_tokens = 64
     text = "你好 🙂🙂 naïve é. " + "word and more " * 60 + "\n\nYes."
-    units, windows = SelectiveContext(short, RegexChunker(), unit=unit).units(text)
+    units, windows = read_units(short, text, unit)
     assert windows > 1
     assert sum(units.lengths) == len(text)
     assert all(score is not None for score in units.scores)
@@ -130,7 +138,7 @@ def test_odd_characters_and_long_sentences_do_not_break_a_real_scorer(tiny: Scor
 @settings(max_examples=20, deadline=None)
 @given(texts, st.sampled_from(UNITS))
 def test_a_real_scorer_takes_any_text(tiny: Scorer, text: str, unit: Unit) -> None:
-    asked = AsapSettings(method="selective-context", unit=unit, phrases="regex", budget=None, ratio=0.5)
+    asked = AsapSettings(method=SelectiveContext(unit, "regex"), ratio=0.5)
     decision = Asap(tiny, asked).decide([Sample("a", "q", text, "x")])[0]
     assert not isinstance(decision, RowError), decision
     assert decision.tokens_after == tiny.tokens.count(decision.apply(text))
@@ -172,7 +180,7 @@ def test_a_spacy_model_that_is_missing_is_named_and_auto_does_without(monkeypatc
     ):
         SpacyChunker("one", "other")
     assert load_chunker("regex").identity == "regex"
-    monkeypatch.setattr("asap.prune.phrases.SPACY_MODELS", ("one", "other"))
+    monkeypatch.setattr("asap.prune.methods.phrases.SPACY_MODELS", ("one", "other"))
     assert load_chunker("auto").identity == "regex"
     with pytest.raises(MissingExtra):
         load_chunker("spacy")
@@ -202,7 +210,7 @@ def test_the_first_model_that_is_installed_is_taken_and_told(tiny: Scorer) -> No
     assert SpacyChunker("no_such_model", name, "nor_this").identity == told
     for how in ways:
         assert load_chunker(how).identity == told
-        run = Asap(tiny, AsapSettings(method="selective-context", phrases=how, ratio=0.5))
+        run = Asap(tiny, AsapSettings(method=SelectiveContext(phrases=how), ratio=0.5))
         assert run_settings(Source(["rows.jsonl"]), run)["phrases"] == told
 
 
@@ -221,4 +229,4 @@ def test_no_numbers_reject_the_row() -> None:
         [TokenScores(np.array([0]), np.array([1]), np.array([np.nan]), np.array([np.nan]))], 1
     )
     with pytest.raises(RowError, match="gave no number"):
-        SelectiveContext(table, RegexChunker()).units("One")
+        read_units(table, "One")

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from asap.errors import UsageError
+from asap.prune.methods.selective_context import SelectiveContext
+from asap.prune.methods.tokenskip import GAMMAS, TokenSkip, draw_gamma
 from asap.prune.settings import AsapSettings
-from asap.prune.tokenskip import GAMMAS, draw_gamma
 from asap.ratio_marker import marked
 from asap.sample import Sample
 
@@ -38,9 +39,18 @@ def test_the_marker_by_hand() -> None:
         ({"gammas": (0.0,)}, "above 0 and at most 1"),
         ({"gammas": (1.5,)}, "above 0 and at most 1"),
         ({"marker": "[half]"}, "does not tell the ratio"),
+    ],
+)
+def test_shares_and_markers_that_make_no_sense_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TokenSkip(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
         ({"budget": 100}, "takes no budget"),
         ({"keep_first": 1}, "cuts inside steps; leave keep_first out"),
-        ({"unit": "token"}, "unit is for selective-context, not for tokenskip"),
         ({"coarse": "select"}, "has no stage 1"),
     ],
 )
@@ -55,7 +65,7 @@ def test_settings_of_one_kind_are_not_those_of_another() -> None:
     assert "marker" in AsapSettings(method="tokenskip").stored()
     for other in ("random", "selective-context", "llmlingua2"):
         assert "marker" not in AsapSettings(method=other).stored()
-    with pytest.raises(UsageError, match="keep_digits is for llmlingua2 and tokenskip"):
-        AsapSettings(method="selective-context", keep_digits=True)
+    with pytest.raises(TypeError):
+        SelectiveContext(keep_digits=True)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="unknown unit 'word'; choose from phrase, sentence, token"):
-        AsapSettings(method="selective-context", unit="word")  # type: ignore[arg-type]
+        SelectiveContext(unit="word")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prune_helpers import real_traces, steps, tokens_of
 
 from asap.prune.decision import decision_from_row
-from asap.prune.phrases import words
+from asap.prune.methods.phrases import words
 from asap.prune.unit_cut import UnitCut
 from asap.prune.units import Laid, Units, means_over, tile
 from asap.sample import Sample

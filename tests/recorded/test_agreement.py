@@ -12,9 +12,10 @@ import pytest
 from asap.lm.classifier import TokenClassifier
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
-from asap.prune.llmlingua2 import ClassifierImportance, word_units
-from asap.prune.phrases import sentences
-from asap.prune.selective_context import SelectiveContext, Unit
+from asap.prune.methods.llmlingua2 import ClassifierImportance, word_units
+from asap.prune.methods.phrases import sentences
+from asap.prune.methods.selective_context import SelectiveContext, Unit
+from asap.prune.together import together
 from asap.prune.units import Laid
 from asap.spans import Span
 from reference.llmlingua2 import LLMLingua2
@@ -52,7 +53,7 @@ def units_of(scorer: Scorer, selective: dict[str, Any]) -> Any:
     """The units of a sentence and what they are worth to asap."""
 
     def units(sentence: str, unit: Unit) -> tuple[list[str], list[float | None]]:
-        found, _ = SelectiveContext(scorer, RecordedPhrases(selective["phrases"]), unit=unit).units(sentence)
+        [(found, _)] = together([SelectiveContext(unit).units(sentence, scorer.tokens, RecordedPhrases(selective["phrases"]))], scorer)  # type: ignore[misc]
         laid = Laid.of(sentence, found.lengths)
         return [sentence[start:end] for start, end in zip(laid.starts.tolist(), laid.ends.tolist(), strict=True)], found.scores
 

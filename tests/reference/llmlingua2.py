@@ -1,4 +1,4 @@
-"""What the package `llmlingua` 0.2.2 makes of a text by LLMLingua-2, faults included: the reference for `asap.prune.llmlingua2`.
+"""What the package `llmlingua` 0.2.2 makes of a text by LLMLingua-2, faults included: the reference for `asap.prune.methods.llmlingua2`.
 
 - Chunks are written out and tokenised again; what is then too long is cut off. They are joined without a space.
 - The tokens for start, end and padding are always BERT's; in other vocabularies they become the unknown token.

@@ -1,4 +1,4 @@
-"""What the package `selective-context` 0.1.4 makes of a text, faults included: the reference for `asap.prune.selective_context`.
+"""What the package `selective-context` 0.1.4 makes of a text, faults included: the reference for `asap.prune.methods.selective_context`.
 
 - White space is collapsed, so lines and indentation are lost; "!" ends no sentence.
 - Each sentence is read alone, after the tokenizer's BOS. Tokens are decoded one by one, so only text without multi-byte tokens works.

@@ -94,7 +94,7 @@ def compare(
     from asap.dataset.source import Source
     from asap.lm.specs import load_scorer, load_tokens
     from asap.progress import measuring, watcher
-    from asap.prune.llmlingua2 import CLASSIFIER
+    from asap.prune.methods.llmlingua2 import CLASSIFIER, LLMLingua2
     from asap.prune.settings import AsapSettings
     from asap.run import run_settings
 
@@ -102,10 +102,8 @@ def compare(
     allow_own_methods(*names)
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
-    pruning = AsapSettings(
-        ratio=0.5, coarse=coarse, keep_first=keep_first, keep_last=keep_last, seed=seed, classifier=classifier or CLASSIFIER
-    )
-    grid = Grid(names, shares, pruning)
+    pruning = AsapSettings(ratio=0.5, coarse=coarse, keep_first=keep_first, keep_last=keep_last, seed=seed)
+    grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER))
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)

@@ -37,7 +37,8 @@ def floats(_: type, tokens: Sequence[Any]) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in tokens[0].value.split(","))
     except ValueError:
-        raise ValueError(f"{tokens[0].value!r} holds no numbers with commas between them, such as 1.0,0.75,0.5") from None
+        name, value = tokens[0].keyword, tokens[0].value
+        raise UsageError(f"{name} is {value!r}; write numbers with commas between them, for example 1.0,0.75,0.5") from None
 
 
 Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.inside import NOTHING_SAID, Inside
 from asap.cli.options import (
     CUT,
     LLM,
@@ -39,10 +38,12 @@ from asap.errors import InputError, UsageError
 from asap.prune.coarse.align import Align
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
-from asap.prune.settings import INSIDE, STAGE_1, AsapSettings, flat
-from asap.prune.token_level import BY_CLASSIFIER
+from asap.prune.methods.tokenskip import TokenSkip
+from asap.prune.settings import STAGE_1, AsapSettings, flat
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
@@ -53,14 +54,25 @@ if TYPE_CHECKING:
     from asap.prune.asap import Asap
 
 
-_RECORDS: dict[type, Group] = {AsapSettings: METHOD, Align: METHOD, Select: LLM, Rewrite: LLM, Spirit: METHOD}
-_GROUPS = {**dict.fromkeys(("backfill", "support_floor", "gap", "keep_first", "keep_last"), CUT), "context": MODEL}
+_INSIDE = Group("Methods that cut inside steps: selective-context, llmlingua2, tokenskip", sort_key=3.5)
+_RECORDS: dict[type, Group] = {
+    AsapSettings: METHOD,
+    Align: METHOD,
+    Select: LLM,
+    Rewrite: LLM,
+    Spirit: METHOD,
+    SelectiveContext: _INSIDE,
+    LLMLingua2: _INSIDE,
+    TokenSkip: _INSIDE,
+}
+_CUT = dict.fromkeys(("backfill", "support_floor", "gap", "keep_first", "keep_last"), CUT)
+_GROUPS = {**_CUT, "context": MODEL, "classifier": MODEL}
 _TEXTS = field_texts(AsapSettings)
 
 if TYPE_CHECKING:
     SettingsOptions = Any
 else:
-    SettingsOptions = options_of(_RECORDS, groups=_GROUPS, without=("budget", "ratio", "method", "coarse", *INSIDE))
+    SettingsOptions = options_of(_RECORDS, groups=_GROUPS, without=("budget", "ratio", "method", "coarse"))
 _NOTHING_TYPED = SettingsOptions()
 
 
@@ -119,7 +131,6 @@ def prune(
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
-    inside: Inside = NOTHING_SAID,
     model: Model = Model(),
     llm: Llm = Llm(),
     columns: Columns = None,
@@ -159,11 +170,9 @@ def prune(
     values = typed(options)
     _check_llm(llm, coarse, values)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
-    settings = _settings(method, coarse or ("select" if llm.llm else "align"), values, inside)
+    settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)
     if coarse == "align" and method != "asap":  # as a default it means nothing there
         raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
-    if inside.classifier is not None and not settings.needs_classifier:
-        raise UsageError(f"classifier is for {' and '.join(BY_CLASSIFIER)}, not for {settings.name}; leave it out")
     try:
         if dry_run:
             return _dry_run(rows, settings, model, llm, out)
@@ -181,14 +190,14 @@ def prune(
     return code
 
 
-def _settings(method: str, coarse: str, values: dict[str, Any], inside: Inside) -> AsapSettings:
+def _settings(method: str, coarse: str, values: dict[str, Any]) -> AsapSettings:
     """The settings that the typed values make; raises UsageError for values of another method or another stage 1."""
-    chosen = METHODS.get(method, method)
+    chosen = {**METHODS, **TOKEN_LEVEL}.get(method, method)
     if is_dataclass(chosen):
         chosen = record_of(type(chosen), values)
     stage_1 = record_of(STAGE_1[coarse], values) if coarse in STAGE_1 and (method == "asap" or coarse != "align") else None
     own = {field.name: values.pop(field.name) for field in fields(AsapSettings) if field.name in values}
-    settings = AsapSettings(method=chosen, coarse=stage_1, **own, **inside.as_settings())
+    settings = AsapSettings(method=chosen, coarse=stage_1, **own)
     refuse_others(values, _RECORDS, f"asap with coarse {coarse}" if method == "asap" else method)
     return settings
 
@@ -259,7 +268,7 @@ def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "A
         scorer = NoModel(load_tokens(model.scorer))
     importance = None
     if settings.needs_classifier:
-        importance = load_importance(settings.classifier, dtype=model.dtype, device=model.device)
+        importance = load_importance(settings.words.classifier, dtype=model.dtype, device=model.device)
     return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
 
 

@@ -89,9 +89,10 @@ def _option(annotation: Any, text: str, found: "Field[Any]", group: Group) -> An
     default = _default(found)
     if default not in (None, False, "") and "[default:" not in text:
         text += f" [default: {', '.join(map(str, default)) if isinstance(default, tuple) else default}]"
-    converter = whole if int in kinds else floats if any(get_origin(kind) is tuple for kind in kinds) else None
-    shown = str if converter is floats else annotation
-    return Annotated[shown | None, Parameter(help=text, group=group, converter=converter, negative="" if bool in kinds else None)]
+    of_numbers = any(get_origin(kind) is tuple for kind in kinds)
+    how: dict[str, Any] = {"converter": floats, "n_tokens": 1} if of_numbers else {"converter": whole if int in kinds else None}
+    negative = "" if of_numbers or bool in kinds else None
+    return Annotated[annotation | None, Parameter(help=text, group=group, negative=negative, **how)]
 
 
 def _default(found: "Field[Any]") -> Any:

@@ -24,10 +24,11 @@ from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.method import is_one_pass
-from asap.prune.methods import METHODS
+from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.tokenskip import TokenSkip
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
-from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
@@ -39,6 +40,8 @@ class Grid(NamedTuple):
     methods: Sequence[str]
     ratios: Sequence[float]
     settings: AsapSettings
+    words: LLMLingua2 = LLMLingua2()
+    """How llmlingua2 and tokenskip choose words."""
 
     @staticmethod
     def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
@@ -53,7 +56,7 @@ class Grid(NamedTuple):
         for what, values in (("method", methods), ("ratio", ratios)):
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"name at least one {what}, each once")
-        if {*BY_CLASSIFIER} <= {*methods}:
+        if {"llmlingua2", "tokenskip"} <= {*methods}:
             raise UsageError("at a given ratio tokenskip is llmlingua2; name one of them")
 
 
@@ -63,8 +66,10 @@ FINE = "asap-fine"
 def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -> dict[str, Asap]:
     """The pruners of the runs that hold all scores: `asap`, and one for each method that needs its own (`_runs`)."""
 
+    with_classifier = {"llmlingua2": grid.words, "tokenskip": TokenSkip(grid.words)}
+
     def of_run(name: str) -> AsapSettings:
-        changes: dict[str, Any] = {} if name == "asap" else {"method": name, "coarse": "none"}
+        changes: dict[str, Any] = {} if name == "asap" else {"method": with_classifier.get(name, name), "coarse": "none"}
         return replace(grid.settings, **changes)
 
     return {name: Asap(scorer, of_run(name), tokens=tokens) for name in _runs(grid)}

@@ -23,12 +23,12 @@ from asap.prune.coarse.selection import NOT_ASKED, Selection
 from asap.prune.decision import Decision, Pruned
 from asap.prune.fine import recounted, removal_order, removal_tokens
 from asap.prune.floor import floored
-from asap.prune.llmlingua2 import TokenImportance
 from asap.prune.method import is_one_pass, scores_of
+from asap.prune.methods.llmlingua2 import TokenImportance
 from asap.prune.settings import AsapSettings
 from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.prune.together import together
-from asap.prune.token_level import TOKEN_LEVEL, TokenLevel
+from asap.prune.token_level import TokenLevel
 from asap.prune.trace import Steps, Trace
 from asap.sample import Sample
 from asap.steps import join_steps
@@ -63,8 +63,9 @@ class Asap:
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
         self.tokens = tokens or self.scorer.tokens
         self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
-        inside = self.method in TOKEN_LEVEL
-        self.token_level = TokenLevel(self.settings, self.scorer, self.tokens, importance) if inside else None
+        self.token_level: TokenLevel | None = None
+        if self.settings.is_token_level:
+            self.token_level = TokenLevel(self.settings, self.scorer.tokens, self.tokens, importance)
 
     def prune(self, sample: Sample) -> Pruned:
         """The sample with a shorter trace, and why. Raises RowError where this row cannot be scored."""
@@ -89,7 +90,7 @@ class Asap:
 
     def _program(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         if self.token_level is not None:
-            return self.token_level.decide(sample)
+            return (yield from self.token_level.decide(sample))
         settings = self.settings
         trace = Trace.of(sample, settings.step_split, self.context, self.scorer.tokens, self.tokens, settings.seed)
         decision = yield from prune_steps(trace, settings, selection)

@@ -12,15 +12,12 @@ from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
 from asap.prune.fine import check_budget
-from asap.prune.llmlingua2 import CLASSIFIER
 from asap.prune.method import StepMethod, is_one_pass, needs_model
-from asap.prune.methods import METHODS, method_named
+from asap.prune.methods import METHODS, TOKEN_LEVEL, TokenLevelMethod, method_named
+from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
-from asap.prune.phrases import Phrases
-from asap.prune.selective_context import Unit
-from asap.prune.token_level import BY_CLASSIFIER, TOKEN_LEVEL
-from asap.prune.tokenskip import GAMMAS, check_gammas
-from asap.ratio_marker import MARKER, check_marker
+from asap.prune.methods.tokenskip import TokenSkip
 from asap.steps import StepSplit
 from asap.think import has_tag
 
@@ -28,13 +25,6 @@ BUDGET = 4096
 Coarse = Align | Select | Rewrite
 Scores = Literal["own", "one-pass", "every"]
 STAGE_1: dict[str, type[Coarse]] = {"align": Align, "select": Select, "rewrite": Rewrite}
-INSIDE = ("unit", "phrases", "classifier", "keep_digits", "gammas", "marker")  # of token-level methods only
-_OF_STEPS = ("scores", "rescore", "backfill", "keep_first", "keep_last")  # without a meaning for them
-_ONLY_FOR = {  # not seed and classifier: `asap compare` has one of each for all of its methods
-    **dict.fromkeys(("unit", "phrases"), ("selective-context",)),
-    "keep_digits": BY_CLASSIFIER,
-    **dict.fromkeys(("gammas", "marker"), ("tokenskip",)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +38,7 @@ class AsapSettings:
     """Tokens that a trace may have; 4096, as in the paper, if no ratio is given either."""
     ratio: float | None = None
     """The share of each trace's tokens that may stay, instead of a budget."""
-    method: str | StepMethod = "asap"
+    method: str | StepMethod | TokenLevelMethod = "asap"
     """asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random,
     keep-head, keep-tail, longest-first, original (removes nothing); or one that cuts inside steps: selective-context, llmlingua2,
     tokenskip; or your own, as package.module:function."""
@@ -79,26 +69,13 @@ class AsapSettings:
     """Steps at the start that always stay."""
     keep_last: int = 0
     """Steps at the end that always stay."""
-    unit: Unit = "phrase"
-    """What `selective-context` removes: `phrase`, `sentence` or `token`."""
-    phrases: Phrases = "auto"
-    """Who finds its phrases: `spacy`, `regex`, or `auto`: spaCy where it and its English model are installed."""
-    classifier: str = CLASSIFIER
-    """The token classifier of `llmlingua2` and `tokenskip`: a folder or a Hub id."""
-    keep_digits: bool = False
-    """`llmlingua2` and `tokenskip` keep words with a digit before all others."""
-    gammas: tuple[float, ...] = GAMMAS
-    """The shares that `tokenskip` draws from, where no ratio is given."""
-    marker: str = MARKER
-    """What `tokenskip` writes behind the question, `{gamma}` standing for the share; `none` for nothing."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gammas", tuple(self.gammas))
-        if isinstance(self.method, str) and self.method not in TOKEN_LEVEL:
+        if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
         object.__setattr__(self, "coarse", self._coarse_record())
         check_budget(budget=self.budget, ratio=self.ratio)
-        if self.budget is None and self.ratio is None and self.method != "tokenskip":
+        if self.budget is None and self.ratio is None and self.name != "tokenskip":
             object.__setattr__(self, "budget", BUDGET)
         check_choice("step_split", self.step_split, ("fenced", "paper"))
         if self.context is not None:
@@ -110,7 +87,7 @@ class AsapSettings:
         self._check_gap()
         self._check_floor()
         self._check_inside()
-        if self.rescore and self.name not in TOKEN_LEVEL and not needs_model(self.scoring):
+        if self.rescore and not self.is_token_level and not needs_model(self.scoring):
             raise UsageError(f"rescore has a model read again, and {self.name} needs none; leave it out")
         if self.name == "original" and (self.ratio is not None or self.budget != BUDGET):
             raise UsageError("method 'original' removes nothing; leave budget and ratio out")
@@ -128,7 +105,7 @@ class AsapSettings:
         return found
 
     def _check_gap(self) -> None:
-        if self.gap and (self.backfill or self.name in TOKEN_LEVEL):
+        if self.gap and (self.backfill or self.is_token_level):
             raise UsageError(f"gap {self.gap!r} marks removed steps, which neither backfill nor methods that cut inside steps can do")
         if self.gap and (self.gap.strip() != self.gap or "\n" in self.gap or has_tag(self.gap)):
             raise UsageError(f"gap is {self.gap!r}; one line without a think tag, and without white space around it, is expected")
@@ -138,35 +115,25 @@ class AsapSettings:
             return
         if not self.support_floor >= 0:  # not a number either
             raise UsageError(f"support_floor is {self.support_floor:g}; a number of nats per token, 0 or more, is expected")
-        if self.name in TOKEN_LEVEL or self.name == "original" or self.coarse_only:
+        if self.is_token_level or self.name == "original" or self.coarse_only:
             raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
 
     def _check_inside(self) -> None:
-        """The settings of token-level methods."""
-        for name, users in _ONLY_FOR.items():
-            if self.name not in users and getattr(self, name) != next(field.default for field in fields(self) if field.name == name):
-                raise UsageError(f"{name} is for {' and '.join(users)}, not for {self.name}; leave it out")
-        if self.name not in TOKEN_LEVEL:
+        """What token-level methods do not have."""
+        if not self.is_token_level:
             return
-        for name in _OF_STEPS:
+        for name in ("scores", "rescore", "backfill", "keep_first", "keep_last"):
             if getattr(self, name):
                 raise UsageError(f"method {self.name!r} cuts inside steps; leave {name} out")
-        check_choice("unit", self.unit, ("phrase", "sentence", "token"))
-        check_choice("phrases", self.phrases, ("auto", "spacy", "regex"))
-        check_gammas(self.gammas)
-        check_marker(self.marker)
         if self.name == "tokenskip" and self.budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it takes no budget; give a ratio, or none to draw one")
 
     def stored(self) -> dict[str, Any]:
         """The settings by name, JSON-able: of methods and of stages only those that this run has."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in INSIDE}
-        stage_1 = {"coarse": self.stage_1, **dict(flat(self.coarse))}
-        if self.name not in TOKEN_LEVEL:
-            return {**own, "method": self.name, **dict(flat(self.method)), **stage_1, "scores": self.stored_scores}
-        users = {"classifier": BY_CLASSIFIER, **_ONLY_FOR}
-        inside = {name: getattr(self, name) for name in INSIDE if self.name in users[name]}
-        return {**own, "method": self.name, **stage_1, **inside, **({"gammas": list(self.gammas)} if "gammas" in inside else {})}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        scores = {} if self.is_token_level else {"scores": self.stored_scores}
+        found = {**own, "method": self.name, **dict(flat(self.method)), "coarse": self.stage_1, **dict(flat(self.coarse)), **scores}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     @property
     def name(self) -> str:
@@ -174,10 +141,22 @@ class AsapSettings:
         return self.method if isinstance(self.method, str) else self.method.name
 
     @property
+    def is_token_level(self) -> bool:
+        """Whether the method cuts inside steps."""
+        return isinstance(self.method, TokenLevelMethod)
+
+    @property
     def scoring(self) -> StepMethod:
         """The step-level method, with its settings."""
-        assert not isinstance(self.method, str)
+        assert not isinstance(self.method, str | TokenLevelMethod)
         return self.method
+
+    @property
+    def words(self) -> LLMLingua2:
+        """How a method by token classifier chooses words."""
+        method = self.method.words if isinstance(self.method, TokenSkip) else self.method
+        assert isinstance(method, LLMLingua2)
+        return method
 
     @property
     def stage_1(self) -> Literal["align", "select", "rewrite", "none"]:
@@ -220,21 +199,21 @@ class AsapSettings:
     @property
     def reads_whole_trace(self) -> bool:
         """Whether one pass over the whole trace is made in any case; after an LLM's stage 1 only what is left is read."""
-        if self.name in TOKEN_LEVEL or self.uses_llm:
+        if self.is_token_level or self.uses_llm:
             return False
         return needs_model(self.scoring) and is_one_pass(self.scoring)
 
     @property
     def needs_scorer(self) -> bool:
         """Whether a model has to read the traces."""
-        if self.name in TOKEN_LEVEL:
-            return self.name == "selective-context"
+        if self.is_token_level:
+            return isinstance(self.method, SelectiveContext)
         return self.coarse is not None or self.stored_scores != "own" or self.support_floor is not None or needs_model(self.scoring)
 
     @property
     def needs_classifier(self) -> bool:
         """Whether a token classifier has to read the traces."""
-        return self.name in BY_CLASSIFIER
+        return isinstance(self.method, LLMLingua2 | TokenSkip)
 
     @property
     def uses_llm(self) -> bool:
@@ -252,5 +231,5 @@ def flat(record: object) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-OF_METHODS = frozenset({*INSIDE, *(name for record in (Rewrite(), Spirit()) for name, _ in flat(record))})
+OF_METHODS = frozenset(name for record in (Rewrite(), Spirit(), *TOKEN_LEVEL.values()) for name, _ in flat(record))
 """The settings that only some methods or stages have."""

@@ -1,4 +1,4 @@
-"""The step-level methods by name: how each one scores a step. The step with the lowest score goes first (`fine.py`).
+"""The methods by name. Step-level methods score each step. The step with the lowest score goes first (`fine.py`).
 
 `asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
 the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
@@ -18,6 +18,14 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | longest-first | its length in tokens, negated | control |
 | original | nothing goes | the paper's ablation without both stages |
 
+These cut inside steps (`asap.prune.token_level`): the units of a trace are smaller than a step.
+
+| method | what goes first | source |
+|---|---|---|
+| selective-context | phrases, sentences or tokens of low self-information | arXiv:2310.06201 |
+| llmlingua2 | words that a trained classifier would drop | arXiv:2403.12968 |
+| tokenskip | the same, down to a share that each row draws | arXiv:2502.12067 |
+
 `package.module:function` names a method of one's own: a function from `Steps` to one score for each step (docs/methods.md).
 """
 
@@ -31,7 +39,10 @@ from asap.prune.coarse.align import alignment
 from asap.prune.method import Method, StepMethod, alignment_reads, nothing, one_pass
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
+from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
+from asap.prune.methods.tokenskip import TokenSkip
 
 _ALL: tuple[StepMethod, ...] = (
     Method("asap", first_token_surprisal, one_pass),
@@ -48,15 +59,18 @@ _ALL: tuple[StepMethod, ...] = (
     Method("original", keep_head, nothing),
 )
 METHODS = {method.name: method for method in _ALL}
+TokenLevelMethod = SelectiveContext | LLMLingua2 | TokenSkip
+TOKEN_LEVEL: dict[str, TokenLevelMethod] = {method.name: method for method in (SelectiveContext(), LLMLingua2(), TokenSkip())}
 
 
-def method_named(name: str) -> StepMethod:
-    """The method of a name in METHODS, or of one's own as `package.module:function`. Raises UsageError where there is none."""
+def method_named(name: str) -> StepMethod | TokenLevelMethod:
+    """The method of a name, or of one's own as `package.module:function`. Raises UsageError where there is none."""
     module_name, colon, function_name = name.partition(":")
     if not colon:
-        if name not in METHODS:
-            raise UsageError(f"unknown method {name!r}; choose from {', '.join(METHODS)}, or write package.module:function")
-        return METHODS[name]
+        known = {**METHODS, **TOKEN_LEVEL}
+        if name not in known:
+            raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}, or write package.module:function")
+        return known[name]
     try:
         function = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -7,8 +7,9 @@ written out and tokenised again, and words go until the trace fits its budget in
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from asap.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.errors import RowError
 from asap.lm.word_cache import by_words
-from asap.prune.phrases import words
+from asap.prune.methods.phrases import words
 from asap.prune.surprisal import DECIMALS
 from asap.prune.units import Units, means_over, tile
 
@@ -24,6 +25,22 @@ if TYPE_CHECKING:
     from asap.lm.classifier import TokenClassifier
 
 CLASSIFIER = "microsoft/llmlingua-2-xlm-roberta-large-meetingbank"
+
+
+@dataclass(frozen=True, slots=True)
+class LLMLingua2:
+    """Removes the words that a token classifier would drop."""
+
+    classifier: str = CLASSIFIER
+    """`llmlingua2`, `tokenskip`: a token classifier with two labels (Hub id or folder)."""
+    keep_digits: bool = False
+    """`llmlingua2`, `tokenskip`: words with a digit go last."""
+
+    name: ClassVar[str] = "llmlingua2"
+
+    def units(self, text: str, importance: "TokenImportance") -> Units:
+        """The words of a text and what they are worth. Raises RowError where there is no number for a word."""
+        return word_units(text, importance(text), keep_digits=self.keep_digits)
 
 
 class Importance(NamedTuple):
