@@ -152,7 +152,7 @@ def test_a_cancelled_request_ends_soon_and_the_loop_stays_alive(writer: Transfor
 
     async def run() -> None:
         async with writer:
-            counting = writer._model.register_forward_hook(lambda *_: written.append(None))
+            counting = writer._lm.model.register_forward_hook(lambda *_: written.append(None))
             writing = asyncio.create_task(writer.generate(asking(4000)))
             while len(written) < 20:
                 await asyncio.sleep(0.01)
