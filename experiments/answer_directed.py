@@ -28,7 +28,7 @@ from asap.lm.scorer import ScoreRequest
 from asap.lm.specs import load_scorer
 from asap.prune.anchored import anchored_prompt
 from asap.prune.coarse.align import alignments
-from asap.prune.surprisal import first_token_surprisals
+from asap.prune.fine.surprisal import first_token_surprisals
 from asap.prune.trace import visible
 from asap.sample import Sample
 from asap.spans import Span

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from asap.prune.fine import removal_order, removal_tokens
+from asap.prune.fine.joined_tokens import removal_tokens
+from asap.prune.fine.removal import removal_order
 from asap.sample import Sample
 from asap.spans import Span
 

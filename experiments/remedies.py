@@ -12,8 +12,8 @@ import numpy as np
 from asap.fences import is_open
 from asap.lm.scorer import Scoring, TokenScores
 from asap.prune.coarse.align import alignment
+from asap.prune.fine.surprisal import checked
 from asap.prune.methods.from_one_pass import first_token_surprisal
-from asap.prune.surprisal import checked
 from asap.prune.trace import Steps
 from asap.spans import Span
 

@@ -190,7 +190,7 @@ def test_what_is_stored_is_what_the_replies_say(replies_of: list[list[Generation
         assert store.count_unselected() == 0
         stored = [store.selection(sample) for sample in SAMPLES]
         asked = len(llm.requests)
-        assert stored == selections_of(SAMPLES, llm, chosen, replies)
+        assert stored == selections_of([chosen.requests_about(sample) for sample in SAMPLES], llm, replies)
         assert all(isinstance(script(request), RequestRefused) for request in llm.requests[asked:])  # refusals are not stored
 
 

@@ -13,10 +13,10 @@ from asap.compare.support import SupportScorer
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Units
 from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Units
 from asap.sample import Sample
 from asap.spans import Span
 from run_fixtures import model_folder, prune, read_rows, refusal, row, write_rows

@@ -19,9 +19,9 @@ from asap.prune.coarse.align import Align
 from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
-from asap.prune.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip

@@ -12,8 +12,8 @@ from asap.errors import UsageError
 from asap.lm.scorer import NoModel, Scored, ScoreRequest, TokenScores
 from asap.lm.specs import load_tokens
 from asap.prune.asap import Asap
-from asap.prune.method import needs_model, scores_of
 from asap.prune.methods import method_named
+from asap.prune.methods.method import needs_model, scores_of
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
 from asap.prune.trace import Steps

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 import pytest
 
-LONGEST_CHAIN = 15
-"""Modules that import each other in a row. To be lowered to 10."""
+LONGEST_CHAIN = 13
+"""Modules that import each other in a row."""
 FILE_LINES, FUNCTION_LINES = 300, 60
 
 ALLOWED: Mapping[str, Mapping[str, str]] = {

@@ -1,4 +1,4 @@
-"""CPU time of the budget loop: `asap.prune.fine`, one tokenisation, and Algorithm 2 as it is written (all tokenised again each time).
+"""Exact token counts of every cut of a long trace, and Algorithm 2 as it is written (everything tokenised again each time).
 
 Run `OMP_WAIT_POLICY=PASSIVE python benchmarks/perf/budget.py`, with `--quick` for half a minute instead of several. The text is
 made up from a seed. Three tokenizers: the bundled one (SmolLM2) and two that are trained here on such text, one as Qwen's (its
@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.fine import RemovalTokens, removal_order, removal_tokens
-from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.fine.joined_tokens import RemovalTokens, removal_tokens
+from asap.prune.fine.removal import removal_order
 from asap.spans import Span
 from asap.steps import SEPARATOR, split_steps
 

@@ -1,4 +1,4 @@
-"""CPU time of Algorithm 1 on one long trace: difflib with and without its autojunk heuristic, and `asap.prune.match`.
+"""CPU time of Algorithm 1 on one long trace: difflib with and without its autojunk heuristic, and `asap.prune.coarse.match`.
 
 Run `python benchmarks/perf/match.py`. The text is made up from a seed: steps of about 305 characters, a few sentences each,
 words as frequent as in English (Zipf). It measures the validator and `snap` on one core; it says nothing on how often real
@@ -17,7 +17,7 @@ from itertools import accumulate
 
 import rapidfuzz
 
-from asap.prune.match import matches, snap
+from asap.prune.coarse.match import matches, snap
 
 TAU = 0.6
 Validator = Callable[[Sequence[str], Sequence[str]], bool]

@@ -34,9 +34,9 @@ from asap import read_samples
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Units
 from asap.prune.methods.llmlingua2 import ClassifierImportance, word_units
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Units
 from asap.sample import Sample
 from asap.steps import split_steps
 

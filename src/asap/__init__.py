@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
     from asap.lm.specs import load_llm, load_scorer
     from asap.prune.asap import Asap
+    from asap.prune.coarse.match import matches
     from asap.prune.decision import Decision, Pruned, cut
-    from asap.prune.match import matches
+    from asap.prune.decision.step_cut import StepDecision
     from asap.prune.settings import AsapSettings
-    from asap.prune.step_cut import StepDecision
     from asap.sample import Sample
     from asap.spans import Span
     from asap.steps import join_steps, split_steps
@@ -38,9 +38,9 @@ _HOMES = {
     "asap.lm.specs": ("load_llm", "load_scorer"),
     "asap.prune.asap": ("Asap",),
     "asap.prune.decision": ("Decision", "Pruned", "cut"),
-    "asap.prune.match": ("matches",),
+    "asap.prune.coarse.match": ("matches",),
     "asap.prune.settings": ("AsapSettings",),
-    "asap.prune.step_cut": ("StepDecision",),
+    "asap.prune.decision.step_cut": ("StepDecision",),
     "asap.sample": ("Sample",),
     "asap.think": ("split_think",),
     "asap.spans": ("Span",),

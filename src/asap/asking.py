@@ -76,7 +76,8 @@ class LlmPass:
             self.listener.asked(LlmProgress(rows, self.fallbacks, spending.requests, tokens, cost))
 
         self.listener.asking(missing if limit is None else min(limit, missing))
-        ask_all(islice(self.store.unselected(), limit), self.llm, self.settings, self.replies, on_selection)
+        traces = map(self.settings.requests_about, islice(self.store.unselected(), limit))
+        ask_all(traces, self.llm, self.replies, on_selection)
 
 
 def select_missing(store: Store, llm: Generator, settings: AsapSettings, options: LlmOptions, listener: Listener) -> None:

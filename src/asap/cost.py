@@ -18,10 +18,11 @@ from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply
-from asap.prune.coarse.requests import ANCHOR_TOKENS, requests_about, select_tokens
+from asap.prune.coarse.requests import ANCHOR_TOKENS, select_tokens
 from asap.prune.coarse.rewrite import Rewrite
-from asap.prune.method import Size, alignment_reads, is_one_pass
+from asap.prune.methods.method import alignment_reads, is_one_pass
 from asap.prune.settings import AsapSettings
+from asap.prune.trace import Size
 from asap.sample import Sample
 
 
@@ -85,14 +86,15 @@ ASSUMED = {"rewrite": Scenario(600, 1.5, 0.45), "select": Scenario(600, 1.2, 0.0
 def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> Estimate:
     """What the LLM would still be asked about these samples, given the replies up to now."""
     usage = replies.usage()
-    likely = _expected(settings.stage_1, usage, settings.rules.attempts)
+    rules = settings.strategy.rules
+    likely = _expected(settings.stage_1, usage, rules.attempts)
     rows, low, expected, high = 0, Amount(), Amount(), Amount()
     for sample in samples:
         if asks := _Asks.about(sample, llm, settings, replies):
             rows += 1
             low = asks.added_to(low, Scenario(0, 1, 0))
             expected = asks.added_to(expected, likely)
-            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + settings.rules.thinking_tokens, settings.rules.attempts, inf))
+            high = asks.added_to(high, Scenario(ANCHOR_TOKENS + rules.thinking_tokens, rules.attempts, inf))
     rows_seen = usage["anchor"].replies if _is_seen(settings.stage_1, usage) else 0
     return Estimate(rows, rows_seen, low, expected, high, llm.tokens is not None)
 
@@ -107,7 +109,7 @@ class _Asks(NamedTuple):
     @classmethod
     def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: ReplyCache) -> "_Asks | None":
         """None where the LLM was asked already or will not be."""
-        requests = requests_about(sample, settings)
+        requests = settings.requests_about(sample)
         if len(requests.spans) < 2:
             return None
         first = requests.anchor()

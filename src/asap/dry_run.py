@@ -10,9 +10,9 @@ from asap.listener import Listener, listened_rows
 from asap.lm.generate import Generator
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
 from asap.lm.tokens import TokenCounter
-from asap.prune.fine import token_budget
-from asap.prune.method import Size
+from asap.prune.fine.removal import token_budget
 from asap.prune.settings import AsapSettings
+from asap.prune.trace import Size
 from asap.run import read_into
 from asap.store.work import Store
 from asap.survey import Place, Survey

@@ -9,14 +9,14 @@ from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals, write_output
-from asap.prune.backfill import backfilled
 from asap.prune.decision import Decision
-from asap.prune.fine import check_budget
+from asap.prune.decision.backfill import backfilled
+from asap.prune.decision.step_cut import StepCut
+from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.methods.tokenskip import draw_gamma
 from asap.prune.reorder import reordered
 from asap.prune.settings import OF_METHODS
-from asap.prune.step_cut import StepCut
 from asap.sample import Sample
 from asap.store.work import Store
 

@@ -14,9 +14,9 @@ from asap import read_samples
 from asap.compare.structure import dangling, structure
 from asap.fences import is_open
 from asap.prune.decision import Decision
-from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Units
+from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Units
 from asap.spans import Span
 from asap.steps import join_steps, keep_steps, split_steps
 

@@ -11,8 +11,8 @@ from lm_helpers import TABLE, TRACE
 
 from asap.lm.scorer_transformers import HFScorer
 from asap.prune.asap import Asap
-from asap.prune.method import needs_model
 from asap.prune.methods import METHODS
+from asap.prune.methods.method import needs_model
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 

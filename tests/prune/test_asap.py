@@ -19,10 +19,10 @@ from asap.prune.anchored import anchored_prompt
 from asap.prune.asap import Asap
 from asap.prune.coarse.align import Align, unaligned
 from asap.prune.decision import Pruned, cut, decision_from_row
+from asap.prune.decision.step_cut import StepCut
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Units
 from asap.prune.settings import AsapSettings
-from asap.prune.step_cut import StepCut
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Units
 from asap.sample import Sample, make_sample
 from asap.spans import Span
 from asap.steps import join_steps, split_steps

@@ -10,11 +10,12 @@ from prune_helpers import CORPUS
 
 from asap.cost import Reading, tokens_read
 from asap.prune.asap import Asap
-from asap.prune.method import Size, needs_model
 from asap.prune.methods import METHODS
+from asap.prune.methods.method import needs_model
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings
+from asap.prune.trace import Size
 from asap.sample import Sample
 from asap.steps import split_steps
 

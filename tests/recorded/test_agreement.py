@@ -12,11 +12,11 @@ import pytest
 from asap.lm.classifier import TokenClassifier
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
+from asap.prune.decision.units import Laid
 from asap.prune.methods.llmlingua2 import ClassifierImportance, word_units
 from asap.prune.methods.phrases import sentences
 from asap.prune.methods.selective_context import SelectiveContext, Unit
 from asap.prune.together import together
-from asap.prune.units import Laid
 from asap.spans import Span
 from reference.llmlingua2 import LLMLingua2
 from reference.selective_context import SelectiveContext as Original

@@ -8,7 +8,7 @@ from typing import Any
 
 from asap.errors import RowError
 from asap.prune.decision import Decision, cut
-from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
 from asap.sample import Sample
 from asap.steps import split_steps
 from asap.store.work import Store

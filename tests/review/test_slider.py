@@ -13,7 +13,7 @@ from review_helpers import Paged, Visit, decide, sample, set_budget, settle, sho
 
 from asap.cli import run
 from asap.prune.decision import cut
-from asap.prune.step_cut import StepCut
+from asap.prune.decision.step_cut import StepCut
 from run_fixtures import prune
 
 STAGES = {

@@ -23,9 +23,9 @@ from asap.lm.tokens import TokenCounter
 from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
-from asap.prune.method import is_one_pass
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.method import is_one_pass
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings

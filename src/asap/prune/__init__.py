@@ -1,1 +1,12 @@
-"""A Sample becomes a shorter Sample: one file per part of the method, named after the paper's part."""
+"""The method: a Sample becomes a shorter Sample (paper §3).
+
+| paper | where |
+|---|---|
+| §3.1, the two stages | `asap.py`: `prune_steps` |
+| §3.2, anchor-guided pruning | `coarse/`: `anchor`, `rewrite` and Algorithm 1 in `match`; ours: `select`, `align` |
+| §3.3, first-token surprisal, Eq. 2 | `fine/surprisal.py` |
+| §3.3, Algorithm 2 | `fine/removal.py`; exact token counts on the way in `fine/joined_tokens.py` |
+| rivals and controls | `methods/`, by name |
+
+`settings.py` holds a run's settings, `decision/` what was decided about each trace, `together.py` scores many samples in one batch.
+"""

@@ -16,17 +16,18 @@ from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.prune.backfill import backfilled
 from asap.prune.coarse.align import alignment, unaligned
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import NOT_ASKED, Selection
 from asap.prune.decision import Decision, Pruned
-from asap.prune.fine import recounted, removal_order, removal_tokens
-from asap.prune.floor import floored
-from asap.prune.method import is_one_pass, scores_of
+from asap.prune.decision.backfill import backfilled
+from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.decision.support_floor import floored
+from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.removal import removal_order
 from asap.prune.methods.llmlingua2 import TokenImportance
+from asap.prune.methods.method import is_one_pass, scores_of
 from asap.prune.settings import AsapSettings
-from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
 from asap.prune.together import together
 from asap.prune.token_level import TokenLevel
 from asap.prune.trace import Steps, Trace
@@ -86,7 +87,7 @@ class Asap:
     def _selections(self, samples: Sequence[Sample]) -> list[Selection]:
         if self.llm is None or self._replies is None:
             return [NOT_ASKED] * len(samples)
-        return selections_of(samples, self.llm, self.settings, self._replies)
+        return selections_of([self.settings.requests_about(sample) for sample in samples], self.llm, self._replies)
 
     def _program(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         if self.token_level is not None:

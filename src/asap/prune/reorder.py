@@ -7,10 +7,11 @@ from asap.errors import InputError, RowError
 from asap.lm.scorer import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision
-from asap.prune.fine import recounted, removal_order, removal_tokens
-from asap.prune.method import is_one_pass, needs_model, scores_of
+from asap.prune.decision.step_cut import CoarseReport, StepCut
+from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.removal import removal_order
 from asap.prune.methods import METHODS
-from asap.prune.step_cut import CoarseReport, StepCut
+from asap.prune.methods.method import is_one_pass, needs_model, scores_of
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample

@@ -8,16 +8,17 @@ from asap.errors import UsageError
 from asap.lm.prompt_style import PromptStyle
 from asap.prune.checks import check_choice, check_least
 from asap.prune.coarse.align import Align
-from asap.prune.coarse.llm_reply import ReplyRules
+from asap.prune.coarse.requests import LlmStrategy, TraceRequests, requests_about
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
-from asap.prune.fine import check_budget
-from asap.prune.method import StepMethod, is_one_pass, needs_model
+from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL, TokenLevelMethod, method_named
 from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip
+from asap.sample import Sample
 from asap.steps import StepSplit
 from asap.think import has_tag
 
@@ -179,11 +180,15 @@ class AsapSettings:
         assert isinstance(self.coarse, Align)
         return self.coarse
 
+    def requests_about(self, sample: Sample) -> TraceRequests:
+        """What stage 1 asks its LLM about a sample."""
+        return requests_about(sample, self.strategy, self.step_split)
+
     @property
-    def rules(self) -> ReplyRules:
-        """Which replies of stage 1's LLM are usable."""
-        assert isinstance(self.coarse, Select | Rewrite)
-        return self.coarse.rules
+    def strategy(self) -> LlmStrategy:
+        """How stage 1's LLM prunes."""
+        assert isinstance(self.coarse, Select | Rewrite), "without an LLM there is nobody to ask"
+        return self.coarse
 
     @property
     def stored_scores(self) -> Scores:

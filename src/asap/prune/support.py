@@ -14,7 +14,7 @@ from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
-from asap.prune.coarse.anchor import program_of
+from asap.prune.program import program_of
 from asap.sample import Sample
 from asap.spans import Span
 from asap.think import CLOSED

@@ -7,13 +7,13 @@ from asap.errors import RowError
 from asap.lm.hub import Dtype
 from asap.lm.scorer import Scoring
 from asap.lm.tokens import TokenCounter
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Units
 from asap.prune.methods.llmlingua2 import ClassifierImportance, TokenImportance
 from asap.prune.methods.phrases import load_chunker
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip, draw_gamma
 from asap.prune.settings import AsapSettings
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Units
 from asap.sample import Sample
 from asap.steps import split_steps
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.lm.prompt_style import PromptStyle, render_context
@@ -12,6 +13,14 @@ from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import SEPARATOR, StepSplit, join_steps, split_steps
 from asap.think import CLOSED
+
+
+class Size(NamedTuple):
+    """The length of a trace: its steps, its tokens and those of its answer."""
+
+    steps: int
+    trace: float
+    answer: float
 
 
 @dataclass(slots=True, eq=False)

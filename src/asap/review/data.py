@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.prune.decision import Decision
-from asap.prune.step_cut import StepDecision
+from asap.prune.decision.step_cut import StepDecision
 from asap.review.folder import Run
 from asap.sample import Sample
 from asap.spans import Span

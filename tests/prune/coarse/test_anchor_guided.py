@@ -73,9 +73,9 @@ def selected(
     """What an LLM selects from samples, with replies in memory or in a folder."""
     chosen = asking_settings(**{"coarse": "rewrite", **settings})  # type: ignore[arg-type]
     if replies is not None:
-        return selections_of(samples or [SAMPLE], llm, chosen, replies)
+        return selections_of([chosen.requests_about(sample) for sample in samples or [SAMPLE]], llm, replies)
     with ReplyCache.open(folder) as replies:
-        return selections_of(samples or [SAMPLE], llm, chosen, replies)
+        return selections_of([chosen.requests_about(sample) for sample in samples or [SAMPLE]], llm, replies)
 
 
 def by_script(script: Script, samples: list[Sample] | None = None, **settings: object) -> tuple[list[Selection], Scripted]:

@@ -11,8 +11,8 @@ from prune_helpers import real_traces
 
 from asap.lm.generate import Generation
 from asap.prune.coarse.llm_reply import InvalidReply, delimiters, enclosed
+from asap.prune.coarse.match import Match
 from asap.prune.coarse.rewrite import read_rewrite, rewrite_request
-from asap.prune.match import Match
 from asap.sample import Sample
 from asap.steps import StepSplit, keep_steps, split_steps
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from asap.lm.scorer import Scoring, TokenScores
 from asap.prune.checks import check_fraction
-from asap.prune.surprisal import checked
+from asap.prune.fine.surprisal import checked
 from asap.prune.trace import Steps
 
 DEPTH = 1024  # tokens; only these count in a longer step

@@ -21,12 +21,11 @@ from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply, check_share
-from asap.prune.coarse.requests import TraceRequests, requests_about, select_tokens
+from asap.prune.coarse.match import Match
+from asap.prune.coarse.requests import TraceRequests, select_tokens
 from asap.prune.coarse.rewrite import Rewrite, read_rewrite
 from asap.prune.coarse.select import merged, read_selection, windows
 from asap.prune.coarse.selection import Selection
-from asap.prune.match import Match
-from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 
 OnSelection = Callable[[Sample, Selection], None]
@@ -39,14 +38,14 @@ class _Interrupted(AsapError):
     """The user pressed Ctrl-C; as an ordinary error, it lets pending requests finish."""
 
 
-def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache, on_selection: OnSelection) -> None:
-    """Ask about all samples, as many at once as the LLM can take, and pass each selection to `on_selection` as it arrives.
+def ask_all(traces: Iterable[TraceRequests], llm: Generator, replies: ReplyCache, on_selection: OnSelection) -> None:
+    """Ask about all traces, as many at once as the LLM can take, and pass each selection to `on_selection` as it arrives.
 
     A fatal error is raised only once the pending requests are answered and stored, since they are paid for. Also works
     inside a running event loop (in a notebook); it then calls `on_selection` in another thread.
     """
     asking = CachedGenerator(llm, replies)
-    work = _asked_all(iter(samples), asking, settings, on_selection)
+    work = _asked_all(iter(traces), asking, on_selection)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -61,20 +60,20 @@ def ask_all(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, r
             raise
 
 
-def selections_of(samples: Sequence[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> list[Selection]:
-    """The selection from each sample's trace, in order."""
+def selections_of(traces: Sequence[TraceRequests], llm: Generator, replies: ReplyCache) -> list[Selection]:
+    """The selection from each trace, in order."""
     found = dict[str, Selection]()
-    ask_all(samples, llm, settings, replies, lambda sample, selection: found.update({sample.digest(): selection}))
-    return [found[sample.digest()] for sample in samples]
+    ask_all(traces, llm, replies, lambda sample, selection: found.update({sample.digest(): selection}))
+    return [found[trace.sample.digest()] for trace in traces]
 
 
-async def _asked_all(samples: Iterator[Sample], asking: CachedGenerator, settings: AsapSettings, on_selection: OnSelection) -> None:
+async def _asked_all(traces: Iterator[TraceRequests], asking: CachedGenerator, on_selection: OnSelection) -> None:
     async def worker() -> None:
         try:
-            for sample in samples:
+            for trace in traces:
                 if asking.stopped:
                     return
-                on_selection(sample, await _Dialogue(asking, requests_about(sample, settings)).selection())
+                on_selection(trace.sample, await _Dialogue(asking, trace).selection())
         except Exception as error:  # stored here and raised below
             asking.stop(error)
 

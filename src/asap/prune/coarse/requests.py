@@ -14,12 +14,12 @@ from asap.prune.coarse.anchor import anchor_request
 from asap.prune.coarse.llm_reply import prompt_file
 from asap.prune.coarse.rewrite import Rewrite, rewrite_request
 from asap.prune.coarse.select import Select, select_request
-from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import StepSplit, split_steps
 
 ANCHOR_TOKENS = 4096
+LlmStrategy = Select | Rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class TraceRequests:
     sample: Sample
     spans: Sequence[Span]
     split: StepSplit
-    strategy: Select | Rewrite
+    strategy: LlmStrategy
 
     def anchor(self, draw: int = 0) -> Request:
         """The request for the direct derivation of the answer."""
@@ -48,10 +48,9 @@ class TraceRequests:
         return select_request(self.sample, anchor, self.spans, first, last, temperature=temperature, max_tokens=room, draw=draw)
 
 
-def requests_about(sample: Sample, settings: AsapSettings) -> TraceRequests:
+def requests_about(sample: Sample, strategy: LlmStrategy, split: StepSplit) -> TraceRequests:
     """The requests about a sample's trace. Callers skip a trace of one step, since one step is always kept."""
-    assert isinstance(settings.coarse, Select | Rewrite), "without an LLM there is nobody to ask"
-    return TraceRequests(sample, split_steps(sample.cot, settings.step_split), settings.step_split, settings.coarse)
+    return TraceRequests(sample, split_steps(sample.cot, split), split, strategy)
 
 
 def prompts_hash(strategy: str) -> str:

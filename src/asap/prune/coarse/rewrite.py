@@ -29,7 +29,7 @@ from asap.prune.coarse.llm_reply import (
     prompt_file,
     unfenced,
 )
-from asap.prune.match import TAU, Match, gestalt, matches, snap
+from asap.prune.coarse.match import TAU, Match, gestalt, matches, snap
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import StepSplit, split_steps

@@ -1,4 +1,4 @@
-"""The methods by name. Step-level methods score each step. The step with the lowest score goes first (`fine.py`).
+"""The methods by name. Step-level methods score each step. The step with the lowest score goes first (`asap.prune.fine.removal`).
 
 `asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
 the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
@@ -36,10 +36,10 @@ from pathlib import Path
 from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.prune.coarse.align import alignment
-from asap.prune.method import Method, StepMethod, alignment_reads, nothing, one_pass
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
 from asap.prune.methods.llmlingua2 import LLMLingua2
+from asap.prune.methods.method import Method, StepMethod, alignment_reads, nothing, one_pass
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
 from asap.prune.methods.tokenskip import TokenSkip

@@ -2,7 +2,7 @@
 
 import random
 
-from asap.prune.surprisal import checked
+from asap.prune.fine.surprisal import checked
 from asap.prune.trace import Steps
 
 

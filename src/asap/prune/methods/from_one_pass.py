@@ -3,7 +3,7 @@
 import numpy as np
 
 from asap.lm.scorer import Scoring
-from asap.prune.surprisal import checked, first_token_surprisals
+from asap.prune.fine.surprisal import checked, first_token_surprisals
 from asap.prune.trace import Steps
 
 

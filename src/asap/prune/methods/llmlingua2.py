@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from asap.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.errors import RowError
 from asap.lm.word_cache import by_words
+from asap.prune.decision.units import Units, means_over, tile
+from asap.prune.fine.surprisal import DECIMALS
 from asap.prune.methods.phrases import words
-from asap.prune.surprisal import DECIMALS
-from asap.prune.units import Units, means_over, tile
 
 if TYPE_CHECKING:
     from asap.lm.classifier import TokenClassifier

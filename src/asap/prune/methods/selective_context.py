@@ -18,9 +18,9 @@ from asap.errors import RowError
 from asap.lm.scorer import Scored, ScoreRequest, Scoring
 from asap.lm.tokens import TokenCounter
 from asap.prune.checks import check_choice
+from asap.prune.decision.units import Units, means_over, tile
+from asap.prune.fine.surprisal import DECIMALS
 from asap.prune.methods.phrases import PhraseChunker, Phrases, sentences
-from asap.prune.surprisal import DECIMALS
-from asap.prune.units import Units, means_over, tile
 from asap.spans import Span
 
 Unit = Literal["phrase", "sentence", "token"]

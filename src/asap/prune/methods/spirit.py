@@ -8,9 +8,8 @@ from typing import ClassVar
 
 from asap.lm.scorer import Scoring
 from asap.prune.checks import check_least
-from asap.prune.method import Size
-from asap.prune.surprisal import checked
-from asap.prune.trace import Steps
+from asap.prune.fine.surprisal import checked
+from asap.prune.trace import Size, Steps
 
 
 @dataclass(frozen=True, slots=True)

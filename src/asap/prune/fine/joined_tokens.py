@@ -7,7 +7,7 @@ before a letter, so a step is counted again when another one comes to stand behi
 ones whose spaces merge with the blank line; every step of a tokenizer that ignores line breaks) are counted together with
 the steps before them. The first kept step is counted without anything before it: a tokenizer may treat the start specially.
 Where only the step behind is new, just the last words are counted again: the first space between two letters starts a token.
-Where a clean start turns out not to be one, `exact` turns false; `fine.removal_tokens` then tokenises everything again.
+Where a clean start turns out not to be one, `exact` turns false; `removal_tokens` then tokenises everything again.
 """
 
 import re
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from asap.lm.tokens import Encoded, TokenCounter
 from asap.lm.word_cache import by_words
 from asap.spans import Span
-from asap.steps import SEPARATOR
+from asap.steps import SEPARATOR, join_steps, keep_steps
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that the start of a piece is tokenised as it is inside a text
 _FIRST_WORDS = (16, 64)  # characters of the next step that are shown behind a piece: plain words, the longest special token
@@ -162,3 +162,40 @@ def _token_at(encoded: Encoded, position: int) -> tuple[int, bool]:
     at = bisect_left(encoded.starts, position)
     starts_here = at < len(encoded.starts) and encoded.starts[at] == position
     return at, bool(starts_here and (at == 0 or encoded.ends[at - 1] <= position))
+
+
+class RemovalTokens(NamedTuple):
+    """What removing steps one by one does to the length of the joined text."""
+
+    step_tokens: list[int]
+    tokens_joined: int
+    tokens_left: list[int]
+
+
+def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> RemovalTokens:
+    """Tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
+
+    Where that fails (a tokenizer whose tokens depend on far-away text) every count is made by tokenising anew.
+    """
+    joined = JoinedTokens(text, spans, tokens)
+    step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
+    tokens_left: list[int] = []
+    half_text = ""
+    for number, step in enumerate(order, start=1):
+        joined.remove(step)
+        tokens_left.append(joined.total)
+        if number == half:
+            half_text = join_steps(text, (spans[kept] for kept in joined.kept))
+    if not joined.exact or (half and tokens.count(half_text) != tokens_left[half - 1]):
+        tokens_left = recounted(text, spans, order, tokens)
+    return RemovalTokens(step_tokens, tokens_joined, tokens_left)
+
+
+def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
+    """The same counts made the slow way: the joined text, gaps marked, is tokenised again after each removal."""
+    kept = [True] * len(spans)
+    counts = []
+    for step in order:
+        kept[step] = False
+        counts.append(tokens.count(keep_steps(text, spans, kept, gap)))
+    return counts

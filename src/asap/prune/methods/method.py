@@ -6,19 +6,11 @@ from typing import NamedTuple, Protocol
 
 from asap.errors import RowError
 from asap.lm.scorer import Scoring
-from asap.prune.trace import Steps
-
-
-class Size(NamedTuple):
-    """The length of a trace: its steps, its tokens and those of its answer."""
-
-    steps: int
-    trace: float
-    answer: float
+from asap.prune.trace import Size, Steps
 
 
 class StepMethod(Protocol):
-    """A way to score steps. The step with the lowest score goes first (`asap.prune.fine`)."""
+    """A way to score steps. The step with the lowest score goes first (`asap.prune.fine.removal`)."""
 
     @property
     def name(self) -> str:

@@ -5,55 +5,13 @@ all before it are gone: any budget is a look-up. `rescore` in `asap.py` is the o
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from asap.errors import UsageError
-from asap.lm.tokens import TokenCounter
-from asap.prune.counts import JoinedTokens
-from asap.spans import Span
-from asap.steps import join_steps, keep_steps
-
-
-class RemovalTokens(NamedTuple):
-    """What removing steps one by one does to the length of the joined text."""
-
-    step_tokens: list[int]
-    tokens_joined: int
-    tokens_left: list[int]
 
 
 def removal_order(scores: Sequence[float]) -> list[int]:
     """Indices by ascending score; of equal scores the earlier step goes first."""
     return sorted(range(len(scores)), key=lambda index: (scores[index], index))
-
-
-def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> RemovalTokens:
-    """Tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
-
-    Where that fails (a tokenizer whose tokens depend on far-away text) every count is made by tokenising anew.
-    """
-    joined = JoinedTokens(text, spans, tokens)
-    step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
-    tokens_left: list[int] = []
-    half_text = ""
-    for number, step in enumerate(order, start=1):
-        joined.remove(step)
-        tokens_left.append(joined.total)
-        if number == half:
-            half_text = join_steps(text, (spans[kept] for kept in joined.kept))
-    if not joined.exact or (half and tokens.count(half_text) != tokens_left[half - 1]):
-        tokens_left = recounted(text, spans, order, tokens)
-    return RemovalTokens(step_tokens, tokens_joined, tokens_left)
-
-
-def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
-    """The same counts made the slow way: the joined text, gaps marked, is tokenised again after each removal."""
-    kept = [True] * len(spans)
-    counts = []
-    for step in order:
-        kept[step] = False
-        counts.append(tokens.count(keep_steps(text, spans, kept, gap)))
-    return counts
 
 
 def removals(tokens_left: Sequence[int], budget: int, *, at_most: int) -> int:

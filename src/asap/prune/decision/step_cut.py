@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from asap.fences import outside
 from asap.lm.tokens import TokenCounter
-from asap.prune.fine import removals, token_budget
+from asap.prune.fine.removal import removals, token_budget
 from asap.spans import Span
 from asap.steps import keep_steps
 

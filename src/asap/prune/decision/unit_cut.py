@@ -9,9 +9,9 @@ import numpy as np
 from asap.fences import outside
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.fine import token_budget
-from asap.prune.step_cut import CoarseReport, StepDecision
-from asap.prune.units import Laid, Units, fitted
+from asap.prune.decision.step_cut import CoarseReport, StepDecision
+from asap.prune.decision.units import Laid, Units, fitted
+from asap.prune.fine.removal import token_budget
 from asap.sample import Sample
 from asap.spans import Span
 

@@ -1,4 +1,4 @@
-"""Each test holds `asap.prune.match` to difflib and to a literal Algorithm 1, or one property of `snap` to brute force."""
+"""Each test holds `asap.prune.coarse.match` to difflib and to a literal Algorithm 1, or one property of `snap` to brute force."""
 
 import gzip
 import json
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import LCSseq
 
 from asap.errors import UsageError
-from asap.prune import match
-from asap.prune.match import Match, gestalt, matches, snap
+from asap.prune.coarse import match
+from asap.prune.coarse.match import Match, gestalt, matches, snap
 
 TAUS = (0.0, 0.25, 0.5, 0.6, 2 / 3, 0.75, 0.8, 1.0)
 

@@ -8,8 +8,8 @@ no more than that.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asap.prune.step_cut import StepCut
-from asap.prune.unit_cut import UnitCut
+from asap.prune.decision.step_cut import StepCut
+from asap.prune.decision.unit_cut import UnitCut
 from asap.sample import Sample
 
 Decision = StepCut | UnitCut

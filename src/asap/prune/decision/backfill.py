@@ -1,8 +1,8 @@
 """`--backfill`: after the cut, steps that still fit are put back, the highest score first."""
 
 from asap.lm.tokens import TokenCounter
-from asap.prune.counts import JoinedTokens
-from asap.prune.step_cut import StepCut
+from asap.prune.decision.step_cut import StepCut
+from asap.prune.fine.joined_tokens import JoinedTokens
 from asap.spans import Span
 from asap.steps import join_steps
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from asap.lm.scorer import Scored, Scoring
 from asap.lm.tokens import TokenCounter
-from asap.prune.step_cut import Floor, StepCut
+from asap.prune.decision.step_cut import Floor, StepCut
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import CORPUS, TOKENIZERS, laid_out, steps, tokens_of
 
-from asap.prune.counts import JoinedTokens
+from asap.prune.fine.joined_tokens import JoinedTokens
 from asap.steps import join_steps
 
 every_kind = pytest.mark.parametrize("kind", [*TOKENIZERS, "bundled"])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from prune_helpers import real_traces, steps, tokens_of
 
 from asap.prune.decision import decision_from_row
+from asap.prune.decision.unit_cut import UnitCut
+from asap.prune.decision.units import Laid, Units, means_over, tile
 from asap.prune.methods.phrases import words
-from asap.prune.unit_cut import UnitCut
-from asap.prune.units import Laid, Units, means_over, tile
 from asap.sample import Sample
 from asap.steps import split_steps
 

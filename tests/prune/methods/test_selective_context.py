@@ -19,6 +19,7 @@ from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
+from asap.prune.decision.units import Laid, Units
 from asap.prune.methods.phrases import (
     SPACY_MODELS,
     PhraseChunker,
@@ -32,7 +33,6 @@ from asap.prune.methods.phrases import (
 from asap.prune.methods.selective_context import SelectiveContext, Unit
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
-from asap.prune.units import Laid, Units
 from asap.run import run_settings
 from asap.sample import Sample
 from asap.spans import Span

@@ -17,10 +17,10 @@ from asap.errors import InputError, RowError
 from asap.lm.classifier import TokenClassifier
 from asap.lm.scorer import NoModel
 from asap.prune.asap import Asap
+from asap.prune.decision.units import Laid
 from asap.prune.methods.llmlingua2 import ClassifierImportance, Importance, chunk_edges, ends_here, word_units
 from asap.prune.methods.phrases import words
 from asap.prune.settings import AsapSettings
-from asap.prune.units import Laid
 from asap.sample import Sample
 
 texts = st.lists(steps, min_size=1, max_size=5).map("\n\n".join).filter(str.strip)

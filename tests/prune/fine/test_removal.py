@@ -12,10 +12,11 @@ from prune_helpers import CORPUS, laid_out, real_traces, steps, tokens_of
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
-from asap.prune.backfill import backfilled
 from asap.prune.decision import cut
-from asap.prune.fine import check_budget, recounted, removal_order, removal_tokens, token_budget
-from asap.prune.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.decision.backfill import backfilled
+from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
+from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.removal import check_budget, removal_order, token_budget
 from asap.spans import Span
 from asap.steps import join_steps, split_steps
 
