@@ -87,6 +87,18 @@ def test_those_who_wait_when_token_ids_are_refused_are_asked_for_chat_too(model_
     assert model.identity["asked_with"] == "chat"
 
 
+def test_what_a_server_does_not_take_is_found_out_once_for_all_who_wait() -> None:
+    def script(path: str, body: dict[str, Any]) -> Streamed:
+        return Streamed(status=400, message="temperature is not supported") if "temperature" in body else Streamed(["yes"])
+
+    with streaming(script) as server:
+        model = server_model(base_url=server.base_url, concurrency=1)
+        found = write(model, ASKS)
+    assert [written.text for written in found.values()] == ["yes"] * 6
+    assert len(server.requests) == 7
+    assert model.identity["not_sent"] == "temperature"
+
+
 def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
     body = {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
     with streaming(lambda path, asked: Streamed(body=body)) as server:

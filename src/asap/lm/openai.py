@@ -7,7 +7,6 @@ believes no Retry-After above a minute.
 import asyncio
 import logging
 import os
-import time
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -22,7 +21,8 @@ from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.prompt import Prompt, render_prompt
 from asap.lm.rate_limit import PATIENCE_S, Clock, RateLimit, backoff_s
 from asap.lm.request_body import request_body
-from asap.lm.response import CUT_SHORT, Streamed, read_generation, read_model
+from asap.lm.response import CUT_SHORT, read_generation, read_model
+from asap.lm.send import send_completion
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter, count_prompt
 
@@ -35,14 +35,12 @@ _NOT_SENT = ("ConnectError", "ConnectTimeout")
 _NO_IDS = (400, 404, 405, 415, 422, 501)  # the answers of servers without /v1/completions, or that want text there
 
 
-class _Answer(NamedTuple):
-    """Status, headers and body of an HTTP answer, and its times; status 0 and a word about it where none came."""
+class _Try(NamedTuple):
+    """What was sent, with its token ids if these were, and what came of it."""
 
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-    ttft_s: float | None = None
-    seconds: float = 0.0
+    body: Mapping[str, Any]
+    prompt: Prompt | None
+    outcome: Generation | ApiError
 
 
 class OpenAIGenerator:
@@ -113,7 +111,7 @@ class OpenAIGenerator:
         )
         for logger in _URL_LOGGERS:
             logging.getLogger(logger).addFilter(self._hide)
-        self._rate = RateLimit(self.concurrency, self._clock)
+        self._slots, self._rate = asyncio.Semaphore(self.concurrency), RateLimit(self.concurrency, self._clock)
         try:
             await self._ask_about_model()
             if self._measured:
@@ -139,11 +137,13 @@ class OpenAIGenerator:
 
         Raises outside of any `except`, so that no traceback leads back to what the server sent.
         """
-        left_out, failures, slowed_since = set(self.left_out), 0, None
+        async with self._slots:  # whoever tries again does not queue behind requests that were never sent
+            return await self._generate(request)
+
+    async def _generate(self, request: Request) -> Generation:
+        left_out, failures, slowed_since = set[str](), 0, None
         while True:  # ends: failures are counted, there are six things to leave out, and 429s go on for PATIENCE_S at most
-            prompt = self._prompt(request)
-            body = self.body(request, left_out, prompt)
-            outcome = await self._try(body, request, prompt)
+            body, prompt, outcome = await self._try(request, left_out)
             if isinstance(outcome, Generation):
                 self._failed_in_a_row = 0
                 self.leave_out(left_out)
@@ -183,42 +183,30 @@ class OpenAIGenerator:
         streaming = {"seed": request.draw, "stream": True, "stream_options": {"include_usage": True}}
         return {**body, **(streaming if self._measured else {})}
 
-    async def _try(self, body: dict[str, Any], request: Request, prompt: Prompt | None) -> Generation | ApiError:
-        """One HTTP request, and what it means for the rate and the spending."""
-        prompt_tokens = len(prompt.ids) if prompt else count_prompt(request.messages, self.tokens)
-        async with self._rate.turn() as turn, self.spending.reserve(prompt_tokens, request.max_new_tokens) as reservation:
-            answer = await self._send(body)
-            outcome = self.read(answer.status, answer.headers, answer.content, prompt_tokens)
-            if isinstance(outcome, Generation):
-                self.spending.settle(reservation, outcome.prompt_tokens, outcome.completion_tokens)
-            elif answer.status >= 300 or outcome.said.startswith(_NOT_SENT):
-                self.spending.settle(reservation, 0, 0)
+    async def _try(self, request: Request, left_out: Collection[str]) -> _Try:
+        """One HTTP request, made when its turn comes, and what it means for the rate and the spending."""
+        async with self._rate.turn() as turn:
+            prompt = self._prompt(request)
+            body = self.body(request, {*left_out, *self.left_out}, prompt)
+            prompt_tokens = len(prompt.ids) if prompt else count_prompt(request.messages, self.tokens)
+            async with self.spending.reserve(prompt_tokens, request.max_new_tokens) as reservation:
+                answer = await send_completion(self.client, body, extra=self._extra, timeout_s=self._timeout_s)
+                outcome = self.read(answer.status, answer.headers, answer.content, prompt_tokens)
+                if isinstance(outcome, Generation):
+                    self.spending.settle(reservation, outcome.prompt_tokens, outcome.completion_tokens)
+                elif answer.status >= 300 or outcome.said.startswith(_NOT_SENT):
+                    self.spending.settle(reservation, 0, 0)
         if isinstance(outcome, ApiError) and outcome.is_rate_limit:
             silent_s = self._rate.refused(turn, answer.headers)
             if silent_s > PATIENCE_S:
                 raise EndpointError(f"{self.host} answers nothing but 429 and wants {silent_s / 60:.0f} minutes of patience; {KEPT} later")
         elif answer.status:
             self._rate.answered()
-        if isinstance(outcome, ApiError):
-            return outcome
-        short = prompt is not None and body["max_tokens"] < request.max_new_tokens
-        opened = prompt.opened if prompt else None
-        return outcome._replace(opened=opened, context_ran_out=short, ttft_s=answer.ttft_s, seconds=answer.seconds)
-
-    async def _send(self, body: dict[str, Any]) -> _Answer:
-        create = (self.client.completions if "prompt" in body else self.client.chat.completions).with_streaming_response.create
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._timeout_s), create(**body, extra_body=self._extra) as answer:
-                content, first_s = await _read_body(answer, started)
-                return _Answer(answer.status_code, answer.headers, content, first_s, time.perf_counter() - started)
-        except TimeoutError:
-            return _Answer(0, {}, f"no whole answer within {self._timeout_s:g} s".encode())
-        except APIStatusError as error:
-            return _Answer(error.status_code, error.response.headers, error.response.content)
-        except OpenAIError as error:
-            cause = error.__cause__ or error
-            return _Answer(0, {}, f"{type(cause).__name__}: {cause}".encode())
+        if isinstance(outcome, Generation):
+            short = prompt is not None and body["max_tokens"] < request.max_new_tokens
+            opened = prompt.opened if prompt else None
+            outcome = outcome._replace(opened=opened, context_ran_out=short, ttft_s=answer.ttft_s, seconds=answer.seconds)
+        return _Try(body, prompt, outcome)
 
     def read(self, status: int, headers: Mapping[str, str], content: bytes, prompt_tokens: int) -> Generation | ApiError:
         """What an answer says; takes `prompt_tokens` where the server sends no usage."""
@@ -272,17 +260,3 @@ class OpenAIGenerator:
         if server:
             self._identity["server"] = self.secrets.mask(server)
         self.context_tokens = self.context_tokens or context_tokens
-
-
-async def _read_body(answer: Any, started: float) -> tuple[bytes, float | None]:
-    """The body of an answer, streamed or whole, and the seconds to its first token (None: not streamed)."""
-    streamed, first_s = Streamed(), None
-    try:
-        if "text/event-stream" not in answer.headers.get("content-type", ""):
-            return await answer.read(), None
-        async for data in answer.iter_bytes():
-            if streamed.feed(data) and first_s is None:
-                first_s = time.perf_counter() - started
-    except Exception as error:  # border: the HTTP library below the SDK has errors of its own
-        raise OpenAIError from error
-    return streamed.content(), first_s
