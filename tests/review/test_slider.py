@@ -108,6 +108,16 @@ def test_the_slider_and_its_number_go_together(visit: Visit, paged: Paged, finis
     assert "ratio" not in page.url
 
 
+def test_an_address_is_followed_although_the_budget_was_moved_in_the_same_frame(visit: Visit, paged: Paged, finished: Path) -> None:
+    page = visit(paged(finished), "#budget=30")
+    key = "new KeyboardEvent('keydown', {key: 'r', bubbles: true})"
+    page.evaluate(f"requestAnimationFrame(() => (location.hash = 'trace=7')); document.body.dispatchEvent({key})")
+    page.locator(".trace h1").wait_for()
+    settle(page)
+    assert page.locator(".trace h1").inner_text() == "r11"
+    assert page.url.endswith("#trace=7")
+
+
 def test_a_reload_keeps_trace_and_budget(visit: Visit, paged: Paged, finished: Path) -> None:
     page = visit(paged(finished), "#trace=7&budget=30")
     page.reload()

@@ -38,19 +38,19 @@ async function begin() {
   document.body.append(makeHelp());
   app.before(topLine());
   onChange((changed) => draw(changed));
-  addEventListener("hashchange", () => route());
+  addEventListener("hashchange", (event) => route(new URL(event.newURL).hash)); // `remember` may have written over the address since
   addEventListener("keydown", onKey);
   addEventListener("resize", oncePerFrame(() => view?.redraw()));
   overview = makeOverview();
   order = listed();
-  await route();
+  await route(location.hash);
   app.removeAttribute("aria-busy");
   requestAnimationFrame(() => setTimeout(() => performance.mark("first-view")));
 }
 
-/** Show what the address names: `#trace=12&budget=1024`. */
-async function route() {
-  const words = new URLSearchParams(location.hash.slice(1));
+/** Show what an address names: `#trace=12&budget=1024`. */
+async function route(hash) {
+  const words = new URLSearchParams(hash.slice(1));
   const [kind] = ["budget", "ratio"].filter((name) => Number(words.get(name)) > 0);
   if (kind) setCut({ kind, value: kind === "budget" ? Math.round(Number(words.get(kind))) : Math.min(1, Number(words.get(kind))) });
   const trace = words.has("trace") ? Number(words.get("trace")) : null;
