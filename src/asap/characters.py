@@ -1,4 +1,4 @@
-"""What kind each character of a text is, for all of them at once."""
+"""The kind of each character of a text, for all characters at once."""
 
 from functools import cache, lru_cache
 
@@ -29,7 +29,7 @@ def kinds(text: str) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def first_shown(text: str) -> Ints:
-    """For each place in the text, its end included, the first character there or behind that is no white space."""
+    """For each place in the text, its end included, the first place from there on that holds no white space."""
     places = np.where(kinds(text) == BLANK, len(text), np.arange(len(text)))
     return np.minimum.accumulate(np.append(places, len(text))[::-1])[::-1]
 

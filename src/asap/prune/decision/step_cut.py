@@ -34,10 +34,10 @@ class StepDecision:
     kept: bool
     removed_by: Literal["coarse", "fine"] | None
     scores: Mapping[str, float] | None = None
-    """What each step-level method makes of this step in the whole trace, if that was asked for."""
+    """The scores of other step-level methods for this step in the whole trace, if they are stored."""
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object, without `scores` where there are none."""
+        """The JSON object, without `scores` if they are None."""
         row = asdict(self)
         if self.scores is None:
             del row["scores"]
@@ -122,7 +122,7 @@ class StepCut:
         return [Span(start, end) for step, start, end in zip(self.steps, starts, starts[1:], strict=False) if step.kept]
 
     def apply(self, cot: str) -> str:
-        """The pruned trace: the kept steps joined; the original itself, byte for byte, where nothing was cut."""
+        """The pruned trace: the kept steps joined, or the original, byte for byte, if nothing was cut."""
         return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
 
     def without_code(self, cot: str) -> str:
@@ -172,7 +172,7 @@ class StepCut:
         return replace(self, steps=steps, floor=None, budget=None)
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl, without `floor` and `gap` where there are none."""
+        """The JSON object of decisions.jsonl, without `floor` and `gap` if there is none."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},

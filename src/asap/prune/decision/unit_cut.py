@@ -1,4 +1,4 @@
-"""A trace cut inside its steps: the units of a token-level method, what they are worth, and which characters stay."""
+"""A trace cut inside its steps: the units of a token-level method with their scores, and which characters stay."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,8 +20,8 @@ from asap.spans import Span
 class UnitCut:
     """A `Decision` that keeps the characters of `spans`, one after the other.
 
-    It has no stage 1, and its steps have no order (`rank` is the index, `tokens_left` the tokens before) and no scores; a step
-    counts as kept where anything of it is. `gamma` is the share of the tokens that TokenSkip tells in the question.
+    It has no stage 1. Its steps have no order (`rank` is the index, `tokens_left` the tokens before) and no scores; a step counts
+    as kept if any part of it is. `gamma` is the share of the tokens that TokenSkip states in the question.
     """
 
     id: str
@@ -118,7 +118,7 @@ class UnitCut:
         return replace(made, tokens_after=by_words(counter).count(made.apply(cot)))
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl, without `gamma` where there is none."""
+        """The JSON object of decisions.jsonl, without `gamma` if it is None."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},

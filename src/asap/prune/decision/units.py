@@ -1,8 +1,8 @@
-"""Cutting inside steps: which units of a trace stay at a budget, and what the trace looks like then.
+"""Cutting inside steps: which units of a trace stay at a budget, and which characters stay with them.
 
-A unit is a piece of text that shows (a token, a word, a phrase, a sentence); white space stands between units and belongs to
-none. Between two kept units stays the strongest white space of what stood there: the last with the most line breaks, so lines
-and paragraphs stay apart and words are not glued together.
+A unit is a visible piece of text: a token, a word, a phrase or a sentence. The white space between units belongs to none. Between
+two kept units the strongest white space of the gap stays, the last one with the most line breaks, so lines and paragraphs stay
+apart and words are not joined.
 """
 
 import re
@@ -27,11 +27,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What a token-level method makes of a trace, in columns: any budget is cut from it without a model.
+    """The units of a trace and their scores, in columns: any budget is cut from them without a model.
 
-    The units follow each other. `lengths` are characters, each from the end of the unit before (the white space between them
-    included), and add up to the trace; `scores` say what a unit is worth, higher = keep (None: no number, it goes last). Methods
-    that read a trace in `chunks` store how many units each has.
+    `lengths` are in characters, each from the end of the unit before, white space included, and add up to the trace. `scores`:
+    higher = keep (None: no number, it goes last). Methods that read a trace in `chunks` store how many units each chunk has.
     """
 
     lengths: list[int]
@@ -44,8 +43,8 @@ class Units:
 
 
 class Laid(NamedTuple):
-    """Where the units of a trace stand (in characters, white space left out), and how strong the white space behind each but
-    the last is: its line breaks, -1 where there is none.
+    """The places of the units of a trace, in characters without white space, and how strong the white space behind each unit but
+    the last is: its number of line breaks, -1 for no white space.
     """
 
     text: str
@@ -64,7 +63,7 @@ class Laid(NamedTuple):
         return cls(text, starts, ends, breaks)
 
     def spans(self, kept: Bools) -> list[Span]:
-        """The characters that stay where these units do: the units, and between two of them the strongest white space."""
+        """The characters that stay with these units: the units, and between two of them the strongest white space."""
         if kept.all():
             return [Span(0, len(self.text))]
         stay = np.flatnonzero(kept)
@@ -85,7 +84,7 @@ class Laid(NamedTuple):
         return list(map(Span, edges[new, 0].tolist(), ends.tolist()))
 
     def _divider(self, end: int, start: int) -> tuple[int, int]:
-        """A character of the gap that keeps two words apart, where no white space does; nothing where none is needed."""
+        """A character of a gap without white space that keeps two words apart; an empty span if none is needed."""
         if not (_WORD.match(self.text, end - 1) and _WORD.match(self.text, start)):
             return end, end
         found = _NO_WORD.search(self.text, end, start)
@@ -93,14 +92,14 @@ class Laid(NamedTuple):
 
 
 def tile(ends: Ints, length: int) -> list[int]:
-    """The `lengths` of units that end there, in a text of so many characters: the last takes what is behind it."""
+    """The `lengths` of units with these ends in a text of `length` characters; the last unit takes what follows it."""
     edges = np.concatenate([[0], ends[:-1], [length]])
     return np.diff(edges).tolist()  # type: ignore[no-any-return]
 
 
 def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
-    """For each unit (given by its starts) the mean over the tokens that start in it; a unit in which none starts takes the value
-    of the token before. `starts` are those of the tokens' first characters that show. NaN where there is no number.
+    """For each unit (given by its start) the mean over the tokens that start in it; a unit in which no token starts takes the value
+    of the token before. `starts` are the places of the tokens' first visible characters. NaN where no value is known.
     """
     known = np.isfinite(values)
     starts, values = starts[known], values[known]

@@ -1,8 +1,8 @@
-"""LLMLingua-2 (Pan et al., ACL 2024 Findings, arXiv:2403.12968): a trained classifier says of each token whether to keep it.
+"""LLMLingua-2 (Pan et al., ACL 2024 Findings, arXiv:2403.12968): a trained classifier decides which tokens to keep.
 
-The text is read in chunks of up to 510 of the classifier's tokens that end at a full stop or a line break where there is one. A word
+The text is read in chunks of up to 510 of the classifier's tokens, which end at a full stop or a line break if they can. A word
 has the mean probability of its tokens, and each chunk loses the same share of its characters: the words of the lowest probability.
-Unlike the authors' package (`tests/reference` does what it does), words keep their places and their white space, chunks are never
+Unlike the authors' package (`tests/reference` has a replica), words keep their places and their white space, chunks are never
 written out and tokenised again, and words go until the trace fits its budget in real tokens.
 """
 
@@ -39,7 +39,7 @@ class LLMLingua2:
     name: ClassVar[str] = "llmlingua2"
 
     def units(self, text: str, importance: "TokenImportance") -> Units:
-        """The words of a text and what they are worth. Raises RowError where there is no number for a word."""
+        """The words of a text with their scores. Raises RowError if a word has no number."""
         return word_units(text, importance(text), keep_digits=self.keep_digits)
 
 
@@ -55,7 +55,7 @@ class Importance(NamedTuple):
 
 
 class TokenImportance(Protocol):
-    """Says how important each token of a text is."""
+    """Judges how important each token of a text is."""
 
     identity: Mapping[str, str]
 
@@ -65,7 +65,7 @@ class TokenImportance(Protocol):
 
 
 class ClassifierImportance:
-    """The importance that a token classifier sees, chunk by chunk."""
+    """The importance of tokens according to a token classifier, chunk by chunk."""
 
     def __init__(self, classifier: "TokenClassifier") -> None:
         self.classifier = classifier
@@ -81,7 +81,7 @@ class ClassifierImportance:
 
 
 def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
-    """Of each token whether a chunk may end behind it: it is a full stop, or a line break follows."""
+    """For each token whether a chunk may end behind it: it is a full stop, or a line break follows."""
     shown, points = first_shown(text), codes(text)
     lines = np.concatenate([[0], np.cumsum(points == ord("\n"))])
     stops = (np.append(points, 0)[shown[starts]] == ord(".")) & (ends - shown[starts] == 1)
@@ -90,7 +90,7 @@ def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
 
 
 def chunk_edges(may_end: NDArray[np.bool_], longest: int) -> list[int]:
-    """Where chunks of at most `longest` tokens begin and end: behind the last token that may end one, else where it is full."""
+    """The edges of chunks of at most `longest` tokens: each ends behind the last token that may end one, else when it is full."""
     last = np.maximum.accumulate(np.where(may_end, np.arange(len(may_end)), -1))
     edges = [0]
     while edges[-1] + longest < len(may_end):
@@ -101,7 +101,7 @@ def chunk_edges(may_end: NDArray[np.bool_], longest: int) -> list[int]:
 
 
 def word_units(text: str, importance: Importance, *, keep_digits: bool = False) -> Units:
-    """The words of a text with the mean probability of their tokens, chunk by chunk. Raises RowError where there is none."""
+    """The words of a text with the mean probability of their tokens, chunk by chunk. Raises RowError if a word has none."""
     starts, ends = words(text)
     first = first_shown(text)[importance.starts]
     values = means_over(starts, first, importance.keep)

@@ -1,7 +1,7 @@
 """Sentences, phrases and words of a text as character spans: the units of the token-level methods.
 
-Phrases are noun chunks and single words. spaCy finds them where it and its English model are installed; else a rule does that
-needs nothing: a determiner with the word behind it, a number, a name with its dots, a string in backquotes, one run of signs.
+Phrases are noun chunks and single words: spaCy's if it and its English model are installed, else by regular expressions: a
+determiner with the word behind it, a word, a number, a name with its dots, a string in backquotes, one run of signs.
 """
 
 import re
@@ -23,7 +23,7 @@ _ENDS = re.compile(r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)(?<=[.?!])\s+|\s*\n[ \t\r]*\n\
 
 
 class PhraseChunker(Protocol):
-    """Finds the phrases of a sentence, in order: character spans that cover all that shows."""
+    """Finds the phrases of a sentence, in order: character spans that cover all visible text."""
 
     identity: str
 
@@ -45,7 +45,7 @@ class RegexChunker:
 class SpacyChunker:
     """spaCy's tokens with its noun chunks merged, as in Selective Context: by the first of `models` that is installed.
 
-    Raises MissingExtra where spaCy or its model is missing.
+    Raises MissingExtra if spaCy or its model is missing.
     """
 
     def __init__(self, *models: str) -> None:
@@ -69,7 +69,7 @@ class SpacyChunker:
 
 
 def load_chunker(how: Phrases) -> PhraseChunker:
-    """The chunker of a name; `auto` is spaCy where it and its model are installed."""
+    """The chunker of a name; `auto` is spaCy if it and its model are installed."""
     if how == "regex":
         return RegexChunker()
     try:
@@ -92,7 +92,7 @@ def sentences(text: str) -> list[Span]:
 
 
 def words(text: str) -> tuple[Ints, Ints]:
-    """Where the words, numbers and runs of signs of a text start and end. Apostrophes stand inside of words, points inside of numbers."""
+    """The starts and ends of the words, numbers and runs of signs of a text. Words may contain apostrophes, numbers points."""
     kind, points = kinds(text), codes(text)[1:-1]
     inner = np.zeros(len(text), np.bool_)
     before, after = kind[:-2], kind[2:]

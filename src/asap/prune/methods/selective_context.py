@@ -1,9 +1,9 @@
-"""Selective Context (Li et al., EMNLP 2023, arXiv:2310.06201): what says little goes first, by sentences, phrases or tokens.
+"""Selective Context (Li et al., EMNLP 2023, arXiv:2310.06201): sentences, phrases or tokens with little information go first.
 
 Self-information is -ln p of a token given the sentence before it, each sentence read alone as the authors do (read in one go, later
-text would always look less informative); a unit has the mean of its tokens. Unlike the authors' package (`tests/reference` does
-what it does): white space is not collapsed, "!" and blank lines end sentences too, and units go until the trace fits its budget
-in real tokens, where the package takes a percentile over units. Sentences longer than the scorer's context are read in windows.
+text would always look less informative); a unit has the mean of its tokens. Unlike in the authors' package (`tests/reference` has a
+replica), white space is not collapsed, "!" and blank lines end sentences too, and units go until the trace fits its budget in real
+tokens, where the package takes a percentile over units. Sentences longer than the scorer's context are read in windows.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Unit = Literal["phrase", "sentence", "token"]
 
 @dataclass(frozen=True, slots=True)
 class SelectiveContext:
-    """Removes the units that say the least."""
+    """Removes the units with the least self-information."""
 
     unit: Unit = "phrase"
     """`selective-context`: what it removes."""
@@ -74,7 +74,7 @@ def _phrases(text: str, parts: Sequence[Span], chunker: PhraseChunker) -> list[S
 
 
 def _visible(text: str, first: Ints, ends: Ints) -> list[Span]:
-    """The tokens that show, without white space around them; those that share a character are one."""
+    """The visible tokens, without white space around them; tokens that share a character are one."""
     found = list[Span]()
     for start, end in zip(first.tolist(), ends.tolist(), strict=True):
         if start >= end:
