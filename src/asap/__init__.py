@@ -8,6 +8,9 @@ Example:
         pruned = pruner.prune(sample)
         print(pruned.sample.cot, pruned.decision.tokens_after)
 
+Methods and stages with settings are records: ``AsapSettings(budget=1024, method=Spirit(suffix_tokens=64))``,
+``AsapSettings(ratio=0.5, coarse=Rewrite(tau=0.7))``; all others go by name: ``AsapSettings(method="random")``.
+
 Names are loaded when they are first used, so `import asap` is quick.
 """
 
@@ -22,10 +25,19 @@ if TYPE_CHECKING:
     from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
     from asap.lm.specs import load_llm, load_scorer
     from asap.prune.asap import Asap
+    from asap.prune.coarse.align import Align
+    from asap.prune.coarse.llm_reply import ReplyRules
     from asap.prune.coarse.match import matches
+    from asap.prune.coarse.rewrite import Rewrite
+    from asap.prune.coarse.select import Select
     from asap.prune.decision import Decision, Pruned, cut
     from asap.prune.decision.step_cut import StepDecision
+    from asap.prune.methods.llmlingua2 import LLMLingua2
+    from asap.prune.methods.selective_context import SelectiveContext
+    from asap.prune.methods.spirit import Spirit
+    from asap.prune.methods.tokenskip import TokenSkip
     from asap.prune.settings import AsapSettings
+    from asap.prune.trace import Steps
     from asap.sample import Sample
     from asap.spans import Span
     from asap.steps import join_steps, split_steps
@@ -37,10 +49,19 @@ _HOMES = {
     "asap.lm.scorer": ("ScoreRequest", "Scorer", "TokenScores"),
     "asap.lm.specs": ("load_llm", "load_scorer"),
     "asap.prune.asap": ("Asap",),
-    "asap.prune.decision": ("Decision", "Pruned", "cut"),
+    "asap.prune.coarse.align": ("Align",),
+    "asap.prune.coarse.llm_reply": ("ReplyRules",),
     "asap.prune.coarse.match": ("matches",),
-    "asap.prune.settings": ("AsapSettings",),
+    "asap.prune.coarse.rewrite": ("Rewrite",),
+    "asap.prune.coarse.select": ("Select",),
+    "asap.prune.decision": ("Decision", "Pruned", "cut"),
     "asap.prune.decision.step_cut": ("StepDecision",),
+    "asap.prune.methods.llmlingua2": ("LLMLingua2",),
+    "asap.prune.methods.selective_context": ("SelectiveContext",),
+    "asap.prune.methods.spirit": ("Spirit",),
+    "asap.prune.methods.tokenskip": ("TokenSkip",),
+    "asap.prune.settings": ("AsapSettings",),
+    "asap.prune.trace": ("Steps",),
     "asap.sample": ("Sample",),
     "asap.think": ("split_think",),
     "asap.spans": ("Span",),
@@ -49,21 +70,30 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Align",
     "Asap",
     "AsapError",
     "AsapSettings",
     "Decision",
     "InputError",
+    "LLMLingua2",
     "MissingExtra",
     "Pruned",
     "Rejected",
+    "ReplyRules",
+    "Rewrite",
     "RowError",
     "Sample",
     "ScoreRequest",
     "Scorer",
+    "Select",
+    "SelectiveContext",
     "Span",
+    "Spirit",
     "StepDecision",
+    "Steps",
     "TokenScores",
+    "TokenSkip",
     "UsageError",
     "cut",
     "join_steps",
