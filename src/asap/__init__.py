@@ -17,7 +17,7 @@ Names are loaded when they are first used, so `import asap` is quick.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from asap.versions import __version__ as __version__
 
 if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples

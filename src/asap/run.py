@@ -24,6 +24,7 @@ from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.methods import code_digest
 from asap.recut import settled_by
 from asap.store.work import Store
+from asap.versions import __version__
 
 _BATCH_ON_GPU = 16
 
@@ -81,8 +82,6 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
 
 def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
     """All that decides what comes out, by name; JSON-able. Two runs with equal settings and rows give equal files."""
-    from asap import __version__
-
     return {
         "asap": __version__,
         "method": pruner.method,

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from asap.errors import UsageError
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 _EXACT_ROWS = 50  # a float64 still counts 2**50 sign patterns exactly
 _CELLS = 2**18  # values drawn at a time: 2 MB, which fits in the cache
@@ -39,7 +39,7 @@ def interval(differences: ArrayLike, *, confidence: float = 0.95, draws: int = 1
     return mean + float(low), mean + float(high)
 
 
-def _drawn_means(values: Floats, draws: int, seed: int) -> Floats:
+def _drawn_means(values: _Floats, draws: int, seed: int) -> _Floats:
     random, rows = np.random.default_rng(seed), len(values)
     at_a_time = max(1, _CELLS // rows)
     parts = [
@@ -128,7 +128,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * tail / (1 << rows))
 
 
-def _checked(differences: ArrayLike) -> Floats:
+def _checked(differences: ArrayLike) -> _Floats:
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or not len(values):
         raise UsageError(f"differences must be a list of at least one number, not of shape {values.shape}")

@@ -4,6 +4,8 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+__version__ = "0.1.0"
+
 
 def versions_of(packages: Sequence[str]) -> dict[str, str]:
     """The version of Python and of each package; `not installed` where there is none."""

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from asap.dataset import Rejected
 from asap.errors import InputError
-from asap.evaluate.attempt import Attempt, Rejected, read_attempts
+from asap.evaluate.attempt import Attempt, read_attempts
 
 KNOWN = ["a", "b"]
 

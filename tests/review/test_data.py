@@ -17,7 +17,7 @@ from asap.cli import run
 from asap.errors import InputError, UsageError
 from asap.review import write_review
 from asap.review.data import Utf16, page_data
-from asap.review.folder import Run
+from asap.review.folder import FinishedRun
 from asap.review.page import MODULES, script_text
 from asap.sample import Sample
 from run_fixtures import prune, read_rows, refusal, row, write_rows
@@ -35,7 +35,7 @@ def test_offsets_count_utf16_units(text: str, data: st.DataObject) -> None:
 
 def test_the_index_adds_up_to_the_manifest(tmp_path: Path) -> None:
     out = prune(write_rows(tmp_path / "rows.jsonl", [*(row(number) for number in range(6)), "no JSON"]), tmp_path / "out")
-    index = page_data([Run.open(out)]).overview
+    index = page_data([FinishedRun.open(out)]).overview
     [about], counts = index["runs"], json.loads((out / "manifest.json").read_text("utf-8"))["counts"]
     assert [sum(about[name]) for name in ("before", "coarse", "after", "steps", "gone1", "gone2")] == [
         counts[name] for name in ("tokens_before", "tokens_coarse", "tokens_after", "steps", "steps_coarse", "steps_fine")
@@ -47,7 +47,7 @@ def test_the_index_adds_up_to_the_manifest(tmp_path: Path) -> None:
 
 def test_the_series_are_the_tokens_left_in_the_order_of_removal(tmp_path: Path) -> None:
     out = made(tmp_path / "out", range(3))
-    data = page_data([Run.open(out)])
+    data = page_data([FinishedRun.open(out)])
     length = sum(data.overview["runs"][0]["series"])
     left = memoryview(data.series[0])[: 4 * length].cast("I").tolist()
     expected = [
@@ -62,7 +62,7 @@ def test_the_series_are_the_tokens_left_in_the_order_of_removal(tmp_path: Path) 
 def test_a_cut_of_a_run_is_shown_as_it_was_cut(tmp_path: Path) -> None:
     base = prune(write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)]), tmp_path / "base")
     assert run(["cut", str(base), "--budget", "20", "--out", str(tmp_path / "cut")]) == 0
-    after = page_data([Run.open(tmp_path / "cut")]).overview["runs"][0]["after"]
+    after = page_data([FinishedRun.open(tmp_path / "cut")]).overview["runs"][0]["after"]
     assert after == [line["tokens_after"] for line in read_rows(tmp_path / "cut" / "decisions.jsonl")]
 
 
@@ -74,17 +74,17 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_above_the_limit_the_same_rows_are_shown_in_any_order(tmp_path: Path) -> None:
-    forth = page_data([Run.open(made(tmp_path / "forth", range(30)))], most=7)
-    back = page_data([Run.open(made(tmp_path / "back", range(29, -1, -1)))], most=7)
+    forth = page_data([FinishedRun.open(made(tmp_path / "forth", range(30)))], most=7)
+    back = page_data([FinishedRun.open(made(tmp_path / "back", range(29, -1, -1)))], most=7)
     assert (forth.shown, forth.total) == (7, 30)
     assert forth.overview["traces"]["id"] == back.overview["traces"]["id"][::-1]
-    fewer = page_data([Run.open(tmp_path / "forth")], most=3)
+    fewer = page_data([FinishedRun.open(tmp_path / "forth")], most=3)
     assert set(fewer.overview["traces"]["id"]) < set(forth.overview["traces"]["id"])
 
 
 def test_two_runs_are_matched_by_content_and_counted_apart(tmp_path: Path) -> None:
     one, two = made(tmp_path / "one", range(6)), made(tmp_path / "two", range(2, 8), seed=1)
-    data = page_data([Run.open(one), Run.open(two)])
+    data = page_data([FinishedRun.open(one), FinishedRun.open(two)])
     assert data.overview["traces"]["id"] == [f"row-{number}" for number in range(8)]
     a, b = data.overview["runs"]
     assert [steps < 0 for steps in a["steps"]] == [False] * 6 + [True] * 2
@@ -99,7 +99,7 @@ def test_spans_inside_steps_are_compared_by_their_characters(tmp_path: Path) -> 
     whole = decide(text, share=0, budget=None)
     inside = {**whole.as_row(), "spans": [(0, 3), (7, 24), (26, 29)], "units": {"lengths": [len(text.cot)], "scores": [None]}}
     one, two = write_run(tmp_path / "one", [(text, whole)]), write_run(tmp_path / "two", [(text, inside)])
-    assert page_data([Run.open(one), Run.open(two)]).overview["apart"] == [1]
+    assert page_data([FinishedRun.open(one), FinishedRun.open(two)]).overview["apart"] == [1]
 
 
 def test_the_page_lets_nothing_in(tmp_path: Path) -> None:

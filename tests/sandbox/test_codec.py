@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from asap.sandbox.jail.codec import MAX_NODES, BadValue, Channel, Closed, Opaque, TooLarge, decode, encode
 from asap.sandbox.jail.objects import Packer, Unpacker
-from asap.sandbox.verdict import one_line, short
+from asap.sandbox.verdict import ascii_line, short_value
 
 KEYS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.tuples(st.integers(), st.text())
@@ -61,7 +61,7 @@ def test_any_json_is_a_value_or_refused(data):
         value = decode(data)
     except BadValue:
         return
-    short(value)
+    short_value(value)
     if not any(word in repr(data) for word in ("'o'",)):
         assert same(decode(encode(value)), value)
 
@@ -78,8 +78,8 @@ def test_any_bytes_are_a_message_or_refused(body):
 
 @given(VALUES, st.integers(1, 100))
 def test_what_is_shown_of_a_value_is_one_short_line(value, room):
-    assert len(one_line(short(value))) < 400
-    assert one_line(short(value)).isascii()
+    assert len(ascii_line(short_value(value))) < 400
+    assert ascii_line(short_value(value)).isascii()
 
 
 class Sly(int):

@@ -3,15 +3,15 @@
 The files hold no expected outputs: they are what the reference returns, computed in the sandbox and kept (`evaluate.reference`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asap.benchmarks.files import Row, data_file, rows_of
+from asap.benchmarks.files import FileRow, data_file, rows_of
 from asap.benchmarks.humaneval import preamble
 from asap.benchmarks.mbpp import LEFT_OUT, mbpp_arguments, mbpp_equal
 from asap.benchmarks.problem import Calls, Problem
-from asap.benchmarks.values import close, is_floats, never_raising
+from asap.benchmarks.values import Equal, close, is_floats, never_raising
 from asap.benchmarks.wording import worded
 from asap.errors import InputError
 
@@ -20,8 +20,6 @@ MBPP_PROBLEMS = 378
 _HUMANEVAL_FILE = "benchmarks/humanevalplus/HumanEvalPlus-v0.1.10.jsonl.gz"
 _MBPP_FILE = "benchmarks/mbpp/MbppPlus-v0.2.0.jsonl.gz"
 _RELEASES = "https://github.com/evalplus"
-
-Equal = Callable[[Sequence[Any], Any, Any], bool]
 
 
 def humaneval_plus_file() -> Path:
@@ -54,7 +52,7 @@ def mbpp_plus(path: Path) -> list[Problem]:
     return [_mbpp_problem(row) for row in rows_of(path)]
 
 
-def _humaneval_problem(row: Row) -> Problem:
+def _humaneval_problem(row: FileRow) -> Problem:
     prompt, entry_point = row.text("prompt"), row.text("entry_point")
     inputs = row.list("base_input") + row.list("plus_input")
     return Problem(
@@ -67,7 +65,7 @@ def _humaneval_problem(row: Row) -> Problem:
     )
 
 
-def _mbpp_problem(row: Row) -> Problem:
+def _mbpp_problem(row: FileRow) -> Problem:
     task_id, entry_point, prompt = row.text("task_id"), row.text("entry_point"), row.text("prompt")
     more = row.list("plus_input") if row.value.get("plus_input") != {} else []  # so in the official file where there are none
     given = [arguments for at, arguments in enumerate(row.list("base_input") + more) if at not in LEFT_OUT.get(task_id, ())]
@@ -85,7 +83,7 @@ def _mbpp_problem(row: Row) -> Problem:
     )
 
 
-def _atol(row: Row) -> float:
+def _atol(row: FileRow) -> float:
     value = row.value.get("atol")
     if not isinstance(value, (int, float)):
         raise InputError(f"{row.place}: atol is {type(value).__name__}; a number is expected")

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from asap.dataset.jsonl import jsonl_rows
 from asap.errors import InputError, MissingExtra, one_line
 
-DATA = "ASAP_DATA"
+_DATA = "ASAP_DATA"
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """One row of a benchmark's file. `place` says where it stands, for error messages."""
 
     place: str
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 def data_file(names: Sequence[str]) -> Path | None:
     """The first of these paths that exists under $ASAP_DATA."""
-    folder = os.environ.get(DATA)
+    folder = os.environ.get(_DATA)
     if not folder:
         return None
     return next((path for name in names if (path := Path(folder) / name).is_file()), None)
@@ -71,7 +71,7 @@ def hub_file(repository: str, name: str) -> Path:
         ) from error
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Iterator[FileRow]:
     """The rows of a JSONL file (.gz, .zst). Any line that cannot be read is an InputError: a benchmark is whole or of no use."""
     if not path.is_file():
         raise InputError(f"benchmark file {path} does not exist")
@@ -79,7 +79,7 @@ def rows_of(path: Path) -> Iterator[Row]:
         place = f"{raw.source}, line {raw.line}"
         if raw.value is None:
             raise InputError(f"{place}: {raw.error.detail if raw.error else 'cannot be read'}")
-        yield Row(place, raw.value)
+        yield FileRow(place, raw.value)
 
 
 def file_digest(paths: Sequence[Path]) -> str:

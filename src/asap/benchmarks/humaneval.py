@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-from asap.benchmarks.files import Row, data_file, rows_of, wheel_file
+from asap.benchmarks.files import FileRow, data_file, rows_of, wheel_file
 from asap.benchmarks.problem import Problem, Program
 from asap.benchmarks.wording import worded
 from asap.errors import InputError
 
-PROBLEMS = 164
 _FILE = "benchmarks/humaneval/HumanEval.jsonl.gz"
 
 
@@ -27,7 +26,7 @@ def humaneval(path: Path) -> list[Problem]:
     return [_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: Row) -> Problem:
+def _problem(row: FileRow) -> Problem:
     prompt, entry_point, test = row.text("prompt"), row.text("entry_point"), row.text("test")
     if not re.search(r"^\s*(async\s+)?def\s+check\s*\(", test, re.MULTILINE):
         raise InputError(f"{row.place}: test defines no check(candidate), which is how a problem in HumanEval's format is checked")

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from asap.benchmarks.files import Row, data_file, hub_file, rows_of
+from asap.benchmarks.files import FileRow, data_file, hub_file, rows_of
 from asap.benchmarks.problem import Problem, Program
 from asap.benchmarks.wording import worded
 
-PROBLEMS = 228
 _FILE = "benchmarks/leetcodedataset/LeetCodeDataset-v0.3.1-test.jsonl.gz"
 _HUB = ("newfacade/LeetCodeDataset", "LeetCodeDataset-test.jsonl")
 _MADE = "()."  # `Solution().twoSum`: a method of an object that is made without arguments
@@ -22,7 +21,7 @@ def leetcode(path: Path) -> list[Problem]:
     return [_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: Row) -> Problem:
+def _problem(row: FileRow) -> Problem:
     """`prompt` holds imports and node classes for tests and solutions alike; the question is the data set's own `query`."""
     return Problem(
         task_id=row.text("task_id"),
@@ -33,7 +32,7 @@ def _problem(row: Row) -> Problem:
     )
 
 
-def _question(row: Row) -> str:
+def _question(row: FileRow) -> str:
     if "query" in row.value:
         return worded("query", query=row.text("query"))
     return worded("call", statement=row.text("problem_description").strip(), starter=row.text("starter_code").rstrip())

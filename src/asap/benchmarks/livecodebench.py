@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asap.benchmarks.files import Row, data_file, hub_file, rows_of
+from asap.benchmarks.files import FileRow, data_file, hub_file, rows_of
 from asap.benchmarks.problem import Calls, Problem, Stdin
 from asap.benchmarks.wording import worded
 from asap.errors import InputError, UsageError
@@ -76,7 +76,7 @@ def livecodebench(path: Path) -> list[Problem]:
     return [_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: Row) -> Problem:
+def _problem(row: FileRow) -> Problem:
     tests = _tests(row, "public_test_cases", row.text("public_test_cases"))
     private = row.text("private_test_cases", "")
     tests += _tests(row, "private_test_cases", private if private[:1] in ("", "[") else _unpacked(row, private)) if private else []
@@ -94,7 +94,7 @@ def _problem(row: Row) -> Problem:
     return Problem(row.text("question_id"), question, None, check, public_only=not private, header=HEADER)
 
 
-def _calls(row: Row, starter: str, tests: Sequence[dict[str, str]]) -> Calls:
+def _calls(row: FileRow, starter: str, tests: Sequence[dict[str, str]]) -> Calls:
     try:
         inputs = [[json.loads(line) for line in test["input"].split("\n")] for test in tests]
         expected = [json.loads(test["output"]) for test in tests]
@@ -103,7 +103,7 @@ def _calls(row: Row, starter: str, tests: Sequence[dict[str, str]]) -> Calls:
     return Calls(_entry_point(row, starter), inputs, expected, same_value)
 
 
-def _entry_point(row: Row, starter: str) -> str:
+def _entry_point(row: FileRow, starter: str) -> str:
     """The function that is called: named in the metadata of the official files, else the only one in the starter code."""
     metadata = row.value.get("metadata")
     told = json.loads(metadata).get("func_name") if isinstance(metadata, str) and metadata.startswith("{") else None
@@ -114,7 +114,7 @@ def _entry_point(row: Row, starter: str) -> str:
     return f"{made[1]}.{names[-1]}" if made else str(names[-1])
 
 
-def _tests(row: Row, name: str, text: str) -> list[dict[str, str]]:
+def _tests(row: FileRow, name: str, text: str) -> list[dict[str, str]]:
     try:
         tests = json.loads(text)
     except ValueError as error:
@@ -138,7 +138,7 @@ class _OnlyText(pickle.Unpickler):
         raise pickle.UnpicklingError("it wants a persistent object")
 
 
-def _unpacked(row: Row, text: str) -> str:
+def _unpacked(row: FileRow, text: str) -> str:
     """Private tests as the files hold them: a JSON text, pickled, compressed, in base64."""
     try:
         unpacking = zlib.decompressobj()

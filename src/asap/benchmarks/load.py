@@ -27,10 +27,10 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    "humaneval": _Kind(humaneval.humaneval_file, humaneval.humaneval, humaneval.PROBLEMS, ("complete",)),
+    "humaneval": _Kind(humaneval.humaneval_file, humaneval.humaneval, 164, ("complete",)),
     "humaneval+": _Kind(evalplus.humaneval_plus_file, evalplus.humaneval_plus, evalplus.HUMANEVAL_PROBLEMS, ("complete",), False),
     "mbpp+": _Kind(evalplus.mbpp_plus_file, evalplus.mbpp_plus, evalplus.MBPP_PROBLEMS, ("task",), False),
-    "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, leetcode.PROBLEMS, ("query", "call")),
+    "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, 228, ("query", "call")),
     "traces": _Kind(traces.traces_file, traces.traces, None, ("trace", "trace_named")),
 }
 

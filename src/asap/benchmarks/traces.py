@@ -4,7 +4,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from asap.benchmarks.files import Row, data_file, rows_of
+from asap.benchmarks.files import FileRow, data_file, rows_of
 from asap.benchmarks.problem import Problem, Program
 from asap.benchmarks.wording import worded
 from asap.digest import content_digest
@@ -26,7 +26,7 @@ def traces(path: Path) -> list[Problem]:
     return [_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: Row) -> Problem:
+def _problem(row: FileRow) -> Problem:
     question, source = row.text("question"), _tests(row)
     given, names = row.value.get("id"), _imported(source)
     return Problem(
@@ -45,7 +45,7 @@ def _imported(source: str) -> str:
     return ", ".join(dict.fromkeys(name for name in names if name.isidentifier()))
 
 
-def _tests(row: Row) -> str:
+def _tests(row: FileRow) -> str:
     if "test_file" in row.value:
         return row.text("test_file")
     if "test_list" not in row.value:

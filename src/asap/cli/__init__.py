@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cyclopts import App
 
-from asap import __version__
 from asap.errors import AsapError, UsageError, one_line
+from asap.versions import __version__
 
 app = App(
     name="asap",

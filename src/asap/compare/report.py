@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from asap.atomic import remove_partials, replacing
 from asap.compare.aggregate import CONTROL, Aggregate, summarise
 from asap.compare.measurement import Measurement
+from asap.compare.plot import pareto
 from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
 from asap.output import Totals
@@ -86,8 +87,6 @@ def _caption(settings: Mapping[str, Any], measurements: Sequence[Measurement], e
 
 
 def _plot(aggregates: Sequence[Aggregate], path: Path, caption: str) -> str | None:
-    from asap.compare.plot import pareto
-
     try:
         pareto(aggregates, path, caption)
     except MissingExtra as error:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asap import __version__
 from asap.atomic import replacing
 from asap.benchmarks.load import Benchmark
 from asap.dataset import Rejected
@@ -18,6 +17,7 @@ from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.summary import figures, summary_markdown
 from asap.sandbox import Sandbox
+from asap.versions import __version__
 
 
 def score_file(

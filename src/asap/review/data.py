@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import StepDecision
-from asap.review.folder import Run
+from asap.review.folder import FinishedRun
 from asap.sample import Sample
 from asap.spans import Span
 
@@ -78,7 +78,7 @@ class PageData(NamedTuple):
     total: int
 
 
-def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
+def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
     """The data of one run or two. Above `most` traces, or with too much text, it shows those with the smallest content digests."""
     chosen, total = _choose(runs, most)
     others = [{_key(sample): (sample, trace) for sample, trace in _reviewed(run, chosen)} for run in runs[1:]]
@@ -118,7 +118,7 @@ def page_data(runs: Sequence[Run], most: int = MOST_TRACES) -> PageData:
     return PageData(index, series, pieces, shown, total)
 
 
-def _reviewed(run: Run, chosen: Container[str]) -> Iterator[tuple[Sample, ReviewedTrace]]:
+def _reviewed(run: FinishedRun, chosen: Container[str]) -> Iterator[tuple[Sample, ReviewedTrace]]:
     return ((sample, reviewed(sample, decision, seconds)) for sample, decision, seconds in run.rows() if _key(sample) in chosen)
 
 
@@ -191,7 +191,7 @@ class Utf16:
         return offset + bisect_left(self._wide, offset)
 
 
-def _choose(runs: Sequence[Run], most: int) -> tuple[set[str], int]:
+def _choose(runs: Sequence[FinishedRun], most: int) -> tuple[set[str], int]:
     """The keys of the rows to show, and the total number of rows. The choice depends on the content alone, not on its order."""
     sizes = {_key(sample): _size(sample) for run in runs for sample in run.samples()}
     keys, characters = sorted(sizes), 0
@@ -225,7 +225,7 @@ def _text_of(sample: Sample, decisions: list[dict[str, Any] | None]) -> dict[str
     return {**texts, **({"system": sample.system} if sample.system else {}), "runs": decisions}
 
 
-def _about(run: Run, columns: _Columns) -> dict[str, Any]:
+def _about(run: FinishedRun, columns: _Columns) -> dict[str, Any]:
     settings, counts = run.manifest["settings"], run.manifest["counts"]
     sources = [Path(name).name if Path(name).is_absolute() else name for name in settings["sources"]]
     return {

@@ -13,14 +13,14 @@ from asap.store.work import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinishedRun:
     """A finished run: its folder and its manifest."""
 
     folder: Path
     manifest: Mapping[str, Any]
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: Path) -> "FinishedRun":
         """The run of a folder. Raises InputError if the folder holds none, or an unfinished one."""
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))

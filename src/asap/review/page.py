@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from asap.atomic import replacing
 from asap.errors import InputError, UsageError
 from asap.review.data import MOST_TRACES, page_data
-from asap.review.folder import Run
+from asap.review.folder import FinishedRun
 
 MODULES = (
     "dom.js",
@@ -40,7 +40,7 @@ _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 
 
-class Written(NamedTuple):
+class WrittenPage(NamedTuple):
     """The number of traces on a page, the total number, and the page's size in bytes."""
 
     shown: int
@@ -48,7 +48,7 @@ class Written(NamedTuple):
     size: int
 
 
-def write_review(folder: Path, out: Path, other: Path | None = None, *, most: int = MOST_TRACES) -> Written:
+def write_review(folder: Path, out: Path, other: Path | None = None, *, most: int = MOST_TRACES) -> WrittenPage:
     """Write the page about a finished run, or about two runs of the same data. The same input gives the same bytes.
 
     Raises InputError if a folder holds no finished run or `out` cannot be written.
@@ -59,7 +59,7 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
         raise UsageError(f"limit is {most}; 1 or more is expected")
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a file, for example --out {out / 'review.html'}")
-    data = page_data([Run.open(path) for path in (folder, other) if path is not None], most)
+    data = page_data([FinishedRun.open(path) for path in (folder, other) if path is not None], most)
     script, style = script_text(), _resource("style.css")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     page = environment.from_string(_resource("template.html")).generate(
@@ -78,7 +78,7 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
         raise InputError(f"{out.parent} cannot be made ({error.strerror})") from error
     with replacing(out) as file:
         file.writelines(page)
-    return Written(data.shown, data.total, out.stat().st_size)
+    return WrittenPage(data.shown, data.total, out.stat().st_size)
 
 
 def script_text() -> str:

@@ -112,7 +112,7 @@ def _site_folders() -> Sequence[str]:
     return [*site.getsitepackages(), site.getusersitepackages()]
 
 
-def start(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:
+def start_bwrap(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:
     """Start a zygote with the control socket as its only descriptor and a cleared environment."""
     return subprocess.Popen(
         line,

@@ -11,7 +11,7 @@ from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed, decode, 
 from asap.sandbox.jail.objects import checked_fault
 from asap.sandbox.outcome import GRACE_S, Outcome, ending, of_fault
 from asap.sandbox.stdin import judge_stdin
-from asap.sandbox.verdict import Kind, Limits, Verdict, one_line, short
+from asap.sandbox.verdict import Kind, Limits, Verdict, ascii_line, short_value
 from asap.sandbox.zygote import InfraError, Report, Run, Zygote
 
 
@@ -30,7 +30,7 @@ def _verdict(outcome: Outcome, report: Report, limits: Limits, kind: Kind) -> Ve
     word, detail = (outcome.word, outcome.detail) if outcome.word else ending(report, limits)
     return Verdict(
         verdict=word,
-        detail=one_line(detail),
+        detail=ascii_line(detail),
         cpu_s=report.cpu_s,
         wall_s=report.wall_s,
         peak_mb=report.peak_mb,
@@ -96,7 +96,7 @@ def _judge_calls(zygote: Zygote, check: Calls, solution: str, limits: Limits) ->
             arguments, expected = check.inputs[passed], check.expected[passed]
             right, why = _equal(check, arguments, output, expected)
             if not right:
-                detail = f"input {passed}: {short(output)} instead of {short(expected)}{why}"
+                detail = f"input {passed}: {short_value(output)} instead of {short_value(expected)}{why}"
                 outcome = Outcome("fail", detail, passed, total)
                 break
             passed += 1

@@ -11,7 +11,7 @@ from asap.sandbox.jail.codec import BadValue, Channel, Closed
 from asap.sandbox.jail.objects import checked_fault
 from asap.sandbox.outcome import Outcome, of_fault
 from asap.sandbox.outcome import ending as ended
-from asap.sandbox.verdict import Limits, Word, short
+from asap.sandbox.verdict import Limits, Word, short_value
 from asap.sandbox.zygote import InfraError, Report, Run, Zygote
 
 
@@ -26,7 +26,7 @@ def judge_stdin(zygote: Zygote, check: Stdin, solution: str, limits: Limits) -> 
             text = printed.decode("utf-8", "replace")
             if _equal_text(check, text, expected):
                 continue
-            word, detail = "fail", f"{short(text)} instead of {short(expected)}"
+            word, detail = "fail", f"{short_value(text)} instead of {short_value(expected)}"
         return Outcome(word, f"input {number}: {detail}", number, total), _sum(reports)
     return Outcome("pass", passed=total, total=total), _sum(reports)
 

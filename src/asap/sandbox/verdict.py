@@ -71,7 +71,7 @@ class Verdict:
         return {"verdict": self.verdict, "passed": self.passed, **rest}
 
 
-def short(value: Any, room: int = 60, depth: int = 3) -> str:
+def short_value(value: Any, room: int = 60, depth: int = 3) -> str:
     """Any value from the solution, as one line of ASCII of at most about `room` characters."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
         return f"<int of {value.bit_length()} bits>"
@@ -80,10 +80,14 @@ def short(value: Any, room: int = 60, depth: int = 3) -> str:
     if isinstance(value, bytes | bytearray):
         return ascii(bytes(value[:room]))
     if isinstance(value, dict):
-        return "{" + _several((f"{short(k, 20, depth - 1)}: {short(v, 20, depth - 1)}" for k, v in value.items()), len(value), depth) + "}"
+        return (
+            "{"
+            + _several((f"{short_value(k, 20, depth - 1)}: {short_value(v, 20, depth - 1)}" for k, v in value.items()), len(value), depth)
+            + "}"
+        )
     for kind, left, right in ((list, "[", "]"), (tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}")):
         if isinstance(value, kind):
-            return left + _several((short(item, 20, depth - 1) for item in value), len(value), depth) + right
+            return left + _several((short_value(item, 20, depth - 1) for item in value), len(value), depth) + right
     if value is None or isinstance(value, bool | int | float | complex | range):
         return repr(value)
     return f"<{type(value).__name__}>"
@@ -96,7 +100,7 @@ def _several(parts: Any, count: int, depth: int) -> str:
     return ", ".join([*shown, f"... {count - 4} more"] if count > 4 else shown)
 
 
-def one_line(text: str, room: int = 300) -> str:
+def ascii_line(text: str, room: int = 300) -> str:
     """Text from the solution as one line of printable ASCII."""
     line = ascii(" ".join(text[: 2 * room].split()))[1:-1]
     return line if len(line) <= room else f"{line[:room]}..."

@@ -104,7 +104,7 @@ class Zygote:
         with theirs:
             line = bwrap.unsafe_command(theirs.fileno()) if unsafe else self._command(theirs.fileno(), packages)
             try:
-                self.process = bwrap.start(line, theirs.fileno())
+                self.process = bwrap.start_bwrap(line, theirs.fileno())
             except OSError as error:
                 self.control.close()
                 raise StartError(str(error.strerror), unsafe) from None

@@ -27,7 +27,7 @@ from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS, accumulation, lora_o
 from asap.train.rows import shown_mask
 from asap.train.template import TrainingTemplate
 from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
-from asap.versions import versions_of
+from asap.versions import __version__, versions_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -48,8 +48,6 @@ class TrainingJob:
 
     def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
         """All that decides the trained model, by name; JSON-able."""
-        from asap import __version__
-
         return {
             "asap": __version__,
             "model": self.model,

@@ -10,7 +10,7 @@ from asap.sandbox.jail.codec import Channel, Closed
 from asap.sandbox.jail.solution import compiled, fault, new_module
 
 
-def run(channel: Channel) -> None:
+def run_program(channel: Channel) -> None:
     """Run the code of the first message as `__main__`, like `python program.py < input`."""
     code = channel.receive()["code"]
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w")):  # the zygote's streams belong to other files

@@ -4,19 +4,26 @@ The solution may supply values but never judgements. So a proxy equals no plain 
 it compares only with other proxies, and arithmetic with it returns another proxy or fails.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asap.sandbox.jail.codec import Opaque
 from asap.sandbox.jail.solution import ARITHMETIC, COMPARISONS, SPECIAL
 
-if TYPE_CHECKING:
-    from asap.sandbox.jail.remote import Remote
+
+class Link(Protocol):
+    """The solution's process as a proxy needs it (`remote.Remote`)."""
+
+    def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a call of the solution's object returns."""
+
+    def ask(self, operation: str, *, target: int = 0, name: str = "", args: list[Any] | None = None, kwargs: Any = None) -> Any:
+        """What another operation on it returns."""
 
 
 class RemoteClass(type):
     """A class of the solution. Calling it creates the object there. Holds the process, its number, and the numbers of it and its bases."""
 
-    _asap_class: tuple["Remote", int, frozenset[int]]
+    _asap_class: tuple[Link, int, frozenset[int]]
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A new object, created by the solution."""
@@ -39,7 +46,7 @@ class Proxy:
 
     __slots__ = ("_asap_number", "_asap_remote")
     _asap_number: int
-    _asap_remote: "Remote"
+    _asap_remote: Link
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -62,7 +69,7 @@ class Proxy:
 class Function:
     """The entry point, as test code gets it. Not a proxy, since all it can do is be called."""
 
-    def __init__(self, remote: "Remote", name: str) -> None:
+    def __init__(self, remote: Link, name: str) -> None:
         self.remote = remote
         self.__name__ = name
 
@@ -71,7 +78,7 @@ class Function:
         return self.remote.call(1, args, kwargs)
 
 
-def made_class(remote: "Remote", number: int, name: str, special: list[Any], above: list[Any]) -> RemoteClass:
+def made_class(remote: Link, number: int, name: str, special: list[Any], above: list[Any]) -> RemoteClass:
     """The local class for one of the solution's, with the special methods that it defines."""
     body: dict[str, Any] = {method: _forward(method) for method in SPECIAL.intersection(item for item in special if type(item) is str)}
     body.setdefault("__hash__", Proxy.__hash__)
@@ -80,7 +87,7 @@ def made_class(remote: "Remote", number: int, name: str, special: list[Any], abo
     return made
 
 
-def made_object(kind: Any, remote: "Remote", number: int) -> Any:
+def made_object(kind: Any, remote: Link, number: int) -> Any:
     """An object of such a class."""
     if not isinstance(kind, RemoteClass):  # an exception returned instead of raised
         return Opaque(getattr(kind, "__name__", "object"))

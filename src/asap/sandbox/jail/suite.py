@@ -39,7 +39,7 @@ class _Case:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def run(host: Channel, solution: Channel) -> None:
+def run_suite(host: Channel, solution: Channel) -> None:
     """Run the test code of the first message and report to the host how it ended."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     job = host.receive()

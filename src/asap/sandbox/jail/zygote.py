@@ -20,7 +20,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from asap.sandbox.jail import kernel
+from asap.sandbox.jail import kernel, program, solution, suite
+from asap.sandbox.jail.codec import TRUSTED, Channel
 
 _PRELOADED = (
     "abc array ast bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
@@ -46,8 +47,6 @@ def main(control_fd: int) -> None:
     sys.path.extend(first["paths"])
     for name in [*_PRELOADED.split(), *first["preload"]]:
         __import__(name)
-    from asap.sandbox.jail import program, solution, suite  # noqa: F401  (warm before the first fork)
-
     gc.collect()
     gc.freeze()
     settings = _Settings(first["isolated"], bytes.fromhex(first["seccomp"]), kernel.address_space())
@@ -213,12 +212,9 @@ def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
 
 
 def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
-    from asap.sandbox.jail import program, solution, suite
-    from asap.sandbox.jail.codec import TRUSTED, Channel
-
     if role == "tests":  # its standard input is the link to the solution
         solution_link = socket.socket(fileno=os.dup(0))
-        suite.run(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
+        suite.run_suite(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
     else:
-        {"solution": solution.serve, "program": program.run}[role](Channel(link, limits["output_bytes"], TRUSTED))
+        {"solution": solution.serve, "program": program.run_program}[role](Channel(link, limits["output_bytes"], TRUSTED))
     os._exit(0)
