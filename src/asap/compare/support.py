@@ -10,7 +10,7 @@ from asap.prune.support import support_of, support_request
 from asap.sample import Sample
 from asap.store.content import Database
 
-FILE = "judge.sqlite"
+_FILE = "judge.sqlite"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support REAL NOT NULL) WITHOUT ROWID;"
 
 
@@ -28,7 +28,7 @@ class SupportScorer:
     @contextmanager
     def open(cls, scorer: Scorer, folder: Path) -> Iterator["SupportScorer"]:
         """A support scorer that stores its results in a folder."""
-        with Database.open(folder / FILE, _SCHEMA, synchronous="NORMAL") as verdicts:
+        with Database.open(folder / _FILE, _SCHEMA, synchronous="NORMAL") as verdicts:
             yield cls(scorer, verdicts)
 
     def in_windows(self, sample: Sample, trace: str) -> bool:

@@ -11,8 +11,8 @@ from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed, decode, 
 from asap.sandbox.jail.objects import checked_fault
 from asap.sandbox.outcome import GRACE_S, Outcome, ending, of_fault
 from asap.sandbox.stdin import judge_stdin
-from asap.sandbox.verdict import Kind, Limits, Verdict, ascii_line, short_value
-from asap.sandbox.zygote import InfraError, Report, Run, Zygote
+from asap.sandbox.verdict import Kind, Limits, Report, Verdict, ascii_line, short_value
+from asap.sandbox.zygote import InfraError, Run, Zygote
 
 
 def judge_once(zygote: Zygote, check: Calls | Stdin | Program, solution: str, limits: Limits) -> Verdict:

@@ -4,8 +4,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from asap.sandbox.verdict import Limits, Word
-from asap.sandbox.zygote import Report
+from asap.sandbox.verdict import Limits, Report, Word
 
 GRACE_S = 2.0
 _NO_SPACE = (27, 28, 122)  # EFBIG, ENOSPC, EDQUOT

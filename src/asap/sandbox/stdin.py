@@ -11,8 +11,8 @@ from asap.sandbox.jail.codec import BadValue, Channel, Closed
 from asap.sandbox.jail.objects import checked_fault
 from asap.sandbox.outcome import Outcome, of_fault
 from asap.sandbox.outcome import ending as ended
-from asap.sandbox.verdict import Limits, Word, short_value
-from asap.sandbox.zygote import InfraError, Report, Run, Zygote
+from asap.sandbox.verdict import Limits, Report, Word, short_value
+from asap.sandbox.zygote import InfraError, Run, Zygote
 
 
 def judge_stdin(zygote: Zygote, check: Stdin, solution: str, limits: Limits) -> tuple[Outcome, Report]:

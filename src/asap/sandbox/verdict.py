@@ -34,6 +34,17 @@ class Limits:
                 raise UsageError(f"the limit {name} is {value}, it must be above 0")
 
 
+@dataclass(frozen=True)
+class Report:
+    """A supervisor's report on a run. `reason`: exit, stop (the host let it go), cpu or wall; a `status` below zero is a signal."""
+
+    reason: str
+    status: int
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How one solution did.

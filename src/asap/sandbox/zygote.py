@@ -7,14 +7,14 @@ import re
 import select
 import socket
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from asap.errors import UsageError
 from asap.sandbox import bwrap
 from asap.sandbox.jail.codec import TRUSTED, Channel
 from asap.sandbox.seccomp import filter_program
-from asap.sandbox.verdict import Limits
+from asap.sandbox.verdict import Limits, Report
 
 _START_TIMEOUT = 60.0
 _REPORT_TIMEOUT = 20.0  # if a killed run takes longer to disappear, the harness is at fault
@@ -32,17 +32,6 @@ class StartError(UsageError):
         what, remedy = ("an interpreter for solutions", "") if unsafe else ("the sandbox", f": {bwrap.REMEDY}")
         super().__init__(f"{what} does not start ({reason}){remedy}")
         self.reason = reason
-
-
-@dataclass(frozen=True)
-class Report:
-    """A supervisor's report on a run. `reason`: exit, stop (the host let it go), cpu or wall; a `status` below zero is a signal."""
-
-    reason: str
-    status: int
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
 
 
 class Run:
