@@ -273,10 +273,11 @@ def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "A
 
 
 def _spending(llm: Llm) -> "SpendingLimit":
+    from asap.lm.specs import Spec
     from asap.lm.spending import Price, SpendingLimit, find_price
 
-    kind, _, name = (llm.llm or "").partition(":")
-    price = find_price(name, llm.base_url) if kind == "openai" else None
+    spec = Spec.read(llm.llm) if llm.llm else None
+    price = find_price(spec.name, llm.base_url) if spec and spec.kind == "openai" else None
     if llm.price_in is not None and llm.price_out is not None:
         price = Price(llm.price_in, llm.price_out)
     return SpendingLimit(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
