@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from asap.cli import run
-from asap.lm.open_batches import add_batches, open_batches
+from asap.lm.open_batches import OpenBatches, open_batches
 from asap.lm.reply_cache import ReplyCache
 from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
@@ -392,7 +392,8 @@ def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
         _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert open_batches(tmp_path / "out") == ["batch_0"]
+    [mark] = open_batches(tmp_path / "out")
+    assert server.batches["batch_0"]["metadata"] == {"asap": mark}
 
 
 REPLIES = "CREATE TABLE batches (id TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOUT ROWID;"  # as asap 0.1.0 made it
@@ -402,7 +403,8 @@ REPLIES = "CREATE TABLE batches (id TEXT PRIMARY KEY, keys BLOB NOT NULL) WITHOU
 def test_a_batch_that_is_out_is_not_paid_for_twice(where: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
     if where == "batches.sqlite":
-        add_batches(tmp_path / "out", {"batch_7": 1})
+        with OpenBatches.open(tmp_path / "out") as batches:
+            batches.add("batch_7", 1)
     else:
         with Database.open(tmp_path / "out" / where, REPLIES) as database:
             database.execute("INSERT INTO batches VALUES (?, ?)", ("batch_7", packed({"k": "anchor"})))

@@ -13,7 +13,7 @@ from scripted_server import Scripted, error
 from asap.lm import batch
 from asap.lm.batch import BatchGenerator
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
-from asap.lm.open_batches import OpenBatches, add_batches, open_batches
+from asap.lm.open_batches import OpenBatches, open_batches
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.spending import Price, SpendingLimit
@@ -46,6 +46,12 @@ def ask_all(
 
     with ReplyCache.open(folder) as replies:
         return asyncio.run(work(replies)), said
+
+
+def remember(folder: Path, name: str) -> None:
+    """As a run leaves it that was killed while this batch was out."""
+    with OpenBatches.open(folder) as batches:
+        batches.add(name, 1)
 
 
 def script_once_without(missing: str) -> Script:
@@ -122,9 +128,9 @@ def test_a_server_without_batches_is_told() -> None:
             asyncio.run(work())
 
 
-@pytest.mark.parametrize("known", ["id", "intent"])
+@pytest.mark.parametrize("known", ["id", "mark"])
 def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path: Path, known: str) -> None:
-    """The run dies once the batch is in, before or after its id was written down."""
+    """The run dies once the batch is in; folders of asap 0.1.0 know its id, others its mark."""
     texts = ["a", "b", "c"]
     with BatchServer(echo) as server:
 
@@ -144,18 +150,19 @@ def test_a_batch_of_a_killed_run_is_waited_for_and_not_handed_in_again(tmp_path:
         with ReplyCache.open(tmp_path) as replies:
             asyncio.run(work(replies))
         with OpenBatches.open(tmp_path) as batches:
-            [(name, requests)] = batches.all().items()
-            mark = "intent:" + server.batches["batch_0"]["metadata"]["asap"]
-            batches.close(name)
-            batches.add(mark if known == "intent" else "batch_0", requests)
+            [name] = batches.names()
+            assert server.batches["batch_0"]["metadata"] == {"asap": name}
+            if known == "id":
+                batches.close(name)
+                batches.add("batch_0", 3)
         outcomes, said = ask_all(server, tmp_path, texts)
         assert [outcome.text for outcome in outcomes] == ["re: a", "re: b", "re: c"]
         assert list(server.batches) == ["batch_0"]
         assert "of a former run" in said[0]
 
 
-def test_an_intent_that_came_to_nothing_is_forgotten(tmp_path: Path) -> None:
-    add_batches(tmp_path, {"intent:0123": 1})
+def test_a_mark_that_came_to_nothing_is_forgotten(tmp_path: Path) -> None:
+    remember(tmp_path, "0123")
     with BatchServer(echo) as server:
         outcomes, _ = ask_all(server, tmp_path, ["a"])
     assert outcomes[0].text == "re: a"
@@ -209,7 +216,7 @@ def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
     with BatchServer(echo) as server:
         server.files["f"] = json.dumps({"custom_id": key, "body": {"messages": [{"role": "user", "content": "a"}]}}).encode()
         server.create({"input_file_id": "f"})
-        add_batches(tmp_path, {"batch_0": 1})
+        remember(tmp_path, "batch_0")
         outcomes, _ = ask_all(server, tmp_path, ["a"], spending=spending)
         assert outcomes[0].text == "re: a"
         assert len(server.batches) == 1
@@ -217,7 +224,7 @@ def test_what_a_former_runs_batch_cost_is_counted(tmp_path: Path) -> None:
 
 
 def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path: Path) -> None:
-    add_batches(tmp_path, {"batch_of_another_account": 1})
+    remember(tmp_path, "batch_of_another_account")
 
     class Forgetful(BatchServer):
         def show(self, batch_id: str) -> dict[str, Any]:
@@ -231,7 +238,7 @@ def test_nothing_is_handed_in_while_a_former_batch_cannot_be_collected(tmp_path:
 
 
 def test_a_batch_that_the_server_forgot_is_asked_anew(tmp_path: Path) -> None:
-    add_batches(tmp_path, {"batch_of_another_account": 1})
+    remember(tmp_path, "batch_of_another_account")
     with BatchServer(echo) as server:
         outcomes, said = ask_all(server, tmp_path, ["a"])
     assert outcomes[0].text == "re: a"

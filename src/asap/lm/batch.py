@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
@@ -24,27 +24,27 @@ from asap.lm.openai import TRIES, OpenAIGenerator
 from asap.lm.tokens import count_prompt
 
 _T = TypeVar("_T")
+_URL: Final = "/v1/chat/completions"
 _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
 _MOST_BYTES = 100 * 2**20
 _QUIET_S = 0.5  # without a new request: everybody waits for an answer now
 _POLL_S = 30.0
-_LISTED = 100  # of the latest batches
-_INTENT = "intent:"  # a batch of which only its content is known: the run was killed while it was handed in
+_LISTED = 100  # batches in an answer
 _ENDED = ("completed", "expired", "cancelled", "failed")
 
 
 class _Line(NamedTuple):
-    """What came back for a request."""
+    """What came back for a request; its own status is 0 where the batch came back without it."""
 
-    status: int
-    body: Any
+    status: int = 0
+    body: Any = "the batch came back without it"
 
 
 class _Waiting(NamedTuple):
-    """A request that is to be answered; None is the answer to one that its batch came back without."""
+    """A request that is to be answered."""
 
     body: Mapping[str, Any]
-    answer: "asyncio.Future[_Line | None]"
+    answer: "asyncio.Future[_Line]"
 
 
 class BatchGenerator:
@@ -66,13 +66,14 @@ class BatchGenerator:
     async def __aenter__(self) -> "BatchGenerator":
         await self.server.__aenter__()
         self.context_tokens = self.server.context_tokens
-        self._closing = ExitStack()
-        self._waiting: dict[str, _Waiting] = {}
-        self._asked = asyncio.Event()
+        self._waiting, self._asked = dict[str, _Waiting](), asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
+        self._open = ExitStack()
         try:
-            self._batches = self._closing.enter_context(OpenBatches.open(self._folder))
-            await self._take_up()
+            self._batches = self._open.enter_context(OpenBatches.open(self._folder))
+            for name in self._batches.names():
+                self._log(f"waiting for batch {name} of a former run")
+                await self._collect(name, await self._find(name))
         except BaseException:
             await self.__aexit__()
             raise
@@ -83,17 +84,16 @@ class BatchGenerator:
         if self._driver:
             self._driver.cancel()
             await asyncio.gather(self._driver, return_exceptions=True)
-        self._closing.close()
+        self._open.close()
         await self.server.__aexit__(*error)
 
     async def generate(self, request: Request) -> Generation:
         """What the model writes, when its batch has come back. Raises RequestRefused, EndpointError or SpendingStop."""
         server, key, prompt_tokens = self.server, request.key(self.model), count_prompt(request.messages, self.server.tokens)
-        if (body := self._batches.answer(key)) is not None:  # of a former run, which could not count it
-            found = self._read(_Line(200, body), prompt_tokens)
-            if isinstance(found, Generation):
-                server.spending.begin(1, found.prompt_tokens, found.completion_tokens)
-                return found
+        former = self._read(_Line(200, self._batches.answer(key)), prompt_tokens)
+        if isinstance(former, Generation):  # a former run paid for it and could not count it
+            server.spending.begin(1, former.prompt_tokens, former.completion_tokens)
+            return former
         for _ in range(TRIES):
             async with server.spending.reserve(prompt_tokens, request.max_new_tokens) as reservation:
                 waiting = self._waiting[key] = _Waiting(server.body(request), asyncio.get_running_loop().create_future())
@@ -109,9 +109,7 @@ class BatchGenerator:
                 raise outcome.error(server.host, self.model)
         raise RequestRefused("server_error", f"{TRIES} batches came back without a reply to it")
 
-    def _read(self, line: _Line | None, prompt_tokens: int) -> Generation | ApiError:
-        if line is None:
-            return ApiError(0, "the batch came back without it")
+    def _read(self, line: _Line, prompt_tokens: int) -> Generation | ApiError:
         return self.server.read(line.status, {}, json.dumps(line.body).encode(), prompt_tokens)
 
     async def _drive(self) -> None:
@@ -123,89 +121,82 @@ class BatchGenerator:
                 count = len(self._waiting)
                 await asyncio.sleep(_QUIET_S)
             self._asked.clear()
-            try:
-                while chunk := self._next_chunk():
+            while self._waiting:
+                chunk = self._next_chunk()
+                try:
                     lines = await self._hand_in(chunk)
-                    for key in chunk:
-                        self._settle(key, lines.get(key))
-            except Exception as error:  # raised to everyone who waits
-                for key in list(self._waiting):
-                    self._settle(key, error)
+                except Exception as error:  # raised to everyone who waits
+                    for answer in self._taken(list(self._waiting)).values():
+                        answer.set_exception(error)
+                else:
+                    for key, answer in self._taken(chunk).items():
+                        answer.set_result(lines.get(key) or _Line())
 
-    def _settle(self, key: str, outcome: _Line | Exception | None) -> None:
-        answer = self._waiting.pop(key).answer
-        if answer.done():  # cancelled meanwhile
-            return
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)
+    def _taken(self, keys: Iterable[str]) -> "dict[str, asyncio.Future[_Line]]":
+        """The answers that these requests still wait for; they wait no more."""
+        answers = {key: self._waiting.pop(key).answer for key in keys}
+        return {key: answer for key, answer in answers.items() if not answer.done()}  # the others were cancelled
 
     def _next_chunk(self) -> dict[str, bytes]:
         """The lines of the next batch by key: as many as fit in one."""
         chunk, size = dict[str, bytes](), 0
         for key, waiting in self._waiting.items():
-            line = json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": waiting.body}).encode()
+            line = json.dumps({"custom_id": key, "method": "POST", "url": _URL, "body": waiting.body}).encode()
             if chunk and (size + len(line) > _MOST_BYTES or len(chunk) >= _AT_ONCE):
                 break
             chunk[key], size = line, size + len(line) + 1
         return chunk
 
     async def _hand_in(self, chunk: Mapping[str, bytes]) -> dict[str, _Line]:
-        """Hand in a batch and wait for it."""
+        """Hand in a batch, with a mark by which a later run finds it, and wait for it."""
         mark = content_digest(sorted(chunk))[:32]
-        self._batches.add(_INTENT + mark, len(chunk))  # before anything is paid for: a kill from here on is noticed
+        self._batches.add(mark, len(chunk))  # before anything is paid for: a kill from here on is noticed
         content = b"\n".join(chunk.values()) + b"\n"
         file = await self._call(lambda client: client.files.create(file=("requests.jsonl", content), purpose="batch"))
-        wanted = {"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {"asap": mark}}
+
+        def create(client: AsyncOpenAI) -> Awaitable[Any]:
+            return client.batches.create(input_file_id=file.id, endpoint=_URL, completion_window="24h", metadata={"asap": mark})
+
         try:
-            batch_id = (await self._call(lambda client: client.batches.create(**wanted), tries=1)).id  # type: ignore[arg-type]
+            batch = await self._call(create, tries=1)
         except EndpointError:  # the server may have taken it and only the answer was lost
-            found = await self._find(mark)
-            batch_id = found or (await self._call(lambda client: client.batches.create(**wanted))).id  # type: ignore[arg-type]
-        self._batches.add(batch_id, len(chunk))
-        self._batches.close(_INTENT + mark)
-        self._log(f"handed in batch {batch_id} with {len(chunk):,} requests")
-        return await self._collect(batch_id)
+            batch = await self._find(mark) or await self._call(create)
+        self._log(f"handed in batch {batch.id} with {len(chunk):,} requests")
+        return await self._collect(mark, batch)
 
-    async def _take_up(self) -> None:
-        """Wait for the batches that a former run handed in."""
-        for name, requests in self._batches.all().items():
-            batch_id = await self._find(name.removeprefix(_INTENT)) if name.startswith(_INTENT) else name
-            if batch_id is not None:
-                self._log(f"waiting for batch {batch_id} with {requests:,} requests of a former run")
-                try:
-                    await self._collect(batch_id)
-                except _Unknown:
-                    self._log(f"{self.server.host} knows no batch {batch_id} any more: its requests are asked anew")
-            self._batches.close(name)
+    async def _find(self, name: str) -> Any:
+        """The latest batch of a mark, or that of an id; None where the server knows none."""
 
-    async def _find(self, mark: str) -> str | None:
-        """The batch that was handed in with a mark, if it was."""
-        batches = await self._call(lambda client: client.batches.list(limit=_LISTED))
-        return next((batch.id for batch in batches.data if (batch.metadata or {}).get("asap") == mark), None)
+        async def found(client: AsyncOpenAI) -> Any:
+            async for batch in client.batches.list(limit=_LISTED):
+                if name in (batch.id, (batch.metadata or {}).get("asap")):
+                    return batch
+            return None
 
-    async def _collect(self, batch_id: str) -> dict[str, _Line]:
+        return await self._call(found)
+
+    async def _collect(self, name: str, batch: Any) -> dict[str, _Line]:
         """Wait for a batch, store its answers and forget it. Returns what came back, by key."""
         logged = ""
-        while (batch := await self._call(lambda client: client.batches.retrieve(batch_id))).status not in _ENDED:
+        while batch and batch.status not in _ENDED:
             counts = batch.request_counts
             state = f"{batch.status}, {counts.completed:,} of {counts.total:,} done" if counts else batch.status
             if state != logged:
-                self._log(f"batch {batch_id}: {state}")
+                self._log(f"batch {batch.id}: {state}")
             logged = state
             await asyncio.sleep(self._poll_s)
-        if batch.status == "failed":
+            batch = await self._call(lambda client, batch_id=batch.id: client.batches.retrieve(batch_id))  # type: ignore[misc]
+        lines = dict[str, _Line]()
+        for file_id in (batch.output_file_id, batch.error_file_id) if batch else ():
+            if file_id:
+                lines |= _read_lines((await self._call(partial(_content_of, file_id=file_id))).splitlines())
+        self._batches.close(name, {key: line.body for key, line in lines.items() if 200 <= line.status < 300})
+        if batch is None:
+            self._log(f"{self.server.host} knows no batch {name} any more: its requests are asked anew")
+        elif batch.status == "failed":
             errors = batch.errors.data if batch.errors and batch.errors.data else []
             reason = "; ".join(self.server.secrets.mask(str(error.message)) for error in errors[:3]) or "no reason given"
-            self._batches.close(batch_id)
-            raise EndpointError(f"the server refused batch {batch_id} ({reason}); without --batch requests are sent one by one")
-        lines = dict[str, _Line]()
-        for file_id in (batch.output_file_id, batch.error_file_id):
-            if file_id:
-                content = await self._call(partial(_content_of, file_id=file_id))
-                lines |= _read_lines(content.splitlines())
-        self._batches.close(batch_id, {key: line.body for key, line in lines.items() if 200 <= line.status < 300})
+            raise EndpointError(f"the server refused batch {batch.id} ({reason}); without --batch requests are sent one by one")
         return lines
 
     async def _call(self, call: Callable[[AsyncOpenAI], Awaitable[_T]], tries: int = TRIES) -> _T:
@@ -218,7 +209,7 @@ class BatchGenerator:
         except OpenAIError as error:
             failure = ApiError(0, server.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
         if failure.status in (404, 405):
-            raise _Unknown(f"{server.host} takes no batches ({failure.said}); leave --batch out")
+            raise EndpointError(f"{server.host} takes no batches ({failure.said}); leave --batch out")
         raise EndpointError(f"{server.host} did not take a call about batches ({failure}); {KEPT}")
 
 
@@ -237,7 +228,3 @@ def _read_lines(lines: Iterable[bytes]) -> dict[str, _Line]:
         except (ValueError, LookupError, TypeError, AttributeError):
             continue
     return found
-
-
-class _Unknown(EndpointError):
-    """The server knows no batches, or not this one."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
-from asap.lm.open_batches import add_batches
+from asap.lm.open_batches import OpenBatches
 from asap.store.content import Database, packed_text
 
 REPLIES_FILE = "replies.sqlite"
@@ -79,9 +79,11 @@ class ReplyCache:
 
     def _hand_over_batches(self) -> None:
         """Move the batches that asap 0.1.0 kept in this file to the file for them. They are paid for, so they are never in neither."""
-        found = self._db.execute("SELECT id, keys FROM batches ORDER BY id")
+        found = self._db.execute("SELECT id FROM batches")
         if self.folder and found:
-            add_batches(self.folder, {batch_id: len(self._db.value(keys)) for batch_id, keys in found})
+            with OpenBatches.open(self.folder) as batches:
+                for [batch_id] in found:
+                    batches.add(batch_id, None)
             self._db.execute("DELETE FROM batches")
 
 
