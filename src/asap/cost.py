@@ -1,7 +1,7 @@
 """What a run will cost before it starts: tokens that a model reads to score, and requests to the LLM of stage 1.
 
-Scoring: counted are the trace and, where it is shown or asked about, the answer. Left out is what comes before the trace, that stage 1
-and `rescore` leave the later passes steps of uneven length, and that a trace longer than the scorer's context is read in windows.
+Scoring: the estimate counts the trace and, where a method reads it, the answer. It leaves out the prompt before the trace, the uneven
+lengths of the steps that stage 1 and `rescore` leave to later passes, and the windows of traces longer than the scorer's context.
 
 The LLM: prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. The length of
 the replies can only be bounded: by nothing at all, and by the longest reply that makes sense at every attempt. What is expected
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 
 
 def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
-    """About how many tokens the model of a method reads of a trace of this size, of which at most `kept` tokens stay."""
+    """About the tokens that a method's model reads for a trace of this size, of which at most `kept` tokens stay."""
     if settings.is_token_level:
         return Reading(size.trace, size.trace)
     method = settings.scoring
@@ -47,7 +47,7 @@ def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
 
 
 def _read_for_scores(settings: AsapSettings, size: Size) -> float:
-    """What `scores` adds: one pass unless the stages read the whole trace, and those that ask more unless the stages have asked already."""
+    """The tokens that `scores` adds: one pass unless the stages read the whole trace, and methods of more passes not read already."""
     if settings.stored_scores == "own":
         return 0.0
     known = {settings.name} if not settings.rescore else set()
@@ -58,9 +58,9 @@ def _read_for_scores(settings: AsapSettings, size: Size) -> float:
 
 
 def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:
-    """What `support_floor` adds: the whole trace and the cut one, and at most a doubling and a halving search between them.
+    """The tokens that `support_floor` adds: the whole trace and the cut one, and at most a doubling and a halving search between them.
 
-    Each is read with the answer behind it. Nothing is read where nothing is cut.
+    Each is read with the answer behind it. If nothing is cut, nothing is read.
     """
     fits = kept >= size.trace
     if settings.support_floor is None or (fits and settings.stage_1 == "none"):

@@ -1,4 +1,4 @@
-"""`asap prune --dry-run`: what a run would read, score and ask for, without a scorer and without writing anything."""
+"""`asap prune --dry-run`: the rows and the cost of a run, without a scorer and without writing anything."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -34,9 +34,9 @@ def dry_run(
     listener: Listener,
     asks: tuple[Generator, LlmOptions, Path | None] | None = None,
 ) -> DryRun:
-    """What a run would do with a source.
+    """The rows of a source and what a run would cost.
 
-    `asks` is stage 1's LLM, and the folder whose replies it need not be asked for: the listener gets an estimate of the rest.
+    `asks` is stage 1's LLM, and the folder with replies that it need not give again: the listener gets an estimate of the rest.
     """
     found, low, high, over_budget = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0
     rows = ((Place(name, line), result) for name, line, result in listened_rows(source, listener))

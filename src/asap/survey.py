@@ -1,6 +1,6 @@
-"""What the rows of a data set are like, counted in one pass: `asap doctor` and `asap prune --dry-run` are two views of it.
+"""Counts the rows of a data set in one pass; `asap doctor` and `asap prune --dry-run` are two views of the result.
 
-Texts are not kept. What stays in memory are counters and, to find repeated rows, three digests a row.
+No text stays in memory, only counters and, to find repeated rows, three digests a row.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _BATCH = 32  # rows that are tokenised side by side
 
 
 class Place(NamedTuple):
-    """Where a row is."""
+    """The place of a row."""
 
     source: str
     line: int
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Cases:
-    """How many rows have something, where the first of them is, and what was wrong with it."""
+    """The number of rows with some property, the first one of them, and a detail about it."""
 
     count: int = 0
     first: Place | None = None
@@ -48,7 +48,7 @@ class Cases:
 
 
 class Reader(NamedTuple):
-    """The tokenizer of the model that reads the rows, and how many tokens it reads at once (None: not known)."""
+    """The tokenizer of the model that reads the rows, and the number of tokens that it reads at once (None: not known)."""
 
     tokens: TokenCounter
     context_tokens: int | None
@@ -64,7 +64,7 @@ class Length(NamedTuple):
 
 @dataclass(slots=True)
 class Survey:
-    """Counts of rows. `count` gives the tokens of traces as a budget counts them; without a `reader` no row is too long for it."""
+    """The counts. `count` counts tokens of traces as a budget does; without a `reader` no row is too long for it."""
 
     count: Callable[[Sequence[str]], list[int]]
     reader: Reader | None = None
@@ -111,11 +111,11 @@ class Survey:
         return sum(tokens * count for tokens, count in self.tokens.items())
 
     def up_to(self, limit: int) -> int:
-        """How many usable rows have traces of at most so many tokens."""
+        """The number of usable rows with traces of at most `limit` tokens."""
         return sum(count for tokens, count in self.tokens.items() if tokens <= limit)
 
     def lengths(self, rows: Iterable[tuple[Place, Shaped | RowError]]) -> Iterator[Length]:
-        """Counts the rows and yields the usable ones. A row that the reader's chat template refuses is rejected."""
+        """Count the rows and yield the usable ones. A row that the reader's chat template refuses is rejected."""
         rows = iter(rows)
         while batch := list(islice(rows, _BATCH)):
             usable, contexts = list[tuple[Place, Shaped]](), list[str]()
@@ -169,7 +169,7 @@ class Survey:
         self._first.setdefault(content, content)
 
     def _context(self, sample: Sample) -> str:
-        """What the reader reads before the trace."""
+        """The text that the reader reads before the trace."""
         return "" if self.reader is None else render_context(self.reader.tokens, sample.prompt, default_context(self.reader.tokens))
 
 

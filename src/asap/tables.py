@@ -1,6 +1,6 @@
 """Tables of text, as Markdown, LaTeX, HTML and CSV.
 
-A table holds finished cells: rounding and wording belong to those who make it. Text is escaped for each format here.
+A table holds finished cells: rounding and wording are its maker's. Each format escapes the text.
 """
 
 import csv
@@ -60,7 +60,7 @@ def _aligned(cell: str, side: str, width: int) -> str:
 
 
 def markdown_escaped(text: str) -> str:
-    """The text on one line, with nothing in it that Markdown would read as markup."""
+    """The text on one line, without anything that Markdown would read as markup."""
     return re.sub(r"[\\`*|]|<(?=[a-zA-Z/!?])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", _one_line(text))
 
 

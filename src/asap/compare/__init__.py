@@ -1,1 +1,1 @@
-"""Methods judged beside each other at the same tokens, before anyone trains: `asap compare`."""
+"""Compares methods at equal tokens, before anyone trains: `asap compare`."""

@@ -24,7 +24,7 @@ _FORM = ("last_kept", "dangling", "open_fences")
 class Contrast(NamedTuple):
     """A method minus a reference at the same ratio and by the same measure, over the rows that both have, in the measure's unit.
 
-    `p` is adjusted over all cells of the reference; `smallest` is what the sample could show where Holm is strictest.
+    `p` is adjusted over all cells of the reference; `smallest` is the smallest difference that shows where Holm is strictest.
     """
 
     rows: int
@@ -38,10 +38,10 @@ class Contrast(NamedTuple):
 class Aggregate(NamedTuple):
     """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
 
-    `share` is tokens kept of tokens before, over all rows together (1 where there were none); `marked` says that it is more than 5
-    points off the ratio, `rows_off` in how many rows that is so. `value` is the mean of what is
-    measured; `mean`, `low` and `high` are of that minus that of the full trace. `against` has a key for each reference; None
-    where there is nothing to compare. `last_kept`, `dangling` and `open_fences` are means over rows of what `Structure` counts.
+    `share` is the share of the tokens kept, over all rows together (1 if there were none). `marked`: it is more than 5 points off the
+    ratio; `rows_off`: the number of rows for which that holds. `value` is the mean of the measure; `mean` is the mean difference from
+    the full trace, with its interval `low` to `high`. `against` has an entry for each reference; None without common rows.
+    `last_kept`, `dangling` and `open_fences` are means over rows of the counts of `Structure`.
     """
 
     measure: Measure
@@ -73,8 +73,8 @@ _Cells = Mapping[_Cell, Mapping[str, Measurement]]
 def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Aggregate]:
     """The aggregates by measure, ratio (largest first) and mean (best first); the order of `measurements` does not matter.
 
-    Raises UsageError where a row was judged twice in a cell, has no finite value, or two values of a fixed point. What it cannot see is
-    whether two methods saw the same rows: only rows that both have are compared, and `Contrast.rows` says how many.
+    Raises UsageError if a row was judged twice in a cell, has no finite value, or two values of a fixed point. It cannot know
+    whether two methods saw the same rows: it compares the rows that both have, and `Contrast.rows` counts them.
     """
     cells = _cells(measurements)
     against = {name: _against(cells, name) for name in reference_methods}

@@ -1,4 +1,4 @@
-"""Every method at every ratio on the same rows: prune once, cut from what is stored, judge.
+"""Every method at every ratio on the same rows: prune once, cut from the stored scores, measure.
 
 One run of `asap` stores the scores of all one-pass methods; methods that need a pass for each step, and those that cut inside
 steps, get runs of their own. All of it is in the output folder and resumes: the runs by their stores, the judge by its verdicts.
@@ -35,7 +35,7 @@ from asap.store.work import Store
 
 
 class Grid(NamedTuple):
-    """What is compared. `coarse` is stage 1 of `asap`; `asap-fine` is the method without it, as the paper's ablation."""
+    """The methods and ratios to compare. `coarse` is stage 1 of `asap`; `asap-fine` is the method without it, as the paper's ablation."""
 
     methods: Sequence[str]
     ratios: Sequence[float]

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 Measure = Literal["support", "support without code", "passing answers"]
-"""What is measured, in the order of the tables.
+"""The measures, in the order of the tables.
 
 Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace;
 without code: with fenced code taken out of the traces before, the full one included, for rows whose traces have any. An answer

@@ -87,7 +87,7 @@ def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) 
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_xlabel("tokens kept (%, points set slightly apart)")
-    # by hand: what is drawn aside does not count when matplotlib looks for the limits
+    # by hand: matplotlib ignores points drawn aside when it looks for the limits
     panel.set_xlim(*_limits([100 * one.share for one in aggregates if one.method not in _FIXED], 5.0))
     panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
 
@@ -118,4 +118,4 @@ def _bar(length: float) -> float:
 
 
 def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib would set what stands between two of them as mathematics
+    return text.replace("$", r"\$")  # between two of them matplotlib would set mathematics

@@ -1,4 +1,4 @@
-"""What a cut does to the form of a trace: fences that no longer close, names without their definition, the end of the thinking.
+"""Damage that a cut does to the form of a trace: fences that no longer close, names without their definition, a lost ending.
 
 These are counts on the text, no judgement. Traces hold code outside of fences too, so a name counts as defined wherever the text
 around it has the form of Python code: `def name(`, `class Name:`, `name =`, `for name in` with a call, a bracket or a colon behind
@@ -57,16 +57,16 @@ def dangling(cot: str, kept: Sequence[Span]) -> list[str]:
     """The names that kept text uses although every place that defines them was cut; in alphabetical order."""
     starts = [span.start for span in kept]
 
-    def stands(start: int, end: int) -> bool:
+    def is_kept(start: int, end: int) -> bool:
         place = bisect_right(starts, start) - 1
         return place >= 0 and end <= kept[place].end
 
     defined = dict[str, list[int]]()
     for name, place in _definitions(cot):
         defined.setdefault(name, []).append(place)
-    lost = {name: min(places) for name, places in defined.items() if not any(stands(place, place + len(name)) for place in places)}
+    lost = {name: min(places) for name, places in defined.items() if not any(is_kept(place, place + len(name)) for place in places)}
     uses = ((name, re.compile(rf"\b{name}\b").finditer(cot, first)) for name, first in sorted(lost.items()))
-    return [name for name, found in uses if any(stands(use.start(), use.end()) for use in found)]
+    return [name for name, found in uses if any(is_kept(use.start(), use.end()) for use in found)]
 
 
 def _definitions(cot: str) -> Iterator[tuple[str, int]]:

@@ -26,7 +26,7 @@ from asap.think import CLOSED
 
 @dataclass(frozen=True)
 class Sufficiency:
-    """Says whether an answer written after a trace passes. `benchmark` holds a problem for each row, under the row's id."""
+    """Checks whether an answer written after a trace passes. `benchmark` holds a problem for each row, under the row's id."""
 
     scorer: Scorer
     judge: Judge
@@ -42,7 +42,7 @@ class Sufficiency:
         return {problem.task_id: problem for problem in self.benchmark.problems}
 
     def passes(self, sample: Sample, trace: str) -> bool | None:
-        """Whether the answer passes the tests; None where the row has no tests, no answer fits, or the sandbox gave no verdict."""
+        """Whether the answer passes the tests; None if the row has no tests, no answer fits, or the sandbox gave no verdict."""
         problem = self._problems.get(sample.id)
         answer = self.answer(sample, trace) if problem else None
         if problem is None or answer is None:
@@ -56,9 +56,9 @@ class Sufficiency:
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
     def answer(self, sample: Sample, trace: str) -> str | None:
-        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end where they ran out.
+        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end if they ran out.
 
-        None where the model's context has no room for so many.
+        None if the model's context has no room for them.
         """
         tokens = self.scorer.tokens
         before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{CODE_LEAD}"

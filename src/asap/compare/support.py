@@ -1,4 +1,4 @@
-"""Measures support with a language model, and stores what it measured."""
+"""Measures support with a language model and stores the results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support RE
 
 
 class SupportScorer:
-    """Measures support with a scorer. What it measured is stored in a file, by content, so that nothing is measured twice."""
+    """Measures support with a scorer. Stores each result in a file under its content, so that nothing is measured twice."""
 
     def __init__(self, scorer: Scorer, verdicts: Database) -> None:
         self.scorer = scorer
@@ -37,7 +37,7 @@ class SupportScorer:
         return len(self.scorer.tokens.input_ids(request.context + request.text)) > self.scorer.context_tokens
 
     def support(self, sample: Sample, trace: str) -> float:
-        """Mean log-probability of the target's tokens, in nats. Raises RowError where the judge gives no number."""
+        """Mean log-probability of the target's tokens, in nats. Raises RowError if the judge gives no number."""
         request = support_request(self.scorer.tokens, sample, trace)
         target = request.spans[0]
         key = content_digest(self._identity, request.context, request.text[: target.start], request.text[target.start :])

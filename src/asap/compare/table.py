@@ -82,7 +82,7 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
 
 
 def csv_text(aggregates: Sequence[Aggregate]) -> str:
-    """The numbers of `markdown`, one in each column, for all measures; empty where there is nothing to compare."""
+    """The numbers of `markdown`, one in each column, for all measures; empty cells have nothing to compare."""
     names = _references(aggregates)
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
     fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]
@@ -108,7 +108,7 @@ def _above(measure: Measure, caption: str) -> str:
 
 
 def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
-    """For each measure its table."""
+    """Each measure with its table."""
     names = _references(aggregates)
     header = ["method", "asked %", "kept %", "rows off", "rows", "mean", "minus full trace"]
     for name in names:

@@ -21,10 +21,9 @@ def examine(
     tokenizer: str | None = None,
     limit: int | None = None,
 ) -> Diagnosis:
-    """Look at this machine and at the first `limit` rows of the sources (None: all of them).
+    """Examine this machine and the first `limit` rows of the sources (None: all of them).
 
-    Nothing is written and no model is loaded. What is wrong with the machine or the rows is a finding; only wrong
-    `columns` raise, a UsageError.
+    Writes nothing and loads no model. Every problem with the machine or the rows is a finding; only wrong `columns` raise UsageError.
     """
     if columns:
         check_columns(columns)

@@ -1,4 +1,4 @@
-"""What a survey of rows means for pruning them: findings, and a histogram of lengths."""
+"""Findings about the rows of a survey, each with advice, and a histogram of lengths."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

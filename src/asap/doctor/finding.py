@@ -1,4 +1,4 @@
-"""What the doctor found: plain data, rendered elsewhere."""
+"""Findings as plain data; `render.py` prints them."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ Status = Literal["ok", "warn", "fail"]
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at: what it is, how it is, what was found, and what to do next (empty: nothing)."""
+    """The result of one check: its name, its status, the finding, and advice on what to do next (empty: nothing)."""
 
     name: str
     status: Status
@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """How many rows have a trace of `low` to `high` tokens, both included."""
+    """The number of rows with a trace of `low` to `high` tokens, both included."""
 
     low: int
     high: int
@@ -24,14 +24,14 @@ class Bin(NamedTuple):
 
 
 class DataDiagnosis(NamedTuple):
-    """What was found in the rows, and how long their traces are."""
+    """The findings about the rows, and a histogram of the lengths of their traces."""
 
     findings: Sequence[Finding]
     histogram: Sequence[Bin]
 
 
 class Diagnosis(NamedTuple):
-    """All that `asap doctor` has to say; `data` is None where no source was named."""
+    """The whole result of `asap doctor`; `data` is None without a source."""
 
     environment: Sequence[Finding]
     data: DataDiagnosis | None

@@ -1,4 +1,4 @@
-"""The report as text for a terminal: a mark, a name, what was found, and under it what to do."""
+"""The diagnosis as text for a terminal: a mark, a name and the finding, with the advice under it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def render(report: Diagnosis, console: Console) -> None:
-    """Print the report."""
+    """Print the diagnosis."""
     plain = console.options.ascii_only
     names = max((len(finding.name) for finding in report.findings), default=0)
     parts: list[RenderableType] = [_heading("Environment"), _findings(report.environment, names, plain)]
@@ -57,7 +57,7 @@ def _histogram(data: DataDiagnosis, plain: bool) -> RenderableType:
 
 
 def bar(count: int, most: int, *, plain: bool = False) -> str:
-    """A bar of at most 40 characters, exact to an eighth of one; anything above zero shows."""
+    """A bar of at most 40 characters, exact to an eighth of one; any count above zero shows."""
     if plain:
         return "#" * max(round(count * _BAR / most), bool(count))
     full, eighths = divmod(max(round(count * _BAR * 8 / most), bool(count)), 8)
@@ -74,5 +74,5 @@ def _verdict(report: Diagnosis) -> Text:
 
 
 def _shown(text: str) -> str:
-    """The text with every control character and half surrogate (file names hold such) written out as an escape."""
+    """The text with every control character and half surrogate (file names can hold some) written out as an escape."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -12,12 +12,12 @@ from asap.lm.specs import is_spec, load_tokens, model_folder
 from asap.lm.tokens import TokenCounter
 from asap.survey import Reader
 
-_CHARACTERS = 4  # of a token, roughly, where there is no tokenizer
+_CHARACTERS = 4  # of a token, roughly, without a tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizers:
-    """`trace` counts what a budget counts, `scorer` what the scorer reads; None where it cannot be read. `name` is that of `trace`."""
+    """`trace` counts what a budget counts, `scorer` what the scorer reads; None if it cannot be read. `name` is that of `trace`."""
 
     trace: TokenCounter | None
     name: str
@@ -25,7 +25,7 @@ class Tokenizers:
 
     @property
     def count(self) -> Callable[[Sequence[str]], list[int]]:
-        """Gives the tokens of each text; without a tokenizer an estimate from the number of characters."""
+        """Counts the tokens of each text; without a tokenizer it estimates them from the number of characters."""
         return _estimated if self.trace is None else self.trace.count_many
 
 
@@ -67,7 +67,7 @@ def _context_tokens(spec: str) -> int | None:
 
 
 def _unconverted(spec: str) -> Path | None:
-    """The GGUF file that a spec names, where it is not converted yet: then it is read as it is, which takes seconds longer."""
+    """The GGUF file that a spec names, if it is not converted yet: reading it directly takes seconds longer."""
     if spec == "bundled":
         gguf = bundled_gguf()
     elif is_spec(spec) and spec.startswith("gguf:"):

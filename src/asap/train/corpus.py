@@ -1,4 +1,4 @@
-"""What a run trains on: all rows read, rendered and checked before anything is trained. Nothing is cut, nothing vanishes.
+"""The rows of a training run, all read, rendered and checked before training starts. Nothing is cut, nothing vanishes.
 
 A row longer than the limit stops the run; a row that cannot be used is rejected with its reason. Arms of a comparison take
 the same ids in the same order with `ids_from`.
@@ -33,7 +33,7 @@ _TURNS = 600  # seconds that a process waits for the others of its run
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows of a source are wanted, and how their loss is laid."""
+    """The rows to take from a source, and the tokens of them that carry loss."""
 
     ids_from: Path | None = None
     """A training run, a pruned folder or a data file: exactly its ids, in its order."""
@@ -44,7 +44,7 @@ class Wanted:
 
 @dataclass
 class Corpus:
-    """The rows in training order, and what became of the others: rows read = rows + rejected + dropped + not wanted."""
+    """The rows in training order, and the others with their fate: rows read = rows + rejected + dropped + not wanted."""
 
     rows: list[TrainRow] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Corpus:
         return digest.hexdigest()
 
     def write(self, folder: Path) -> None:
-        """rows.jsonl (id, tokens, response tokens) and rejected.jsonl; the folder is made if it is not there."""
+        """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl; make the folder if needed."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -132,24 +132,24 @@ def rows_file(name: str) -> str:
 
 
 def data_manifest(source: Source) -> list[dict[str, Any]]:
-    """What is known about where the rows come from: each source, and how it was pruned if its manifest says so."""
+    """The origin of the rows: each source, and how it was pruned if it has a manifest that says so."""
     known = []
     for name in source.names:
         path = Path(rows_file(name))
         manifest = path.parent / "manifest.json"
         about: dict[str, Any] = {"source": name, "method": None}
         if path.name == "pruned.jsonl" and manifest.is_file():
-            told = json.loads(manifest.read_text("utf-8"))
-            settings = told.get("settings", {})
+            written = json.loads(manifest.read_text("utf-8"))
+            settings = written.get("settings", {})
             about |= {key: settings.get(key) for key in ("method", "coarse", "budget", "ratio", "sources", "seed")}
             about["scorer"] = (settings.get("scorer") or {}).get("model")
-            about["input_hash"] = told.get("input_hash")
+            about["input_hash"] = written.get("input_hash")
         known.append(about)
     return known
 
 
 def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tuple[Sample, Sequence[Span]] | RowError]]:
-    """Every row with its place: the sample and the parts of its trace that are context only, or what is wrong with it."""
+    """Every row with its place: the sample and the parts of its trace that are context only, or its error."""
     if not mask_pruned:
         for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
             yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
@@ -204,19 +204,19 @@ def _arrange(corpus: Corpus, order: dict[str, int], origin: Path | None) -> None
 
 
 def _check_long(too_long: Sequence[tuple[TrainRow, Sample]], limit: int, wanted: Wanted, rows: int, tokens: TokenCounter) -> None:
-    """Raise InputError with what can be done about rows that are too long, unless they may be left out."""
+    """Raise InputError, with the remedies, if rows are too long and may not be left out."""
     if not too_long or (wanted.drop_long and not wanted.ids_from):
         return
     longest, _ = max(too_long, key=lambda pair: len(pair[0].input_ids))
-    told = (
+    problem = (
         f"{len(too_long)} of {rows} rows are longer than {limit:,} tokens (the longest, {longest.id!r}, has {len(longest.input_ids):,}), "
         "and no row is cut in training"
     )
     if wanted.drop_long:
-        raise InputError(f"{told}; with --ids-from none can be left out either: train the other arm with --drop-long first")
+        raise InputError(f"{problem}; with --ids-from none can be left out either: train the other arm with --drop-long first")
     rest = max(len(row.input_ids) - tokens.count(sample.cot) for row, sample in too_long)
     cut = f"shorten the traces (asap cut FOLDER --budget {limit - rest}), " if limit > rest else ""
-    raise InputError(f"{told}; {cut}leave these rows out (--drop-long) or raise the limit (--set max_length={len(longest.input_ids)})")
+    raise InputError(f"{problem}; {cut}leave these rows out (--drop-long) or raise the limit (--set max_length={len(longest.input_ids)})")
 
 
 def _named(ids: Iterable[str]) -> str:

@@ -15,9 +15,9 @@ _STEPS = "steps.jsonl"
 
 
 class Cost(NamedTuple):
-    """What one arm cost: tokens per sample as trained on (question included), and means over its steps.
+    """The cost of one arm: tokens per sample as trained on (question included), and means over its steps.
 
-    `peak_mib` is of the GPU's memory (`peak_of` cuda), else the process's.
+    `peak_mib` measures the GPU's memory (`peak_of` cuda), else the process's.
     """
 
     arm: str
@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(folder: Path) -> Cost:
-    """The cost of a training run, finished or not; raises InputError where there is no step to count."""
+    """The cost of a training run, finished or not. Raises InputError if it has no finished step."""
     try:
         settings = json.loads((folder / "settings.json").read_text("utf-8"))
         rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
@@ -63,7 +63,7 @@ def cost_of(folder: Path) -> Cost:
 
 
 def cost_table(costs: Sequence[Cost]) -> str:
-    """The table in Markdown, relative to the first arm, and below it what was not equal between the arms."""
+    """The table in Markdown, relative to the first arm, and below it the settings in which the arms differ."""
     base = costs[0]
     header = ["arm", "rows", "steps", "tokens per sample", "seconds per step", "tokens/s", "peak memory, MiB"]
     notes = [note for cost in costs[1:] for note in _differences(base, cost)]
@@ -88,9 +88,9 @@ def _change(value: float, base: float, is_base: bool) -> str:
 
 
 def _differences(base: Cost, cost: Cost) -> list[str]:
-    """What stands between two arms besides the lengths of their traces."""
+    """The settings in which two arms differ; the lengths of their traces should be the only difference."""
     differing = [name for name, value in base.conditions.items() if value != cost.conditions[name]]
-    told = [name if name == "rows" else f"{name} ({base.conditions[name]} and {cost.conditions[name]})" for name in differing]
+    named = [name if name == "rows" else f"{name} ({base.conditions[name]} and {cost.conditions[name]})" for name in differing]
     if cost.steps != base.steps:
-        told.append(f"steps ({base.steps} and {cost.steps})")
-    return [f"Not equal in {base.arm} and {cost.arm}: {', '.join(told)}."] if told else []
+        named.append(f"steps ({base.steps} and {cost.steps})")
+    return [f"Not equal in {base.arm} and {cost.arm}: {', '.join(named)}."] if named else []

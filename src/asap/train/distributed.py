@@ -1,11 +1,11 @@
-"""Which process of a training run this is, as accelerate and torchrun tell it."""
+"""The number of this process in a training run, from the environment that accelerate and torchrun set."""
 
 import os
 from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process's number and how many there are; the one with number 0 writes and prints."""
+    """The number of a process, and the number of processes. Process 0 writes and prints."""
 
     rank: int
     world: int

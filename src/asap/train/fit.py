@@ -1,6 +1,6 @@
-"""A training run: everything is checked first, then trained, continued from the last whole checkpoint, saved and described.
+"""A training run: checks everything first, trains or continues from the last whole checkpoint, saves and describes the model.
 
-DIR/settings.json      what the run was asked for; a run with other settings does not continue here
+DIR/settings.json      the settings of the run; a run with other settings does not continue here
 DIR/rows.jsonl         id, tokens and response tokens of each row, in training order; rejected.jsonl: rows that could not be used
 DIR/steps.jsonl        loss, tokens, seconds and peak memory of each step
 DIR/checkpoint-N/      to continue from
@@ -37,7 +37,7 @@ _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What to train: the rows, the model spec, the recipe's values, which rows are wanted, and who trains (trl or unsloth)."""
+    """A job: the source and the rows wanted of it, the model spec, the recipe with its values, and the backend (trl or unsloth)."""
 
     source: Source
     model: str
@@ -47,7 +47,7 @@ class TrainingJob:
     backend: str = "trl"
 
     def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
-        """All that decides the trained model, by name; JSON-able."""
+        """Every setting that decides the trained model, by name; JSON-able."""
         return {
             "asap": __version__,
             "model": self.model,
@@ -92,7 +92,7 @@ def prepare(job: TrainingJob) -> PreparedTraining:
 
 
 def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train, or go on from the last checkpoint in `out`, or do nothing where the run is finished; returns the manifest."""
+    """Train, continue from the last checkpoint in `out`, or do nothing if the run is finished; return the manifest."""
     main = process().is_main
     settings = claim(prepared, out, write=main)
     if (out / "manifest.json").is_file():
@@ -117,7 +117,7 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:
-    """Train from a checkpoint or from the start; raises InputError where memory does not suffice."""
+    """Train from a checkpoint or from the start. Raises InputError if memory does not suffice."""
     try:
         return trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except RuntimeError as error:
@@ -130,7 +130,7 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: trainer_state.json is what the trainer writes last."""
+    """The newest complete checkpoint: the trainer writes trainer_state.json last."""
     whole = list[tuple[int, Path]]()
     for path in out.glob("checkpoint-*"):
         try:
@@ -141,7 +141,7 @@ def last_checkpoint(out: Path) -> Path | None:
 
 
 def claim(prepared: PreparedTraining, out: Path, *, write: bool) -> dict[str, Any]:
-    """Make the folder this run's, or see that it is; returns the run's settings. Raises InputError if it is another's."""
+    """Claim the folder for this run and return the run's settings. Raises InputError if it belongs to another run."""
     settings = prepared.job.settings(prepared.template, prepared.corpus)
     path = out / "settings.json"
     if path.is_file():
@@ -210,7 +210,7 @@ def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
-    """The trainer's arguments: the recipe's, and what a run of ours needs."""
+    """The trainer's arguments: those of the recipe, and those that every run needs."""
     import torch
     from trl import SFTConfig
 
@@ -233,7 +233,7 @@ def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
 
 
 def _bf16(wanted: bool | str) -> bool:
-    """Whether to compute in bfloat16; `auto`: on a GPU that has it."""
+    """Whether to compute in bfloat16; `auto`: on a GPU that supports it."""
     if wanted != "auto":
         return bool(wanted)
     import torch
@@ -242,7 +242,7 @@ def _bf16(wanted: bool | str) -> bool:
 
 
 def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
-    """The trained model and its tokenizer in `out`; of a LoRA run the adapter too, in out/adapter, and the merged model."""
+    """Write the trained model and its tokenizer into `out`; of a LoRA run the merged model, and the adapter into out/adapter."""
     tokenizer = prepared.template.tokens.hf
     if not prepared.job.values["use_peft"]:
         trainer.save_model(str(out))

@@ -1,7 +1,7 @@
-"""Eq. 3 where it is needed: the vocabulary projection and the cross-entropy only on response positions, a few rows at a time.
+"""The loss of Eq. 3: vocabulary projection and cross-entropy on response positions only, a few rows at a time.
 
 The logits never exist as a whole: for each piece of rows the loss and its gradients are computed together, so nothing is computed
-twice and nothing but the gradients is kept. Used on CPU and MPS; on GPUs with Triton TRL's own fused head does the same.
+twice and only the gradients are kept. Used on CPU and MPS; on GPUs with Triton TRL's own fused head does the same.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ class SummedNll(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-        """The sum, float32; the gradients are made on the way."""
+        """The sum, float32; computes the gradients on the way."""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         wants_hidden, wants_weight, wants_bias, _ = ctx.needs_input_grad
@@ -58,7 +58,7 @@ class SummedNll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """The kept gradients, times what comes from above."""
+        """The kept gradients times the incoming one."""
         pairs = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         return *(None if kept is None else kept.mul_(grads[0]).to(dtype) for kept, dtype in pairs), None
 

@@ -1,4 +1,4 @@
-"""`--mask-pruned`: the full trace stays as context, and the loss is only on what pruning kept (nothing is removed from the text).
+"""`--mask-pruned`: the full trace stays as context, and the loss covers only the kept parts; nothing is removed from the text.
 
 A kept step is learnt together with the white space behind it. So the model reads digressions without learning to write them.
 """

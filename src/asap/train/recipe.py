@@ -1,6 +1,6 @@
 """Recipes: readable YAML files with every hyper-parameter, and `--set key=value` on top. Names are TRL's own.
 
-What would change the loss of Eq. 3 or cut rows cannot be set.
+Settings that would change the loss of Eq. 3 or cut rows are refused.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ import yaml
 from asap.errors import MissingExtra, UsageError, one_line
 
 OWN_SETTINGS = ("effective_batch_size",)
-"""What a recipe has beyond TRL's names."""
+"""Names of a recipe that are not TRL's."""
 MODEL_SETTINGS = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
-"""What it has of TRL's names for the model, which are not the trainer's."""
+"""TRL's names in a recipe that belong to the model, not to the trainer."""
 _FIXED = {
     "the loss is that of Eq. 3 on the response": (
         "completion_only_loss",
@@ -69,7 +69,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The values of a recipe (a name, or a YAML file of one's own) with `key=value` changes; checked, so that a typing error stops here."""
+    """The values of a recipe (a name, or a YAML file of one's own) with `key=value` changes; checked, so that a typo stops here."""
     if name in recipe_names():
         text = files("asap.train").joinpath("recipes", f"{name}.yaml").read_text("utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
@@ -100,7 +100,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _checked(key: str, value: Any) -> Any:
-    """The value in the type that the setting has; raises UsageError for what cannot be set."""
+    """The value, in the type of its setting. Raises UsageError for settings that cannot be set."""
     for reason, names in _FIXED.items():
         if key in names:
             raise UsageError(f"{key} cannot be set: {reason}")
@@ -117,7 +117,7 @@ def _checked(key: str, value: Any) -> Any:
 
 
 def _wrong(key: str, kind: str, value: Any) -> str | None:
-    """What is expected instead, if a value is not right for a setting."""
+    """The expected kind of value, if this one does not suit the setting; else None."""
     if key in _CHOICES:
         return None if value in _CHOICES[key] else f"one of {', '.join(str(choice).lower() for choice in _CHOICES[key])}"
     if kind == "bool":
@@ -134,8 +134,8 @@ def _wrong(key: str, kind: str, value: Any) -> str | None:
 
 @cache
 def _types() -> Mapping[str, str]:
-    """The settings of TRL's SFTConfig and of a model, with the name of their type where it is a plain one."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, and TRL tells what it trains
+    """The settings of TRL's SFTConfig and of a model, with the name of their type if it is a plain one."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, and TRL reports what it trains
     try:
         from trl import ModelConfig, SFTConfig
     except ImportError as error:
@@ -149,7 +149,7 @@ def _types() -> Mapping[str, str]:
 
 
 def missing_trainer() -> MissingExtra:
-    """What to say where the training packages are not installed."""
+    """The error for missing training packages."""
     return MissingExtra('training needs trl, datasets, accelerate and peft; install them with: pip install "asap-cot[train]"')
 
 

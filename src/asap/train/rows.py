@@ -1,7 +1,7 @@
 """Rows as token ids and labels: the loss is on the response only (paper Eq. 3), and nothing else happens to the text.
 
-Every row is decoded again and must give its text byte for byte. There is exactly one BOS where the tokenizer has one, and the
-EOS at the end is always learnt, also where the padding token is the same: padding is recognised by its place, not by its id.
+Every row, decoded again, must give its text byte for byte. There is exactly one BOS if the tokenizer has one, and the
+EOS at the end is always learnt, even if the padding token is the same: padding is recognised by its place, not by its id.
 """
 
 import unicodedata
@@ -35,15 +35,15 @@ class TrainRow(NamedTuple):
 
     @property
     def learnt(self) -> int:
-        """How many tokens the loss is on."""
+        """The number of tokens that the loss covers."""
         return int((self.labels != IGNORED).sum())
 
 
 def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span] = ()) -> TrainRow:
     """The row of a sample. `masked` are character spans of the trace that stay context: the loss leaves their tokens out.
 
-    A token belongs to where it starts. Raises RowError where the text holds special tokens that would end it early, and
-    InputError where the tokenizer does not give the text back.
+    A token belongs to where it starts. Raises RowError if the text holds special tokens that would end it early, and
+    InputError if the tokenizer does not reproduce the text.
     """
     tokens, prompt = template.tokens, template.prompt(sample)
     text = prompt + sample.response + template.eos
@@ -68,7 +68,7 @@ def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span
 
 
 def _check_text(template: TrainingTemplate, ids: NDArray[np.int64], text: str, row_id: str) -> bool:
-    """Decode the row and compare; returns whether the tokenizer rewrote the text to Unicode's NFC form, which is allowed."""
+    """Decode the row and compare; return whether the tokenizer rewrote the text to Unicode's NFC form, which is allowed."""
     again = template.tokens.hf.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     if again == text:
         return False
@@ -82,7 +82,7 @@ def _check_text(template: TrainingTemplate, ids: NDArray[np.int64], text: str, r
 
 
 def stretches(template: TrainingTemplate, row: TrainRow) -> Iterable[tuple[bool, str]]:
-    """The text of a row in pieces of equal treatment: whether the loss is on it, and the text."""
+    """The text of a row in pieces: whether the loss covers the piece, and its text."""
     learnt = row.labels != IGNORED
     edges = [0, *(np.flatnonzero(np.diff(learnt)) + 1).tolist(), len(learnt)]
     for start, end in pairwise(edges):
@@ -91,7 +91,7 @@ def stretches(template: TrainingTemplate, row: TrainRow) -> Iterable[tuple[bool,
 
 
 def shown_mask(template: TrainingTemplate, row: TrainRow) -> "Text":
-    """A row for people to check: what is learnt is green and between « », the rest is dim; long stretches are shortened."""
+    """A row for people to check: learnt text is green and between « », the rest is dim; long stretches are shortened."""
     from rich.text import Text
 
     shown = Text()

@@ -29,7 +29,7 @@ _JINJA_AFTER = (
 
 
 class TrainingTemplate:
-    """The training text of one tokenizer. `eos` ends the answer; it is what the model learns to stop with."""
+    """The training text of one tokenizer. `eos` ends the answer: with it the model learns to stop."""
 
     def __init__(self, tokens: TokenCounter) -> None:
         if tokens.hf.eos_token is None or tokens.hf.eos_token_id is None:
@@ -40,18 +40,18 @@ class TrainingTemplate:
         self.eos_id: int = tokens.hf.eos_token_id
 
     def prompt(self, sample: Sample) -> str:
-        """What stands before `<think>`. Raises RowError where the chat template refuses the row."""
+        """The prompt, up to `<think>`. Raises RowError if the chat template refuses the row."""
         return render_context(self.tokens, sample.prompt, self.style).removesuffix(OPENED)
 
     @cached_property
     def hash(self) -> str:
-        """Digest of all that decides the text of a row but the row itself."""
+        """Digest of everything that decides the text of a row, except the row itself."""
         return content_digest(self.style, self.tokens.hf.chat_template, OPENED, CLOSED, self.eos)[:16]
 
     def jinja(self) -> str:
         """The same as a chat template for other tools: the model's own for the prompt, then our assistant turn.
 
-        It takes the trace from `reasoning_content` or inside `content`. Raises InputError where the tokenizer has no template.
+        It takes the trace from `reasoning_content` or inside `content`. Raises InputError if the tokenizer has no template.
         """
         own: str | None = self.tokens.hf.chat_template
         if not own:

@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with the loss of Eq. 3 taken at response positions only, and a log of what each step cost."""
+"""TRL's SFTTrainer with the loss of Eq. 3 taken at response positions only, and a log of the cost of each step."""
 
 import json
 import math
@@ -25,7 +25,7 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
 
     The loss of a step is the sum over the response tokens of its whole batch (all micro-batches, all processes) divided by their
     number. On a GPU with Triton TRL's fused head computes it; elsewhere TRL would project every position, and `summed_nll` is used.
-    With `models_loss` the model's own forward computes it (unsloth's does); InputError if that cannot be told the number.
+    With `models_loss` the model's own forward computes it (unsloth's does); InputError if it cannot be given the number.
     """
 
     loss_is_scaled_for_ga: bool | None = True
@@ -60,7 +60,7 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def give_summed_nll(model: Any) -> None:
-    """Let `model(..., response_labels=labels)` return the summed loss, without logits; otherwise its forward is as before.
+    """Make `model(..., response_labels=labels)` return the summed loss, without logits; other calls are unchanged.
 
     It goes through forward, so that DDP's and FSDP's hooks and autocast apply.
     """
@@ -79,9 +79,9 @@ def give_summed_nll(model: Any) -> None:
 class StepLog(TrainerCallback):  # type: ignore[misc]
     """Writes steps.jsonl, a line for each logged step: loss, rate, tokens and seconds since the line before, peak memory so far.
 
-    `tokens` are all that were read, without padding, over all processes; `seconds` are those inside of steps, without saving;
-    `peak_mib` is of the first process: of its GPU's memory, without one of its own (`peak_of`). Raises InputError when the loss
-    is not a number any more.
+    `tokens` counts all tokens read, without padding, over all processes; `seconds` is the time inside steps, without saving;
+    `peak_mib` is that of the first process: of its GPU, else of its own memory (`peak_of`). Raises InputError once the loss
+    is no longer a number.
     """
 
     def __init__(self, folder: Path, device: torch.device, done_steps: int) -> None:
@@ -93,13 +93,13 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         self._started = time.perf_counter()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Note the time, and on the first step how many tokens were seen before."""
+        """Note the time, and on the first step the number of tokens seen before."""
         if self._tokens is None:
             self._tokens = state.num_input_tokens_seen
         self._started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Add the step's time; a GPU is waited for, so that its work is in it."""
+        """Add the step's time, with the work that the GPU still has to finish."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self._seconds += time.perf_counter() - self._started
@@ -128,14 +128,14 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
 
 
 def read_steps(folder: Path) -> list[dict[str, Any]]:
-    """The lines of steps.jsonl; a last line that a killed run left half-written is not counted."""
+    """The lines of steps.jsonl, without a last line that a killed run left half-written."""
     path = folder / STEPS
     lines = path.read_text("utf-8").split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in lines]
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory that was in use: of a CUDA device as PyTorch counts it, otherwise of this process."""
+    """The peak of used memory: on a CUDA device as PyTorch counts it, else that of this process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     import resource

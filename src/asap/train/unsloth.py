@@ -1,8 +1,8 @@
 """`--backend unsloth`: the library that the paper trained with (Appendix A) loads the model and computes the loss; the rest is ours.
 
-Rows, masks, checkpoints, the step log and what is saved are the same as with TRL alone. Unsloth changes transformers and TRL while
-it is imported, so it is imported before them, and it needs older ones, so it has an environment of its own (extra `unsloth`).
-It may change settings and rows for speed; a run where it did is refused.
+Rows, masks, checkpoints, the step log and the saved files are the same as with TRL alone. Importing unsloth changes transformers and
+TRL, so it comes before them; it needs older versions, so it has an environment of its own (extra `unsloth`).
+It may change settings and rows for speed; such a run is refused.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ _DECISIVE = (
 
 
 def start_unsloth(launch: str | None) -> None:
-    """Import unsloth. Raises MissingExtra where it is not installed, UsageError or InputError where it cannot train."""
+    """Import unsloth. Raises MissingExtra if it is not installed, UsageError or InputError if it cannot train."""
     if launch is not None or process().world > 1:
         raise UsageError("--backend unsloth trains in one process; leave --launch out, or take --backend trl")
     if importlib.util.find_spec("unsloth") is None:
