@@ -160,12 +160,12 @@ def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -
         yield None
         return
     from asap.benchmarks.load import load_benchmark
-    from asap.cli.judging import Judging
+    from asap.cli.sandbox_options import SandboxOptions
     from asap.compare.sufficiency import Sufficiency
     from asap.evaluate.judge import Judge
     from asap.evaluate.ledger import Ledger
 
-    judging = Judging(workers=1)
+    judging = SandboxOptions(workers=1)
     benchmark = load_benchmark(f"traces:{tests}")
     with judging.sandbox() as sandbox, Ledger.open(out) as ledger:
         yield Sufficiency(judge, Judge(sandbox, ledger, judging.limits, judging.worker_count), benchmark, generate)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.judging import Judging, interrupted, print_faults, progress_line
 from asap.cli.options import DATA, MODEL, Out, at_least, whole
+from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
 from asap.errors import UsageError
 
 WRITING = Group("Writing", sort_key=3)
@@ -55,7 +55,7 @@ def evaluate(
     generate_only: Annotated[
         bool, Parameter(negative="", help="Write attempts.jsonl and judge nothing; see asap score.", group=WRITING)
     ] = False,
-    judging: Judging = Judging(),  # noqa: B008
+    judging: SandboxOptions = SandboxOptions(),  # noqa: B008
 ) -> int:
     """Have a model answer code benchmarks, judge its programs in the sandbox, and report Pass@1, tokens and seconds.
 

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from asap.cli.llm_options import Llm
 from asap.cli.options import (
     CUT,
     LLM,
@@ -43,14 +44,13 @@ from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip
-from asap.prune.settings import STAGE_1, AsapSettings, flat
+from asap.prune.settings import STAGE_1, AsapSettings
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.dry_run import DryRun
     from asap.lm.generate import Generator
     from asap.lm.scorer import Scorer
-    from asap.lm.spending import SpendingLimit
     from asap.prune.asap import Asap
 
 
@@ -90,37 +90,6 @@ class Model:
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto"
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Llm:
-    """The LLM of stage 1, how it is asked, and what it may cost."""
-
-    llm: Annotated[
-        str | None,
-        Parameter(help="openai:<model> (any OpenAI-compatible server), hf:<hub id or folder>, gguf:<file> or bundled.", group=LLM),
-    ] = None
-    base_url: Annotated[str | None, Parameter(help="The server, for example http://127.0.0.1:8000/v1.", group=LLM)] = None
-    concurrency: Annotated[int | None, Parameter(help="Requests at once. [default: 16 for servers]", group=LLM, converter=whole)] = None
-    llm_context: Annotated[
-        int | None,
-        Parameter(help="Tokens that prompt and reply may have together. [default: what the server tells]", group=LLM, converter=whole),
-    ] = None
-    llm_tokenizer: Annotated[str | None, Parameter(help="The LLM's tokenizer (Hub id or folder), for exact counts.", group=LLM)] = None
-    replies: Annotated[
-        list[Path] | None, Parameter(negative="", help="Use the replies in this output folder instead of asking again.", group=LLM)
-    ] = None
-    batch: Annotated[bool, Parameter(negative="", help="Hand requests in as batches (/v1/batches): slower, often cheaper.", group=LLM)] = (
-        False
-    )
-    pilot: Annotated[
-        int | None, Parameter(help="Ask about so many rows first, so that the cost of the others is known.", group=LLM, converter=whole)
-    ] = None
-    max_cost: Annotated[float | None, Parameter(help="Stop before more US dollars are spent; the run can go on later.", group=LLM)] = None
-    max_requests: Annotated[int | None, Parameter(help="Stop after so many requests.", group=LLM, converter=whole)] = None
-    price_in: Annotated[float | None, Parameter(help="US dollars per million prompt tokens. [default: the list price]", group=LLM)] = None
-    price_out: Annotated[float | None, Parameter(help="US dollars per million reply tokens.", group=LLM)] = None
-
-
 def prune(
     source: Sources,
     /,
@@ -132,7 +101,7 @@ def prune(
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     model: Model = Model(),
-    llm: Llm = Llm(),
+    llm: Llm = Llm(),  # noqa: B008 (frozen)
     columns: Columns = None,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -168,7 +137,7 @@ def prune(
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
     values = typed(options)
-    _check_llm(llm, coarse, values)
+    llm.check(coarse, values)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)
     if coarse == "align" and method != "asap":  # as a default it means nothing there
@@ -202,33 +171,9 @@ def _settings(method: str, coarse: str, values: dict[str, Any]) -> AsapSettings:
     return settings
 
 
-def _check_llm(llm: Llm, coarse: str | None, values: Mapping[str, Any]) -> None:
-    """Raise UsageError unless the options of the LLM go together."""
-    of_llm = {name: default for name, default in flat(Rewrite()) if name not in dict(flat(Align()))}
-    named = [field.name for field in fields(llm) if getattr(llm, field.name) != field.default and field.name != "llm"]
-    named += [name for name, value in values.items() if name in of_llm and value != of_llm[name]]
-    if llm.llm is None and coarse in ("select", "rewrite"):
-        raise UsageError(f"--coarse {coarse} needs --llm, for example --llm openai:deepseek-chat; without an LLM use align or none")
-    if llm.llm is None and named:
-        raise UsageError(f"--{named[0].replace('_', '-')} is about the LLM of stage 1, and there is none: add --llm")
-    if llm.llm is not None and coarse in ("align", "none"):
-        raise UsageError(f"--coarse {coarse} asks no LLM, so --llm has no use; choose --coarse select or rewrite, or leave --llm out")
-    for name, least in (("concurrency", 1), ("pilot", 1), ("max_requests", 1), ("llm_context", 256)):
-        at_least(name.replace("_", "-"), getattr(llm, name), least)
-    for name in ("price_in", "price_out", "max_cost"):
-        value = getattr(llm, name)
-        if value is not None and not 0 <= value < float("inf"):
-            raise UsageError(f"--{name.replace('_', '-')} is {value:g}; 0 or more is expected")
-    if llm.batch and llm.concurrency is not None:
-        raise UsageError("--concurrency has no use with --batch, which hands in all requests at once; leave one of them out")
-    if (llm.price_in is None) != (llm.price_out is None):
-        raise UsageError("--price-in and --price-out go together: US dollars per million prompt and reply tokens")
-
-
 def _prune(
     source: "Source", out: Path, settings: AsapSettings, model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
 ) -> int:
-    from asap.asking import LlmOptions
     from asap.dataset import iter_rows
     from asap.progress import watcher
     from asap.run import prune_into
@@ -236,14 +181,12 @@ def _prune(
     for name in source.names:  # a wrong file name is refused before the model is loaded
         iter_rows(name)
     console = console_for(stderr=True)
-    spending = _spending(llm)
+    spending = llm.spending()
     try:
         with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            pruner = _pruner(settings, model, _generator(llm, model, spending, out) if llm.llm else None)
+            pruner = _pruner(settings, model, llm.generator(spending, out, dtype=model.dtype, device=model.device))
         with watcher(console) as listener:
-            totals = prune_into(
-                out, source, pruner, formats=formats, listener=listener, llm_options=LlmOptions(spending, llm.replies or [], llm.pilot)
-            )
+            totals = prune_into(out, source, pruner, formats=formats, listener=listener, llm_options=llm.run_options(spending))
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
@@ -272,37 +215,7 @@ def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "A
     return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
 
 
-def _spending(llm: Llm) -> "SpendingLimit":
-    from asap.lm.specs import Spec
-    from asap.lm.spending import Price, SpendingLimit, find_price
-
-    spec = Spec.read(llm.llm) if llm.llm else None
-    price = find_price(spec.name, llm.base_url) if spec and spec.kind == "openai" else None
-    if llm.price_in is not None and llm.price_out is not None:
-        price = Price(llm.price_in, llm.price_out)
-    return SpendingLimit(price, max_cost=llm.max_cost, max_requests=llm.max_requests)
-
-
-def _generator(llm: Llm, model: Model, spending: "SpendingLimit", out: Path | None) -> "Generator":
-    from asap.lm.specs import load_llm
-
-    assert llm.llm is not None
-    return load_llm(
-        llm.llm,
-        base_url=llm.base_url,
-        concurrency=llm.concurrency,
-        spending=spending,
-        context_tokens=llm.llm_context,
-        tokenizer=llm.llm_tokenizer,
-        batch=llm.batch,
-        out=out,
-        dtype=model.dtype,
-        device=model.device,
-    )
-
-
 def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, out: Path | None) -> int:
-    from asap.asking import LlmOptions
     from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
@@ -310,8 +223,9 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, o
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
-    spending = _spending(llm)
-    asks = (_generator(llm, model, spending, out), LlmOptions(spending, llm.replies or [], llm.pilot), out) if llm.llm else None
+    spending = llm.spending()
+    generator = llm.generator(spending, out, dtype=model.dtype, device=model.device)
+    asks = (generator, llm.run_options(spending), out) if generator else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.judging import Judging, interrupted, print_faults, progress_line
 from asap.cli.options import DATA, RUN, Out, whole
+from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
 
 
 def score(
@@ -19,7 +19,7 @@ def score(
         str, Parameter(help="humaneval, humaneval+, mbpp+, livecodebench:v4_v5, leetcode, traces, or humaneval:FILE.", group=DATA)
     ],
     out: Out,
-    judging: Judging = Judging(),  # noqa: B008
+    judging: SandboxOptions = SandboxOptions(),  # noqa: B008
     max_rejected: Annotated[
         int | None, Parameter(help="More rows than this that answer no problem: exit code 1.", group=RUN, converter=whole)
     ] = None,

@@ -24,7 +24,7 @@ _HEARTBEAT_S = 15.0
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Judging:
+class SandboxOptions:
     """How programs are judged."""
 
     extract: Annotated[
