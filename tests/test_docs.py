@@ -1,0 +1,21 @@
+"""The pages about the code name files that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md"])
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"[\w./]+\.py\b", (ROOT / "docs" / page).read_text("utf-8"))
+    assert len(named) > 10
+    assert [name for name in named if not any((ROOT / "src" / "asap").glob(f"**/{name}")) and not (ROOT / name).exists()] == []
+
+
+def test_the_glossary_is_alphabetical_and_has_each_term_once() -> None:
+    terms = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE)[1:]
+    assert len(terms) > 50
+    assert terms == sorted({*terms})
