@@ -5,13 +5,9 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +19,11 @@ from asap.lm.reply_cache import ReplyCache
 from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
+from own_process import Gate, begin, wait_until
 from run_fixtures import prune_words, read_rows, refusal, row, write_rows
 
 CANARY = "sk-canary-7f3a91"
+KILLS = 4
 
 
 @pytest.fixture(autouse=True)
@@ -257,8 +255,10 @@ class Flaky:
         self.lock = threading.Lock()
         self.answered = Counter[str]()
         self.faults = Counter[str]()
+        self.gate = Gate()
 
     def __call__(self, request: dict[str, Any], number: int) -> Scripted:
+        self.gate.wait(number)
         with self.lock:
             if self.chance.random() < 0.1:
                 name, fault = self.chance.choice(
@@ -278,44 +278,39 @@ class Flaky:
         return kept_every_other(request, number)
 
 
-@pytest.mark.timeout(900)
-def test_a_thousand_rows_with_faults_and_kills_end_complete_and_nothing_is_asked_twice(tmp_path: Path) -> None:
-    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=4, words=3) for number in range(1000)])
-    script, out = Flaky(0), tmp_path / "out"
-    start = (
-        "import random, sys, asap.lm.openai as endpoint; endpoint.backoff_s = lambda failures, headers: random.uniform(0.01, 0.03); "
-        "import torch; torch.set_num_threads(1); from asap.cli import run; sys.exit(run(sys.argv[1:]))"
-    )
+def retry_soon() -> None:
+    import asap.lm.openai as endpoint
+
+    endpoint.backoff_s = lambda failures, headers: random.uniform(0.01, 0.03)
+
+
+def test_three_hundred_rows_with_faults_and_kills_end_complete_and_nothing_is_asked_twice(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=4, words=3) for number in range(300)])
+    script, out, said = Flaky(0), tmp_path / "out", tmp_path / "said"
     with ScriptedServer(script) as server:
         words = llm_words(source, out, server, "--concurrency", "8", "--ratio", "0.7")
-        chance, kills = random.Random(1), 0
-        while True:
-            process = subprocess.Popen(
-                [sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-            )
-            asked, deadline = len(server.requests), time.monotonic() + 120
-            enough = chance.randint(100, 500)
-            while kills < 4 and process.poll() is None and len(server.requests) < asked + enough and time.monotonic() < deadline:
-                time.sleep(0.01)
-            if kills < 4 and process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                process.communicate()
-                continue
-            _, said = process.communicate(timeout=240)
-            break
-    assert process.returncode == 0, said
-    assert kills == 4
+        chance = random.Random(1)
+        for _ in range(KILLS):
+            most = len(server.requests) + chance.randint(60, 130)  # of 600 and those that meet a fault
+            script.gate.open(most)
+            process = begin(words, said, retry_soon)
+            wait_until(lambda most=most: len(server.requests) > most, process)
+            process.kill()
+            process.join()
+        script.gate.open()
+        process = begin(words, said, retry_soon)
+        process.join()
+    assert process.exitcode == 0, said.read_text()
     decisions = read_rows(out / "decisions.jsonl")
-    assert [decision["id"] for decision in decisions] == [f"r{number}" for number in range(1000)]
-    assert Counter(decision["coarse"]["by"] for decision in decisions) == {"select": 1000}
-    assert sum(script.faults.values()) > 100
+    assert [decision["id"] for decision in decisions] == [f"r{number}" for number in range(300)]
+    assert Counter(decision["coarse"]["by"] for decision in decisions) == {"select": 300}
+    assert sum(script.faults.values()) > 30
     assert len(script.faults) >= 6
     assert server.most_at_once <= 8
     assert len(script.answered) == len({json.dumps([r["messages"], r["temperature"]]) for r in server.requests})
     again = {key: count for key, count in script.answered.items() if count > 1}
-    assert len(again) <= kills * 8  # only what was on its way when the process died
-    assert max(script.answered.values()) <= 1 + kills
+    assert len(again) <= KILLS * 8  # only what was on its way when the process died
+    assert max(script.answered.values()) <= 1 + KILLS
 
 
 def test_equal_rows_are_asked_about_and_estimated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,46 +347,42 @@ def test_a_rerun_with_nothing_to_ask_keeps_what_the_server_told(source: Path, tm
     assert manifests[0]["server"] == "vllm"
 
 
-def start_in_own_process(*words: str) -> "subprocess.Popen[str]":
-    start = (
-        "import signal, sys, torch; signal.signal(signal.SIGINT, signal.default_int_handler); torch.set_num_threads(1); "
-        "from asap.cli import run; sys.exit(run(sys.argv[1:]))"
-    )
-    return subprocess.Popen([sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert happened()
+def interrupt(process: BaseProcess) -> None:
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
 
 
 def test_ctrl_c_waits_for_the_replies_on_their_way(source: Path, tmp_path: Path) -> None:
-    def slowly(request: dict[str, Any], number: int) -> Scripted:
-        return replace(kept_every_other(request, number), delay_s=1.0)
+    gate, said = Gate(), tmp_path / "said"
 
-    with ScriptedServer(slowly) as server:
-        process = start_in_own_process(*llm_words(source, tmp_path / "out", server, "--concurrency", "3"))
-        wait_until(lambda: len(server.requests) >= 5)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "on their way" in said
-    assert "Traceback" not in said
+    def held(request: dict[str, Any], number: int) -> Scripted:
+        gate.wait(number)
+        return kept_every_other(request, number)
+
+    with ScriptedServer(held) as server:
+        gate.open(5)
+        process = begin(llm_words(source, tmp_path / "out", server, "--concurrency", "3"), said)
+        wait_until(lambda: len(server.requests) == 8, process)
+        interrupt(process)
+        wait_until(lambda: "on their way" in said.read_text(), process)
+        gate.open()
+        process.join()
+    assert process.exitcode == 130
+    assert "Traceback" not in said.read_text()
     with ReplyCache.open(tmp_path / "out") as replies:
-        assert sum(used.replies for used in replies.usage().values()) == len(server.requests) < 24
+        assert sum(used.replies for used in replies.usage().values()) == len(server.requests) == 8
 
 
 def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said"
     with BatchServer(lambda body: Scripted("1. Think."), polls=10**6) as server:
         words = prune_words(source, tmp_path / "out", "--llm", "openai:scripted", "--base-url", server.base_url, "--batch")
-        process = start_in_own_process(*words)
-        wait_until(lambda: any(batch["asked"] for batch in server.batches.values()))
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "Traceback" not in said
+        process = begin(words, said)
+        wait_until(lambda: any(batch["asked"] for batch in server.batches.values()), process)
+        interrupt(process)
+        process.join()
+    assert process.exitcode == 130
+    assert "Traceback" not in said.read_text()
     [mark] = open_batches(tmp_path / "out")
     assert server.batches["batch_0"]["metadata"] == {"asap": mark}
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -17,21 +16,12 @@ import pytest
 
 from asap.cli import run
 from asap.store.work import Store
+from own_process import begin
 from run_fixtures import FILES, count_decisions, model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
 KILLS = 20
 COLD_KILLS = 3
 ROWS = 150
-
-
-def silent(words: list[str]) -> None:
-    """The whole command in a process of its own, started from one that has imported everything."""
-    import torch
-
-    torch.set_num_threads(1)
-    with open(os.devnull, "w") as sys.stdout, open(os.devnull, "w") as sys.stderr:  # noqa: PTH123
-        code = run(words)
-    os._exit(code)
 
 
 def command(words: list[str]) -> subprocess.Popen[str]:
@@ -65,13 +55,8 @@ def test_killed_twenty_times_the_run_ends_as_if_nothing_had_happened(tmp_path: P
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     counts, kills, longest_s = [count_decisions(out)], 0, 0.3 * whole_s
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["run_fixtures", "asap.run", "asap.lm.scorer_transformers", "asap.progress", "transformers.models.llama.modeling_llama"]
-    )
     while kills < KILLS:
-        life = context.Process(target=silent, args=(words,))
-        life.start()
+        life = begin(words, tmp_path / "said")
         life.join(chance.uniform(0.0, longest_s))
         life.kill()
         life.join()

@@ -1,10 +1,6 @@
 """A whole evaluation: generation, judging, resuming, and what the files say."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from evaluate_helpers import DOUBLE, NEGATE, OWN, RIGHT, WRONG, NoWait, Streamed, answer, benchmark, name_of, read_rows, right, streaming
 
+from asap.cli import run
 from asap.errors import UsageError
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
@@ -20,6 +17,7 @@ from asap.evaluate.run import Evaluation, Plan
 from asap.lm.generate import EndpointError
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.specs import load_tokens
+from own_process import Gate, begin, wait_until
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox
@@ -42,7 +40,9 @@ def test_files_and_figures_of_a_run(tmp_path: Path, sandbox: "Sandbox") -> None:
         return Streamed(["<think>", "hm", "</think>", answer(codes[name_of(body)])])
 
     with streaming(script) as server:
+        began = time.monotonic()
         summary = evaluate(tmp_path, server.base_url, sandbox, Plan(100))
+        whole_s = time.monotonic() - began
     attempts, verdicts = read_rows(tmp_path / "attempts.jsonl"), read_rows(tmp_path / "verdicts.jsonl")
     assert [row["task_id"] for row in attempts] == [row["task_id"] for row in verdicts] == ["double", "negate"]
     assert [row["verdict"] for row in verdicts] == ["pass", "fail"]
@@ -55,7 +55,8 @@ def test_files_and_figures_of_a_run(tmp_path: Path, sandbox: "Sandbox") -> None:
     assert cost["concurrency"] == 2
     seconds = [row["seconds"] for row in attempts]
     assert cost["request_s_mean"] == pytest.approx(sum(seconds) / 2)
-    assert max(seconds) / 2 <= cost["batch_wall_s_per_sample"] + 1e-9 < sum(seconds) + 5
+    assert max(seconds) / 2 <= cost["batch_wall_s_per_sample"] + 1e-9
+    assert cost["batch_wall_s_per_sample"] <= whole_s / 2
     assert summary["settings"]["model"]["engine"] == {"context_tokens": 1000, "name": "unknown", "version": "9"}
     assert "Written by unknown 9: at most 100 new tokens, greedy." in (tmp_path / "summary.md").read_text()
 
@@ -172,29 +173,30 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_as_if_nothing_had_happen
     problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
 
+    gate = Gate()
+
     def script(path: str, body: dict[str, Any]) -> Streamed:
-        time.sleep(0.05)
+        gate.wait(len(server.requests) - 1)
         return Streamed([answer("def f(x):\n    return x + 1\n")])
 
     with streaming(script) as server:
-        command = [sys.executable, "-m", "asap", "evaluate", "--model", "openai:m", "--base-url", server.base_url, "--concurrency", "1"]
+        command = ["evaluate", "--model", "openai:m", "--base-url", server.base_url, "--concurrency", "1"]
         command += ["--benchmark", f"humaneval:{problems}", "--max-new-tokens", "50", "--n", "3", "--temperature", "0.5", "--out"]
-        subprocess.run([*command, str(whole)], check=True, capture_output=True)
-        before, kills = len(server.requests), 0
+        gate.open()
+        assert run([*command, str(whole)]) == 0
+        before = len(server.requests)
         assert before == 36
         for more in (1, 8, 16):  # of 36 requests
-            child = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            seen, deadline = len(server.requests), time.monotonic() + 60
-            while len(server.requests) < seen + more and child.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if child.poll() is None:
-                os.kill(child.pid, signal.SIGKILL)
-                kills += 1
-            child.wait()
-        subprocess.run([*command, str(killed)], check=True, capture_output=True)
+            most = len(server.requests) + more
+            gate.open(most)
+            child = begin([*command, str(killed)], tmp_path / "said")
+            wait_until(lambda most=most: len(server.requests) > most, child)
+            child.kill()
+            child.join()
+        gate.open()
+        assert run([*command, str(killed)]) == 0
         asked = len(server.requests) - before
-    assert kills == 3
-    assert asked <= before + kills, "at most what was on its way was asked again"
+    assert asked <= before + 3, "at most what was on its way was asked again"
     one, other = (json.loads((folder / "summary.json").read_text())["benchmarks"][0] for folder in (whole, killed))
     assert {**one, "efficiency": None} == {**other, "efficiency": None}
     for name, columns in (("attempts.jsonl", ("task_id", "sample", "generation")), ("verdicts.jsonl", ("task_id", "sample", "verdict"))):
