@@ -1,4 +1,4 @@
-"""The prompt that shows the answer beside the question: what makes a step likelier under it serves the answer."""
+"""The prompt that shows the answer beside the question. A step that is likelier after it serves the answer."""
 
 from functools import cache
 from importlib.resources import files
@@ -8,7 +8,7 @@ from asap.sample import Sample
 
 @cache
 def align_prompt() -> str:
-    """The wording that shows the anchor, with the placeholders {question} and {anchor}."""
+    """The text of the prompt, with the placeholders {question} and {anchor}."""
     return files("asap.prune").joinpath("anchored.txt").read_text(encoding="utf-8").rstrip("\n")
 
 

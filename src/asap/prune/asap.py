@@ -1,7 +1,7 @@
 """The paper's method: coarse, then fine (§3.1). Either stage can be switched off, which gives the paper's ablations.
 
-`prune_steps` is section 3 for one sample. The rivals and controls that score whole steps (`methods/`) take the same way
-without the coarse stage; methods that cut inside steps (`token_level.py`) take a shorter one.
+`prune_steps` is section 3 for one sample. The rivals and controls that score whole steps (`methods/`) use it without the coarse
+stage; methods that cut inside steps (`token_level.py`) do not use it.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ from asap.steps import join_steps
 
 
 class Asap:
-    """Prunes samples by first-token surprisal. Holds the scorer; `tokens` counts the budget (default: the scorer's tokenizer).
+    """Prunes samples, by first-token surprisal unless `settings` name another method.
 
-    `llm` guides stage 1 with `coarse="select"` or "rewrite"; a trace for which it gives no usable reply falls back to `align`.
-    Its replies are kept in memory.
+    `tokens` counts the budget (default: the scorer's tokenizer). `llm` guides stage 1 with `coarse="select"` or
+    "rewrite"; a trace without a usable reply falls back to `align`. Replies are kept in memory.
     `importance` replaces the token classifier of `llmlingua2` and `tokenskip`.
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
@@ -69,7 +69,7 @@ class Asap:
             self.token_level = TokenLevel(self.settings, self.scorer.tokens, self.tokens, importance)
 
     def prune(self, sample: Sample) -> Pruned:
-        """The sample with a shorter trace, and why. Raises RowError where this row cannot be scored."""
+        """The sample with a shorter trace, and the decision. Raises RowError if the row cannot be scored."""
         decision = self.decide([sample])[0]
         if isinstance(decision, RowError):
             raise decision
@@ -78,7 +78,7 @@ class Asap:
     def decide(self, samples: Sequence[Sample], selections: Sequence[Selection] | None = None) -> list[Decision | RowError]:
         """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others.
 
-        `selections` are what stage 1's LLM said about the samples; without them it is asked now.
+        `selections` are the choices of stage 1's LLM; without them, this method asks the LLM.
         """
         if selections is None:
             selections = self._selections(samples)
@@ -101,7 +101,7 @@ class Asap:
 
 
 class _Coarse(NamedTuple):
-    """What stage 1 found: which steps go, and an alignment or a match per step where there is one."""
+    """Stage 1's result: whether it removes each step, with the alignments or matches of the steps if it computed them."""
 
     removed: list[bool]
     report: CoarseReport
@@ -110,14 +110,14 @@ class _Coarse(NamedTuple):
 
 
 class _Fine(NamedTuple):
-    """What stage 2 found: the score of each step that stage 1 left, by index, and the order in which these steps go."""
+    """Stage 2's result: the score of each step that stage 1 left, by index, and their removal order."""
 
     scores: dict[int, float]
     order: list[int]
 
 
 def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[StepCut]:
-    """The decision about a trace: stage 1, stage 2, the cut. `selection` is what stage 1's LLM said about it."""
+    """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")
     coarse = yield from _anchor_guided(whole, settings, selection)
@@ -130,7 +130,7 @@ def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT
 
 
 def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:
-    """Stage 1 (§3.2): what the LLM did not select, or else what the answer does not make likelier. Of one step it stays."""
+    """Stage 1 (§3.2): removes the steps that the LLM did not select, or those that the answer does not make likelier."""
     count = len(whole.texts)
     if settings.coarse is None or count < 2:
         return _Coarse([False] * count, CoarseReport("none"))
@@ -146,9 +146,9 @@ def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -
 
 
 def _surprisal_guided(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings) -> Scoring[_Fine]:
-    """Stage 2 (§3.3): the removal order by ascending score; protected steps go last.
+    """Stage 2 (§3.3): the removal order by ascending score, protected steps last.
 
-    With `rescore` the remaining text is scored again after every so many removals.
+    With `rescore`, the remaining text is scored again after every `rescore` removals.
     """
     scores = dict(zip(left, (yield from scores_of(settings.scoring, steps)), strict=True))
     free = [index for index in left if not _is_protected(index, len(trace.spans), settings)]
@@ -169,7 +169,7 @@ def _by_score(indices: Sequence[int], scores: dict[int, float]) -> list[int]:
 def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSettings) -> Scoring[list[dict[str, float]] | None]:
     """The scores of other methods for each step of the whole trace, so that `asap cut --method` needs no model.
 
-    One-pass methods share one reading; scores that the stages have found already are not asked for again.
+    One-pass methods share one reading; scores that the stages have already computed are reused.
     """
     if settings.stored_scores == "own":
         return None
@@ -185,7 +185,7 @@ def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSet
 def _budgeted(
     trace: Trace, coarse: _Coarse, fine: _Fine, stored: list[dict[str, float]] | None, windows: int, settings: AsapSettings
 ) -> StepCut:
-    """The stages put together, cut at the budget (Algorithm 2), and checked against a real tokenisation."""
+    """The decision of both stages, cut at the budget (Algorithm 2) and checked against a real tokenisation."""
     cot, spans, tokens = trace.sample.cot, trace.spans, trace.tokens
     gone = [index for index, removed in enumerate(coarse.removed) if removed]
     first = _by_score(gone, dict(enumerate(coarse.alignments or [0.0] * len(spans))))  # an LLM's selection has no order: the earliest first

@@ -1,4 +1,4 @@
-"""Checks of settings: each raises UsageError with the setting's name, its value, and what is expected."""
+"""Checks of settings: each raises UsageError with the setting's name, its value and the expected values."""
 
 from collections.abc import Sequence
 

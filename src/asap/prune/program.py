@@ -1,4 +1,4 @@
-"""The program in an answer: what an anchor is derived from, and what a trace must support."""
+"""The program in an answer, from which stage 1 derives its anchor and whose likelihood is a trace's support."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def program_of(sample: Sample) -> str | None:
 
 
 def _last_program(found: Sequence[CodeBlock]) -> str | None:
-    """The code of the last block that is not an aside to an earlier one."""
+    """The code of the last block that is not an aside to an earlier block."""
     codes = [block.code for block in found if block.code.strip()]
     programs = [code for place, code in enumerate(codes) if not any(_is_aside(code, earlier) for earlier in codes[:place])]
     return programs[-1] if programs else None
@@ -32,7 +32,7 @@ def _last_program(found: Sequence[CodeBlock]) -> str | None:
 def _is_aside(code: str, earlier: str) -> bool:
     """Whether code only demonstrates earlier code (calls its definitions and defines nothing), or quotes at most half of it.
 
-    In 40 of 545 real answers the last block is such an example or walk-through, or an alternative, and not the tested code.
+    In 40 of 545 real answers the last block is an example, a walk-through or an alternative instead of the tested code.
     """
     lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
     if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):

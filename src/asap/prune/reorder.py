@@ -1,4 +1,4 @@
-"""Another method's removal order for a trace that was decided already, from stored scores: `asap cut --method`, no model."""
+"""`asap cut --method`: another method's removal order for a finished run, from stored scores and without a model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ def reordered(
     keep_last: int = 0,
     gap: str = "",
 ) -> StepCut:
-    """The decision that `method` makes about the whole trace, nothing cut yet. Raises InputError where its scores are not stored."""
+    """The decision of `method` about the whole trace, not cut yet. Raises InputError if its scores are not stored."""
     spans = [Span(step.start, step.end) for step in decision.steps]
     scores = _scores(decision, sample, spans, method, tokens, seed)
     num_steps = len(spans)
@@ -77,7 +77,7 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
             raise scores
         return scores
     stored = [(step.scores or {}).get(method) for step in decision.steps]
-    if method == "alignment" and None in stored:  # stage 1 stores it too; it does not ask about a trace of one step
+    if method == "alignment" and None in stored:  # stage 1 stores it too, but does not score a trace of one step
         stored = [step.alignment for step in decision.steps] if len(spans) > 1 else [0.0]
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):

@@ -1,4 +1,4 @@
-"""The settings of a run apart from its models: one frozen record, which holds those of its method and of its stage 1."""
+"""The settings of a run except its models: one frozen record, which contains those of its method and of its stage 1."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -30,7 +30,7 @@ STAGE_1: dict[str, type[Coarse]] = {"align": Align, "select": Select, "rewrite":
 
 @dataclass(frozen=True, slots=True)
 class AsapSettings:
-    """The settings of a run. Raises UsageError for a wrong value; a setting of another method does not exist.
+    """The settings of a run. Raises UsageError for a wrong value. A setting of one method is a field of that method's record.
 
     Example: ``AsapSettings(ratio=0.5, coarse=Rewrite(tau=0.7))``, ``AsapSettings(budget=1024, method=Spirit(suffix_tokens=64))``
     """
@@ -94,7 +94,7 @@ class AsapSettings:
             raise UsageError("method 'original' removes nothing; leave budget and ratio out")
 
     def _coarse_record(self) -> Coarse | None:
-        """The record of stage 1. Only `asap` has one: for other methods `align`, the default, is none."""
+        """The record of stage 1, None without one. Only `asap` has a stage 1: other methods ignore the default, `align`."""
         coarse = self.coarse
         if isinstance(coarse, str) and coarse != "none":
             check_choice("coarse", coarse, (*STAGE_1, "none"))
@@ -114,13 +114,13 @@ class AsapSettings:
     def _check_floor(self) -> None:
         if self.support_floor is None:
             return
-        if not self.support_floor >= 0:  # not a number either
+        if not self.support_floor >= 0:  # refuses NaN too
             raise UsageError(f"support_floor is {self.support_floor:g}; a number of nats per token, 0 or more, is expected")
         if self.is_token_level or self.name == "original" or self.coarse_only:
             raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
 
     def _check_inside(self) -> None:
-        """What token-level methods do not have."""
+        """Raise UsageError for a setting that token-level methods do not have."""
         if not self.is_token_level:
             return
         for name in ("scores", "rescore", "backfill", "keep_first", "keep_last"):
@@ -130,7 +130,7 @@ class AsapSettings:
             raise UsageError("tokenskip tells each row's ratio in its question, so it takes no budget; give a ratio, or none to draw one")
 
     def stored(self) -> dict[str, Any]:
-        """The settings by name, JSON-able: of methods and of stages only those that this run has."""
+        """The settings by name, JSON-able; of methods and stages, only those in use."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         scores = {} if self.is_token_level else {"scores": self.stored_scores}
         found = {**own, "method": self.name, **dict(flat(self.method)), "coarse": self.stage_1, **dict(flat(self.coarse)), **scores}
@@ -154,7 +154,7 @@ class AsapSettings:
 
     @property
     def words(self) -> LLMLingua2:
-        """How a method by token classifier chooses words."""
+        """The settings by which a token classifier chooses words."""
         method = self.method.words if isinstance(self.method, TokenSkip) else self.method
         assert isinstance(method, LLMLingua2)
         return method
@@ -174,19 +174,19 @@ class AsapSettings:
 
     @property
     def align(self) -> Align:
-        """How `align` decides, as stage 1 or where the LLM gives no usable reply."""
+        """The settings of `align`, as stage 1 or as the fallback from an LLM."""
         if isinstance(self.coarse, Select | Rewrite):
             return self.coarse.fallback
         assert isinstance(self.coarse, Align)
         return self.coarse
 
     def requests_about(self, sample: Sample) -> TraceRequests:
-        """What stage 1 asks its LLM about a sample."""
+        """The requests of stage 1 about a sample."""
         return requests_about(sample, self.strategy, self.step_split)
 
     @property
     def strategy(self) -> LlmStrategy:
-        """How stage 1's LLM prunes."""
+        """The strategy of stage 1's LLM."""
         assert isinstance(self.coarse, Select | Rewrite), "without an LLM there is nobody to ask"
         return self.coarse
 
@@ -203,21 +203,21 @@ class AsapSettings:
 
     @property
     def reads_whole_trace(self) -> bool:
-        """Whether one pass over the whole trace is made in any case; after an LLM's stage 1 only what is left is read."""
+        """Whether the run reads the whole trace in any case. After an LLM's stage 1 it reads only the remaining steps."""
         if self.is_token_level or self.uses_llm:
             return False
         return needs_model(self.scoring) and is_one_pass(self.scoring)
 
     @property
     def needs_scorer(self) -> bool:
-        """Whether a model has to read the traces."""
+        """Whether the run needs a scorer."""
         if self.is_token_level:
             return isinstance(self.method, SelectiveContext)
         return self.coarse is not None or self.stored_scores != "own" or self.support_floor is not None or needs_model(self.scoring)
 
     @property
     def needs_classifier(self) -> bool:
-        """Whether a token classifier has to read the traces."""
+        """Whether the run needs a token classifier."""
         return isinstance(self.method, LLMLingua2 | TokenSkip)
 
     @property

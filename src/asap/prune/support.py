@@ -1,8 +1,7 @@
-"""Support: how likely the answer's own code is after question and trace, under some scorer.
+"""Support: how likely a scorer finds the answer's own code after question and trace.
 
-The code (for mathematics the final answer) follows the trace directly; the prose of the answer is left out, because it says
-little and is long. What this does not do: run anything. High support means that the code is likely, not that a model trained
-on the trace writes it.
+The code (for mathematics the final answer) follows the trace directly, without the answer's prose, which is long and uninformative.
+What this does not do: run anything. High support means that the code is likely, not that a model trained on the trace writes it.
 """
 
 import re
@@ -24,14 +23,14 @@ _BOXED = re.compile(r"\\boxed\s*\{")
 
 
 class Target(NamedTuple):
-    """What a scorer is asked about: some words that lead to it, and the text itself."""
+    """The text whose likelihood is measured, and the words that lead to it."""
 
     lead: str
     text: str
 
 
 def target_of(sample: Sample) -> Target:
-    """The answer's program; without one its last boxed result, and without that either the whole answer."""
+    """The answer's program, else its last boxed result, else the whole answer."""
     program = program_of(sample)
     if program is not None:
         return Target(CODE_LEAD, program)
@@ -40,7 +39,7 @@ def target_of(sample: Sample) -> Target:
 
 
 def support_request(tokens: TokenCounter, sample: Sample, trace: str) -> ScoreRequest:
-    """What to ask a scorer for the support that `trace` gives to the answer of a sample."""
+    """The request for the support that `trace` gives to a sample's answer."""
     target = target_of(sample)
     context = render_context(tokens, sample.prompt, default_context(tokens))
     before = f"{trace}{CLOSED}{target.lead}"
@@ -48,7 +47,7 @@ def support_request(tokens: TokenCounter, sample: Sample, trace: str) -> ScoreRe
 
 
 def support_of(scored: Scored, sample: Sample) -> float:
-    """The mean log-probability of the target's tokens, in nats. Raises RowError where there is no number."""
+    """The mean log-probability of the target's tokens, in nats. Raises RowError if it is not finite."""
     logprobs = scored.spans[0].logprobs
     support = float(np.mean(logprobs)) if len(logprobs) else float("nan")
     if not np.isfinite(support):
@@ -57,7 +56,7 @@ def support_of(scored: Scored, sample: Sample) -> float:
 
 
 def _last_boxed(answer: str) -> str | None:
-    """The last `\\boxed{...}` with its braces in balance, as it stands."""
+    """The last `\\boxed{...}` with balanced braces, verbatim."""
     for opening in reversed(list(_BOXED.finditer(answer))):
         depth = 0
         for place in range(opening.end() - 1, len(answer)):

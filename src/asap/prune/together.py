@@ -1,6 +1,6 @@
-"""Many samples, one batch: advances programs side by side and sends what they all want scored in one call.
+"""Scores many samples in one batch: advances their programs side by side and sends all requests in one call.
 
-A program (`asap.lm.scorer.Scoring`) decides about one sample and reads from top to bottom; a GPU still gets full batches.
+A program (`asap.lm.scorer.Scoring`) decides about one sample in sequential code, and a GPU still gets full batches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def together(programs: Sequence[Scoring[T]], scorer: Scorer) -> list[T | RowError]:
-    """The result of each program, in order. One that fails with a RowError ends alone: its result is the error."""
+    """The result of each program, in order. A RowError ends only its own program, whose result is the error."""
     results: dict[int, T | RowError] = {}
     asked: dict[int, Sequence[ScorerRequest]] = {}
     answers: Mapping[int, Sequence[ScorerAnswer] | RowError | None] = dict.fromkeys(range(len(programs)))
@@ -35,7 +35,7 @@ def _advanced(program: Scoring[T], answer: Sequence[ScorerAnswer] | None) -> Seq
 
 
 def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> dict[int, Sequence[ScorerAnswer] | RowError]:
-    """The answers to each program's requests. Where the shared call fails, each program is asked for by itself."""
+    """The answers to each program's requests. If the shared call fails, each program gets a call of its own."""
     try:
         scored = iter(scorer.score([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)]))
         return {

@@ -1,4 +1,4 @@
-"""Token-level methods cut inside steps: a whole trace in, its units out, cut to the budget."""
+"""Token-level methods, which cut inside steps: they score the units of a whole trace, and the budget decides which are kept."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,16 +19,16 @@ from asap.steps import split_steps
 
 
 def load_importance(name: str, *, dtype: Dtype = "auto", device: str = "auto") -> TokenImportance:
-    """The importance that the token classifier of a folder or Hub id sees."""
+    """The token classifier of a folder or Hub id."""
     from asap.lm.classifier import TokenClassifier
 
     return ClassifierImportance(TokenClassifier(name, dtype=dtype, device=device))
 
 
 class TokenLevel:
-    """A token-level method with what it reads a trace with. `template` is the scorer's tokenizer, `tokens` counts the budget.
+    """A token-level method with its classifier or chunker. `template` is the scorer's tokenizer, `tokens` counts the budget.
 
-    `identity` is what the output depends on beside settings and scorer.
+    `identity` names what the output depends on besides settings and scorer.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TokenLevel:
             self.identity["classifier"] = dict(self.importance.identity)
 
     def decide(self, sample: Sample) -> Scoring[UnitCut]:
-        """The decision about a sample. Raises RowError where this row cannot be scored."""
+        """The decision about a sample. Raises RowError if the row cannot be scored."""
         settings = self.settings
         steps = split_steps(sample.cot, settings.step_split)
         if not steps:
@@ -62,7 +62,7 @@ class TokenLevel:
         return decision.cut(sample.cot, lambda: self.tokens, budget=settings.budget, ratio=ratio)
 
     def _units(self, text: str) -> Scoring[tuple[Units, int]]:
-        """The units of a trace, and how many windows the scorer needed."""
+        """The units of a trace, and the number of windows that the scorer needed."""
         method = self.settings.method
         if isinstance(method, SelectiveContext):
             return (yield from method.units(text, self.template, self.chunker))

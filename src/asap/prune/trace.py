@@ -1,4 +1,4 @@
-"""A sample's trace in steps (paper §3.2), and how a program has some of its steps scored."""
+"""A sample's trace in steps (paper §3.2), and the requests that have some of its steps scored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from asap.think import CLOSED
 
 
 class Size(NamedTuple):
-    """The length of a trace: its steps, its tokens and those of its answer."""
+    """The length of a trace: its steps, its tokens and its answer's tokens."""
 
     steps: int
     trace: float
@@ -27,9 +27,9 @@ class Size(NamedTuple):
 class Steps:
     """Some steps of a sample's trace, in order, as a method sees them.
 
-    `request` asks for all tokens of every step in the text that these steps make. `anchored` is the context that shows the
-    answer too. With `deep` the first reading of the steps asks for everything, so that every one-pass method can use it.
-    `seed` is for methods that draw, `tokens` counts as the budget does.
+    `request` asks for all tokens of every step in the joined text of these steps. `anchored` is the context that also shows the
+    answer. With `deep`, the first reading requests everything, so that every one-pass method can use it. `seed` is for methods
+    that draw, `tokens` counts the budget.
     """
 
     sample: Sample
@@ -40,11 +40,11 @@ class Steps:
     seed: int = 0
     deep: bool = False
     windows: int = 1
-    """The most windows that a reading needed so far."""
+    """The largest number of windows that a reading has needed."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
 
     def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
-        """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reads once where it can."""
+        """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reuses a reading if possible."""
         if self._read is None or not _covers(self._read[0], depth, entropy):
             asked = self.request if self.deep else self.request._replace(depth=depth, entropy=entropy)
             self._read = asked, (yield from self._scored(asked))
@@ -55,7 +55,7 @@ class Steps:
         return (yield from self._scored(self.request._replace(context=self.anchored, depth=depth, entropy=False))).spans
 
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
-        """What remains of the steps, or with `answer` of the answer behind them, without each step."""
+        """The surprisal of the other steps, or with `answer` of the answer after them, without each step."""
         tail = (self.sample.answer, CLOSED) if answer else ("", "")
         [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens)]
         assert isinstance(found, LeftOut)
@@ -69,13 +69,13 @@ class Steps:
 
 
 def _covers(asked: ScoreRequest, depth: int | None, entropy: bool) -> bool:
-    """Whether the answer to a request holds the first `depth` tokens of each step, and their entropies if those are wanted."""
+    """Whether the answer to a request holds the first `depth` tokens of each step, and their entropies if `entropy`."""
     return (asked.depth is None or (depth is not None and depth <= asked.depth)) and (asked.entropy or not entropy)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A sample with the spans of its steps, and the contexts before its trace: the question, and question and answer.
+    """A sample with the spans of its steps and the two contexts before its trace: the question, and question and answer.
 
     `tokens` counts the budget, `seed` is for methods that draw.
     """
@@ -89,7 +89,7 @@ class Trace:
 
     @classmethod
     def of(cls, sample: Sample, split: StepSplit, context: PromptStyle, template: TokenCounter, tokens: TokenCounter, seed: int) -> "Trace":
-        """The trace of a sample; `template` is the scorer's tokenizer. Raises RowError where there is no step."""
+        """The trace of a sample; `template` is the scorer's tokenizer. Raises RowError if it has no step."""
         spans = split_steps(sample.cot, split)
         if not spans:
             raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
@@ -97,7 +97,7 @@ class Trace:
         return cls(sample, spans, plain, anchored, tokens, seed)
 
     def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:
-        """The steps of these indices: all of them in the trace as it is, or some, joined by blank lines."""
+        """The steps with these indices: in the original trace if all are left, else joined by blank lines."""
         cot, spans = self.sample.cot, [self.spans[index] for index in left]
         texts = [cot[span.start : span.end] for span in spans]
         text, laid = (cot, spans) if len(left) == len(self.spans) else _joined(cot, spans)
@@ -106,7 +106,7 @@ class Trace:
 
 
 def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
-    """The text that some steps make, and their spans in it."""
+    """The joined text of some steps, and their spans in it."""
     laid, position = list[Span](), 0
     for span in spans:
         laid.append(Span(position, position + span.end - span.start))
@@ -115,5 +115,5 @@ def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
 
 
 def visible(text: str, spans: Sequence[Span]) -> list[Span]:
-    """The spans without their leading white space: a step's first token is the first one that shows."""
+    """The spans without their leading white space: a step's first token is its first visible one."""
     return [Span(span.end - len(text[span.start : span.end].lstrip()), span.end) for span in spans]

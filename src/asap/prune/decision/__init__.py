@@ -1,8 +1,8 @@
-"""What was decided about a trace, whichever way it is cut: one line of decisions.jsonl.
+"""The decision about a trace, of either kind: one line of decisions.jsonl.
 
-Step-level methods decide with a `StepCut`, token-level methods with a `UnitCut`. Both have the token counts, the steps, what is
-`kept`, `changed`, `apply(cot)`, `cut(cot, tokens, budget=...)` and `as_row()`; whoever applies, stores or counts decisions needs
-no more than that.
+Step-level methods decide with a `StepCut`, token-level methods with a `UnitCut`. Both have the token counts, the steps,
+`kept`, `changed`, `apply(cot)`, `cut(cot, tokens, budget=...)` and `as_row()`: all that applying, storing and counting decisions
+needs.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ Decision = StepCut | UnitCut
 
 
 def decision_from_row(row: Mapping[str, Any]) -> Decision:
-    """The decision that `as_row` wrote. Raises KeyError or TypeError where another version wrote the row."""
+    """The decision that `as_row` wrote. Raises KeyError or TypeError if another version wrote the row."""
     return StepCut.from_row(row) if row.get("units") is None else UnitCut.from_row(row)
 
 

@@ -1,4 +1,4 @@
-"""`--backfill`: after the cut, steps that still fit are put back, the highest score first."""
+"""`--backfill`: puts removed steps that still fit back after the cut, the highest score first."""
 
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision.step_cut import StepCut
@@ -8,7 +8,7 @@ from asap.steps import join_steps
 
 
 def backfilled(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
-    """The decision with the steps that stage 2 removed put back, highest score first, where they still fit the budget."""
+    """The decision with those steps put back, of stage 2's removals, that still fit the budget, highest score first."""
     removed = [step for step in decision.steps if step.removed_by == "fine"]
     if decision.budget is None or not removed:
         return decision
@@ -29,5 +29,5 @@ def _refill(joined: JoinedTokens, decision: StepCut, budget: int) -> None:
     for step in sorted(decision.steps, key=lambda step: -step.rank):
         if step.removed_by == "fine":
             joined.insert(step.index)
-            if joined.total > budget or len(joined.kept) == len(decision.steps):  # all of them: the original, which is too long
+            if joined.total > budget or len(joined.kept) == len(decision.steps):  # every step kept: the original, which is too long
                 joined.remove(step.index)

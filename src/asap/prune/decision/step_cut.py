@@ -1,4 +1,4 @@
-"""A trace cut by whole steps: what was decided about each step and why. Any other budget is a look-up in it."""
+"""A trace cut by whole steps: the decision about each step with its reasons. Any other budget is a look-up in it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,10 +15,10 @@ from asap.steps import keep_steps
 class StepDecision:
     """One step of the original trace: `cot[start:end]`.
 
-    `tokens` is its share of the joined trace, the blank line after it included. `rank` is its place in the removal order
-    (0 goes first; stage 1's removals come before all others) and `tokens_left` the exact tokens of the joined trace once it
-    and all before it in that order are gone. `score` is the method's own, higher = keep. Scores are natural logs (nats).
-    `match` is the similarity of an LLM's rewritten step to this one, `alignment` how much the answer makes this one likelier.
+    `tokens` counts its tokens in the joined trace, including the blank line after it. `rank` is its position in the removal order
+    (0 is removed first; stage 1's removals precede all others), `tokens_left` the exact tokens of the joined trace after removing
+    it and all steps before it in that order. `score` is the method's own, higher = keep. Scores are in nats.
+    `match` is the similarity of an LLM's rewritten step to this one, `alignment` how much likelier the answer makes this one.
     """
 
     index: int
@@ -34,7 +34,7 @@ class StepDecision:
     kept: bool
     removed_by: Literal["coarse", "fine"] | None
     scores: Mapping[str, float] | None = None
-    """The scores of other step-level methods for this step in the whole trace, if they are stored."""
+    """The scores of other step-level methods for this step in the whole trace, if stored."""
 
     def as_row(self) -> dict[str, Any]:
         """The JSON object, without `scores` if they are None."""
@@ -46,9 +46,9 @@ class StepDecision:
 
 @dataclass(frozen=True, slots=True)
 class CoarseReport:
-    """How stage 1 went: what decided in the end, how many replies of an LLM were asked for, and why each unusable one was.
+    """Stage 1's report: what decided, the number of replies requested from an LLM, and the reason for each unusable reply.
 
-    With `align` and failures the LLM gave no usable reply and the alignment decided instead.
+    `align` with failures means that the LLM gave no usable reply and the alignment decided instead.
     """
 
     by: Literal["align", "select", "rewrite", "none"]
@@ -58,10 +58,10 @@ class CoarseReport:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What `--support-floor` found: the support (`support.py`, nats per token) of the whole trace, of the cut, and of what is left.
+    """The result of `--support-floor`: the support (`support.py`, nats per token) of the whole trace, of the cut, and of the final trace.
 
-    `grade`: `holds` where the cut is within the floor as it is, `mended` where the steps `back` had to be put back, `whole` where
-    everything had to. `coarse` are those of them that stage 1 had removed.
+    `grade`: `holds` if the cut is within the floor, `mended` if the steps `back` had to be put back, `whole` if all removed steps
+    had to. `coarse` lists the steps in `back` that stage 1 had removed.
     """
 
     full: float
@@ -76,9 +76,9 @@ class Floor:
 class StepCut:
     """A `Decision` that keeps or removes whole steps.
 
-    `tokens_coarse` are the tokens after stage 1. `budget` is in tokens (None: stage 1 only). `min_steps` is how many steps stay
-    at any budget. `windows` is how many overlapping windows the scorer needed (1: the trace fits its context). `gap` is the text
-    that replaces each run of removed steps.
+    `tokens_coarse` counts the tokens after stage 1. `budget` is in tokens (None: stage 1 only). `min_steps` is the number of steps
+    kept at any budget. `windows` is the number of overlapping windows that the scorer needed (1: the trace fits its context).
+    `gap` is the text that replaces each run of removed steps.
     """
 
     id: str
@@ -96,7 +96,7 @@ class StepCut:
 
     @property
     def gamma(self) -> None:
-        """None: no share of the tokens was drawn."""
+        """None: only `tokenskip` draws a share of the tokens."""
         return None
 
     @property
@@ -106,7 +106,7 @@ class StepCut:
 
     @property
     def kept(self) -> list[Span]:
-        """The characters of the original that stay: the kept steps."""
+        """The kept characters of the original: the kept steps."""
         return [Span(step.start, step.end) for step in self.steps if step.kept]
 
     @property
@@ -117,7 +117,7 @@ class StepCut:
         return sorted(left, key=lambda step: step.rank)
 
     def kept_with_space(self, length: int) -> list[Span]:
-        """The kept steps, each with the white space behind it; the first step also with the white space before it."""
+        """The kept steps, each with the white space after it; the first step also with the white space before it."""
         starts = [0, *(step.start for step in self.steps[1:]), length]
         return [Span(start, end) for step, start, end in zip(self.steps, starts, starts[1:], strict=False) if step.kept]
 
@@ -126,7 +126,7 @@ class StepCut:
         return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
 
     def without_code(self, cot: str) -> str:
-        """The pruned trace without its fenced code: whole steps hold whole fences."""
+        """The pruned trace without its fenced code. Only with `--step-split paper` can a cut have left part of a block."""
         return outside(self.apply(cot))
 
     def cut(
@@ -137,9 +137,9 @@ class StepCut:
         budget: int | None = None,
         ratio: float | None = None,
     ) -> "StepCut":
-        """The decision at another budget: a look-up, `cot` and `tokens` are not used. Steps that were put back for a floor go again.
+        """The decision at another budget: a look-up that does not use `cot` and `tokens`. Steps put back for a floor are removed again.
 
-        Without budget and ratio only stage 1's removals stay. At least `min_steps` steps are kept, whatever they cost.
+        Without budget and ratio only stage 1 removes steps. At least `min_steps` steps are kept, whatever they cost.
         """
         limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
         if self.floor is not None:
@@ -164,7 +164,7 @@ class StepCut:
         return replace(self, steps=steps, tokens_after=tokens_after, budget=budget)
 
     def without_floor(self) -> "StepCut":
-        """The decision as it was before steps were put back; what stage 2 removed is to be cut again."""
+        """The decision before steps were put back; the caller has to repeat the cut of stage 2."""
         if self.floor is None:
             return self
         coarse = set(self.floor.coarse)
@@ -172,7 +172,7 @@ class StepCut:
         return replace(self, steps=steps, floor=None, budget=None)
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl, without `floor` and `gap` if there is none."""
+        """The JSON object of decisions.jsonl, without `floor` and `gap` if they are empty."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},

@@ -1,8 +1,8 @@
-"""Prune until it breaks: put removed steps back until the trace supports its answer almost as well as the whole trace does.
+"""`--support-floor`: puts removed steps back until the trace supports its answer almost as well as the whole trace does.
 
-The steps come back in the reverse of the order in which they went, stage 1's last. How many must come back is found by
-doubling and halving, so a row costs a few passes, not one for each step; support need not grow with every step, so fewer
-steps might have been enough, but those that are there hold the floor.
+The steps return in the reverse of their removal order, stage 1's last. Doubling and halving finds the number of steps to put back,
+so a row costs a few passes instead of one for each step. Support need not grow with every step: fewer steps might have been enough,
+but the result is always within the floor.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from asap.sample import Sample
 def floored(decision: StepCut, sample: Sample, floor: float, *, template: TokenCounter, tokens: TokenCounter) -> Scoring[StepCut]:
     """The decision with steps put back until its support is within `floor` nats per token of the whole trace's.
 
-    `template` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing stays as it is.
+    `template` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing is returned unchanged.
     """
     if not decision.changed:
         return decision
@@ -37,7 +37,7 @@ def floored(decision: StepCut, sample: Sample, floor: float, *, template: TokenC
 
     full = yield from support(len(removed))
     needed = round(full - floor, 6)
-    low, high = -1, 0  # `low` put back is not enough
+    low, high = -1, 0  # putting `low` steps back is not enough
     while (yield from support(high)) < needed:
         low, high = high, min(2 * high + 1, len(removed))
     while high - low > 1:

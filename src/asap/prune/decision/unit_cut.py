@@ -1,4 +1,4 @@
-"""A trace cut inside its steps: the units of a token-level method with their scores, and which characters stay."""
+"""A trace cut inside its steps: the units of a token-level method with their scores, and the kept characters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,10 +18,10 @@ from asap.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class UnitCut:
-    """A `Decision` that keeps the characters of `spans`, one after the other.
+    """A `Decision` that keeps the characters of `spans`, joined without separators.
 
     It has no stage 1. Its steps have no order (`rank` is the index, `tokens_left` the tokens before) and no scores; a step counts
-    as kept if any part of it is. `gamma` is the share of the tokens that TokenSkip states in the question.
+    as kept if any part of it is kept. `gamma` is the share of the tokens that TokenSkip states in the question.
     """
 
     id: str
@@ -39,7 +39,7 @@ class UnitCut:
     def whole(
         cls, sample: Sample, method: str, steps: Sequence[Span], units: Units, tokens: TokenCounter, *, windows: int = 1
     ) -> "UnitCut":
-        """The decision that keeps everything, to be cut to any budget."""
+        """The decision that keeps everything; `cut` applies a budget to it."""
         encoded = by_words(tokens).encode(sample.cot)
         length = len(encoded.ids)
         first = np.searchsorted(encoded.starts, [step.start for step in steps])
@@ -52,22 +52,22 @@ class UnitCut:
 
     @property
     def tokens_coarse(self) -> int:
-        """The tokens before: there is no stage 1."""
+        """The tokens before pruning, since stage 1 does not run."""
         return self.tokens_before
 
     @property
     def coarse(self) -> CoarseReport:
-        """The report of no stage 1."""
+        """The report that stage 1 did not run."""
         return CoarseReport("none")
 
     @property
     def min_steps(self) -> int:
-        """1: at least one unit stays."""
+        """1: at least one unit is kept."""
         return 1
 
     @property
     def floor(self) -> None:
-        """None: no steps are put back."""
+        """None: a floor puts back whole steps only."""
         return None
 
     @property
@@ -77,16 +77,16 @@ class UnitCut:
 
     @property
     def kept(self) -> list[Span]:
-        """The characters of the original that stay."""
+        """The kept characters of the original."""
         return self.spans
 
     @property
     def survivors(self) -> list[StepDecision]:
-        """None: whole steps are not removed one after the other."""
+        """Empty: these methods do not remove steps in an order."""
         return []
 
     def kept_with_space(self, length: int) -> list[Span]:
-        """The characters that stay, which include white space already."""
+        """The kept characters, which already include white space."""
         return self.spans
 
     def apply(self, cot: str) -> str:
@@ -94,11 +94,11 @@ class UnitCut:
         return "".join([cot[start:end] for start, end in self.spans])
 
     def without_code(self, cot: str) -> str:
-        """The pruned trace without what was fenced code in the original, whatever became of the fences."""
+        """The pruned trace without the fenced code of the original, even if the cut removed the fences."""
         return outside(cot, self.spans)
 
     def cut(self, cot: str, tokens: Callable[[], TokenCounter], *, budget: int | None = None, ratio: float | None = None) -> "UnitCut":
-        """The decision at another budget, counted by `tokens`, which is called if anything changes. At least one unit stays."""
+        """The decision at another budget, counted by `tokens`, which is called only if anything changes. Keeps at least one unit."""
         limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
         gamma = None if self.gamma is None else ratio
         if limit is not None and (limit, gamma) == (self.budget, self.gamma):
@@ -133,7 +133,7 @@ class UnitCut:
     def from_row(cls, row: Mapping[str, Any]) -> "UnitCut":
         """The decision that `as_row` wrote."""
         columns = dict(row["units"])
-        if columns.pop("rule", "fit") != "fit":  # those of --faithful and --legacy, which are gone
+        if columns.pop("rule", "fit") != "fit":  # written by a rule that was removed
             raise KeyError("rule")
         fields = ("id", "method", "tokens_before", "tokens_after", "budget", "windows")
         return cls(

@@ -1,8 +1,8 @@
-"""Cutting inside steps: which units of a trace stay at a budget, and which characters stay with them.
+"""Cutting inside steps: the units of a trace that a budget keeps, and the characters kept with them.
 
-A unit is a visible piece of text: a token, a word, a phrase or a sentence. The white space between units belongs to none. Between
-two kept units the strongest white space of the gap stays, the last one with the most line breaks, so lines and paragraphs stay
-apart and words are not joined.
+A unit is a visible piece of text: a token, a word, a phrase or a sentence. The white space between units belongs to none. Between two
+kept units the strongest white space of the gap is kept (the most line breaks; of equals the last), which keeps lines, paragraphs and
+words apart.
 """
 
 import re
@@ -19,7 +19,7 @@ from asap.lm.word_cache import by_words
 from asap.spans import Span
 
 _WORD, _NO_WORD = re.compile(r"\w"), re.compile(r"\W")
-_GUESSES = 12  # of the search for the cut; after that it halves
+_GUESSES = 12  # interpolation steps in the search for the cut; then it halves
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -27,10 +27,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The units of a trace and their scores, in columns: any budget is cut from them without a model.
+    """The units of a trace and their scores, in columns: enough to cut to any budget without a model.
 
-    `lengths` are in characters, each from the end of the unit before, white space included, and add up to the trace. `scores`:
-    higher = keep (None: no number, it goes last). Methods that read a trace in `chunks` store how many units each chunk has.
+    `lengths` are in characters, each from the end of the unit before, including white space, and add up to the trace. `scores`:
+    higher = keep (None: not a number, removed last). Methods that read a trace in `chunks` store the number of units in each chunk.
     """
 
     lengths: list[int]
@@ -38,13 +38,13 @@ class Units:
     chunks: list[int] | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object, without the column that is not used."""
+        """The JSON object, without the unused column."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Laid(NamedTuple):
-    """The places of the units of a trace, in characters without white space, and how strong the white space behind each unit but
-    the last is: its number of line breaks, -1 for no white space.
+    """The positions of the units of a trace, in characters without white space, and the strength of the white space after each unit
+    but the last: its number of line breaks, -1 without white space.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Laid(NamedTuple):
 
     @classmethod
     def of(cls, text: str, lengths: list[int]) -> "Laid":
-        """The units that end after these lengths."""
+        """The units with these lengths."""
         edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         starts, ends = np.minimum(first_shown(text)[edges[:-1]], edges[1:]), edges[1:]
         starts[:1] = 0
@@ -63,7 +63,7 @@ class Laid(NamedTuple):
         return cls(text, starts, ends, breaks)
 
     def spans(self, kept: Bools) -> list[Span]:
-        """The characters that stay with these units: the units, and between two of them the strongest white space."""
+        """The kept characters: the kept units, and between two of them the strongest white space."""
         if kept.all():
             return [Span(0, len(self.text))]
         stay = np.flatnonzero(kept)
@@ -92,14 +92,14 @@ class Laid(NamedTuple):
 
 
 def tile(ends: Ints, length: int) -> list[int]:
-    """The `lengths` of units with these ends in a text of `length` characters; the last unit takes what follows it."""
+    """The `lengths` of units with these ends in a text of `length` characters; the last unit includes the text after it."""
     edges = np.concatenate([[0], ends[:-1], [length]])
     return np.diff(edges).tolist()  # type: ignore[no-any-return]
 
 
 def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
-    """For each unit (given by its start) the mean over the tokens that start in it; a unit in which no token starts takes the value
-    of the token before. `starts` are the places of the tokens' first visible characters. NaN where no value is known.
+    """For each unit (given by its start) the mean over the tokens that start in it; a unit in which no token starts gets the value of
+    the token before. `starts` are the positions of the tokens' first visible characters. NaN if no value is known.
     """
     known = np.isfinite(values)
     starts, values = starts[known], values[known]
@@ -113,9 +113,9 @@ def means_over(units: Ints, starts: Ints, values: Floats) -> Floats:
 
 
 def fitted(units: Units, laid: Laid, tokens: TokenCounter, *, before: int, limit: int) -> Bools:
-    """The units that stay when the lowest go until the trace fits.
+    """The units kept after removing the lowest-scored ones until the trace fits.
 
-    Counting is exact; where the cut lies is guessed from the characters that stay, and from how many of them make a token.
+    Counting is exact; the search guesses the cut from the number of kept characters and the characters per token.
     """
     lengths = np.array(units.lengths, np.int64)
     order = np.argsort(_worth(units, lengths), kind="stable")
@@ -126,7 +126,7 @@ def fitted(units: Units, laid: Laid, tokens: TokenCounter, *, before: int, limit
         kept[order[:removed]] = False
         return kept
 
-    low, high, guesses = 0, len(order) - 1, 0  # too many tokens at `low`; at `high` they fit, or nothing more can go
+    low, high, guesses = 0, len(order) - 1, 0  # too many tokens at `low`; at `high` they fit, or one unit is left
     at, count = 0, before
     while high - low > 1:
         wanted = limit * int(left[at]) / max(1, count)
@@ -138,8 +138,8 @@ def fitted(units: Units, laid: Laid, tokens: TokenCounter, *, before: int, limit
 
 
 def _worth(units: Units, lengths: Ints) -> Floats:
-    """What the order follows: the scores or, with chunks, the share of the chunk's characters that scores lower, so that each chunk
-    loses the same share.
+    """The sort key of the removal order: the score or, with chunks, the share of the chunk's characters in lower-scored units, so that
+    each chunk loses the same share.
     """
     scores = np.array([np.inf if score is None else score for score in units.scores], np.float64)
     if units.chunks is None:

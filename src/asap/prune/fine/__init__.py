@@ -1,1 +1,1 @@
-"""Stage 2 (paper §3.3): first-token surprisal, the order of removal, and exact token counts on the way."""
+"""Stage 2 (paper §3.3): first-token surprisal, the removal order, and exact token counts after each removal."""

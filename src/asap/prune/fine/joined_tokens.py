@@ -1,13 +1,13 @@
-"""Exact token counts of the joined steps while steps come and go, without tokenising everything again each time.
+"""Exact token counts of the joined steps after each removal or insertion, without tokenising the whole text each time.
 
-The whole text is tokenised once. Where a step starts with a visible character and a token starts right there (a *clean*
-start), the tokens behind it do not depend on the text before the blank line, so a step costs the tokens from its clean start
-to the next one. What stands behind the blank line matters: some tokenizers write it as one token before a digit and as two
-before a letter, so a step is counted again when another one comes to stand behind it. Steps without a clean start (indented
-ones whose spaces merge with the blank line; every step of a tokenizer that ignores line breaks) are counted together with
-the steps before them. The first kept step is counted without anything before it: a tokenizer may treat the start specially.
-Where only the step behind is new, just the last words are counted again: the first space between two letters starts a token.
-Where a clean start turns out not to be one, `exact` turns false; `removal_tokens` then tokenises everything again.
+The whole text is tokenised once. If a step starts with a visible character and a token starts right there (a *clean* start), the
+tokens after it do not depend on the text before the blank line, so a step costs the tokens from its clean start to the next one.
+The text after the blank line matters: some tokenizers write a blank line as one token before a digit and as two before a letter, so
+a step is counted again when its successor changes. Steps without a clean start (indented ones whose spaces merge with the blank
+line; every step of a tokenizer that ignores line breaks) are counted together with the steps before them. The first kept step is
+counted without anything before it, since a tokenizer may treat the start specially. If only the successor changed, only the last
+words are counted again: the first space between two letters starts a token. If a clean start turns out not to be one, `exact` becomes
+false, and `removal_tokens` then tokenises the whole text after each removal.
 """
 
 import re
@@ -21,26 +21,26 @@ from asap.lm.word_cache import by_words
 from asap.spans import Span
 from asap.steps import SEPARATOR, join_steps, keep_steps
 
-_BEFORE = "A" + SEPARATOR  # a visible neighbour, so that the start of a piece is tokenised as it is inside a text
-_FIRST_WORDS = (16, 64)  # characters of the next step that are shown behind a piece: plain words, the longest special token
-_LAST_WORDS = 32  # characters at least, so that what follows a step does not change the token that its last words start with
+_BEFORE = "A" + SEPARATOR  # a visible neighbour, so that a piece starts with the same tokens as inside a text
+_FIRST_WORDS = (16, 64)  # characters of the next step to include after a piece: plain words, the longest special token
+_LAST_WORDS = 32  # minimum characters, so that the text after a step cannot change the first token of its last words
 _WORD = re.compile("(?<=[a-z]) (?=[a-z])")
 _NEVER_CLEAN = "/"  # o200k, Llama 4 and Mistral's Tekken take slashes together with the punctuation before the blank line
 
 
 class _Tail(NamedTuple):
-    """The last words of a step, and how many tokens it takes from there to the end of the step where it stood first."""
+    """The last words of a step, and their number of tokens, up to the next step, in the whole text."""
 
     text: str
     tokens: int
 
 
 class JoinedTokens:
-    """The kept steps joined with blank lines: `total` is their number of tokens, `remove` and `insert` keep it right.
+    """The kept steps joined with blank lines: `total` is their number of tokens, which `remove` and `insert` update.
 
-    `step_tokens` is what each step costs in the whole joined text, the blank line after it included. `exact` turns false
-    where the tokens of this text depend on each other in a way that is not foreseen here; `anew` takes every step for one
-    without a clean start, so that the whole text is tokenised each time.
+    `step_tokens` counts the tokens of each step in the whole joined text, including the blank line after it. `exact` becomes false
+    if the tokens of this text depend on each other in an unforeseen way; `anew` treats no start as clean, so that the whole text is
+    tokenised each time.
     """
 
     def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, *, anew: bool = False) -> None:
@@ -64,7 +64,7 @@ class JoinedTokens:
         ]
 
     def remove(self, step: int) -> None:
-        """Take a kept step out."""
+        """Remove a kept step."""
         at = bisect_left(self.kept, step)
         first, last = self._affected(at, at + 1)
         before = self._cost(first, last)
@@ -72,7 +72,7 @@ class JoinedTokens:
         self.total += self._cost(first, last - 1) - before
 
     def insert(self, step: int) -> None:
-        """Put a removed step back in its place."""
+        """Put a removed step back."""
         at = bisect_left(self.kept, step)
         first, last = self._affected(at, at)
         before = self._cost(first, last)
@@ -80,18 +80,18 @@ class JoinedTokens:
         self.total += self._cost(first, last + 1) - before
 
     def _affected(self, at: int, after: int) -> tuple[int, int]:
-        """The stretch of `kept` whose cost may change at a change at `at`: the run before it, and the run that follows it."""
+        """The part of `kept` whose cost a change at `at` may affect: the run before it and the run after it."""
         first = max(0, at - 1)
         while first > 0 and not self._clean[self.kept[first]]:
             first -= 1
-        for _ in range(2):  # to the next clean step, which may become the first of all, and to the end of its run
+        for _ in range(2):  # to the next clean step, which may become the first kept step, and to the end of its run
             while after < len(self.kept) and not self._clean[self.kept[after]]:
                 after += 1
             after += 1
         return first, min(after - 1, len(self.kept))
 
     def _cost(self, first: int, last: int) -> int:
-        """Tokens of `kept[first:last]` where they stand; both ends are clean starts or ends of the text."""
+        """The tokens of `kept[first:last]` in the joined text; both ends are clean starts or ends of the text."""
         cost = 0
         while first < last:
             after = first + 1
@@ -103,9 +103,9 @@ class JoinedTokens:
         return cost
 
     def _run_cost(self, run: list[int], behind: int, *, leads: bool) -> int:
-        """Tokens of a clean step and the unclean ones after it, with the step `behind` after them."""
+        """The tokens of a clean step and the unclean ones after it, followed by the step `behind`."""
         start, last = run[0], run[-1]
-        stands = leads == (start == 0) and last - start == len(run) - 1  # as in the whole text, but for the step behind
+        stands = leads == (start == 0) and last - start == len(run) - 1  # as in the whole text, except for the step behind
         if stands and behind == last + 1:
             return sum(self.step_tokens[start:behind])
         key = (int(leads), behind, *run)
@@ -121,7 +121,7 @@ class JoinedTokens:
         return self._memo[key]
 
     def _change(self, step: int, behind: int) -> int | None:
-        """How many tokens more a step has with the step `behind` after it than it had; None where its last words cannot tell."""
+        """The change in a step's tokens if the step `behind` follows it; None if its last words do not determine it."""
         tail = self._tails[step]
         if tail is None:
             return None
@@ -129,7 +129,7 @@ class JoinedTokens:
         return cost - tail.tokens if clean else None
 
     def _counted(self, before: str, text: str, behind: int) -> tuple[int, bool]:
-        """Tokens of a text between `before` and the step `behind`, and whether it starts and ends cleanly there."""
+        """The tokens of a text between `before` and the step `behind`, and whether it starts and ends cleanly there."""
         start, whole = len(before), before + text
         if behind == len(self._steps):
             encoded = by_words(self._tokens).encode(whole)
@@ -143,13 +143,13 @@ class JoinedTokens:
 
 
 def _first_words(step: str) -> str:
-    """The start of a step up to a space, so that no word and no special token is cut."""
+    """The start of a step up to a space, which avoids cutting a word or a special token in two."""
     end = step.find(" ", *_FIRST_WORDS)
     return step[: _FIRST_WORDS[1] if end < 0 else end]
 
 
 def _find_tail(step: str, offset: int, end: int, encoded: Encoded) -> _Tail | None:
-    """The last words of a step that stands at `offset`, with `end` the token after it; None where no token starts with them."""
+    """The last words of the step at `offset`, with `end` the token after it; None if no token starts with them."""
     spaces = list(_WORD.finditer(step, max(0, len(step) - 3 * _LAST_WORDS), max(0, len(step) - _LAST_WORDS)))
     if not spaces:
         return None
@@ -158,14 +158,14 @@ def _find_tail(step: str, offset: int, end: int, encoded: Encoded) -> _Tail | No
 
 
 def _token_at(encoded: Encoded, position: int) -> tuple[int, bool]:
-    """The first token that starts at or after a position, and whether it starts right there and none reaches over it."""
+    """The first token that starts at or after a position, and whether it starts exactly there, with no token crossing the position."""
     at = bisect_left(encoded.starts, position)
     starts_here = at < len(encoded.starts) and encoded.starts[at] == position
     return at, bool(starts_here and (at == 0 or encoded.ends[at - 1] <= position))
 
 
 class RemovalTokens(NamedTuple):
-    """What removing steps one by one does to the length of the joined text."""
+    """The tokens of each step, of the joined text, and of what each removal leaves."""
 
     step_tokens: list[int]
     tokens_joined: int
@@ -173,9 +173,9 @@ class RemovalTokens(NamedTuple):
 
 
 def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> RemovalTokens:
-    """Tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
+    """The tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
 
-    Where that fails (a tokenizer whose tokens depend on far-away text) every count is made by tokenising anew.
+    If that check fails (a tokenizer whose tokens depend on distant text), the text is tokenised again for every count.
     """
     joined = JoinedTokens(text, spans, tokens)
     step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
@@ -192,7 +192,7 @@ def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], token
 
 
 def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
-    """The same counts made the slow way: the joined text, gaps marked, is tokenised again after each removal."""
+    """The same counts, slowly: tokenises the joined text, with marked gaps, after each removal."""
     kept = [True] * len(spans)
     counts = []
     for step in order:

@@ -1,7 +1,7 @@
 """Stage 2 (paper §3.3, Algorithm 2): remove the lowest-scored step until the joined text fits the budget.
 
-The removal order follows from the scores alone, so each step stores its `rank` in it and the exact tokens left once it and
-all before it are gone: any budget is a look-up. `rescore` in `asap.py` is the one thing that changes the order on the way.
+The removal order depends on the scores alone, so each step stores its `rank` in it and the exact tokens left after removing it and
+all steps before it: any budget is a look-up. Only `rescore` in `asap.py` changes the order between removals.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from asap.errors import UsageError
 
 
 def removal_order(scores: Sequence[float]) -> list[int]:
-    """Indices by ascending score; of equal scores the earlier step goes first."""
+    """Indices by ascending score; of equal scores, the earlier step first."""
     return sorted(range(len(scores)), key=lambda index: (scores[index], index))
 
 
 def removals(tokens_left: Sequence[int], budget: int, *, at_most: int) -> int:
-    """How many steps Algorithm 2 removes, the lowest score first, until the trace fits; `tokens_left` after 0, 1, 2, … removals."""
+    """The number of steps that Algorithm 2 removes until the trace fits; `tokens_left` is after 0, 1, 2, … removals."""
     removed = 0
     while tokens_left[removed] > budget and removed < at_most:
         removed += 1
@@ -29,7 +29,7 @@ def token_budget(tokens_before: int, *, budget: int | None, ratio: float | None)
 
 
 def check_budget(*, budget: int | None, ratio: float | None) -> None:
-    """Raise UsageError unless at most one of the two is given and it makes sense."""
+    """Raise UsageError unless at most one of the two is given, with a valid value."""
     if budget is not None and ratio is not None:
         raise UsageError(f"budget {budget} and ratio {ratio:g} were both given; choose one")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):

@@ -7,16 +7,16 @@ import numpy as np
 from asap.errors import RowError
 from asap.lm.scorer import TokenScores
 
-DECIMALS = 6  # scores are rounded before they are compared, so that what is stored decides
+DECIMALS = 6  # scores are rounded before they are compared, so that the stored values decide
 
 
 def first_token_surprisals(scores: Sequence[TokenScores]) -> list[float]:
-    """The surprisal of the first token of each scored span, in nats; 0 for a step that has no token at all."""
+    """The surprisal of the first token of each scored span, in nats; 0 for a step without tokens."""
     return [checked(-float(score.logprobs[0])) if len(score.logprobs) else 0.0 for score in scores]
 
 
 def checked(value: float) -> float:
-    """The value rounded; RowError where the model gave none."""
+    """The value rounded. Raises RowError if it is not finite."""
     if not np.isfinite(value):
         raise RowError("bad_scores", f"the scorer gave {value} for a step; the model or its precision is not usable for this row")
     return round(value, DECIMALS) + 0.0

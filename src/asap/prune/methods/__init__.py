@@ -1,8 +1,8 @@
-"""The methods by name. Step-level methods score each step. The step with the lowest score goes first (`asap.prune.fine.removal`).
+"""The methods by name. Step-level methods score each step; the lowest-scored step is removed first (`asap.prune.fine.removal`).
 
 `asap` is the paper's. The others are its rivals and controls; they have no stage 1. Most read the whole trace once, with
-the question before it, and differ in a few lines: what they make of the log-probabilities and entropies of a step's tokens.
-`alignment` reads the trace twice; `spirit` and `leave-one-out` read what follows a step once more for each step.
+the question before it, and differ only in how they combine the log-probabilities and entropies of a step's tokens.
+`alignment` reads the trace twice; `spirit` and `leave-one-out` read the text after each step once more without it.
 
 | method | a step's score | source |
 |---|---|---|
@@ -11,22 +11,22 @@ the question before it, and differ in a few lines: what they make of the log-pro
 | mean-surprisal | mean surprisal of its tokens | the perplexity of the step, in a logarithm |
 | step-entropy | sum of the entropies of the predictions of its tokens | arXiv:2508.03346 (which marks a gap by [SKIP]; here it is closed) |
 | alignment | how much the answer makes its tokens likelier, per token | ours: stage 1's `align` as the only score |
-| spirit | perplexity of what is left without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
+| spirit | perplexity of the trace without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
 | leave-one-out | how much less likely the answer is without it, in nats | the idea of PIR, arXiv:2505.19187 |
-| random | a draw that follows from seed and content | control |
-| keep-head, keep-tail | its place: the end goes first, or the start | control: truncation by whole steps |
+| random | a draw from seed and content | control |
+| keep-head, keep-tail | its position: the end is removed first, or the start | control: truncation by whole steps |
 | longest-first | its length in tokens, negated | control |
-| original | nothing goes | the paper's ablation without both stages |
+| original | nothing is removed | the paper's ablation without both stages |
 
-These cut inside steps (`asap.prune.token_level`): the units of a trace are smaller than a step.
+These cut inside steps (`asap.prune.token_level`), in units smaller than a step.
 
-| method | what goes first | source |
+| method | removed first | source |
 |---|---|---|
 | selective-context | phrases, sentences or tokens of low self-information | arXiv:2310.06201 |
 | llmlingua2 | words that a trained classifier would drop | arXiv:2403.12968 |
 | tokenskip | the same, down to a share that each row draws | arXiv:2502.12067 |
 
-`package.module:function` names a method of one's own: a function from `Steps` to one score for each step (docs/methods.md).
+`package.module:function` names a method of your own: a function from `Steps` to one score for each step (docs/methods.md).
 """
 
 import inspect
@@ -64,7 +64,7 @@ TOKEN_LEVEL: dict[str, TokenLevelMethod] = {method.name: method for method in (S
 
 
 def method_named(name: str) -> StepMethod | TokenLevelMethod:
-    """The method of a name, or of one's own as `package.module:function`. Raises UsageError where there is none."""
+    """The method with this name, or the user's own as `package.module:function`. Raises UsageError if it does not exist."""
     module_name, colon, function_name = name.partition(":")
     if not colon:
         known = {**METHODS, **TOKEN_LEVEL}
@@ -81,5 +81,5 @@ def method_named(name: str) -> StepMethod | TokenLevelMethod:
 
 
 def code_digest(name: str) -> str:
-    """A digest of the source file of a method of one's own, so that a run is not continued with other code."""
+    """A digest of the source file of a user's own method, so that a run does not continue with changed code."""
     return content_digest(Path(inspect.getfile(import_module(name.partition(":")[0]))).read_text("utf-8"))[:16]

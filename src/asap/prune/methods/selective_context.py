@@ -1,9 +1,10 @@
-"""Selective Context (Li et al., EMNLP 2023, arXiv:2310.06201): sentences, phrases or tokens with little information go first.
+"""Selective Context (Li et al., EMNLP 2023, arXiv:2310.06201): removes sentences, phrases or tokens with little information.
 
-Self-information is -ln p of a token given the sentence before it, each sentence read alone as the authors do (read in one go, later
-text would always look less informative); a unit has the mean of its tokens. Unlike in the authors' package (`tests/reference` has a
-replica), white space is not collapsed, "!" and blank lines end sentences too, and units go until the trace fits its budget in real
-tokens, where the package takes a percentile over units. Sentences longer than the scorer's context are read in windows.
+Self-information is -ln p of a token given its sentence up to it. Each sentence is read alone, as in the original: in one reading,
+later text would always look less informative. A unit's score is the mean of its tokens. Unlike the authors' package
+(`tests/reference` has a replica), this does not collapse white space, also ends sentences at "!" and blank lines, and removes units
+until the trace fits its budget in real tokens instead of cutting at a percentile of units. Sentences longer than the scorer's
+context are read in windows.
 """
 
 from collections.abc import Sequence
@@ -42,9 +43,9 @@ class SelectiveContext:
         check_choice("phrases", self.phrases, ("auto", "spacy", "regex"))
 
     def units(self, text: str, tokens: TokenCounter, chunker: PhraseChunker) -> Scoring[tuple[Units, int]]:
-        """The units with their self-information in nats, and the most windows that a sentence needed.
+        """The units with their self-information in nats, and the largest number of windows that a sentence needed.
 
-        `tokens` is the scorer's tokenizer; `chunker` finds phrases. Raises RowError where the scorer gives no number.
+        `tokens` is the scorer's tokenizer; `chunker` finds phrases. Raises RowError if the scorer gives no finite number.
         """
         parts = sentences(text)
         read = yield [ScoreRequest(_before(tokens), text[start:end], [Span(0, end - start)]) for start, end in parts]
@@ -65,7 +66,7 @@ class SelectiveContext:
 
 
 def _before(tokens: TokenCounter) -> str:
-    """The text before each sentence: nothing if the tokenizer adds a BOS, else its BOS or, as for GPT-2, its end of text."""
+    """The text before each sentence: nothing if the tokenizer adds a BOS, else its BOS or, for GPT-2, its end of text."""
     return "" if tokens.bos_id is not None else str(tokens.hf.bos_token or tokens.hf.eos_token or "\n")
 
 
@@ -74,7 +75,7 @@ def _phrases(text: str, parts: Sequence[Span], chunker: PhraseChunker) -> list[S
 
 
 def _visible(text: str, first: Ints, ends: Ints) -> list[Span]:
-    """The visible tokens, without white space around them; tokens that share a character are one."""
+    """The visible tokens, without surrounding white space; tokens that share a character are merged."""
     found = list[Span]()
     for start, end in zip(first.tolist(), ends.tolist(), strict=True):
         if start >= end:

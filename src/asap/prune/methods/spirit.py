@@ -1,6 +1,6 @@
-"""SPIRIT (arXiv:2502.13260) as the paper describes its variant, and leave-one-out: what is lost without a step?
+"""SPIRIT (arXiv:2502.13260), the variant that the paper describes, and leave-one-out: how much the trace loses without a step.
 
-Both take each step out in turn and have the model read what follows it once more.
+Both leave out each step in turn and have the model read the text after it once more.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from asap.prune.trace import Size, Steps
 
 @dataclass(frozen=True, slots=True)
 class Spirit:
-    """Scores a step by the perplexity, as mean surprisal, of what is left without it."""
+    """Scores a step by the perplexity, as mean surprisal, of the trace without it."""
 
     suffix_tokens: int | None = None
     """`spirit`: read only N tokens behind a removed step again. [default: all of them]"""
@@ -31,7 +31,7 @@ class Spirit:
         return [checked(remainder.mean) for remainder in left_out.without]
 
     def reads(self, size: Size) -> float:
-        """The trace, and on average half of it, or the suffix, for each step."""
+        """The trace, plus on average half of it, or the suffix, for each step."""
         behind = size.trace / 2 if self.suffix_tokens is None else min(size.trace / 2, self.suffix_tokens)
         return size.trace + (size.steps - 1) * behind
 
@@ -43,5 +43,5 @@ def leave_one_out(steps: Steps) -> Scoring[list[float]]:
 
 
 def leave_one_out_reads(size: Size) -> float:
-    """The trace, half of it for each step, and the answer every time."""
+    """The trace, plus half of it for each step, each time with the answer."""
     return size.trace + (size.steps - 1) * size.trace / 2 + (size.steps + 1) * size.answer

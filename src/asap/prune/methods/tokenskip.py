@@ -1,8 +1,8 @@
-"""TokenSkip (Xia et al., EMNLP 2025, arXiv:2502.12067): traces of many lengths, each with its ratio told in the question.
+"""TokenSkip (Xia et al., EMNLP 2025, arXiv:2502.12067): traces of many lengths, with the ratio stated in the question.
 
-LLMLingua-2 chooses what goes. Each row draws the share that stays, and the question of its training row ends with a marker that
-states it (`asap.ratio_marker`), so that a trained model can be asked for a length. The share 1.0 is the original trace, byte for
-byte, without a marker.
+LLMLingua-2 chooses the words to remove. Each row draws the share of tokens to keep, and the question of its training row ends with a
+marker that states it (`asap.ratio_marker`), so that the trained model can be asked for a length. The share 1.0 leaves the trace as it
+is, byte for byte, without a marker.
 """
 
 import random
@@ -20,7 +20,7 @@ GAMMAS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class TokenSkip:
-    """Removes words as LLMLingua-2 does, down to a share that each row draws."""
+    """Removes words like LLMLingua-2, down to a share that each row draws."""
 
     words: LLMLingua2 = field(default_factory=LLMLingua2)
     """How words are chosen."""
@@ -43,5 +43,5 @@ class TokenSkip:
 
 
 def draw_gamma(sample: Sample, seed: int, gammas: Sequence[float] = GAMMAS) -> float:
-    """The share of its tokens that a row keeps: a draw that follows from seed and content, not from the row's place."""
+    """The share of its tokens that a row keeps: a draw that depends on seed and content, not on the row's position."""
     return random.Random(f"gamma {seed} {sample.digest()}").choice(gammas)
