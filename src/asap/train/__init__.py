@@ -1,1 +1,1 @@
-"""Fine-tuning on reasoning traces (paper §3.4, Eq. 3, Appendix A): the right loss, nothing cut, the same from a laptop to a cluster."""
+"""Fine-tuning on reasoning traces (paper §3.4, Eq. 3, Appendix A): the loss of Eq. 3 on whole rows, the same from a laptop to a cluster."""

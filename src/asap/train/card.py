@@ -1,4 +1,4 @@
-"""The model card (README.md) of a trained model, made from its manifest."""
+"""The model card (README.md) of a trained model, generated from its manifest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from asap.lm.gguf import BUNDLED_NAME
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
-    """The card in Markdown, with the Hub's YAML header; of paths on this machine it names only the last part."""
+    """The card in Markdown, with the Hub's YAML header. Of a local path it names only the last part."""
     spec = manifest["settings"]["model"]
     name = BUNDLED_NAME if spec == "bundled" else public_name(spec.partition(":")[2])
     data = [{"ratio": None, "budget": None, "scorer": None, "input_hash": None, **source} for source in manifest["data"]]

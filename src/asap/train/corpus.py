@@ -1,7 +1,7 @@
-"""The rows of a training run, all read, rendered and checked before training starts. Nothing is cut, nothing vanishes.
+"""The training rows: all are read, rendered and checked before training starts. No row is cut, and none is lost silently.
 
-A row longer than the limit stops the run; a row that cannot be used is rejected with its reason. Arms of a comparison take
-the same ids in the same order with `ids_from`.
+A row longer than the limit stops the run; an unusable row is rejected with its reason. With `ids_from`, the arms of a comparison
+train on the same ids in the same order.
 """
 
 import hashlib
@@ -27,31 +27,31 @@ from asap.train.masked import pruned_spans
 from asap.train.rows import TrainRow, encode_row
 from asap.train.template import TrainingTemplate
 
-_NAMES = 3  # ids that a sentence names
-_TURNS = 600  # seconds that a process waits for the others of its run
+_NAMES = 3  # the most ids that a message names
+_TURNS = 600  # seconds that a process waits for the others of its run to release the store
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The rows to take from a source, and the tokens of them that carry loss."""
+    """The rows of a source to train on, and the tokens that carry the loss."""
 
     ids_from: Path | None = None
-    """A training run, a pruned folder or a data file: exactly its ids, in its order."""
+    """A training run, a pruned folder or a data file, whose ids are used exactly, in their order."""
     drop_long: bool = False
     mask_pruned: bool = False
-    """The full trace as context and the loss only on kept steps; the source is an output folder of `asap prune`."""
+    """Keep the full trace as context and put the loss only on kept steps; the source is an output folder of `asap prune`."""
 
 
 @dataclass
 class Corpus:
-    """The rows in training order, and the others with their fate: rows read = rows + rejected + dropped + not wanted."""
+    """The rows in training order, and the fate of the others: rows read = rows + rejected + dropped + not wanted."""
 
     rows: list[TrainRow] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     masked: list[Sequence[Span]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    """Ids of rows that were longer than the limit, with `drop_long`."""
+    """Ids of the rows longer than the limit, with `drop_long`."""
     not_wanted: int = 0
 
     @property
@@ -70,14 +70,14 @@ class Corpus:
 
     @property
     def hash(self) -> str:
-        """Digest of the ids and labels in their order: equal corpora train equally."""
+        """A digest of the ids and labels in their order: corpora with the same digest train the same model."""
         digest = hashlib.sha256()
         for row in self.rows:
             digest.update(row.input_ids.tobytes() + row.labels.tobytes())
         return digest.hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl; make the folder if needed."""
+        """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl, creating the folder if necessary."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,9 +92,9 @@ class Corpus:
 
 
 def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wanted) -> Corpus:
-    """Read, render and check every row. `limit` is the most tokens that a row may have.
+    """Read, render and check every row. `limit` is the maximum tokens of a row.
 
-    Raises InputError if a row is longer (unless they are dropped), if no row is left, or if the ids are not those wanted.
+    Raises InputError if a row is longer (unless such rows are dropped), if no row is left, or if the ids are not the wanted ones.
     """
     corpus, order = Corpus(), _ids_of(wanted.ids_from) if wanted.ids_from else None
     too_long = list[tuple[TrainRow, Sample]]()
@@ -126,13 +126,13 @@ def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wante
 
 
 def rows_file(name: str) -> str:
-    """The rows of a source: of an output folder of asap prune its pruned.jsonl, otherwise the source itself."""
+    """The file with a source's rows: pruned.jsonl for an output folder of asap prune, otherwise the source itself."""
     pruned = Path(name) / "pruned.jsonl"
     return str(pruned) if pruned.is_file() else name
 
 
 def data_manifest(source: Source) -> list[dict[str, Any]]:
-    """The origin of the rows: each source, and how it was pruned if it has a manifest that says so."""
+    """The origin of the rows: each source, and how it was pruned if it has a manifest."""
     known = []
     for name in source.names:
         path = Path(rows_file(name))
@@ -149,7 +149,7 @@ def data_manifest(source: Source) -> list[dict[str, Any]]:
 
 
 def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tuple[Sample, Sequence[Span]] | RowError]]:
-    """Every row with its place: the sample and the parts of its trace that are context only, or its error."""
+    """Every row with its location: the sample and the context-only parts of its trace, or the reason for its rejection."""
     if not mask_pruned:
         for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
             yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
@@ -168,7 +168,7 @@ def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tupl
 
 
 def _entries(folder: Path) -> list[Entry]:
-    """The rows of a folder's store, read at once: only one process can hold it, and those of one training run take turns."""
+    """The rows of a folder's store, read at once: only one process can open it, so those of a training run take turns."""
     for _ in range(_TURNS if process().world > 1 else 0):
         try:
             with Store.open(folder, create=False) as store:
@@ -180,7 +180,7 @@ def _entries(folder: Path) -> list[Entry]:
 
 
 def _ids_of(path: Path) -> dict[str, int]:
-    """The ids of a training run (rows.jsonl), a pruned folder or a data file, with their places."""
+    """The ids of a training run (rows.jsonl), a pruned folder or a data file, with their positions."""
     rows = path / "rows.jsonl"
     if rows.is_file():
         found = [str(json.loads(line)["id"]) for line in rows.read_text("utf-8").splitlines()]
@@ -192,7 +192,7 @@ def _ids_of(path: Path) -> dict[str, int]:
 
 
 def _arrange(corpus: Corpus, order: dict[str, int], origin: Path | None) -> None:
-    """Put the rows into the wanted order; raises InputError unless they are exactly those."""
+    """Sort the rows into the wanted order. Raises InputError unless their ids are exactly the wanted ones."""
     missing = order.keys() - {row.id for row in corpus.rows}
     if missing or len(corpus.rows) != len(order):
         what = f"lack {len(missing)} of its ids, such as {_named(sorted(missing))}" if missing else "hold some of its ids twice"
@@ -204,7 +204,7 @@ def _arrange(corpus: Corpus, order: dict[str, int], origin: Path | None) -> None
 
 
 def _check_long(too_long: Sequence[tuple[TrainRow, Sample]], limit: int, wanted: Wanted, rows: int, tokens: TokenCounter) -> None:
-    """Raise InputError, with the remedies, if rows are too long and may not be left out."""
+    """Raise InputError with the remedies for rows that are too long, unless they may be dropped."""
     if not too_long or (wanted.drop_long and not wanted.ids_from):
         return
     longest, _ = max(too_long, key=lambda pair: len(pair[0].input_ids))

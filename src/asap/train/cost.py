@@ -1,6 +1,6 @@
 """Training cost per arm, from the logs of training runs (paper Table 3): tokens per sample, seconds per step, reductions.
 
-The first run is the baseline that the reductions are relative to: the Original arm.
+The reductions are relative to the first run, the Original arm.
 """
 
 import json
@@ -15,9 +15,9 @@ _STEPS = "steps.jsonl"
 
 
 class Cost(NamedTuple):
-    """The cost of one arm: tokens per sample as trained on (question included), and means over its steps.
+    """The cost of one arm: tokens per sample, including the question, and means over its steps.
 
-    `peak_mib` measures the GPU's memory (`peak_of` cuda), else the process's.
+    `peak_mib` is the peak of the GPU's memory (`peak_of` cuda), else of the process's.
     """
 
     arm: str
@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(folder: Path) -> Cost:
-    """The cost of a training run, finished or not. Raises InputError if it has no finished step."""
+    """The cost of a training run, finished or not; raises InputError if it has no step to count."""
     try:
         settings = json.loads((folder / "settings.json").read_text("utf-8"))
         rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
@@ -63,7 +63,7 @@ def cost_of(folder: Path) -> Cost:
 
 
 def cost_table(costs: Sequence[Cost]) -> str:
-    """The table in Markdown, relative to the first arm, and below it the settings in which the arms differ."""
+    """The table in Markdown, relative to the first arm, with the differences between the arms' settings below it."""
     base = costs[0]
     header = ["arm", "rows", "steps", "tokens per sample", "seconds per step", "tokens/s", "peak memory, MiB"]
     notes = [note for cost in costs[1:] for note in _differences(base, cost)]
@@ -88,7 +88,7 @@ def _change(value: float, base: float, is_base: bool) -> str:
 
 
 def _differences(base: Cost, cost: Cost) -> list[str]:
-    """The settings in which two arms differ; the lengths of their traces should be the only difference."""
+    """The differences between two arms, apart from the lengths of their traces."""
     differing = [name for name, value in base.conditions.items() if value != cost.conditions[name]]
     named = [name if name == "rows" else f"{name} ({base.conditions[name]} and {cost.conditions[name]})" for name in differing]
     if cost.steps != base.steps:

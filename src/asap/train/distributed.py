@@ -1,11 +1,11 @@
-"""The number of this process in a training run, from the environment that accelerate and torchrun set."""
+"""This process's number in a training run, from the environment that accelerate and torchrun set."""
 
 import os
 from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """The number of a process, and the number of processes. Process 0 writes and prints."""
+    """A process's number and the number of processes. Process 0 writes and prints."""
 
     rank: int
     world: int
@@ -17,5 +17,5 @@ class Process(NamedTuple):
 
 
 def process() -> Process:
-    """This process, from the launcher's environment; without a launcher it is alone."""
+    """This process, from the launcher's environment; without a launcher, the only one."""
     return Process(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))

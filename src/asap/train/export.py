@@ -1,6 +1,6 @@
-"""`--emit-config`: the rows and a plain config for another training tool, instead of training.
+"""`--emit-config`: writes the rows and a plain config for another training tool, instead of training.
 
-The rows carry the rendered text, so that no tool's own chat template touches it, and the loss is laid on the same tokens.
+The rows contain the rendered text, which keeps the tool's own chat template out, and the loss is on the same tokens.
 Names and formats: TRL 1.16, axolotl (`input_output`, or `chat_template` with parts), LLaMA-Factory (alpaca with the template `empty`).
 """
 
@@ -44,7 +44,7 @@ def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
 
 
 def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
-    """TRL: prompt and completion as text, or with masked steps the token ids and labels themselves."""
+    """TRL: prompt and completion as text, or with masked steps token ids and labels."""
     corpus, template, values = prepared.corpus, prepared.template, dict(prepared.job.values)
     rows: Iterable[dict[str, Any]]
     if prepared.job.wanted.mask_pruned:
@@ -65,7 +65,7 @@ def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]
 
 
 def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
-    """axolotl: segments of text with and without loss, or messages with parts of which some are not trained on."""
+    """axolotl: segments of text with and without loss, or messages with parts, some of which are not trained on."""
     corpus, template, values = prepared.corpus, prepared.template, prepared.job.values
     rows: Iterable[dict[str, Any]]
     data: dict[str, Any] = {"path": str((out / "train.jsonl").resolve())}
@@ -174,13 +174,13 @@ def _texts(corpus: Corpus, template: TrainingTemplate) -> Iterable[tuple[str, st
 
 
 def with_bos(template: TrainingTemplate, prompt: str) -> str:
-    """The prompt with the BOS in front that the tokenizer adds by itself, for tools that add none."""
+    """The prompt with the BOS that the tokenizer adds by itself, for tools that add none."""
     bos = template.tokens.hf.bos_token
     return bos + prompt if template.tokens.bos_id is not None and not prompt.startswith(bos) else prompt
 
 
 def without_bos(template: TrainingTemplate, prompt: str) -> str:
-    """The prompt without the BOS that the tokenizer adds by itself, for tools that let it."""
+    """The prompt without the BOS that the tokenizer adds by itself, for tools that let it add one."""
     return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
 
 

@@ -1,10 +1,10 @@
-"""A training run: checks everything first, trains or continues from the last whole checkpoint, saves and describes the model.
+"""A training run: checks everything, trains or continues from the last complete checkpoint, then saves and describes the model.
 
-DIR/settings.json      the settings of the run; a run with other settings does not continue here
+DIR/settings.json      the run's settings; a run with other settings does not continue here
 DIR/rows.jsonl         id, tokens and response tokens of each row, in training order; rejected.jsonl: rows that could not be used
 DIR/steps.jsonl        loss, tokens, seconds and peak memory of each step
 DIR/checkpoint-N/      to continue from
-DIR/                   at the end the model with its tokenizer, README.md (model card) and manifest.json, which comes last
+DIR/                   at the end the model with its tokenizer, README.md (model card), and manifest.json last
 """
 
 import json
@@ -37,7 +37,7 @@ _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A job: the source and the rows wanted of it, the model spec, the recipe with its values, and the backend (trl or unsloth)."""
+    """A training job: the source, the model spec, the recipe's values, the wanted rows, and the backend (trl or unsloth)."""
 
     source: Source
     model: str
@@ -47,7 +47,7 @@ class TrainingJob:
     backend: str = "trl"
 
     def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
-        """Every setting that decides the trained model, by name; JSON-able."""
+        """Everything that determines the trained model, by name; JSON-able."""
         return {
             "asap": __version__,
             "model": self.model,
@@ -92,7 +92,7 @@ def prepare(job: TrainingJob) -> PreparedTraining:
 
 
 def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train, continue from the last checkpoint in `out`, or do nothing if the run is finished; return the manifest."""
+    """Train, or continue from the last checkpoint in `out`, or do nothing if the run is finished; returns the manifest."""
     main = process().is_main
     settings = claim(prepared, out, write=main)
     if (out / "manifest.json").is_file():
@@ -103,7 +103,7 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
     if checkpoint is not None:
         say(f"going on from {checkpoint}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of TRL and peft, about names that transformers has newer ones for
+        warnings.simplefilter("ignore", FutureWarning)  # from TRL and peft, about names that transformers has replaced
         trainer = _trainer(prepared, out, checkpoint)
         trained = _train(trainer, checkpoint)
         _save(trainer, prepared, out)
@@ -117,7 +117,7 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:
-    """Train from a checkpoint or from the start. Raises InputError if memory does not suffice."""
+    """Train from a checkpoint or from the start; raises InputError if memory does not suffice."""
     try:
         return trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except RuntimeError as error:
@@ -130,7 +130,7 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """The newest complete checkpoint: the trainer writes trainer_state.json last."""
+    """The newest complete checkpoint: trainer_state.json is the file that the trainer writes last."""
     whole = list[tuple[int, Path]]()
     for path in out.glob("checkpoint-*"):
         try:
@@ -187,7 +187,7 @@ def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> 
         trainer = ResponseTrainer(
             model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora, models_loss=unsloth
         )
-    except (ValueError, ImportError) as error:  # border: so is what peft and the trackers refuse
+    except (ValueError, ImportError) as error:  # border: peft and the trackers refuse values with these
         raise InputError(f"the trainer refuses these settings: {one_line(error)}") from error
     if unsloth:
         check_unchanged(trainer, options, prepared.corpus.rows)
@@ -198,7 +198,7 @@ def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> 
 
 
 def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The model to train and, with use_peft, the LoRA that the trainer puts around it."""
+    """The model to train and, with use_peft, the LoRA configuration that the trainer applies."""
     import torch
     from peft import LoraConfig
 
@@ -210,15 +210,15 @@ def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
-    """The trainer's arguments: those of the recipe, and those that every run needs."""
+    """The trainer's arguments: the recipe's, and those that our runs require."""
     import torch
     from trl import SFTConfig
 
     if not torch.accelerator.is_available():
         options["use_cpu"] = True
-    options.setdefault("padding_free", False)  # unsloth would choose
+    options.setdefault("padding_free", False)  # else unsloth chooses
     if not options.get("packing"):
-        options["max_length"] = None  # nothing is to be cut: longer rows were refused before
+        options["max_length"] = None  # no row may be cut: longer ones were refused before
     unpadded = options.get("packing") or options.get("padding_free")
     try:
         return SFTConfig(
@@ -228,12 +228,12 @@ def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
             include_num_input_tokens_seen="all" if unpadded else "non_padding",
             logging_nan_inf_filter=False,
         )
-    except (ValueError, TypeError, ImportError) as error:  # border: what TRL and transformers refuse is the user's choice
+    except (ValueError, TypeError, ImportError) as error:  # border: TRL and transformers refused a value that the user chose
         raise InputError(f"the trainer refuses these settings: {one_line(error)}") from error
 
 
 def _bf16(wanted: bool | str) -> bool:
-    """Whether to compute in bfloat16; `auto`: on a GPU that supports it."""
+    """Whether to compute in bfloat16; `auto` means on a GPU that supports it."""
     if wanted != "auto":
         return bool(wanted)
     import torch
@@ -242,7 +242,7 @@ def _bf16(wanted: bool | str) -> bool:
 
 
 def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
-    """Write the trained model and its tokenizer into `out`; of a LoRA run the merged model, and the adapter into out/adapter."""
+    """Save the trained model and its tokenizer in `out`; for a LoRA run, the merged model, and the adapter in out/adapter."""
     tokenizer = prepared.template.tokens.hf
     if not prepared.job.values["use_peft"]:
         trainer.save_model(str(out))

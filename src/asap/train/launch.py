@@ -1,4 +1,4 @@
-"""Runs `asap train` in several processes: `accelerate launch` with a config of asap or of the user."""
+"""Runs `asap train` in several processes: `accelerate launch` with one of asap's configs or the user's."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asap.errors import UsageError
 
-_LAUNCHED = "ASAP_LAUNCHED"  # in the environment of the processes: they train instead of launching again
+_LAUNCHED = "ASAP_LAUNCHED"  # set in the environment of launched processes, which then train instead of launching again
 
 
 def launch_names() -> list[str]:
@@ -20,7 +20,7 @@ def launch_names() -> list[str]:
 
 
 def wanted_launch(name: str | None) -> str | None:
-    """The config to launch with; None in a process that was launched. Raises UsageError for an unknown name."""
+    """The config to launch with; None in a launched process. Raises UsageError for an unknown name."""
     if name is None or _LAUNCHED in os.environ:
         return None
     if name not in launch_names() and not Path(name).is_file():
@@ -29,7 +29,7 @@ def wanted_launch(name: str | None) -> str | None:
 
 
 def launched(name: str, words: Sequence[str]) -> int:
-    """Run `asap` with these arguments under `accelerate launch`; return its exit code, which is 1 for every error."""
+    """Run `asap` with the words under `accelerate launch`; returns its exit code, which is 1 for any error."""
     config = files("asap.train").joinpath("accelerate", f"{name}.yaml") if name in launch_names() else Path(name)
     with as_file(config) as path:
         command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(path), "-m", "asap", *words]

@@ -1,7 +1,7 @@
-"""The loss of Eq. 3: vocabulary projection and cross-entropy on response positions only, a few rows at a time.
+"""Eq. 3: the vocabulary projection and the cross-entropy only at response positions, a few rows at a time.
 
-The logits never exist as a whole: for each piece of rows the loss and its gradients are computed together, so nothing is computed
-twice and only the gradients are kept. Used on CPU and MPS; on GPUs with Triton TRL's own fused head does the same.
+The full logits never exist: for each chunk of rows, the loss and its gradients are computed together, so nothing is computed twice and
+only the gradients are kept. Used on CPU and MPS; on GPUs with Triton, TRL's own fused head does the same.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 IGNORED = -100
 """The label of a token without loss."""
-_PIECE_BYTES = 64 << 20  # of float32 logits at a time
+_PIECE_BYTES = 64 << 20  # of float32 logits in one chunk
 
 
 class SummedNll(torch.autograd.Function):
@@ -22,7 +22,7 @@ class SummedNll(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-        """The sum, float32; computes the gradients on the way."""
+        """The sum, float32; also computes the gradients."""
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         wants_hidden, wants_weight, wants_bias, _ = ctx.needs_input_grad
@@ -40,7 +40,7 @@ class SummedNll(torch.autograd.Function):
             total += (normaliser - logits.gather(1, target)).sum()
             if not (wants_hidden or wants_weight or wants_bias):
                 continue
-            slope = logits.sub_(normaliser).exp_()  # softmax - one-hot: what the loss asks of the logits
+            slope = logits.sub_(normaliser).exp_()  # softmax - one-hot: the gradient of the loss by the logits
             slope.scatter_add_(1, target, torch.full_like(slope[:, :1], -1.0))
             if grad_bias is not None:
                 grad_bias += slope.sum(0)
@@ -58,7 +58,7 @@ class SummedNll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """The kept gradients times the incoming one."""
+        """The kept gradients, times the incoming gradient."""
         pairs = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         return *(None if kept is None else kept.mul_(grads[0]).to(dtype) for kept, dtype in pairs), None
 

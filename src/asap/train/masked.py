@@ -1,6 +1,6 @@
-"""`--mask-pruned`: the full trace stays as context, and the loss covers only the kept parts; nothing is removed from the text.
+"""`--mask-pruned`: keeps the full trace as context and puts the loss only on the characters that pruning kept.
 
-A kept step is learnt together with the white space behind it. So the model reads digressions without learning to write them.
+A kept step is learnt together with the white space after it. The model thus reads digressions without learning to write them.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from asap.spans import Span
 
 
 def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
-    """The parts of the original trace that a decision cut, as character spans, with the white space behind them."""
+    """The parts of the original trace that a decision cut, as character spans, with the white space after them."""
     kept = decision.kept_with_space(len(sample.cot))
     edges = [0, *(edge for span in kept for edge in span), len(sample.cot)]
     return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
 def trace_parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
-    """A trace as axolotl's parts of `reasoning_content`: text with `train` true or false, in order; together they are the trace."""
+    """A trace as axolotl's parts of `reasoning_content`: text with `train` true or false, in order, which add up to the trace."""
     cuts = [0, *(edge for span in masked for edge in span), len(cot)]
     pieces = [(cot[start:end], number % 2 == 0) for number, (start, end) in enumerate(pairwise(cuts))]
     return [{"type": "text", "text": text, "train": train} for text, train in pieces if text]

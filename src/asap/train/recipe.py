@@ -1,4 +1,4 @@
-"""Recipes: readable YAML files with every hyper-parameter, and `--set key=value` on top. Names are TRL's own.
+"""Recipes: YAML files with every hyper-parameter, which `--set key=value` overrides. The names are TRL's.
 
 Settings that would change the loss of Eq. 3 or cut rows are refused.
 """
@@ -18,9 +18,9 @@ import yaml
 from asap.errors import MissingExtra, UsageError, one_line
 
 OWN_SETTINGS = ("effective_batch_size",)
-"""Names of a recipe that are not TRL's."""
+"""The settings of a recipe beyond TRL's."""
 MODEL_SETTINGS = ("dtype", "attn_implementation", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
-"""TRL's names in a recipe that belong to the model, not to the trainer."""
+"""TRL's settings of the model instead of the trainer."""
 _FIXED = {
     "the loss is that of Eq. 3 on the response": (
         "completion_only_loss",
@@ -52,7 +52,7 @@ _WHOLE_AT_LEAST_1 = ("effective_batch_size", "per_device_train_batch_size", "max
 
 
 def lora_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The LoRA of a recipe, with peft's names."""
+    """A recipe's LoRA settings, by peft's names."""
     return {
         "r": values.get("lora_r", 16),
         "lora_alpha": values.get("lora_alpha", 32),
@@ -62,14 +62,14 @@ def lora_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with asap."""
+    """The names of the recipes that come with asap."""
     return sorted(
         path.name.removesuffix(".yaml") for path in files("asap.train").joinpath("recipes").iterdir() if path.name.endswith(".yaml")
     )
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The values of a recipe (a name, or a YAML file of one's own) with `key=value` changes; checked, so that a typo stops here."""
+    """The checked values of a recipe (a name, or a YAML file) with `key=value` changes; raises UsageError for an invalid recipe or change."""
     if name in recipe_names():
         text = files("asap.train").joinpath("recipes", f"{name}.yaml").read_text("utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
@@ -100,7 +100,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _checked(key: str, value: Any) -> Any:
-    """The value, in the type of its setting. Raises UsageError for settings that cannot be set."""
+    """The value, converted to the setting's type. Raises UsageError if it cannot be set."""
     for reason, names in _FIXED.items():
         if key in names:
             raise UsageError(f"{key} cannot be set: {reason}")
@@ -109,7 +109,7 @@ def _checked(key: str, value: Any) -> Any:
         near = difflib.get_close_matches(key, types, 1)
         raise UsageError(f"there is no setting {key!r}{f'; did you mean {near[0]}?' if near else ' in TRL'}")
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", value):
-        value = float(value)  # YAML 1.1 takes 1e-5 for a text
+        value = float(value)  # YAML 1.1 reads 1e-5 as text
     kind = "whole" if types[key] == "int" or key in _WHOLE_AT_LEAST_1 else types[key]
     if (wrong := _wrong(key, kind, value)) is not None:
         raise UsageError(f"{key} is {value!r}; {wrong} is expected")
@@ -117,7 +117,7 @@ def _checked(key: str, value: Any) -> Any:
 
 
 def _wrong(key: str, kind: str, value: Any) -> str | None:
-    """The expected kind of value, if this one does not suit the setting; else None."""
+    """The expected kind of value, if a value does not suit a setting."""
     if key in _CHOICES:
         return None if value in _CHOICES[key] else f"one of {', '.join(str(choice).lower() for choice in _CHOICES[key])}"
     if kind == "bool":
@@ -134,8 +134,8 @@ def _wrong(key: str, kind: str, value: Any) -> str | None:
 
 @cache
 def _types() -> Mapping[str, str]:
-    """The settings of TRL's SFTConfig and of a model, with the name of their type if it is a plain one."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, and TRL reports what it trains
+    """The settings of TRL's SFTConfig and of a model, with the names of their types if these are plain."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported; TRL reports what it trains
     try:
         from trl import ModelConfig, SFTConfig
     except ImportError as error:
@@ -161,7 +161,7 @@ def _complete(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def accumulation(values: Mapping[str, Any], world: int) -> int:
-    """Micro-batches per step and process, so that a step sees `effective_batch_size` rows (sequences, with packing) over all processes."""
+    """The micro-batches per step and process that make `effective_batch_size` rows (sequences, with packing) over all processes."""
     at_once = values["per_device_train_batch_size"] * world
     if values["effective_batch_size"] % at_once:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""Rows as token ids and labels: the loss is on the response only (paper Eq. 3), and nothing else happens to the text.
+"""Rows as token ids and labels: the loss is on the response only (paper Eq. 3), and the text is unchanged.
 
-Every row, decoded again, must give its text byte for byte. There is exactly one BOS if the tokenizer has one, and the
-EOS at the end is always learnt, even if the padding token is the same: padding is recognised by its place, not by its id.
+Every row is decoded again and must give its text byte for byte. A row has exactly one BOS if the tokenizer has one. The EOS at the end
+is always learnt, even if it is also the padding token: padding is recognised by its position, not by its id.
 """
 
 import unicodedata
@@ -22,11 +22,11 @@ from asap.train.template import TrainingTemplate
 if TYPE_CHECKING:
     from rich.text import Text
 
-_SHOWN = 400  # characters of a stretch that are printed at most
+_SHOWN = 400  # the most characters of a stretch that are printed
 
 
 class TrainRow(NamedTuple):
-    """One row: token ids, and as labels the ids that are learnt (others: -100). `rewritten` if the tokenizer changes the text (NFC)."""
+    """One row: token ids, and labels (the id if it is learnt, else -100). `rewritten` if the tokenizer changes the text (NFC)."""
 
     id: str
     input_ids: NDArray[np.int32]
@@ -35,15 +35,15 @@ class TrainRow(NamedTuple):
 
     @property
     def learnt(self) -> int:
-        """The number of tokens that the loss covers."""
+        """The number of tokens with loss."""
         return int((self.labels != IGNORED).sum())
 
 
 def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span] = ()) -> TrainRow:
-    """The row of a sample. `masked` are character spans of the trace that stay context: the loss leaves their tokens out.
+    """The row of a sample. `masked` are character spans of the trace that are context only, without loss.
 
-    A token belongs to where it starts. Raises RowError if the text holds special tokens that would end it early, and
-    InputError if the tokenizer does not reproduce the text.
+    A token belongs to the span in which it starts. Raises RowError if the text contains special tokens that would end it early, and
+    InputError if decoding does not give the text back.
     """
     tokens, prompt = template.tokens, template.prompt(sample)
     text = prompt + sample.response + template.eos
@@ -68,7 +68,7 @@ def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span
 
 
 def _check_text(template: TrainingTemplate, ids: NDArray[np.int64], text: str, row_id: str) -> bool:
-    """Decode the row and compare; return whether the tokenizer rewrote the text to Unicode's NFC form, which is allowed."""
+    """Decode the row, compare, and return whether the tokenizer rewrote the text to Unicode's NFC form, which is allowed."""
     again = template.tokens.hf.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     if again == text:
         return False
@@ -82,7 +82,7 @@ def _check_text(template: TrainingTemplate, ids: NDArray[np.int64], text: str, r
 
 
 def stretches(template: TrainingTemplate, row: TrainRow) -> Iterable[tuple[bool, str]]:
-    """The text of a row in pieces: whether the loss covers the piece, and its text."""
+    """The text of a row in stretches: whether the loss is on a stretch, and its text."""
     learnt = row.labels != IGNORED
     edges = [0, *(np.flatnonzero(np.diff(learnt)) + 1).tolist(), len(learnt)]
     for start, end in pairwise(edges):
@@ -91,7 +91,7 @@ def stretches(template: TrainingTemplate, row: TrainRow) -> Iterable[tuple[bool,
 
 
 def shown_mask(template: TrainingTemplate, row: TrainRow) -> "Text":
-    """A row for people to check: learnt text is green and between « », the rest is dim; long stretches are shortened."""
+    """A row for people to check: the learnt text is green and between « », the rest dim; long stretches are shortened."""
     from rich.text import Text
 
     shown = Text()

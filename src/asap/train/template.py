@@ -1,7 +1,7 @@
 """How a row becomes training text: the model's own prompt, then `<think>…</think>answer` and the end-of-sequence token.
 
-A chat template's assistant turn is never used: that of R1-Distill deletes the thinking, others change its white space. What the
-model reads at inference is the same text up to `<think>`, so training and serving agree.
+It never uses a chat template's assistant turn: R1-Distill's deletes the thinking, others change its white space. At inference the
+model reads the same text up to `<think>`, so training and serving agree.
 """
 
 from functools import cached_property
@@ -13,7 +13,7 @@ from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
 from asap.think import CLOSED, OPENED, unopened
 
-# a text or a list of parts; then the assistant's turn is set aside, and its prompt is rendered as if it were still to be written
+# Renders a text or a list of parts; sets the assistant's turn aside and renders the prompt as if that turn had yet to be written.
 _JINJA_BEFORE = (
     "{%- macro asap_text(value) -%}{%- if value is string -%}{{- value -}}{%- else -%}{%- for part in value -%}{{- part['text'] -}}"
     "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
@@ -29,7 +29,7 @@ _JINJA_AFTER = (
 
 
 class TrainingTemplate:
-    """The training text of one tokenizer. `eos` ends the answer: with it the model learns to stop."""
+    """The training text of one tokenizer. `eos` ends the answer; the model learns to stop with it."""
 
     def __init__(self, tokens: TokenCounter) -> None:
         if tokens.hf.eos_token is None or tokens.hf.eos_token_id is None:
@@ -40,23 +40,23 @@ class TrainingTemplate:
         self.eos_id: int = tokens.hf.eos_token_id
 
     def prompt(self, sample: Sample) -> str:
-        """The prompt, up to `<think>`. Raises RowError if the chat template refuses the row."""
+        """The text before `<think>`. Raises RowError if the chat template refuses the row."""
         return render_context(self.tokens, sample.prompt, self.style).removesuffix(OPENED)
 
     @cached_property
     def hash(self) -> str:
-        """Digest of everything that decides the text of a row, except the row itself."""
+        """A digest of everything that determines a row's text, apart from the row itself."""
         return content_digest(self.style, self.tokens.hf.chat_template, OPENED, CLOSED, self.eos)[:16]
 
     def jinja(self) -> str:
-        """The same as a chat template for other tools: the model's own for the prompt, then our assistant turn.
+        """A chat template for other tools: the model's own for the prompt, then our assistant turn.
 
-        It takes the trace from `reasoning_content` or inside `content`. Raises InputError if the tokenizer has no template.
+        It takes the trace from `reasoning_content` or `content`. Raises InputError if the tokenizer has no template.
         """
         own: str | None = self.tokens.hf.chat_template
         if not own:
             raise InputError(f"{self.tokens.name} has no chat template to build a training template from")
         question = [{"role": "user", "content": "?"}]
         shown = str(self.tokens.hf.apply_chat_template(question, add_generation_prompt=True, tokenize=False))
-        opened = len(shown) - len(unopened(shown))  # the template may write it already
+        opened = len(shown) - len(unopened(shown))  # the template may already have written it
         return _JINJA_BEFORE + own.strip() + _JINJA_AFTER.replace("LENGTH_OF_OPENED", str(opened))

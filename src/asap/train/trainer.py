@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with the loss of Eq. 3 taken at response positions only, and a log of the cost of each step."""
+"""TRL's SFTTrainer with the loss of Eq. 3 computed at response positions only, and a log of each step's cost."""
 
 import json
 import math
@@ -24,8 +24,8 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
     """An SFTTrainer for rows of `input_ids` and `labels`.
 
     The loss of a step is the sum over the response tokens of its whole batch (all micro-batches, all processes) divided by their
-    number. On a GPU with Triton TRL's fused head computes it; elsewhere TRL would project every position, and `summed_nll` is used.
-    With `models_loss` the model's own forward computes it (unsloth's does); InputError if it cannot be given the number.
+    number. On a GPU with Triton, TRL's fused head computes it; elsewhere TRL would project every position, so `summed_nll` does.
+    With `models_loss` the model's own forward computes it (unsloth's does); InputError if that forward does not accept the number.
     """
 
     loss_is_scaled_for_ga: bool | None = True
@@ -33,14 +33,14 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, models_loss: bool = False, **options: Any) -> None:
         if models_loss:
-            self.loss_is_scaled_for_ga = None  # found out by the trainer, from the model
+            self.loss_is_scaled_for_ga = None  # the trainer finds it out from the model
         super().__init__(*args, **options)
         if models_loss and not self.model_accepts_loss_kwargs:
             raise InputError(
                 "unsloth's loss for this model does not divide by the response tokens of the whole batch (Eq. 3); take --backend trl"
             )
-        self.compute_loss_func = None  # before transformers 5.19 TRL keeps a text there and would call it
-        self.model_accepts_loss_kwargs = True  # also for models that ignore it: the count of the whole batch is always wanted
+        self.compute_loss_func = None  # before transformers 5.19 TRL keeps a string there and would call it
+        self.model_accepts_loss_kwargs = True  # even for models that ignore it: we always need the count of the whole batch
         inner = self.model.get_base_model() if is_peft_model(self.model) else self.model
         own_head = not models_loss and self.args.device.type not in ("cuda", "xpu") and not self.aux_loss_enabled
         self.own_head = own_head and head_is_linear(inner)
@@ -55,14 +55,14 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
         summed = model(**{name: value for name, value in inputs.items() if name != "labels"}, response_labels=labels)
         count = (labels[:, 1:] != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = summed / torch.as_tensor(count, device=summed.device).clamp(min=1)
-        # the count is over all processes, and DDP and FSDP average their gradients
+        # the count is over all processes, but DDP and FSDP average gradients over them
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
 
 def give_summed_nll(model: Any) -> None:
     """Make `model(..., response_labels=labels)` return the summed loss, without logits; other calls are unchanged.
 
-    It goes through forward, so that DDP's and FSDP's hooks and autocast apply.
+    The loss is computed inside forward, so that DDP's and FSDP's hooks and autocast apply.
     """
     forward = model.forward
 
@@ -80,8 +80,8 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
     """Writes steps.jsonl, a line for each logged step: loss, rate, tokens and seconds since the line before, peak memory so far.
 
     `tokens` counts all tokens read, without padding, over all processes; `seconds` is the time inside steps, without saving;
-    `peak_mib` is that of the first process: of its GPU, else of its own memory (`peak_of`). Raises InputError once the loss
-    is no longer a number.
+    `peak_mib` is the first process's peak: of its GPU's memory, or of its own without a GPU (`peak_of`). Raises InputError when the
+    loss becomes NaN or infinite.
     """
 
     def __init__(self, folder: Path, device: torch.device, done_steps: int) -> None:
@@ -93,13 +93,13 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         self._started = time.perf_counter()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Note the time, and on the first step the number of tokens seen before."""
+        """Record the time, and on the first step the number of tokens seen before."""
         if self._tokens is None:
             self._tokens = state.num_input_tokens_seen
         self._started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Add the step's time, with the work that the GPU still has to finish."""
+        """Add the step's time, after waiting for the GPU to finish its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self._seconds += time.perf_counter() - self._started
@@ -128,14 +128,14 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
 
 
 def read_steps(folder: Path) -> list[dict[str, Any]]:
-    """The lines of steps.jsonl, without a last line that a killed run left half-written."""
+    """The lines of steps.jsonl, except a last line that a killed run left half-written."""
     path = folder / STEPS
     lines = path.read_text("utf-8").split("\n")[:-1] if path.is_file() else []
     return [json.loads(line) for line in lines]
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The peak of used memory: on a CUDA device as PyTorch counts it, else that of this process."""
+    """The peak memory use: of a CUDA device by PyTorch's count, otherwise of this process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     import resource

@@ -1,8 +1,8 @@
 """`--backend unsloth`: the library that the paper trained with (Appendix A) loads the model and computes the loss; the rest is ours.
 
 Rows, masks, checkpoints, the step log and the saved files are the same as with TRL alone. Importing unsloth changes transformers and
-TRL, so it comes before them; it needs older versions, so it has an environment of its own (extra `unsloth`).
-It may change settings and rows for speed; such a run is refused.
+TRL, so it must be imported before them; it needs older versions of both, hence a separate environment (extra `unsloth`). It may change
+settings and rows for speed; such a run is refused.
 """
 
 import importlib.util
@@ -39,22 +39,22 @@ def start_unsloth(launch: str | None) -> None:
         raise MissingExtra(f"--backend unsloth needs unsloth; install it with: {_INSTALL}")
     if os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1") != "0":
         os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
-    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth"))  # otherwise in the current folder
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth"))  # the default is the current folder
     try:
         with redirect_stdout(sys.stderr):
             import unsloth  # noqa: F401
     except ImportError as error:
         raise MissingExtra(f"unsloth cannot be imported ({_short(error)}); install it with: {_INSTALL}") from error
-    except (NotImplementedError, RuntimeError) as error:  # no device that it drives, or a PyTorch that does not fit the device
+    except (NotImplementedError, RuntimeError) as error:  # no device that it supports, or a PyTorch that does not match the device
         raise InputError(f"unsloth cannot train on this machine: {_short(error)}") from error
 
 
 def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
-    """The model in a folder or on the Hub, all parameters to be trained or, with use_peft, a LoRA around it."""
+    """The model in a folder or on the Hub, with all parameters trainable or, with use_peft, with a LoRA."""
     import torch
     from unsloth import FastLanguageModel
 
-    longest = min(values["max_length"], context_limit(load_config(name)))  # above the model's own limit unsloth would stretch RoPE
+    longest = min(values["max_length"], context_limit(load_config(name)))  # beyond the model's own limit, unsloth stretches RoPE
     checkpointing = "unsloth" if values.get("gradient_checkpointing") else False
     chosen = {option: values[option] for option in ("attn_implementation",) if values.get(option)}
     try:
@@ -66,7 +66,7 @@ def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
                 load_in_4bit=False,
                 full_finetuning=not values["use_peft"],
                 use_gradient_checkpointing=checkpointing,
-                use_exact_model_name=True,  # otherwise a copy of the model from another repository
+                use_exact_model_name=True,  # else unsloth takes a copy of the model from another repository
                 trust_remote_code=False,
                 **chosen,
             )
@@ -78,7 +78,7 @@ def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
                 use_gradient_checkpointing=checkpointing,
                 random_state=values.get("seed", 42),
             )
-    except Exception as error:  # border: unsloth, transformers and peft report what they cannot do through errors of every type
+    except Exception as error:  # border: unsloth, transformers and peft raise errors of every type
         raise InputError(f"unsloth cannot load {name} with these settings: {_short(error)}") from error
 
 
@@ -86,7 +86,7 @@ def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[Train
     """Raise InputError if unsloth changed a setting that decides the result, or a row."""
     for name in _DECISIVE:
         used = getattr(trainer.args, name)
-        used = getattr(used, "value", used)  # of an enumeration
+        used = getattr(used, "value", used)  # a member of an enumeration
         if name in asked and used != asked[name]:
             raise InputError(f"unsloth trains with {name}={used} where {asked[name]} is asked for; set it to that, or take --backend trl")
     held = trainer.train_dataset.with_format("numpy")
