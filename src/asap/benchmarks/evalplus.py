@@ -1,6 +1,6 @@
-"""HumanEval+ and MBPP+ (EvalPlus): thousands of inputs, and a known solution whose answers are the expected ones.
+"""HumanEval+ and MBPP+ (EvalPlus): thousands of inputs, and a reference solution whose outputs are the expected ones.
 
-The files hold no expected outputs: they are what the reference returns, computed in the sandbox and kept (`evaluate.reference`).
+The files contain no expected outputs; the sandbox computes them with the reference, and they are kept (`evaluate.reference`).
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def _humaneval_problem(row: FileRow) -> Problem:
 
 def _mbpp_problem(row: FileRow) -> Problem:
     task_id, entry_point, prompt = row.text("task_id"), row.text("entry_point"), row.text("prompt")
-    more = row.list("plus_input") if row.value.get("plus_input") != {} else []  # so in the official file where there are none
+    more = row.list("plus_input") if row.value.get("plus_input") != {} else []  # what the official file has for none
     given = [arguments for at, arguments in enumerate(row.list("base_input") + more) if at not in LEFT_OUT.get(task_id, ())]
     return Problem(
         task_id=task_id,
@@ -91,7 +91,7 @@ def _atol(row: FileRow) -> float:
 
 
 def _equal(atol: float) -> Equal:
-    """Equal, or close where the problem has a tolerance or a float is expected: within atol + 1e-7 of the expected size."""
+    """Equality, or closeness if the problem has a tolerance or expects a float: within atol + 1e-7 of the expected size."""
 
     def equal(_: Sequence[Any], output: Any, expected: Any) -> bool:
         if output == expected:
@@ -103,7 +103,7 @@ def _equal(atol: float) -> Equal:
 
 
 def _is_root(atol: float) -> Equal:
-    """HumanEval/32: any root of the polynomial is right, so the value there counts."""
+    """HumanEval/32: any root of the polynomial is right, so the polynomial's value at the output decides."""
 
     def equal(arguments: Sequence[Any], output: Any, _: Any) -> bool:
         [coefficients] = arguments

@@ -1,6 +1,6 @@
-"""Where the official files of the benchmarks are found, and reading their rows.
+"""Finds the official files of the benchmarks and reads their rows.
 
-Looked for in this order: the folder `benchmarks/` of $ASAP_DATA, an installed wheel that holds the file, the Hugging Face Hub.
+Searches, in this order, the folder `benchmarks/` of $ASAP_DATA, an installed wheel with the file, and the Hugging Face Hub.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ _DATA = "ASAP_DATA"
 
 
 class FileRow(NamedTuple):
-    """One row of a benchmark's file. `place` says where it stands, for error messages."""
+    """One row of a benchmark's file. `place` is its location, for error messages."""
 
     place: str
     value: Mapping[str, object]
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A column that must hold text. Raises InputError; a default stands for a missing column."""
+        """A column that must contain text. Raises InputError; `default` replaces a missing column."""
         value = self.value.get(name)
         if value is None and default is not None:
             return default
@@ -33,7 +33,7 @@ class FileRow(NamedTuple):
         return value
 
     def list(self, name: str) -> list[Any]:
-        """A column that must hold a list. Raises InputError."""
+        """A column that must contain a list. Raises InputError."""
         value = self.value.get(name)
         if not isinstance(value, list):
             found = "missing" if value is None else type(value).__name__
@@ -50,21 +50,21 @@ def data_file(names: Sequence[str]) -> Path | None:
 
 
 def wheel_file(package: str, name: str) -> Path | None:
-    """A file inside an installed package, whose code is not run."""
+    """A file inside an installed package, found without running its code."""
     found = importlib.util.find_spec(package)
     folders = (found.submodule_search_locations or []) if found else []
     return next((path for folder in folders if (path := Path(folder) / name).is_file()), None)
 
 
 def hub_file(repository: str, name: str) -> Path:
-    """A file of a data set on the Hugging Face Hub, fetched once. No code of the data set is run."""
+    """A file of a data set on the Hugging Face Hub, fetched once. Runs no code of the data set."""
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise MissingExtra(f'{repository} is fetched with huggingface-hub; install: pip install "asap-cot[hub]"') from error
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset"))
-    except Exception as error:  # border: the HTTP library below differs between versions and has errors of its own
+    except Exception as error:  # border: the underlying HTTP library differs between versions and has its own errors
         detail = one_line(error)[:200]
         raise InputError(
             f"{name} of {repository} cannot be fetched from the Hugging Face Hub ({type(error).__name__}: {detail})"
@@ -72,7 +72,7 @@ def hub_file(repository: str, name: str) -> Path:
 
 
 def rows_of(path: Path) -> Iterator[FileRow]:
-    """The rows of a JSONL file (.gz, .zst). Any line that cannot be read is an InputError: a benchmark is whole or of no use."""
+    """The rows of a JSONL file (.gz, .zst). An unreadable line is an InputError: only a complete benchmark is of use."""
     if not path.is_file():
         raise InputError(f"benchmark file {path} does not exist")
     for raw in jsonl_rows(path):
@@ -83,7 +83,7 @@ def rows_of(path: Path) -> Iterator[FileRow]:
 
 
 def file_digest(paths: Sequence[Path]) -> str:
-    """Sixteen hex digits that stand for the content of the files."""
+    """Sixteen hex digits that identify the content of the files."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())

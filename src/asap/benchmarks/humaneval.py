@@ -1,4 +1,4 @@
-"""HumanEval, and problems of one's own in its format: a function to complete and a test with `check(candidate)`."""
+"""HumanEval, and the user's problems in its format: a function to complete and a test with `check(candidate)`."""
 
 import re
 from pathlib import Path
@@ -41,6 +41,6 @@ def _problem(row: FileRow) -> Problem:
 
 
 def preamble(prompt: str, entry_point: str) -> str:
-    """What stands before the function that is to be written: imports and helper functions. All of it where there is no such function."""
+    """The part of a prompt before the function to write: imports and helper functions. The whole prompt if it has no such function."""
     found = re.search(rf"^(@.*\n)*(async\s+)?def\s+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
     return prompt[: found.start()] if found else prompt

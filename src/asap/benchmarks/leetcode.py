@@ -1,4 +1,4 @@
-"""LeetCodeDataset (v0.3.1, test), and problems of one's own in its format: a class to write and a test with `check(candidate)`."""
+"""LeetCodeDataset (v0.3.1, test), and the user's problems in its format: a class to write and a test with `check(candidate)`."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from asap.benchmarks.wording import worded
 
 _FILE = "benchmarks/leetcodedataset/LeetCodeDataset-v0.3.1-test.jsonl.gz"
 _HUB = ("newfacade/LeetCodeDataset", "LeetCodeDataset-test.jsonl")
-_MADE = "()."  # `Solution().twoSum`: a method of an object that is made without arguments
+_MADE = "()."  # `Solution().twoSum`: a method of an object constructed without arguments
 
 
 def leetcode_file() -> Path:
@@ -22,7 +22,7 @@ def leetcode(path: Path) -> list[Problem]:
 
 
 def _problem(row: FileRow) -> Problem:
-    """`prompt` holds imports and node classes for tests and solutions alike; the question is the data set's own `query`."""
+    """The problem of a row. `prompt` has imports and node classes for both tests and solutions; the question is the data set's `query`."""
     return Problem(
         task_id=row.text("task_id"),
         question=_question(row),

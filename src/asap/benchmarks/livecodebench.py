@@ -1,6 +1,6 @@
 """LiveCodeBench's code generation problems, by release window: `v1_v3` are the files 1 to 3, `v5` is file 5 alone.
 
-Private tests are decoded without unpickling them. Where a file has none, the public ones are all there is, and Pass@1 overstates.
+Private tests are decoded without unpickling them. If a file has none, only the public ones remain, and Pass@1 overstates.
 """
 
 import base64
@@ -45,7 +45,7 @@ import string, re, datetime, collections, heapq, bisect, copy, math, random
 import statistics, itertools, functools, operator, io, sys, json
 sys.setrecursionlimit(50000)
 """
-"""What the benchmark lets every solution take for granted: it is put before each."""
+"""The imports that the benchmark lets every solution assume, prepended to each."""
 
 _HUB = "livecodebench/code_generation_lite"
 _WINDOW = re.compile(r"(?:release_)?v([1-9])(?:_v([1-9]))?")
@@ -104,7 +104,7 @@ def _calls(row: FileRow, starter: str, tests: Sequence[dict[str, str]]) -> Calls
 
 
 def _entry_point(row: FileRow, starter: str) -> str:
-    """The function that is called: named in the metadata of the official files, else the only one in the starter code."""
+    """The function to call: named in the metadata of the official files, else the only one in the starter code."""
     metadata = row.value.get("metadata")
     told = json.loads(metadata).get("func_name") if isinstance(metadata, str) and metadata.startswith("{") else None
     names = [told] if told else re.findall(r"def\s+(\w+)\s*\(", starter)
@@ -127,7 +127,7 @@ def _tests(row: FileRow, name: str, text: str) -> list[dict[str, str]]:
 
 
 class _OnlyText(pickle.Unpickler):
-    """Reads a pickled str and nothing that would need a class, a function or a persistent object."""
+    """Reads a pickled str, and refuses anything that needs a class, a function or a persistent object."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse."""
@@ -139,7 +139,7 @@ class _OnlyText(pickle.Unpickler):
 
 
 def _unpacked(row: FileRow, text: str) -> str:
-    """Private tests as the files hold them: a JSON text, pickled, compressed, in base64."""
+    """The private tests, decoded from the file's format: a JSON text, pickled, compressed, in base64."""
     try:
         unpacking = zlib.decompressobj()
         data = unpacking.decompress(base64.b64decode(text, validate=True), _MOST_BYTES)

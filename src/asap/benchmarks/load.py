@@ -1,4 +1,4 @@
-"""The benchmark that a name stands for: `humaneval`, `livecodebench:v4_v5`, `humaneval:my_problems.jsonl`, …"""
+"""The benchmark with a given name: `humaneval`, `livecodebench:v4_v5`, `humaneval:my_problems.jsonl`, …"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NAMES = (
 
 
 class _Kind(NamedTuple):
-    """How a benchmark is found and read; `problems` is how many problems its official file has, `wordings` its requests."""
+    """How to find and read a benchmark; `problems` is the number of problems in its official file, `wordings` its requests."""
 
     find: Callable[[], Path]
     read: Callable[[Path], list[Problem]]
@@ -37,7 +37,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Problems under the name that results carry, and digests of the files and of the wording that they come from."""
+    """Problems with the name that results carry, and digests of their files and of the wording."""
 
     name: str
     problems: Sequence[Problem]
@@ -46,12 +46,12 @@ class Benchmark:
 
     @property
     def public_only(self) -> int:
-        """How many problems have public tests only, so that a pass says less."""
+        """The number of problems with public tests only, for which a pass means less."""
         return sum(problem.public_only for problem in self.problems)
 
 
 def load_benchmark(name: str) -> Benchmark:
-    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra where the files are no use."""
+    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
     kind, _, rest = name.partition(":")
     if kind == "livecodebench":
         return _livecodebench(name, rest)

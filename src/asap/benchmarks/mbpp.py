@@ -1,4 +1,4 @@
-"""What JSON took from MBPP+: the Python types of some problems' arguments, and the problems with a comparison of their own."""
+"""The Python types of arguments that MBPP+'s JSON has lost, and the comparisons of some problems."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def _deep(value: Any) -> Any:
 
 
 def _sets(value: Any) -> Any:
-    return [set(item) if isinstance(item, list) and item else {} for item in value]  # an empty one is a dict upstream, too
+    return [set(item) if isinstance(item, list) and item else {} for item in value]  # an empty one is a dict upstream too
 
 
 def _values(value: Any) -> Any:
@@ -48,7 +48,7 @@ _EACH: dict[Convert, str] = {
     _nested: "259 401 445",
     _deep: "580 615 791",
 }
-"""Problems of which every argument is converted alike."""
+"""Problems whose arguments are all converted alike."""
 
 _ONE_BY_ONE: dict[tuple[Convert, ...], str] = {
     (_inner, _same): "75 413 444 753",
@@ -75,13 +75,13 @@ _ORDER_FREE = (
     "Diff",
 )
 LEFT_OUT = {"Mbpp/255": {88, 89, 93, 99, 103}}
-"""Inputs that are not used, by their number: the right outputs have 6 to 130 million values, too many to be sent anywhere."""
+"""Unused inputs, by their number: the right outputs have 6 to 130 million values, too many to send between processes."""
 
 _FOUND_OR_NOT = ("check_str", "text_match_three", "text_starta_endb")
 
 
 def mbpp_arguments(task_id: str, arguments: Sequence[Any]) -> list[Any]:
-    """The arguments of one call with the types that the problem is about: tuples, sets, complex numbers."""
+    """The arguments of one call with the types that the problem expects: tuples, sets, complex numbers."""
     if each := _OF_EACH.get(task_id):
         return [each(argument) for argument in arguments]
     converts = _OF_ONE.get(task_id, ())
@@ -89,13 +89,13 @@ def mbpp_arguments(task_id: str, arguments: Sequence[Any]) -> list[Any]:
 
 
 def mbpp_equal(entry_point: str, atol: float, equal: Equal) -> Equal:
-    """The comparison of a problem: for most of them `equal`, for a few what EvalPlus accepts besides, or instead."""
+    """The comparison of a problem: for most `equal`, for a few what EvalPlus also accepts, or accepts instead."""
 
     def found_or_not(_: Sequence[Any], output: Any, expected: Any) -> bool:
         return (output if isinstance(output, bool) else output is not None) == (expected is not None)
 
     special: dict[str, Equal] = {
-        "are_equivalent": lambda arguments, output, expected: True,  # its reference is no use
+        "are_equivalent": lambda arguments, output, expected: True,  # its reference is useless
         "sum_div": lambda arguments, output, expected: output == 0 or equal(arguments, output, expected),
         "surface_Area": lambda arguments, output, expected: (
             abs(output - _pyramid_surface(*arguments)) <= atol or equal(arguments, output, expected)
@@ -110,11 +110,11 @@ def mbpp_equal(entry_point: str, atol: float, equal: Equal) -> Equal:
 
 
 def _pyramid_surface(base: float, height: float) -> int:
-    """Mbpp/581 with the height taken as that of the apex above the base, the other reading of its text."""
+    """Mbpp/581 with `height` as the height of the apex above the base, the other reading of its text."""
     return round(base**2 + 2 * base * math.hypot(base / 2, height))
 
 
 def _digit_distance(one: int, other: int) -> int:
-    """Mbpp/558 with leading zeros, the other reading of its text: how far apart the digits are, place by place."""
+    """Mbpp/558 with leading zeros, the other reading of its text: the sum of the differences of the digits, position by position."""
     width = max(len(str(one)), len(str(other)))
     return sum(abs(int(a) - int(b)) for a, b in zip(str(one).zfill(width), str(other).zfill(width), strict=True))

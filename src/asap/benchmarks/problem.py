@@ -1,4 +1,4 @@
-"""One problem of a benchmark, and the three ways in which a solution is checked.
+"""One problem of a benchmark, and the three kinds of checks for a solution.
 
 Problems are trusted, solutions are not: the sandbox (`asap.sandbox`) never shows `expected`, `equal` or the source of a
 `Program` to the process that runs a solution.
@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Call a function on each input, one at a time; the host compares what comes back.
+    """Call a function on each input, one at a time; the host compares the outputs.
 
-    `entry_point` is a function's name, or `Class.method` for a class that is made without arguments. An input is the list
-    of positional arguments. `equal(arguments, output, expected)` is the benchmark's own comparison; it sees exact builtin types.
+    `entry_point` is a function's name, or `Class.method` for a class constructed without arguments. An input is the
+    list of positional arguments. `equal(arguments, output, expected)` is the benchmark's comparison; it gets exact builtin types.
     """
 
     entry_point: str
@@ -34,11 +34,11 @@ class Stdin:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Test code that calls the solution, and runs in a sandboxed process of its own with the solution behind a proxy.
+    """Test code that calls the solution through a proxy and runs in a separate sandboxed process.
 
-    `source` is run with `entry_point` bound to the proxy; `prelude` (trusted, part of the problem) runs before both. Where
-    `check` is a name, `check(candidate)` is called afterwards (HumanEval, LeetCodeDataset); where it is None, `source` is a
-    pytest file that imports from a module `solution`, and all its `test_` functions are run.
+    `source` runs with `entry_point` bound to the proxy; `prelude` (trusted, part of the problem) runs before both. If `check` is a
+    name, `check(candidate)` is called afterwards (HumanEval, LeetCodeDataset); if it is None, `source` is a pytest file that imports
+    from a module `solution`, and all its `test_` functions run.
     """
 
     source: str
@@ -49,11 +49,11 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`question` is what a model is asked; a completion continues `prompt`, which is code (None: there is nothing to continue).
+    """One problem. `question` is the request to a model; a completion continues `prompt`, which is code (None: nothing to continue).
 
-    `reference` is the known solution, a whole program. `header` is code that every solution may take for granted: it is put
-    before it (a `Program` has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls`
-    with fewer expected values than inputs waits for those that the reference returns.
+    `reference` is the known solution, a whole program. `header` is code that every solution may assume, prepended to it (a `Program`
+    has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls` with fewer expected values
+    than inputs gets the others from the reference.
     """
 
     task_id: str

@@ -1,4 +1,4 @@
-"""Training rows that bring their own tests: a pytest file (`test_file`, as in KodCode) or assert statements (`test_list`, as in MBPP)."""
+"""Training rows with their own tests: a pytest file (`test_file`, as in KodCode) or assert statements (`test_list`, as in MBPP)."""
 
 import re
 import textwrap
@@ -22,7 +22,7 @@ def traces_file() -> Path:
 
 
 def traces(path: Path) -> list[Problem]:
-    """A problem for each row, under the row's id (or one made from its content). Raises InputError."""
+    """A problem for each row, under the row's id (or one derived from its content). Raises InputError."""
     return [_problem(row) for row in rows_of(path)]
 
 
@@ -39,7 +39,7 @@ def _problem(row: FileRow) -> Problem:
 
 
 def _imported(source: str) -> str:
-    """The names that the tests import from the solution: a question need not tell them, and without them no answer could pass."""
+    """The names that the tests import from the solution: the question may omit them, but no answer could pass without them."""
     found = re.findall(r"^from solution import (?:\(([^)]*)\)|([^\n(*#]+))", source, re.MULTILINE)
     names = [name.strip() for group in found for name in ",".join(group).split(",")]
     return ", ".join(dict.fromkeys(name for name in names if name.isidentifier()))

@@ -1,4 +1,4 @@
-"""Comparing values that a solution claims with expected ones. The claimed ones may be anything: nothing here raises for them."""
+"""Compares a solution's outputs with the expected values. Outputs may be anything, and no function here raises for them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Equal = Callable[[Sequence[Any], Any, Any], bool]
 
 
 def is_floats(value: Any) -> bool:
-    """Whether a value is a float, or a list or tuple of floats only (and at least one)."""
+    """Whether a value is a float, or a list or tuple of floats only (at least one)."""
     if isinstance(value, (list, tuple)):
         return bool(value) and all(isinstance(item, float) for item in value)
     return isinstance(value, float)
@@ -29,7 +29,7 @@ def close(output: Any, expected: Any, atol: float) -> bool:
 
 
 def never_raising(equal: Equal) -> Equal:
-    """The comparison with everything that a strange value makes it raise counted as unequal."""
+    """The comparison, returning False instead of raising for strange values."""
 
     def safe(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What a model is asked: the wording is in `prompts/`, and its hash goes into every result."""
+"""The wording of the requests to a model: the texts are in `prompts/`, and every result contains their hash."""
 
 import re
 from functools import cache
@@ -16,10 +16,10 @@ def template(name: str) -> str:
 
 
 def worded(name: str, **values: str) -> str:
-    """The wording with each placeholder replaced. Braces in the values stay what they are."""
+    """The wording with each placeholder replaced. Braces in the values are kept."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template(name))
 
 
 def template_digest(*names: str) -> str:
-    """Sixteen hex digits that stand for these wordings."""
+    """Sixteen hex digits that identify these wordings."""
     return content_digest(*(template(name) for name in names))[:16]

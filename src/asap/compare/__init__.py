@@ -1,1 +1,1 @@
-"""Compares methods at equal tokens, before anyone trains: `asap compare`."""
+"""`asap compare`: compares methods at equal token counts, without training a model."""

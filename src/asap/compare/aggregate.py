@@ -1,7 +1,7 @@
 """The means of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
 
-Differences are taken row by row and then averaged. Shares of the distance between no trace and full trace are never averaged:
-that distance is near zero for easy rows.
+Differences are computed per row and then averaged. Values are never scaled by the distance between no trace and full trace, which is
+near zero for easy rows.
 """
 
 import math
@@ -22,9 +22,9 @@ _FORM = ("last_kept", "dangling", "open_fences")
 
 
 class Contrast(NamedTuple):
-    """A method minus a reference at the same ratio and by the same measure, over the rows that both have, in the measure's unit.
+    """A method minus a reference at the same ratio and by the same measure, over the rows of both, in the measure's unit.
 
-    `p` is adjusted over all cells of the reference; `smallest` is the smallest difference that shows where Holm is strictest.
+    `p` is adjusted over all cells of the reference; `smallest` is the difference that the sample could show at Holm's strictest level.
     """
 
     rows: int
@@ -38,10 +38,10 @@ class Contrast(NamedTuple):
 class Aggregate(NamedTuple):
     """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
 
-    `share` is the share of the tokens kept, over all rows together (1 if there were none). `marked`: it is more than 5 points off the
-    ratio; `rows_off`: the number of rows for which that holds. `value` is the mean of the measure; `mean` is the mean difference from
-    the full trace, with its interval `low` to `high`. `against` has an entry for each reference; None without common rows.
-    `last_kept`, `dangling` and `open_fences` are means over rows of the counts of `Structure`.
+    `share` is the kept share of all rows' tokens (1 if they had none); `marked`: it is more than 5 points off the ratio; `rows_off`: the
+    number of rows that are. `value` is the mean of the measure; `mean`, `low` and `high` are of its difference from the full trace.
+    `against` has a key for each reference, with None if nothing can be compared. `last_kept`, `dangling` and `open_fences` are means
+    over rows of the counts in `Structure`.
     """
 
     measure: Measure
@@ -73,8 +73,8 @@ _Cells = Mapping[_Cell, Mapping[str, Measurement]]
 def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Aggregate]:
     """The aggregates by measure, ratio (largest first) and mean (best first); the order of `measurements` does not matter.
 
-    Raises UsageError if a row was judged twice in a cell, has no finite value, or two values of a fixed point. It cannot know
-    whether two methods saw the same rows: it compares the rows that both have, and `Contrast.rows` counts them.
+    Raises UsageError if a row was judged twice in a cell, has no finite value, or has two values of a fixed point. It does not check
+    that two methods measured the same rows: it compares those that both have, and `Contrast.rows` counts them.
     """
     cells = _cells(measurements)
     against = {name: _against(cells, name) for name in reference_methods}
@@ -94,7 +94,7 @@ def _cells(measurements: Iterable[Measurement]) -> dict[_Cell, dict[str, Measure
         if not all(map(math.isfinite, (one.value, one.value_none, one.value_full))):
             raise UsageError(f"row {one.id} has a value that is not finite: method {one.method}, ratio {one.ratio:g}, {one.measure}")
         cell[one.id] = one
-    # the bootstrap draws by place, so a place must not depend on the order of the input
+    # the bootstrap draws by position, which must not depend on the order of the input
     return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
 
 

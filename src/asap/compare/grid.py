@@ -1,7 +1,7 @@
-"""Every method at every ratio on the same rows: prune once, cut from the stored scores, measure.
+"""Every method at every ratio on the same rows: prunes once, cuts from the stored scores, and measures.
 
 One run of `asap` stores the scores of all one-pass methods; methods that need a pass for each step, and those that cut inside
-steps, get runs of their own. All of it is in the output folder and resumes: the runs by their stores, the judge by its verdicts.
+steps, get separate runs. All runs and measured values are in the output folder, so an interrupted comparison resumes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,17 +35,17 @@ from asap.store.work import Store
 
 
 class Grid(NamedTuple):
-    """The methods and ratios to compare. `coarse` is stage 1 of `asap`; `asap-fine` is the method without it, as the paper's ablation."""
+    """The methods, ratios and settings to compare. `asap-fine` is `asap` without stage 1, the paper's ablation."""
 
     methods: Sequence[str]
     ratios: Sequence[float]
     settings: AsapSettings
     words: LLMLingua2 = LLMLingua2()
-    """How llmlingua2 and tokenskip choose words."""
+    """The settings by which llmlingua2 and tokenskip choose words."""
 
     @staticmethod
     def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
-        """Raise UsageError where a method is unknown, or a ratio is none or leaves nothing to compare."""
+        """Raise UsageError for an unknown method, or a ratio that is invalid or leaves nothing to compare."""
         known = [*(name for name in METHODS if name != "original"), FINE, *TOKEN_LEVEL]
         for name in methods:
             if name not in known and ":" not in name:
@@ -64,7 +64,7 @@ FINE = "asap-fine"
 
 
 def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -> dict[str, Asap]:
-    """The pruners of the runs that hold all scores: `asap`, and one for each method that needs its own (`_runs`)."""
+    """The pruners of the runs that store all scores: `asap`, and one for each method that needs its own run."""
 
     with_classifier = {"llmlingua2": grid.words, "tokenskip": TokenSkip(grid.words)}
 
@@ -76,7 +76,7 @@ def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -
 
 
 def prune_all(folder: Path, source: Source, pruners: Mapping[str, Asap], listener: Listener) -> Totals:
-    """Make the runs, in `folder/runs`. Returns the totals of the run `asap`."""
+    """Make the runs in `folder/runs` and return the totals of the run `asap`."""
     totals = {name: prune_into(folder / "runs" / name, source, pruner, listener=listener) for name, pruner in pruners.items()}
     return totals["asap"]
 
@@ -89,7 +89,7 @@ def measure_all(
     on_progress: Callable[[MeasuringProgress], None] = lambda progress: None,
     sufficiency: Sufficiency | None = None,
 ) -> Iterator[Measurement | RowError]:
-    """Every measurement of each row by method, ratio and measure, row by row; a row without numbers gives its error."""
+    """Every measurement of each row by method, ratio and measure, row by row; for a row without numbers, its error."""
     with ExitStack() as stack:
         stores = {name: stack.enter_context(Store.open(folder / "runs" / name, create=False)) for name in _runs(grid)}
         rows = stores["asap"].missing().rows
@@ -105,7 +105,7 @@ def measure_all(
 
 def _runs(grid: Grid) -> list[str]:
     own = {*(name for name, method in METHODS.items() if not is_one_pass(method)), *TOKEN_LEVEL}
-    if grid.settings.stage_1 == "align":  # stage 1 of asap stores it
+    if grid.settings.stage_1 == "align":  # asap's stage 1 stores it
         own -= {"alignment"}
     return ["asap", *(name for name in grid.methods if name in own or ":" in name)]
 
@@ -131,7 +131,7 @@ def _measure_row(
         none, full = value_of(""), value_of(whole)
         for (name, ratio, decision), form in zip(cuts, forms, strict=True):
             value = value_of(trace_of(decision))
-            if value is None or none is None or full is None:  # an answer without tests, room to write it, or a verdict of the sandbox
+            if value is None or none is None or full is None:  # no tests, no room in the context, or no verdict of the sandbox
                 continue
             lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
             counted = Measurement(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept)
@@ -140,7 +140,7 @@ def _measure_row(
 
 
 class _Way(NamedTuple):
-    """How a measure is taken of a row: the value of a trace, the trace that a decision leaves, and the full one."""
+    """A measure applied to a row: the value of a trace, the trace that a decision leaves, and the full one."""
 
     measure: Measure
     value_of: Callable[[str], float | None]
@@ -157,14 +157,14 @@ def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | N
 
     yield _Way("support", support, pruned, sample.cot)
     bare = outside(sample.cot)
-    if bare != sample.cot:  # a trace that holds the final code is merely copied
+    if bare != sample.cot:  # the judge merely copies from a trace that contains the final code
         yield _Way("support without code", support, lambda decision: decision.without_code(sample.cot), bare)
     if sufficiency is not None:
         yield _Way("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
 
 
 def _uncut(name: str, stored: Mapping[str, Decision | None], sample: Sample, tokens: TokenCounter, settings: AsapSettings) -> Decision:
-    """The decision of a method about a row, to be cut at any ratio."""
+    """The decision of a method about a row, which can be cut at any ratio."""
     method = "asap" if name == FINE else name
     own = stored.get(name, stored["asap"])
     if own is None:

@@ -6,17 +6,17 @@ Measure = Literal["support", "support without code", "passing answers"]
 """The measures, in the order of the tables.
 
 Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace;
-without code: with fenced code taken out of the traces before, the full one included, for rows whose traces have any. An answer
-that the judge wrote after the trace is 1 where it passes the row's tests and 0 where it does not.
+without code: with fenced code removed from the traces first, including the full one, for rows whose traces have any. An answer
+that the judge wrote after the trace counts 1 if it passes the row's tests, else 0.
 """
 
 
 class Measurement(NamedTuple):
     """The value of a pruned trace by one measure, beside those of no trace and of the full trace.
 
-    `tokens` is what the pruned trace has, `tokens_before` what the full one has, both as the run counts them. `ratio` is what
-    was asked for. `open_fences`, `dangling` and `last_kept` are those of `Structure`; `windowed` says whether the row was too long for
-    the context of the judge or the scorer, and was read in overlapping windows.
+    `tokens` and `tokens_before` are the tokens of the pruned and of the full trace, as the run counts them. `ratio` is the requested
+    one. `open_fences`, `dangling` and `last_kept` are those of `Structure`; `windowed`: the row exceeded the context of the judge or the
+    scorer, which read it in overlapping windows.
     """
 
     id: str

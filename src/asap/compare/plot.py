@@ -1,4 +1,4 @@
-"""The Pareto plot of a comparison: what each method keeps of the support, against what it keeps of the tokens."""
+"""The Pareto plot of a comparison: the support that each method keeps against the tokens that it keeps."""
 
 import io
 import math
@@ -12,19 +12,19 @@ from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate
 from asap.errors import InputError, MissingExtra, UsageError
 
 _FIXED = (FULL_TRACE, NO_TRACE)
-_FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # what would change from day to day or version to version stays out
+_FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
 _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito without the yellow
 _MARKERS = "os^DvP<X>p"
 _GREY = "#777777"
-_APART_PT = 0.7  # between neighbouring methods, whose bars would hide each other
+_APART_PT = 0.7  # between neighbouring methods, whose bars would overlap
 
 
 def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
-    """Write the plot of `aggregates` (from `summarise`) as PNG or SVG, which the suffix of `path` says. A panel for each measure.
+    """Write the plot of `aggregates` (from `summarise`) as PNG or SVG, depending on the suffix of `path`, with a panel for each measure.
 
-    The same aggregates give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points stand a little
-    beside their share where bars would hide each other. No claim about differences between methods can be read off the bars:
-    they are not paired. Raises MissingExtra without matplotlib, InputError where `path` cannot be written.
+    The same aggregates give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points are
+    shifted a little from their share if bars would overlap. The bars do not show differences between methods, because they are not
+    paired. Raises MissingExtra without matplotlib, InputError if `path` cannot be written.
     """
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"{path.name}: a plot is written as .png or .svg")
@@ -34,7 +34,7 @@ def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
     except ImportError as error:
         raise MissingExtra('the plot needs matplotlib; install it with: pip install "asap-cot[compare]"') from error
     suffix, bytes_ = path.suffix.lower(), io.BytesIO()
-    # a Figure of its own and settings that end with the block: the caller's pyplot and rcParams are not touched
+    # a separate Figure, and settings that end with the block, leave the caller's pyplot and rcParams alone
     with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):
         figure = Figure(figsize=(7.2, 4.8), layout="constrained")
         _draw(figure, aggregates, caption)
@@ -87,13 +87,13 @@ def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) 
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_xlabel("tokens kept (%, points set slightly apart)")
-    # by hand: matplotlib ignores points drawn aside when it looks for the limits
+    # set explicitly: matplotlib ignores the shifted points when it chooses the limits
     panel.set_xlim(*_limits([100 * one.share for one in aggregates if one.method not in _FIXED], 5.0))
     panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
 
 
 def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:
-    """Around all finite numbers, with a margin of a tenth of their range and at least `least`."""
+    """The limits around all finite numbers, with a margin of a tenth of their range and at least `least`."""
     finite = [number for number in numbers if math.isfinite(number)]
     low, high = min(finite), max(finite)
     margin = max(least, 0.1 * (high - low))
@@ -114,8 +114,8 @@ def _look(number: int, method: str) -> dict[str, Any]:
 
 
 def _bar(length: float) -> float:
-    return max(0.0, length) if math.isfinite(length) else 0.0  # one row alone has no interval
+    return max(0.0, length) if math.isfinite(length) else 0.0  # a single row has no interval
 
 
 def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # between two of them matplotlib would set mathematics
+    return text.replace("$", r"\$")  # matplotlib would typeset the text between two of them as mathematics

@@ -18,7 +18,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
 class Comparison(NamedTuple):
-    """The aggregates of the tables, what one should know about them, the files that were written, and why there is no plot (if so)."""
+    """The aggregates of the tables, the notes about them, the files written, and the reason if there is no plot."""
 
     aggregates: list[Aggregate]
     caption: str
@@ -27,7 +27,7 @@ class Comparison(NamedTuple):
 
 
 def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
-    """Write everything. `totals` are those of the rows that were pruned."""
+    """Write everything. `totals` are those of the pruned rows."""
     remove_partials(folder)
     good, errors = list[Measurement](), list[dict[str, str | None]]()
     with replacing(folder / "judged.jsonl") as file:

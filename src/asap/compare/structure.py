@@ -1,8 +1,8 @@
-"""Damage that a cut does to the form of a trace: fences that no longer close, names without their definition, a lost ending.
+"""The damage of a cut to a trace's structure: fences that no longer close, names without their definition, a cut end of the thinking.
 
-These are counts on the text, no judgement. Traces hold code outside of fences too, so a name counts as defined wherever the text
-around it has the form of Python code: `def name(`, `class Name:`, `name =`, `for name in` with a call, a bracket or a colon behind
-what it goes through, and at the start of a line `name: int =` and `import name`. Parameters and names of one letter are left out.
+These are counts on the text, not judgements. Traces contain code outside fences too, so a name counts as defined wherever the text
+around it looks like Python: `def name(`, `class Name:`, `name =`, `for name in` before an iterable with a call, a bracket or a colon,
+and at the start of a line `name: int =` and `import name`. Parameters and one-letter names are ignored.
 """
 
 import re
@@ -18,7 +18,7 @@ from asap.spans import Span
 LAST_STEPS = 3
 _NAME = r"[^\W\d]\w+"
 _TARGETS = r"\(*\*?\w+\)*(?:[ \t]*,[ \t]*\(*\*?\w+\)*)*"
-_ITERABLE = r"""(?:[\w.]*["'(\[{:\])]|[\w.]+[ \t]+if\b)"""  # prose goes on with another word: "for duplicates in the list"
+_ITERABLE = r"""(?:[\w.]*["'(\[{:\])]|[\w.]+[ \t]+if\b)"""  # prose continues with another word: "for duplicates in the list"
 _TYPE = r"(?:(?:\w+\.)*[A-Z]\w{2,}|int|str|float|bool|bytes|list|dict|set|tuple)(?:\[[^=\n]*\])?(?:[ \t]*\|[^=\n]*)?"
 _IMPORTED = r"[\w.]+(?:[ \t]+as[ \t]+\w+)?"
 _DEFINITIONS = [
@@ -30,12 +30,12 @@ _DEFINITIONS = [
         rf"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+(\([\w.,\s]*\)|{_IMPORTED}(?:[ \t]*,[ \t]*{_IMPORTED})*)[ \t]*(?:[#;]|$)",
     )
 ]
-_BOUND = re.compile(rf"(?<![\w.]){_NAME}(?![\w.]*[ \t]+as\b)")  # of an import its alias, and of a.b the package
+_BOUND = re.compile(rf"(?<![\w.]){_NAME}(?![\w.]*[ \t]+as\b)")  # for an import the alias, for a.b the package
 
 
 class Structure(NamedTuple):
-    """`open_fences`: 1 where the cut leaves a code fence open that was closed before. `dangling`: names that are still used and whose
-    every definition was cut. `last_kept`: the share of the characters of the last three steps that is kept.
+    """`open_fences`: 1 if the cut leaves a code fence open that was closed before. `dangling`: the number of names that are still used
+    but whose every definition was cut. `last_kept`: the kept share of the characters of the last three steps.
     """
 
     open_fences: int
@@ -54,7 +54,7 @@ def structure(cot: str, decision: Decision) -> Structure:
 
 
 def dangling(cot: str, kept: Sequence[Span]) -> list[str]:
-    """The names that kept text uses although every place that defines them was cut; in alphabetical order."""
+    """The names that the kept text uses although all their definitions were cut, in alphabetical order."""
     starts = [span.start for span in kept]
 
     def is_kept(start: int, end: int) -> bool:
@@ -70,7 +70,7 @@ def dangling(cot: str, kept: Sequence[Span]) -> list[str]:
 
 
 def _definitions(cot: str) -> Iterator[tuple[str, int]]:
-    """Each name that a text defines, with its place."""
+    """Each name that a text defines, with its position."""
     for pattern in _DEFINITIONS:
         for found in pattern.finditer(cot):
             for name in _BOUND.finditer(cot, *found.span(found.lastindex or 0)):

@@ -1,8 +1,8 @@
-"""Sufficiency: a model gets question and pruned trace as its finished thinking, writes the answer, and the row's own tests decide.
+"""Sufficiency: a model gets the question and the pruned trace as its finished thinking and writes the answer; the row's tests judge it.
 
-The answer begins with an open code block, as where support is asked for, and ends with its closing fence: a model that was not
+The answer begins with an open code block, like the target of support, and ends with the closing fence, since a model that was not
 trained to think would rather close with a remark. Answers and verdicts are kept in the output folder by content, so nothing is
-written or run twice. Greedy; the model's own sampling defaults are not used.
+written or run twice. Decoding is greedy and ignores the model's sampling defaults.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from asap.think import CLOSED
 
 @dataclass(frozen=True)
 class Sufficiency:
-    """Checks whether an answer written after a trace passes. `benchmark` holds a problem for each row, under the row's id."""
+    """Checks whether an answer written after a trace passes. `benchmark` has a problem for each row, under the row's id."""
 
     scorer: Scorer
     judge: Judge
@@ -56,9 +56,9 @@ class Sufficiency:
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
     def answer(self, sample: Sample, trace: str) -> str | None:
-        """The code block that the model writes behind a trace, of at most `max_new_tokens` tokens; without an end if they ran out.
+        """The code block that the model writes after a trace, of at most `max_new_tokens` tokens; incomplete if these ran out.
 
-        None if the model's context has no room for them.
+        None if the model's context has no room for that many.
         """
         tokens = self.scorer.tokens
         before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{CODE_LEAD}"

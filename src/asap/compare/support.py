@@ -1,4 +1,4 @@
-"""Measures support with a language model and stores the results."""
+"""Measures support with a language model, and stores the results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, support RE
 
 
 class SupportScorer:
-    """Measures support with a scorer. Stores each result in a file under its content, so that nothing is measured twice."""
+    """Measures support with a scorer. Results are stored in a file by content, so nothing is measured twice."""
 
     def __init__(self, scorer: Scorer, verdicts: Database) -> None:
         self.scorer = scorer
         self.computed = 0
-        """Supports that were not stored and had to be computed."""
+        """The number of supports computed because none was stored."""
         self._verdicts = verdicts
         self._identity = content_digest(dict(scorer.identity), scorer.context_tokens)
 
@@ -32,7 +32,7 @@ class SupportScorer:
             yield cls(scorer, verdicts)
 
     def in_windows(self, sample: Sample, trace: str) -> bool:
-        """Whether question, trace and target are longer than the judge's context, so that it reads them in overlapping windows."""
+        """Whether question, trace and target exceed the judge's context, so that it reads them in overlapping windows."""
         request = support_request(self.scorer.tokens, sample, trace)
         return len(self.scorer.tokens.input_ids(request.context + request.text)) > self.scorer.context_tokens
 

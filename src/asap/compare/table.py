@@ -73,7 +73,7 @@ th:first-child, td:first-child {{ text-align: left }}
 
 
 def html(aggregates: Sequence[Aggregate], caption: str) -> str:
-    """One page that needs nothing else, with a table for each measure. The numbers are those of `markdown`."""
+    """One self-contained page, with a table for each measure. The numbers are those of `markdown`."""
     parts = list[str]()
     for measure, table in _tables(aggregates):
         parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>", f"<div>{table.html()}</div>"]
@@ -82,7 +82,7 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
 
 
 def csv_text(aggregates: Sequence[Aggregate]) -> str:
-    """The numbers of `markdown`, one in each column, for all measures; empty cells have nothing to compare."""
+    """The numbers of `markdown`, one in each column, for all measures; empty if nothing was compared."""
     names = _references(aggregates)
     compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
     fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]

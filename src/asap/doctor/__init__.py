@@ -1,4 +1,4 @@
-"""`asap doctor`: is this machine ready, and are these rows fit to be pruned? Every finding says what to do next."""
+"""`asap doctor`: checks this machine and these rows. Every finding includes what to do next."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,9 +21,9 @@ def examine(
     tokenizer: str | None = None,
     limit: int | None = None,
 ) -> Diagnosis:
-    """Examine this machine and the first `limit` rows of the sources (None: all of them).
+    """Check this machine and the first `limit` rows of the sources (None: all rows).
 
-    Writes nothing and loads no model. Every problem with the machine or the rows is a finding; only wrong `columns` raise UsageError.
+    Writes nothing and loads no model. Problems of the machine or the rows are findings; only wrong `columns` raise a UsageError.
     """
     if columns:
         check_columns(columns)

@@ -1,4 +1,4 @@
-"""Findings about the rows of a survey, each with advice, and a histogram of lengths."""
+"""The findings about a data set, and a histogram of its lengths."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,7 +171,7 @@ def _spread(counts: Counter[int]) -> str:
 
 
 def quantile(counts: Counter[int], share: float) -> int:
-    """The smallest number that at least this share of all counted numbers does not exceed."""
+    """The smallest number that is at least as large as this share of all counted numbers."""
     return int(np.quantile(np.fromiter(counts.elements(), np.int64, counts.total()), share, method="inverted_cdf"))
 
 

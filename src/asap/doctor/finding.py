@@ -1,4 +1,4 @@
-"""Findings as plain data; `render.py` prints them."""
+"""The doctor's findings: plain data, rendered in `render.py`."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ Status = Literal["ok", "warn", "fail"]
 
 
 class Finding(NamedTuple):
-    """The result of one check: its name, its status, the finding, and advice on what to do next (empty: nothing)."""
+    """One check: its name, its status, what it found, and what to do next (empty: nothing)."""
 
     name: str
     status: Status
@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The number of rows with a trace of `low` to `high` tokens, both included."""
+    """The number of rows whose trace has `low` to `high` tokens, both included."""
 
     low: int
     high: int
@@ -24,14 +24,14 @@ class Bin(NamedTuple):
 
 
 class DataDiagnosis(NamedTuple):
-    """The findings about the rows, and a histogram of the lengths of their traces."""
+    """The findings about the rows, and the lengths of their traces."""
 
     findings: Sequence[Finding]
     histogram: Sequence[Bin]
 
 
 class Diagnosis(NamedTuple):
-    """The whole result of `asap doctor`; `data` is None without a source."""
+    """The whole diagnosis of `asap doctor`; `data` is None if no source was named."""
 
     environment: Sequence[Finding]
     data: DataDiagnosis | None

@@ -1,4 +1,4 @@
-"""The diagnosis as text for a terminal: a mark, a name and the finding, with the advice under it."""
+"""Prints the report in a terminal: for each finding a mark, its name and text, and below it what to do."""
 
 from collections.abc import Iterable, Sequence
 
@@ -57,7 +57,7 @@ def _histogram(data: DataDiagnosis, plain: bool) -> RenderableType:
 
 
 def bar(count: int, most: int, *, plain: bool = False) -> str:
-    """A bar of at most 40 characters, exact to an eighth of one; any count above zero shows."""
+    """A bar of at most 40 characters, exact to an eighth of one; any count above zero is visible."""
     if plain:
         return "#" * max(round(count * _BAR / most), bool(count))
     full, eighths = divmod(max(round(count * _BAR * 8 / most), bool(count)), 8)
@@ -74,5 +74,5 @@ def _verdict(report: Diagnosis) -> Text:
 
 
 def _shown(text: str) -> str:
-    """The text with every control character and half surrogate (file names can hold some) written out as an escape."""
+    """The text with control characters and lone surrogates (which file names may contain) written as escapes."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

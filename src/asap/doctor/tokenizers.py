@@ -1,4 +1,4 @@
-"""The tokenizers that lengths are counted with: the scorer's and a chosen one, read without the model and without converting it."""
+"""The tokenizers that count lengths: the scorer's and a chosen one, loaded without loading or converting the model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from asap.lm.specs import is_spec, load_tokens, model_folder
 from asap.lm.tokens import TokenCounter
 from asap.survey import Reader
 
-_CHARACTERS = 4  # of a token, roughly, without a tokenizer
+_CHARACTERS = 4  # in a token, roughly, for want of a tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizers:
-    """`trace` counts what a budget counts, `scorer` what the scorer reads; None if it cannot be read. `name` is that of `trace`."""
+    """`trace` counts for a budget, `scorer` for the scorer's context; None if it cannot be loaded. `name` is that of `trace`."""
 
     trace: TokenCounter | None
     name: str
@@ -25,7 +25,7 @@ class Tokenizers:
 
     @property
     def count(self) -> Callable[[Sequence[str]], list[int]]:
-        """Counts the tokens of each text; without a tokenizer it estimates them from the number of characters."""
+        """A function that counts the tokens of each text; without a tokenizer, estimates them from the characters."""
         return _estimated if self.trace is None else self.trace.count_many
 
 
@@ -34,7 +34,7 @@ def load_tokenizers(scorer: str, tokenizer: str | None) -> tuple[Tokenizers, lis
     try:
         reader = Reader(_load_tokens(scorer), _context_tokens(scorer))
         found, problems = Tokenizers(reader.tokens, f"tokenizer of {scorer}", reader), list[Finding]()
-    except Exception as error:  # border: transformers, where it is broken, raises anything
+    except Exception as error:  # border: a broken transformers can raise anything
         advice = "see the findings about the environment; give another model with --scorer, or only a tokenizer with --tokenizer"
         problems = [Finding("scorer", "warn", f"the tokenizer of {scorer} cannot be read: {shown_error(error)}", advice)]
         found = Tokenizers(None, f"estimate: characters / {_CHARACTERS}", None)
@@ -67,7 +67,7 @@ def _context_tokens(spec: str) -> int | None:
 
 
 def _unconverted(spec: str) -> Path | None:
-    """The GGUF file that a spec names, if it is not converted yet: reading it directly takes seconds longer."""
+    """The GGUF file that a spec names, if it is not converted yet; reading it directly takes seconds longer."""
     if spec == "bundled":
         gguf = bundled_gguf()
     elif is_spec(spec) and spec.startswith("gguf:"):

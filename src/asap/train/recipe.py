@@ -69,7 +69,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The checked values of a recipe (a name, or a YAML file) with `key=value` changes; raises UsageError for an invalid recipe or change."""
+    """The checked values of a recipe (a name, or a YAML file) with `key=value` changes. Raises UsageError if they are invalid."""
     if name in recipe_names():
         text = files("asap.train").joinpath("recipes", f"{name}.yaml").read_text("utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
