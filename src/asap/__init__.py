@@ -1,4 +1,4 @@
-"""ASAP shortens the reasoning traces that models are trained on: whole steps go, every kept word stays verbatim.
+"""ASAP shortens the reasoning traces that models are trained on: it removes whole steps and keeps every other word verbatim.
 
 Example:
     import asap
@@ -8,10 +8,10 @@ Example:
         pruned = pruner.prune(sample)
         print(pruned.sample.cot, pruned.decision.tokens_after)
 
-Methods and stages with settings are records: ``AsapSettings(budget=1024, method=Spirit(suffix_tokens=64))``,
-``AsapSettings(ratio=0.5, coarse=Rewrite(tau=0.7))``; all others go by name: ``AsapSettings(method="random")``.
+Methods and stages that have settings are records: ``AsapSettings(budget=1024, method=Spirit(suffix_tokens=64))``,
+``AsapSettings(ratio=0.5, coarse=Rewrite(tau=0.7))``; all others are named: ``AsapSettings(method="random")``.
 
-Names are loaded when they are first used, so `import asap` is quick.
+Public names are imported on first use, so `import asap` is quick.
 """
 
 from importlib import import_module
@@ -109,7 +109,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from the module that it lives in."""
+    """The public name, imported from its module."""
     if name not in _HOME:
         raise AttributeError(f"module 'asap' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

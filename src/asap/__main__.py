@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     from asap.cli import run
 
     sys.exit(run(sys.argv[1:]))

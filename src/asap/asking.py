@@ -1,6 +1,6 @@
-"""Stage 1's pass over the rows of a run (paper §3.2): an LLM is asked about each row that has no selection yet.
+"""Stage 1's pass over the rows of a run (paper §3.2): asks an LLM about each row that has no selection yet.
 
-Each selection is stored at once, so a run that is killed asks, and reads replies, only for what is missing.
+Each selection is stored at once, so a killed run, when continued, asks only about the missing rows.
 
 What this does not do: talk to the LLM (`asap.prune.coarse.anchor_guided`), or decide about a row.
 """
@@ -27,18 +27,18 @@ from asap.store.work import Store
 
 @dataclass(frozen=True, slots=True)
 class LlmOptions:
-    """What stage 1's LLM may cost, and which rows it is asked about first."""
+    """The limits on stage 1's LLM, and the rows to ask about first."""
 
     spending: SpendingLimit
     replies_from: Sequence[Path] = ()
-    """Folders whose replies are used instead of asking again."""
+    """Folders whose replies are reused instead of asking again."""
     pilot: int | None = None
     """The number of rows to ask about before the cost of the others is estimated."""
 
 
 @dataclass(slots=True)
 class LlmPass:
-    """A pass over the rows of a store; what former runs paid for these replies counts against its limits."""
+    """A pass over the rows of a store. Its limits include what earlier runs paid for the folder's replies."""
 
     store: Store
     llm: Generator
@@ -56,7 +56,7 @@ class LlmPass:
             self.options.spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 
     def pilot(self) -> None:
-        """Ask about the pilot's rows, then report what the others will cost."""
+        """Ask about the pilot's rows, then report the estimated cost of the others."""
         if self.options.pilot:
             self._ask(self.options.pilot)
         self.listener.estimated(estimate(self.store.unselected(), self.llm, self.settings, self.replies), self.options.spending)
@@ -81,7 +81,7 @@ class LlmPass:
 
 
 def select_missing(store: Store, llm: Generator, settings: AsapSettings, options: LlmOptions, listener: Listener) -> None:
-    """Ask about every row of a run that has neither a selection nor a decision; store what it took, and what the LLM is."""
+    """Ask about every row that has neither a selection nor a decision; store the pass's cost and the LLM's identity."""
     started = time.perf_counter()
     with ReplyCache.open(store.folder, also=options.replies_from) as replies:
         asking = LlmPass(store, llm, settings, replies, options, listener)
@@ -91,6 +91,6 @@ def select_missing(store: Store, llm: Generator, settings: AsapSettings, options
     store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)
     cost = round(options.spending.spent, 6) if options.spending.price else None
     identity, before = llm.identity, store.fact("llm") or {}
-    if before.get("model") == identity["model"]:  # what a server said about itself, if this run had nothing to ask
+    if before.get("model") == identity["model"]:  # what the server reported about itself, in case this run had nothing to ask
         identity = {**before, **identity}
     store.set_fact("llm", {**identity, "usage": usage, "cost_usd": cost})

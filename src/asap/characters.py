@@ -29,7 +29,7 @@ def kinds(text: str) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def first_shown(text: str) -> Ints:
-    """For each place in the text, its end included, the first place from there on that holds no white space."""
+    """For each position in the text, including its end, the first position from there on without white space."""
     places = np.where(kinds(text) == BLANK, len(text), np.arange(len(text)))
     return np.minimum.accumulate(np.append(places, len(text))[::-1])[::-1]
 

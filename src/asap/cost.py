@@ -1,11 +1,11 @@
-"""What a run will cost before it starts: tokens that a model reads to score, and requests to the LLM of stage 1.
+"""Estimates the cost of a run before it starts: the tokens that a model reads to score, and the requests to stage 1's LLM.
 
-Scoring: the estimate counts the trace and, where a method reads it, the answer. It leaves out the prompt before the trace, the uneven
-lengths of the steps that stage 1 and `rescore` leave to later passes, and the windows of traces longer than the scorer's context.
+Scoring: counts the trace and, if it is shown or scored, the answer. It ignores the text before the trace, the uneven length of the
+steps that stage 1 and `rescore` leave to later passes, and the overlap of windows in traces longer than the scorer's context.
 
-The LLM: prompt tokens are counted on the requests that will be sent, exactly where the LLM's tokenizer is at hand. The length of
-the replies can only be bounded: by nothing at all, and by the longest reply that makes sense at every attempt. What is expected
-in between follows from former replies in the folder (`--pilot`) or, without any, from an assumption that is named as one.
+The LLM: prompt tokens are counted on the requests to be sent, exactly if the LLM's tokenizer is available. The length of the replies
+can only be bounded: from below by empty replies, from above by the longest usable reply at every attempt. The expectation is based
+on earlier replies in the folder (`--pilot`) or, without any, on an assumption that the report names as one.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 
 
 def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
-    """About the tokens that a method's model reads for a trace of this size, of which at most `kept` tokens stay."""
+    """The approximate tokens that a method's model reads for a trace of this size, of which at most `kept` tokens are kept."""
     if settings.is_token_level:
         return Reading(size.trace, size.trace)
     method = settings.scoring
@@ -47,7 +47,7 @@ def tokens_read(settings: AsapSettings, size: Size, kept: float) -> Reading:
 
 
 def _read_for_scores(settings: AsapSettings, size: Size) -> float:
-    """The tokens that `scores` adds: one pass unless the stages read the whole trace, and methods of more passes not read already."""
+    """The tokens that `scores` adds: one pass unless the stages read the whole trace, and the other passes that have not run yet."""
     if settings.stored_scores == "own":
         return 0.0
     known = {settings.name} if not settings.rescore else set()
@@ -58,9 +58,9 @@ def _read_for_scores(settings: AsapSettings, size: Size) -> float:
 
 
 def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:
-    """The tokens that `support_floor` adds: the whole trace and the cut one, and at most a doubling and a halving search between them.
+    """The tokens that `support_floor` adds: the whole and the cut trace, and at most a doubling and a halving search between them.
 
-    Each is read with the answer behind it. If nothing is cut, nothing is read.
+    Each is read with the answer after it. Nothing is read if nothing is cut.
     """
     fits = kept >= size.trace
     if settings.support_floor is None or (fits and settings.stage_1 == "none"):
@@ -71,8 +71,8 @@ def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:
 
 
 class Scenario(NamedTuple):
-    """How replies might turn out: tokens of an anchor, attempts for a trace, and the length of a pruning reply as a share
-    of its prompt without the anchor.
+    """Assumed replies: tokens of an anchor, attempts for a trace, and the length of a pruning reply as a share of its prompt without
+    the anchor.
     """
 
     anchor: float
@@ -84,7 +84,7 @@ ASSUMED = {"rewrite": Scenario(600, 1.5, 0.45), "select": Scenario(600, 1.2, 0.0
 
 
 def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, replies: ReplyCache) -> Estimate:
-    """What the LLM would still be asked about these samples, given the replies up to now."""
+    """The estimate of the remaining requests about these samples, given the replies so far."""
     usage = replies.usage()
     rules = settings.strategy.rules
     likely = _expected(settings.stage_1, usage, rules.attempts)
@@ -108,7 +108,7 @@ class _Asks(NamedTuple):
 
     @classmethod
     def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: ReplyCache) -> "_Asks | None":
-        """None where the LLM was asked already or will not be."""
+        """The requests about a sample; None if the LLM has answered them or will not be asked."""
         requests = settings.requests_about(sample)
         if len(requests.spans) < 2:
             return None
@@ -126,13 +126,13 @@ class _Asks(NamedTuple):
         return cls(None if known else prompts[0], prompts[1], reply + requests.strategy.rules.thinking_tokens)
 
     def added_to(self, amount: Amount, scenario: Scenario) -> Amount:
-        """What is asked before, and this trace."""
+        """The amount plus the requests about this trace."""
         anchor = scenario.anchor
         if self.anchor_prompt is None:
             anchor = 0
         else:
             amount = amount.plus(1, self.anchor_prompt, anchor)
-        shown = min(anchor, ANCHOR_TOKENS)  # without the thinking before it
+        shown = min(anchor, ANCHOR_TOKENS)  # without the thinking of the reply
         return amount.plus(scenario.attempts, self.prompt + shown, min(self.reply, scenario.share * self.prompt))
 
 
@@ -141,9 +141,9 @@ def _is_seen(strategy: str, usage: dict[str, Usage]) -> bool:
 
 
 def _expected(strategy: str, usage: dict[str, Usage], most_attempts: int) -> Scenario:
-    """What former replies showed, as a scenario; the assumption where there are none.
+    """The scenario that earlier replies suggest, or the assumption without any.
 
-    Anchors may be there without prunings, after a kill, or come from another folder: attempts are kept within what is possible.
+    The folder may hold anchors without prunings, after a kill or from another folder, so attempts are clamped to the possible range.
     """
     if not _is_seen(strategy, usage):
         return ASSUMED[strategy]

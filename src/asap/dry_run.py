@@ -1,4 +1,4 @@
-"""`asap prune --dry-run`: the rows and the cost of a run, without a scorer and without writing anything."""
+"""`asap prune --dry-run`: estimates what a run would read, score and ask, without a scorer and without writing anything."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from asap.survey import Place, Survey
 
 
 class DryRun(NamedTuple):
-    """The rows, the tokens that a model would read of them, and how many traces are over their budget."""
+    """The rows, the tokens that a model would read of them, and the number of traces over their budget."""
 
     survey: Survey
     reading: Reading
@@ -34,9 +34,10 @@ def dry_run(
     listener: Listener,
     asks: tuple[Generator, LlmOptions, Path | None] | None = None,
 ) -> DryRun:
-    """The rows of a source and what a run would cost.
+    """A dry run over a source.
 
-    `asks` is stage 1's LLM, and the folder with replies that it need not give again: the listener gets an estimate of the rest.
+    `asks` is stage 1's LLM, its options, and the folder whose replies are reused; the listener gets an estimate of the remaining
+    requests.
     """
     found, low, high, over_budget = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0
     rows = ((Place(name, line), result) for name, line, result in listened_rows(source, listener))

@@ -1,17 +1,17 @@
 """Fenced code blocks of Markdown, in characters of the text (CommonMark 0.31, section 4.5).
 
-As in CommonMark a fence is a line of three or more backticks or tildes, a bare fence of the same kind that is at least as long
-closes a block, no backtick follows backticks on their line, and a block without an end goes on to the end of the text. A trace is no
-document, so in five points we differ on purpose:
+As in CommonMark, a fence is a line of three or more backticks or tildes, a bare fence of the same kind that is at least as long
+closes a block, no backtick follows backticks on their line, and an unclosed block extends to the end of the text. A trace is not a
+document, so we differ on purpose in five points:
 
-- nested: inside a block, a fence with an info string opens another one, for models write code about Markdown;
+- nested: inside a block, a fence with an info string opens another one, because models write code about Markdown;
 - indented: a fence may be indented by any white space, as in lists;
 - quoted: `>` before a fence is skipped, and no block ends because its quotation or its list item does;
-- other blocks: HTML is not known, and no fence follows a list marker on the same line;
-- white space: all that Unicode knows may follow a closing fence, and a carriage return alone ends no line.
+- other blocks: HTML is not recognised, and no fence follows a list marker on the same line;
+- white space: any Unicode white space may follow a closing fence, and a carriage return alone ends no line.
 
-`markdown-it-py` finds the same blocks where none of these occur, so tests hold this scanner against it. It is not the scanner itself:
-it gives lines instead of characters, does not nest, and reads 12.8 MB of traces at 7 MB/s at best, where this reads 390.
+`markdown-it-py` finds the same blocks if none of these occur, so the tests compare this scanner with it. We do not use it: it returns
+lines instead of characters, does not nest, and reads 12.8 MB of traces at 7 MB/s at best, this scanner at 390.
 """
 
 import re
@@ -33,7 +33,7 @@ class CodeBlock(NamedTuple):
 
 
 class _Opening(NamedTuple):
-    """The line of an opening fence. `depth`: how many blocks are open around it."""
+    """The line of an opening fence. `depth`: the number of blocks open around it."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class _Opening(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A block with its fences: `text[start:end]`. `closing` is where the line of its closing fence starts; None where it has none."""
+    """A block with its fences: `text[start:end]`. `closing` is the start of its closing fence's line; None without one."""
 
     opening: _Opening
     closing: int | None
@@ -52,7 +52,7 @@ class _Block(NamedTuple):
 
 
 def blocks(text: str) -> list[CodeBlock]:
-    """The outermost closed blocks of a text, in order; a block that never ends does not swallow those behind it."""
+    """The outermost closed blocks of a text, in order; an unclosed block does not hide those after it."""
     found = list[_Block]()
     for block in _scanned(text):
         if block.closing is not None:
@@ -82,13 +82,13 @@ def outside(text: str, spans: Sequence[Span] | None = None) -> str:
 
 
 def is_open(text: str) -> bool:
-    """Whether a text ends inside a block that is never closed."""
+    """Whether a text ends inside an unclosed block."""
     return any(block.closing is None for block in _scanned(text))
 
 
 def _scanned(text: str) -> Iterator[_Block]:
-    """All blocks in the order of their ends, an inner one before the one around it."""
-    if "```" not in text and "~~~" not in text:  # as in most traces
+    """All blocks in the order of their ends, an inner block before the one around it."""
+    if "```" not in text and "~~~" not in text:  # the case of most traces
         return
     opened = list[_Opening]()
     for found in _FENCE.finditer(text):

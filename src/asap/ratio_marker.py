@@ -1,6 +1,6 @@
-"""The marker at the end of a question that states which share of the trace is kept (TokenSkip, arXiv:2502.12067).
+"""The marker at the end of a question that states the kept share of the trace (TokenSkip, arXiv:2502.12067).
 
-Training rows get it, and an evaluation asks with it for a length.
+Training rows contain it, and an evaluation requests a length with it.
 """
 
 from asap.errors import UsageError
@@ -11,7 +11,7 @@ _PLACE = "{gamma}"
 
 
 def marked(question: str, gamma: float | None, marker: str = MARKER) -> str:
-    """The question with the marker of a share behind it; as it is for 1.0 or None, or where the marker is `none`."""
+    """The question followed by the marker of a share; unchanged for 1.0 or None, or if the marker is `none`."""
     if gamma is None or gamma == 1.0 or marker == NONE:
         return question
     return question + marker.replace(_PLACE, str(float(gamma)))

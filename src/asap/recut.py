@@ -1,4 +1,4 @@
-"""A finished run at another budget or by another method, from what it stored: no model reads anything."""
+"""`asap cut`: a finished run at another budget or by another method, from its stored scores and without a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -30,10 +30,10 @@ def recut(
     method: str | None = None,
     formats: Sequence[str] = (),
 ) -> Totals:
-    """The finished run of `folder` at another budget, or by another step-level method, written to `out`; without a model.
+    """Write the finished run of `folder` at another budget, or by another step-level method, to `out`, without a model.
 
-    At another budget the files are those of a fresh run. Another method needs no stored scores (random, keep-head, …) or
-    those of `--scores`; it has no stage 1.
+    At another budget the files are those of a fresh run. Another method runs without stage 1, and needs the scores that `--scores`
+    stored unless it is a control (random, keep-head, …).
     """
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:
@@ -54,7 +54,7 @@ def recut(
             settings |= {"method": method, "coarse": "none", "align_prompt_hash": None, "llm": None, "llm_prompts_hash": None}
         if settings["method"] == "tokenskip" and budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
-        next((entry for entry in store.entries() if entry.decision), None)  # one of another version is told before `out` is made
+        next((entry for entry in store.entries() if entry.decision), None)  # an unreadable decision raises before `out` is created
         with Store.open(out) as other:
             other.claim(settings)
             store.copy_to(other, {"settings": settings})
@@ -63,7 +63,7 @@ def recut(
 
 
 def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter]) -> Callable[[Decision, Sample], Decision]:
-    """What makes of a stored decision, whatever it was cut to and by which method it was made, the one that the settings ask for."""
+    """A function that turns a stored decision, of any method and cut, into the decision that the settings require."""
     tokens = cache(load_tokens)
     as_it_is = settings["coarse_only"] or settings["method"] == "original"
     limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
@@ -86,7 +86,7 @@ def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCount
 
 
 def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
-    """The tokenizer that a run counted its budget with."""
+    """The tokenizer that counted a run's budget."""
     tokens = load_tokens(settings["tokenizer_name"])
     if tokens.fingerprint != settings["tokenizer"]:
         raise InputError(

@@ -1,7 +1,7 @@
 """A whole run: read the sources, ask stage 1's LLM if there is one, decide about each row, write the output folder.
 
-Reading comes first and is cheap: it finds broken archives before hours of scoring, and gives the totals for the time left.
-Each selection and each decision is stored as soon as it is made, so a run killed at any moment goes on where it was.
+Reading comes first and is cheap: it finds broken archives before hours of scoring, and counts the totals for the time left.
+Each selection and each decision is stored as soon as it is made, so a run killed at any moment continues where it was.
 """
 
 import time
@@ -38,9 +38,9 @@ def prune_into(
     listener: Listener | None = None,
     llm_options: LlmOptions | None = None,
 ) -> Totals:
-    """Prune all rows of the source into a folder, or do what is missing there, and write its files.
+    """Prune all rows of the source into a folder, or those that are missing there, and write its files.
 
-    Raises InputError if the folder holds a run with other settings, or if no row is usable.
+    Raises InputError if the folder contains a run with other settings, or if no row is usable.
     """
     listener = listener or Listener()
     with Store.open(folder) as store:
@@ -64,13 +64,13 @@ def prune_into(
 
 
 def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
-    """The sentence about a source of which every row was rejected."""
+    """The message about a source whose rows were all rejected."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
     return f"no usable row in {', '.join(source.names)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
 
 
 def read_into(store: Store, source: Source, listener: Listener) -> None:
-    """Read the source into the store, in one transaction: until it is complete the former order of the input stands."""
+    """Read the source into the store in one transaction, which keeps the earlier order of the input until it is complete."""
     with store.transaction():
         store.clear_input()
         for position, (name, line, result) in enumerate(listened_rows(source, listener)):
@@ -81,7 +81,7 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
 
 
 def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
-    """All that decides what comes out, by name; JSON-able. Two runs with equal settings and rows give equal files."""
+    """Everything that determines the output, by name; JSON-able. Runs with equal settings and rows write equal files."""
     return {
         "asap": __version__,
         "method": pruner.method,
@@ -102,7 +102,7 @@ def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
 
 
 def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
-    """Decide about every row without a decision; each batch is stored whole."""
+    """Decide about every row without a decision, storing each batch in one transaction."""
     size = 1 if pruner.scorer.batch_tokens == 0 else _BATCH_ON_GPU
     for batch in store.batches(size):
         started = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Counts the rows of a data set in one pass; `asap doctor` and `asap prune --dry-run` are two views of the result.
+"""Counts the properties of a data set's rows in one pass, for `asap doctor` and `asap prune --dry-run`.
 
-No text stays in memory, only counters and, to find repeated rows, three digests a row.
+Memory holds no texts, only counters and, to find repeated rows, three digests for each row.
 """
 
 from collections import Counter
@@ -19,11 +19,11 @@ from asap.sample import Sample
 from asap.steps import StepSplit, split_steps
 from asap.think import has_tag
 
-_BATCH = 32  # rows that are tokenised side by side
+_BATCH = 32  # rows tokenised together
 
 
 class Place(NamedTuple):
-    """The place of a row."""
+    """A row's source and line."""
 
     source: str
     line: int
@@ -34,21 +34,21 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Cases:
-    """The number of rows with some property, the first one of them, and a detail about it."""
+    """The number of rows with some property, and the location and detail of the first."""
 
     count: int = 0
     first: Place | None = None
     detail: str = ""
 
     def add(self, place: Place, detail: str = "") -> None:
-        """One more row."""
+        """Count one more row."""
         if not self.count:
             self.first, self.detail = place, detail
         self.count += 1
 
 
 class Reader(NamedTuple):
-    """The tokenizer of the model that reads the rows, and the number of tokens that it reads at once (None: not known)."""
+    """The tokenizer of the model that reads the rows, and the model's context in tokens (None: unknown)."""
 
     tokens: TokenCounter
     context_tokens: int | None
@@ -64,7 +64,7 @@ class Length(NamedTuple):
 
 @dataclass(slots=True)
 class Survey:
-    """The counts. `count` counts tokens of traces as a budget does; without a `reader` no row is too long for it."""
+    """Counts of rows. `count` counts the tokens of traces like a budget; without a `reader`, no row counts as too long for it."""
 
     count: Callable[[Sequence[str]], list[int]]
     reader: Reader | None = None
@@ -73,49 +73,49 @@ class Survey:
     rejected: dict[str, Cases] = field(default_factory=dict)
     """Rows that cannot be used, by reason."""
     tokens: Counter[int] = field(default_factory=Counter)
-    """Usable rows by the tokens of their traces."""
+    """The number of usable rows by the tokens of their traces."""
     steps: Counter[int] = field(default_factory=Counter)
-    """Usable rows by their steps."""
+    """The number of usable rows by the steps of their traces."""
     one_step: Cases = field(default_factory=Cases)
     several_tags: Cases = field(default_factory=Cases)
     no_code: Cases = field(default_factory=Cases)
     open_fence: Cases = field(default_factory=Cases)
     beyond_context: Cases = field(default_factory=Cases)
     copies: Cases = field(default_factory=Cases)
-    """Rows whose question, trace and answer an earlier row had."""
+    """Rows with the question, trace and answer of an earlier row."""
     same_questions: Cases = field(default_factory=Cases)
-    """Other rows whose question an earlier row had."""
+    """Other rows with the question of an earlier row."""
     same_ids: Cases = field(default_factory=Cases)
-    """Rows with the id of a row that holds something else."""
+    """Rows with the id of an earlier row but other content."""
     _first: dict[int, int] = field(default_factory=dict)
-    """For ids, questions and whole rows the content of the first row that had them; all as digests."""
+    """For ids, questions and whole rows, the content of the first row with them; all as digests."""
 
     @property
     def usable(self) -> int:
-        """Rows that can be pruned."""
+        """The number of rows that can be pruned."""
         return self.tokens.total()
 
     @property
     def unusable(self) -> int:
-        """Rows that cannot."""
+        """The number of rows that cannot."""
         return sum(cases.count for cases in self.rejected.values())
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """The number of all rows."""
         return self.usable + self.unusable
 
     @property
     def trace_tokens(self) -> int:
-        """The tokens of all usable traces together."""
+        """The total tokens of all usable traces."""
         return sum(tokens * count for tokens, count in self.tokens.items())
 
     def up_to(self, limit: int) -> int:
-        """The number of usable rows with traces of at most `limit` tokens."""
+        """The number of usable rows whose traces have at most `limit` tokens."""
         return sum(count for tokens, count in self.tokens.items() if tokens <= limit)
 
     def lengths(self, rows: Iterable[tuple[Place, Shaped | RowError]]) -> Iterator[Length]:
-        """Count the rows and yield the usable ones. A row that the reader's chat template refuses is rejected."""
+        """Count the rows and yield the usable ones. Rejects a row that the reader's chat template refuses."""
         rows = iter(rows)
         while batch := list(islice(rows, _BATCH)):
             usable, contexts = list[tuple[Place, Shaped]](), list[str]()

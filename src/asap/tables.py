@@ -1,6 +1,6 @@
 """Tables of text, as Markdown, LaTeX, HTML and CSV.
 
-A table holds finished cells: rounding and wording are its maker's. Each format escapes the text.
+A table contains finished cells: its maker rounds and words them. This module escapes text for each format.
 """
 
 import csv
@@ -13,7 +13,7 @@ from html import escape
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under a header. `columns` aligns each column, l left or r right; its last letter holds for the rest."""
+    """Rows of cells under a header. `columns` aligns each column, l left or r right; its last letter applies to all further columns."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -21,11 +21,11 @@ class Table:
 
     @property
     def sides(self) -> str:
-        """A letter for every column."""
+        """The alignment letters of all columns."""
         return self.columns.ljust(len(self.header), self.columns[-1])
 
     def markdown(self, *, padded: bool = False) -> str:
-        """A GitHub table; with `padded` its columns also line up in a terminal."""
+        """A GitHub table; `padded` aligns its columns in a terminal too."""
         escaped = [[markdown_escaped(cell) for cell in row] for row in (self.header, *self.rows)]
         if not padded:
             rule = "".join("---:|" if side == "r" else "---|" for side in self.sides)
@@ -43,7 +43,7 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """A `<table>`; the alignment is left to the page's style."""
+        """A `<table>`, whose alignment is up to the page's style."""
         head = "".join(f"<th>{escape(cell)}</th>" for cell in self.header)
         body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
         return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
@@ -60,7 +60,7 @@ def _aligned(cell: str, side: str, width: int) -> str:
 
 
 def markdown_escaped(text: str) -> str:
-    """The text on one line, without anything that Markdown would read as markup."""
+    """The text on one line, escaped for Markdown."""
     return re.sub(r"[\\`*|]|<(?=[a-zA-Z/!?])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", _one_line(text))
 
 
@@ -68,7 +68,7 @@ _LATEX = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum", 
 
 
 def latex_escaped(text: str) -> str:
-    """The text on one line as LaTeX prints it; a minus sign before a number is set in mathematics."""
+    """The text on one line, escaped for LaTeX; a minus sign before a number is set in mathematics."""
     escaped = re.sub(
         r"[\\~^<>|]|[&%$#_{}]", lambda found: f"\\{_LATEX.get(found[0], found[0])}" + "{}" * (found[0] in _LATEX), _one_line(text)
     )

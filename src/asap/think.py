@@ -1,7 +1,7 @@
-"""The thinking of a model and the answer behind it: the delimiters between them, in one table, and all that is done with them.
+"""The tags around a model's thinking, in one table, and every function that splits, joins or searches text at them.
 
-Data and generations are read with every row of the table. What is written has the delimiters of the first row, and replies and
-prompts are only searched for those: `strip_think`, `opened_by`, `unopened` and `closes_unopened`.
+The functions recognise every row of the table in data and generations, but write the tags of the first row, and search replies and
+prompts for those only (`strip_think`, `opened_by`, `unopened` and `closes_unopened`).
 
 What this does not do: judge the thinking, or split it into steps.
 """
@@ -13,7 +13,7 @@ from asap.errors import RowError
 
 
 class ThinkTags(NamedTuple):
-    """How some models delimit their thinking and, where they do that too, the answer behind it."""
+    """The tags with which some models delimit their thinking and, in some cases, the answer after it."""
 
     open: str
     close: str
@@ -28,7 +28,7 @@ TAGS = (
 )
 OPEN, CLOSE = TAGS[0].open, TAGS[0].close
 OPENED, CLOSED = f"{OPEN}\n", f"\n{CLOSE}\n\n"
-"""What is written before a trace, and between a trace and its answer."""
+"""The text written before a trace, and between a trace and its answer."""
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -44,21 +44,21 @@ _AROUND_ANSWER = _any_of(
 
 
 class Thought(NamedTuple):
-    """A response taken apart."""
+    """A response split into thinking and answer."""
 
     cot: str
     answer: str
 
 
 class Parts(NamedTuple):
-    """A generation taken apart. `thinking` is None where the model did not think; `answer` is None where it never came to one."""
+    """A generation split in two. `thinking` is None if the model did not think, `answer` if it did not finish thinking."""
 
     thinking: str | None
     answer: str | None
 
 
 def join_think(cot: str, answer: str) -> str:
-    """The response that `split_think` takes apart into these two."""
+    """The response that `split_think` splits into these two."""
     return f"{OPENED}{cot}{CLOSED}{answer}"
 
 
@@ -85,7 +85,7 @@ def split_think(text: str) -> Thought:
 
 
 def parts_of(generation: str) -> Parts:
-    """Thinking and answer of any text; the answer follows the last closing tag, unless a thought is opened after it."""
+    """The thinking and the answer of any text; the answer follows the last closing tag, unless a thought opens after it."""
     closings = list(_CLOSE.finditer(generation))
     after = closings[-1].end() if closings else 0
     if _OPEN.search(generation, after):
@@ -94,9 +94,9 @@ def parts_of(generation: str) -> Parts:
 
 
 def strip_think(text: str, *, opened: bool | None) -> str:
-    """A reply without the thinking at its head; nothing where that never ends.
+    """A reply without the thinking at its start; empty if that never ends.
 
-    `opened`: whether the prompt has opened the thinking. Where nobody knows (None), a closing tag without an opening one shows it.
+    `opened`: whether the prompt has opened the thinking. If unknown (None), a closing tag without an opening one implies it.
     """
     if opened is None:
         opened = closes_unopened(text)
@@ -114,17 +114,17 @@ def unopened(prompt: str) -> str:
 
 
 def closes_unopened(text: str) -> bool:
-    """Whether a text closes thinking that it does not open: its prompt did."""
+    """Whether a text closes thinking that it does not open, which means that its prompt did."""
     thought, closing, _ = text.partition(CLOSE)
     return bool(closing) and OPEN not in thought
 
 
 def closing_tag(text: str) -> str | None:
-    """The first closing tag in a text; None where there is none."""
+    """The first closing tag in a text; None if it has none."""
     found = _CLOSE.search(text)
     return found[0] if found else None
 
 
 def has_tag(text: str) -> bool:
-    """Whether a text holds an opening or a closing tag."""
+    """Whether a text contains an opening or a closing tag."""
     return bool(_OPEN.search(text) or _CLOSE.search(text))

@@ -1,4 +1,4 @@
-"""What a result was made with: the versions of Python and of packages."""
+"""The versions of Python and of packages, to record with a result."""
 
 import platform
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 
 def versions_of(packages: Sequence[str]) -> dict[str, str]:
-    """The version of Python and of each package; `not installed` where there is none."""
+    """The version of Python and of each package, or `not installed`."""
     return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
 
 

@@ -1,4 +1,4 @@
-"""The command line: a thin layer over the library, one file per command. Options are named after the settings they set."""
+"""The command line: a thin layer over the library, one file per command. Options have the names of the settings that they set."""
 
 import io
 import sys
@@ -29,7 +29,7 @@ COMMANDS = {
     "report": "Print the training cost of runs beside each other (the paper's Table 3): tokens per sample, seconds per step, memory.",
     "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
 }
-for name, summary in COMMANDS.items():  # loaded when they are called, so that the others start quickly
+for name, summary in COMMANDS.items():  # imported only when called, so that each command starts quickly
     module = name.replace("-", "_")
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary)
 
@@ -40,12 +40,12 @@ def run(arguments: Sequence[str]) -> int:
 
     debug = "--debug" in arguments
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name or a sign that the terminal cannot show must not end a run
+        if isinstance(stream, io.TextIOWrapper):  # a file name or character that the terminal cannot show must not end a run
             stream.reconfigure(errors="backslashreplace")
     try:
         words = _with_config([word for word in arguments if word != "--debug"])
         if words and words[0] in COMMANDS:
-            app[words[0]].help = None  # its own docstring says more
+            app[words[0]].help = None  # the command's docstring says more
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except (AsapError, CycloptsError) as error:
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("asap: interrupted", file=sys.stderr)
         return 130
-    except Exception as error:  # a fault of ours: no traceback unless it is asked for
+    except Exception as error:  # a bug of ours: a traceback only with --debug
         if debug:
             raise
         print(f"asap: internal error: {type(error).__name__}: {error}; run again with --debug and report what it prints", file=sys.stderr)
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _with_config(arguments: list[str]) -> list[str]:
-    """Take `--config FILE.yaml` out of the arguments and let the file answer for options that were not typed."""
+    """The arguments without `--config FILE.yaml` and with the file's values for the options that were not typed."""
     words, path = list[str](), None
     remaining = iter(arguments)
     for word in remaining:
@@ -94,7 +94,7 @@ def _config(path: Path, words: Sequence[str]) -> Callable[..., None]:
     settings = {str(name).replace("_", "-"): value for name, value in values.items()}
     if "unsafe-no-sandbox" in settings:
         raise UsageError(f"--config {path} holds unsafe-no-sandbox; running untrusted code without a sandbox must be typed each time")
-    for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # one stands for the other
+    for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # either one replaces the other
         if any(word.partition("=")[0] == typed for word in words):
             settings.pop(instead, None)
     return Dict(settings, use_commands_as_keys=False, source=str(path))

@@ -1,4 +1,4 @@
-"""`asap compare`: methods judged beside each other at the same tokens, before anyone trains."""
+"""`asap compare`: compares methods at equal token counts, without training a model."""
 
 import sys
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ def compare(
     names, shares = _names(methods, coarse), _shares(ratios)
     allow_own_methods(*names)
     Grid.check(names, shares)
-    # the runs are cut again for each cell, so their own ratio is always the same: another one would be another run
+    # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
     pruning = AsapSettings(ratio=0.5, coarse=coarse, keep_first=keep_first, keep_last=keep_last, seed=seed)
     grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER))
     if tests is not None and generate is None:
@@ -127,7 +127,7 @@ def compare(
             "tests": tests,
             "runs": {name: run_settings(rows, pruner) for name, pruner in pruners.items()},
         }
-        # what can be wrong with judge, classifier or tests is found before the hours of pruning
+        # errors of judge, classifier or tests are found before the hours of pruning
         with _sufficiency(other, out, tests or source[0], generate) as sufficiency:
             with watcher(console) as listener:
                 totals = prune_all(out, rows, pruners, listener)
@@ -155,7 +155,7 @@ def _names(methods: str, coarse: str) -> list[str]:
 
 @contextmanager
 def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -> "Iterator[Sufficiency | None]":
-    """What writes and runs answers; nothing without --generate."""
+    """The writer and judge of answers; None without --generate."""
     if generate is None:
         yield None
         return

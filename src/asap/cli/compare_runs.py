@@ -1,4 +1,4 @@
-"""`asap compare-runs`: two evaluations, problem by problem."""
+"""`asap compare-runs`: compares two evaluations, problem by problem."""
 
 import json
 from pathlib import Path

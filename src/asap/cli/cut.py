@@ -1,4 +1,4 @@
-"""`asap cut`: another budget from stored scores."""
+"""`asap cut`: cuts a finished run to another budget, from its stored scores."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`asap doctor`: the machine and the data, examined."""
+"""`asap doctor`: examines the machine and the data."""
 
 from typing import Annotated
 

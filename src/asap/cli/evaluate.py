@@ -87,7 +87,7 @@ def evaluate(
                 evaluation.generate(ledger)
                 print(f"written: {out}/attempts.jsonl")
                 return 0
-            with judging.sandbox() as sandbox:  # first: what cannot be judged is not written either
+            with judging.sandbox() as sandbox:  # first: no answers are written that cannot be judged
                 evaluation.generate(ledger)
                 summary = evaluation.judge(ledger, sandbox, limits, workers)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Options about the LLM of stage 1: which one, how it is asked, and what it may cost."""
+"""The options of stage 1's LLM: the model, the requests, and the limits on the cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -51,7 +51,7 @@ class Llm:
     price_out: Annotated[float | None, Parameter(help="US dollars per million reply tokens.", group=LLM)] = None
 
     def check(self, coarse: str | None, values: Mapping[str, Any]) -> None:
-        """Raise UsageError unless the options of the LLM go together."""
+        """Raise UsageError unless the options of the LLM are consistent."""
         of_llm = {name: default for name, default in flat(Rewrite()) if name not in dict(flat(Align()))}
         named = [field.name for field in fields(self) if getattr(self, field.name) != field.default and field.name != "llm"]
         named += [name for name, value in values.items() if name in of_llm and value != of_llm[name]]
@@ -73,7 +73,7 @@ class Llm:
             raise UsageError("--price-in and --price-out go together: US dollars per million prompt and reply tokens")
 
     def spending(self) -> "SpendingLimit":
-        """The limits on what the LLM may cost, at the list price unless another one is typed."""
+        """The limits on what the LLM may cost, at the list price unless the user typed another one."""
         from asap.lm.specs import Spec
         from asap.lm.spending import Price, SpendingLimit, find_price
 
@@ -103,7 +103,7 @@ class Llm:
         )
 
     def run_options(self, spending: "SpendingLimit") -> "LlmOptions":
-        """How a run asks the LLM."""
+        """The options of a run's pass over its rows with the LLM."""
         from asap.asking import LlmOptions
 
         return LlmOptions(spending, self.replies or [], self.pilot)

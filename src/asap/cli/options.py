@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they have in common when they start and end."""
+"""The options that several commands share, and the code that they share at start and end."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ RUN = Group("The run", sort_key=5)
 
 
 def whole(_: type, tokens: Sequence[Any]) -> int:
-    """A whole number; cyclopts itself would round 1.5."""
+    """A whole number (cyclopts itself rounds 1.5)."""
     text = tokens[0].value
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         raise ValueError(f"{text!r} is not a whole number")
@@ -33,7 +33,7 @@ def whole(_: type, tokens: Sequence[Any]) -> int:
 
 
 def floats(_: type, tokens: Sequence[Any]) -> tuple[float, ...]:
-    """Numbers with commas between them."""
+    """Numbers separated by commas."""
     try:
         return tuple(float(part) for part in tokens[0].value.split(","))
     except ValueError:
@@ -83,27 +83,27 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
 
 def allow_own_methods(*names: str) -> None:
-    """Make methods in the current folder importable (`package.module:function`), behind everything that is installed."""
+    """Make methods in the current folder importable (`package.module:function`), after all installed packages."""
     if any(":" in name for name in names) and (folder := str(Path.cwd())) not in sys.path:
         sys.path.append(folder)
 
 
 def at_least(name: str, value: int | None, least: int) -> int | None:
-    """The value of an option, which must not be smaller than `least`."""
+    """The value of an option. Raises UsageError if it is smaller than `least`."""
     if value is not None and value < least:
         raise UsageError(f"--{name} is {value}; {least} or more is expected")
     return value
 
 
 def console_for(*, stderr: bool = False) -> "Console":
-    """A console for what people read."""
+    """A console for text that people read."""
     from rich.console import Console
 
     return Console(stderr=stderr)
 
 
 def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
-    """The table at the end of a run."""
+    """Print the table at the end of a run."""
     lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
     lines += [
@@ -130,7 +130,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
 
 
 def _llm_lines(totals: "Totals", spending: "SpendingLimit | None") -> list[tuple[str, str]]:
-    """What decided in stage 1, which replies were of no use, and what all of it cost."""
+    """The lines about stage 1: what decided, which replies were unusable, and what the LLM cost."""
     decided = ", ".join(f"{name} {count:,}" for name, count in totals.coarse_by.items())
     lines = [("stage 1", f"decided by {decided} (align: no usable reply); {totals.attempts:,} replies asked for")]
     if totals.failures_by:

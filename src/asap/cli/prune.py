@@ -1,4 +1,4 @@
-"""`asap prune`: rows in, shorter traces out."""
+"""`asap prune`: prunes the traces of a data set."""
 
 import sys
 import tempfile
@@ -140,7 +140,7 @@ def prune(
     llm.check(coarse, values)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)
-    if coarse == "align" and method != "asap":  # as a default it means nothing there
+    if coarse == "align" and method != "asap":  # there the default is ignored
         raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
     try:
         if dry_run:
@@ -160,7 +160,7 @@ def prune(
 
 
 def _settings(method: str, coarse: str, values: dict[str, Any]) -> AsapSettings:
-    """The settings that the typed values make; raises UsageError for values of another method or another stage 1."""
+    """The settings made from the typed values. Raises UsageError for values of another method or another stage 1."""
     chosen = {**METHODS, **TOKEN_LEVEL}.get(method, method)
     if is_dataclass(chosen):
         chosen = record_of(type(chosen), values)
@@ -178,7 +178,7 @@ def _prune(
     from asap.progress import watcher
     from asap.run import prune_into
 
-    for name in source.names:  # a wrong file name is refused before the model is loaded
+    for name in source.names:  # refuses a wrong file name before loading the model
         iter_rows(name)
     console = console_for(stderr=True)
     spending = llm.spending()
@@ -242,7 +242,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, o
 
 
 def _reading(found: "DryRun", settings: AsapSettings) -> str:
-    """How much a model would read; a range where it depends on what it finds."""
+    """The number of tokens that a model would read; a range if it depends on what the model finds."""
     low, high = map(round, found.reading)
     if not high:
         return "no model would read them"

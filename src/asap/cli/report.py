@@ -1,4 +1,4 @@
-"""`asap report`: what the arms of a comparison cost to train."""
+"""`asap report`: the training cost of the arms of a comparison."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`asap review`: a page that shows every cut and why it was made."""
+"""`asap review`: writes a page that shows every cut with its reason."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Options about judging untrusted code, which `asap score` and `asap evaluate` share."""
+"""The options for judging untrusted code that `asap score` and `asap evaluate` share."""
 
 import os
 import time
@@ -61,7 +61,7 @@ class SandboxOptions:
 
     @property
     def worker_count(self) -> int:
-        """How many programs run at once. Raises UsageError."""
+        """The number of programs that run at once. Raises UsageError."""
         return at_least("workers", self.workers, 1) or min(_MOST_WORKERS, os.cpu_count() or 1)
 
     @contextmanager
@@ -74,7 +74,7 @@ class SandboxOptions:
 
 
 def progress_line() -> Callable[[str, int, int], None]:
-    """Says on stderr now and then how much of something is done."""
+    """A function that occasionally prints progress to stderr."""
     console = console_for(stderr=True)
     last = time.monotonic()
 
@@ -89,7 +89,7 @@ def progress_line() -> Callable[[str, int, int], None]:
 
 
 def print_faults(summary: Mapping[str, Any]) -> None:
-    """Says on stderr what a reader of the figures must know."""
+    """Print to stderr what a reader of the figures must know."""
     console = console_for(stderr=True)
     for entry in summary["benchmarks"]:
         for fault in entry.get("reference_faults", []):
@@ -104,7 +104,7 @@ def print_faults(summary: Mapping[str, Any]) -> None:
 
 
 def interrupted(out: Path) -> int:
-    """The end of an interrupted run."""
+    """Print how to continue an interrupted run, and return its exit code."""
     console_for(stderr=True).print(
         f"asap: interrupted; what was done is kept in {out}: the same command again continues there", markup=False, soft_wrap=True
     )

@@ -1,4 +1,4 @@
-"""`asap score`: attempts in, verdicts out, without a model."""
+"""`asap score`: judges attempts, without a model."""
 
 from pathlib import Path
 from typing import Annotated

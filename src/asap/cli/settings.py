@@ -1,4 +1,4 @@
-"""Options made from records of settings: a field is an option, and the text under the field is its help."""
+"""Options made from records of settings: each field is an option, and the docstring under it is its help."""
 
 import ast
 import inspect
@@ -16,9 +16,9 @@ from asap.errors import UsageError
 
 
 def options_of(records: Mapping[type, Group], *, groups: Mapping[str, Group] | None = None, without: Sequence[str] = ()) -> type:
-    """A class of options, all None until they are typed: one for each field of the records, records inside them included.
+    """A class of options, None unless typed: one for each field of the records and of the records inside them.
 
-    A record gives the group of its options, `groups` that of single ones. Fields of one name are one option.
+    `records` maps each record to the group of its options, `groups` single options to theirs. Fields with the same name share an option.
     """
     made = dict[str, Any]()
     for record, group in records.items():
@@ -35,7 +35,7 @@ def typed(options: Any) -> dict[str, Any]:
 
 
 def record_of(record: type, values: dict[str, Any]) -> Any:
-    """A record with the typed values of its fields, which are taken out of `values`."""
+    """A record with the typed values of its fields, which this function removes from `values`."""
     made = dict[str, Any]()
     for found in fields(record):
         if is_dataclass(inside := get_type_hints(record)[found.name]):
@@ -46,9 +46,9 @@ def record_of(record: type, values: dict[str, Any]) -> Any:
 
 
 def refuse_others(values: Mapping[str, Any], records: Iterable[type], chosen: str) -> None:
-    """Raise UsageError for a typed value that none of the chosen records took, and name the ones that have it.
+    """Raise UsageError for a typed value that no chosen record took; the message names the records that have it.
 
-    The default of a field is nobody's choice, so it does no harm in a configuration file.
+    A field's default is accepted, so that a configuration file may list it.
     """
     for name, value in values.items():
         owners = [record for record in records if any(found.name == name for found, _, _ in _leaves(record))]
@@ -64,7 +64,7 @@ def _shown(record: Any) -> str:
 
 
 def _leaves(record: type) -> Iterable[tuple["Field[Any]", Any, str]]:
-    """The fields of a record and of the records in it that are no records themselves, with their types and texts."""
+    """The fields of a record and of the records inside it, except those records themselves, with types and docstrings."""
     hints, texts = get_type_hints(record), field_texts(record)
     for found in fields(record):
         if is_dataclass(inside := hints[found.name]):
@@ -74,7 +74,7 @@ def _leaves(record: type) -> Iterable[tuple["Field[Any]", Any, str]]:
 
 
 def field_texts(record: type) -> dict[str, str]:
-    """The text under each field of a dataclass, in one line."""
+    """The docstring under each field of a dataclass, on one line."""
     [made] = ast.parse(textwrap.dedent(inspect.getsource(record))).body
     assert isinstance(made, ast.ClassDef)
     texts = dict[str, str]()

@@ -1,4 +1,4 @@
-"""`asap train`: a model fine-tuned on reasoning traces."""
+"""`asap train`: fine-tunes a model on reasoning traces."""
 
 import sys
 from pathlib import Path
@@ -92,7 +92,7 @@ def train(
 
         print(f"written: {', '.join(str(path) for path in emit(prepared, emit_config, out))}")
         return 0
-    if launch is not None:  # everything was checked: now the processes that train
+    if launch is not None:  # all checks passed: start the processes that train
         claim(prepared, out, write=False)
         return launched(launch, sys.argv[1:])
     try:
@@ -106,7 +106,7 @@ def train(
 
 
 def _tell(prepared: "PreparedTraining") -> None:
-    """What is about to be trained on, and one row with its loss mask."""
+    """Print what the run will train on, and one row with its loss mask."""
     counts = prepared.corpus.counts
     console = console_for(stderr=True)
     console.print("The first row; the loss is on what is green and between « » only:", style="bold")
