@@ -1,8 +1,8 @@
-// Small drawings: the curve, the histogram, the bar of what is left.
+// Small drawings: the curve, the histogram, the bar of kept and removed tokens.
 
 import { h, percent, svg, whole } from "./dom.js";
 
-/** Tokens kept against surprisal kept. `lines` are [[x, y], …] in shares; `marks` {x, y, now, name}. */
+/** The curve of tokens kept against surprisal kept. `lines` are [[x, y], …] in shares; `marks` are {x, y, now, name}. */
 export function curve({ width, height = 210, lines, marks, worth, title }) {
   const box = { left: 38, right: 10, top: 12, bottom: 34 };
   const x = (share) => box.left + share * (width - box.left - box.right);
@@ -26,7 +26,7 @@ export function curve({ width, height = 210, lines, marks, worth, title }) {
   return drawing;
 }
 
-/** Traces by their length in powers of two: a pale bar before, a dark one after, a mark after stage 1. */
+/** Traces by length in powers of two: a pale bar before, a dark one after, a mark after stage 1. */
 export function histogram({ width, height = 170, before, coarse, after, limit }) {
   const top = (tokens) => Math.max(0, Math.ceil(Math.log2(Math.max(1, tokens))));
   const bins = [before, coarse, after].map((values) => counted(values.map(top)));
@@ -58,7 +58,7 @@ export function histogram({ width, height = 170, before, coarse, after, limit })
   return drawing;
 }
 
-/** What is left and what went where, as one bar. `parts` are [class, tokens]. */
+/** One bar of kept tokens and those that each stage removed. `parts` are [class, tokens]. */
 export function bar(parts, total, label) {
   const line = h("div", { class: "parts", role: "img", "aria-label": label });
   for (const [name, tokens] of parts) {

@@ -1,4 +1,4 @@
-// The budget by hand: a slider, its number, tokens or a share, the way back, and the command for it.
+// The budget control: a slider, its number in tokens or as a share, a reset, and the matching command.
 
 import { h, oncePerFrame, whole } from "./dom.js";
 import { command, ownCut } from "./cut.js";
@@ -7,7 +7,7 @@ import { page, setCut, state } from "./state.js";
 const POSITIONS = 1000;
 let names = 0;
 
-/** The control for budgets between `range()` = [least, most] tokens. `update()` shows the state; `node` is null where nothing can be moved. */
+/** The control for budgets between `range()` = [least, most] tokens. `update()` shows the state; `node` is null if no cut can be moved. */
 export function makeControl(range) {
   const name = `kind-${names++}`;
   const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "Budget", class: "slider" });
@@ -85,14 +85,14 @@ function nudge(slider, by) {
   slider.dispatchEvent(new Event("input"));
 }
 
-/** Three digits are enough for a budget that a hand sets; the largest stays itself. */
+/** A budget rounded to three digits, enough for a slider; the largest budget stays exact. */
 function nice(tokens, most = Infinity) {
   if (tokens >= most) return Math.ceil(most);
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, tokens))) - 2);
   return Math.round(tokens / unit) * unit;
 }
 
-/** The commands that write what is on screen, with a button that copies them. */
+/** The commands that write the shown cut, with a button that copies them. */
 export function makeCommand() {
   const text = h("code", { class: "line", tabindex: 0 });
   const button = h("button", { type: "button", class: "copy", onclick: copy }, "Copy command");

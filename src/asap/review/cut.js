@@ -1,27 +1,27 @@
-// The rules of `asap cut` (Algorithm 2 as a look-up): remove in order until the trace fits or only the steps that must stay are left.
+// The rules of `asap cut` (Algorithm 2 as a look-up): remove in order until the trace fits or only the steps that must be kept remain.
 //
-// A cut is {kind: "run"} (each trace as its run left it), {kind: "budget", value: tokens} or {kind: "ratio", value: share}.
+// A cut is {kind: "run"} (each trace as in its run), {kind: "budget", value: tokens} or {kind: "ratio", value: share}.
 
-/** The tokens that a trace may have; null: no limit. The same arithmetic as token_budget in Python. */
+/** The tokens that a trace may have; null means no limit. The same arithmetic as token_budget in Python. */
 export function limitOf(cut, before) {
   if (cut.kind === "ratio") return Math.max(1, Math.floor(before * cut.value + 1e-9));
   return cut.kind === "budget" ? cut.value : null;
 }
 
-/** The cut that a run was made with: a budget, a ratio, or null where stage 1 alone decided. */
+/** The cut that a run was made with: a budget, a ratio, or null without one. */
 export function ownCut(run) {
   const { budget, ratio, coarse_only: coarseOnly, method } = run.settings;
   if (coarseOnly || method === "original" || ((budget ?? null) === null && (ratio ?? null) === null)) return null;
   return ratio !== null && ratio !== undefined ? { kind: "ratio", value: ratio } : { kind: "budget", value: budget };
 }
 
-/** Whether a cut is what the run has done already. What a support floor put back is gone in every cut. */
+/** Whether a cut is the run's own. Every other cut removes the steps that a support floor put back. */
 export function isOwn(run, cut) {
   const own = run.grades ? null : ownCut(run);
   return cut.kind === "run" || (own !== null && own.kind === cut.kind && own.value === cut.value);
 }
 
-/** How many of the steps that stage 1 left are removed, in their order, from one trace. */
+/** The number of steps that stage 2 removes from one trace, in their order. */
 export function removedAt(run, trace, limit) {
   const base = run.offset[trace];
   const most = run.series[trace] - run.least[trace];
@@ -31,12 +31,12 @@ export function removedAt(run, trace, limit) {
   return removed;
 }
 
-/** Tokens of a trace after so many removals. */
+/** The tokens of a trace after `removed` removals. */
 export function tokensAfter(run, trace, removed) {
   return removed ? run.left[run.offset[trace] + removed - 1] : run.coarse[trace];
 }
 
-/** A trace in the run at all, and one whose cut can be moved. */
+/** Whether the run has a trace; whether its cut can be moved. */
 export function isThere(run, trace) {
   return run.steps[trace] >= 0;
 }
@@ -77,7 +77,7 @@ export function isUnchanged(run, trace, gone, after) {
   return gone === 0 && (run.series[trace] > 0 || after === run.before[trace]);
 }
 
-/** The surprisal (nats) of the steps that are left after so many removals. */
+/** The surprisal (nats) of the steps kept after `removed` removals. */
 export function worthKept(run, trace, removed) {
   let worth = run.worthOf[trace];
   const base = run.offset[trace];
@@ -85,7 +85,7 @@ export function worthKept(run, trace, removed) {
   return worth;
 }
 
-/** One trace at a cut, as the run left it or by the rules. `gone1` and `gone` count the removals of stage 1 and 2. */
+/** One trace at a cut, as in the run or by the rules. `gone1` and `gone` count the removals of stages 1 and 2. */
 export function cutOne(run, trace, cut) {
   if (isOwn(run, cut) || !isMovable(run, trace)) {
     return { gone1: run.gone1[trace] - run.back1[trace], gone: run.gone2[trace], after: run.after[trace], own: true };
@@ -94,7 +94,7 @@ export function cutOne(run, trace, cut) {
   return { gone1: run.gone1[trace], gone, after: tokensAfter(run, trace, gone), own: false };
 }
 
-/** Below which budget each removal happens: the least tokens before it, in the order of removal. Null: it never happens. */
+/** The budget below which each removal happens: the fewest tokens before it, in the order of removal. Null if it never happens. */
 export function thresholds(run, trace) {
   const series = run.series[trace];
   const values = [];
@@ -106,14 +106,14 @@ export function thresholds(run, trace) {
   return values;
 }
 
-/** Shares of tokens and worth (surprisal; steps where it is unknown) that a run keeps at a cut, of what it has before stage 2. */
+/** The shares of tokens and worth (surprisal, or steps if it is unknown) that a run keeps at a cut, relative to `totals`. */
 export function sharesAll(run, cut, totals) {
   const result = cutAll(run, cut);
   const worth = run.knowsWorth ? result.worth / (totals.worth || 1) : 1 - result.removed / (totals.steps || 1);
   return { tokens: result.tokens / (totals.before || 1), worth };
 }
 
-/** What shares are relative to: all tokens before anything was cut, and worth and steps of what stage 1 left. */
+/** The totals that shares are relative to: all tokens before any cut, and worth and steps after stage 1. */
 export function totalsOf(run) {
   const totals = { before: 0, coarse: 0, steps: 0, gone1: 0, worth: 0, traces: 0 };
   for (let trace = 0; trace < run.steps.length; trace++) {
@@ -128,7 +128,7 @@ export function totalsOf(run) {
   return totals;
 }
 
-/** The command that writes what is on screen; null where there is none. */
+/** The command that writes the shown cut; null if none does. */
 export function command(run, cut) {
   const made = cut.kind === "run" ? ownCut(run) : cut;
   if (made === null || run.left.length === 0 || (run.grades && cut.kind === "run")) return null;

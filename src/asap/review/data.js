@@ -1,6 +1,6 @@
-// The embedded data: the index is read at once, the texts piece by piece.
+// The embedded data: reads the index at once, the texts piece by piece.
 
-const kept = new Map(); // pieces that were inflated lately, by number
+const kept = new Map(); // recently inflated pieces, by number
 const MOST_KEPT = 12;
 
 async function inflated(id) {
@@ -17,7 +17,7 @@ async function json(id) {
   return JSON.parse(new TextDecoder().decode(await inflated(id)));
 }
 
-/** The index with each run's series as typed arrays: tokens left after each removal, the worth of what is removed (nats), and for two runs its step. */
+/** The index with each run's series as typed arrays: tokens left after each removal, the worth of the removed step (nats), and with two runs its index. */
 export async function loadIndex() {
   const index = await json("index");
   const buffers = await Promise.all(index.runs.map((_, number) => inflated(`series-${number}`)));

@@ -1,16 +1,16 @@
-// Elements, numbers, and text that cannot pretend to be anything else.
+// Elements, numbers, and text that cannot act as markup or hide characters.
 
 const SVG = "http://www.w3.org/2000/svg";
-// Characters without a shape, or that turn the text around them: shown by their number. Joiners stay, scripts and emoji need them.
+// Invisible characters and those that change the direction of text are shown by number. Joiners are kept: scripts and emoji need them.
 const UNSEEN =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\r(?!\n)/g;
 
-/** An element with attributes, `on…` listeners and children; strings become text, nothing is ever parsed. */
+/** An element with attributes, `on…` listeners and children; strings become text, never markup. */
 export function h(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** The same for drawings. */
+/** The same for SVG. */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -25,7 +25,7 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/** Text of others as nodes: what cannot be seen is made visible. */
+/** Untrusted text as nodes, with invisible characters made visible. */
 export function shown(text) {
   const nodes = [];
   let from = 0;
@@ -56,13 +56,13 @@ export function percent(share, digits = 1) {
   return `${(100 * share).toFixed(digits)}\u202f%`;
 }
 
-/** Nats with as many digits as are of use. */
+/** Nats with a useful number of digits. */
 export function nats(value) {
   const text = Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1);
   return text.replace("-", "\u2212");
 }
 
-/** Run once before the next frame, however often it is asked for. */
+/** Run a function once before the next frame, however often it is requested. */
 export function oncePerFrame(work) {
   let waiting = false;
   return () => {
@@ -75,7 +75,7 @@ export function oncePerFrame(work) {
   };
 }
 
-/** Let the browser draw and listen before going on. */
+/** Let the browser draw and handle events before continuing. */
 export function breath() {
   return new Promise((resolve) => setTimeout(resolve));
 }

@@ -1,11 +1,11 @@
-// What one run does to the blocks of one trace at the cut on screen.
+// The effect of one run on the blocks of one trace at the shown cut.
 
 import { h, many, nats, percent, whole } from "./dom.js";
 import { cutOne, tokensAfter, worthKept } from "./cut.js";
 import { stateOf, verdictOf } from "./reason.js";
 import { state } from "./state.js";
 
-/** What one run does to each block, now. */
+/** The state of each block in one run, at the shown cut. */
 export function makeLane(cot, steps, run, trace, blocks) {
   const same = !steps.view.spans && steps.start.length === blocks.length && blocks.every((block, at) => block.start === steps.start[at] && block.end === steps.end[at]);
   const now = new Array(blocks.length).fill("");

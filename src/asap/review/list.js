@@ -1,11 +1,11 @@
-// The list of traces: as long as the data, but only what is on screen is made.
+// The list of traces: as tall as the data, but it creates only the visible rows.
 
 import { h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
 import { bar } from "./chart.js";
 import { isThere } from "./cut.js";
 import { apart, page, state } from "./state.js";
 
-/** A list that scrolls with the page. `update(rows)` shows other rows, `refresh()` the same rows anew. */
+/** A list that scrolls with the page. `update(rows)` shows other rows, `refresh()` redraws the same ones. */
 export function makeList() {
   const node = h("div", { class: page.runs.length > 1 ? "list pairs" : "list", role: "list", "aria-label": "Traces" });
   let rows = [];
@@ -111,7 +111,7 @@ function largest() {
   return most;
 }
 
-/** Rows that could not be used, with the reason. */
+/** Rejected rows with their reasons. */
 export function rejectedList() {
   const { rejected, rejected_total: total } = page.index;
   const query = state.query.toLowerCase();

@@ -1,4 +1,4 @@
-// The way through the page: which view is shown, the address, the keys, light and dark.
+// Navigation: the shown view, the address, the keys, light and dark.
 
 import { h, oncePerFrame } from "./dom.js";
 import { loadIndex } from "./data.js";
@@ -22,8 +22,8 @@ const KEYS = [
 ];
 
 let overview = null;
-let view = null; // the trace that is shown
-let scrolled = 0; // where the overview was left
+let view = null; // the shown trace
+let scrolled = 0; // the overview's last scroll position
 let order = []; // the list that the open trace belongs to
 
 async function begin() {
@@ -38,7 +38,7 @@ async function begin() {
   document.body.append(makeHelp());
   app.before(topLine());
   onChange((changed) => draw(changed));
-  addEventListener("hashchange", (event) => route(new URL(event.newURL).hash)); // `remember` may have written over the address since
+  addEventListener("hashchange", (event) => route(new URL(event.newURL).hash)); // `remember` may have overwritten the address since
   addEventListener("keydown", onKey);
   addEventListener("resize", oncePerFrame(() => view?.redraw()));
   overview = makeOverview();
@@ -164,7 +164,7 @@ function nextTheme() {
   try {
     localStorage.setItem("asap-theme", next);
   } catch {
-    // a page from disk may not remember anything, and that is fine
+    // a page opened from disk may have no storage, which is fine
   }
 }
 

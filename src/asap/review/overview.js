@@ -1,4 +1,4 @@
-// The overview: what a run did to all of its traces, and the list of them.
+// The overview: the effect of a run on all of its traces, and their list.
 
 import { breath, h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
 import { bar, curve, histogram } from "./chart.js";
@@ -10,7 +10,7 @@ import { makeTools } from "./tools.js";
 
 const CURVE_POINTS = 40;
 
-/** The whole first page. `update(changed)` draws what the names of changed state call for. */
+/** The whole first page. `update(changed)` redraws the parts that depend on the changed state. */
 export function makeOverview() {
   const { runs, index } = page;
   const control = makeControl(() => [Math.min(16, most() / 2), most()]);
@@ -135,12 +135,12 @@ function heading() {
   return h("header", { class: "head" }, h("p", { class: "from" }, ...shown(run.settings.sources.join(", "))), h("h1", {}, title), sampled);
 }
 
-/** One run in a sentence, a bar, and counts that add up. */
+/** One run as a sentence, a bar, and counts that add up. */
 function summary(run, number) {
   const totals = page.totals[number];
   const result = page.results[number];
   const before = totals.before || 1;
-  const stage1 = Math.min(totals.before - totals.coarse, before - result.tokens); // what a floor puts back, it takes from stage 2 first
+  const stage1 = Math.min(totals.before - totals.coarse, before - result.tokens); // a floor puts stage 2's removals back first
   const stage2 = before - stage1 - result.tokens;
   const letter = page.runs.length > 1 ? h("b", { class: "letter" }, number ? "B" : "A") : null;
   const parts = [
@@ -189,7 +189,7 @@ function notesOf() {
   return notes.map((note) => h("p", { class: "note" }, note));
 }
 
-/** The longest traces, those that lost most as the run left them, and those that took longest where that is known. */
+/** The longest traces, those that lost most in the run, and those that took longest, if known. */
 function extremes() {
   const run = page.runs.at(-1);
   const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
@@ -237,7 +237,7 @@ function about() {
   return h("details", { class: "about" }, h("summary", {}, "About this run"), h("div", { class: "runs" }, facts));
 }
 
-/** The curve of each run, a few points at a time so that the page stays awake. */
+/** The curve of each run, a few points at a time so that the page stays responsive. */
 async function workOut(kind, most) {
   const lines = page.runs.map(() => []);
   for (let at = 0; at <= CURVE_POINTS; at++) {

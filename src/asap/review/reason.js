@@ -1,4 +1,4 @@
-// Why a step went or stayed, in one line.
+// Why a step was removed or kept, in one line.
 
 import { nats, whole } from "./dom.js";
 import { thresholds } from "./cut.js";
@@ -14,7 +14,7 @@ const SCORES = {
 };
 const PLAIN = new Set(["random", "keep-head", "keep-tail", "longest-first", "original"]); // their scores mean nothing to a reader
 
-/** The steps of one trace in one run, with all that a line about each needs. Null where the run has no such trace. */
+/** The steps of one trace in one run, with all that the line about each needs. Null if the run has no such trace. */
 export function stepsOf(run, trace, view, other) {
   if (!view) return null;
   const start = view.start ?? other.start;
@@ -28,7 +28,7 @@ export function stepsOf(run, trace, view, other) {
   return { run, view, start, end, back, first, size: view.by.length, byRank, place, limits, score: view.surprisal ?? view.score ?? [] };
 }
 
-/** What happened to a step after so many removals of stage 2: "k", "1" or "2". */
+/** The state of a step after the given number of removals of stage 2: "k", "1" or "2". */
 export function stateOf(steps, step, cut) {
   if (cut.own) return steps.view.by[step];
   if (steps.first[step]) return "1";
@@ -37,7 +37,7 @@ export function stateOf(steps, step, cut) {
 
 const VERDICTS = { k: "Kept", "k ": "Cut inside", 1: "Removed by stage 1", 2: "Removed by stage 2" };
 
-/** The verdict's words. */
+/** The words for a step's state. */
 export function verdictOf(steps, step, state, cut) {
   return cut.own && steps.back.has(step) ? "Put back, to hold the support of the answer" : VERDICTS[state];
 }

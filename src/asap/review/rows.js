@@ -1,4 +1,4 @@
-// The steps on the page: a margin, the text, and what happened to it.
+// The steps on the page: a margin, the text, and its state.
 
 import { h, many, nats, whole } from "./dom.js";
 import { reasonOf } from "./reason.js";
@@ -7,7 +7,7 @@ import { rendered } from "./text.js";
 const GROUP = 16;
 const NAMES = { k: "kept", 1: "one", 2: "two" };
 
-/** The rows in groups, which the browser lays out only where they are near: fewer things to watch than rows. */
+/** The rows in groups, which the browser lays out only near the window; groups are fewer to observe than rows. */
 export function grouped(rows) {
   const groups = [];
   for (let from = 0; from < rows.length; from += GROUP) {
@@ -20,7 +20,7 @@ export function grouped(rows) {
   return groups;
 }
 
-/** The first of these whose lower edge is below a line across the window. */
+/** The first of some nodes whose lower edge is below a line across the window. */
 export function firstBelow(list, edge) {
   let low = 0;
   let high = list.length - 1;
@@ -74,7 +74,7 @@ export function makeRow(block, at, lanes, two) {
     return lane.now[at] !== "k";
   }
 
-  /** Take up the state; what is off screen is only marked, and painted when it comes into view. */
+  /** Apply the state; rows off screen are only marked, and painted when they come into view. */
   function update(visible) {
     const wanted = states();
     if (wanted === past && !lanes.some((each) => each.cuts[at])) return;

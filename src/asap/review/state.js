@@ -1,4 +1,4 @@
-// What is on screen, and who has to know when it changes.
+// The state of the page, and its observers.
 
 import { cutAll, isOwn, isThere, isUnchanged, limitOf, ownCut, totalsOf } from "./cut.js";
 
@@ -7,12 +7,12 @@ export const state = { cut: { kind: "run" }, trace: null, filter: "all", sort: "
 
 const listeners = [];
 
-/** Call a function with the names of what changed. */
+/** Register a function to call with the names of changed state. */
 export function onChange(listener) {
   listeners.push(listener);
 }
 
-/** Change some of the state and tell everybody. */
+/** Change some of the state and notify the observers. */
 export function change(values) {
   const changed = new Set(Object.keys(values).filter((name) => state[name] !== values[name]));
   Object.assign(state, values);
@@ -20,7 +20,7 @@ export function change(values) {
   if (changed.size) listeners.forEach((listener) => listener(changed));
 }
 
-/** Take up the index. */
+/** Initialise the state from the index. */
 export function start(index) {
   page.index = index;
   page.runs = index.runs;
@@ -29,17 +29,17 @@ export function start(index) {
   state.sort = index.runs.length > 1 ? "apart" : "input";
 }
 
-/** Set the cut; what every run has done already is shown as it was done. */
+/** Set the cut; a cut that is every run's own is shown as the run itself. */
 export function setCut(cut) {
   change({ cut: page.runs.every((run) => isOwn(run, cut)) ? { kind: "run" } : cut });
 }
 
-/** The cut of a run that is on screen. */
+/** The shown cut of a run. */
 export function cutOf(run) {
   return isOwn(run, state.cut) ? (ownCut(run) ?? { kind: "run" }) : state.cut;
 }
 
-/** What the filters are called, which of them make sense here, and whether a trace passes one now. */
+/** The filters that apply to these runs: [name, label]. */
 export function filters() {
   const two = page.runs.length > 1;
   const stage1 = page.totals.some((totals) => totals.gone1 > 0);
@@ -56,7 +56,7 @@ export function filters() {
   ].filter(Boolean);
 }
 
-/** Whether a trace passes a filter at the cut on screen. */
+/** Whether a trace passes a filter at the shown cut. */
 export function passes(name, trace) {
   if (name === "all") return true;
   if (name === "apart") return apart(trace) > 0;
@@ -73,7 +73,7 @@ function passesIn(name, run, result, trace) {
   return limit !== null && result.after[trace] > limit;
 }
 
-/** Orders of the list: a name, and what is sorted by, the largest first. */
+/** Orders of the list: a name and a sort key, the largest first. */
 export const SORTS = {
   apart: ["Most different", (trace) => apart(trace)],
   input: ["As in the data", (trace) => -trace],
@@ -94,7 +94,7 @@ function afterOf(trace) {
 
 let marks = new Uint8Array(0);
 
-/** In how many steps two runs disagree about a trace at the cut on screen. */
+/** The number of steps in which two runs differ about a trace at the shown cut. */
 export function apart(trace) {
   const [one, two] = page.runs;
   if (!two || !isThere(one, trace) || !isThere(two, trace)) return 0;

@@ -1,4 +1,4 @@
-// The map: the whole trace as a strip, every step as long as its text, with what is on screen framed.
+// The map: the whole trace as a strip, each step in proportion to its text, with a frame around the visible part.
 
 import { h, oncePerFrame } from "./dom.js";
 
@@ -53,7 +53,7 @@ export function makeStrip(weights, lanes, go) {
     if (event.buttons) jump(event);
   });
 
-  /** Frame what is on screen: from a place inside one step to a place inside another. */
+  /** Frame the visible part: from a position inside one step to a position inside another. */
   function show(first, from, last, to) {
     const top = (ends[first] + from * (weights[first] ?? 0)) / total;
     const end = (ends[last] + to * (weights[last] ?? 0)) / total;

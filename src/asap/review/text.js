@@ -1,15 +1,15 @@
-// Text for reading: code blocks in a typewriter face and lightly coloured, everything else as it is written. No character is left out.
+// Text for reading: code blocks in a monospaced face with light colours, everything else as written. No character is left out.
 
 import { h, shown } from "./dom.js";
 
-const MOST_SHOWN = 20_000; // characters of one step; the rest comes when asked for
+const MOST_SHOWN = 20_000; // characters of one step; the rest appears on request
 const FENCE = /^[ \t]*(?:>[ \t]*)*(`{3,}|~{3,})([^`\r\n]*)$/;
 const HASHES = new Set(["", "py", "python", "python3", "sh", "bash", "shell", "ruby", "rb", "r", "perl", "yaml", "toml"]);
 const WORDS =
   "and as assert async await auto bool boolean break case catch char class const constexpr continue def default del delete do double elif else enum except export extends extern false False final finally float fn for from func function global go if impl implements import in include instanceof int interface is lambda let long loop match mod mut namespace new None nonlocal not null nullptr or package pass private protected pub public raise return self Self short signed sizeof static std string String struct super switch template this throw throws trait true True try type typedef typename typeof union unsigned use using var vector virtual void volatile while with yield";
 const KEYWORDS = new Set(WORDS.split(" "));
 
-/** The nodes of a text. `cuts` are ranges [from, to) inside it that are gone. */
+/** The nodes of a text. `cuts` are removed ranges [from, to) inside it. */
 export function rendered(text, cuts = []) {
   if (cuts.length) return marked(text, cuts);
   if (text.length > MOST_SHOWN) return shortened(text);
@@ -37,7 +37,7 @@ function marked(text, cuts) {
   return [h("div", { class: isLaidOut(text) ? "prose laid" : "prose", dir: "auto" }, ...nodes, ...shown(text.slice(at)))];
 }
 
-/** Prose and fenced code by turns. A fence that is never closed runs to the end. */
+/** Prose and fenced code in turn. An unclosed fence extends to the end. */
 function fenced(text) {
   const parts = [];
   let prose = [];
@@ -63,14 +63,14 @@ function fenced(text) {
   return parts;
 }
 
-/** Text whose columns carry meaning: indented, padded, or sums and tables without words. */
+/** Whether a text's columns carry meaning: indented, padded, or sums and tables without words. */
 function isLaidOut(text) {
   const lines = text.split("\n").filter((line) => line.trim());
   if (lines.some((line) => /^( {4,}|\t)\S/.test(line) || /\S {3,}\S/.test(line))) return true;
   return lines.length > 1 && lines.every((line) => !/[\p{L}]{3}/u.test(line));
 }
 
-/** `code` between single backquotes, the marks included. */
+/** `code` between single backquotes, including the backquotes. */
 function inline(text) {
   const nodes = [];
   let at = 0;

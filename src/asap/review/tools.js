@@ -48,7 +48,7 @@ function isUseful(name) {
 
 let running = 0;
 
-/** Ids and questions' beginnings at once, then all texts, piece by piece; a newer search ends an older one. */
+/** Search ids and the starts of questions at once, then all texts piece by piece; a newer search ends an older one. */
 async function search(query, node) {
   const mine = ++running;
   if (!query) return change({ query, found: null });

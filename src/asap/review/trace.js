@@ -1,4 +1,4 @@
-// One trace: the question, every step in its place with what happened to it and why, the answer.
+// One trace: the question, every step in its place with its state and reason, the answer.
 
 import { breath, h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
 import { curve } from "./chart.js";
@@ -12,7 +12,7 @@ import { makeCommand, makeControl } from "./control.js";
 import { makeStrip } from "./strip.js";
 import { rendered } from "./text.js";
 
-const AT_ONCE = 80; // steps that are drawn before the page is shown; the others follow
+const AT_ONCE = 80; // steps drawn before the page is shown; the others follow
 
 /** The page of one trace. `around` holds the traces before and after it in the list. */
 export async function makeTrace(trace, around) {
@@ -106,7 +106,7 @@ export async function makeTrace(trace, around) {
     scrollTo({ top: scrollY + top + within * height - Math.min(innerHeight / 3, 260) });
   }
 
-  /** To the next run of marked steps, from where the eye is. */
+  /** Scroll to the next run of marked steps from the reading position. */
   function jump(by) {
     const focused = rows.findIndex((row) => row.node === document.activeElement);
     let at = focused >= 0 ? focused : onScreen()[0] - (by > 0 ? 1 : 0);
@@ -119,7 +119,7 @@ export async function makeTrace(trace, around) {
 
   const follow = oncePerFrame(() => node.isConnected && rows.length && strip.show(...onScreen()));
 
-  /** Draw everything that needs the page to be in place, the first steps at once. */
+  /** Draw everything that needs the page in the document, the first steps at once. */
   async function shownNow() {
     lanes.forEach((lane) => lane.move());
     rows.slice(0, AT_ONCE).forEach((row) => row.fill());
@@ -134,7 +134,7 @@ export async function makeTrace(trace, around) {
 
   let turn = 0;
 
-  /** Do something to every row, a few milliseconds at a time; a later call takes over. */
+  /** Call a method of every row, a few milliseconds at a time; a later call replaces this one. */
   async function inTurn(what) {
     const mine = what === "paint" ? ++turn : turn;
     let told = performance.now();
@@ -182,7 +182,7 @@ function rangeOf(runs, trace) {
   return [Math.max(1, least), Math.max(2, most)];
 }
 
-/** The pieces that are shown: the steps, or paragraphs where a run has no steps. */
+/** The shown pieces: the steps, or paragraphs if a run has no steps. */
 function blocksOf(cot, steps) {
   const spans = steps.start.length ? steps.start.map((start, at) => [start, steps.end[at]]) : paragraphs(cot);
   return spans.map(([start, end]) => {
