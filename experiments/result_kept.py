@@ -12,7 +12,7 @@ from half import SHARE
 from asap.errors import InputError
 from asap.lm.specs import load_tokens
 from asap.prune.methods import METHODS
-from asap.prune.reorder import reordered
+from asap.prune.settle import reordered
 from asap.prune.support import target_of
 from asap.sample import Sample
 from asap.store.work import Store

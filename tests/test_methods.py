@@ -25,7 +25,7 @@ from asap.prune.methods.method import is_one_pass, needs_model, scores_of
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip
-from asap.prune.settings import AsapSettings
+from asap.prune.settings import OF_METHODS, AsapSettings, flat
 from asap.prune.together import together
 from asap.prune.trace import Steps
 from asap.sample import Sample
@@ -288,7 +288,7 @@ def test_no_model_scores_nothing(scorer: Scorer) -> None:
 
 
 def test_stored_scores_must_be_there_for_reordering(scorer: Scorer) -> None:
-    from asap.prune.reorder import reordered
+    from asap.prune.settle import reordered
 
     sample = Sample("a", "q", "first\n\nsecond one", "x")
     decision = Asap(scorer, AsapSettings(budget=100, scores="own")).prune(sample).decision
@@ -302,3 +302,18 @@ def test_alignment_is_what_stage_1_stores(scorer: Scorer) -> None:
     alone = Asap(scorer, AsapSettings(method="alignment", budget=1000)).decide([sample])[0].steps
     assert [step.score for step in alone] == [step.alignment for step in stored]
     assert len({step.score for step in alone}) == 3
+
+
+def test_the_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prune", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert [name for name in (*METHODS, *TOKEN_LEVEL) if name not in said] == []
+
+
+def test_every_setting_of_a_method_is_an_option_and_is_left_behind_by_a_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prune", "--help"]) == 0
+    said = capsys.readouterr().out
+    for method in (*METHODS.values(), *TOKEN_LEVEL.values()):
+        for name, _ in flat(method):
+            assert f"--{name.replace('_', '-')} " in said
+            assert name in OF_METHODS

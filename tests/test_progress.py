@@ -17,7 +17,7 @@ from rich.console import Console
 
 from asap import progress
 from asap.dataset import to_sample
-from asap.listener import DecidedRows
+from asap.events import DecidedRows
 from asap.progress import Bar, Lines, short, span, watcher
 from run_fixtures import FILES, prune, prune_words, row, write_rows
 

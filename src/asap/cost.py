@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from math import inf, log2
 from typing import NamedTuple
 
-from asap.listener import Amount, Estimate
 from asap.lm.generate import Generator
 from asap.lm.reply_cache import ReplyCache, Usage
+from asap.lm.spending import Amount, Estimate
 from asap.lm.tokens import count_prompt, count_tokens
 from asap.prune.coarse.anchor import anchor_text
 from asap.prune.coarse.llm_reply import InvalidReply

@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.asking import LlmOptions, LlmPass
 from asap.cost import Reading, tokens_read
 from asap.dataset.source import Source
-from asap.listener import Listener, listened_rows
+from asap.events import Listener
+from asap.llm_pass import LlmOptions, LlmPass
 from asap.lm.generate import Generator
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
 from asap.lm.tokens import TokenCounter
 from asap.prune.fine.removal import token_budget
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
-from asap.run import read_into
+from asap.run import listened_rows, read_into
 from asap.store.work import Store
 from asap.survey import Place, Survey
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from asap.dataset import Shaped, render_row
-from asap.listener import Amount, DecidedRows, Estimate, Listener, LlmProgress, MeasuringProgress
-from asap.lm.spending import SpendingLimit
+from asap.events import DecidedRows, Listener, LlmProgress, MeasuringProgress
+from asap.lm.spending import Amount, Estimate, SpendingLimit
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000

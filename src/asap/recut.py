@@ -1,7 +1,7 @@
 """`asap cut`: a finished run at another budget or by another method, from its stored scores and without a model."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,10 @@ from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals, write_output
-from asap.prune.decision import Decision
-from asap.prune.decision.backfill import backfilled
-from asap.prune.decision.step_cut import StepCut
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
-from asap.prune.methods.tokenskip import draw_gamma
-from asap.prune.reorder import reordered
 from asap.prune.settings import OF_METHODS
-from asap.sample import Sample
+from asap.prune.settle import settled_by
 from asap.store.work import Store
 
 
@@ -60,29 +55,6 @@ def recut(
             store.copy_to(other, {"settings": settings})
     with Store.open(out, create=False) as store:
         return write_output(store, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(_tokens_of, settings)))
-
-
-def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter]) -> Callable[[Decision, Sample], Decision]:
-    """A function that turns a stored decision, of any method and cut, into the decision that the settings require."""
-    tokens = cache(load_tokens)
-    as_it_is = settings["coarse_only"] or settings["method"] == "original"
-    limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
-
-    def settle(decision: Decision, sample: Sample) -> Decision:
-        if decision.method != settings["method"]:
-            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last", "gap")}
-            decision = reordered(decision, sample, settings["method"], tokens(), **keep)
-        elif settings.get("support_floor") is not None and decision.floor is not None:
-            return decision
-        ratio = limit["ratio"]
-        if decision.gamma is not None and ratio is None:
-            ratio = draw_gamma(sample, settings["seed"], settings["gammas"])
-        again = decision.cut(sample.cot, tokens, budget=limit["budget"], ratio=ratio)
-        if settings["backfill"] and again is not decision and isinstance(again, StepCut):
-            return backfilled(again, sample.cot, tokens())
-        return again
-
-    return settle
 
 
 def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:

@@ -5,15 +5,17 @@ Each selection and each decision is stored as soon as it is made, so a run kille
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asap.asking import LlmOptions, select_missing
-from asap.dataset.source import Source
+from asap.dataset import Shaped
+from asap.dataset.source import Source, printable
 from asap.digest import content_digest
 from asap.errors import InputError, RowError
-from asap.listener import DecidedRows, Listener, listened_rows
+from asap.events import DecidedRows, Listener
+from asap.llm_pass import LlmOptions, select_missing
 from asap.lm.prompt_style import template_hash
 from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
@@ -22,7 +24,7 @@ from asap.prune.asap import Asap
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.methods import code_digest
-from asap.recut import settled_by
+from asap.prune.settle import settled_by
 from asap.store.work import Store
 from asap.versions import __version__
 
@@ -67,6 +69,17 @@ def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
     """The message about a source whose rows were all rejected."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
     return f"no usable row in {', '.join(source.names)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
+
+
+def listened_rows(source: Source, listener: Listener) -> Iterator[tuple[str, int, Shaped | RowError]]:
+    """Each row of a source up to its limit, with its printable source and its line, announced to the listener."""
+    shown = False
+    for number, (name, line, result) in enumerate(islice(source.rows(), source.limit), start=1):
+        yield printable(name), line, result
+        if not shown and not isinstance(result, RowError):
+            listener.first_row(result)
+            shown = True
+        listener.reading(number)
 
 
 def read_into(store: Store, source: Source, listener: Listener) -> None:

@@ -11,10 +11,6 @@ from asap.benchmarks.problem import Problem
 from asap.benchmarks.wording import template_digest
 from asap.errors import InputError, UsageError
 
-NAMES = (
-    "humaneval, humaneval+, mbpp+, livecodebench:v1_v3 (or another window), leetcode, traces, humaneval:FILE, leetcode:FILE, traces:FILE"
-)
-
 
 class _Kind(NamedTuple):
     """How to find and read a benchmark; `problems` is the number of problems in its official file, `wordings` its requests."""
@@ -33,6 +29,11 @@ _KINDS = {
     "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, 228, ("query", "call")),
     "traces": _Kind(traces.traces_file, traces.traces, None, ("trace", "trace_named")),
 }
+
+
+NAMES = ", ".join(
+    [*_KINDS, "livecodebench:v1_v3 (or another window)", *(f"{name}:FILE" for name, kind in _KINDS.items() if kind.takes_files)]
+)
 
 
 @dataclass(frozen=True, slots=True)

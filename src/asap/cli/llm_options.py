@@ -15,7 +15,7 @@ from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.settings import flat
 
 if TYPE_CHECKING:
-    from asap.asking import LlmOptions
+    from asap.llm_pass import LlmOptions
     from asap.lm.generate import Generator
     from asap.lm.spending import SpendingLimit
 
@@ -104,6 +104,6 @@ class Llm:
 
     def run_options(self, spending: "SpendingLimit") -> "LlmOptions":
         """The options of a run's pass over its rows with the LLM."""
-        from asap.asking import LlmOptions
+        from asap.llm_pass import LlmOptions
 
         return LlmOptions(spending, self.replies or [], self.pilot)

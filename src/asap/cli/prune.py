@@ -39,11 +39,7 @@ from asap.errors import InputError, UsageError
 from asap.prune.coarse.align import Align
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
-from asap.prune.methods import METHODS, TOKEN_LEVEL
-from asap.prune.methods.llmlingua2 import LLMLingua2
-from asap.prune.methods.selective_context import SelectiveContext
-from asap.prune.methods.spirit import Spirit
-from asap.prune.methods.tokenskip import TokenSkip
+from asap.prune.methods import METHODS, RECORDS, TOKEN_LEVEL, TokenLevelMethod
 from asap.prune.settings import STAGE_1, AsapSettings
 
 if TYPE_CHECKING:
@@ -55,16 +51,8 @@ if TYPE_CHECKING:
 
 
 _INSIDE = Group("Methods that cut inside steps: selective-context, llmlingua2, tokenskip", sort_key=3.5)
-_RECORDS: dict[type, Group] = {
-    AsapSettings: METHOD,
-    Align: METHOD,
-    Select: LLM,
-    Rewrite: LLM,
-    Spirit: METHOD,
-    SelectiveContext: _INSIDE,
-    LLMLingua2: _INSIDE,
-    TokenSkip: _INSIDE,
-}
+_OF_METHODS = {record: _INSIDE if issubclass(record, TokenLevelMethod) else METHOD for record in RECORDS}
+_RECORDS: dict[type, Group] = {AsapSettings: METHOD, Align: METHOD, Select: LLM, Rewrite: LLM, **_OF_METHODS}
 _CUT = dict.fromkeys(("backfill", "support_floor", "gap", "keep_first", "keep_last"), CUT)
 _GROUPS = {**_CUT, "context": MODEL, "classifier": MODEL}
 _TEXTS = field_texts(AsapSettings)

@@ -16,8 +16,8 @@ from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
 from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
+from asap.events import Listener, MeasuringProgress
 from asap.fences import outside
-from asap.listener import Listener, MeasuringProgress
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.output import Totals
@@ -27,8 +27,8 @@ from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.method import is_one_pass
 from asap.prune.methods.tokenskip import TokenSkip
-from asap.prune.reorder import reordered
 from asap.prune.settings import AsapSettings
+from asap.prune.settle import reordered
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store

@@ -122,3 +122,38 @@ class SpendingLimit:
                     "allows; what was answered is kept, and the same command with a higher limit goes on"
                 )
             await self._settled.wait()
+
+
+class Amount(NamedTuple):
+    """Requests and tokens still to pay for."""
+
+    requests: float = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+
+    def plus(self, requests: float, prompt_tokens: float, completion_tokens: float) -> "Amount":
+        """This amount and `requests` more requests with the given tokens each."""
+        return Amount(
+            self.requests + requests,
+            self.prompt_tokens + requests * prompt_tokens,
+            self.completion_tokens + requests * completion_tokens,
+        )
+
+    def cost(self, price: Price) -> float:
+        """The price in US dollars."""
+        return price.cost(round(self.prompt_tokens), round(self.completion_tokens))
+
+
+class Estimate(NamedTuple):
+    """What remains to be asked about `rows` traces: at least, as expected and at most.
+
+    The expectation is based on the replies about `rows_seen` rows; if that is 0, on assumptions.
+    """
+
+    rows: int
+    rows_seen: int
+    low: Amount
+    expected: Amount
+    high: Amount
+    exact: bool
+    """Whether the LLM's own tokenizer counted the prompt tokens."""

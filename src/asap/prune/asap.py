@@ -82,14 +82,14 @@ class Asap:
         """
         if selections is None:
             selections = self._selections(samples)
-        return together([self._program(*one) for one in zip(samples, selections, strict=True)], self.scorer)
+        return together([self._scoring(*one) for one in zip(samples, selections, strict=True)], self.scorer)
 
     def _selections(self, samples: Sequence[Sample]) -> list[Selection]:
         if self.llm is None or self._replies is None:
             return [NOT_ASKED] * len(samples)
         return selections_of([self.settings.requests_about(sample) for sample in samples], self.llm, self._replies)
 
-    def _program(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
+    def _scoring(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         if self.token_level is not None:
             return (yield from self.token_level.decide(sample))
         settings = self.settings
@@ -97,7 +97,7 @@ class Asap:
         decision = yield from prune_steps(trace, settings, selection)
         if settings.support_floor is None:
             return decision
-        return (yield from floored(decision, sample, settings.support_floor, template=self.scorer.tokens, tokens=self.tokens))
+        return (yield from floored(decision, sample, settings.support_floor, scorer_tokens=self.scorer.tokens, tokens=self.tokens))
 
 
 class _Coarse(NamedTuple):
@@ -120,16 +120,16 @@ def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")
-    coarse = yield from _anchor_guided(whole, settings, selection)
+    coarse = yield from _stage_1(whole, settings, selection)
     left = [index for index in everything if not coarse.removed[index]]
     steps = whole if len(left) == len(everything) else trace.steps(left)
-    fine = yield from _surprisal_guided(trace, left, steps, settings)
+    fine = yield from _stage_2(trace, left, steps, settings)
     windows = max(whole.windows, steps.windows)
     stored = yield from _stored_scores(whole, coarse, fine, settings)
     return _budgeted(trace, coarse, fine, stored, windows, settings)
 
 
-def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:
+def _stage_1(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:
     """Stage 1 (§3.2): removes the steps that the LLM did not select, or those that the answer does not make likelier."""
     count = len(whole.texts)
     if settings.coarse is None or count < 2:
@@ -145,7 +145,7 @@ def _anchor_guided(whole: Steps, settings: AsapSettings, selection: Selection) -
     return _Coarse(removed, CoarseReport("align", selection.attempts, selection.failures), alignments)
 
 
-def _surprisal_guided(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings) -> Scoring[_Fine]:
+def _stage_2(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings) -> Scoring[_Fine]:
     """Stage 2 (§3.3): the removal order by ascending score, protected steps last.
 
     With `rescore`, the remaining text is scored again after every `rescore` removals.

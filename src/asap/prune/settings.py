@@ -12,11 +12,10 @@ from asap.prune.coarse.requests import LlmStrategy, TraceRequests, requests_abou
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
 from asap.prune.fine.removal import check_budget
-from asap.prune.methods import METHODS, TOKEN_LEVEL, TokenLevelMethod, method_named
+from asap.prune.methods import METHODS, RECORDS, TokenLevelMethod, method_named
 from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods.selective_context import SelectiveContext
-from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.sample import Sample
 from asap.steps import StepSplit
@@ -236,5 +235,5 @@ def flat(record: object) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-OF_METHODS = frozenset(name for record in (Rewrite(), Spirit(), *TOKEN_LEVEL.values()) for name, _ in flat(record))
+OF_METHODS = frozenset(name for record in (Rewrite, *RECORDS) for name, _ in flat(record()))
 """The settings that only some methods or stages have."""

@@ -13,7 +13,7 @@ from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
-from asap.prune.program import program_of
+from asap.prune.answer_code import program_of
 from asap.sample import Sample
 from asap.spans import Span
 from asap.think import CLOSED

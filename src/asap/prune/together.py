@@ -1,6 +1,6 @@
-"""Scores many samples in one batch: advances their programs side by side and sends all requests in one call.
+"""Scores many samples in one batch: advances their scorings side by side and sends all requests in one call.
 
-A program (`asap.lm.scorer.Scoring`) decides about one sample in sequential code, and a GPU still gets full batches.
+A scoring (`asap.lm.scorer.Scoring`) decides about one sample in sequential code, and a GPU still gets full batches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,30 +12,30 @@ from asap.lm.scorer import Scorer, ScorerAnswer, ScoreRequest, ScorerRequest, Sc
 T = TypeVar("T")
 
 
-def together(programs: Sequence[Scoring[T]], scorer: Scorer) -> list[T | RowError]:
-    """The result of each program, in order. A RowError ends only its own program, whose result is the error."""
+def together(scorings: Sequence[Scoring[T]], scorer: Scorer) -> list[T | RowError]:
+    """The result of each scoring, in order. A RowError ends only its own scoring, whose result is the error."""
     results: dict[int, T | RowError] = {}
     asked: dict[int, Sequence[ScorerRequest]] = {}
-    answers: Mapping[int, Sequence[ScorerAnswer] | RowError | None] = dict.fromkeys(range(len(programs)))
+    answers: Mapping[int, Sequence[ScorerAnswer] | RowError | None] = dict.fromkeys(range(len(scorings)))
     while answers:
         asked = {}
         for number, answer in answers.items():
             try:
-                asked[number] = programs[number].throw(answer) if isinstance(answer, RowError) else _advanced(programs[number], answer)
+                asked[number] = scorings[number].throw(answer) if isinstance(answer, RowError) else _advanced(scorings[number], answer)
             except StopIteration as end:
                 results[number] = end.value
             except RowError as error:
                 results[number] = error
         answers = _answered(asked, scorer) if asked else {}
-    return [results[number] for number in range(len(programs))]
+    return [results[number] for number in range(len(scorings))]
 
 
-def _advanced(program: Scoring[T], answer: Sequence[ScorerAnswer] | None) -> Sequence[ScorerRequest]:
-    return next(program) if answer is None else program.send(answer)
+def _advanced(scoring: Scoring[T], answer: Sequence[ScorerAnswer] | None) -> Sequence[ScorerRequest]:
+    return next(scoring) if answer is None else scoring.send(answer)
 
 
 def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> dict[int, Sequence[ScorerAnswer] | RowError]:
-    """The answers to each program's requests. If the shared call fails, each program gets a call of its own."""
+    """The answers to each scoring's requests. If the shared call fails, each scoring gets a call of its own."""
     try:
         scored = iter(scorer.score([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)]))
         return {

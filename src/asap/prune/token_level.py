@@ -26,15 +26,15 @@ def load_importance(name: str, *, dtype: Dtype = "auto", device: str = "auto") -
 
 
 class TokenLevel:
-    """A token-level method with its classifier or chunker. `template` is the scorer's tokenizer, `tokens` counts the budget.
+    """A token-level method with its classifier or chunker. `scorer_tokens` is the scorer's tokenizer, `tokens` counts the budget.
 
     `identity` names what the output depends on besides settings and scorer.
     """
 
     def __init__(
-        self, settings: AsapSettings, template: TokenCounter, tokens: TokenCounter, importance: TokenImportance | None = None
+        self, settings: AsapSettings, scorer_tokens: TokenCounter, tokens: TokenCounter, importance: TokenImportance | None = None
     ) -> None:
-        self.settings, self.template, self.tokens = settings, template, tokens
+        self.settings, self.scorer_tokens, self.tokens = settings, scorer_tokens, tokens
         self.identity: dict[str, Any] = {}
         method = settings.method
         if isinstance(method, SelectiveContext):
@@ -65,5 +65,5 @@ class TokenLevel:
         """The units of a trace, and the number of windows that the scorer needed."""
         method = self.settings.method
         if isinstance(method, SelectiveContext):
-            return (yield from method.units(text, self.template, self.chunker))
+            return (yield from method.units(text, self.scorer_tokens, self.chunker))
         return self.settings.words.units(text, self.importance), 1

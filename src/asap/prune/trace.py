@@ -88,12 +88,14 @@ class Trace:
     seed: int
 
     @classmethod
-    def of(cls, sample: Sample, split: StepSplit, context: PromptStyle, template: TokenCounter, tokens: TokenCounter, seed: int) -> "Trace":
-        """The trace of a sample; `template` is the scorer's tokenizer. Raises RowError if it has no step."""
+    def of(
+        cls, sample: Sample, split: StepSplit, context: PromptStyle, scorer_tokens: TokenCounter, tokens: TokenCounter, seed: int
+    ) -> "Trace":
+        """The trace of a sample; `scorer_tokens` is the scorer's tokenizer. Raises RowError if it has no step."""
         spans = split_steps(sample.cot, split)
         if not spans:
             raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
-        plain, anchored = (render_context(template, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
+        plain, anchored = (render_context(scorer_tokens, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
         return cls(sample, spans, plain, anchored, tokens, seed)
 
     def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:

@@ -7,8 +7,8 @@ What this does not do: judge whether the answer is right, or run it.
 """
 
 from asap.lm.generate import Request
+from asap.prune.answer_code import program_of
 from asap.prune.coarse.llm_reply import InvalidReply, enclosed, filled, prompt_file, without_delimiters
-from asap.prune.program import program_of
 from asap.sample import Sample
 
 

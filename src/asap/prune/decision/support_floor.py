@@ -16,10 +16,10 @@ from asap.prune.support import support_of, support_request
 from asap.sample import Sample
 
 
-def floored(decision: StepCut, sample: Sample, floor: float, *, template: TokenCounter, tokens: TokenCounter) -> Scoring[StepCut]:
+def floored(decision: StepCut, sample: Sample, floor: float, *, scorer_tokens: TokenCounter, tokens: TokenCounter) -> Scoring[StepCut]:
     """The decision with steps put back until its support is within `floor` nats per token of the whole trace's.
 
-    `template` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing is returned unchanged.
+    `scorer_tokens` is the scorer's tokenizer, `tokens` counts the budget. A decision that cuts nothing is returned unchanged.
     """
     if not decision.changed:
         return decision
@@ -30,7 +30,7 @@ def floored(decision: StepCut, sample: Sample, floor: float, *, template: TokenC
     def support(count: int) -> Scoring[float]:
         if count not in supports:
             trace = _restored(decision, removed[:count]).apply(sample.cot)
-            [scored] = yield [support_request(template, sample, trace)]
+            [scored] = yield [support_request(scorer_tokens, sample, trace)]
             assert isinstance(scored, Scored)
             supports[count] = support_of(scored, sample)
         return supports[count]

@@ -30,6 +30,7 @@ These cut inside steps (`asap.prune.token_level`), in units smaller than a step.
 """
 
 import inspect
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -44,7 +45,7 @@ from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
 from asap.prune.methods.tokenskip import TokenSkip
 
-_ALL: tuple[StepMethod, ...] = (
+_STEP_METHODS: tuple[StepMethod, ...] = (
     Method("asap", first_token_surprisal, one_pass),
     Method("first-token-entropy", first_token_entropy, one_pass),
     Method("mean-surprisal", mean_surprisal, one_pass),
@@ -58,9 +59,12 @@ _ALL: tuple[StepMethod, ...] = (
     Method("longest-first", longest_first, nothing),
     Method("original", keep_head, nothing),
 )
-METHODS = {method.name: method for method in _ALL}
+METHODS = {method.name: method for method in _STEP_METHODS}
 TokenLevelMethod = SelectiveContext | LLMLingua2 | TokenSkip
 TOKEN_LEVEL: dict[str, TokenLevelMethod] = {method.name: method for method in (SelectiveContext(), LLMLingua2(), TokenSkip())}
+
+RECORDS = tuple(type(method) for method in (*METHODS.values(), *TOKEN_LEVEL.values()) if is_dataclass(method))
+"""The methods that have settings of their own."""
 
 
 def method_named(name: str) -> StepMethod | TokenLevelMethod:

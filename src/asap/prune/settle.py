@@ -1,21 +1,51 @@
-"""`asap cut --method`: another method's removal order for a finished run, from stored scores and without a model."""
+"""Turns a stored decision into the one that the settings require: another budget, or another method by stored scores.
 
-from collections.abc import Sequence
+A run settles each decision when it writes its files, and so does `asap cut`; no model reads anything.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from asap.errors import InputError, RowError
 from asap.lm.scorer import NoModel
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision
+from asap.prune.decision.backfill import backfilled
 from asap.prune.decision.step_cut import CoarseReport, StepCut
 from asap.prune.fine.joined_tokens import recounted, removal_tokens
 from asap.prune.fine.removal import removal_order
 from asap.prune.methods import METHODS
 from asap.prune.methods.method import is_one_pass, needs_model, scores_of
+from asap.prune.methods.tokenskip import draw_gamma
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample
 from asap.spans import Span
+
+
+def settled_by(settings: Mapping[str, Any], load_tokens: Callable[[], TokenCounter]) -> Callable[[Decision, Sample], Decision]:
+    """A function that turns a stored decision, of any method and cut, into the decision that the settings require."""
+    tokens = cache(load_tokens)
+    as_it_is = settings["coarse_only"] or settings["method"] == "original"
+    limit = {"budget": None, "ratio": None} if as_it_is else {"budget": settings["budget"], "ratio": settings["ratio"]}
+
+    def settle(decision: Decision, sample: Sample) -> Decision:
+        if decision.method != settings["method"]:
+            keep = {name: settings[name] for name in ("seed", "keep_first", "keep_last", "gap")}
+            decision = reordered(decision, sample, settings["method"], tokens(), **keep)
+        elif settings.get("support_floor") is not None and decision.floor is not None:
+            return decision
+        ratio = limit["ratio"]
+        if decision.gamma is not None and ratio is None:
+            ratio = draw_gamma(sample, settings["seed"], settings["gammas"])
+        again = decision.cut(sample.cot, tokens, budget=limit["budget"], ratio=ratio)
+        if settings["backfill"] and again is not decision and isinstance(again, StepCut):
+            return backfilled(again, sample.cot, tokens())
+        return again
+
+    return settle
 
 
 def reordered(

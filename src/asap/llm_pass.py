@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asap.cost import estimate
 from asap.errors import InputError
-from asap.listener import Listener, LlmProgress
+from asap.events import Listener, LlmProgress
 from asap.lm.generate import Generator
 from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache

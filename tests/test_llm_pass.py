@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.asking import LlmOptions, LlmPass
 from asap.dataset.source import Source
-from asap.listener import Listener
+from asap.events import Listener
+from asap.llm_pass import LlmOptions, LlmPass
 from asap.lm.generate import Generation, Request, RequestRefused
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
 from asap.lm.specs import load_scorer
@@ -95,8 +95,8 @@ def source(tmp_path: Path) -> Path:
 def test_a_run_killed_between_the_pass_and_scoring_asks_and_reads_nothing_again(source: Path, tmp_path: Path) -> None:
     """The process dies for real; then no LLM answers and no reply is left to be read."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from asap.listener import Listener\n"
-        "from test_asking import Scripted, one_unusable, prune\n"
+        "import os, signal, sys; from pathlib import Path; from asap.events import Listener\n"
+        "from test_llm_pass import Scripted, one_unusable, prune\n"
         "class Dying(Listener):\n"
         "    def scoring(self, *counts): os.kill(os.getpid(), signal.SIGKILL)\n"
         "source, out, model = map(Path, sys.argv[1:])\n"
