@@ -29,6 +29,7 @@ IMPORTED += ["asap.evaluate.run", "asap.sandbox", "openai", "transformers.models
 
 def begin(words: Sequence[str], said: Path, prepare: Callable[[], None] | None = None) -> BaseProcess:
     """The process in which `asap` runs with these words, after `prepare`; what it says goes to a file."""
+    said.write_text("")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
     process = context.Process(target=_live, args=(list(words), str(said), prepare, dict(os.environ)), daemon=True)
@@ -43,7 +44,7 @@ def _live(words: list[str], said: str, prepare: Callable[[], None] | None, envir
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
-    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = os.open(said, os.O_WRONLY)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(file, number)
         setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8"))

@@ -378,7 +378,7 @@ def test_ctrl_c_does_not_wait_for_a_batch(source: Path, tmp_path: Path) -> None:
     with BatchServer(lambda body: Scripted("1. Think."), polls=10**6) as server:
         words = prune_words(source, tmp_path / "out", "--llm", "openai:scripted", "--base-url", server.base_url, "--batch")
         process = begin(words, said)
-        wait_until(lambda: any(batch["asked"] for batch in server.batches.values()), process)
+        wait_until(lambda: "handed in batch batch_0" in said.read_text(), process)
         interrupt(process)
         process.join()
     assert process.exitcode == 130
