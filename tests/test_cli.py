@@ -48,6 +48,15 @@ def test_help_names_every_option_with_an_explanation(name: str, capsys: pytest.C
         assert re.search(rf"{option}( [A-Z]+(\.\.\.)?)? {{2,}}[A-Za-z`]", said), option
 
 
+def test_help_starts_with_the_choice_of_a_model_and_says_defaults_of_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["prune", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert said.index("--llm STR") < said.index("--attempts INT")
+    assert said.index("--scorer STR") < said.index("--context CHOICE")
+    for text in ("Steps at the start that always stay.", "for an LLM that thinks before it answers.", "random and tokenskip."):
+        assert f"{text} [default: 0]" in said
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_help_names_every_command_and_the_options_of_all(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 0

@@ -32,13 +32,12 @@ def whole(_: type, tokens: Sequence[Any]) -> int:
     return int(text)
 
 
-def floats(_: type, tokens: Sequence[Any]) -> tuple[float, ...]:
-    """Numbers separated by commas."""
+def floats(name: str, text: str) -> tuple[float, ...]:
+    """The value of an option that takes numbers with commas between them."""
     try:
-        return tuple(float(part) for part in tokens[0].value.split(","))
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
-        name, value = tokens[0].keyword, tokens[0].value
-        raise UsageError(f"{name} is {value!r}; write numbers with commas between them, for example 1.0,0.75,0.5") from None
+        raise UsageError(f"--{name} is {text!r}; write numbers with commas between them, for example 1.0,0.75,0.5") from None
 
 
 Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]

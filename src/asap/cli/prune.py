@@ -87,9 +87,9 @@ def prune(
     ratio: Ratio = None,
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
-    options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     model: Model = Model(),
     llm: Llm = Llm(),  # noqa: B008 (frozen)
+    options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -124,7 +124,7 @@ def prune(
     allow_own_methods(method)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     at_least("max-rejected", max_rejected, 0)
-    values = typed(options)
+    values = typed(options, _RECORDS)
     llm.check(coarse, values)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)

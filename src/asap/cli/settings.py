@@ -29,9 +29,11 @@ def options_of(records: Mapping[type, Group], *, groups: Mapping[str, Group] | N
     return make_dataclass("Options", named, frozen=True, namespace={"__module__": __name__})
 
 
-def typed(options: Any) -> dict[str, Any]:
-    """The options that were typed, by name."""
-    return {found.name: value for found in fields(options) if (value := getattr(options, found.name)) is not None}
+def typed(options: Any, records: Iterable[type]) -> dict[str, Any]:
+    """The values of the options that were typed, by name. `records` are those that the options were made from."""
+    numbers = {found.name for record in records for found, annotation, _ in _leaves(record) if _is_numbers(annotation)}
+    texts = {found.name: value for found in fields(options) if (value := getattr(options, found.name)) is not None}
+    return {name: floats(name, value) if name in numbers else value for name, value in texts.items()}
 
 
 def record_of(record: type, values: dict[str, Any]) -> Any:
@@ -87,12 +89,14 @@ def field_texts(record: type) -> dict[str, str]:
 def _option(annotation: Any, text: str, found: "Field[Any]", group: Group) -> Any:
     kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     default = _default(found)
-    if default not in (None, False, "") and "[default:" not in text:
-        text += f" [default: {', '.join(map(str, default)) if isinstance(default, tuple) else default}]"
-    of_numbers = any(get_origin(kind) is tuple for kind in kinds)
-    how: dict[str, Any] = {"converter": floats, "n_tokens": 1} if of_numbers else {"converter": whole if int in kinds else None}
-    negative = "" if of_numbers or bool in kinds else None
-    return Annotated[annotation | None, Parameter(help=text, group=group, negative=negative, **how)]
+    if default is not None and default is not False and default != "" and "[default:" not in text:
+        text += f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
+    how = Parameter(help=text, group=group, negative="" if bool in kinds else None, converter=whole if int in kinds else None)
+    return Annotated[str | None if _is_numbers(annotation) else annotation | None, how]
+
+
+def _is_numbers(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple
 
 
 def _default(found: "Field[Any]") -> Any:
