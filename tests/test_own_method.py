@@ -1,6 +1,7 @@
 """`--method package.module:function`: the examples of docs/methods.md and the remedies of experiments/ run, and what is wrong is said."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -91,7 +92,54 @@ def test_a_method_that_is_none_is_refused(method: str, said: str) -> None:
         AsapSettings(method=method)
 
 
-@pytest.mark.parametrize(("returned", "said"), [("[1.0]", "1 score for 6 steps"), ("[float('nan')] * 6", "nan"), ("['a'] * 6", "'a'")])
+@pytest.mark.parametrize("code", ["def f(:", "1 / 0", "no_such_name", "raise SystemExit(5)"])
+def test_a_module_that_fails_is_said_in_one_line(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = f"failing{abs(hash(code))}"
+    (tmp_path / f"{module}.py").write_text(code + "\n")
+    with pytest.raises(UsageError, match=f"method '{module}:f' cannot be loaded \\((Syntax|ZeroDivision|Name|SystemExit)"):
+        AsapSettings(method=f"{module}:f")
+
+
+def test_a_relative_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        AsapSettings(method=".mine:f")
+
+
+def test_one_row_that_makes_a_method_fail_is_rejected_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = "def f(steps):\n    read = yield from steps.read(1)\n    return [1.0 / (steps.sample.id != 'r1') for _ in read]\n"
+    (tmp_path / "picky.py").write_text(code)
+    out = prune(write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)]), tmp_path / "out", "--method", "picky:f")
+    [rejected] = read_rows(out / "rejected.jsonl")
+    assert (rejected["id"], rejected["reason"]) == ("r1", "bad_scores")
+    assert rejected["detail"] == "method picky:f raised ZeroDivisionError: float division by zero"
+
+
+def test_numbers_of_any_kind_are_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    returned = ("[1, 3, 2]", "(1, 3.0, 2)", "np.array([1, 3, 2])", "[np.float32(1), np.float32(3), np.int64(2)]")
+    functions = [f"def f{number}(steps):\n    return {code}\n" for number, code in enumerate(returned)]
+    (tmp_path / "kinds.py").write_text("import numpy as np\n" + "\n".join(functions))
+    for number in range(len(returned)):
+        pruner = Asap(NoModel(load_tokens(f"hf:{model_folder()}")), AsapSettings(method=f"kinds:f{number}", ratio=0.7))
+        scores = [step.score for step in pruner.prune(Sample("a", "q", "a\n\nb\n\nc", "x")).decision.steps]
+        assert json.dumps(scores) == "[1.0, 3.0, 2.0]"
+        assert pickle.loads(pickle.dumps(pruner.settings)) == pruner.settings
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("[1.0]", "1 score for 6 steps"),
+        ("[float('nan')] * 6", "nan"),
+        ("['a'] * 6", "'a'"),
+        ("[10 ** 400] * 6", "a finite number is expected"),
+        ("None", "gave a NoneType"),
+        ("dict.fromkeys(range(6), 1.0)", "gave a dict"),
+        ("(1.0 for _ in range(6))", "it yields 1.0"),
+    ],
+)
 def test_scores_that_are_none_reject_the_row(returned: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     module = f"wrong{abs(hash(returned))}"

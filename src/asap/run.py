@@ -23,7 +23,7 @@ from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
-from asap.prune.methods import code_digest
+from asap.prune.methods.own import code_digest
 from asap.prune.settle import settled_by
 from asap.store.work import Store
 from asap.versions import __version__

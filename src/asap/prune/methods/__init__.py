@@ -29,18 +29,15 @@ These cut inside steps (`asap.prune.token_level`), in units smaller than a step.
 `package.module:function` names a method of your own: a function from `Steps` to one score for each step (docs/methods.md).
 """
 
-import inspect
 from dataclasses import is_dataclass
-from importlib import import_module
-from pathlib import Path
 
-from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.prune.coarse.align import alignment
 from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
 from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.method import Method, StepMethod, alignment_reads, nothing, one_pass
+from asap.prune.methods.own import own_method
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.spirit import Spirit, leave_one_out, leave_one_out_reads
 from asap.prune.methods.tokenskip import TokenSkip
@@ -69,21 +66,9 @@ RECORDS = tuple(type(method) for method in (*METHODS.values(), *TOKEN_LEVEL.valu
 
 def method_named(name: str) -> StepMethod | TokenLevelMethod:
     """The method with this name, or the user's own as `package.module:function`. Raises UsageError if it does not exist."""
-    module_name, colon, function_name = name.partition(":")
-    if not colon:
-        known = {**METHODS, **TOKEN_LEVEL}
-        if name not in known:
-            raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}, or write package.module:function")
-        return known[name]
-    try:
-        function = getattr(import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"method {name!r} cannot be loaded ({error}); write package.module:function, importable from here") from error
-    if not callable(function):
-        raise UsageError(f"method {name!r} is no function; it must take Steps and return one score for each")
-    return Method(name, function, one_pass if inspect.isgeneratorfunction(function) else nothing)
-
-
-def code_digest(name: str) -> str:
-    """A digest of the source file of a user's own method, so that a run does not continue with changed code."""
-    return content_digest(Path(inspect.getfile(import_module(name.partition(":")[0]))).read_text("utf-8"))[:16]
+    if ":" in name:
+        return own_method(name)
+    known = {**METHODS, **TOKEN_LEVEL}
+    if name not in known:
+        raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}, or write package.module:function")
+    return known[name]

@@ -1,8 +1,11 @@
 """A step-level method: a name, a score for each step, and a cost."""
 
-from collections.abc import Callable, Generator
-from math import isfinite
+from collections.abc import Callable, Generator, Sequence
+from math import isfinite, nan
+from numbers import Real
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from asap.errors import RowError
 from asap.lm.scorer import Scoring
@@ -63,9 +66,18 @@ def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:
     """The method's scores, returned directly or by a generator. Raises RowError unless they are finite numbers."""
     scores = method.score(steps)
     found = (yield from scores) if isinstance(scores, Generator) else scores
+    if not isinstance(found, (Sequence, np.ndarray)):
+        raise RowError("bad_scores", f"method {method.name} gave a {type(found).__name__}; a list of numbers is expected")
     if len(found) != len(steps.texts):
         raise RowError("bad_scores", f"method {method.name} gave {len(found)} score{'s' * (len(found) != 1)} for {len(steps.texts)} steps")
-    for score in found:
-        if not isinstance(score, (int, float)) or not isfinite(score):
-            raise RowError("bad_scores", f"method {method.name} gave the score {score!r} for a step; a finite number is expected")
-    return found
+    return [_number(method, score) for score in found]
+
+
+def _number(method: StepMethod, score: object) -> float:
+    try:
+        value = float(score) if isinstance(score, Real) else nan
+    except OverflowError:
+        value = nan
+    if not isfinite(value):
+        raise RowError("bad_scores", f"method {method.name} gave the score {score!r} for a step; a finite number is expected")
+    return value
