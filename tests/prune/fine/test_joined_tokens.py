@@ -11,7 +11,7 @@ from prune_helpers import CORPUS, TOKENIZERS, laid_out, steps, tokens_of
 from asap.prune.fine.joined_tokens import JoinedTokens
 from asap.steps import join_steps
 
-every_kind = pytest.mark.parametrize("kind", [*TOKENIZERS, "bundled"])
+every_kind = pytest.mark.parametrize("kind", [*TOKENIZERS, "bundled", "deepseek"])
 SENTENCES = [line for line in CORPUS.split("\n") if line.strip()]
 
 
