@@ -33,7 +33,7 @@ def whole(_: type, tokens: Sequence[Any]) -> int:
 
 
 def floats(name: str, text: str) -> tuple[float, ...]:
-    """The value of an option that takes numbers with commas between them."""
+    """The value of an option that takes numbers separated by commas."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -1,6 +1,6 @@
-"""A method of one's own, named `package.module:function`: a function from `Steps` to one score for each step (docs/methods.md).
+"""The user's own methods, named `package.module:function`: functions from `Steps` to one score for each step (docs/methods.md).
 
-Whatever that code does wrong is said in one line: while it is loaded, of the method; while it scores, of the row, which is rejected.
+An error in that code becomes one sentence: a UsageError while it is loaded, and while it scores, a RowError that rejects the row.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from asap.prune.trace import Steps
 
 
 def own_method(name: str) -> Method:
-    """The method that `package.module:function` names. Raises UsageError if it cannot be loaded."""
+    """The method with the name `package.module:function`. Raises UsageError if it cannot be loaded."""
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(import_module(module_name), function_name)
@@ -38,7 +38,7 @@ def code_digest(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Guarded:
-    """A function that raises a RowError for whatever goes wrong in it."""
+    """Wraps a function so that any error in it becomes a RowError."""
 
     name: str
     function: Callable[[Steps], Any]
