@@ -26,6 +26,16 @@ def interpreters() -> set[int]:
     """Process ids of the sandboxes below this process: bubblewrap, the warm interpreters and their runs. A browser is none of them."""
     children: dict[int, list[int]] = {}
     marked = set()
+    for pid, (parent, command) in processes().items():
+        children.setdefault(parent, []).append(pid)
+        if b"asap.sandbox.jail.zygote" in command:
+            marked.add(pid)
+    return below(marked & below({os.getpid()}, children), children)
+
+
+def processes() -> dict[int, tuple[int, bytes]]:
+    """All processes that live, with the parent and the command line of each."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
@@ -33,10 +43,8 @@ def interpreters() -> set[int]:
         except OSError:  # it has ended meanwhile
             continue
         if state not in "ZX":
-            children.setdefault(int(parent), []).append(int(folder.name))
-            if b"asap.sandbox.jail.zygote" in command:
-                marked.add(int(folder.name))
-    return below(marked & below({os.getpid()}, children), children)
+            found[int(folder.name)] = (int(parent), command)
+    return found
 
 
 def below(roots: set[int], children: dict[int, list[int]]) -> set[int]:
