@@ -28,23 +28,33 @@ IMPORTED += ["asap.evaluate.run", "asap.sandbox", "openai", "transformers.models
 
 
 def begin(words: Sequence[str], said: Path, prepare: Callable[[], None] | None = None) -> BaseProcess:
-    """The process in which `asap` runs with these words, after `prepare`; what it says goes to a file."""
-    said.write_text("")
+    """The process in which `asap` runs with these words, after `prepare`; what it says goes to a file, or to a terminal."""
+    if not said.exists():
+        said.write_text("")
+    return fork(_command, list(words), said, prepare)
+
+
+def fork(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """The process in which a function of a test's module runs, with the environment of this one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
-    process = context.Process(target=_live, args=(list(words), str(said), prepare, dict(os.environ)), daemon=True)
+    process = context.Process(target=_live, args=(dict(os.environ), work, *arguments), daemon=True)
     process.start()
     return process
 
 
-def _live(words: list[str], said: str, prepare: Callable[[], None] | None, environment: Mapping[str, str]) -> None:
+def _live(environment: Mapping[str, str], work: Callable[..., None], *arguments: object) -> None:
     import torch
 
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
-    file = os.open(said, os.O_WRONLY)
+    work(*arguments)
+
+
+def _command(words: list[str], said: Path, prepare: Callable[[], None] | None) -> None:
+    file = os.open(said, os.O_WRONLY | os.O_TRUNC)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(file, number)
         setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8"))

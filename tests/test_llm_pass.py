@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +28,7 @@ from asap.prune.settings import AsapSettings
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
+from own_process import fork
 from run_fixtures import COMPARED, asking_settings, model_folder, row, write_rows
 
 Script = Callable[[Request], Generation | RequestRefused]
@@ -92,20 +91,23 @@ def source(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(6)])
 
 
+class Dying(Listener):
+    """Ends the process when the pass is over and scoring begins."""
+
+    def scoring(self, rows: int, rows_missing: int, bytes_missing: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prune_and_die(source: Path, out: Path, model: Path) -> None:
+    prune(source, out, Scripted(one_unusable), Dying(), model)
+
+
 def test_a_run_killed_between_the_pass_and_scoring_asks_and_reads_nothing_again(source: Path, tmp_path: Path) -> None:
     """The process dies for real; then no LLM answers and no reply is left to be read."""
-    code = (
-        "import os, signal, sys; from pathlib import Path; from asap.events import Listener\n"
-        "from test_llm_pass import Scripted, one_unusable, prune\n"
-        "class Dying(Listener):\n"
-        "    def scoring(self, *counts): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "source, out, model = map(Path, sys.argv[1:])\n"
-        "prune(source, out, Scripted(one_unusable), Dying(), model)\n"
-    )
-    out, path = tmp_path / "killed", os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    words = [sys.executable, "-c", code, str(source), str(out), str(model_folder())]
-    ended = subprocess.run(words, env={**os.environ, "PYTHONPATH": path}, check=False)
-    assert ended.returncode == -signal.SIGKILL
+    out = tmp_path / "killed"
+    process = fork(prune_and_die, source, out, model_folder())
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     for file in out.glob(f"{REPLIES_FILE}*"):
         file.unlink()
     llm = Scripted(one_unusable)

@@ -5,9 +5,8 @@ import io
 import os
 import pty
 import re
+import select
 import struct
-import subprocess
-import sys
 import termios
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,33 +18,30 @@ from asap import progress
 from asap.dataset import to_sample
 from asap.events import DecidedRows
 from asap.progress import Bar, Lines, short, span, watcher
+from own_process import begin
 from run_fixtures import FILES, prune, prune_words, row, write_rows
 
 
-def in_terminal(words: list[str], *, rows: int = 24, columns: int = 80) -> tuple[int, str]:
+def in_terminal(words: list[str], monkeypatch: pytest.MonkeyPatch, *, rows: int = 24, columns: int = 80) -> tuple[int | None, str]:
     """Run the command in a pseudo-terminal of a size; returns its exit code and all that it wrote, colours and all."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"}
-    environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    process = subprocess.Popen([sys.executable, "-m", "asap", *words], stdin=follower, stdout=follower, stderr=follower, env=environment)
-    os.close(follower)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    process = begin(words, Path(os.ttyname(follower)))
     written = bytearray()
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # Linux: the other side was closed
-            break
-        if not part:
-            break
-        written += part
+    while process.is_alive() or select.select([leader], [], [], 0)[0]:
+        if select.select([leader], [], [], 0.1)[0]:
+            written += os.read(leader, 65536)
+    os.close(follower)
     os.close(leader)
-    return process.wait(), written.decode("utf-8")
+    return process.exitcode, written.decode("utf-8")
 
 
-def test_a_terminal_shows_a_bar_with_tokens_speed_and_time_left(tmp_path: Path) -> None:
+def test_a_terminal_shows_a_bar_with_tokens_speed_and_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=12) for number in range(40)])
-    code, written = in_terminal(prune_words(source, tmp_path / "out"))
+    code, written = in_terminal(prune_words(source, tmp_path / "out"), monkeypatch)
     assert code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)

@@ -16,21 +16,12 @@ import pytest
 
 from asap.cli import run
 from asap.store.work import Store
-from own_process import begin
+from own_process import begin, wait_until
 from run_fixtures import FILES, count_decisions, model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
 KILLS = 20
 COLD_KILLS = 3
 ROWS = 150
-
-
-def command(words: list[str]) -> subprocess.Popen[str]:
-    # where the tests themselves run in the background Ctrl-C is switched off, and a child inherits that
-    start = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('asap', run_name='__main__')"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
 
 
 def to_score(capsys: pytest.CaptureFixture[str]) -> tuple[int, int]:
@@ -49,10 +40,10 @@ def test_killed_twenty_times_the_run_ends_as_if_nothing_had_happened(tmp_path: P
     out, chance = tmp_path / "killed", random.Random(0)
     words = prune_words(source, out, "--format", "trl")
     for _ in range(COLD_KILLS):  # these die while Python still imports
-        process = command(words)
+        process = subprocess.Popen([sys.executable, "-m", "asap", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0.05, 1.5))
         process.kill()
-        process.communicate()
+        process.wait()
         assert process.returncode == -signal.SIGKILL
     counts, kills, longest_s = [count_decisions(out)], 0, 0.3 * whole_s
     while kills < KILLS:
@@ -92,13 +83,13 @@ def test_files_that_a_kill_left_half_written_are_removed(tmp_path: Path, moment:
 def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=12) for number in range(200)])
     out = tmp_path / "out"
-    process = command(prune_words(source, out))
-    assert process.stderr is not None
-    while not (line := process.stderr.readline()).startswith("1/200"):
-        assert line, "the run ended before it scored anything"
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130
+    process = begin(prune_words(source, out), tmp_path / "said")
+    wait_until(lambda: "\n1/200" in (tmp_path / "said").read_text(), process)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    said = (tmp_path / "said").read_text()
+    assert process.exitcode == 130
     assert "Traceback" not in said
     assert said.splitlines()[-1] == f"asap: interrupted; what was done is kept in {out}: the same command again continues there"
     assert not (out / "manifest.json").exists()

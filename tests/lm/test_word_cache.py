@@ -123,7 +123,7 @@ def test_which_tokenizers_take_words_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COUNTERS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 @example(TRACE)
 @example("")

@@ -72,20 +72,20 @@ steps = st.lists(st.text("ab", max_size=5) | letters, max_size=6)
 
 
 @given(st.text("abc", max_size=60), st.text("abc", max_size=60))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_gestalt_equals_difflib_on_repetitive_text(a: str, b: str) -> None:
     assert gestalt(a, b) == difflib_ratio(a, b)
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_gestalt_equals_difflib_on_any_text(a: str, b: str) -> None:
     assert gestalt(a, b) == difflib_ratio(a, b)
     assert gestalt(a, a[::2] + b) == difflib_ratio(a, a[::2] + b)
 
 
 @given(st.text("ab", max_size=30), st.text("ab", max_size=30), st.integers(0, 30))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_strings_too_long_for_the_grid_get_the_same_answer(a: str, b: str, longest: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(match, "_LONGEST", longest)
@@ -212,13 +212,13 @@ def test_of_equal_steps_the_earliest_are_taken() -> None:
 
 
 @given(steps, steps, st.sampled_from(TAUS))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_verdicts_equal_algorithm_1(original: list[str], coarse: list[str], tau: float) -> None:
     assert matches(original, coarse, tau) == algorithm_1(original, coarse, tau)
 
 
 @given(steps, steps.map(lambda coarse: coarse[:4]), st.sampled_from(TAUS))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_snap_has_the_best_total_of_all_assignments(original: list[str], coarse: list[str], tau: float) -> None:
     snapped = check_snap(original, coarse, tau)
     totals = [float(sum(map(Fraction, ratios))) for _, ratios in assignments(original, coarse, tau)]
@@ -228,7 +228,7 @@ def test_snap_has_the_best_total_of_all_assignments(original: list[str], coarse:
 
 
 @given(st.lists(st.sampled_from(["aab", "aba", "abb", "bbb"]), max_size=7), st.lists(st.sampled_from(["aab", "abb"]), max_size=4))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_earlier_assignment_has_the_same_similarities(original: list[str], coarse: list[str]) -> None:
     snapped = check_snap(original, coarse)
     if snapped is not None:

@@ -34,13 +34,13 @@ def check_toggles(kind: str, texts: Sequence[str], toggles: Sequence[int]) -> Jo
 
 @every_kind
 @given(st.lists(steps, min_size=1, max_size=8), st.lists(st.integers(0, 7), max_size=10))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_total_equals_tokenising_anew_after_any_removals_and_insertions(kind: str, texts: list[str], toggles: list[int]) -> None:
     assert check_toggles(kind, texts, toggles).exact
 
 
 @given(st.lists(steps, min_size=2, max_size=8), st.lists(st.integers(0, 7), max_size=10))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_tokenizer_that_merges_over_lines_is_noticed_before_a_total_is_wrong(texts: list[str], toggles: list[int]) -> None:
     check_toggles("far-reaching", texts, toggles)
 

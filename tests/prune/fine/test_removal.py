@@ -114,7 +114,7 @@ def test_every_budget_cuts_where_algorithm_2_cuts(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["qwen2", "smollm", "far-reaching"])
 @given(traces, st.lists(st.integers(1, 200), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_trace_is_cut_where_algorithm_2_cuts(kind: str, trace: list[tuple[str, float]], budgets: list[int]) -> None:
     text, spans, scores = laid(trace)
     check_parity(text, spans, scores, tokens_of(kind), budgets)
@@ -235,7 +235,7 @@ def test_a_budget_or_ratio_that_makes_no_sense_is_a_usage_error(limits: dict[str
 
 
 @given(traces, st.integers(1, 150), st.integers(1, 150), st.sets(st.integers(0, 9), max_size=5), st.integers(1, 4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_smaller_budget_keeps_a_subset_and_the_last_cut_alone_counts(
     trace: list[tuple[str, float]], one: int, other: int, removed: set[int], min_steps: int
 ) -> None:
@@ -297,7 +297,7 @@ def check_backfill(decision: StepCut, text: str, tokens: TokenCounter) -> StepCu
 
 @pytest.mark.parametrize("kind", ["qwen2", "smollm", "t5", "far-reaching"])
 @given(traces, st.integers(1, 150), st.sets(st.integers(0, 9), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_backfill_adds_what_still_fits_highest_score_first(
     kind: str, trace: list[tuple[str, float]], budget: int, removed: set[int]
 ) -> None:
