@@ -205,6 +205,17 @@ def test_settings_of_methods() -> None:
     for wrong in ({"method": "nonsense"}, {"method": "random", "coarse": "select"}, {"method": "random", "coarse_only": True}):
         with pytest.raises(UsageError):
             AsapSettings(**wrong)  # type: ignore[arg-type]
+    for wrong in (
+        {"method": 3},
+        {"method": None},
+        {"method": Spirit},
+        {"method": len},
+        {"coarse": 3},
+        {"coarse": Rewrite},
+        {"coarse": Spirit()},
+    ):
+        with pytest.raises(UsageError, match="unknown (method|coarse)"):
+            AsapSettings(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

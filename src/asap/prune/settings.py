@@ -73,6 +73,8 @@ class AsapSettings:
     def __post_init__(self) -> None:
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
+        elif isinstance(self.method, type) or not isinstance(getattr(self.method, "name", None), str):
+            raise UsageError(f"unknown method {self.method!r}; write a name, or a record such as Spirit()")
         object.__setattr__(self, "coarse", self._coarse_record())
         check_budget(budget=self.budget, ratio=self.ratio)
         if self.budget is None and self.ratio is None and self.name != "tokenskip":
@@ -95,7 +97,7 @@ class AsapSettings:
     def _coarse_record(self) -> Coarse | None:
         """The record of stage 1, None without one. Only `asap` has a stage 1: other methods ignore the default, `align`."""
         coarse = self.coarse
-        if isinstance(coarse, str) and coarse != "none":
+        if coarse is not None and coarse != "none" and not isinstance(coarse, Coarse):
             check_choice("coarse", coarse, (*STAGE_1, "none"))
             coarse = STAGE_1[coarse]()
         found = None if coarse == "none" or (self.name != "asap" and coarse == Align()) else coarse
