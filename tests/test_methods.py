@@ -214,7 +214,7 @@ def test_settings_of_methods() -> None:
         {"coarse": Rewrite},
         {"coarse": Spirit()},
     ):
-        with pytest.raises(UsageError, match="unknown (method|coarse)"):
+        with pytest.raises(UsageError, match=r"unknown (method|coarse)"):
             AsapSettings(**wrong)  # type: ignore[arg-type]
 
 
