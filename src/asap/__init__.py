@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asap.prune.coarse.match import matches
     from asap.prune.coarse.rewrite import Rewrite
     from asap.prune.coarse.select import Select
-    from asap.prune.decision import Decision, Pruned, cut
+    from asap.prune.decision import Decision, Pruned, cut, decision_from_row
     from asap.prune.decision.step_cut import StepDecision
     from asap.prune.methods.llmlingua2 import LLMLingua2
     from asap.prune.methods.selective_context import SelectiveContext
@@ -54,7 +54,7 @@ _HOMES = {
     "asap.prune.coarse.match": ("matches",),
     "asap.prune.coarse.rewrite": ("Rewrite",),
     "asap.prune.coarse.select": ("Select",),
-    "asap.prune.decision": ("Decision", "Pruned", "cut"),
+    "asap.prune.decision": ("Decision", "Pruned", "cut", "decision_from_row"),
     "asap.prune.decision.step_cut": ("StepDecision",),
     "asap.prune.methods.llmlingua2": ("LLMLingua2",),
     "asap.prune.methods.selective_context": ("SelectiveContext",),
@@ -96,6 +96,7 @@ __all__ = [
     "TokenSkip",
     "UsageError",
     "cut",
+    "decision_from_row",
     "join_steps",
     "load_llm",
     "load_scorer",

@@ -51,7 +51,7 @@ def recut(
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
         next((entry for entry in store.entries() if entry.decision), None)  # an unreadable decision raises before `out` is created
         with Store.open(out) as other:
-            other.claim(settings)
+            other.claim(settings, OF_METHODS)
             store.copy_to(other, {"settings": settings})
     with Store.open(out, create=False) as store:
         return write_output(store, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(_tokens_of, settings)))

@@ -24,6 +24,7 @@ from asap.prune.asap import Asap
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.methods.own import code_digest
+from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.store.work import Store
 from asap.versions import __version__
@@ -46,7 +47,7 @@ def prune_into(
     """
     listener = listener or Listener()
     with Store.open(folder) as store:
-        settings = store.claim(run_settings(source, pruner))
+        settings = store.claim(run_settings(source, pruner), OF_METHODS)
         started = time.perf_counter()
         read_into(store, source, listener)
         seconds = {"read": time.perf_counter() - started}

@@ -348,8 +348,8 @@ def test_settings_that_make_no_sense_are_a_usage_error(settings: dict[str, Any])
         AsapSettings(**settings)
 
 
-@pytest.mark.parametrize("share", [1.5, -0.1, float("nan")])
-def test_a_share_of_stage_1_that_is_none_is_a_usage_error(share: float) -> None:
+@pytest.mark.parametrize("share", [1.5, -0.1, float("nan"), "x", None])
+def test_a_share_of_stage_1_that_is_none_is_a_usage_error(share: Any) -> None:
     with pytest.raises(UsageError, match="coarse_share is"):
         Align(share)
 

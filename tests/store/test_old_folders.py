@@ -13,12 +13,14 @@ import pytest
 
 from asap.benchmarks.problem import Calls, Problem
 from asap.compare.support import SupportScorer
+from asap.errors import InputError
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, References, _key
 from asap.lm.generate import Generation
 from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.specs import load_scorer
+from asap.prune.settings import OF_METHODS
 from asap.sample import Sample
 from asap.store.work import Store
 from run_fixtures import count_decisions, model_folder, prune, row, same_output, write_rows
@@ -88,6 +90,21 @@ def test_a_run_goes_on(missing: int, tmp_path: Path) -> None:
         assert [sample.tested_code for sample, _ in store.rows() if sample] == [f"x = {number}" for number in range(6)]
     same_output(fresh, prune(source, old))
     assert count_decisions(old) == 6
+
+
+def test_settings_of_other_methods_are_no_difference_unless_somebody_chose_them(tmp_path: Path) -> None:
+    """Version 0.1.0 wrote the settings of all methods; suffix_tokens went with --scores every too."""
+    source = write_rows(tmp_path / "rows.jsonl", [row(0)])
+    out = prune(source, tmp_path / "out")
+    with Store.open(out) as store:
+        settings = store.fact("settings")
+        store.set_fact(
+            "settings", {**settings, "tau": 0.6, "suffix_tokens": None, "faithful": False, "gammas": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]}
+        )
+        assert store.claim(settings)["tau"] == 0.6
+        store.set_fact("settings", {**settings, "suffix_tokens": 6})
+        with pytest.raises(InputError, match="suffix_tokens is 6 there and None here"):
+            store.claim(settings, OF_METHODS)
 
 
 def test_replies_are_found_and_brought_over(tmp_path: Path) -> None:

@@ -237,5 +237,5 @@ def flat(record: object) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-OF_METHODS = frozenset(name for record in (Rewrite, *RECORDS) for name, _ in flat(record()))
-"""The settings that only some methods or stages have."""
+OF_METHODS: dict[str, Any] = {name: value for record in (Rewrite, *RECORDS) for name, value in flat(record())}
+"""The settings that only some methods or stages have, with their defaults."""

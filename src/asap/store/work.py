@@ -81,17 +81,20 @@ class Store:
         """Store a JSON value under a name."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, sort_keys=True)))
 
-    def claim(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def claim(self, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Mark the folder as this run's and return the stored settings. Raises InputError for another run's folder, naming what differs.
 
-        Any run may claim a folder without decisions, for example after a typo in the source.
+        Any run may claim a folder without decisions, for example after a typo in the source. `defaults` are those of settings that a
+        version wrote for all runs, whether they had them or not: a folder may have these beside `settings`.
         """
         if self.is_untouched():
             if self.fact("settings") != settings:
                 self._db.execute("DELETE FROM selections")
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
-        names = sorted(settings)  # a setting that only the folder has comes from another version
+        ignored = {name: _as_json(value) for name, value in (defaults or {}).items()}
+        unused = {name for name in stored if name not in settings and stored[name] in (ignored.get(name), None, False)}
+        names = sorted({*settings, *stored} - unused)
         differing = [name for name in names if stored.get(name) != settings.get(name)]
         if not differing:
             return stored
@@ -252,3 +255,8 @@ class Store:
                 self._db.copy(table, other._db)
             for name, value in facts.items():
                 other.set_fact(name, value)
+
+
+def _as_json(value: object) -> object:
+    """A setting as JSON brings it back."""
+    return list(value) if isinstance(value, tuple) else value
