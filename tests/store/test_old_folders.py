@@ -101,7 +101,7 @@ def test_settings_of_other_methods_are_no_difference_unless_somebody_chose_them(
         store.set_fact(
             "settings", {**settings, "tau": 0.6, "suffix_tokens": None, "faithful": False, "gammas": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]}
         )
-        assert store.claim(settings)["tau"] == 0.6
+        assert store.claim(settings, OF_METHODS)["tau"] == 0.6
         store.set_fact("settings", {**settings, "suffix_tokens": 6})
         with pytest.raises(InputError, match="suffix_tokens is 6 there and None here"):
             store.claim(settings, OF_METHODS)
