@@ -1,6 +1,7 @@
 """Cards: the README.md of an output folder, generated from its manifest, which makes the folder ready to publish."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
@@ -20,10 +21,15 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
 
 def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str:
     """A package's template with its values filled in. Every name in it must have a value."""
+    return str(_template(package, template).render(values))
+
+
+@cache
+def _template(package: str, name: str) -> Any:
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8")).render(values)
+    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def public_name(source: str) -> str:

@@ -6,6 +6,7 @@ import textwrap
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass, make_dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -75,6 +76,7 @@ def _leaves(record: type) -> Iterable[tuple["Field[Any]", Any, str]]:
             yield found, hints[found.name], texts[found.name]
 
 
+@cache
 def field_texts(record: type) -> dict[str, str]:
     """The docstring under each field of a dataclass, on one line."""
     [made] = ast.parse(textwrap.dedent(inspect.getsource(record))).body
