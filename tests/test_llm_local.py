@@ -49,16 +49,16 @@ def check(out: Path, coarse: str, attempts: int) -> None:
     assert manifest["llm"]["spec"] == "bundled"
 
 
-@pytest.mark.parametrize("coarse", ["select", "rewrite"])
+@pytest.mark.parametrize(("coarse", "attempts"), [("select", 2), ("rewrite", 1)])
 def test_a_real_model_is_asked_and_everything_adds_up(
-    coarse: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    coarse: str, attempts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     source = write_rows(tmp_path / "rows.jsonl", SHORT)
     words = ["prune", str(source), "--out", str(tmp_path / "out"), "--scorer", f"hf:{model_folder()}", "--ratio", "0.7"]
-    words += ["--llm", "bundled", "--coarse", coarse, "--attempts", "2"]
+    words += ["--llm", "bundled", "--coarse", coarse, "--attempts", str(attempts)]
     assert run(words) == 0
-    check(tmp_path / "out", coarse, 2)
+    check(tmp_path / "out", coarse, attempts)
     said = capsys.readouterr()
     assert "estimated" not in said.err  # its tokenizer is at hand: prompt tokens are exact
     before = (tmp_path / "out" / "decisions.jsonl").read_bytes()
