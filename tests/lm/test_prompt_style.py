@@ -11,6 +11,7 @@ from asap.lm.prompt_style import PromptStyle, default_context, render_context, t
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.tokens import TokenCounter
+from asap.lm.windows import Windowed
 
 Folder = Callable[[str], Path]
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -26,7 +27,7 @@ def counter(tokenizer_folder: Folder) -> Callable[[str], TokenCounter]:
 
 def read_ids(scorer: HFScorer, context: str) -> list[int]:
     """The ids that the scorer feeds to the model when it scores the whole trace."""
-    [window] = scorer._plan(ScoreRequest(context, TRACE, visible_steps(TRACE))).windows
+    [window] = Windowed.of(ScoreRequest(context, TRACE, visible_steps(TRACE)), scorer.tokens, scorer.context_tokens).windows
     return window.ids.tolist()
 
 

@@ -15,6 +15,7 @@ from asap.lm.linear_head import linear_scores
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
+from asap.lm.windows import Windowed
 from asap.spans import Span
 
 Scorers = Callable[..., HFScorer]
@@ -343,14 +344,14 @@ def test_a_context_over_half_the_limit_keeps_its_first_token_and_its_end(twins: 
     [scored] = short.score([whole(LONG, context)])
     np.testing.assert_allclose(scored.spans[0].logprobs, expected, rtol=0, atol=TOLERANCE)
     assert scored.windows == windows
-    plan = short._plan(whole(LONG, context))
-    assert all(window.ids[0] == ids[0] and len(window.ids) <= LIMIT for window in plan.windows)
+    laid = Windowed.of(whole(LONG, context), short.tokens, LIMIT)
+    assert all(window.ids[0] == ids[0] and len(window.ids) <= LIMIT for window in laid.windows)
 
 
 def test_a_bos_stays_in_every_window(twins: Twins) -> None:
     short, _ = twins("r1", "llama")
     for context in ("", "a", LONG):
-        windows = short._plan(whole(LONG, context)).windows
+        windows = Windowed.of(whole(LONG, context), short.tokens, LIMIT).windows
         assert all(window.ids.tolist().count(short.tokens.bos_id) == 1 for window in windows)
         assert all(window.ids[0] == short.tokens.bos_id for window in windows)
 
