@@ -28,6 +28,7 @@ from asap.prune.settings import AsapSettings
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
+from asap.workers.local import InProcess
 from own_process import fork
 from run_fixtures import COMPARED, asking_settings, model_folder, row, write_rows
 
@@ -73,7 +74,7 @@ class UntilScoring(Listener):
 def prune(source: Path, out: Path, llm: Scripted, listener: Listener | None = None, model: Path | None = None, **settings: object) -> Path:
     chosen = asking_settings(**{"coarse": "select", "ratio": 0.5, **settings})  # type: ignore[arg-type]
     scorer = load_scorer(f"hf:{model or model_folder()}", device="cpu")
-    prune_into(out, Source([str(source)]), Asap(scorer, chosen, llm=llm), listener=listener)
+    prune_into(out, Source([str(source)]), InProcess(Asap(scorer, chosen, asks=False)), llm=llm, listener=listener)
     return out
 
 
@@ -190,7 +191,7 @@ def test_what_is_stored_is_what_the_replies_say(replies_of: list[list[Generation
             store.add_sample(position, "rows", position, sample)
         LlmPass(store, llm, chosen, replies, LlmOptions(SpendingLimit(None)), Listener()).rest()
         assert store.count_unselected() == 0
-        stored = [store.selection(sample) for sample in SAMPLES]
+        stored = [store.selection(sample.digest()) for sample in SAMPLES]
         asked = len(llm.requests)
         assert stored == selections_of([chosen.requests_about(sample) for sample in SAMPLES], llm, replies)
         assert all(isinstance(script(request), RequestRefused) for request in llm.requests[asked:])  # refusals are not stored

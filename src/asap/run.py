@@ -1,7 +1,8 @@
 """A whole run: read the sources, ask stage 1's LLM if there is one, decide about each row, write the output folder.
 
 Reading comes first and is cheap: it finds broken archives before hours of scoring, and counts the totals for the time left.
-Each selection and each decision is stored as soon as it is made, so a run killed at any moment continues where it was.
+Workers decide, here or elsewhere (`asap.workers`); the run alone stores. Each selection and each decision is stored as soon as it
+is made, so a run killed at any moment continues where it was.
 """
 
 import time
@@ -12,55 +13,51 @@ from typing import Any
 
 from asap.dataset import Shaped
 from asap.dataset.source import Source, printable
-from asap.digest import content_digest
 from asap.errors import InputError, RowError
 from asap.events import DecidedRows, Listener
 from asap.llm_pass import LlmOptions, select_missing
-from asap.lm.prompt_style import template_hash
+from asap.lm.generate import Generator
 from asap.lm.spending import SpendingLimit
 from asap.output import Totals, write_output
-from asap.prune.anchored import align_prompt
-from asap.prune.asap import Asap
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
-from asap.prune.methods.own import code_digest
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.store.work import Store
-from asap.versions import __version__
-
-_BATCH_ON_GPU = 16
+from asap.workers.rows import Undecided, Workers
 
 
 def prune_into(
     folder: Path,
     source: Source,
-    pruner: Asap,
+    workers: Workers,
     *,
+    llm: Generator | None = None,
     formats: Sequence[str] = (),
     listener: Listener | None = None,
     llm_options: LlmOptions | None = None,
 ) -> Totals:
     """Prune all rows of the source into a folder, or those that are missing there, and write its files.
 
+    `llm` is asked in stage 1, before the workers decide.
     Raises InputError if the folder contains a run with other settings, or if no row is usable.
     """
     listener = listener or Listener()
     with Store.open(folder) as store:
-        settings = store.claim(run_settings(source, pruner), OF_METHODS)
+        settings = store.claim(run_settings(source, workers.described, llm), OF_METHODS)
         started = time.perf_counter()
         read_into(store, source, listener)
         seconds = {"read": time.perf_counter() - started}
         if store.missing().rows:
-            if pruner.llm:
-                select_missing(store, pruner.llm, pruner.settings, llm_options or LlmOptions(SpendingLimit(None)), listener)
+            if llm:
+                select_missing(store, llm, workers.settings, llm_options or LlmOptions(SpendingLimit(None)), listener)
             listener.scoring(*store.missing())
-            _decide_missing(store, pruner, listener)
+            _decide_missing(store, workers, listener)
         listener.writing()
-        if pruner.llm:
+        if llm:
             seconds["ask"] = store.fact("ask_s") or 0.0
         seconds["score"] = store.fact("score_s") or 0.0
-        totals = write_output(store, settings, seconds=seconds, formats=formats, recut=settled_by(settings, lambda: pruner.tokens))
+        totals = write_output(store, settings, seconds=seconds, formats=formats, recut=settled_by(settings, lambda: workers.tokens))
     if totals.rejected == totals.rows:
         raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals
@@ -94,39 +91,35 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
                 store.add_sample(position, name, line, result.sample)
 
 
-def run_settings(source: Source, pruner: Asap) -> dict[str, Any]:
-    """Everything that determines the output, by name; JSON-able. Runs with equal settings and rows write equal files."""
-    return {
-        "asap": __version__,
-        "method": pruner.method,
-        **pruner.settings.stored(),
-        **({"method_code": code_digest(pruner.method)} if ":" in pruner.method else {}),
-        **(pruner.token_level.identity if pruner.token_level else {}),
-        **source.as_settings(),
-        "context": pruner.context,
-        "template_hash": template_hash(pruner.scorer.tokens, pruner.context),
-        "align_prompt_hash": content_digest(align_prompt())[:16] if pruner.settings.coarse is not None else None,
-        "llm": pruner.llm.model if pruner.llm else None,
-        "llm_prompts_hash": prompts_hash(pruner.settings.stage_1) if pruner.llm else None,
-        "scorer": pruner.scorer.identity,
-        "scorer_context_tokens": pruner.scorer.context_tokens,
-        "tokenizer": pruner.tokens.fingerprint,
-        "tokenizer_name": pruner.tokens.name,
-    }
+def run_settings(source: Source, described: Mapping[str, Any], llm: Generator | None = None) -> dict[str, Any]:
+    """Everything that determines the output, by name; JSON-able. Runs with equal settings and rows write equal files.
+
+    `described` is what the workers say of themselves.
+    """
+    asked = {"llm": llm.model if llm else None, "llm_prompts_hash": prompts_hash(described["coarse"]) if llm else None}
+    return {**described, **source.as_settings(), **asked}
 
 
-def _decide_missing(store: Store, pruner: Asap, listener: Listener) -> None:
-    """Decide about every row without a decision, storing each batch in one transaction."""
-    size = 1 if pruner.scorer.batch_tokens == 0 else _BATCH_ON_GPU
-    for batch in store.batches(size):
-        started = time.perf_counter()
-        samples = [sample for sample, _ in batch]
-        decisions = pruner.decide(samples, [store.selection(sample) or NOT_ASKED for sample in samples])
-        each = (time.perf_counter() - started) / len(samples)
+def _decide_missing(store: Store, workers: Workers, listener: Listener) -> None:
+    """Have every row without a decision decided, storing the decisions about each batch in one transaction."""
+    sizes: dict[str, int] = {}  # the stored bytes of the rows that are under way
+    last = time.perf_counter()
+    for decided in workers.decide(_undecided(store, workers.rows_at_once, sizes)):
+        now = time.perf_counter()
         with store.transaction():
-            for sample, decision in zip(samples, decisions, strict=True):
-                store.decide(sample, decision, each)
-            store.set_fact("score_s", (store.fact("score_s") or 0.0) + time.perf_counter() - started)
-        worked = [decision for decision in decisions if not isinstance(decision, RowError)]
-        before, after = sum(done.tokens_before for done in worked), sum(done.tokens_after for done in worked)
-        listener.decided(DecidedRows(len(batch), sum(size for _, size in batch), before, after))
+            for row in decided:
+                store.decide(row.digest, row.failed, row.body, row.seconds)
+            store.set_fact("score_s", (store.fact("score_s") or 0.0) + now - last)
+        last = now
+        size = sum(sizes.pop(row.digest) for row in decided)
+        before, after = sum(row.tokens_before for row in decided), sum(row.tokens_after for row in decided)
+        listener.decided(DecidedRows(len(decided), size, before, after))
+
+
+def _undecided(store: Store, rows_at_once: int, sizes: dict[str, int]) -> Iterator[list[Undecided]]:
+    """The rows without a decision in batches, with their selections; notes the size of each, and leaves out those that have one noted."""
+    for page in store.batches(rows_at_once):
+        new = [waiting for waiting in page if waiting.digest not in sizes]
+        sizes.update({waiting.digest: waiting.size for waiting in new})
+        if new:
+            yield [Undecided(digest, sample, store.selection(digest) or NOT_ASKED) for digest, sample, _ in new]

@@ -97,6 +97,7 @@ def compare(
     from asap.prune.methods.llmlingua2 import CLASSIFIER, LLMLingua2
     from asap.prune.settings import AsapSettings
     from asap.run import run_settings
+    from asap.workers.local import description
 
     names, shares = _names(methods, coarse), _shares(ratios)
     allow_own_methods(*names)
@@ -125,7 +126,7 @@ def compare(
             "judge_context_tokens": other.context_tokens,
             "generate": generate,
             "tests": tests,
-            "runs": {name: run_settings(rows, pruner) for name, pruner in pruners.items()},
+            "runs": {name: run_settings(rows, description(pruner)) for name, pruner in pruners.items()},
         }
         # errors of judge, classifier or tests are found before the hours of pruning
         with _sufficiency(other, out, tests or source[0], generate) as sufficiency:

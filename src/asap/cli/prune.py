@@ -45,7 +45,6 @@ from asap.prune.settings import STAGE_1, AsapSettings
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.dry_run import DryRun
-    from asap.lm.generate import Generator
     from asap.lm.scorer import Scorer
     from asap.prune.asap import Asap
 
@@ -165,6 +164,7 @@ def _prune(
     from asap.dataset import iter_rows
     from asap.progress import watcher
     from asap.run import prune_into
+    from asap.workers.local import InProcess
 
     for name in source.names:  # refuses a wrong file name before loading the model
         iter_rows(name)
@@ -172,9 +172,11 @@ def _prune(
     spending = llm.spending()
     try:
         with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            pruner = _pruner(settings, model, llm.generator(spending, out, dtype=model.dtype, device=model.device))
+            generator = llm.generator(spending, out, dtype=model.dtype, device=model.device)
+            workers = InProcess(_pruner(settings, model))
         with watcher(console) as listener:
-            totals = prune_into(out, source, pruner, formats=formats, listener=listener, llm_options=llm.run_options(spending))
+            options = llm.run_options(spending)
+            totals = prune_into(out, source, workers, llm=generator, formats=formats, listener=listener, llm_options=options)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
@@ -186,7 +188,7 @@ def _prune(
     return 0
 
 
-def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "Asap":
+def _pruner(settings: AsapSettings, model: Model) -> "Asap":
     from asap.lm.scorer import NoModel
     from asap.lm.specs import load_scorer, load_tokens
     from asap.prune.asap import Asap
@@ -200,7 +202,7 @@ def _pruner(settings: AsapSettings, model: Model, llm: "Generator | None") -> "A
     importance = None
     if settings.needs_classifier:
         importance = load_importance(settings.words.classifier, dtype=model.dtype, device=model.device)
-    return Asap(scorer, settings, tokens=tokens, llm=llm, importance=importance)
+    return Asap(scorer, settings, tokens=tokens, asks=False, importance=importance)
 
 
 def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, out: Path | None) -> int:

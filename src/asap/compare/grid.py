@@ -32,6 +32,7 @@ from asap.prune.settle import reordered
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
+from asap.workers.local import InProcess
 
 
 class Grid(NamedTuple):
@@ -77,7 +78,7 @@ def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -
 
 def prune_all(folder: Path, source: Source, pruners: Mapping[str, Asap], listener: Listener) -> Totals:
     """Make the runs in `folder/runs` and return the totals of the run `asap`."""
-    totals = {name: prune_into(folder / "runs" / name, source, pruner, listener=listener) for name, pruner in pruners.items()}
+    totals = {name: prune_into(folder / "runs" / name, source, InProcess(pruner), listener=listener) for name, pruner in pruners.items()}
     return totals["asap"]
 
 

@@ -40,7 +40,8 @@ class Asap:
 
     `tokens` counts the budget (default: the scorer's tokenizer). `llm` guides stage 1 with `coarse="select"` or
     "rewrite"; a trace without a usable reply falls back to `align`. Replies are kept in memory.
-    `importance` replaces the token classifier of `llmlingua2` and `tokenskip`.
+    `asks=False` is for who gives `decide` the selections, and needs no LLM. `importance` replaces the token classifier of
+    `llmlingua2` and `tokenskip`.
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
     """
@@ -52,10 +53,11 @@ class Asap:
         *,
         tokens: TokenCounter | None = None,
         llm: Generator | None = None,
+        asks: bool = True,
         importance: TokenImportance | None = None,
     ) -> None:
         self.settings = settings or AsapSettings()
-        if self.settings.uses_llm and llm is None:
+        if self.settings.uses_llm and llm is None and asks:
             raise UsageError(f"coarse {self.settings.stage_1!r} needs an LLM, for example openai:<model>; without one use align or none")
         self.llm = llm if self.settings.uses_llm else None
         self._open = ExitStack()

@@ -52,6 +52,19 @@ class Missing(NamedTuple):
     bytes_missing: int
 
 
+class Waiting(NamedTuple):
+    """A sample to work on, its digest, and its stored bytes."""
+
+    digest: str
+    sample: Sample
+    size: int
+
+
+def decision_body(decision: Decision | RowError) -> bytes:
+    """The body that the store keeps of a decision, or of the error that a row failed with."""
+    return packed({"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row())
+
+
 class Store:
     """The work in one output folder, from `Store.open`; only one process can hold it at a time."""
 
@@ -146,19 +159,16 @@ class Store:
         [(rows, rows_missing, bytes_missing)] = self._db.execute(query)
         return Missing(rows, int(rows_missing), int(bytes_missing))
 
-    def batches(self, size: int) -> Iterator[list[tuple[Sample, int]]]:
-        """The samples without a decision, each with its stored bytes, in input order, at most `size` at a time.
-
-        Decide one batch before asking for the next, so that equal rows come up only once.
-        """
+    def batches(self, size: int) -> Iterator[list[Waiting]]:
+        """The samples without a decision, in input order, at most `size` at a time; equal rows come up until one is decided."""
         return self._pages("d.digest IS NULL", size)
 
     def unselected(self) -> Iterator[Sample]:
         """The distinct samples with neither a decision nor a selection, in input order."""
         seen = set[str]()
         for page in self._pages(_UNSELECTED, _PAGE):
-            for sample, _ in page:
-                if (digest := sample.digest()) not in seen:
+            for digest, sample, _ in page:
+                if digest not in seen:
                     seen.add(digest)
                     yield sample
 
@@ -167,7 +177,7 @@ class Store:
         query = f"SELECT COUNT(DISTINCT i.digest) FROM input i LEFT JOIN decisions d USING (digest) WHERE {_UNSELECTED}"
         return int(self._db.execute(query)[0][0])
 
-    def _pages(self, condition: str, size: int) -> Iterator[list[tuple[Sample, int]]]:
+    def _pages(self, condition: str, size: int) -> Iterator[list[Waiting]]:
         """Pages of the samples that meet a condition at the time their page is read."""
         position = -1
         query = (
@@ -176,25 +186,26 @@ class Store:
         )
         while rows := self._db.execute(query, (position, size)):
             position = rows[-1][0]
-            distinct = {digest: (self._sample(row_id, body), len(body)) for _, row_id, digest, body in reversed(rows)}
+            distinct = {digest: Waiting(digest, self._sample(row_id, body), len(body)) for _, row_id, digest, body in reversed(rows)}
             yield list(reversed(distinct.values()))
 
     def select(self, sample: Sample, selection: Selection) -> None:
         """Record the selection of stage 1's LLM for a sample."""
         self._selections.put(sample.digest(), selection._asdict())
 
-    def selection(self, sample: Sample) -> Selection | None:
-        """The selection of stage 1's LLM for a sample; None if it was not asked."""
-        found = self._selections.get(sample.digest())
+    def selection(self, digest: str) -> Selection | None:
+        """The selection of stage 1's LLM for the sample of a digest; None if it was not asked."""
+        found = self._selections.get(digest)
         return None if found is None else Selection(**found)
 
-    def decide(self, sample: Sample, decision: Decision | RowError, seconds: float | None = None) -> None:
-        """Record the decision about a sample and how long it took; the seconds affect nothing and appear in no other file."""
-        failed = isinstance(decision, RowError)
-        body = {"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row()
-        self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (sample.digest(), int(failed), packed(body)))
+    def decide(self, digest: str, failed: bool, body: bytes, seconds: float | None = None) -> None:
+        """Record the decision about the sample of a digest (`decision_body`), or that it failed, and how long it took.
+
+        The seconds affect nothing and appear in no other file.
+        """
+        self._db.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (digest, int(failed), body))
         if seconds is not None:
-            self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (sample.digest(), seconds))
+            self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (digest, seconds))
 
     def seconds(self) -> dict[str, float]:
         """The seconds that each decision took, by row id; empty for a cut of another run."""

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import steps, tokens_of
 
-from asap.dataset.source import Source
 from asap.errors import MissingExtra, RowError
 from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer
@@ -33,9 +32,9 @@ from asap.prune.methods.phrases import (
 from asap.prune.methods.selective_context import SelectiveContext, Unit
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
-from asap.run import run_settings
 from asap.sample import Sample
 from asap.spans import Span
+from asap.workers.local import description
 
 texts = st.lists(steps, min_size=1, max_size=5).map("\n\n".join).filter(str.strip)
 UNITS: tuple[Unit, ...] = ("phrase", "sentence", "token")
@@ -211,7 +210,7 @@ def test_the_first_model_that_is_installed_is_taken_and_told(tiny: Scorer) -> No
     for how in ways:
         assert load_chunker(how).identity == told
         run = Asap(tiny, AsapSettings(method=SelectiveContext(phrases=how), ratio=0.5))
-        assert run_settings(Source(["rows.jsonl"]), run)["phrases"] == told
+        assert description(run)["phrases"] == told
 
 
 def test_spacy_chunks_are_spans_of_the_text() -> None:
