@@ -149,12 +149,21 @@ BODY = {
     "eos_token_id": None,
     "pad_token_id": None,
 }
+MINICPM3_HEADS = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 12}
 GPT2_BODY = {"n_embd": 48, "n_layer": 2, "n_head": 4, "initializer_range": 0.35, "bos_token_id": None, "eos_token_id": None}
 CONFIGS: dict[str, Callable[..., transformers.PretrainedConfig]] = {
     "llama": lambda **sizes: transformers.LlamaConfig(**{**BODY, "max_position_embeddings": 4096, **sizes}),
     "qwen2": lambda **sizes: transformers.Qwen2Config(**{**BODY, "max_position_embeddings": 4096, "tie_word_embeddings": True, **sizes}),
     "gemma2": lambda **sizes: transformers.Gemma2Config(
         **{**BODY, "max_position_embeddings": 4096, "head_dim": 12, "final_logit_softcapping": 3.0, "sliding_window": 4096, **sizes}
+    ),
+    "cohere": lambda **sizes: transformers.CohereConfig(**{**BODY, "max_position_embeddings": 4096, "logit_scale": 0.0625, **sizes}),
+    "cohere2": lambda **sizes: transformers.Cohere2Config(
+        **{**BODY, "max_position_embeddings": 4096, "logit_scale": 0.3, "sliding_window": 4096, **sizes}
+    ),
+    "granite": lambda **sizes: transformers.GraniteConfig(**{**BODY, "max_position_embeddings": 4096, "logits_scaling": 8.0, **sizes}),
+    "minicpm3": lambda **sizes: transformers.MiniCPM3Config(
+        **{**BODY, "num_key_value_heads": 4, "max_position_embeddings": 4096, **MINICPM3_HEADS, "dim_model_base": 16, **sizes}
     ),
     "gpt2": lambda **sizes: transformers.GPT2Config(**{**GPT2_BODY, "n_positions": 4096, **sizes}),
     "mistral": lambda **sizes: transformers.MistralConfig(**{**BODY, "max_position_embeddings": 4096, "sliding_window": 8, **sizes}),

@@ -23,7 +23,7 @@ def close(one: LeftOut, other: LeftOut) -> None:
         assert a.nll == pytest.approx(b.nll, rel=1e-6, abs=1e-4)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("architecture", ["llama", "granite", "gpt2"])
 @pytest.mark.parametrize("family", ["r1", "llama3", "qwen", "smol", "sentencepiece"])
 @pytest.mark.parametrize("tail", ["", "The sum is `sum(numbers)`."])
 def test_kept_keys_and_values_give_what_reading_anew_gives(
@@ -71,7 +71,7 @@ def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callabl
     assert model.leave_out(request) == leave_out_anew(model.score, request)
 
 
-def test_a_head_that_is_not_linear_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
+def test_a_model_whose_cache_forgets_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
     model = scorer("llama3", "gemma2")
     request = LeaveOutRequest("Q:\n", STEPS[:4])
     assert model.leave_out(request) == leave_out_anew(model.score, request)

@@ -11,7 +11,6 @@ import torch
 import transformers
 from lm_helpers import FAMILIES, OPENERS, QUESTION, TABLE, TRACE, naive_ids, naive_logprob, scores, visible_steps, whole
 
-from asap.lm.linear_head import linear_scores
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
@@ -76,11 +75,6 @@ def test_a_whole_text_equals_one_plain_forward_pass(scorer: Scorers, model_folde
     first = first_at(offsets, len(context))
     expected = full_logprobs(plain_model(folder), ids)[first - 1 :]
     np.testing.assert_allclose(scores(subject, whole(TRACE, context)), expected, rtol=0, atol=TOLERANCE)
-
-
-def test_the_head_that_caps_its_logits_is_not_taken_for_a_linear_one(scorer: Scorers) -> None:
-    assert not scorer("llama3", "gemma2").head_is_linear
-    assert all(scorer("r1", architecture).head_is_linear for architecture in ("llama", "qwen2", "gpt2"))
 
 
 # --- the right token
@@ -390,7 +384,7 @@ def test_windowed_scores_do_not_depend_on_neighbours_either(twins: Twins, model_
         np.testing.assert_allclose(scored.spans[0].logprobs, scores(short, request), rtol=0, atol=TOLERANCE)
 
 
-# --- precision, workers, the head
+# --- precision, workers
 
 
 @pytest.mark.parametrize(("family", "architecture"), [("r1", "qwen2"), ("sentencepiece", "gemma2"), ("smol", "gpt2")])
@@ -432,34 +426,3 @@ def test_identity_follows_the_weights_and_not_the_place(model_folder: Folders, t
     weights[-2] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     assert HFScorer(str(copy), device="cpu").identity["revision"] != before["revision"]
-
-
-@pytest.mark.parametrize("vocabulary", [1, 7, 2_048, 2_049, 20_000])
-@pytest.mark.parametrize("rows", [1, 512, 513])
-@pytest.mark.parametrize("has_bias", [True, False])
-def test_the_pieced_head_equals_a_log_softmax(vocabulary: int, rows: int, has_bias: bool) -> None:
-    generator = torch.Generator().manual_seed(vocabulary + rows)
-    hidden, weight = torch.randn(rows, 8, generator=generator), torch.randn(vocabulary, 8, generator=generator)
-    bias = torch.randn(vocabulary, generator=generator) * 3 if has_bias else None
-    targets = torch.randint(vocabulary, (rows,), generator=generator)
-    targets[0] = vocabulary - 1
-    expected = torch.log_softmax(torch.nn.functional.linear(hidden.double(), weight.double(), bias if bias is None else bias.double()), -1)
-    torch.testing.assert_close(
-        linear_scores(hidden, weight, bias, targets)[:, 0].double(), expected.gather(1, targets[:, None]).squeeze(1), rtol=0, atol=1e-5
-    )
-
-
-def test_the_pieced_head_survives_huge_logits() -> None:
-    hidden, weight = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0], [0.0]])
-    assert linear_scores(hidden, weight, None, torch.tensor([0]))[:, 0].tolist() == [0.0]
-    assert linear_scores(hidden, weight, None, torch.tensor([1]))[:, 0].tolist() == [-2000.0]
-
-
-def test_a_half_precision_head_is_computed_in_float32() -> None:
-    generator = torch.Generator().manual_seed(3)
-    hidden, weight = torch.randn(40, 64, generator=generator).bfloat16(), torch.randn(900, 64, generator=generator).bfloat16()
-    targets = torch.randint(900, (40,), generator=generator)
-    expected = torch.log_softmax(hidden.float() @ weight.float().T, -1).gather(1, targets[:, None]).squeeze(1)
-    actual = linear_scores(hidden, weight, None, targets)[:, 0]
-    assert actual.dtype == torch.float32
-    torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from asap.errors import InputError
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
-from asap.lm.linear_head import head_is_linear, linear_scores
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
+from asap.lm.vocabulary_head import VocabularyHead, find_head
 
 _CAUSAL_SHARE = 0.05  # of the largest logit: far above rounding in bfloat16, far below what a changed later token does to BERT
 
@@ -50,15 +50,12 @@ class CausalLM:
         return list(dict.fromkeys(int(token) for token in (*ids, self.tokens.hf.eos_token_id) if token is not None))
 
     @cached_property
-    def head(self) -> Any:
-        """The layer that makes logits from hidden states."""
-        return self.model.get_output_embeddings()
-
-    @cached_property
-    def head_is_linear(self) -> bool:
-        """Whether the logits are just `head(body(ids))`. Raises InputError for a model that sees later tokens."""
+    def head(self) -> VocabularyHead | None:
+        """What makes logits from hidden states; None where only the model itself can. Raises InputError for a model that sees later
+        tokens.
+        """
         self._check_causal()
-        return head_is_linear(self.model)
+        return find_head(self.model)
 
     def _check_causal(self) -> None:
         """Raise InputError for a model that sees later tokens: transformers loads BERT and its kin as language models too."""
@@ -70,7 +67,8 @@ class CausalLM:
             raise InputError(f"{self.name} is not a causal language model: its prediction of a token depends on later tokens")
 
     def logprobs_of(self, hidden: Tensor, targets: Tensor) -> NDArray[np.float64]:
-        """Log-probabilities of tokens, each predicted from a last hidden state; only where `head_is_linear`."""
+        """Log-probabilities of tokens, each predicted from a last hidden state; only where there is a `head`."""
+        assert self.head is not None
         with torch.inference_mode():
-            values = linear_scores(hidden, self.head.weight, self.head.bias, targets)
+            values = self.head.scores(hidden, targets)
         return values[:, 0].cpu().double().numpy()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
 from asap.lm.hub import Dtype, load_pretrained
+from asap.lm.memory import within_memory
 from asap.lm.model import identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 
@@ -62,12 +63,14 @@ class TokenClassifier:
         mask = np.zeros_like(ids)
         for row, one in enumerate(inputs):
             ids[row, : len(one)], mask[row, : len(one)] = one, 1
-        try:
-            with torch.inference_mode():
-                read = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-                logits = self.model(**{name: values.to(self.device) for name, values in read.items()}).logits
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise RowError("out_of_memory", f"classifying {ids.size:,} tokens did not fit into memory on {self.device}") from error
+        values = within_memory(lambda: self._probabilities({"input_ids": ids, "attention_mask": mask}))
+        if values is None:
+            raise RowError("out_of_memory", f"classifying {ids.size:,} tokens did not fit into memory on {self.device}")
+        return values
+
+    @torch.inference_mode()
+    def _probabilities(self, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float64]:
+        logits = self.model(**{name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}).logits
         return torch.softmax(logits.float(), dim=-1)[:, :, 1].cpu().numpy()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asap.errors import InputError
+from asap.lm.memory import within_memory
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -53,12 +54,10 @@ def load_config(name: str) -> Any:
 
 def load_causal_lm_on(device: Any, name: str, **options: Any) -> Any:
     """The causal language model on a device, ready to use. Raises InputError where it does not fit into the memory there."""
-    import torch
-
-    try:
-        return load_causal_lm(name, **options).eval().to(device)
-    except torch.OutOfMemoryError as error:
-        raise InputError(f"{name} does not fit into the memory of {device}; use a smaller model or another device") from error
+    model = within_memory(lambda: load_causal_lm(name, **options).eval().to(device))
+    if model is None:
+        raise InputError(f"{name} does not fit into the memory of {device}; use a smaller model or another device")
+    return model
 
 
 def load_causal_lm(name: str, **options: Any) -> Any:

@@ -28,7 +28,7 @@ class _Reader:
     def __init__(self, lm: CausalLM, request: LeaveOutRequest, context_tokens: int) -> None:
         self.lm, self.request = lm, request
         self.ids, self.asked = self._tokens(request.text())
-        self.fits = len(self.ids) <= context_tokens and lm.head_is_linear
+        self.fits = len(self.ids) <= context_tokens and lm.head is not None
         if self.fits:
             self._read_all()
             # A cache that forgets, or a state that cannot be cut back, would not give the numbers of a text read anew.

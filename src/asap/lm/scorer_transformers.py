@@ -1,12 +1,13 @@
 """Any causal language model through transformers, on CPU, CUDA or MPS.
 
-The transformer body runs once; the vocabulary projection and the log-softmax run in float32 and only on the wanted rows, in pieces,
-so the full logits matrix never exists.
+The transformer body runs once; the vocabulary projection and the log-softmax give float32 and run only on the wanted rows, in pieces,
+so the full logits matrix never exists. What does not fit into memory is read in smaller batches, at last alone.
 No code from a model repository is run.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,21 @@ from asap.errors import RowError
 from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import Dtype
 from asap.lm.leave_out import leave_out
-from asap.lm.linear_head import linear_scores, log_sum_and_mean
+from asap.lm.memory import within_memory
 from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, leave_out_anew
+from asap.lm.vocabulary_head import log_sum_and_mean
 from asap.lm.windows import Window, Windowed
 
 _GPU_BATCH_TOKENS = 32_768
+_OWN_HEAD_ROWS = 512
+
+
+class _Job(NamedTuple):
+    """A window of the request with this number."""
+
+    number: int
+    window: Window
+    entropy: bool
 
 
 class HFScorer:
@@ -39,7 +50,7 @@ class HFScorer:
     ) -> None:
         self.causal_lm = CausalLM(name, spec=spec, dtype=dtype, device=device)
         self.device, self.tokens, self.identity = self.causal_lm.device, self.causal_lm.tokens, self.causal_lm.identity
-        self.dtype, self.model, self.head_is_linear = self.causal_lm.dtype, self.causal_lm.model, self.causal_lm.head_is_linear
+        self.dtype, self.model, self.head = self.causal_lm.dtype, self.causal_lm.model, self.causal_lm.head
         self.context_tokens = context_tokens or self.causal_lm.context_tokens
         self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         self._arguments = (name, spec, dtype, device, context_tokens, batch_tokens)
@@ -49,63 +60,83 @@ class HFScorer:
         return _reload, self._arguments
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
-        """The scores of each request, in order."""
+        """The scores of each request, in order. Raises RowError where a window of one does not fit into memory even alone."""
         laid = [Windowed.of(request, self.tokens, self.context_tokens) for request in requests]
-        entropy = any(request.entropy for request in requests)
         scores = [np.full((sum(map(len, one.wanted)), 2), np.nan) for one in laid]
-        jobs = [(number, window) for number, one in enumerate(laid) for window in one.windows]
-        for batch in self._batches(jobs):
-            for (number, window), values in zip(batch, self._run([window for _, window in batch], entropy), strict=True):
-                scores[number][window.places] = values
+        jobs = [_Job(number, window, requests[number].entropy) for number, one in enumerate(laid) for window in one.windows]
+        done = list(self._read(jobs))  # a GPU is given all of its work before the first result is waited for
+        for batch, values in done:
+            ends = np.cumsum([len(job.window.rows) for job in batch])
+            for job, part in zip(batch, np.split(values.cpu().double().numpy(), ends[:-1]), strict=True):
+                scores[job.number][job.window.places] = part
         return [one.scored(values) for one, values in zip(laid, scores, strict=True)]
 
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
         """What remains of the request's text without each step."""
-        return leave_out(self.causal_lm, request, self.context_tokens) or leave_out_anew(self.score, request)
+        kept = within_memory(lambda: leave_out(self.causal_lm, request, self.context_tokens))
+        return kept or leave_out_anew(self.score, request)
 
-    def _batches(self, jobs: list[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
-        """One job at a time, or jobs of similar length up to `batch_tokens` padded tokens."""
-        batch: list[tuple[int, Window]] = []
-        for job in sorted(jobs, key=lambda job: len(job[1].ids)):
-            if batch and len(job[1].ids) * (len(batch) + 1) > self.batch_tokens:
-                yield batch
-                batch = []
-            batch.append(job)
-        if batch:
-            yield batch
+    def _read(self, jobs: Sequence[_Job]) -> Iterator[tuple[Sequence[_Job], Tensor]]:
+        """Batches of jobs, the longest first, and the values of their wanted targets.
 
-    def _run(self, windows: list[Window], entropy: bool) -> Iterator[NDArray[np.float64]]:
-        """Log-probability and entropy (NaN without `entropy`) of the wanted targets of each window: [targets, 2].
+        A batch that does not fit into memory is halved, and so is `batch_tokens` from then on.
+        """
+        waiting = sorted(jobs, key=lambda job: (job.entropy, -len(job.window.ids)))
+        while waiting:
+            batch = self._next_batch(waiting)
+            values = within_memory(partial(self._values, batch))
+            if values is None and len(batch) > 1:
+                self.batch_tokens = len(batch[0].window.ids) * len(batch) // 2
+                continue
+            if values is None:  # once more, now that nothing else is in the memory
+                values = within_memory(partial(self._values, batch))
+            if values is None:
+                tokens = len(batch[0].window.ids)
+                raise RowError("out_of_memory", f"scoring {tokens:,} tokens did not fit into memory on {self.device}")
+            yield batch, values
+            waiting = waiting[len(batch) :]
+
+    def _next_batch(self, waiting: Sequence[_Job]) -> Sequence[_Job]:
+        """The first job, and those after it that may share its batch: up to `batch_tokens` padded tokens."""
+        longest = max(1, len(waiting[0].window.ids))
+        room = 1 if self.head is None else max(1, self.batch_tokens // longest)
+        return [job for job in waiting[:room] if job.entropy == waiting[0].entropy]
+
+    @torch.inference_mode()
+    def _values(self, batch: Sequence[_Job]) -> Tensor:
+        """Log-probability and entropy (NaN where not asked for) of the wanted targets of all jobs: [targets, 2].
 
         Pads on the right, where causal rows never look.
         """
-        longest = max(len(window.ids) for window in windows)
-        ids = torch.zeros((len(windows), longest), dtype=torch.long)
+        windows = [job.window for job in batch]
+        ids = np.zeros((len(windows), max(len(window.ids) for window in windows)), np.int64)
         for row, window in enumerate(windows):
-            ids[row, : len(window.ids)] = torch.from_numpy(window.ids)
-        batch_index = torch.cat([torch.full((len(window.rows),), row) for row, window in enumerate(windows)])
-        row_index = torch.from_numpy(np.concatenate([window.rows for window in windows]))
-        targets = torch.from_numpy(np.concatenate([window.targets for window in windows])).to(self.device)
-        try:
-            with torch.inference_mode():
-                values = self._scores(ids.to(self.device), batch_index.to(self.device), row_index.to(self.device), targets, entropy)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
-        except RuntimeError as error:  # the CPU allocator reports a failed allocation this way
-            if "not enough memory" not in str(error) and "can't allocate" not in str(error):
-                raise
-            raise RowError("out_of_memory", f"scoring {ids.numel():,} tokens did not fit into memory on {self.device}") from error
-        return iter(np.split(values.cpu().double().numpy(), np.cumsum([len(window.rows) for window in windows])[:-1]))
+            ids[row, : len(window.ids)] = window.ids
+        read = self._on_device(ids)
+        rows = self._on_device(np.concatenate([window.rows for window in windows]))
+        targets = self._on_device(np.concatenate([window.targets for window in windows]))
+        if self.head is None:
+            return self._own_head(read, rows, targets, batch[0].entropy)
+        texts = self._on_device(np.repeat(np.arange(len(windows)), [len(window.rows) for window in windows]))
+        hidden = self.model.base_model(input_ids=read, use_cache=False).last_hidden_state[texts, rows]
+        return self.head.scores(hidden, targets, entropy=batch[0].entropy)
 
-    def _scores(self, ids: Tensor, batch_index: Tensor, row_index: Tensor, targets: Tensor, entropy: bool) -> Tensor:
-        if self.head_is_linear:
-            hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[batch_index, row_index]
-            return linear_scores(hidden, self.causal_lm.head.weight, self.causal_lm.head.bias, targets, entropy=entropy)
-        positions, inverse = torch.unique(row_index, return_inverse=True)
-        logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=positions).logits[batch_index, inverse]
-        logprobs = torch.log_softmax(logits.float(), dim=-1)
-        entropies = -log_sum_and_mean(logprobs, entropy)[1]  # of log-probabilities the log of the sum is zero
-        return torch.stack([logprobs.gather(1, targets[:, None]).squeeze(1), entropies], dim=1)
+    def _own_head(self, ids: Tensor, rows: Tensor, targets: Tensor, entropy: bool) -> Tensor:
+        """The same of one text by the model's own head, which gives logits only together with the body: it reads the text anew for
+        each piece of rows.
+        """
+        found = list[Tensor]()
+        for part, wanted in zip(torch.split(rows, _OWN_HEAD_ROWS), torch.split(targets, _OWN_HEAD_ROWS), strict=True):
+            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=part).logits[0].float()
+            chosen = logits.gather(1, wanted[:, None]).squeeze(1)
+            log_sum, mean = log_sum_and_mean(logits, entropy)
+            found.append(torch.stack([chosen - log_sum, log_sum - mean], dim=1))
+        return torch.cat(found)
+
+    def _on_device(self, values: NDArray[np.int64]) -> Tensor:
+        """The values there; a CUDA device copies from pinned memory and need not be waited for."""
+        tensor = torch.from_numpy(values)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor.to(self.device)
 
 
 def _reload(name: str, spec: str | None, dtype: Dtype, device: str, context_tokens: int | None, batch_tokens: int | None) -> HFScorer:

@@ -19,6 +19,7 @@ from torch import Tensor
 from asap.errors import InputError
 from asap.lm.causal_lm import CausalLM
 from asap.lm.generate import MIN_P, Generation, Request, RequestRefused
+from asap.lm.memory import within_memory
 from asap.lm.prompt import Prompt, render_prompt
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
@@ -127,24 +128,25 @@ class TransformersGenerator:
 
         for waiting in batch:
             waiting.answer.add_done_callback(left)
-        outcomes: Sequence[Generation | Exception]
+        outcomes: Sequence[Generation | Exception] | None
         try:
             outcomes = await self._in_thread(batch, unwanted)
-        except (torch.OutOfMemoryError, MemoryError):
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._write_batch(batch[:middle])
-                await self._write_batch(batch[middle:])
-                return
-            what = f"a prompt of {len(batch[0].prompt.ids):,} tokens and its answer"
-            outcomes = [RequestRefused("server_error", f"{what} did not fit into memory on {self._lm.device}")]
         except Exception as error:  # border: transformers has errors of every type; raised to everyone who waits
             outcomes = [error] * len(batch)
+        if outcomes is None and len(batch) > 1:
+            middle = len(batch) // 2
+            await self._write_batch(batch[:middle])
+            await self._write_batch(batch[middle:])
+            return
+        if outcomes is None:
+            what = f"a prompt of {len(batch[0].prompt.ids):,} tokens and its answer"
+            outcomes = [RequestRefused("server_error", f"{what} did not fit into memory on {self._lm.device}")]
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _settle(waiting, outcome)
 
-    async def _in_thread(self, batch: Sequence[_Waiting], unwanted: threading.Event) -> list[Generation]:
-        writing = asyncio.create_task(asyncio.to_thread(self._generations, batch, unwanted))
+    async def _in_thread(self, batch: Sequence[_Waiting], unwanted: threading.Event) -> list[Generation] | None:
+        """What the model writes; None where it does not fit into memory."""
+        writing = asyncio.create_task(asyncio.to_thread(within_memory, lambda: self._generations(batch, unwanted)))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:

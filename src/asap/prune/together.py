@@ -4,6 +4,7 @@ A scoring (`asap.lm.scorer.Scoring`) decides about one sample in sequential code
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from asap.errors import RowError
@@ -35,7 +36,7 @@ def _advanced(scoring: Scoring[T], answer: Sequence[ScorerAnswer] | None) -> Seq
 
 
 def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> dict[int, Sequence[ScorerAnswer] | RowError]:
-    """The answers to each scoring's requests. If the shared call fails, each scoring gets a call of its own."""
+    """The answers to each scoring's requests. If the shared call fails, each half of the scorings gets a call of its own."""
     try:
         scored = iter(scorer.score([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)]))
         return {
@@ -45,4 +46,6 @@ def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> d
     except RowError as error:
         if len(asked) == 1:
             return dict.fromkeys(asked, error)
-        return {number: answer for one in asked.items() for number, answer in _answered(dict([one]), scorer).items()}
+        middle = len(asked) // 2
+        halves = dict(islice(asked.items(), middle)), dict(islice(asked.items(), middle, None))
+        return {number: answer for half in halves for number, answer in _answered(half, scorer).items()}

@@ -18,6 +18,7 @@ from asap.atomic import replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, UsageError, one_line
 from asap.lm.hub import load_causal_lm, load_config
+from asap.lm.memory import is_out_of_memory
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
 from asap.train.card import model_card
@@ -121,7 +122,7 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
     try:
         return trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except RuntimeError as error:
-        if "out of memory" not in str(error).lower() and "not enough memory" not in str(error).lower():
+        if not is_out_of_memory(error):
             raise
         raise InputError(
             f"training did not fit into memory on {trainer.args.device}; try --set use_peft=true, --set gradient_checkpointing=true, "

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from asap.errors import InputError
-from asap.lm.linear_head import head_is_linear
+from asap.lm.vocabulary_head import find_head
 from asap.train.loss import IGNORED, summed_nll
 
 STEPS = "steps.jsonl"
@@ -43,7 +43,8 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # even for models that ignore it: we always need the count of the whole batch
         inner = self.model.get_base_model() if is_peft_model(self.model) else self.model
         own_head = not models_loss and self.args.device.type not in ("cuda", "xpu") and not self.aux_loss_enabled
-        self.own_head = own_head and head_is_linear(inner)
+        head = find_head(inner) if own_head else None
+        self.own_head = head is not None and head.is_linear
         if self.own_head:
             give_summed_nll(inner)
 
