@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from budget import make_steps
 from figures import Figure, print_figures
-from numpy.typing import NDArray
 
 from asap.dataset.source import Source
 from asap.lm.scorer_transformers import HFScorer
@@ -48,10 +47,10 @@ SETTINGS = {
 class WithoutModel(HFScorer):
     """The scorer of transformers whose forward pass costs nothing: log-probabilities and entropies are drawn from the tokens."""
 
-    def _run(self, windows: Sequence[Any], entropy: bool) -> Iterator[NDArray[np.float64]]:
-        for window in windows:
-            drawn = np.abs(np.sin(window.targets * 12.9898 + window.rows * 78.233))
-            yield np.stack([-10 * drawn, 5 * drawn if entropy else np.full(len(drawn), np.nan)], axis=1)
+    def _values(self, batch: Sequence[Any]) -> torch.Tensor:
+        targets, rows = (np.concatenate([getattr(job.window, name) for job in batch]) for name in ("targets", "rows"))
+        drawn = np.abs(np.sin(targets * 12.9898 + rows * 78.233))
+        return torch.from_numpy(np.stack([-10 * drawn, 5 * drawn if batch[0].entropy else np.full(len(drawn), np.nan)], axis=1))
 
 
 class CountedTokenizer:

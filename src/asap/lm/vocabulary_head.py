@@ -11,6 +11,8 @@ from torch import Tensor
 
 _SCALES = {"logit_scale": 1, "lm_head_multiplier": 1, "logits_scaling": -1}  # of Cohere, Falcon-H1, Granite: the exponent
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # of Gemma, RecurrentGemma, xLSTM
+PIECE_ON_CPU = 2_048, 512  # words of the vocabulary and rows; its float32 copy stays in the cache
+PIECE_ON_GPU = 16_384, 2_048
 _ROUNDED = 0.02  # what a few roundings to bfloat16 may change, of a logit
 _LEAST = -1e30  # stands for minus infinity: zero times it is zero
 
@@ -43,7 +45,7 @@ class VocabularyHead(NamedTuple):
 
         hidden [R, H], targets [R] -> [R, 2]. No more than one piece of logits and of float32 weight exists at a time.
         """
-        words, rows = (2_048, 512) if self.weight.device.type == "cpu" else (16_384, 2_048)  # on a CPU a piece stays in its cache
+        words, rows = PIECE_ON_CPU if self.weight.device.type == "cpu" else PIECE_ON_GPU
         if not self.multiplies_narrow:
             hidden = hidden.float()
         parts, wanted = torch.split(hidden, rows), torch.split(targets, rows)
