@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
+from asap.lm.engine import prefix_caching
+
 
 def dataset_card(manifest: Mapping[str, Any]) -> str:
     """The card of pruned rows in Markdown, with the Hub's YAML header. It does not depend on the manifest's `seconds`."""
@@ -14,9 +16,24 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         **manifest,
         "sources": [public_name(name) for name in manifest["settings"]["sources"]],
         "llm": manifest["settings"]["llm"],
+        "engine": engine_line(manifest["llm"] or {}),
         "histogram": histogram_rows(counts["histogram_before"], counts["histogram_after"]),
     }
     return rendered_card("asap", "card.md.j2", values)
+
+
+def engine_line(identity: Mapping[str, Any]) -> str:
+    """What is known of the server that wrote the replies: engine, prefix caching, samplers sent and not taken; empty without any."""
+    engine = identity.get("engine") or {}
+    if not engine:
+        return ""
+    name = "an unknown engine" if engine["name"] == "unknown" else engine["name"]
+    known = [f"{name} {engine.get('version') or ''}".rstrip(), f"prefix caching {prefix_caching(identity)}"]
+    if samplers := identity.get("samplers"):
+        known.append("sent " + ", ".join(f"{name} {value:g}" for name, value in samplers.items()))
+    if "not_sent" in identity:
+        known.append(f"not taken: {identity['not_sent']}")
+    return "; ".join(known)
 
 
 def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str:

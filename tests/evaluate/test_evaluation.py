@@ -58,7 +58,7 @@ def test_files_and_figures_of_a_run(tmp_path: Path, sandbox: "Sandbox") -> None:
     assert max(seconds) / 2 <= cost["batch_wall_s_per_sample"] + 1e-9
     assert cost["batch_wall_s_per_sample"] <= whole_s / 2
     assert summary["settings"]["model"]["engine"] == {"context_tokens": 1000, "name": "unknown", "version": "9"}
-    assert "Written by unknown 9: at most 100 new tokens, greedy." in (tmp_path / "summary.md").read_text()
+    assert "Written by unknown 9: at most 100 new tokens, greedy, prefix caching unknown." in (tmp_path / "summary.md").read_text()
 
 
 def test_the_same_command_again_asks_nothing_and_other_settings_ask_anew(tmp_path: Path, sandbox: "Sandbox") -> None:

@@ -69,14 +69,19 @@ Script = Sequence[Scripted] | Callable[[dict[str, Any], int], Scripted]
 class ScriptedServer:
     """Serves `/chat/completions` by the script and `/models` with the entries of `models` (None: 404). See the module.
 
+    `pages` holds the texts of further addresses by path.
+
     `requests` holds the JSON of each chat request, `authorizations` its Authorization header and `paths` what it was sent to, in
     the order of arrival.
     `most_at_once` is how many chat requests waited at the same time at most; one that is being answered waits no longer.
     """
 
-    def __init__(self, script: Script, *, models: Sequence[Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, script: Script, *, models: Sequence[Mapping[str, Any]] | None = None, pages: Mapping[str, str] | None = None
+    ) -> None:
         self.script = script
         self.models = models
+        self.pages = pages or {}
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
         self.paths: list[str] = []
@@ -155,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.partition("?")[0].endswith("/models") and self.owner.models is not None:
             self._send(200, json.dumps({"object": "list", "data": list(self.owner.models)}).encode())
+        elif (page := self.owner.pages.get(self.path)) is not None:
+            self._send(200, page.encode())
         else:
             self._send(404, b'{"error": {"message": "not found"}}')
 

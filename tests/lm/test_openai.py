@@ -13,6 +13,7 @@ import pytest
 from scripted_server import Scripted, ScriptedServer, VirtualClock, error
 
 from asap.errors import AsapError, UsageError
+from asap.lm.engine import prefix_caching
 from asap.lm.generate import EndpointError, Generation, Generator, Request, RequestRefused, SpendingStop
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.spending import Price, SpendingLimit
@@ -508,7 +509,7 @@ def test_no_secret_is_told_by_any_error_repr_log_or_identity(caplog: pytest.LogC
             for number, path in enumerate(paths):
                 (result,) = await asyncio.gather(endpoint.generate(request(str(number), schema=SCHEMA)), return_exceptions=True)
                 assert isinstance(result, AsapError), (path, result)
-                told = everything_told(result) + repr(endpoint) + str(endpoint) + str(endpoint.identity) + repr(endpoint.secrets)
+                told = everything_told(result) + repr(endpoint) + str(endpoint) + str(endpoint.identity) + repr(endpoint.endpoint.secrets)
                 for secret in (KEY, KEY[:12], PASSWORD, "p%C3%A4ss", "user:"):
                     assert secret not in told, (path, secret)
 
@@ -543,3 +544,93 @@ def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(mo
 
     with ScriptedServer([Scripted("yes")]) as server:
         assert asyncio.run(work(server)).text == "yes"
+
+
+# --- engines that fill in samplers from the model's own files
+
+VLLM = {"/version": '{"version": "0.32.0"}', "/metrics": 'vllm:cache_config_info{enable_prefix_caching="True"} 1.0\n'}
+SGLANG = {"/get_server_info": '{"version": "0.5", "disable_radix_cache": false, "model_path": "m"}'}
+OFF = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+
+
+@pytest.mark.parametrize("pages", [VLLM, SGLANG])
+@pytest.mark.parametrize("measured", [True, False])
+def test_vllm_and_sglang_are_sent_samplers_that_do_nothing(pages: Mapping[str, str], measured: bool) -> None:
+    with ScriptedServer([Scripted("yes")], pages=pages) as server:
+        _, endpoint = ask(server, request(), measured=measured)
+    [sent] = server.requests
+    assert sent.items() >= OFF.items()
+    assert endpoint.identity["samplers"] == OFF
+    assert prefix_caching(endpoint.identity) == "on"
+
+
+def test_other_servers_are_sent_no_samplers_that_they_may_not_know() -> None:
+    with ScriptedServer([Scripted("yes")], pages={"/version": '{"version": "1"}'}) as server:
+        _, endpoint = ask(server, request())
+    assert not server.requests[0].keys() & OFF.keys()
+    assert "samplers" not in endpoint.identity
+    assert prefix_caching(endpoint.identity) == "unknown"
+
+
+def test_a_sampler_that_the_server_does_not_take_is_left_out_said_and_recorded() -> None:
+    def script(sent: dict[str, Any], number: int) -> Scripted:
+        wrong = [name for name in ("top_k", "min_p") if name in sent]
+        return error(400, f"{wrong[0]} must be a number that I like") if wrong else Scripted("yes")
+
+    said = list[str]()
+    with ScriptedServer(script, pages=VLLM) as server:
+        results, endpoint = ask(server, request(), request("again"), log=said.append)
+    assert [reply.text for reply in results] == ["yes", "yes"]
+    assert len(server.requests) == 4
+    assert endpoint.identity["not_sent"] == "min_p, top_k"
+    assert endpoint.identity["samplers"] == {name: value for name, value in OFF.items() if name not in ("min_p", "top_k")}
+    assert len(said) == 2
+    assert "min_p" in said[0]
+
+
+# --- servers that count a prompt
+
+
+def counting(counts: Mapping[str, int], *, context: int = 1000) -> ScriptedServer:
+    """vLLM, with a count for each prompt."""
+
+    def script(sent: dict[str, Any], number: int) -> Scripted:
+        if "max_tokens" in sent:
+            return Scripted("yes")
+        return Scripted(body={"count": counts[sent["messages"][0]["content"]], "max_model_len": context, "tokens": []})
+
+    return ScriptedServer(script, pages=VLLM, models=[{"id": "model-1", "owned_by": "vllm", "max_model_len": context}])
+
+
+def test_a_server_that_counts_the_prompt_leaves_all_the_rest_for_the_reply() -> None:
+    long = "word " * 600
+    with counting({long: 700}) as server:
+        ask(server, request(long, max_new_tokens=500))
+    assert server.paths == ["/tokenize", "/v1/chat/completions"]
+    assert server.requests[0] == {"model": "model-1", "messages": [{"role": "user", "content": long}], "add_generation_prompt": True}
+    assert server.requests[1]["max_tokens"] == 300, "by bytes it would have been the least, 64"
+
+
+def test_a_prompt_that_the_server_counts_as_too_long_is_refused_without_asking() -> None:
+    long = "word " * 600
+    with counting({long: 1000}) as server:
+        (result,), _ = ask(server, request(long))
+    assert isinstance(result, RequestRefused)
+    assert (result.reason, result.prompt_tokens) == ("context_too_long", 1000)
+    assert server.paths == ["/tokenize"]
+
+
+def test_short_prompts_are_not_counted() -> None:
+    with counting({}) as server:
+        ask(server, request())
+    assert server.paths == ["/v1/chat/completions"]
+
+
+def test_a_server_that_cannot_count_messages_is_asked_once() -> None:
+    def script(sent: dict[str, Any], number: int) -> Scripted:
+        return Scripted("yes") if "max_tokens" in sent else error(422, "prompt: field required")
+
+    with ScriptedServer(script, pages=SGLANG, models=[{"id": "model-1", "max_model_len": 1000}]) as server:
+        ask(server, request("word " * 600), request("words " * 500))
+    assert server.paths.count("/tokenize") == 1
+    assert len(server.paths) == 3

@@ -19,7 +19,8 @@ def looks_like_hub_id(source: str) -> bool:
 
 def hub_rows(name: str, config: str | None, split: str | None) -> Iterator[RawRow]:
     """The rows of the data set `owner/name` on the Hub."""
-    hub_revision(name)
+    _import_datasets(name)
+    _check_on_hub(name)
     yield from loaded_rows(name, config, split)
 
 
@@ -51,14 +52,13 @@ def _import_datasets(name: str) -> Any:
     return datasets
 
 
-def hub_revision(name: str) -> str:
-    """The newest revision of the data set on the Hub, which is asked once: `datasets` itself tries six times before it gives up."""
-    _import_datasets(name)
+def _check_on_hub(name: str) -> None:
+    """Ask the Hub once whether the data set exists: `datasets` itself tries six times before it gives up."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
-        return str(HfApi().dataset_info(name, timeout=_TIMEOUT).sha)
+        HfApi().dataset_info(name, timeout=_TIMEOUT)
     except GatedRepoError as error:
         raise InputError(f"{name}: the data set is gated; ask for access on its page on the Hub and log in with: hf auth login") from error
     except RepositoryNotFoundError as error:

@@ -122,6 +122,7 @@ class Evaluation:
         """The rows of attempts.jsonl for one benchmark, in its order."""
         asked = [(problem, key, request.draw) for problem in benchmark.problems for key, request in self._requests(problem).items()]
         found = [(problem, draw, ledger.get(key) or {}) for problem, key, draw in asked]
+        sent = {session: ledger.get(_identity_key(session)) or {} for session in {row["session"] for *_, row in found}}
         hidden = any(closes_unopened(row["text"]) for _, _, row in found)
         rows = []
         for problem, sample, row in found:
@@ -145,6 +146,7 @@ class Evaluation:
                     "model": self._model.identity.get("spec"),
                     "max_new_tokens": self._plan.max_new_tokens,
                     "temperature": self._plan.temperature,
+                    "samplers": sent[row["session"]].get("samplers"),
                     "wording": benchmark.wording,
                 }
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
+from asap.lm.engine import prefix_caching
 from asap.tables import Table
 
 Record = Mapping[str, Any]
@@ -104,7 +105,12 @@ def _head(settings: Mapping[str, Any]) -> list[str]:
     drawn = f"temperature {settings['temperature']:g}, top-p {settings['top_p']:g}" if settings["temperature"] else "greedy"
     ratio = f", asked for the ratio {settings['gamma']:g}" if settings.get("gamma") is not None else ""
     name = f"Written by {engine.get('name', 'an unknown engine')} {version}".rstrip()
-    return [f"# {model['spec']}", "", f"{name}: at most {settings['max_new_tokens']:,} new tokens, {drawn}{ratio}."]
+    known = [f"{name}: at most {settings['max_new_tokens']:,} new tokens, {drawn}{ratio}, prefix caching {prefix_caching(model)}."]
+    if samplers := model.get("samplers"):
+        known.append(f"Also sent: {', '.join(f'{sampler} {value:g}' for sampler, value in samplers.items())}.")
+    if unsent := model.get("not_sent"):
+        known.append(f"**Not taken by the server, so that its own values count: {unsent}.**")
+    return [f"# {model['spec']}", "", *known]
 
 
 def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:

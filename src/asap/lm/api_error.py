@@ -13,6 +13,7 @@ from asap.lm.generate import EndpointError, RequestRefused
 
 KEPT = "what was answered is kept, and the same command goes on"
 _LONGEST_SAID = 300
+SAMPLERS = ("top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "top_p", "temperature")
 _SHORTEST_SECRET = 6  # of a query: `v=1` is none
 _CONTENT = re.compile(r"content[ _](filter|policy|management|exists)|moderation|flagged")
 _CONTEXT = re.compile(r"context[ _](length|size|window)")
@@ -95,8 +96,9 @@ class ApiError:
             return "max_tokens"
         if _CONTEXT.search(self.words):
             return None
-        for name in ("top_p", "temperature"):
-            if refuses and name in body and name in self.words:
+        for name in SAMPLERS:
+            ours = name not in ("top_p", "temperature")  # a neutral value, so whatever is wrong with it, the request can do without
+            if (refuses or ours) and name in body and name in self.words:
                 return name
         if "response_format" in body and _FORMAT.search(self.words):
             kind: str = body["response_format"]["type"]

@@ -18,9 +18,10 @@ from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
 from asap.digest import content_digest
 from asap.lm.api_error import KEPT, ApiError
+from asap.lm.endpoint import TRIES
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches
-from asap.lm.openai import TRIES, OpenAIGenerator
+from asap.lm.openai import OpenAIGenerator
 from asap.lm.tokens import count_prompt
 
 _T = TypeVar("_T")
@@ -106,7 +107,7 @@ class BatchGenerator:
             if name := outcome.not_taken(waiting.body):
                 server.leave_out([name])
             elif not outcome.passes and not outcome.is_rate_limit:
-                raise outcome.error(server.host, self.model)
+                raise outcome.error(server.endpoint.host, self.model)
         raise RequestRefused("server_error", f"{TRIES} batches came back without a reply to it")
 
     def _read(self, line: _Line, prompt_tokens: int) -> Generation | ApiError:
@@ -192,10 +193,10 @@ class BatchGenerator:
                 lines |= _read_lines((await self._call(partial(_content_of, file_id=file_id))).splitlines())
         self._batches.close(name, {key: line.body for key, line in lines.items() if 200 <= line.status < 300})
         if batch is None:
-            self._log(f"{self.server.host} knows no batch {name} any more: its requests are asked anew")
+            self._log(f"{self.server.endpoint.host} knows no batch {name} any more: its requests are asked anew")
         elif batch.status == "failed":
             errors = batch.errors.data if batch.errors and batch.errors.data else []
-            reason = "; ".join(self.server.secrets.mask(str(error.message)) for error in errors[:3]) or "no reason given"
+            reason = "; ".join(self.server.endpoint.secrets.mask(str(error.message)) for error in errors[:3]) or "no reason given"
             raise EndpointError(f"the server refused batch {batch.id} ({reason}); without --batch requests are sent one by one")
         return lines
 
@@ -203,14 +204,14 @@ class BatchGenerator:
         """The result of a call about files or batches, for which the SDK's own retries will do."""
         server = self.server
         try:
-            return await call(server.client.with_options(max_retries=tries - 1))
+            return await call(server.endpoint.client.with_options(max_retries=tries - 1))
         except APIStatusError as error:
-            failure = ApiError.read(error.status_code, error.response.headers, error.response.content, server.secrets)
+            failure = ApiError.read(error.status_code, error.response.headers, error.response.content, server.endpoint.secrets)
         except OpenAIError as error:
-            failure = ApiError(0, server.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
+            failure = ApiError(0, server.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
         if failure.status in (404, 405):
-            raise EndpointError(f"{server.host} takes no batches ({failure.said}); leave --batch out")
-        raise EndpointError(f"{server.host} did not take a call about batches ({failure}); {KEPT}")
+            raise EndpointError(f"{server.endpoint.host} takes no batches ({failure.said}); leave --batch out")
+        raise EndpointError(f"{server.endpoint.host} did not take a call about batches ({failure}); {KEPT}")
 
 
 async def _content_of(client: AsyncOpenAI, file_id: str) -> bytes:

@@ -1,29 +1,25 @@
 """What a server says about itself: its engine and version, the longest text, the numbers' type, whether it keeps prefixes."""
 
-import asyncio
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from openai import AsyncOpenAI, OpenAIError
-
-_PATIENCE_S = 10.0
-_LONGEST = 1 << 20
 _SGLANG = ("version", "dtype", "model_path", "disable_radix_cache", "context_length", "quantization", "kv_cache_dtype", "attention_backend")
 _LLAMA = ("build_info", "model_path", "total_slots")
 
 
-async def ask_engine(client: AsyncOpenAI, context_tokens: int | None) -> dict[str, Any]:
-    """Everything the server says about its engine; servers that say nothing are fine."""
-    root = str(client.base_url).rstrip("/").removesuffix("/v1")
-    names = ("version", "metrics", "get_server_info", "props")  # vLLM the first two
-    answers = dict(zip(names, await asyncio.gather(*(_ask(client, f"{root}/{name}") for name in names)), strict=True))
-    return {"context_tokens": context_tokens, **read_engine(answers)}
+_OFF = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+NEUTRAL: Mapping[str, Mapping[str, float]] = {"vllm": _OFF, "sglang": _OFF}
+"""By engine, the samplers that it takes from the model's own files where a request leaves them out, at the values that do nothing."""
+
+
+ENGINE_PATHS = ("version", "metrics", "get_server_info", "props")
 
 
 def read_engine(answers: dict[str, str]) -> dict[str, Any]:
     """The engine's settings in its answers by path: vLLM (/version, /metrics), SGLang (/get_server_info), llama.cpp (/props)."""
-    version, sglang, llama = (_object(answers.get(name, "")) for name in ("version", "get_server_info", "props"))
+    version, sglang, llama = (json_object(answers.get(name, "")) for name in ("version", "get_server_info", "props"))
     cache = re.search(r"^vllm:cache_config_info\{(.*)\}", answers.get("metrics", ""), re.MULTILINE)
     if cache or "vllm:" in answers.get("metrics", ""):
         config = dict(re.findall(r'(\w+)="([^"]*)"', cache[1])) if cache else {}
@@ -41,17 +37,18 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
     return {"name": "unknown", **({"version": version["version"]} if "version" in version else {})}
 
 
-async def _ask(client: AsyncOpenAI, url: str) -> str:
-    """The text at an address of the server, empty where it has none."""
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            answer = await client.with_options(max_retries=0).get(url, cast_to=str)
-    except (OpenAIError, TimeoutError):
-        return ""
-    return answer[:_LONGEST] if isinstance(answer, str) else json.dumps(answer)[:_LONGEST]
+def prefix_caching(identity: Mapping[str, Any]) -> str:
+    """`on`, `off` or `unknown`: whether the engine of a generator keeps what it read of a prompt for the next one that begins alike."""
+    engine, samplers = identity.get("engine") or {}, identity.get("samplers") or {}
+    if "enable_prefix_caching" in engine:
+        return "on" if engine["enable_prefix_caching"] == "True" else "off"
+    if "disable_radix_cache" in engine:
+        return "off" if engine["disable_radix_cache"] else "on"
+    return "off" if engine.get("name") == "transformers" or samplers.get("cache_prompt") is False else "unknown"
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one where there is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from asap.lm.generate import Generation
 from asap.lm.tokens import TokenCounter, count_tokens
@@ -72,8 +72,15 @@ class Streamed:
         return json.dumps(self._error or {"choices": [choice], "usage": self._usage}).encode()
 
 
-def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
-    """From a server's list of models: the server's own name and the context of the model, as far as it names them.
+class Served(NamedTuple):
+    """The server's own name, and the context of the model, as far as its list of models names them."""
+
+    server: str | None = None
+    context_tokens: int | None = None
+
+
+def read_model(content: bytes, model: str) -> Served:
+    """What a server's list of models says.
 
     vLLM and SGLang name both; llama.cpp puts the context under `meta`, its own or at least that of the model's training;
     DeepSeek and OpenAI only name the owner.
@@ -81,14 +88,14 @@ def read_model(content: bytes, model: str) -> tuple[str | None, int | None]:
     try:
         models = [entry for entry in json.loads(content)["data"] if isinstance(entry, dict)]
     except (ValueError, LookupError, TypeError, RecursionError):
-        return None, None
+        return Served()
     # A server with one model answers for it whatever it is called.
     named = [entry for entry in models if entry.get("id") == model] or (models if len(models) == 1 else [{}])
     server, meta = named[0].get("owned_by"), named[0].get("meta")
     meta = meta if isinstance(meta, dict) else {}
     lengths = [*(named[0].get(name) for name in _CONTEXT_NAMES), meta.get("n_ctx"), meta.get("n_ctx_train")]
     context_tokens = next((number for number in lengths if isinstance(number, int) and number > 0), None)
-    return server if isinstance(server, str) else None, context_tokens
+    return Served(server if isinstance(server, str) else None, context_tokens)
 
 
 def _texts(message: Mapping[str, Any]) -> tuple[str, str]:

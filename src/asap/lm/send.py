@@ -9,6 +9,8 @@ from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
 from asap.lm.response import Streamed
 
+_OWN = ("model", "messages", "prompt", "stream")
+
 
 class Answer(NamedTuple):
     """Status, headers and body of an HTTP answer, and its times; status 0 and a word about it where none came."""
@@ -20,12 +22,14 @@ class Answer(NamedTuple):
     seconds: float = 0.0
 
 
-async def send_completion(client: AsyncOpenAI, body: Mapping[str, Any], *, extra: Mapping[str, Any] | None, timeout_s: float) -> Answer:
+async def send_completion(client: AsyncOpenAI, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
     """The answer to the body of a completion, of chat messages or of a plain prompt; whole within `timeout_s`, or none."""
     create = (client.completions if "prompt" in body else client.chat.completions).with_streaming_response.create
+    own = {name: value for name, value in body.items() if name in _OWN}
+    others = {name: value for name, value in body.items() if name not in _OWN}  # the SDK knows OpenAI's names only
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(timeout_s), create(**body, extra_body=extra) as answer:
+        async with asyncio.timeout(timeout_s), create(**own, extra_body=others) as answer:
             content, first_s = await _read_body(answer, started)
             return Answer(answer.status_code, answer.headers, content, first_s, time.perf_counter() - started)
     except TimeoutError:

@@ -16,6 +16,7 @@ from asap.cost import estimate
 from asap.errors import AsapError
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.reply_cache import ReplyCache
+from asap.lm.tokens import count_prompt
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import Selection
 from asap.sample import Sample
@@ -176,6 +177,40 @@ def test_a_trace_longer_than_the_context_is_shown_in_parts() -> None:
     assert shown[0][0] == 1
     assert shown[-1][1] == 60
     assert all(later[0] <= earlier[1] for earlier, later in itertools.pairwise(shown))
+
+
+class LongAnchor(Scripted):
+    """It writes an anchor of a hundred lines, and refuses what its context cannot hold, as servers do."""
+
+    async def generate(self, request: Request) -> Generation:
+        self.requests.append(request)
+        if request.kind == "anchor":
+            return Generation("\n".join(f"{number}. Add a number to another one." for number in range(100)), "stop", 10, 1000)
+        assert self.context_tokens is not None
+        if count_prompt(request.messages, None) + request.max_new_tokens > self.context_tokens:
+            raise RequestRefused("context_too_long", "too long")
+        first, last = request.messages[-1]["content"].split("steps; steps ")[1].split(" are shown")[0].split(" to ")
+        return Generation(json.dumps({"keep": [f"{first}-{last}"]}), "stop", 100, 20)
+
+
+@pytest.mark.parametrize("context", [1000, 1300, 2200, 9000])
+def test_an_anchor_leaves_room_for_the_trace_and_the_reply(context: int) -> None:
+    steps = [f"Step number {number} does a little bit of the work that has to be done." for number in range(60)]
+    llm = LongAnchor(lambda request, nth: "", context_tokens=context)
+    [selection] = selected(llm, [replace(SAMPLE, cot="\n\n".join(steps))], coarse="select")
+    assert selection.kept == list(range(60))
+    assert selection.failures == (["anchor_too_long"] if context < 9000 else [])
+    shown = [request.messages[-1]["content"] for request in llm.requests if request.kind == "select"]
+    assert len(shown) < 20, "nothing is asked step by step"
+    assert all("0. Add a number" in text for text in shown), "its beginning stays"
+    assert all(line.endswith("another one.") for text in shown for line in text.splitlines() if "Add a number" in line)
+
+
+def test_a_question_that_fills_the_context_is_not_asked_about() -> None:
+    llm = Scripted(lambda request, nth: "", context_tokens=400)
+    [selection] = selected(llm, coarse="select")
+    assert (selection.kept, selection.failures) == (None, ["context_too_long"])
+    assert llm.kinds() == ["anchor"]
 
 
 def test_a_server_that_finds_a_trace_too_long_is_shown_half_of_it() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asap.lm.generate import Generation, Request
 from asap.prune.coarse.llm_reply import InvalidReply, enclosed
-from asap.prune.coarse.select import SELECT_SCHEMA, merged, read_selection, select_request, windows
+from asap.prune.coarse.select import between, merged, read_selection, select_request, select_schema, windows
 from asap.sample import Sample
 from asap.steps import split_steps
 
@@ -47,7 +47,7 @@ def test_steps_are_shown_verbatim_under_their_numbers() -> None:
     assert enclosed("outline", "1. Think.") in content(found)
     assert "The trace has 4 steps; steps 1 to 4 are shown." in content(found)
     assert (found.temperature, found.top_p, found.max_new_tokens) == (0.3, 1.0, 200)
-    assert found.schema == SELECT_SCHEMA
+    assert found.schema == select_schema(0, 4)
     assert found == request()
     assert found.key("m") == request().key("m") != request(draw=1).key("m")
 
@@ -69,8 +69,24 @@ def test_markers_that_the_trace_holds_itself_get_a_token() -> None:
 
 def test_the_prompt_names_json_and_the_schema_is_json() -> None:
     assert "JSON" in content(request())
-    assert json.loads(json.dumps(SELECT_SCHEMA)) == SELECT_SCHEMA
+    schema = select_schema(3, 120)
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["properties"]["keep"]["maxItems"] == 117
     assert refusal('{"keep": ["a", "b-c"]}') == "not_a_list"  # the prompt's own example, repeated
+
+
+@given(st.integers(1, 3000), st.integers(0, 3000))
+def test_the_schema_takes_the_numbers_that_were_shown_and_no_others(low: int, more: int) -> None:
+    high = low + more
+    matches = re.compile(between(low, high)).fullmatch
+    near = {*range(low - 12, low + 12), *range(high - 12, high + 12), low * 10, high * 10, (low + high) // 2, 10, 99, 100, 999, 1000}
+    assert {number for number in near if number >= 0 and matches(str(number))} == {number for number in near if low <= number <= high}
+    assert not matches("0" + str(low))
+
+
+def test_a_reply_by_the_schema_is_in_range() -> None:
+    item = re.compile(select_schema(9, 20)["properties"]["keep"]["items"]["pattern"])
+    assert [text for text in ("9", "10", "20", "21", "10-20", "9-12", "12-21", "12-", "1") if item.search(text)] == ["10", "20", "10-20"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def anchor_text(reply_text: str) -> str:
     return anchor
 
 
+def shortened(anchor: str, share: float) -> str:
+    """About this share of an anchor, from its beginning, in whole lines where possible."""
+    part = anchor[: max(1, int(len(anchor) * share))]
+    lines, newline, _ = part.rpartition("\n")
+    return (lines if newline and lines.strip() else part).rstrip()
+
+
 def shown_answer(sample: Sample) -> str:
     """The part of the answer that the LLM sees: its program, if any, otherwise the whole answer."""
     program = program_of(sample)

@@ -19,7 +19,7 @@ from asap.errors import AsapError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.reply_cache import CachedGenerator, ReplyCache
 from asap.lm.tokens import count_prompt, count_tokens
-from asap.prune.coarse.anchor import anchor_text
+from asap.prune.coarse.anchor import anchor_text, shortened
 from asap.prune.coarse.llm_reply import InvalidReply, check_share
 from asap.prune.coarse.match import Match
 from asap.prune.coarse.requests import TraceRequests, select_tokens
@@ -122,10 +122,11 @@ class _Dialogue:
 
     async def _selected(self, anchor: str) -> list[int]:
         """The steps that the LLM names; it sees a trace longer than its context in overlapping windows."""
-        tokens = [count_tokens(self._cot[span.start : span.end], self._asking.llm.tokens) + 8 for span in self._spans]
-        room = await self._room(anchor, sum(tokens))
+        numbers = select_tokens(1) - select_tokens(0)  # of a step in the reply
+        tokens = [count_tokens(self._cot[span.start : span.end], self._asking.llm.tokens) + 8 + numbers for span in self._spans]
+        anchor, room = await self._fitting(anchor, sum(tokens))
         for halving in range(_HALVINGS + 1):
-            shown = windows(tokens, max(1, room >> halving))
+            shown = windows(tokens, room >> halving)
             try:
                 return await self._selected_in(anchor, shown)
             except RequestRefused as error:
@@ -158,13 +159,25 @@ class _Dialogue:
         check_share(kept, self._spans, floor=rules.min_kept, ceiling=rules.max_kept, reach=rules.min_reach)
         return kept
 
-    async def _room(self, anchor: str, whole: int) -> int:
-        """The number of tokens of steps that one request can show."""
-        context = await self._asking.context_tokens()
+    async def _fitting(self, anchor: str, whole: int) -> tuple[str, int]:
+        """The anchor, and the tokens of steps that a request with it can show, `whole` for all of them.
+
+        An anchor that leaves no room for the trace in the LLM's context loses its end: windows get at least half of what the question
+        leaves. Raises RequestRefused where that is nothing.
+        """
+        context, tokens = await self._asking.context_tokens(), self._asking.llm.tokens
         if context is None:
-            return whole
-        around = count_prompt(self._requests.pruning(anchor, window=(0, 0)).messages, self._asking.llm.tokens)
-        return max(1, min(whole, context - around - select_tokens(len(self._spans)) - self._rules.thinking_tokens - 64))
+            return anchor, whole
+        around = count_prompt(self._requests.pruning("-", window=(0, 0)).messages, tokens)
+        left = context - around - select_tokens(0) - self._rules.thinking_tokens - 64
+        if left <= 1:
+            self._failures.append("context_too_long")
+            raise RequestRefused("context_too_long", f"without any step a request takes {context - left:,} of {context:,} tokens")
+        most, size = max(left - whole, left // 2), count_tokens(anchor, tokens)
+        if size > most:
+            self._failures.append("anchor_too_long")
+            anchor = shortened(anchor, most / size)
+        return anchor, min(whole, left - min(size, most))
 
     async def _first_usable(self, request_of: Callable[[int], Request], read: Callable[[Generation], T]) -> T:
         """The first readable reply. Raises InvalidReply or RequestRefused once further draws are not allowed or cannot help."""

@@ -58,6 +58,7 @@ class InvalidReply(AsapError):
 
     Any reply: `cut_off`, `content_filter`, `unfinished`, `empty`. A rewrite: `delimiters`, `no_match`. A selection:
     `not_a_list`, `ambiguous`, `nothing_kept`, `out_of_range`, `reversed_range`. The kept steps: `too_little`, `too_much`, `head_only`.
+    (`anchor_too_long` among the failures of a selection is none: the context of the LLM had no room for all of it.)
     """
 
     def __init__(self, reason: str, detail: str) -> None:

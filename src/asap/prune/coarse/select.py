@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from asap.lm.generate import Generation, Request
 from asap.prune.coarse.align import Align
@@ -19,12 +19,6 @@ from asap.prune.coarse.llm_reply import InvalidReply, ReplyRules, enclosed, fill
 from asap.sample import Sample
 from asap.spans import Span
 
-SELECT_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {"keep": {"type": "array", "items": {"type": "string", "pattern": "^[0-9]+(-[0-9]+)?$"}, "minItems": 1}},
-    "required": ["keep"],
-    "additionalProperties": False,
-}
 OVERLAP = 2
 
 _MARKER = re.compile(r"<[0-9]+>")
@@ -61,7 +55,43 @@ def select_request(
         "marker": marker.format(first + 1),
     }
     message = {"role": "user", "content": filled(prompt_file("select"), texts)}
-    return Request([message], max_tokens, temperature, schema=SELECT_SCHEMA, draw=draw, kind="select")
+    return Request([message], max_tokens, temperature, schema=select_schema(first, last), draw=draw, kind="select")
+
+
+def select_schema(first: int, last: int) -> Mapping[str, Any]:
+    """The JSON schema of a selection among `first` to `last - 1`: no more numbers than steps were shown, and none that was not."""
+    number = between(first + 1, last)
+    items = {"type": "string", "pattern": f"^{number}(-{number})?$"}
+    return {
+        "type": "object",
+        "properties": {"keep": {"type": "array", "items": items, "minItems": 1, "maxItems": max(1, last - first)}},
+        "required": ["keep"],
+        "additionalProperties": False,
+    }
+
+
+def between(low: int, high: int) -> str:
+    """A regular expression for the whole numbers from `low` to `high`, without leading zeros."""
+    ends = [(max(low, 10**size if size else 0), min(high, 10 ** (size + 1) - 1)) for size in range(len(str(low)) - 1, len(str(high)))]
+    return f"({'|'.join(_of_one_length(str(start), str(end)) for start, end in ends)})"
+
+
+def _of_one_length(low: str, high: str) -> str:
+    """The same for numbers of equally many digits."""
+    if low == high:
+        return low
+    if low[0] == high[0]:
+        return low[0] + f"({_of_one_length(low[1:], high[1:])})"
+    first, last, rest, found = int(low[0]), int(high[0]), len(low) - 1, list[str]()
+    if rest and low[1:] != "0" * rest:
+        found.append(f"{first}({_of_one_length(low[1:], '9' * rest)})")
+        first += 1
+    if rest and high[1:] != "9" * rest:
+        found.append(f"{last}({_of_one_length('0' * rest, high[1:])})")
+        last -= 1
+    if first <= last:
+        found.append(f"[{first}-{last}]" + "[0-9]" * rest)
+    return "|".join(found)
 
 
 def read_selection(reply: Generation, first: int, last: int) -> list[int]:
