@@ -139,6 +139,43 @@ def test_any_text_has_the_tokens_that_the_tokenizer_gives(name: str, text: str) 
             assert words.count(text) == len(expected.ids)
 
 
+@pytest.mark.parametrize("name", COUNTERS)
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TEXTS, max_size=8))
+@example(TRACE.split("\n\n"))
+@example(["a", ")\n", "a b…", "b a", "(", "a  <mask>  b", "", "/a b"])
+@example(["a (b", "(c)", ")"])
+def test_many_texts_have_the_tokens_of_each(name: str, texts: list[str]) -> None:
+    expected = [COUNTERS[name].encode(text) for text in texts]
+    for words in (REMEMBERING[name], WordTokens(COUNTERS[name])):
+        for _ in range(2):
+            found = words.encode_many(texts)
+            assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True) for pair in zip(*pair, strict=True))
+            assert words.count_many(texts) == [len(one.ids) for one in expected]
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+@settings(max_examples=40, deadline=None)
+@given(TEXTS, TEXTS)
+@example("<mask>\n", TRACE)
+@example("a <mask> b<mask>", " c d e f g h")
+@example("<ma", "sk> a b c d")
+def test_what_may_hold_special_tokens_is_read_as_it_stands(name: str, before: str, text: str) -> None:
+    expected = COUNTERS[name].encode(before + text)
+    for words in (REMEMBERING[name], WordTokens(COUNTERS[name])):
+        found = words.encode(before + text, whole=len(before))
+        assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_a_chat_template_before_a_trace_does_not_have_it_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, encode = list[str](), TokenCounter.encode
+    monkeypatch.setattr(TokenCounter, "encode", lambda self, text: (read.append(text), encode(self, text))[1])
+    words = WordTokens(COUNTERS["as GPT-2 with a mask"])
+    for _ in range(2):
+        words.encode("<mask>one\n" + "two three four five six seven", whole=10)
+    assert read == ["a five six seven", "<mask>one\ntwo three four", "<mask>one\ntwo three four"]
+
+
 @pytest.mark.parametrize("name", [*APART, *WITH_SPACES])
 def test_a_character_that_vanishes_at_the_edge_of_a_word_moves_no_token(name: str) -> None:
     words = WordTokens(COUNTERS[name])  # where one vanishes at the start of a text, what follows it moves

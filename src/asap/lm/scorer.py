@@ -30,6 +30,8 @@ class TokenScores(NamedTuple):
 
     def first(self, count: int | None) -> "TokenScores":
         """The first `count` tokens, or all."""
+        if count is None or count >= len(self.starts):
+            return self
         return TokenScores(self.starts[:count], self.ends[:count], self.logprobs[:count], self.entropies[:count])
 
 

@@ -62,7 +62,7 @@ class HFScorer:
     def score(self, requests: Sequence[ScoreRequest]) -> list[Scored]:
         """The scores of each request, in order. Raises RowError where a window of one does not fit into memory even alone."""
         laid = [Windowed.of(request, self.tokens, self.context_tokens) for request in requests]
-        scores = [np.full((sum(map(len, one.wanted)), 2), np.nan) for one in laid]
+        scores = [np.full((len(one.wanted), 2), np.nan) for one in laid]
         jobs = [_Job(number, window, requests[number].entropy) for number, one in enumerate(laid) for window in one.windows]
         done = list(self._read(jobs))  # a GPU is given all of its work before the first result is waited for
         for batch, values in done:

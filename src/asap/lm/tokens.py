@@ -58,9 +58,11 @@ class TokenCounter:
 
     def encode(self, text: str) -> Encoded:
         """The tokens of a text, special tokens that the text spells out included, none added."""
-        encoding = self.backend.encode(text, add_special_tokens=False)
-        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
+        return _encoded(self.backend.encode(text, add_special_tokens=False))
+
+    def encode_many(self, texts: Sequence[str]) -> list[Encoded]:
+        """The tokens of each text."""
+        return [_encoded(encoding) for encoding in self.backend.encode_batch(list(texts), add_special_tokens=False)]
 
     def input_ids(self, text: str) -> list[int]:
         """What a model reads: the tokens of a text, and before them the BOS where the model wants one and the text has none."""
@@ -86,6 +88,17 @@ class TokenCounter:
     def fingerprint(self) -> str:
         """Hex digest of the vocabulary and rules, the same for equal tokenizers only."""
         return content_digest(self.backend.to_str())[:16]
+
+
+def _encoded(encoding: Any) -> Encoded:
+    offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
+
+
+def stretches(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The indices first[0], first[0] + 1, … of so many items, then those from first[1] on, and so forth."""
+    behind = np.cumsum(counts)
+    return np.arange(behind[-1] if len(behind) else 0) + np.repeat(first - behind + counts, counts)
 
 
 def _comes_back(hf: Any) -> bool:

@@ -5,13 +5,14 @@ these windows, so they all score the same tokens.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asap.lm.scorer import Scored, ScoreRequest, TokenScores
-from asap.lm.tokens import Encoded, TokenCounter
+from asap.lm.tokens import Encoded, TokenCounter, stretches
 from asap.lm.word_cache import by_words
 
 
@@ -25,16 +26,17 @@ class Window(NamedTuple):
 
 
 class Windowed(NamedTuple):
-    """A request, tokenised: which tokens of the text each span wants, and the windows that give them."""
+    """A request, tokenised: the tokens of the text that its spans want, how many each wants, and the windows that give them."""
 
     encoded: Encoded
-    wanted: list[NDArray[np.int64]]
+    wanted: NDArray[np.int64]
+    counts: NDArray[np.int64]
     windows: list[Window]
 
     @classmethod
     def of(cls, request: ScoreRequest, tokens: TokenCounter, context_tokens: int) -> "Windowed":
         """Tokenise a request once and lay its windows; a text token with nothing before it keeps the score NaN."""
-        full = by_words(tokens).encode(request.context + request.text)
+        full = by_words(tokens).encode(request.context + request.text, whole=len(request.context))
         offset = len(request.context)
         first = int(np.searchsorted(full.ends, offset, side="right"))  # the first token that reaches into the text
         text = Encoded(full.ids[first:], full.starts[first:] - offset, full.ends[first:] - offset)
@@ -42,25 +44,25 @@ class Windowed(NamedTuple):
         prefix = full.ids[:first]
         if bos is not None and full.ids[:1].tolist() != [bos]:
             prefix = np.concatenate([[bos], prefix])
-        wanted = [_tokens_of(text, start, end, request.depth) for start, end in request.spans]
-        every = np.concatenate([*wanted, np.empty(0, np.int64)]).astype(np.int64)
-        return cls(text, wanted, list(_lay_windows(prefix, text.ids, every, context_tokens)))
+        begins, counts = _tokens_of(text, request)
+        wanted = stretches(begins, counts)
+        return cls(text, wanted, counts, list(_lay_windows(prefix, text.ids, wanted, context_tokens)))
 
     def scored(self, values: NDArray[np.float64]) -> Scored:
         """The answer to the request; `values` holds log-probability and entropy of each wanted token, in the order of `wanted`."""
-        pieces = np.split(values, np.cumsum([len(span) for span in self.wanted])[:-1]) if self.wanted else []
-        scores = [
-            TokenScores(self.encoded.starts[span], self.encoded.ends[span], piece[:, 0], piece[:, 1])
-            for span, piece in zip(self.wanted, pieces, strict=True)
-        ]
+        starts, ends = self.encoded.starts[self.wanted], self.encoded.ends[self.wanted]
+        logprobs, entropies = np.ascontiguousarray(values.T)
+        borders = pairwise([0, *np.cumsum(self.counts).tolist()])
+        scores = [TokenScores(starts[at:to], ends[at:to], logprobs[at:to], entropies[at:to]) for at, to in borders]
         return Scored(scores, max(1, len(self.windows)))
 
 
-def _tokens_of(text: Encoded, start: int, end: int, depth: int | None) -> NDArray[np.int64]:
-    """Indices of the tokens that overlap [start, end), the first `depth` of them."""
-    first = int(np.searchsorted(text.ends, start, side="right"))
-    last = int(np.searchsorted(text.starts, end, side="left"))
-    return np.arange(first, last if depth is None else min(last, first + depth))
+def _tokens_of(text: Encoded, request: ScoreRequest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first token that overlaps each span, and how many do, at most `depth`."""
+    spans = np.array(request.spans, np.int64).reshape(-1, 2)
+    first = np.searchsorted(text.ends, spans[:, 0], side="right")
+    counts = np.maximum(np.searchsorted(text.starts, spans[:, 1]) - first, 0)
+    return first, counts if request.depth is None else np.minimum(counts, request.depth)
 
 
 def _lay_windows(prefix: NDArray[np.int64], text: NDArray[np.int64], wanted: NDArray[np.int64], limit: int) -> Iterator[Window]:

@@ -7,15 +7,18 @@ any place. A trace has three times as many words as different ones, and most of 
 
 import json
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from itertools import chain, pairwise
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asap.characters import codes
-from asap.lm.tokens import Encoded, TokenCounter
+from asap.lm.tokens import Encoded, TokenCounter, stretches
 
+T = TypeVar("T")
 Border = Literal["", " "]  # what stands before a word and is its own: nothing, for the white space has no tokens; or its space
 
 _SPLIT_FIRST = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
@@ -36,12 +39,21 @@ def by_words(tokens: TokenCounter) -> "WordTokens":
     return WordTokens(tokens)
 
 
+class _Words(NamedTuple):
+    """The words of some texts: their numbers, where each starts in its text, and the first of each text (and the number of all)."""
+
+    numbers: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+
+
 class WordTokens:
     """Gives what a TokenCounter gives, and remembers words. `border` is None where the tokenizer is of another kind."""
 
     def __init__(self, tokens: TokenCounter) -> None:
         self._tokens = tokens
         self._added = [token.content.lower() for token in tokens.backend.get_added_tokens_decoder().values()]
+        self._longest_added = max(map(len, self._added), default=0)
         self.border = None if any(map(str.isspace, "".join(self._added))) else _border(tokens.backend)
         self._forget()
 
@@ -50,42 +62,81 @@ class WordTokens:
         self._first = np.zeros(1, np.int64)  # of each word's tokens; the last is where the next word's will stand
         self._known = np.empty((3, 1 << 12), np.int64)  # ids, starts and ends in the word; more room than is filled
 
-    def encode(self, text: str) -> Encoded:
-        """The tokens of a text, special tokens that the text spells out included, none added."""
-        found = self._find(text)
-        if found is None:
+    def encode(self, text: str, *, whole: int = 0) -> Encoded:
+        """The tokens of a text, special tokens that the text spells out included, none added.
+
+        The first `whole` characters are read as they stand, since a chat template spells out special tokens.
+        """
+        words = self._find([text], whole)
+        if words is None:
             return self._tokens.encode(text)
-        numbers, starts = found
-        first = self._first[numbers]
-        counts = self._first[numbers + 1] - first
-        behind = np.cumsum(counts)
-        places = np.arange(behind[-1]) + np.repeat(first - behind + counts, counts)
-        ids, *edges = self._known[:, places]
-        return Encoded(ids, *(edges + np.repeat(starts, counts)))
+        [encoded] = self._encoded(words)
+        if not whole:
+            return encoded
+        head = self._tokens.encode(text[: int(words.starts[0])])
+        return Encoded(*map(np.concatenate, zip(head, encoded, strict=True)))
+
+    def encode_many(self, texts: Sequence[str]) -> list[Encoded]:
+        """The tokens of each text; the new words of all of them are read in one call."""
+        return self._each(texts, self._encoded, self._tokens.encode_many)
 
     def count(self, text: str) -> int:
         """How many tokens a text has."""
-        found = self._find(text)
-        return self._tokens.count(text) if found is None else int((self._first[found[0] + 1] - self._first[found[0]]).sum())
+        words = self._find([text])
+        return self._tokens.count(text) if words is None else self._counted(words)[0]
 
-    def _find(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """The numbers of the words and where they start; None for a text that has to be read whole."""
-        if self.border is None or self._may_hold_added(text):
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has; the new words of all of them are read in one call."""
+        return self._each(texts, self._counted, self._tokens.count_many)
+
+    def _each(self, texts: Sequence[str], of_words: Callable[[_Words], list[T]], of_texts: Callable[[list[str]], list[T]]) -> list[T]:
+        apart = [number for number, text in enumerate(texts) if _is_plain(text[:1]) and _is_plain(text[-1:])]
+        words = self._find([texts[number] for number in apart]) if apart else None
+        found = {} if words is None else dict(zip(apart, of_words(words), strict=True))
+        others = [number for number in range(len(texts)) if number not in found]
+        if others:
+            found |= zip(others, of_texts([texts[number] for number in others]), strict=True)
+        return [found[number] for number in range(len(texts))]
+
+    def _encoded(self, words: _Words) -> list[Encoded]:
+        first = self._first[words.numbers]
+        counts = self._first[words.numbers + 1] - first
+        ids, *edges = self._known[:, stretches(first, counts)]
+        starts, ends = edges + np.repeat(words.starts, counts)
+        borders = np.append(0, np.cumsum(counts))[words.firsts].tolist()
+        return [Encoded(ids[start:end], starts[start:end], ends[start:end]) for start, end in pairwise(borders)]
+
+    def _counted(self, words: _Words) -> list[int]:
+        counts = self._first[words.numbers + 1] - self._first[words.numbers]
+        found: list[int] = np.add.reduceat(counts, words.firsts[:-1]).tolist()
+        return found
+
+    def _find(self, texts: list[str], whole: int = 0) -> _Words | None:
+        """The words of texts (of one without the first word to end after `whole` characters); None if they have to be read whole.
+
+        Of several texts each has to begin and end with a plain character.
+        """
+        text = "\n".join(texts)
+        if self.border is None or (whole and not self.border) or self._may_hold_added(text[whole:]):
             return None
         if len(self._numbers) > _MOST or self._first[-1] > _MOST_TOKENS:
             self._forget()
-        starts, ends = _between_spaces(text) if self.border == "" else _before_spaces(text)
-        if not len(starts) or len(text) > _LONGEST * len(starts):
+        begins = np.cumsum([0, *(len(one) + 1 for one in texts[:-1])])
+        starts, ends = _between_spaces(text) if self.border == "" else _before_spaces(text, begins[:0] if whole else begins)
+        if whole:  # a special token that begins before ends before
+            after = np.searchsorted(starts, whole + self._longest_added, side="right")
+            starts, ends = starts[after:], ends[after:]
+        if not len(starts) or ends[-1] - starts[0] > _LONGEST * len(starts):
             return None
         words = text.split() if self.border == "" else []
         if len(words) != len(starts):  # else there are no other borders than these
             words = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         numbers = list(map(self._numbers.get, words))
-        if new := [place for place, number in enumerate(numbers) if number is None]:
-            self._learn(list(dict.fromkeys(words[place] for place in new)))
-            for place in new:
-                numbers[place] = self._numbers[words[place]]
-        return np.array(numbers, np.int64), starts
+        if None in numbers:
+            self._learn(list(dict.fromkeys(word for word, number in zip(words, numbers, strict=True) if number is None)))
+            numbers = list(map(self._numbers.get, words))
+        firsts = np.append(np.searchsorted(starts, begins), len(starts))
+        return _Words(np.array(numbers, np.int64), starts - np.repeat(begins, np.diff(firsts)), firsts)
 
     def _may_hold_added(self, text: str) -> bool:
         """Whether an added token such as <mask> may stand in the text: it may take the white space beside it along."""
@@ -95,19 +146,31 @@ class WordTokens:
     def _learn(self, words: list[str]) -> None:
         """Read all of them as one text, for a call takes as long as ten words; no character merges with a line break.
 
-        A space at the start of a text may have other offsets, so a known word stands before it.
+        Words without a space before them begin texts; they stand behind a word of their own and a line break. A space at the start of
+        a text may have other offsets, so a known word stands before it. Only the last word may end with what merges.
         """
-        gap, before = ("\n", "") if self.border == "" else ("", "a" if words[0].startswith(" ") else "")
-        read = self._tokens.encode(before + gap.join(words))
-        starts = np.cumsum([len(before), *(len(word) + len(gap) for word in words)])[:-1]
-        edges = np.append(np.searchsorted(read.starts, starts), len(read.ids))
-        shift, new = np.repeat(starts, np.diff(edges)), slice(edges[0], None)
+        if self.border == "":
+            gaps = ["\n"] * len(words)
+        else:
+            words = sorted(words, key=lambda word: word.startswith(" "))
+            gaps = ["" if word.startswith(" ") else " a\n" for word in words]
+        gaps[0] = "a" if words[0].startswith(" ") else ""
+        read = self._tokens.encode("".join(chain.from_iterable(zip(gaps, words, strict=True))))
+        lengths = np.array([(len(gap), len(word)) for gap, word in zip(gaps, words, strict=True)])
+        starts = np.cumsum(lengths)[::2]
+        first = np.searchsorted(read.starts, starts)
+        counts = np.append(np.searchsorted(read.starts, starts[:-1] + lengths[:-1, 1]), len(read.ids)) - first
+        places, shift = stretches(first, counts), np.repeat(starts, counts)
         end = int(self._first[-1])
-        while end + len(shift) > self._known.shape[1]:
+        while end + len(places) > self._known.shape[1]:
             self._known = np.concatenate([self._known, np.empty_like(self._known)], axis=1)
-        self._known[:, end : end + len(shift)] = read.ids[new], read.starts[new] - shift, read.ends[new] - shift
-        self._first = np.append(self._first, end + edges[1:] - edges[0])
+        self._known[:, end : end + len(places)] = read.ids[places], read.starts[places] - shift, read.ends[places] - shift
+        self._first = np.append(self._first, end + np.cumsum(counts))
         self._numbers |= zip(words, range(len(self._numbers), len(self._numbers) + len(words)), strict=True)
+
+
+def _is_plain(character: str) -> bool:
+    return "!" <= character <= "~"
 
 
 def _between_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -124,15 +187,18 @@ def _between_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return starts[np.append([True], apart)], ends[np.append(apart, [True])]
 
 
-def _before_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same where a word begins with its space, one between ASCII that shows; none, if the text begins otherwise."""
+def _before_spaces(text: str, begins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same where a word begins with its space, one between ASCII that shows, or with one of the texts, which are joined by line
+    breaks; none, if a text begins otherwise.
+    """
     points = codes(text)
     plain = (points > ord(" ")) & (points < 0x7F)
-    if not plain[:1].any():
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if not text or not plain[begins].all():
+        return begins[:0], begins[:0]
     inner = 1 + np.flatnonzero(plain[:-2] & (points[1:-1] == ord(" ")) & plain[2:])
-    edges = np.concatenate([[0], inner, [len(text)]])
-    return edges[:-1], edges[1:]
+    edges = np.sort(np.concatenate([begins, begins[1:] - 1, inner, [len(text)]]))
+    is_word = points[edges[:-1]] != ord("\n")
+    return edges[:-1][is_word], edges[1:][is_word]
 
 
 def _border(backend: Any) -> Border | None:

@@ -16,6 +16,7 @@ from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
 from asap.prune.coarse.align import alignment, unaligned
 from asap.prune.coarse.anchor_guided import selections_of
 from asap.prune.coarse.selection import NOT_ASKED, Selection
@@ -194,7 +195,7 @@ def _budgeted(
     order = first + fine.order
     lengths = removal_tokens(cot, spans, order, tokens)
     tokens_left = recounted(cot, spans, order, tokens, settings.gap) if settings.gap else lengths.tokens_left
-    tokens_before = lengths.tokens_joined if join_steps(cot, spans) == cot else tokens.count(cot)
+    tokens_before = lengths.tokens_joined if join_steps(cot, spans) == cot else by_words(tokens).count(cot)
     as_it_is = settings.coarse_only or settings.name == "original"
     budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
 
@@ -215,7 +216,7 @@ def _budgeted(
         return whole.cut(budget=budget, ratio=ratio)
 
     decision = decided(tokens_left)
-    if decision.changed and tokens.count(decision.apply(cot)) != decision.tokens_after:
+    if decision.changed and by_words(tokens).count(decision.apply(cot)) != decision.tokens_after:
         decision = decided(recounted(cot, spans, order, tokens, settings.gap))
     return backfilled(decision, cot, tokens) if settings.backfill else decision
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from asap.lm.scorer import Scoring, TokenScores
 from asap.prune.checks import check_fraction
-from asap.prune.fine.surprisal import checked
+from asap.prune.fine.surprisal import checked, mean_of
 from asap.prune.trace import Steps
 
 DEPTH = 1024  # tokens; only these count in a longer step
@@ -42,7 +42,7 @@ def alignment(steps: Steps) -> Scoring[list[float]]:
 def alignments(plain: Sequence[TokenScores], anchored: Sequence[TokenScores]) -> list[float]:
     """The alignment of each step, from its scores without and with the anchor; 0 for a step without tokens."""
     return [
-        checked(float(np.mean(seen.logprobs[:DEPTH]) - np.mean(unseen.logprobs[:DEPTH]))) if len(unseen.logprobs) else 0.0
+        checked(mean_of(seen.logprobs[:DEPTH]) - mean_of(unseen.logprobs[:DEPTH])) if len(unseen.logprobs) else 0.0
         for unseen, seen in zip(plain, anchored, strict=True)
     ]
 

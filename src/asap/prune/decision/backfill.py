@@ -1,6 +1,7 @@
 """`--backfill`: puts removed steps that still fit back after the cut, the highest score first."""
 
 from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
 from asap.prune.decision.step_cut import StepCut
 from asap.prune.fine.joined_tokens import JoinedTokens
 from asap.spans import Span
@@ -15,7 +16,7 @@ def backfilled(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
     spans = [Span(step.start, step.end) for step in decision.steps]
     joined = JoinedTokens(text, spans, tokens)
     _refill(joined, decision, decision.budget)
-    if not joined.exact or tokens.count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
+    if not joined.exact or by_words(tokens).count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
         joined = JoinedTokens(text, spans, tokens, anew=True)
         _refill(joined, decision, decision.budget)
     gone = {step.index for step in removed} - set(joined.kept)

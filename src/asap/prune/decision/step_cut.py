@@ -1,7 +1,8 @@
 """A trace cut by whole steps: the decision about each step with its reasons. Any other budget is a look-up in it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any, Literal
 
 from asap.fences import outside
@@ -38,10 +39,14 @@ class StepDecision:
 
     def as_row(self) -> dict[str, Any]:
         """The JSON object, without `scores` if they are None."""
-        row = asdict(self)
+        row = dict(zip(_STEP_FIELDS, _values_of(self), strict=True))
         if self.scores is None:
             del row["scores"]
         return row
+
+
+_STEP_FIELDS = tuple(field.name for field in fields(StepDecision))
+_values_of = attrgetter(*_STEP_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +162,8 @@ class StepCut:
         """The decision in which stage 2 removes exactly the steps `gone`."""
         steps = [
             step
-            if step.removed_by == "coarse"
-            else replace(step, kept=step.index not in gone, removed_by="fine" if step.index in gone else None)
+            if step.removed_by == "coarse" or step.kept == (step.index not in gone)
+            else replace(step, kept=not step.kept, removed_by="fine" if step.kept else None)
             for step in self.steps
         ]
         return replace(self, steps=steps, tokens_after=tokens_after, budget=budget)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from asap.lm.scorer import Scored, Scoring
 from asap.lm.tokens import TokenCounter
+from asap.lm.word_cache import by_words
 from asap.prune.decision.step_cut import Floor, StepCut
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
@@ -48,7 +49,7 @@ def floored(decision: StepCut, sample: Sample, floor: float, *, scorer_tokens: T
     coarse = [step.index for step in decision.steps if step.index in set(back) and step.removed_by == "coarse"]
     grade: Literal["holds", "mended", "whole"] = "holds" if not back else "whole" if high == len(removed) else "mended"
     found = Floor(full, supports[0], supports[high], grade, sorted(back), coarse)
-    return replace(restored, tokens_after=tokens.count(restored.apply(sample.cot)), floor=found)
+    return replace(restored, tokens_after=by_words(tokens).count(restored.apply(sample.cot)), floor=found)
 
 
 def _restored(decision: StepCut, back: Sequence[int]) -> StepCut:

@@ -6,7 +6,7 @@ words apart.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -39,7 +39,8 @@ class Units:
 
     def as_row(self) -> dict[str, Any]:
         """The JSON object, without the unused column."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        row = {"lengths": self.lengths, "scores": self.scores}
+        return row if self.chunks is None else {**row, "chunks": self.chunks}
 
 
 class Laid(NamedTuple):

@@ -12,7 +12,7 @@ false, and `removal_tokens` then tokenises the whole text after each removal.
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -35,6 +35,17 @@ class _Tail(NamedTuple):
     tokens: int
 
 
+_Run = tuple[int, ...]
+"""A clean step and the unclean ones after it, as kept: whether it leads, the step behind it, and its own steps."""
+
+
+class _Change(NamedTuple):
+    """What a removal or an insertion changes: the affected runs before and after it."""
+
+    before: list[_Run]
+    after: list[_Run]
+
+
 class JoinedTokens:
     """The kept steps joined with blank lines: `total` is their number of tokens, which `remove` and `insert` update.
 
@@ -46,7 +57,7 @@ class JoinedTokens:
     def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, *, anew: bool = False) -> None:
         self._steps = [text[span.start : span.end] for span in spans]
         self._tokens = tokens
-        self._memo: dict[tuple[int, ...], int] = {}
+        self._costs: dict[_Run, int] = {}
         self.kept = list(range(len(spans)))
         self.exact = True
         encoded = by_words(tokens).encode(SEPARATOR.join(self._steps))
@@ -65,19 +76,35 @@ class JoinedTokens:
 
     def remove(self, step: int) -> None:
         """Remove a kept step."""
-        at = bisect_left(self.kept, step)
-        first, last = self._affected(at, at + 1)
-        before = self._cost(first, last)
-        del self.kept[at]
-        self.total += self._cost(first, last - 1) - before
+        self.remove_each([step])
+
+    def remove_each(self, steps: Sequence[int]) -> list[int]:
+        """Remove kept steps in this order; the total after each removal."""
+        changes = [self._removal(step) for step in steps]
+        self._count(run for change in changes for runs in change for run in runs)
+        return [self._apply(change) for change in changes]
 
     def insert(self, step: int) -> None:
         """Put a removed step back."""
         at = bisect_left(self.kept, step)
         first, last = self._affected(at, at)
-        before = self._cost(first, last)
+        before = self._runs(first, last)
         self.kept.insert(at, step)
-        self.total += self._cost(first, last + 1) - before
+        change = _Change(before, self._runs(first, last + 1))
+        self._count(run for runs in change for run in runs)
+        self._apply(change)
+
+    def _removal(self, step: int) -> _Change:
+        at = bisect_left(self.kept, step)
+        first, last = self._affected(at, at + 1)
+        before = self._runs(first, last)
+        del self.kept[at]
+        return _Change(before, self._runs(first, last - 1))
+
+    def _apply(self, change: _Change) -> int:
+        """The total after a change whose runs are counted."""
+        self.total += sum([self._costs[run] for run in change.after]) - sum([self._costs[run] for run in change.before])
+        return self.total
 
     def _affected(self, at: int, after: int) -> tuple[int, int]:
         """The part of `kept` whose cost a change at `at` may affect: the run before it and the run after it."""
@@ -90,56 +117,58 @@ class JoinedTokens:
             after += 1
         return first, min(after - 1, len(self.kept))
 
-    def _cost(self, first: int, last: int) -> int:
-        """The tokens of `kept[first:last]` in the joined text; both ends are clean starts or ends of the text."""
-        cost = 0
+    def _runs(self, first: int, last: int) -> list[_Run]:
+        """The runs of `kept[first:last]` in the joined text; both ends are clean starts or ends of the text."""
+        runs = list[_Run]()
         while first < last:
             after = first + 1
             while after < last and not self._clean[self.kept[after]]:
                 after += 1
             behind = self.kept[after] if after < len(self.kept) else len(self._steps)
-            cost += self._run_cost(self.kept[first:after], behind, leads=first == 0)
+            runs.append((first == 0, behind, *self.kept[first:after]))
             first = after
-        return cost
+        return runs
 
-    def _run_cost(self, run: list[int], behind: int, *, leads: bool) -> int:
-        """The tokens of a clean step and the unclean ones after it, followed by the step `behind`."""
-        start, last = run[0], run[-1]
-        stands = leads == (start == 0) and last - start == len(run) - 1  # as in the whole text, except for the step behind
-        if stands and behind == last + 1:
-            return sum(self.step_tokens[start:behind])
-        key = (int(leads), behind, *run)
-        if key not in self._memo:
-            change = self._change(last, behind) if stands else None
-            if change is None:
-                text = SEPARATOR.join(self._steps[step] for step in run)
-                cost, clean = self._counted("" if leads else _BEFORE, text, behind)
-                self.exact &= clean
+    def _count(self, runs: Iterable[_Run]) -> None:
+        """Find the tokens of runs, with one call of the tokenizer for all whose last words determine them."""
+        by_tail, whole = list[tuple[_Run, _Tail]](), list[_Run]()
+        for run in dict.fromkeys(runs):
+            if run in self._costs:
+                continue
+            leads, behind, start, last = *run[:3], run[-1]
+            stands = leads == (start == 0) and last - start == len(run) - 3  # as in the whole text, except for the step behind
+            tail = self._tails[last] if stands else None
+            if stands and behind == last + 1:
+                self._costs[run] = sum(self.step_tokens[start:behind])
+            elif tail is not None:
+                by_tail.append((run, tail))
             else:
-                cost = sum(self.step_tokens[start : last + 1]) + change
-            self._memo[key] = cost
-        return self._memo[key]
+                whole.append(run)
+        counted = self._counted([("a", tail.text, run[1]) for run, tail in by_tail])
+        for (run, tail), (cost, clean) in zip(by_tail, counted, strict=True):
+            if clean:
+                self._costs[run] = sum(self.step_tokens[run[2] : run[-1] + 1]) + cost - tail.tokens
+            else:
+                whole.append(run)
+        texts = [("" if run[0] else _BEFORE, SEPARATOR.join([self._steps[step] for step in run[2:]]), run[1]) for run in whole]
+        for run, (cost, clean) in zip(whole, self._counted(texts), strict=True):
+            self._costs[run] = cost
+            self.exact &= clean
 
-    def _change(self, step: int, behind: int) -> int | None:
-        """The change in a step's tokens if the step `behind` follows it; None if its last words do not determine it."""
-        tail = self._tails[step]
-        if tail is None:
-            return None
-        cost, clean = self._counted("a", tail.text, behind)
-        return cost - tail.tokens if clean else None
-
-    def _counted(self, before: str, text: str, behind: int) -> tuple[int, bool]:
-        """The tokens of a text between `before` and the step `behind`, and whether it starts and ends cleanly there."""
-        start, whole = len(before), before + text
-        if behind == len(self._steps):
-            encoded = by_words(self._tokens).encode(whole)
+    def _counted(self, pieces: Sequence[tuple[str, str, int]]) -> list[tuple[int, bool]]:
+        """The tokens of each text, given as what is before it, itself and the step behind it; and whether it starts and ends cleanly."""
+        texts = [
+            before + text + (SEPARATOR + _first_words(self._steps[behind]) if behind < len(self._steps) else "")
+            for before, text, behind in pieces
+        ]
+        found = list[tuple[int, bool]]()
+        for (before, text, behind), encoded in zip(pieces, by_words(self._tokens).encode_many(texts), strict=True):
+            first, starts_here = _token_at(encoded, len(before))
             end, ends_here = len(encoded.ids), True
-        else:
-            whole += SEPARATOR
-            encoded = by_words(self._tokens).encode(whole + _first_words(self._steps[behind]))
-            end, ends_here = _token_at(encoded, len(whole))
-        first, starts_here = _token_at(encoded, start)
-        return end - first, ends_here and (starts_here or not before)
+            if behind < len(self._steps):
+                end, ends_here = _token_at(encoded, len(before) + len(text) + len(SEPARATOR))
+            found.append((end - first, ends_here and (starts_here or not before)))
+        return found
 
 
 def _first_words(step: str) -> str:
@@ -179,14 +208,9 @@ def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], token
     """
     joined = JoinedTokens(text, spans, tokens)
     step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
-    tokens_left: list[int] = []
-    half_text = ""
-    for number, step in enumerate(order, start=1):
-        joined.remove(step)
-        tokens_left.append(joined.total)
-        if number == half:
-            half_text = join_steps(text, (spans[kept] for kept in joined.kept))
-    if not joined.exact or (half and tokens.count(half_text) != tokens_left[half - 1]):
+    tokens_left = joined.remove_each(order)
+    left = sorted({*range(len(spans))}.difference(order[:half]))
+    if not joined.exact or (half and by_words(tokens).count(join_steps(text, (spans[kept] for kept in left))) != tokens_left[half - 1]):
         tokens_left = recounted(text, spans, order, tokens)
     return RemovalTokens(step_tokens, tokens_joined, tokens_left)
 
@@ -197,5 +221,5 @@ def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: To
     counts = []
     for step in order:
         kept[step] = False
-        counts.append(tokens.count(keep_steps(text, spans, kept, gap)))
+        counts.append(by_words(tokens).count(keep_steps(text, spans, kept, gap)))
     return counts

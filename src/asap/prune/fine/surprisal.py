@@ -1,8 +1,10 @@
 """First-token surprisal (paper §3.3, Eq. 2): -ln p of a step's first token, given the question and all earlier steps."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asap.errors import RowError
 from asap.lm.scorer import TokenScores
@@ -17,6 +19,11 @@ def first_token_surprisals(scores: Sequence[TokenScores]) -> list[float]:
 
 def checked(value: float) -> float:
     """The value rounded. Raises RowError if it is not finite."""
-    if not np.isfinite(value):
+    if not isfinite(value):
         raise RowError("bad_scores", f"the scorer gave {value} for a step; the model or its precision is not usable for this row")
     return round(value, DECIMALS) + 0.0
+
+
+def mean_of(values: NDArray[np.float64]) -> float:
+    """The mean of some values, bit for bit numpy's, which takes three times as long for the few tokens of a step."""
+    return float(np.add.reduce(values)) / len(values)

@@ -2,6 +2,7 @@
 
 import random
 
+from asap.lm.word_cache import by_words
 from asap.prune.fine.surprisal import checked
 from asap.prune.trace import Steps
 
@@ -24,4 +25,4 @@ def keep_tail(steps: Steps) -> list[float]:
 
 def longest_first(steps: Steps) -> list[float]:
     """The step's length in tokens, negated."""
-    return [-float(steps.tokens.count(text)) for text in steps.texts]
+    return [-float(count) for count in by_words(steps.tokens).count_many(steps.texts)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from asap.lm.scorer import Scoring
-from asap.prune.fine.surprisal import checked, first_token_surprisals
+from asap.prune.fine.surprisal import checked, first_token_surprisals, mean_of
 from asap.prune.trace import Steps
 
 
@@ -21,9 +21,9 @@ def first_token_entropy(steps: Steps) -> Scoring[list[float]]:
 def mean_surprisal(steps: Steps) -> Scoring[list[float]]:
     """The mean surprisal of a step's tokens: the logarithm of its perplexity."""
     read = yield from steps.read()
-    return [checked(-float(np.mean(step.logprobs))) if len(step.logprobs) else 0.0 for step in read]
+    return [checked(-mean_of(step.logprobs)) if len(step.logprobs) else 0.0 for step in read]
 
 
 def step_entropy(steps: Steps) -> Scoring[list[float]]:
     """The summed entropy of the predictions of a step's tokens (arXiv:2508.03346, which marks a gap by [SKIP]; here it is closed)."""
-    return [checked(float(np.sum(step.entropies))) for step in (yield from steps.read(entropy=True))]
+    return [checked(float(np.add.reduce(step.entropies))) for step in (yield from steps.read(entropy=True))]

@@ -70,6 +70,8 @@ def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:
         raise RowError("bad_scores", f"method {method.name} gave a {type(found).__name__}; a list of numbers is expected")
     if len(found) != len(steps.texts):
         raise RowError("bad_scores", f"method {method.name} gave {len(found)} score{'s' * (len(found) != 1)} for {len(steps.texts)} steps")
+    if {*map(type, found)} <= {float} and all(map(isfinite, found)):
+        return list(found)
     return [_number(method, score) for score in found]
 
 
