@@ -34,6 +34,7 @@ from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from asap.run import prune_into
+from asap.workers.local import InProcess
 
 BATCH_TOKENS = 32_768  # as on a GPU, where requests are read together
 GOAL_US, GOAL_ENCODED = 23.0, 20
@@ -152,7 +153,7 @@ def scorer_without_model() -> WithoutModel:
 def pruned(source: Source, scorer: WithoutModel, settings: AsapSettings) -> Totals:
     """The totals of a whole run into a folder that is deleted again."""
     with tempfile.TemporaryDirectory(prefix="asap-host-") as folder:
-        return prune_into(Path(folder) / "out", source, Asap(scorer, settings))
+        return prune_into(Path(folder) / "out", source, InProcess(Asap(scorer, settings)))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _encoded(encoding: Any) -> Encoded:
     return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
 
 
-def stretches(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def consecutive(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The indices first[0], first[0] + 1, … of so many items, then those from first[1] on, and so forth."""
     behind = np.cumsum(counts)
     return np.arange(behind[-1] if len(behind) else 0) + np.repeat(first - behind + counts, counts)

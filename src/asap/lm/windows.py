@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.lm.scorer import Scored, ScoreRequest, TokenScores
-from asap.lm.tokens import Encoded, TokenCounter, stretches
+from asap.lm.tokens import Encoded, TokenCounter, consecutive
 from asap.lm.word_cache import by_words
 
 
@@ -45,7 +45,7 @@ class Windowed(NamedTuple):
         if bos is not None and full.ids[:1].tolist() != [bos]:
             prefix = np.concatenate([[bos], prefix])
         begins, counts = _tokens_of(text, request)
-        wanted = stretches(begins, counts)
+        wanted = consecutive(begins, counts)
         return cls(text, wanted, counts, list(_lay_windows(prefix, text.ids, wanted, context_tokens)))
 
     def scored(self, values: NDArray[np.float64]) -> Scored:

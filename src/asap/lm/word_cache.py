@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.characters import codes
-from asap.lm.tokens import Encoded, TokenCounter, stretches
+from asap.lm.tokens import Encoded, TokenCounter, consecutive
 
 T = TypeVar("T")
 Border = Literal["", " "]  # what stands before a word and is its own: nothing, for the white space has no tokens; or its space
@@ -101,7 +101,7 @@ class WordTokens:
     def _encoded(self, words: _Words) -> list[Encoded]:
         first = self._first[words.numbers]
         counts = self._first[words.numbers + 1] - first
-        ids, *edges = self._known[:, stretches(first, counts)]
+        ids, *edges = self._known[:, consecutive(first, counts)]
         starts, ends = edges + np.repeat(words.starts, counts)
         borders = np.append(0, np.cumsum(counts))[words.firsts].tolist()
         return [Encoded(ids[start:end], starts[start:end], ends[start:end]) for start, end in pairwise(borders)]
@@ -160,7 +160,7 @@ class WordTokens:
         starts = np.cumsum(lengths)[::2]
         first = np.searchsorted(read.starts, starts)
         counts = np.append(np.searchsorted(read.starts, starts[:-1] + lengths[:-1, 1]), len(read.ids)) - first
-        places, shift = stretches(first, counts), np.repeat(starts, counts)
+        places, shift = consecutive(first, counts), np.repeat(starts, counts)
         end = int(self._first[-1])
         while end + len(places) > self._known.shape[1]:
             self._known = np.concatenate([self._known, np.empty_like(self._known)], axis=1)
