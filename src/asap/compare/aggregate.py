@@ -1,14 +1,17 @@
 """The means of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
 
 Differences are computed per row and then averaged. Values are never scaled by the distance between no trace and full trace, which is
-near zero for easy rows.
+near zero for easy rows. Of each measurement only its numbers are kept, in columns: some 50 bytes.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asap.compare.measurement import Measure, Measurement
 from asap.errors import UsageError
@@ -19,6 +22,8 @@ CONTROL = "random"
 ALPHA = 0.05
 OFF_BY = 0.05
 _FORM = ("last_kept", "dangling", "open_fences")
+_COLUMNS = {"tokens": "i", "tokens_before": "i", "value": "d", "value_none": "d", "value_full": "d"} | {"last_kept": "d"}
+_COLUMNS |= {"dangling": "i", "open_fences": "i"}
 
 
 class Contrast(NamedTuple):
@@ -67,7 +72,18 @@ class _Cell(NamedTuple):
     method: str
 
 
-_Cells = Mapping[_Cell, Mapping[str, Measurement]]
+@dataclass(frozen=True)
+class _Column:
+    """The numbers of one cell by name, ordered by row. `places` are those of the rows' ids among all ids in their order."""
+
+    places: NDArray[np.int64]
+    numbers: Mapping[str, NDArray[np.float64]]
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return self.numbers[name]
+
+
+_Cells = Mapping[_Cell, _Column]
 
 
 def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Aggregate]:
@@ -76,35 +92,54 @@ def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequenc
     Raises UsageError if a row was judged twice in a cell, has no finite value, or has two values of a fixed point. It does not check
     that two methods measured the same rows: it compares those that both have, and `Contrast.rows` counts them.
     """
-    cells = _cells(measurements)
+    ids, cells = _cells(measurements)
     against = {name: _against(cells, name) for name in reference_methods}
-    aggregates = [_aggregate(cell, rows, {name: of.get(cell) for name, of in against.items()}) for cell, rows in cells.items()]
+    aggregates = [_aggregate(cell, column, {name: of.get(cell) for name, of in against.items()}) for cell, column in cells.items()]
     nothing = dict.fromkeys(reference_methods)
     for measure in {cell.measure for cell in cells}:
-        aggregates += _fixed(measure, [row for cell, rows in cells.items() if cell.measure == measure for row in rows.values()], nothing)
+        aggregates += _fixed(measure, [column for cell, column in cells.items() if cell.measure == measure], ids, nothing)
     return sorted(aggregates, key=lambda one: (get_args(Measure).index(one.measure), -one.ratio, -one.mean, one.method))
 
 
-def _cells(measurements: Iterable[Measurement]) -> dict[_Cell, dict[str, Measurement]]:
-    cells = dict[_Cell, dict[str, Measurement]]()
+def _cells(measurements: Iterable[Measurement]) -> tuple[list[str], dict[_Cell, _Column]]:
+    """All ids in their order, and the numbers of each cell."""
+    numbers = dict[str, int]()  # ids, by the order of their arrival
+    cells: dict[_Cell, tuple[array[int], dict[str, array[float]]]] = {}
     for one in measurements:
-        cell = cells.setdefault(_Cell(one.measure, one.ratio, one.method), {})
-        if one.id in cell:
-            raise UsageError(f"row {one.id} was judged twice: method {one.method}, ratio {one.ratio:g}, {one.measure}")
         if not all(map(math.isfinite, (one.value, one.value_none, one.value_full))):
             raise UsageError(f"row {one.id} has a value that is not finite: method {one.method}, ratio {one.ratio:g}, {one.measure}")
-        cell[one.id] = one
+        cell = _Cell(one.measure, one.ratio, one.method)
+        if cell not in cells:
+            cells[cell] = array("i"), {name: array(code) for name, code in _COLUMNS.items()}
+        arrived, columns = cells[cell]
+        arrived.append(numbers.setdefault(one.id, len(numbers)))
+        for name, column in columns.items():
+            column.append(getattr(one, name))
+    ids = sorted(numbers)
+    places = np.empty(len(ids), dtype=np.int64)
+    places[[numbers[row_id] for row_id in ids]] = np.arange(len(ids))
     # the bootstrap draws by position, which must not depend on the order of the input
-    return {key: dict(sorted(cells[key].items())) for key in sorted(cells)}
+    return ids, {cell: _column(cell, ids, places[np.asarray(cells[cell][0])], cells.pop(cell)[1]) for cell in sorted(cells)}
+
+
+def _column(cell: _Cell, ids: Sequence[str], places: NDArray[np.int64], columns: "Mapping[str, array[float]]") -> _Column:
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    twice = np.flatnonzero(places[1:] == places[:-1])
+    if len(twice):
+        raise UsageError(f"row {ids[places[twice[0]]]} was judged twice: method {cell.method}, ratio {cell.ratio:g}, {cell.measure}")
+    return _Column(places, {name: np.asarray(column)[order] for name, column in columns.items()})
 
 
 def _against(cells: _Cells, reference: str) -> dict[_Cell, Contrast]:
     pairs = dict[_Cell, list[float]]()
-    for cell, rows in cells.items():
-        others = cells.get(cell._replace(method=reference), {})
-        both = [(row.value, others[row.id].value) for row in rows.values() if row.id in others]
-        if cell.method != reference and both:
-            pairs[cell] = _differences(both)
+    for cell, column in cells.items():
+        other = cells.get(cell._replace(method=reference))
+        if other is None or cell.method == reference:
+            continue
+        _, ours, theirs = np.intersect1d(column.places, other.places, assume_unique=True, return_indices=True)
+        if len(ours):
+            pairs[cell] = _differences(column["value"][ours], other["value"][theirs])
     adjusted = holm([wilcoxon(differences) for differences in pairs.values()])
     return {
         cell: Contrast(
@@ -118,40 +153,47 @@ def _against(cells: _Cells, reference: str) -> dict[_Cell, Contrast]:
     }
 
 
-def _differences(pairs: Iterable[tuple[float, float]]) -> list[float]:
+def _differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> list[float]:
     # without rounding, 0.3 - 0.1 and 0.5 - 0.3 would not tie
-    return [round(one - other, 9) for one, other in pairs]
+    return [round(one - other, 9) for one, other in zip(ours.tolist(), theirs.tolist(), strict=True)]
 
 
-def _aggregate(cell: _Cell, rows: Mapping[str, Measurement], against: Mapping[str, Contrast | None]) -> Aggregate:
-    share = _share(rows.values())
-    rows_off = sum(_is_off(_share([row]), cell.ratio) for row in rows.values())
-    differences = _differences((row.value, row.value_full) for row in rows.values())
-    value = float(np.mean([row.value for row in rows.values()]))
-    last_kept, dangling, fences = (float(np.mean([getattr(row, name) for row in rows.values()])) for name in _FORM)
+def _aggregate(cell: _Cell, column: _Column, against: Mapping[str, Contrast | None]) -> Aggregate:
+    after, before = column["tokens"], column["tokens_before"]
+    share = _share(int(after.sum()), int(before.sum()))
+    rows_off = sum(_is_off(_share(*row), cell.ratio) for row in zip(after.tolist(), before.tolist(), strict=True))
+    differences = _differences(column["value"], column["value_full"])
+    last_kept, dangling, fences = (float(np.mean(column[name])) for name in _FORM)
     estimate = float(np.mean(differences)), *interval(differences)
-    return Aggregate(*cell, len(rows), share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
+    value, rows = float(np.mean(column["value"])), len(column.places)
+    return Aggregate(*cell, rows, share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
 
 
-def _share(rows: Collection[Measurement]) -> float:
-    before = sum(row.tokens_before for row in rows)
-    return sum(row.tokens for row in rows) / before if before else 1.0
+def _share(after: float, before: float) -> float:
+    return after / before if before else 1.0
 
 
 def _is_off(share: float, ratio: float) -> bool:
     return round(abs(share - ratio), 9) > OFF_BY
 
 
-def _fixed(measure: Measure, rows: Iterable[Measurement], nothing: Mapping[str, None]) -> list[Aggregate]:
-    points = dict[str, tuple[float, float]]()
-    for row in rows:
-        point = row.value_none, row.value_full
-        if points.setdefault(row.id, point) != point:
-            raise UsageError(f"row {row.id} has two values for no trace or full trace ({measure}): was there more than one judge?")
-    distances = _differences(points.values())
-    none, full = (float(np.mean([point[place] for point in points.values()])) for place in (0, 1))
+def _fixed(measure: Measure, columns: Iterable[_Column], ids: Sequence[str], nothing: Mapping[str, None]) -> list[Aggregate]:
+    values = np.full((2, len(ids)), np.nan)  # of no trace and of the full one, by row
+    order = list[NDArray[np.int64]]()  # of the rows, as the bootstrap draws them: as they are met
+    for column in columns:
+        points, known = np.stack([column["value_none"], column["value_full"]]), values[:, column.places]
+        new = np.isnan(known[0])
+        wrong = np.flatnonzero(~new & (known != points).any(axis=0))
+        if len(wrong):
+            row_id = ids[column.places[wrong[0]]]
+            raise UsageError(f"row {row_id} has two values for no trace or full trace ({measure}): was there more than one judge?")
+        values[:, column.places] = points
+        order.append(column.places[new])
+    none, full = values[:, np.concatenate(order)]
+    distances = _differences(none, full)
     estimate = float(np.mean(distances)), *interval(distances)
+    means = float(np.mean(none)), float(np.mean(full))
     return [
-        Aggregate(measure, 0.0, NO_TRACE, len(points), 0.0, False, 0, none, *estimate, nothing, 0.0, 0.0, 0.0),
-        Aggregate(measure, 1.0, FULL_TRACE, len(points), 1.0, False, 0, full, 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
+        Aggregate(measure, 0.0, NO_TRACE, len(none), 0.0, False, 0, means[0], *estimate, nothing, 0.0, 0.0, 0.0),
+        Aggregate(measure, 1.0, FULL_TRACE, len(none), 1.0, False, 0, means[1], 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
     ]

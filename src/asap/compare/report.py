@@ -1,9 +1,9 @@
 """The files of a comparison: judged.jsonl, tables in four formats, a plot, and manifest.json last."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from asap.atomic import remove_partials, replacing
 from asap.compare.aggregate import CONTROL, Aggregate, summarise
@@ -29,16 +29,10 @@ class Comparison(NamedTuple):
 def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
     """Write everything. `totals` are those of the pruned rows."""
     remove_partials(folder)
-    good, errors = list[Measurement](), list[dict[str, str | None]]()
+    seen = _Seen(set(), set(), [])
     with replacing(folder / "judged.jsonl") as file:
-        for one in measurements:
-            if isinstance(one, RowError):
-                errors.append({"id": one.row_id, "reason": one.reason, "detail": one.detail})
-                continue
-            good.append(one)
-            file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
-    aggregates = summarise(good)
-    caption = _caption(settings, good, len(errors), totals)
+        aggregates = summarise(_written(measurements, file, seen))
+    caption = _caption(settings, seen, totals)
     texts = {
         "md": markdown(aggregates, caption),
         "csv": csv_text(aggregates),
@@ -49,11 +43,11 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
         with replacing(folder / f"table.{suffix}") as file:
             file.write(text)
     no_plot = _plot(aggregates, folder / "pareto.png", caption)
-    counts = {"rows": totals.rows, "rejected": totals.rejected, "rejected_by": totals.rejected_by, "judged": len({one.id for one in good})}
+    counts = {"rows": totals.rows, "rejected": totals.rejected, "rejected_by": totals.rejected_by, "judged": len(seen.judged)}
     manifest = {
         "settings": dict(settings),
-        "counts": {**counts, "windowed": _windowed(good)},
-        "rows_without_numbers": errors,
+        "counts": {**counts, "windowed": len(seen.windowed)},
+        "rows_without_numbers": seen.errors,
         "plot": no_plot,
         "versions": versions_of(_PACKAGES),
     }
@@ -63,14 +57,30 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
     return Comparison(aggregates, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
 
 
-def _windowed(measurements: Iterable[Measurement]) -> int:
-    return len({one.id for one in measurements if one.windowed})
+class _Seen(NamedTuple):
+    """The ids of the rows with a number, those of them that were read in windows, and the rows without numbers."""
+
+    judged: set[str]
+    windowed: set[str]
+    errors: list[dict[str, str | None]]
 
 
-def _caption(settings: Mapping[str, Any], measurements: Sequence[Measurement], errors: int, totals: Totals) -> str:
+def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen: _Seen) -> Iterator[Measurement]:
+    """The measurements, each written as a line."""
+    for one in measurements:
+        if isinstance(one, RowError):
+            seen.errors.append({"id": one.row_id, "reason": one.reason, "detail": one.detail})
+            continue
+        seen.judged.add(one.id)
+        if one.windowed:
+            seen.windowed.add(one.id)
+        file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
+        yield one
+
+
+def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
-    rows = len({one.id for one in measurements})
-    said = [f"{rows} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
+    said = [f"{len(seen.judged)} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
     if ends := " and ".join(f"the {name} {settings[f'keep_{name}']}" for name in ("first", "last") if settings[f"keep_{name}"]):
         said.append(f"Of each trace's steps {ends} always stay, in every method.")
     if scorer == judge:
@@ -79,10 +89,10 @@ def _caption(settings: Mapping[str, Any], measurements: Sequence[Measurement], e
         said.append(f"Without {CONTROL} among the methods, nothing here says which of them is better than chance.")
     if totals.rejected:
         said.append(f"{totals.rejected} of {totals.rows} rows read could not be used (runs/asap/rejected.jsonl).")
-    if errors:
-        said.append(f"{errors} rows gave no number.")
-    if windowed := _windowed(measurements):
-        said.append(f"{windowed} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
+    if seen.errors:
+        said.append(f"{len(seen.errors)} rows gave no number.")
+    if seen.windowed:
+        said.append(f"{len(seen.windowed)} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
     return " ".join(said)
 
 
