@@ -337,7 +337,7 @@ def test_a_file_size_limit_is_told_in_a_sentence(tmp_path: Path) -> None:
     finished = prune(source, tmp_path / "finished")
     code = (
         "import resource, sys; from asap.cli import run; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); sys.exit(run(sys.argv[1:]))"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (34_000, 34_000)); sys.exit(run(sys.argv[1:]))"
     )
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
     words = ["cut", str(finished), "--budget", "20", "--out", str(tmp_path / "cut")]

@@ -113,13 +113,56 @@ def test_the_same_cut_again_is_fine_and_another_is_refused(finished: Path, tmp_p
     assert "budget is 20 there and 21 here" in message
 
 
-def test_a_cut_that_was_killed_while_it_copied_can_be_made_again(finished: Path, tmp_path: Path) -> None:
-    with Store.open(finished) as store, Store.open(tmp_path / "cut") as other:
-        with pytest.raises(TypeError):
-            store.copy_to(other, {"settings": object()})  # fails after the rows were copied
-        assert other.is_untouched()
-        assert other.missing().rows == 0
-    same_output(cut(finished, tmp_path / "whole", "--budget", "9"), cut(finished, tmp_path / "cut", "--budget", "9"))
+def test_a_cut_refers_to_the_rows_and_scores_of_its_run(source: Path, finished: Path, tmp_path: Path) -> None:
+    long = prune(write_rows(tmp_path / "long.jsonl", [row(number, steps=200) for number in range(20)]), tmp_path / "long")
+    out = cut(long, tmp_path / "cut", "--budget", "20")
+    assert (out / "work.sqlite").stat().st_size < (long / "work.sqlite").stat().st_size / 3
+    copied = cut(long, tmp_path / "copied", "--budget", "20", "--copy")
+    same_output(out, copied)
+    again = cut(out, tmp_path / "again", "--budget", "19")  # it refers to the run, not to the cut
+    shutil.rmtree(out)
+    for folder in (again, copied):
+        assert run(["review", str(folder), "--out", str(tmp_path / "page.html")]) == 0
+    shutil.rmtree(long)
+    assert run(["review", str(copied), "--out", str(tmp_path / "page.html")]) == 0
+
+
+def test_a_cut_moves_with_its_run_and_a_run_that_is_gone_or_another_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "both").mkdir()
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    base = prune(source, tmp_path / "both/base")
+    cut(base, tmp_path / "both/deep/cut", "--budget", "20")
+    (tmp_path / "both").rename(tmp_path / "moved")
+    base, out, page = tmp_path / "moved/base", tmp_path / "moved/deep/cut", str(tmp_path / "page.html")
+    assert run(["review", str(out), "--out", page]) == 0
+    base.rename(tmp_path / "gone")
+    for words in (["review", str(out), "--out", page], ["cut", str(out), "--budget", "9", "--out", str(tmp_path / "other")]):
+        assert refusal(capsys, *words).startswith(f"{out} is a cut of {base}, which is not there any more; put it back, or cut again")
+    assert "is a cut of" in refusal(capsys, *prune_words(source, out, "--budget", "20"), lines=None)
+    cut(tmp_path / "gone", out, "--budget", "20")  # cut again, it refers to the run where it is now
+    assert run(["review", str(out), "--out", page]) == 0
+    write_rows(source, [row(number) for number in range(4)])
+    prune(source, tmp_path / "gone")
+    message = refusal(capsys, "review", str(out), "--out", page)
+    assert message.startswith(f"{out} is a cut of {tmp_path / 'gone'}, which holds another run or other rows by now; ")
+
+
+def test_a_cut_that_goes_on_as_a_run_needs_no_other_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    out = cut(prune(source, tmp_path / "base"), tmp_path / "cut", "--budget", "20")
+    write_rows(source, [row(number) for number in range(5)])
+    capsys.readouterr()
+    prune(source, out, "--budget", "20")
+    assert "2 traces to score (3 of 5 were done before)" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "base")
+    same_output(prune(source, tmp_path / "fresh", "--budget", "20"), prune(source, out, "--budget", "20"))
+
+
+def test_a_run_can_be_cut_and_looked_at_while_another_cut_reads_it(finished: Path, tmp_path: Path) -> None:
+    with Store.reading(finished), Store.reading(cut(finished, tmp_path / "one", "--budget", "20")):
+        cut(finished, tmp_path / "two", "--budget", "21")
+        assert run(["review", str(tmp_path / "one"), "--out", str(tmp_path / "page.html")]) == 0
+    assert {path.name for path in finished.iterdir()} == FILES
 
 
 def test_what_cannot_be_cut_is_refused_in_a_sentence(

@@ -187,8 +187,9 @@ def test_what_is_stored_is_what_the_replies_say(replies_of: list[list[Generation
 
     chosen, llm = asking_settings(coarse, attempts=3), Scripted(script)
     with TemporaryDirectory() as folder, Store.open(Path(folder)) as store, ReplyCache.open(Path(folder)) as replies:
-        for position, sample in enumerate(SAMPLES):
-            store.add_sample(position, "rows", position, sample)
+        with store.new_input() as incoming:
+            for position, sample in enumerate(SAMPLES):
+                incoming.add_sample(position, "rows", position, sample)
         LlmPass(store, llm, chosen, replies, LlmOptions(SpendingLimit(None)), Listener()).rest()
         assert store.count_unselected() == 0
         stored = [store.selection(sample.digest()) for sample in SAMPLES]

@@ -10,11 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from asap.cli import run
+from asap.sample import Sample
 from asap.store.work import Store
 from own_process import begin, wait_until
 from run_fixtures import FILES, count_decisions, model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
@@ -197,12 +199,13 @@ def test_a_source_that_was_damaged_since_leaves_the_finished_run_usable(tmp_path
 
 
 def test_a_great_many_rows_with_one_id_are_numbered_without_counting_them_again(tmp_path: Path) -> None:
-    from asap.sample import Sample
-
     queries = list[str]()
-    with Store.open(tmp_path / "out") as store, store.transaction():
+    with Store.open(tmp_path / "out") as store:
         store._db._connection.set_trace_callback(queries.append)
-        ids = [store.add_sample(number, "s", number, Sample("x", "q", str(number), "a")) for number in range(2000)]
+        with store.new_input() as incoming:
+            for number in range(2000):
+                incoming.add_sample(number, "s", number, Sample("x", "q", str(number), "a"))
+        ids = [sample.id for sample, _ in store.rows() if sample is not None]
     assert ids[:3] == ["x", "x#2", "x#3"]
     assert len(set(ids)) == 2000
     assert len(queries) < 10 * 2000
@@ -214,3 +217,52 @@ def test_the_store_is_plain_sqlite(tmp_path: Path) -> None:
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
     assert model_folder().name in json.dumps(json.loads((out / "manifest.json").read_text("utf-8"))["settings"]["scorer"])
+
+
+def read_again(capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether the last run read its source."""
+    return "the source is unchanged" not in capsys.readouterr().err
+
+
+def test_an_unchanged_source_is_not_read_again_and_a_changed_one_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    source = write_rows(folder / "1.jsonl", [row(number) for number in range(4)])
+    out = prune(folder, tmp_path / "out")
+    first, stamp = (out / "pruned.jsonl").read_bytes(), source.stat()
+    for change in (lambda: None, source.touch, lambda: source.write_bytes(source.read_bytes())):
+        change()
+        capsys.readouterr()
+        prune(folder, out)
+        assert not read_again(capsys)
+        assert (out / "pruned.jsonl").read_bytes() == first
+    source.write_bytes(source.read_bytes().replace(b"What is 1?", b"What is 7?"))  # of the same size
+    os.utime(source, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    changes = [
+        lambda: None,
+        lambda: write_rows(folder / "2.jsonl", [row(8)]),
+        lambda: (folder / "2.jsonl").rename(folder / "0.jsonl"),
+        lambda: (folder / "0.jsonl").unlink(),
+    ]
+    for number, change in enumerate(changes):
+        change()
+        capsys.readouterr()
+        prune(folder, out)
+        assert read_again(capsys)
+        same_output(out, prune(folder, tmp_path / f"fresh{number}"))
+    prune(folder, out, "--limit", "2")
+    assert read_again(capsys)
+    assert len(read_rows(out / "pruned.jsonl")) == 2
+
+
+def test_the_earlier_input_stays_until_a_new_one_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    out = prune(source, tmp_path / "out")
+    with Store.open(out) as store, suppress(KeyError), store.new_input() as incoming:
+        for number in range(3000):  # more than one piece
+            incoming.add_sample(number, "s", number, Sample("x", "q", str(number), "a"))
+        raise KeyError
+    capsys.readouterr()
+    prune(source, out)
+    assert not read_again(capsys)
+    same_output(out, prune(source, tmp_path / "fresh"))

@@ -114,10 +114,10 @@ def write_run(folder: Path, traces: int, steps: int, words: int, long: int) -> N
     """A finished run as the page reads it; its first trace is the long one."""
     chance = random.Random(7)
     before = after = 0
-    with Store.open(folder) as store, store.transaction(), (folder / "decisions.jsonl").open("w", encoding="utf-8") as file:
+    with Store.open(folder) as store, store.new_input() as incoming, (folder / "decisions.jsonl").open("w", encoding="utf-8") as file:
         for number, count in enumerate([long, *(max(1, round(chance.gammavariate(2, steps / 2))) for _ in range(traces - 1))]):
             texts = [" ".join(chance.choices(WORDS.split(), k=max(1, round(chance.gammavariate(2, words / 2))))) for _ in range(count)]
-            store.add_sample(
+            incoming.add_sample(
                 number, "rows.jsonl", number + 1, Sample(f"row-{number}", f"Question {number}?", "\n\n".join(texts), "So it is.")
             )
             row = decision(f"row-{number}", texts, chance)

@@ -13,7 +13,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.fine.removal import token_budget
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
-from asap.run import listened_rows, read_into
+from asap.reading import listened_rows, read_into
 from asap.store.work import Store
 from asap.survey import Place, Survey
 
@@ -40,7 +40,7 @@ def dry_run(
     requests.
     """
     found, low, high, over_budget = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0
-    rows = ((Place(name, line), result) for name, line, result in listened_rows(source, listener))
+    rows = ((Place(row.source, row.line), row.result) for row in listened_rows(source, listener) if row.wanted)
     for sample, steps, length in found.lengths(rows):
         kept = token_budget(length, budget=settings.budget, ratio=settings.ratio) or length
         read = tokens_read(settings, Size(max(1, steps), length, tokens.count(sample.answer)), min(kept, length))

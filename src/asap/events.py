@@ -45,6 +45,9 @@ class Listener:
     def reading(self, rows: int) -> None:
         """This many rows have been read."""
 
+    def unchanged(self, rows: int) -> None:
+        """The source, of this many rows, is as it was and is not read again."""
+
     def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
         """The estimated cost of the LLM."""
 

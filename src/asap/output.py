@@ -19,7 +19,8 @@ from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision
 from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
-from asap.store.work import Entry, Store
+from asap.store.entry import Entry
+from asap.store.work import Store
 from asap.versions import versions_of
 
 Key = TypeVar("Key", str, int)

@@ -35,6 +35,10 @@ class Watcher(Listener):
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.console.print()
 
+    def unchanged(self, rows: int) -> None:
+        """Say that the source was not read again."""
+        self.console.print(f"the source is unchanged: its {rows:,} rows were read before", highlight=False)
+
     def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
         """Show what the LLM will cost."""
         for line in estimate_lines(estimate, spending):

@@ -24,11 +24,12 @@ def recut(
     ratio: float | None = None,
     method: str | None = None,
     formats: Sequence[str] = (),
+    copy: bool = False,
 ) -> Totals:
     """Write the finished run of `folder` at another budget, or by another step-level method, to `out`, without a model.
 
     At another budget the files are those of a fresh run. Another method runs without stage 1, and needs the scores that `--scores`
-    stored unless it is a control (random, keep-head, …).
+    stored unless it is a control (random, keep-head, …). `out` refers to the rows and scores of `folder` unless they are copied.
     """
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:
@@ -37,7 +38,7 @@ def recut(
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
     if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
-    with Store.open(folder, create=False) as store:
+    with Store.reading(folder) as store:
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
@@ -50,14 +51,18 @@ def recut(
         if settings["method"] == "tokenskip" and budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
         next((entry for entry in store.entries() if entry.decision), None)  # an unreadable decision raises before `out` is created
-        with Store.open(out) as other:
+        if out.resolve() == store.root.resolve():
+            raise UsageError(f"{folder} is itself a cut of {out}; choose another --out")
+        with Store.open(out, follow=False) as other:
             other.claim(settings, OF_METHODS)
-            store.copy_to(other, {"settings": settings})
-    with Store.open(out, create=False) as store:
-        return write_output(store, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(_tokens_of, settings)))
+            other.refer_to(store)
+            other.follow()
+            if copy:
+                other.own()
+            return write_output(other, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(tokens_of, settings)))
 
 
-def _tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
+def tokens_of(settings: Mapping[str, Any]) -> TokenCounter:
     """The tokenizer that counted a run's budget."""
     tokens = load_tokens(settings["tokenizer_name"])
     if tokens.fingerprint != settings["tokenizer"]:

@@ -7,13 +7,11 @@ is made, so a run killed at any moment continues where it was.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asap.dataset import Shaped
-from asap.dataset.source import Source, printable
-from asap.errors import InputError, RowError
+from asap.dataset.source import Source
+from asap.errors import InputError
 from asap.events import DecidedRows, Listener
 from asap.llm_pass import LlmOptions, select_missing
 from asap.lm.generate import Generator
@@ -23,6 +21,7 @@ from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
+from asap.reading import read_into
 from asap.store.work import Store
 from asap.workers.rows import Undecided, Workers
 
@@ -45,6 +44,7 @@ def prune_into(
     listener = listener or Listener()
     with Store.open(folder) as store:
         settings = store.claim(run_settings(source, workers.described, llm), OF_METHODS)
+        store.own()
         started = time.perf_counter()
         read_into(store, source, listener)
         seconds = {"read": time.perf_counter() - started}
@@ -58,7 +58,7 @@ def prune_into(
             seconds["ask"] = store.fact("ask_s") or 0.0
         seconds["score"] = store.fact("score_s") or 0.0
         totals = write_output(store, settings, seconds=seconds, formats=formats, recut=settled_by(settings, lambda: workers.tokens))
-    if totals.rejected == totals.rows:
+    if totals.rejected == totals.rows and source.shard is None:
         raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals
 
@@ -67,28 +67,6 @@ def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
     """The message about a source whose rows were all rejected."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
     return f"no usable row in {', '.join(source.names)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
-
-
-def listened_rows(source: Source, listener: Listener) -> Iterator[tuple[str, int, Shaped | RowError]]:
-    """Each row of a source up to its limit, with its printable source and its line, announced to the listener."""
-    shown = False
-    for number, (name, line, result) in enumerate(islice(source.rows(), source.limit), start=1):
-        yield printable(name), line, result
-        if not shown and not isinstance(result, RowError):
-            listener.first_row(result)
-            shown = True
-        listener.reading(number)
-
-
-def read_into(store: Store, source: Source, listener: Listener) -> None:
-    """Read the source into the store in one transaction, which keeps the earlier order of the input until it is complete."""
-    with store.transaction():
-        store.clear_input()
-        for position, (name, line, result) in enumerate(listened_rows(source, listener)):
-            if isinstance(result, RowError):
-                store.add_rejected(position, name, line, result)
-            else:
-                store.add_sample(position, name, line, result.sample)
 
 
 def run_settings(source: Source, described: Mapping[str, Any], llm: Generator | None = None) -> dict[str, Any]:

@@ -79,10 +79,10 @@ def write_run(
     """A folder as `asap prune` leaves it, as far as the page reads it."""
     counts = {"rejected": len(rejected), "rejected_by": {error.reason: 1 for error in rejected}, "tokens_before": 0, "tokens_after": 0}
     lines = list[str]()
-    with Store.open(folder) as store, store.transaction():
+    with Store.open(folder) as store, store.new_input() as incoming:
         for position, (sample, decision) in enumerate(rows):
             row = decision.as_row() if isinstance(decision, Decision) else dict(decision)
-            store.add_sample(position, "rows.jsonl", position + 1, sample)
+            incoming.add_sample(position, "rows.jsonl", position + 1, sample)
             lines.append(json.dumps(row))
             for name in ("tokens_before", "tokens_after"):
                 counts[name] += row[name]

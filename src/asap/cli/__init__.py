@@ -19,6 +19,7 @@ app = App(
 )
 COMMANDS = {
     "prune": "Prune the reasoning traces of a data set.",
+    "merge": "Put the shards of a run together: the same files as a run without --shard.",
     "cut": "Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.",
     "review": "Write a page that shows every trace of a run, what was cut from it and why, and what another budget would cut.",
     "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code.",

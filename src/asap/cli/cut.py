@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import METHOD, Budget, Formats, Out, Ratio, print_summary
+from asap.cli.options import METHOD, RUN, Budget, Formats, Out, Ratio, print_summary
 
 
 def cut(
@@ -20,8 +20,14 @@ def cut(
         Parameter(help="Another step-level method: a control such as random, or any that asap prune --scores stored.", group=METHOD),
     ] = None,
     format: Formats = None,
+    copy: Annotated[
+        bool,
+        Parameter(negative="", help="Copy the rows and scores into --out, which then does not need the other folder any more.", group=RUN),
+    ] = False,
 ) -> int:
     """Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.
+
+    The folder written refers to the rows and scores of the other one, so move them together, or use --copy.
 
     Examples:
 
@@ -34,5 +40,5 @@ def cut(
 
     for name in format or []:
         format_of(name)
-    print_summary(recut(folder, out, budget=budget, ratio=ratio, method=method, formats=format or []), out)
+    print_summary(recut(folder, out, budget=budget, ratio=ratio, method=method, formats=format or [], copy=copy), out)
     return 0

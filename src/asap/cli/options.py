@@ -53,6 +53,19 @@ Columns = Annotated[
 HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=DATA)]
 HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=DATA)]
 Limit = Annotated[int | None, Parameter(help="Read only the first so many rows.", group=DATA, converter=whole)]
+ShardText = Annotated[
+    str | None,
+    Parameter(
+        name="--shard",
+        help="Prune only one of n equal shares of the rows, i/n counted from 0 as Slurm arrays and Kubernetes do: 0/8 to 7/8. "
+        "Each has its own --out; asap merge puts them together.",
+        group=RUN,
+    ),
+]
+Review = Annotated[
+    bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
+]
+MaxRejected = Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)]
 Formats = Annotated[
     list[str] | None, Parameter(name="--format", negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=RUN)
 ]
@@ -99,6 +112,23 @@ def console_for(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def too_many_rejected(totals: "Totals", out: Path, most: int | None) -> bool:
+    """Whether more rows were rejected than `--max-rejected` allows, which is then said."""
+    if most is None or totals.rejected <= most:
+        return False
+    shown = f"{totals.rejected} rows were rejected, more than --max-rejected {most} allows; see {out}/rejected.jsonl"
+    print(f"asap: {shown}", file=sys.stderr)
+    return True
+
+
+def write_page(out: Path) -> None:
+    """Write the page of `--review` into an output folder."""
+    from asap.review import write_review
+
+    write_review(out, out / "review.html")
+    print(f"review   {out}/review.html: open it in a browser")
 
 
 def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:

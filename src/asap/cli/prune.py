@@ -23,8 +23,11 @@ from asap.cli.options import (
     HubConfig,
     HubSplit,
     Limit,
+    MaxRejected,
     Out,
     Ratio,
+    Review,
+    ShardText,
     Sources,
     Tokenizer,
     allow_own_methods,
@@ -32,7 +35,8 @@ from asap.cli.options import (
     console_for,
     parse_columns,
     print_summary,
-    whole,
+    too_many_rejected,
+    write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.errors import InputError, UsageError
@@ -93,11 +97,10 @@ def prune(
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
+    shard: ShardText = None,
     format: Formats = None,
-    review: Annotated[
-        bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
-    ] = False,
-    max_rejected: Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)] = None,
+    review: Review = False,
+    max_rejected: MaxRejected = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Read and count, score nothing, write nothing; with --llm: say what it will cost.", group=RUN)
     ] = False,
@@ -115,13 +118,14 @@ def prune(
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
     from asap.dataset.formats import format_of
+    from asap.dataset.shard import Shard
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
 
     for name in format or []:
         format_of(name)
     allow_own_methods(method)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), Shard.parse(shard) if shard else None)
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     llm.check(coarse, values)
@@ -139,10 +143,7 @@ def prune(
         print(f"asap: stopped: {error}", file=sys.stderr)
         return 130
     if review and code in (0, 1):
-        from asap.review import write_review
-
-        write_review(out, out / "review.html")
-        print(f"review   {out}/review.html: open it in a browser")
+        write_page(out)
     return code
 
 
@@ -181,11 +182,7 @@ def _prune(
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
     print_summary(totals, out, spending if llm.llm else None)
-    if max_rejected is not None and totals.rejected > max_rejected:
-        shown = f"{totals.rejected} rows were rejected, more than --max-rejected {max_rejected} allows; see {out}/rejected.jsonl"
-        print(f"asap: {shown}", file=sys.stderr)
-        return 1
-    return 0
+    return int(too_many_rejected(totals, out, max_rejected))
 
 
 def _pruner(settings: AsapSettings, model: Model) -> "Asap":
@@ -219,13 +216,13 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, o
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
-    if not found.survey.usable:
+    if not found.survey.usable and source.shard is None:
         raise InputError(no_usable_row(source, rejected_by))
     print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected")
     for reason, count in rejected_by.items():
         print(f"  {reason}: {count}")
     print(
-        f"{found.survey.trace_tokens:,} tokens of traces (longest {max(found.survey.tokens):,}); {_reading(found, settings)}; "
+        f"{found.survey.trace_tokens:,} tokens of traces (longest {max(found.survey.tokens, default=0):,}); {_reading(found, settings)}; "
         f"{found.over_budget} traces are over their budget. {'Only replies were' if llm.pilot else 'Nothing was'} written."
     )
     return 0
@@ -234,7 +231,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, o
 def _reading(found: "DryRun", settings: AsapSettings) -> str:
     """The number of tokens that a model would read; a range if it depends on what the model finds."""
     low, high = map(round, found.reading)
-    if not high:
+    if not high or not found.survey.trace_tokens:
         return "no model would read them"
     who, traces = "token classifier" if settings.needs_classifier else "scorer", found.survey.trace_tokens
     if low == high:

@@ -43,14 +43,21 @@ def _folder_rows(folder: Path, split: str | None) -> Iterator[RawRow]:
     if is_saved(folder):
         yield from saved_rows(folder, split)
         return
-    try:
-        files = sorted(path for path in folder.iterdir() if _IN_FOLDER.fullmatch(path.name) and path.is_file())
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    files = files_in(folder)
     if not files:
         raise InputError(f"{folder}: the folder holds no .jsonl, .jsonl.gz, .jsonl.zst or .parquet file and was not made by save_to_disk")
     for path in files:
         yield from _file_rows(path)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files that a folder's rows come from, in order."""
+    try:
+        if is_saved(folder):
+            return sorted(path for path in folder.rglob("*") if path.is_file())
+        return sorted(path for path in folder.iterdir() if _IN_FOLDER.fullmatch(path.name) and path.is_file())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 def _file_rows(path: Path) -> Iterator[RawRow]:

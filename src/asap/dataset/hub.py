@@ -42,6 +42,16 @@ def loaded_rows(name: str, config: str | None, split: str | None) -> Iterator[Ra
         raise InputError(f"{name}: the data set has no rows")
 
 
+def revision_of(name: str) -> str | None:
+    """The commit that the data set `owner/name` has on the Hub now; None if that cannot be known."""
+    try:
+        from huggingface_hub import HfApi
+
+        return HfApi().dataset_info(name, timeout=_TIMEOUT).sha
+    except Exception:  # border: without an answer the data set is read again, which tells what is wrong
+        return None
+
+
 def _import_datasets(name: str) -> Any:
     try:
         import datasets

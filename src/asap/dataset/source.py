@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asap.dataset import Shaped, iter_shaped
+from asap.dataset.shard import Shard
 from asap.errors import RowError
 
 
@@ -18,9 +19,11 @@ class Source:
     hub_split: str | None = None
     limit: int | None = None
     """Read at most this many rows."""
+    shard: Shard | None = None
+    """Use only this shard of the rows."""
 
     def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
-        """Every row with its source and line, ignoring the limit."""
+        """Every row with its source and line, ignoring limit and shard."""
         return iter_shaped(self.names, columns=self.columns or None, hub_config=self.hub_config, hub_split=self.hub_split)
 
     def as_settings(self) -> dict[str, Any]:
@@ -30,6 +33,7 @@ class Source:
             "columns": dict(self.columns),
             "hub_config": self.hub_config,
             "hub_split": self.hub_split,
+            **({"shard": str(self.shard)} if self.shard else {}),
         }
 
 

@@ -77,6 +77,11 @@ class ReplyCache:
         )
         return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
 
+    def take(self, folder: Path) -> None:
+        """Bring all replies of another folder over, as paid for here."""
+        with Database.reading(folder / REPLIES_FILE, "replies") as other:
+            other.copy("replies", self._db)
+
     def _hand_over_batches(self) -> None:
         """Move the batches that asap 0.1.0 kept in this file to the file for them. They are paid for, so they are never in neither."""
         found = self._db.execute("SELECT id FROM batches")

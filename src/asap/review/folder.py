@@ -38,13 +38,13 @@ class FinishedRun:
 
     def samples(self) -> Iterator[Sample]:
         """The original readable rows, in input order."""
-        with Store.open(self.folder, create=False) as store:
+        with Store.reading(self.folder) as store:
             yield from (sample for sample, _ in store.rows() if sample is not None)
 
     def rows(self) -> Iterator[tuple[Sample, Decision, float | None]]:
         """Each original row with its decision and the seconds it took (None: unknown), in input order."""
         samples = self.samples()
-        with Store.open(self.folder, create=False) as store:
+        with Store.reading(self.folder) as store:
             seconds = store.seconds()
         for row in _json_lines(self.folder / "decisions.jsonl"):
             sample = next((sample for sample in samples if sample.id == row.get("id")), None)  # rows that could not be scored have none

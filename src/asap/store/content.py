@@ -12,13 +12,15 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
 from asap.errors import InputError
 
-_EXCLUSIVE = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
+_EXCLUSIVE = "PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
+_PIECE = 200
 _PATIENCE_S = {False: 1.0, True: 30.0}  # processes that share a file wait for each other
 
 
@@ -32,6 +34,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
         self._connection = connection
         self._file = file
+        self._attached: dict[str, Path] = {}
 
     @classmethod
     @contextmanager
@@ -70,10 +73,34 @@ class Database:
                 raise InputError(f"{file} cannot be read ({error})") from error
             yield cls(connection, file)
 
+    def attach(self, file: Path, tables: Iterable[str]) -> str:
+        """Read these tables from another file from now on, and return the name of its schema. Several processes may read a file."""
+        name = f"file{len(self._attached)}"
+        self._attached[name] = file
+        with _errors_of(file):
+            self._connection.execute(f"ATTACH ? AS {name}", (str(file),))
+            self._connection.execute(f"SELECT COUNT(*) FROM {name}.sqlite_master").fetchall()  # now, not later, if it is locked
+            for table in tables:
+                self._connection.execute(f"DROP VIEW IF EXISTS temp.{table}")
+                self._connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {name}.{table}")
+        return name
+
+    def detach(self) -> None:
+        """Read all tables from this database's own file again."""
+        for [view] in self.execute("SELECT name FROM temp.sqlite_master WHERE type = 'view'"):
+            self.execute(f"DROP VIEW temp.{view}")
+        while self._attached:
+            self.execute(f"DETACH {self._attached.popitem()[0]}")
+
     def execute(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows that a statement returns."""
         with self._errors():
             return self._connection.execute(sql, tuple(values)).fetchall()
+
+    def execute_many(self, sql: str, rows: Iterable[Iterable[Any]]) -> None:
+        """Run a statement for each row of values."""
+        with self._errors():
+            self._connection.executemany(sql, rows)  # type: ignore[arg-type]
 
     def rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, one by one."""
@@ -82,13 +109,14 @@ class Database:
                 yield row
 
     def copy(self, table: str, other: "Database") -> None:
-        """Replace the rows of another database's table with this one's, after checking that they are intact."""
-        other.execute(f"DELETE FROM {table}")
-        for row in self.rows(f"SELECT * FROM {table}"):
-            for body in row:
+        """Put this database's rows of a table into another one's, in pieces, after checking that their bodies are intact."""
+        rows = self.rows(f"SELECT * FROM {table}")
+        while piece := list(islice(rows, _PIECE)):
+            for body in chain.from_iterable(piece):
                 if isinstance(body, bytes):
-                    self.value(body)
-            other.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+                    self.text(body)
+            with other.transaction():
+                other.execute_many(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(piece[0]))})", piece)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -117,14 +145,23 @@ class Database:
             raise self._damage(error) from error
 
     def _damage(self, error: Exception) -> InputError:
-        return storage_error(sqlite3.DatabaseError(f"a row is malformed: {error}"), self._file)
+        return storage_error(sqlite3.DatabaseError(f"a row is malformed: {error}"), self._read_from)
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise storage_error(error, self._file) from error
+    @property
+    def _read_from(self) -> Path:
+        """The file that the bodies come from."""
+        return next(reversed(self._attached.values()), self._file)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors_of(self._read_from)
+
+
+@contextmanager
+def _errors_of(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise storage_error(error, file) from error
 
 
 class Contents:
@@ -140,10 +177,13 @@ class Contents:
         found = self._database.execute(f"SELECT body FROM {self._table} WHERE {self._key} = ?", (key,))
         return self._database.value(found[0][0]) if found else None
 
+    def has(self, key: str) -> bool:
+        """Whether the key has a value."""
+        return bool(self._database.execute(f"SELECT 1 FROM {self._table} WHERE {self._key} = ?", (key,)))
+
     def missing(self, keys: Iterable[str]) -> list[str]:
         """The keys without a value, each once, in order."""
-        query = f"SELECT 1 FROM {self._table} WHERE {self._key} = ?"
-        return [key for key in dict.fromkeys(keys) if not self._database.execute(query, (key,))]
+        return [key for key in dict.fromkeys(keys) if not self.has(key)]
 
     def put(self, key: str, value: Any) -> None:
         """Store a value, unless its key already has one."""
@@ -171,6 +211,7 @@ def storage_error(error: sqlite3.Error, file: Path) -> InputError:
         return Busy(f"another asap process is working in {folder}; wait for it or choose another --out")
     if "full" in text:
         return InputError(f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost")
-    if "not a database" in text or "malformed" in text:
+    headless = "unable to open" in text and os.access(file, os.R_OK) and os.access(folder, os.W_OK)
+    if "not a database" in text or "malformed" in text or headless:
         return InputError(f"{file} is damaged ({text}); move it away to start over")
     return InputError(f"{file} cannot be used ({text})")

@@ -9,16 +9,20 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from asap.errors import InputError, RowError
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, tested_code_in
+from asap.store.claim import refuse_other
 from asap.store.content import Contents, Database, packed
+from asap.store.entry import Entry, Missing, Waiting
+from asap.store.incoming import SCHEMA as INPUT_SCHEMA
+from asap.store.incoming import Incoming, original_rows
+from asap.store.origin import TABLES, Origin
 
 FILE = "work.sqlite"
-_CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
 
 _PAGE = 64
 _UNSELECTED = "i.digest IS NOT NULL AND d.digest IS NULL AND NOT EXISTS (SELECT 1 FROM selections WHERE digest = i.digest)"
@@ -26,38 +30,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decisions (digest TEXT PRIMARY KEY, failed INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seconds (digest TEXT PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS input (
-    position INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, id TEXT, renamed INTEGER NOT NULL,
-    digest TEXT, reason TEXT, detail TEXT);
-CREATE UNIQUE INDEX IF NOT EXISTS input_ids ON input (id) WHERE digest IS NOT NULL;
+CREATE INDEX IF NOT EXISTS decisions_failed ON decisions (failed) WHERE failed;
 """
-
-
-class Entry(NamedTuple):
-    """The final state of an input row: a sample with its decision, or its error."""
-
-    source: str
-    line: int
-    id: str | None
-    sample: Sample | None
-    decision: Decision | None
-    error: RowError | None
-
-
-class Missing(NamedTuple):
-    """The work to do: distinct usable rows, how many have no decision yet, and the stored bytes of those."""
-
-    rows: int
-    rows_missing: int
-    bytes_missing: int
-
-
-class Waiting(NamedTuple):
-    """A sample to work on, its digest, and its stored bytes."""
-
-    digest: str
-    sample: Sample
-    size: int
 
 
 def decision_body(decision: Decision | RowError) -> bytes:
@@ -66,24 +40,75 @@ def decision_body(decision: Decision | RowError) -> bytes:
 
 
 class Store:
-    """The work in one output folder, from `Store.open`; only one process can hold it at a time."""
+    """The work in one output folder, from `Store.open` or `Store.reading`."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._db = database
         self._samples = Contents(database, "samples", "digest")
         self._selections = Contents(database, "selections", "digest")
-        self._copies: dict[str, int] = {}  # ids that occurred more than once, and the last number appended
         self.transaction = database.transaction
         self.folder = folder
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, *, create: bool = True) -> Iterator["Store"]:
-        """The store of a folder, closed at the end."""
-        if not create and not (folder / FILE).is_file():
-            raise InputError(f"{folder} holds no {FILE}, so it is not an output folder of asap prune (or the file was left behind)")
-        with Database.open(folder / FILE, _SCHEMA, synchronous="NORMAL") as database:
-            yield cls(database, folder)
+    def open(cls, folder: Path, *, create: bool = True, follow: bool = True) -> Iterator["Store"]:
+        """The store of a folder, closed at the end; only one process can hold it. `follow`: read a cut from the run it refers to."""
+        if not create:
+            _check_there(folder)
+        with Database.open(folder / FILE, _SCHEMA + INPUT_SCHEMA, synchronous="NORMAL") as database:
+            store = cls(database, folder)
+            if follow:
+                store.follow()
+            yield store
+
+    @classmethod
+    @contextmanager
+    def reading(cls, folder: Path) -> Iterator["Store"]:
+        """The store of a folder, to be read only, which several processes may do at once, but not while one has it open."""
+        _check_there(folder)
+        with Database.open(None) as database:
+            database.attach(folder / FILE, ("facts", *TABLES, "selections", "seconds"))
+            store = cls(database, folder)
+            store.follow()
+            yield store
+
+    def follow(self) -> None:
+        """Read the rows and decisions of the run that this folder refers to, if it is a cut."""
+        if self._origin:
+            self._origin.attach(self._db, self.folder, FILE)
+
+    def refer_to(self, other: "Store") -> None:
+        """Make this store a cut of another: its facts, and a reference to where its rows and decisions are."""
+        facts = {name: self._db.value(text) for name, text in other._db.execute("SELECT name, value FROM facts")}
+        origin = Origin.to(other.root, facts, self.folder)
+        if other._origin:
+            origin = other._origin._replace(folder=origin.folder)
+        with self.transaction():
+            for name, value in {**facts, "settings": self.fact("settings"), "origin": origin}.items():
+                self.set_fact(name, value)
+
+    def own(self) -> None:
+        """Copy what this store refers to, if it is a cut, so that it needs no other folder and can go on."""
+        if self._origin is None:
+            return
+        self._db.detach()
+        with Store.reading(self.root) as other:
+            for table in ("samples", "decisions"):
+                other._db.copy(table, self._db)
+            with self.transaction():
+                self._db.execute("DELETE FROM input")
+                self._db.execute_many("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?)", other._db.rows("SELECT * FROM input"))
+                self._db.execute("DELETE FROM facts WHERE name = 'origin'")
+
+    @property
+    def root(self) -> Path:
+        """The folder with the rows and decisions: this one, unless it is a cut of another."""
+        return self._origin.root(self.folder) if self._origin else self.folder
+
+    @property
+    def _origin(self) -> Origin | None:
+        found = self.fact("origin")
+        return None if found is None else Origin(*found)
 
     def fact(self, name: str) -> Any:
         """A stored JSON value, or None."""
@@ -105,49 +130,26 @@ class Store:
                 self._db.execute("DELETE FROM selections")
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
-        ignored = {name: _as_json(value) for name, value in (defaults or {}).items()}
-        unused = {name for name in stored if name not in settings and stored[name] in (ignored.get(name), None, False)}
-        names = sorted({*settings, *stored} - unused)
-        differing = [name for name in names if stored.get(name) != settings.get(name)]
-        if not differing:
-            return stored
-        shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
-        advice = "choose another --out"
-        if stored.get("llm") and stored.get("llm") == settings.get("llm"):
-            advice += f" (with --replies {self.folder} no reply is paid for twice)"
-        if set(differing) <= set(_CUT_SETTINGS):
-            advice += ", or re-cut it in a moment: asap cut " + str(self.folder) + " --budget N --out OTHER"
-        raise InputError(f"{self.folder} holds a run with other settings: {shown}; {advice}")
+        refuse_other(self.folder, stored, settings, defaults or {})
+        return stored
 
-    def clear_input(self) -> None:
-        """Forget the order of the input, to read it again, but keep the work. Failed rows will be retried."""
-        self._copies.clear()
-        self._db.execute("DELETE FROM input")
+    @contextmanager
+    def new_input(self) -> Iterator[Incoming]:
+        """Rows that replace the input when the block ends without an error: until then, and after a kill, the earlier input stays."""
+        incoming = Incoming(self._db, self._samples)
+        yield incoming
+        incoming.flush()
+        with self.transaction():
+            incoming.replace_input()
+            self.set_fact("source", incoming.source)
+
+    def retry_failed(self) -> None:
+        """Forget the rows that failed, so that they are tried again."""
         self._db.execute("DELETE FROM decisions WHERE failed")
-
-    def add_sample(self, position: int, source: str, line: int, sample: Sample) -> str:
-        """Store a usable row at its position and return its id; a duplicate id gets `#2`, `#3`, … appended."""
-        digest, copy = sample.digest(), self._copies.get(sample.id, 1)
-        row_id = sample.id if copy == 1 else f"{sample.id}#{copy}"
-        while self._db.execute("SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,)):
-            copy += 1
-            row_id = f"{sample.id}#{copy}"
-            self._copies[sample.id] = copy
-        content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
-        meta = {} if sample.tested_code is None else {"tested_code": sample.tested_code}
-        self._samples.put(digest, {**content, "meta": meta} if meta else content)
-        self._db.execute("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", (position, source, line, row_id, copy > 1, digest))
-        return row_id
-
-    def add_rejected(self, position: int, source: str, line: int, error: RowError) -> None:
-        """Store an unusable row at its position."""
-        self._db.execute(
-            "INSERT INTO input VALUES (?, ?, ?, ?, FALSE, NULL, ?, ?)", (position, source, line, error.row_id, error.reason, error.detail)
-        )
 
     def is_untouched(self) -> bool:
         """Whether the folder has no decisions yet."""
-        return not self._db.execute("SELECT 1 FROM decisions LIMIT 1")
+        return self._origin is None and not self._db.execute("SELECT 1 FROM decisions LIMIT 1")
 
     def missing(self) -> Missing:
         """The work to do; equal rows count once."""
@@ -254,20 +256,23 @@ class Store:
         for row_id, reason, body in self._db.rows(query):
             yield (None, reason) if body is None else (self._sample(row_id, body), None)
 
+    def count_rows(self) -> int:
+        """The number of all input rows."""
+        return int(self._db.execute("SELECT COUNT(*) FROM input")[0][0])
+
     def renamed(self) -> int:
         """The number of rows whose id was already in use."""
         query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
         return int(self._db.execute(query)[0][0])
 
-    def copy_to(self, other: "Store", facts: Mapping[str, Any]) -> None:
-        """Make another store a copy of this one, with some facts replaced, all at once or not at all."""
-        with other.transaction():
-            for table in ("facts", "samples", "decisions", "input"):
-                self._db.copy(table, other._db)
-            for name, value in facts.items():
-                other.set_fact(name, value)
+    def take(self, other: "Store", incoming: Incoming) -> None:
+        """Take over another store's content, and its input for the new one of this store."""
+        for table in ("samples", "selections", "decisions", "seconds"):
+            other._db.copy(table, self._db)
+        for row in original_rows(other._db):
+            incoming.add(row)
 
 
-def _as_json(value: object) -> object:
-    """A setting as JSON brings it back."""
-    return list(value) if isinstance(value, tuple) else value
+def _check_there(folder: Path) -> None:
+    if not (folder / FILE).is_file():
+        raise InputError(f"{folder} holds no {FILE}, so it is not an output folder of asap prune (or the file was left behind)")

@@ -21,7 +21,8 @@ from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
 from asap.spans import Span
 from asap.store.content import Busy
-from asap.store.work import FILE, Entry, Store
+from asap.store.entry import Entry
+from asap.store.work import FILE, Store
 from asap.train.distributed import process
 from asap.train.masked import pruned_spans
 from asap.train.rows import TrainRow, encode_row

@@ -1,0 +1,34 @@
+"""What a store tells of its rows."""
+
+from typing import NamedTuple
+
+from asap.errors import RowError
+from asap.prune.decision import Decision
+from asap.sample import Sample
+
+
+class Entry(NamedTuple):
+    """The final state of an input row: a sample with its decision, or its error."""
+
+    source: str
+    line: int
+    id: str | None
+    sample: Sample | None
+    decision: Decision | None
+    error: RowError | None
+
+
+class Missing(NamedTuple):
+    """The work to do: distinct usable rows, how many have no decision yet, and the stored bytes of those."""
+
+    rows: int
+    rows_missing: int
+    bytes_missing: int
+
+
+class Waiting(NamedTuple):
+    """A sample to work on, its digest, and its stored bytes."""
+
+    digest: str
+    sample: Sample
+    size: int
