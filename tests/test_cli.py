@@ -47,7 +47,7 @@ def test_help_names_every_option_with_an_explanation(name: str, capsys: pytest.C
     said = capsys.readouterr().out
     for parameter_name, is_option in options_of(COMMANDS[name]):
         option = f"--{parameter_name.replace('_', '-')}" if is_option else parameter_name.upper()
-        assert re.search(rf"{option}( [A-Z]+(\.\.\.)?)? {{2,}}[A-Za-z`]", said), option
+        assert re.search(rf"{option}( --\w+)?( [A-Z]+(\.\.\.)?)? {{2,}}[A-Za-z`]", said), option
 
 
 def test_help_starts_with_the_choice_of_a_model_and_says_defaults_of_zero(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -39,6 +39,7 @@ from asap.cli.options import (
     write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
+from asap.cli.where_options import Where
 from asap.errors import InputError, UsageError
 from asap.prune.coarse.align import Align
 from asap.prune.coarse.rewrite import Rewrite
@@ -49,8 +50,6 @@ from asap.prune.settings import STAGE_1, AsapSettings
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.dry_run import DryRun
-    from asap.lm.scorer import Scorer
-    from asap.prune.asap import Asap
 
 
 _INSIDE = Group("Methods that cut inside steps: selective-context, llmlingua2, tokenskip", sort_key=3.5)
@@ -78,7 +77,6 @@ class Model:
         Literal["auto", "float32", "bfloat16"],
         Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it.", group=MODEL),
     ] = "auto"
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto"
 
 
 def prune(
@@ -91,6 +89,7 @@ def prune(
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
     model: Model = Model(),
+    where: Where = Where(),  # noqa: B008 (frozen)
     llm: Llm = Llm(),  # noqa: B008 (frozen)
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
@@ -135,10 +134,10 @@ def prune(
         raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
     try:
         if dry_run:
-            return _dry_run(rows, settings, model, llm, out)
+            return _dry_run(rows, settings, model, where, llm, out)
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-        code = _prune(rows, out, settings, model, llm, format or [], max_rejected)
+        code = _prune(rows, out, settings, model, where, llm, format or [], max_rejected)
     except SpendingStop as error:
         print(f"asap: stopped: {error}", file=sys.stderr)
         return 130
@@ -160,23 +159,34 @@ def _settings(method: str, coarse: str, values: dict[str, Any]) -> AsapSettings:
 
 
 def _prune(
-    source: "Source", out: Path, settings: AsapSettings, model: Model, llm: Llm, formats: Sequence[str], max_rejected: int | None
+    source: "Source",
+    out: Path,
+    settings: AsapSettings,
+    model: Model,
+    where: Where,
+    llm: Llm,
+    formats: Sequence[str],
+    max_rejected: int | None,
 ) -> int:
     from asap.dataset import iter_rows
     from asap.progress import watcher
     from asap.run import prune_into
-    from asap.workers.local import InProcess
+    from asap.workers.blueprint import Blueprint
 
     for name in source.names:  # refuses a wrong file name before loading the model
         iter_rows(name)
     console = console_for(stderr=True)
     spending = llm.spending()
     try:
-        with console.status("loading the scorer") if console.is_terminal else nullcontext():
-            generator = llm.generator(spending, out, dtype=model.dtype, device=model.device)
-            workers = InProcess(_pruner(settings, model))
-        with watcher(console) as listener:
-            options = llm.run_options(spending)
+        with ExitStack() as stack:
+            with console.status("loading the scorer") if console.is_terminal else nullcontext():
+                blueprint = Blueprint(settings, model.scorer, model.tokenizer, model.dtype)
+                device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
+                generator = llm.generator(spending, out, dtype=model.dtype, device=device)
+                workers = stack.enter_context(where.workers(blueprint))
+            if workers.where:
+                console.print(f"deciding in {workers.where}", highlight=False)
+            listener, options = stack.enter_context(watcher(console)), llm.run_options(spending)
             totals = prune_into(out, source, workers, llm=generator, formats=formats, listener=listener, llm_options=options)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
@@ -185,24 +195,7 @@ def _prune(
     return int(too_many_rejected(totals, out, max_rejected))
 
 
-def _pruner(settings: AsapSettings, model: Model) -> "Asap":
-    from asap.lm.scorer import NoModel
-    from asap.lm.specs import load_scorer, load_tokens
-    from asap.prune.asap import Asap
-    from asap.prune.token_level import load_importance
-
-    tokens = load_tokens(model.tokenizer) if model.tokenizer else None
-    if settings.needs_scorer:
-        scorer: Scorer = load_scorer(model.scorer, dtype=model.dtype, device=model.device)
-    else:
-        scorer = NoModel(load_tokens(model.scorer))
-    importance = None
-    if settings.needs_classifier:
-        importance = load_importance(settings.words.classifier, dtype=model.dtype, device=model.device)
-    return Asap(scorer, settings, tokens=tokens, asks=False, importance=importance)
-
-
-def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, out: Path | None) -> int:
+def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Where, llm: Llm, out: Path | None) -> int:
     from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
@@ -211,7 +204,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, llm: Llm, o
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = llm.spending()
-    generator = llm.generator(spending, out, dtype=model.dtype, device=model.device)
+    generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
     asks = (generator, llm.run_options(spending), out) if generator else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)

@@ -25,6 +25,8 @@ _ROWS_ON_GPU = 64
 class InProcess:
     """Workers that are none: the pruner decides in this process, one batch after the other."""
 
+    where = ""
+
     def __init__(self, pruner: Asap) -> None:
         self.pruner, self.settings = pruner, pruner.settings
         self.rows_at_once = rows_at_once(pruner)

@@ -32,8 +32,13 @@ class Workers(Protocol):
     """Who decides about the rows of a run."""
 
     settings: AsapSettings
-    rows_at_once: int
-    """How many rows a batch should have."""
+    where: str
+    """How many processes there are besides this one, and on what, for people to read; empty if there are none."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows a batch should have."""
+        ...
 
     @property
     def described(self) -> Mapping[str, Any]:
