@@ -54,6 +54,7 @@ NOT_READ = (
     "*.png",  # its bytes depend on matplotlib and the fonts
     "runs/*/*",  # the folders of `asap prune` and `asap cut` in one of `asap compare`: other golden runs are of these
     "cut-to-*/README.md",  # as those of the other runs of `asap cut`
+    "corpus-*/*",  # of rows that other files tell of
     "checkpoint-*/*",  # the trained model, as transformers writes it
     "train/*.bin",
     "train/*.safetensors",

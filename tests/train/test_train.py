@@ -14,7 +14,7 @@ import transformers
 from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
-from asap.train.fit import last_checkpoint
+from asap.train.job import last_checkpoint
 from asap.train.trainer import StepLog
 
 LONG = (

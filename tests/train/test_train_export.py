@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from tokenizers import Tokenizer
-from train_helpers import model_folder, row, steps_of, template, train_words, write_rows
+from train_helpers import encode_row, model_folder, row, steps_of, template, train_words, write_rows
 
 from asap.cli import run
 from asap.dataset import to_sample
-from asap.train.corpus import Corpus
-from asap.train.rows import encode_row
 
 ROWS = [row(number, lines=1 + number) for number in range(3)]
 
@@ -139,11 +137,6 @@ def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, t
 def test_llamafactory_cannot_mask(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(train_words(pruned, tmp_path / "out", "--mask-pruned", "--emit-config", "llamafactory")) == 2
     assert "LLaMA-Factory lays the loss on whole responses" in capsys.readouterr().err
-
-
-def test_equal_corpora_have_equal_hashes() -> None:
-    rows = [encode_row(template("qwen"), to_sample(one).sample) for one in ROWS]
-    assert Corpus(rows).hash == Corpus(list(rows)).hash != Corpus(rows[::-1]).hash
 
 
 @pytest.mark.slow

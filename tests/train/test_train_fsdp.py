@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def both_ways(folder: Path, *, sharded: bool, changes: tuple[str, ...], model: s
     source = write_rows(folder / "rows.jsonl", [row(number, lines=1 + number % 4) for number in range(8)])
     one, two = folder / "one", folder / "two"
     assert run(train_words(source, one, changes=changes, model=model)) == 0
-    script = [str(Path(__file__).parent / "fsdp_worker.py")] if sharded else ["-m", "asap"]
+    script = [str(Path(__file__).parent / "fsdp_worker.py"), "sharded" if sharded else "whole"]
     own_state = ("accelerator_config={use_configured_state: true}",) if sharded else ()
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29511", *script]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
@@ -56,6 +57,7 @@ def both_ways(folder: Path, *, sharded: bool, changes: tuple[str, ...], model: s
     done = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("sharded") == (4 if sharded else 0)
+    assert re.findall("process . encodes", done.stdout) == ["process 0 encodes"]
     assert len(steps_of(two)) == 4
     assert [step["loss"] for step in steps_of(two)] == pytest.approx([step["loss"] for step in steps_of(one)], rel=1e-4)
     assert [step["tokens"] for step in steps_of(two)] == [step["tokens"] for step in steps_of(one)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from train_helpers import ANSWER, QUESTION, SAMPLE, TRACE, template, tokenizer_folder
+from train_helpers import ANSWER, QUESTION, SAMPLE, TRACE, encode_row, template, tokenizer_folder
 
 from asap.errors import RowError
 from asap.lm.specs import load_tokens
@@ -16,7 +16,7 @@ from asap.spans import Span
 from asap.steps import split_steps
 from asap.train.loss import IGNORED
 from asap.train.masked import trace_parts
-from asap.train.rows import encode_row, shown_mask, stretches
+from asap.train.rows import shown_mask, stretches
 from asap.train.template import TrainingTemplate
 
 RESPONSE = f"<think>\n{TRACE}\n</think>\n\n{ANSWER}"

@@ -4,6 +4,7 @@ import atexit
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "lm"))
 from lm_helpers import QUESTION, TRACE, save_model, save_tokenizer
 
+from asap.errors import RowError
 from asap.lm.specs import load_tokens
 from asap.sample import Sample
+from asap.spans import Span
+from asap.train.rows import TrainRow, encode_rows
 from asap.train.template import TrainingTemplate
 
 ANSWER = "def add(numbers):\n    return sum(numbers)"
@@ -45,6 +49,14 @@ def model_folder(family: str, architecture: str = "llama") -> Path:
 @cache
 def template(family: str) -> TrainingTemplate:
     return TrainingTemplate(load_tokens(f"hf:{tokenizer_folder(family)}"))
+
+
+def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span] = ()) -> TrainRow:
+    """The row of one sample, or the RowError."""
+    [made] = encode_rows(template, [(sample, masked)])
+    if isinstance(made, RowError):
+        raise made
+    return made
 
 
 def row(number: int, lines: int = 3) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from asap.cli.options import DATA, MODEL, RUN, Columns, HubConfig, HubSplit, Lim
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
-    from asap.train.fit import PreparedTraining
+    from asap.train.job import PreparedTraining
 
 TRAIN = Group("How to train", sort_key=2)
 
@@ -70,9 +70,10 @@ def train(
 
         start_unsloth(launch)  # before TRL and transformers are imported
     from asap.dataset.source import Source
-    from asap.train.corpus import Wanted
     from asap.train.distributed import process
-    from asap.train.fit import TrainingJob, claim, fit, prepare
+    from asap.train.fit import fit
+    from asap.train.gather import Wanted
+    from asap.train.job import TrainingJob, claim, prepare
     from asap.train.launch import launched, wanted_launch
     from asap.train.recipe import load_recipe
 
@@ -80,13 +81,15 @@ def train(
     launch = wanted_launch(launch)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     wanted = Wanted(ids_from, drop_long, mask_pruned)
-    prepared = prepare(TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend))
+    job = TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend)
+    prepared = prepare(job, out, to_train=emit_config is None)
     main = process().is_main
     if main and launch is None:
         _tell(prepared)
-    if max_rejected is not None and len(prepared.corpus.rejected) > max_rejected:
+    rejected = prepared.corpus.counts["rejected"]
+    if max_rejected is not None and rejected > max_rejected:
         prepared.corpus.write(out)
-        raise UsageError(f"{len(prepared.corpus.rejected)} rows cannot be used, more than --max-rejected {max_rejected} allows")
+        raise UsageError(f"{rejected} rows cannot be used, more than --max-rejected {max_rejected} allows")
     if emit_config is not None:
         from asap.train.export import emit
 

@@ -1,224 +1,167 @@
-"""The training rows: all are read, rendered and checked before training starts. No row is cut, and none is lost silently.
+"""The training rows in a folder of their own: encoded once, then mapped into memory by every process of the run.
 
-A row longer than the limit stops the run; an unusable row is rejected with its reason. With `ids_from`, the arms of a comparison
-train on the same ids in the same order.
+rows.arrow      id, token ids and labels of each row, in training order (an Arrow stream, which `datasets` maps)
+rejected.jsonl  the rows that could not be used
+facts.json      counts, and the digest of ids and labels
+
+Nobody holds the rows themselves. `gather.py` makes the folder, `shared.py` says who does.
 """
 
 import hashlib
 import json
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from asap.atomic import replacing
-from asap.dataset import Rejected, Shaped, iter_shaped
-from asap.dataset.source import Source
-from asap.errors import InputError, RowError, UsageError
-from asap.lm.tokens import TokenCounter
+from asap.errors import InputError
 from asap.sample import Sample
 from asap.spans import Span
-from asap.store.content import Busy
-from asap.store.entry import Entry
-from asap.store.work import FILE, Store
-from asap.train.distributed import process
-from asap.train.masked import pruned_spans
-from asap.train.rows import TrainRow, encode_row
-from asap.train.template import TrainingTemplate
+from asap.train.rows import TrainRow
 
-_NAMES = 3  # the most ids that a message names
-_TURNS = 600  # seconds that a process waits for the others of its run to release the store
+ROWS, REJECTED, FACTS = "rows.arrow", "rejected.jsonl", "facts.json"
+
+
+class Kept(NamedTuple):
+    """A row to train on, with its sample and the context-only parts of its trace."""
+
+    row: TrainRow
+    sample: Sample
+    masked: Sequence[Span]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The rows of a source to train on, and the tokens that carry the loss."""
-
-    ids_from: Path | None = None
-    """A training run, a pruned folder or a data file, whose ids are used exactly, in their order."""
-    drop_long: bool = False
-    mask_pruned: bool = False
-    """Keep the full trace as context and put the loss only on kept steps; the source is an output folder of `asap prune`."""
-
-
-@dataclass
 class Corpus:
-    """The rows in training order, and the fate of the others: rows read = rows + rejected + dropped + not wanted."""
+    """The rows in training order, and the fate of the others: rows read = rows + rejected + dropped + not wanted.
 
-    rows: list[TrainRow] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    masked: list[Sequence[Span]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
-    """Ids of the rows longer than the limit, with `drop_long`."""
-    not_wanted: int = 0
+    `hash` is a digest of the ids and labels in their order: corpora with the same digest train the same model.
+    """
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows and tokens, JSON-able."""
-        return {
-            "rows": len(self.rows),
-            "rejected": len(self.rejected),
-            "dropped_long": len(self.dropped),
-            "not_in_ids_from": self.not_wanted,
-            "rewritten_to_nfc": sum(row.rewritten for row in self.rows),
-            "tokens": sum(len(row.input_ids) for row in self.rows),
-            "response_tokens": sum(row.learnt for row in self.rows),
-            "longest": max((len(row.input_ids) for row in self.rows), default=0),
-        }
+    folder: Path
+    counts: Mapping[str, int]
+    hash: str
+
+    @classmethod
+    def open(cls, folder: Path) -> "Corpus":
+        """The corpus in a folder."""
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        return cls(folder, facts["counts"], facts["rows_hash"])
 
     @property
-    def hash(self) -> str:
-        """A digest of the ids and labels in their order: corpora with the same digest train the same model."""
-        digest = hashlib.sha256()
-        for row in self.rows:
-            digest.update(row.input_ids.tobytes() + row.labels.tobytes())
-        return digest.hexdigest()
+    def file(self) -> Path:
+        """The file with `input_ids` and `labels`."""
+        return self.folder / ROWS
 
-    def write(self, folder: Path) -> None:
-        """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl, creating the folder if necessary."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"output folder {folder} cannot be written ({error.strerror}); choose another --out") from error
-        with replacing(folder / "rows.jsonl") as file:
-            for row in self.rows:
+    def __iter__(self) -> Iterator[TrainRow]:
+        """The rows in training order; their arrays are views of the file."""
+        for batch in read_batches(self.file):
+            yield from _rows_of(batch)
+
+    def kept(self) -> Iterator[tuple[Sample, Sequence[Span]]]:
+        """Each row's sample and the context-only parts of its trace, if they were stored."""
+        for batch in read_batches(self.file):
+            for row_id, stored in zip(batch["id"].to_pylist(), batch["sample"].to_pylist(), strict=True):
+                content = json.loads(stored)
+                masked = [Span(start, end) for start, end in content.pop("masked")]
+                yield Sample(row_id, **content), masked
+
+    def write(self, out: Path) -> None:
+        """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl into a folder."""
+        with replacing(out / "rows.jsonl") as file:
+            for row in self:
                 line = {"id": row.id, "tokens": len(row.input_ids), "response_tokens": row.learnt}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        with replacing(folder / "rejected.jsonl") as file:
-            for rejected in self.rejected:
-                file.write(json.dumps(rejected.as_row(), ensure_ascii=False) + "\n")
+        with replacing(out / REJECTED) as file, (self.folder / REJECTED).open(encoding="utf-8", newline="\n") as stored:
+            shutil.copyfileobj(stored, file)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wanted) -> Corpus:
-    """Read, render and check every row. `limit` is the maximum tokens of a row.
-
-    Raises InputError if a row is longer (unless such rows are dropped), if no row is left, or if the ids are not the wanted ones.
-    """
-    corpus, order = Corpus(), _ids_of(wanted.ids_from) if wanted.ids_from else None
-    too_long = list[tuple[TrainRow, Sample]]()
-    for name, line, found in islice(_samples(source, wanted.mask_pruned), source.limit):
-        if not isinstance(found, RowError) and order is not None and found[0].id not in order:
-            corpus.not_wanted += 1
-            continue
-        try:
-            if isinstance(found, RowError):
-                raise found
-            row = encode_row(template, *found)
-        except RowError as error:
-            corpus.rejected.append(Rejected.of(name, line, error))
-            continue
-        if len(row.input_ids) > limit:
-            too_long.append((row, found[0]))
-            continue
-        corpus.rows.append(row)
-        corpus.samples.append(found[0])
-        corpus.masked.append(found[1])
-    _check_long(too_long, limit, wanted, len(corpus.rows) + len(too_long), template.tokens)
-    corpus.dropped = [row.id for row, _ in too_long]
-    if order is not None:
-        _arrange(corpus, order, wanted.ids_from)
-    if not corpus.rows:
-        reasons = sorted({rejected.reason for rejected in corpus.rejected})
-        raise InputError(f"no usable row in {', '.join(source.names)}: {len(corpus.rejected)} rejected ({', '.join(reasons) or 'no rows'})")
-    return corpus
+def write_facts(folder: Path, counts: Mapping[str, int]) -> None:
+    """Write facts.json, which belongs to the rows.arrow beside it."""
+    with replacing(folder / FACTS) as file:
+        json.dump({"counts": counts, "rows_hash": rows_hash(folder / ROWS)}, file, indent=2)
 
 
-def rows_file(name: str) -> str:
-    """The file with a source's rows: pruned.jsonl for an output folder of asap prune, otherwise the source itself."""
-    pruned = Path(name) / "pruned.jsonl"
-    return str(pruned) if pruned.is_file() else name
+def rows_hash(path: Path) -> str:
+    """The digest of the ids and labels of a file's rows."""
+    digest = hashlib.sha256()
+    for batch in read_batches(path):
+        for row in _rows_of(batch):
+            digest.update(row.input_ids.tobytes() + row.labels.tobytes())
+    return digest.hexdigest()
 
 
-def data_manifest(source: Source) -> list[dict[str, Any]]:
-    """The origin of the rows: each source, and how it was pruned if it has a manifest."""
-    known = []
-    for name in source.names:
-        path = Path(rows_file(name))
-        manifest = path.parent / "manifest.json"
-        about: dict[str, Any] = {"source": name, "method": None}
-        if path.name == "pruned.jsonl" and manifest.is_file():
-            written = json.loads(manifest.read_text("utf-8"))
-            settings = written.get("settings", {})
-            about |= {key: settings.get(key) for key in ("method", "coarse", "budget", "ratio", "sources", "seed")}
-            about["scorer"] = (settings.get("scorer") or {}).get("model")
-            about["input_hash"] = written.get("input_hash")
-        known.append(about)
-    return known
+class RowsFile:
+    """A new rows.arrow; with `samples`, each row also holds its sample."""
+
+    def __init__(self, file: BinaryIO, *, samples: bool) -> None:
+        import pyarrow as pa
+
+        ids = pa.list_(pa.int32())
+        fields = {"id": pa.string(), "input_ids": ids, "labels": ids, "rewritten": pa.bool_()}
+        self.schema = pa.schema(fields | ({"sample": pa.string()} if samples else {}))
+        self._samples = samples
+        self._writer = pa.ipc.new_stream(file, self.schema)
+
+    def append(self, kept: Sequence[Kept]) -> None:
+        """Write some rows."""
+        import pyarrow as pa
+
+        rows = [one.row for one in kept]
+        columns = [
+            pa.array([row.id for row in rows], pa.string()),
+            _lists([row.input_ids for row in rows]),
+            _lists([row.labels for row in rows]),
+            pa.array([row.rewritten for row in rows], pa.bool_()),
+        ]
+        if self._samples:
+            columns.append(pa.array([_stored(one) for one in kept], pa.string()))
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self.schema))
+
+    def append_views(self, views: Sequence[Any]) -> None:
+        """Write some rows of another file, as record batches."""
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_batches(views).combine_chunks())
+
+    def close(self) -> None:
+        """Write the end of the stream."""
+        self._writer.close()
 
 
-def _samples(source: Source, mask_pruned: bool) -> Iterator[tuple[str, int, tuple[Sample, Sequence[Span]] | RowError]]:
-    """Every row with its location: the sample and the context-only parts of its trace, or the reason for its rejection."""
-    if not mask_pruned:
-        for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
-            yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
-        return
-    for name in source.names:
-        folder = Path(name)
-        if not (folder / FILE).is_file():
-            raise UsageError(
-                f"--mask-pruned needs an output folder of asap prune with its {FILE} (the full traces are in it); {name} has none"
-            )
-        for entry in _entries(folder):
-            if entry.error is not None:
-                yield entry.source, entry.line, entry.error
-            elif entry.sample is not None and entry.decision is not None:
-                yield entry.source, entry.line, (entry.sample, pruned_spans(entry.decision, entry.sample))
+def read_batches(path: Path) -> Iterator[Any]:
+    """The record batches of a rows.arrow, mapped. Raises InputError if it is damaged."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            yield from reader
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error}); remove its folder, and the same command encodes the rows again") from error
 
 
-def _entries(folder: Path) -> list[Entry]:
-    """The rows of a folder's store, read at once: only one process can open it, so those of a training run take turns."""
-    for _ in range(_TURNS if process().world > 1 else 0):
-        try:
-            with Store.open(folder, create=False) as store:
-                return list(store.entries())
-        except Busy:
-            time.sleep(1)
-    with Store.open(folder, create=False) as store:
-        return list(store.entries())
+def _rows_of(batch: Any) -> Iterator[TrainRow]:
+    """The rows of a record batch."""
+    columns = (batch["input_ids"], batch["labels"], batch["rewritten"])
+    for row_id, ids, labels, rewritten in zip(batch["id"].to_pylist(), *columns, strict=True):
+        yield TrainRow(row_id, ids.values.to_numpy(), labels.values.to_numpy(), rewritten.as_py())
 
 
-def _ids_of(path: Path) -> dict[str, int]:
-    """The ids of a training run (rows.jsonl), a pruned folder or a data file, with their positions."""
-    rows = path / "rows.jsonl"
-    if rows.is_file():
-        found = [str(json.loads(line)["id"]) for line in rows.read_text("utf-8").splitlines()]
-    else:
-        found = [shaped.sample.id for _, _, shaped in iter_shaped([rows_file(str(path))]) if isinstance(shaped, Shaped)]
-    if not found:
-        raise InputError(f"--ids-from {path} names no ids; give an output folder of asap train or asap prune, or a data file")
-    return {row_id: place for place, row_id in enumerate(dict.fromkeys(found))}
+def _lists(arrays: Sequence[Iterable[int]]) -> Any:
+    import pyarrow as pa
+
+    lengths = [0, *(len(array) for array in arrays)]  # type: ignore[arg-type]
+    return pa.ListArray.from_arrays(np.cumsum(lengths).astype(np.int32), np.concatenate(arrays))  # type: ignore[arg-type]
 
 
-def _arrange(corpus: Corpus, order: dict[str, int], origin: Path | None) -> None:
-    """Sort the rows into the wanted order. Raises InputError unless their ids are exactly the wanted ones."""
-    missing = order.keys() - {row.id for row in corpus.rows}
-    if missing or len(corpus.rows) != len(order):
-        what = f"lack {len(missing)} of its ids, such as {_named(sorted(missing))}" if missing else "hold some of its ids twice"
-        raise InputError(f"--ids-from {origin} names {len(order)} ids and the usable rows {what}; arms of a comparison need the same rows")
-    by_place = sorted(range(len(corpus.rows)), key=lambda place: order[corpus.rows[place].id])
-    corpus.rows = [corpus.rows[place] for place in by_place]
-    corpus.samples = [corpus.samples[place] for place in by_place]
-    corpus.masked = [corpus.masked[place] for place in by_place]
-
-
-def _check_long(too_long: Sequence[tuple[TrainRow, Sample]], limit: int, wanted: Wanted, rows: int, tokens: TokenCounter) -> None:
-    """Raise InputError with the remedies for rows that are too long, unless they may be dropped."""
-    if not too_long or (wanted.drop_long and not wanted.ids_from):
-        return
-    longest, _ = max(too_long, key=lambda pair: len(pair[0].input_ids))
-    problem = (
-        f"{len(too_long)} of {rows} rows are longer than {limit:,} tokens (the longest, {longest.id!r}, has {len(longest.input_ids):,}), "
-        "and no row is cut in training"
-    )
-    if wanted.drop_long:
-        raise InputError(f"{problem}; with --ids-from none can be left out either: train the other arm with --drop-long first")
-    rest = max(len(row.input_ids) - tokens.count(sample.cot) for row, sample in too_long)
-    cut = f"shorten the traces (asap cut FOLDER --budget {limit - rest}), " if limit > rest else ""
-    raise InputError(f"{problem}; {cut}leave these rows out (--drop-long) or raise the limit (--set max_length={len(longest.input_ids)})")
-
-
-def _named(ids: Iterable[str]) -> str:
-    return ", ".join(repr(row_id) for row_id in islice(ids, _NAMES))
+def _stored(kept: Kept) -> str:
+    sample = kept.sample
+    content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
+    return json.dumps({**content, "masked": [list(span) for span in kept.masked]}, ensure_ascii=False)

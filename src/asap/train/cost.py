@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.digest import content_digest
 from asap.errors import InputError
 from asap.tables import Table
 
@@ -35,24 +36,24 @@ def cost_of(folder: Path) -> Cost:
     """The cost of a training run, finished or not; raises InputError if it has no step to count."""
     try:
         settings = json.loads((folder / "settings.json").read_text("utf-8"))
-        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text("utf-8").splitlines()]
+        rows = _rows(folder / "rows.jsonl")
         lines = [json.loads(line) for line in (folder / _STEPS).read_text("utf-8").split("\n")[:-1]]
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is not an output folder of asap train ({getattr(error, 'strerror', None) or error})") from error
-    if not lines or not rows:
+    if not lines or not rows.number:
         raise InputError(f"{folder} has no finished step, so there is no cost to report")
     steps, seconds = lines[-1]["step"], sum(line["seconds"] for line in lines)
     values = settings["values"]
     conditions = {
         "model": settings["model"],
         "backend": settings.get("backend", "trl"),
-        "rows": sorted(row["id"] for row in rows),
+        "rows": rows.ids,
         **{name: values.get(name) for name in ("effective_batch_size", "use_peft", "dtype", "bf16", "gradient_checkpointing", "packing")},
     }
     return Cost(
         arm=folder.name,
-        rows=len(rows),
-        tokens_per_sample=sum(row["tokens"] for row in rows) / len(rows),
+        rows=rows.number,
+        tokens_per_sample=rows.tokens / rows.number,
         steps=steps,
         seconds_per_step=seconds / steps,
         tokens_per_second=sum(line["tokens"] for line in lines) / seconds if seconds else 0.0,
@@ -60,6 +61,25 @@ def cost_of(folder: Path) -> Cost:
         peak_of=lines[-1]["peak_of"],
         conditions=conditions,
     )
+
+
+class _Rows(NamedTuple):
+    """The rows of a run: how many, their tokens, and a number that is equal for equal ids in any order."""
+
+    number: int
+    tokens: int
+    ids: int
+
+
+def _rows(path: Path) -> _Rows:
+    """The rows of a run, none of which stays in memory."""
+    number = tokens = ids = 0
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            number, tokens = number + 1, tokens + row["tokens"]
+            ids = (ids + int(content_digest(row["id"]), 16)) % (1 << 256)
+    return _Rows(number, tokens, ids)
 
 
 def cost_table(costs: Sequence[Cost]) -> str:

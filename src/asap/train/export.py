@@ -5,7 +5,7 @@ Names and formats: TRL 1.16, axolotl (`input_output`, or `chat_template` with pa
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ import yaml
 from asap.atomic import replacing
 from asap.dataset import dataset_info
 from asap.errors import UsageError
+from asap.sample import Sample
+from asap.spans import Span
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
-from asap.train.fit import PreparedTraining
+from asap.train.job import PreparedTraining
 from asap.train.masked import trace_parts
 from asap.train.recipe import accumulation
 from asap.train.template import TrainingTemplate
@@ -40,6 +42,7 @@ def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
         files.append(out / "dataset_info.json")
         with replacing(files[2]) as file:
             file.write(json.dumps(dataset_info("train.jsonl"), indent=2) + "\n")
+    prepared.corpus.remove()
     return files
 
 
@@ -48,7 +51,7 @@ def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]
     corpus, template, values = prepared.corpus, prepared.template, dict(prepared.job.values)
     rows: Iterable[dict[str, Any]]
     if prepared.job.wanted.mask_pruned:
-        rows = ({"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()} for row in corpus.rows)
+        rows = ({"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()} for row in corpus)
     else:
         rows = ({"prompt": without_bos(template, prompt), "completion": completion} for prompt, completion in _texts(corpus, template))
     config = {
@@ -72,7 +75,7 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
     if prepared.job.wanted.mask_pruned:
         data |= {"type": "chat_template", "chat_template": "jinja", "chat_template_jinja": template.jinja(), "field_messages": "messages"}
         data |= {"roles_to_train": ["assistant"], "train_on_eos": "turn"}
-        rows = (_with_parts(prepared, place) for place in range(len(corpus.rows)))
+        rows = (_with_parts(sample, masked) for sample, masked in corpus.kept())
     else:
         data |= {"type": "input_output"}
         rows = (
@@ -169,7 +172,7 @@ _START: Mapping[Tool, str] = {"trl": "trl sft --config", "axolotl": "axolotl tra
 
 def _texts(corpus: Corpus, template: TrainingTemplate) -> Iterable[tuple[str, str]]:
     """The prompt and the completion of each row, as text."""
-    for sample in corpus.samples:
+    for sample, _ in corpus.kept():
         yield template.prompt(sample), sample.response + template.eos
 
 
@@ -184,11 +187,10 @@ def without_bos(template: TrainingTemplate, prompt: str) -> str:
     return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
 
 
-def _with_parts(prepared: PreparedTraining, place: int) -> dict[str, Any]:
-    sample = prepared.corpus.samples[place]
+def _with_parts(sample: Sample, masked: Sequence[Span]) -> dict[str, Any]:
     answer = {
         "role": "assistant",
-        "reasoning_content": trace_parts(sample.cot, prepared.corpus.masked[place]),
+        "reasoning_content": trace_parts(sample.cot, masked),
         "content": [{"type": "text", "text": sample.answer, "train": True}],
     }
     return {"messages": [*sample.prompt, answer]}

@@ -1,7 +1,8 @@
-"""A training run: checks everything, trains or continues from the last complete checkpoint, then saves and describes the model.
+"""A training run: trains or continues from the last complete checkpoint, then saves and describes the model.
 
 DIR/settings.json      the run's settings; a run with other settings does not continue here
 DIR/rows.jsonl         id, tokens and response tokens of each row, in training order; rejected.jsonl: rows that could not be used
+DIR/corpus-KEY/        the encoded rows, for all processes and for the same command again
 DIR/steps.jsonl        loss, tokens, seconds and peak memory of each step
 DIR/checkpoint-N/      to continue from
 DIR/                   at the end the model with its tokenizer, README.md (model card), and manifest.json last
@@ -10,86 +11,23 @@ DIR/                   at the end the model with its tokenizer, README.md (model
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asap.atomic import replacing
 from asap.dataset.source import Source
-from asap.errors import InputError, UsageError, one_line
-from asap.lm.hub import load_causal_lm, load_config
+from asap.errors import InputError, one_line
+from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
-from asap.lm.model import context_limit
-from asap.lm.specs import load_tokens, model_folder
 from asap.train.card import model_card
-from asap.train.corpus import Corpus, Wanted, data_manifest, gather
 from asap.train.distributed import process
+from asap.train.gather import rows_file
+from asap.train.job import PreparedTraining, claim, last_checkpoint
 from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS, accumulation, lora_options, missing_trainer
-from asap.train.rows import shown_mask
-from asap.train.template import TrainingTemplate
 from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
-from asap.versions import __version__, versions_of
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from asap.versions import versions_of
 
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """A training job: the source, the model spec, the recipe's values, the wanted rows, and the backend (trl or unsloth)."""
-
-    source: Source
-    model: str
-    recipe: str
-    values: Mapping[str, Any]
-    wanted: Wanted
-    backend: str = "trl"
-
-    def settings(self, template: TrainingTemplate, corpus: Corpus) -> dict[str, Any]:
-        """Everything that determines the trained model, by name; JSON-able."""
-        return {
-            "asap": __version__,
-            "model": self.model,
-            "recipe": self.recipe,
-            "values": dict(self.values),
-            "backend": self.backend,
-            **self.source.as_settings(),
-            "wanted": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.wanted).items()},
-            "template_hash": template.hash,
-            "tokenizer": template.tokens.fingerprint,
-            "rows_hash": corpus.hash,
-        }
-
-
-@dataclass(frozen=True)
-class PreparedTraining:
-    """A job that passed every check: its rows, its template and the model's folder or Hub id."""
-
-    job: TrainingJob
-    name: str
-    template: TrainingTemplate
-    corpus: Corpus
-
-    @property
-    def first_row(self) -> "Text":
-        """The first row with its loss mask, for people to check."""
-        return shown_mask(self.template, self.corpus.rows[0])
-
-
-def prepare(job: TrainingJob) -> PreparedTraining:
-    """Read and check everything that can be checked without training. Raises UsageError or InputError."""
-    if job.model.startswith("openai:"):
-        raise UsageError(
-            f"--model {job.model}: a model behind a server cannot be trained; name bundled, hf:<hub id or folder> or gguf:<file>"
-        )
-    name = model_folder(job.model)
-    config = load_config(name)
-    accumulation(job.values, process().world)
-    template = TrainingTemplate(load_tokens(job.model))
-    corpus = gather(job.source, template, min(job.values["max_length"], context_limit(config)), job.wanted)
-    return PreparedTraining(job, name, template, corpus)
 
 
 def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -130,41 +68,6 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
         ) from error
 
 
-def last_checkpoint(out: Path) -> Path | None:
-    """The newest complete checkpoint: trainer_state.json is the file that the trainer writes last."""
-    whole = list[tuple[int, Path]]()
-    for path in out.glob("checkpoint-*"):
-        try:
-            whole.append((int(json.loads((path / "trainer_state.json").read_text("utf-8"))["global_step"]), path))
-        except (OSError, ValueError, KeyError):
-            continue
-    return max(whole)[1] if whole else None
-
-
-def claim(prepared: PreparedTraining, out: Path, *, write: bool) -> dict[str, Any]:
-    """Claim the folder for this run and return the run's settings. Raises InputError if it belongs to another run."""
-    settings = prepared.job.settings(prepared.template, prepared.corpus)
-    path = out / "settings.json"
-    if path.is_file():
-        stored = json.loads(path.read_text("utf-8"))
-        differing = [name for name in sorted({*stored, *settings}) if stored.get(name) != settings.get(name)]
-        if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
-            shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
-            raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
-    elif out.is_dir() and any((out / name).exists() for name in ("work.sqlite", "config.json", "manifest.json")):
-        raise InputError(f"{out} holds something else than a training run; choose another --out")
-    if write:
-        prepared.corpus.write(out)
-        with replacing(path) as file:
-            file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
-    return settings
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
 def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> Any:
     """The trainer of a job, with its model loaded."""
     try:
@@ -182,8 +85,7 @@ def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> 
     tokenizer = prepared.template.tokens.hf
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    rows = [{"input_ids": row.input_ids, "labels": row.labels} for row in prepared.corpus.rows]
-    data = Dataset.from_list(rows)
+    data = Dataset.from_file(str(prepared.corpus.file)).select_columns(["input_ids", "labels"])
     try:
         trainer = ResponseTrainer(
             model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora, models_loss=unsloth
@@ -191,7 +93,7 @@ def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> 
     except (ValueError, ImportError) as error:  # border: peft and the trackers refuse values with these
         raise InputError(f"the trainer refuses these settings: {one_line(error)}") from error
     if unsloth:
-        check_unchanged(trainer, options, prepared.corpus.rows)
+        check_unchanged(trainer, options, prepared.corpus)
     done = int(json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))["global_step"]) if checkpoint else 0
     if process().is_main:
         trainer.add_callback(StepLog(out, trainer.args.device, done))
@@ -261,8 +163,8 @@ def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
 def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: Any, trained: Any) -> dict[str, Any]:
     return {
         "settings": dict(settings),
-        "data": data_manifest(prepared.job.source),
-        "counts": prepared.corpus.counts,
+        "data": _data_manifest(prepared.job.source),
+        "counts": dict(prepared.corpus.counts),
         "steps": trained.global_step,
         "train_loss": round(float(trained.training_loss), 6),
         "device": str(trainer.args.device.type),
@@ -270,3 +172,20 @@ def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: 
         "bf16": trainer.args.bf16,
         "versions": versions_of((*_PACKAGES, *UNSLOTH_PACKAGES) if settings["backend"] == "unsloth" else _PACKAGES),
     }
+
+
+def _data_manifest(source: Source) -> list[dict[str, Any]]:
+    """The origin of the rows: each source, and how it was pruned if it has a manifest."""
+    known = []
+    for name in source.names:
+        path = Path(rows_file(name))
+        manifest = path.parent / "manifest.json"
+        about: dict[str, Any] = {"source": name, "method": None}
+        if path.name == "pruned.jsonl" and manifest.is_file():
+            written = json.loads(manifest.read_text("utf-8"))
+            settings = written.get("settings", {})
+            about |= {key: settings.get(key) for key in ("method", "coarse", "budget", "ratio", "sources", "seed")}
+            about["scorer"] = (settings.get("scorer") or {}).get("model")
+            about["input_hash"] = written.get("input_hash")
+        known.append(about)
+    return known

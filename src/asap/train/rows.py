@@ -5,7 +5,7 @@ is always learnt, even if it is also the padding token: padding is recognised by
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +21,7 @@ from asap.train.template import TrainingTemplate
 
 if TYPE_CHECKING:
     from rich.text import Text
+    from tokenizers import Encoding
 
 _SHOWN = 400  # the most characters of a stretch that are printed
 
@@ -39,44 +40,87 @@ class TrainRow(NamedTuple):
         return int((self.labels != IGNORED).sum())
 
 
-def encode_row(template: TrainingTemplate, sample: Sample, masked: Sequence[Span] = ()) -> TrainRow:
-    """The row of a sample. `masked` are character spans of the trace that are context only, without loss.
+class _Unchecked(NamedTuple):
+    """A row, and the text that its ids must give back."""
 
-    A token belongs to the span in which it starts. Raises RowError if the text contains special tokens that would end it early, and
-    InputError if decoding does not give the text back.
+    row: TrainRow
+    text: str
+
+
+def encode_rows(template: TrainingTemplate, samples: Sequence[tuple[Sample, Sequence[Span]]]) -> list[TrainRow | RowError]:
+    """The row of each sample, or the reason why it has none, such as special tokens in its text that would end it early.
+
+    With each sample come character spans of its trace that are context only, without loss; a token belongs to the span in which it
+    starts. The tokenizer takes all rows at once, on all cores. Raises InputError if decoding does not give a text back.
     """
-    tokens, prompt = template.tokens, template.prompt(sample)
-    text = prompt + sample.response + template.eos
-    encoded = tokens.encode(text)
-    ids, starts = encoded.ids, encoded.starts
-    first = int(np.searchsorted(encoded.ends, len(prompt), side="right"))  # the first token that reaches into the response
-    if first < len(starts) and starts[first] < len(prompt):
-        raise RowError("token_across_boundary", f"a token of {tokens.name} joins the end of the prompt and <think>", sample.id)
+    prompts = [_prompt(template, sample) for sample, _ in samples]
+    usable = [(prompt, *pair) for prompt, pair in zip(prompts, samples, strict=True) if isinstance(prompt, str)]
+    texts = [prompt + sample.response + template.eos for prompt, sample, _ in usable]
+    encodings = template.tokens.backend.encode_batch(texts, add_special_tokens=False)
+    made = iter(_checked(template, [_row(template, *parts, encoding) for parts, encoding in zip(usable, encodings, strict=True)]))
+    return [prompt if isinstance(prompt, RowError) else next(made) for prompt in prompts]
+
+
+def _prompt(template: TrainingTemplate, sample: Sample) -> str | RowError:
+    try:
+        return template.prompt(sample)
+    except RowError as error:
+        return error
+
+
+def _row(template: TrainingTemplate, prompt: str, sample: Sample, masked: Sequence[Span], encoding: "Encoding") -> _Unchecked | RowError:
+    """The row of an encoded text, not yet decoded again, or the reason why it cannot be one."""
+    tokens, text = template.tokens, prompt + sample.response + template.eos
+    ids = np.asarray(encoding.ids, dtype=np.int32)
+    first = _token_at(encoding, len(prompt))  # the first token that reaches into the response
+    chars = encoding.token_to_chars(first) if first < len(ids) else None
+    if chars is not None and chars[0] < len(prompt):
+        return RowError("token_across_boundary", f"a token of {tokens.name} joins the end of the prompt and <think>", sample.id)
     if np.flatnonzero(ids[first:] == template.eos_id).tolist() != [len(ids) - first - 1]:
-        raise RowError("eos_inside", f"the response holds the token {template.eos}, so the model would learn to stop there", sample.id)
+        return RowError("eos_inside", f"the response holds the token {template.eos}, so the model would learn to stop there", sample.id)
     learnt = np.arange(len(ids)) >= first
-    for span in masked:
-        offset = len(prompt) + len(OPENED)
-        learnt &= (starts < offset + span.start) | (starts >= offset + span.end)
+    if masked:
+        starts = np.asarray(encoding.offsets, dtype=np.int64)[:, 0] - len(prompt) - len(OPENED)
+        for span in masked:
+            learnt &= (starts < span.start) | (starts >= span.end)
     bos = tokens.bos_id
     if bos is not None and ids[:1].tolist() != [bos]:
-        ids, learnt, text = np.concatenate([[bos], ids]), np.concatenate([[False], learnt]), tokens.hf.bos_token + text
+        ids, learnt, text = np.concatenate([[np.int32(bos)], ids]), np.concatenate([[False], learnt]), tokens.hf.bos_token + text
     if bos is not None and int((ids == bos).sum()) != 1:
-        raise RowError("bos_inside", f"the row's text holds the BOS token {tokens.hf.bos_token}", sample.id)
-    rewritten = _check_text(template, ids, text, sample.id)
-    return TrainRow(sample.id, ids.astype(np.int32), np.where(learnt, ids, IGNORED).astype(np.int32), rewritten)
+        return RowError("bos_inside", f"the row's text holds the BOS token {tokens.hf.bos_token}", sample.id)
+    return _Unchecked(TrainRow(sample.id, ids, np.where(learnt, ids, np.int32(IGNORED)), False), text)
 
 
-def _check_text(template: TrainingTemplate, ids: NDArray[np.int64], text: str, row_id: str) -> bool:
-    """Decode the row, compare, and return whether the tokenizer rewrote the text to Unicode's NFC form, which is allowed."""
-    again = template.tokens.hf.decode(ids.tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    if again == text:
-        return False
-    if again == unicodedata.normalize("NFC", text):
-        return True
+def _token_at(encoding: "Encoding", character: int) -> int:
+    """The first token that reaches beyond the start of a character."""
+    found: int | None = encoding.char_to_token(character)
+    return found if found is not None else int(np.searchsorted([end for _, end in encoding.offsets], character, side="right"))
+
+
+def _checked(template: TrainingTemplate, made: Sequence[_Unchecked | RowError]) -> Iterator[TrainRow | RowError]:
+    """The rows, after decoding them again. Raises InputError if one does not give its text back.
+
+    Other texts are allowed only as the tokenizer rewrites them to Unicode's NFC form, and the row says so.
+    """
+    ids = [one.row.input_ids.tolist() for one in made if isinstance(one, _Unchecked)]
+    decoded = iter(template.tokens.backend.decode_batch(ids, skip_special_tokens=False))
+    for one in made:
+        if isinstance(one, RowError):
+            yield one
+        elif (again := next(decoded)) == one.text:
+            yield one.row
+        elif again == unicodedata.normalize("NFC", one.text):
+            yield one.row._replace(rewritten=True)
+        else:
+            raise InputError(_changed(template, one, again))
+
+
+def _changed(template: TrainingTemplate, made: _Unchecked, again: str) -> str:
+    """Where the decoded text differs, for a message."""
+    text = made.text
     place = next((i for i, (a, b) in enumerate(zip(again, text, strict=False)) if a != b), min(len(again), len(text)))
-    raise InputError(
-        f"row {row_id!r}: the tokenizer of {template.tokens.name} does not give the text back; at character {place} it has "
+    return (
+        f"row {made.row.id!r}: the tokenizer of {template.tokens.name} does not give the text back; at character {place} it has "
         f"{again[place : place + 20]!r} for {text[place : place + 20]!r}"
     )
 

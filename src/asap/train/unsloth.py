@@ -8,8 +8,9 @@ settings and rows for speed; such a run is refused.
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:
         raise InputError(f"unsloth cannot load {name} with these settings: {_short(error)}") from error
 
 
-def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[TrainRow]) -> None:
+def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Iterable[TrainRow]) -> None:
     """Raise InputError if unsloth changed a setting that decides the result, or a row."""
     for name in _DECISIVE:
         used = getattr(trainer.args, name)
@@ -90,14 +91,15 @@ def check_unchanged(trainer: Any, asked: Mapping[str, Any], rows: Sequence[Train
         if name in asked and used != asked[name]:
             raise InputError(f"unsloth trains with {name}={used} where {asked[name]} is asked for; set it to that, or take --backend trl")
     held = trainer.train_dataset.with_format("numpy")
-    if not trainer.args.packing and not (
-        len(held) == len(rows)
-        and all(
-            np.array_equal(made["input_ids"], row.input_ids) and np.array_equal(made["labels"], row.labels)
-            for made, row in zip(held, rows, strict=True)
-        )
-    ):
+    if not trainer.args.packing and not all(_equal(made, row) for made, row in zip_longest(held, rows)):
         raise InputError("unsloth changed the rows, and no row is cut or changed in training; take --backend trl")
+
+
+def _equal(made: Mapping[str, Any] | None, row: TrainRow | None) -> bool:
+    """Whether the trainer's row is the one that was given to it."""
+    if made is None or row is None:
+        return False
+    return np.array_equal(made["input_ids"], row.input_ids) and np.array_equal(made["labels"], row.labels)
 
 
 def _short(error: Exception) -> str:

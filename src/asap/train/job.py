@@ -1,0 +1,136 @@
+"""A training job before it starts: its settings, all checks that need no training, and the claim of its output folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap.atomic import replacing
+from asap.dataset.source import Source
+from asap.errors import InputError, UsageError
+from asap.lm.hub import load_config
+from asap.lm.model import context_limit
+from asap.lm.specs import load_tokens, model_folder
+from asap.train.corpus import Corpus
+from asap.train.distributed import process
+from asap.train.gather import Wanted, gather
+from asap.train.recipe import accumulation
+from asap.train.rows import shown_mask
+from asap.train.shared import corpus_key, remove_others, shared_corpus
+from asap.train.template import TrainingTemplate
+from asap.versions import __version__
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_ROWS_HASH = "rows_hash"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training job: the source, the model spec, the recipe's values, the wanted rows, and the backend (trl or unsloth)."""
+
+    source: Source
+    model: str
+    recipe: str
+    values: Mapping[str, Any]
+    wanted: Wanted
+    backend: str = "trl"
+
+    def settings(self, template: TrainingTemplate) -> dict[str, Any]:
+        """Everything that determines the trained model apart from the rows, by name; JSON-able."""
+        return {
+            "asap": __version__,
+            "model": self.model,
+            "recipe": self.recipe,
+            "values": dict(self.values),
+            "backend": self.backend,
+            **self.source.as_settings(),
+            "wanted": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.wanted).items()},
+            "template_hash": template.hash,
+            "tokenizer": template.tokens.fingerprint,
+        }
+
+
+@dataclass(frozen=True)
+class PreparedTraining:
+    """A job that passed every check: its rows, its template and the model's folder or Hub id."""
+
+    job: TrainingJob
+    name: str
+    template: TrainingTemplate
+    corpus: Corpus
+
+    @property
+    def first_row(self) -> "Text":
+        """The first row with its loss mask, for people to check."""
+        return shown_mask(self.template, next(iter(self.corpus)))
+
+
+def prepare(job: TrainingJob, out: Path, *, to_train: bool = True) -> PreparedTraining:
+    """Check everything that can be checked without training, and encode the rows into `out` unless they are there already.
+
+    Rows that are not to train here keep their samples. Raises UsageError or InputError; then `out` is as it was.
+    """
+    if job.model.startswith("openai:"):
+        raise UsageError(
+            f"--model {job.model}: a model behind a server cannot be trained; name bundled, hf:<hub id or folder> or gguf:<file>"
+        )
+    name = model_folder(job.model)
+    limit = min(job.values["max_length"], context_limit(load_config(name)))
+    accumulation(job.values, process().world)
+    template = TrainingTemplate(load_tokens(job.model))
+    settings = job.settings(template)
+    if to_train:
+        _refuse_other(out, settings)
+
+    def make(folder: Path) -> None:
+        corpus = gather(job.source, template, limit, job.wanted, folder, samples=not to_train)
+        if to_train:
+            _refuse_other(out, {**settings, _ROWS_HASH: corpus.hash})
+
+    key = corpus_key(job.source, template, limit, job.wanted, samples=not to_train)
+    return PreparedTraining(job, name, template, shared_corpus(out, key, make))
+
+
+def claim(prepared: PreparedTraining, out: Path, *, write: bool) -> dict[str, Any]:
+    """Claim the folder for this run and return the run's settings. Raises InputError if it belongs to another run."""
+    settings = {**prepared.job.settings(prepared.template), _ROWS_HASH: prepared.corpus.hash}
+    _refuse_other(out, settings)
+    if write:
+        remove_others(prepared.corpus)
+        prepared.corpus.write(out)
+        with replacing(out / "settings.json") as file:
+            file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    return settings
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest complete checkpoint: trainer_state.json is the file that the trainer writes last."""
+    whole = list[tuple[int, Path]]()
+    for path in out.glob("checkpoint-*"):
+        try:
+            whole.append((int(json.loads((path / "trainer_state.json").read_text("utf-8"))["global_step"]), path))
+        except (OSError, ValueError, KeyError):
+            continue
+    return max(whole)[1] if whole else None
+
+
+def _refuse_other(out: Path, settings: Mapping[str, Any]) -> None:
+    """Raise InputError if the folder belongs to a run with other settings, or to something else."""
+    path = out / "settings.json"
+    if path.is_file():
+        stored = json.loads(path.read_text("utf-8"))
+        names = {*stored, *settings} - ({_ROWS_HASH} - settings.keys())
+        differing = [name for name in sorted(names) if stored.get(name) != settings.get(name)]
+        if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
+            shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
+            raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
+    elif out.is_dir() and any((out / name).exists() for name in ("work.sqlite", "config.json", "manifest.json")):
+        raise InputError(f"{out} holds something else than a training run; choose another --out")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
