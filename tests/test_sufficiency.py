@@ -1,7 +1,7 @@
 """Answers that are written behind a trace and run: with a real (tiny) model and the real sandbox."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from asap.benchmarks.load import Benchmark, load_benchmark
 from asap.cli import run
 from asap.compare.sufficiency import Sufficiency
 from asap.digest import content_digest
-from asap.errors import UsageError
+from asap.errors import RowError, UsageError
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.lm.scorer import Scorer
+from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
@@ -54,17 +55,54 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
 ) -> None:
     with Ledger.open(tmp_path / "out") as ledger:
         asked = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
-        text, written = asked.answer(SAMPLE, SAMPLE.cot), asked._write(scorer.tokens.input_ids(written_before(scorer, SAMPLE.cot)))
-        assert text == asked.answer(SAMPLE, SAMPLE.cot) == CODE_LEAD + written
+        [text], [written] = asked.answers(SAMPLE, [SAMPLE.cot]), asked._write([scorer.tokens.input_ids(written_before(scorer, SAMPLE.cot))])
+        assert [text] == asked.answers(SAMPLE, [SAMPLE.cot]) == [CODE_LEAD + written]
         assert scorer.tokens.count(text) <= 24 + scorer.tokens.count(CODE_LEAD)  # junk of eight tokens, cut anew
         assert text is not None
-        assert asked.passes(SAMPLE, SAMPLE.cot) is False
-        assert replace(asked, max_new_tokens=scorer.context_tokens).passes(SAMPLE, SAMPLE.cot) is None  # no room to write
+        assert asked.passes(SAMPLE, [SAMPLE.cot]) == [False]
+        assert replace(asked, max_new_tokens=scorer.context_tokens).passes(SAMPLE, [SAMPLE.cot]) == [None]  # no room to write
         for trace, code in (("right", "def add(a, b):\n    return a + b"), ("wrong", "def add(a, b):\n    return a - b")):
             key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, trace))
             ledger.put(key, {"text": f"Here:\n\n```python\n{code}\n```\n"})
-            assert asked.passes(SAMPLE, trace) is (trace == "right")
-        assert asked.passes(Sample("other", "q", "c", "a"), "right") is None
+            assert asked.passes(SAMPLE, [trace]) == [trace == "right"]
+        assert asked.passes(SAMPLE, ["wrong", "right", SAMPLE.cot, "right"]) == [False, True, False, True]
+        assert asked.passes(Sample("other", "q", "c", "a"), ["right"]) == [None]
+
+
+def test_a_gpu_writes_the_answers_of_a_row_together(
+    scorer: Scorer, sandbox: Sandbox, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces, calls = [SAMPLE.cot, "", "Return it.", "Sum them. " * 9, ""], list[int]()
+    write = Sufficiency._write
+    monkeypatch.setattr(Sufficiency, "_write", lambda self, prompts: (calls.append(len(prompts)), write(self, prompts))[1])
+    with Ledger.open(tmp_path / "alone") as ledger:
+        expected = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8).answers(SAMPLE, traces)
+    batched = HFScorer(str(model_folder()), device="cpu", batch_tokens=1 << 14)
+    with Ledger.open(tmp_path / "together") as ledger:
+        asked = Sufficiency(batched, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
+        assert asked.answers(SAMPLE, traces) == expected
+    assert calls == [1, 1, 1, 1, 4]
+
+
+def test_answers_that_do_not_fit_into_memory_together_are_written_in_smaller_batches(
+    sandbox: Sandbox, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Sufficiency._write
+
+    def small(self: Sufficiency, prompts: Sequence[Sequence[int]]) -> list[str]:
+        if len(prompts) > room:
+            raise MemoryError
+        return write(self, prompts)
+
+    monkeypatch.setattr(Sufficiency, "_write", small)
+    batched = HFScorer(str(model_folder()), device="cpu", batch_tokens=1 << 14)
+    with Ledger.open(tmp_path) as ledger:
+        asked = Sufficiency(batched, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
+        room = 2
+        assert None not in asked.answers(SAMPLE, [SAMPLE.cot, "", "Return it.", "Sum them.", "Add."])
+        room = 0
+        with pytest.raises(RowError, match="did not fit into memory"):
+            asked.answers(SAMPLE, ["another"])
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -66,7 +66,7 @@ def main() -> None:
     sizes = f"{sum(map(len, texts)) / len(texts):,.0f} characters, {sum(counter.count_many(texts)) / len(texts):,.0f} tokens"
     print(f"{len(texts)} traces, each of {sizes} in the mean, ratio {args.ratio:g}; CPU ms a trace, median of {args.repeats}\n")
 
-    made = {text: word_units(text, ClassifierImportance(Stub(counter))(text)) for text in texts}
+    made = {text: word_units(text, ClassifierImportance(Stub(counter))([text])[0]) for text in texts}
     original = LLMLingua2(hf, draws, weigh)
     chunks = {text: original.chunks(text) for text in texts}
     words = {text: original.compress(text, args.ratio).words for text in texts}
@@ -76,7 +76,7 @@ def main() -> None:
 
     def units(tokens: TokenCounter) -> Callable[[str], object]:
         importance = ClassifierImportance(Stub(tokens))
-        return lambda text: word_units(text, importance(text))
+        return lambda text: word_units(text, importance([text])[0])
 
     ways: dict[str, Callable[[TokenCounter], Callable[[str], object]]] = {
         "original, transcribed": always(lambda text: original.compress(text, args.ratio)),
@@ -142,6 +142,7 @@ class Stub:
     """Stands in for the classifier: its numbers cost nothing."""
 
     identity: Mapping[str, str] = {}
+    batch_tokens = 0
 
     def __init__(self, counter: TokenCounter) -> None:
         self.tokens, self.chunk_tokens = counter, LONGEST - 2

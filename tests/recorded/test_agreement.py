@@ -111,7 +111,7 @@ def test_tokens_have_the_same_probability_of_staying(
     """In a text of one chunk."""
     text = lingua["texts"]["short"]
     [(_, values)] = replicas["bert"].read(text)
-    assert importance(text).keep.tolist() == pytest.approx(values[1:-1].tolist(), abs=1e-6)
+    assert importance([text])[0].keep.tolist() == pytest.approx(values[1:-1].tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize("keep_digits", [False, True])
@@ -123,7 +123,7 @@ def test_words_have_the_same_probability_of_staying(
     [read] = replicas["bert"].read(text)
     words, values = replicas["bert"].words(*read, keep_digits=keep_digits)
     by_place = {end - len(word): (end, value) for word, end, value in zip(words, accumulate(map(len, words)), values, strict=True)}
-    units = word_units(text, importance(text), keep_digits=keep_digits)
+    units = word_units(text, importance([text])[0], keep_digits=keep_digits)
     laid = Laid.of(text, units.lengths)
     shown = [text[start:end] for start, end in zip(laid.starts.tolist(), laid.ends.tolist(), strict=True)]
     assert "".join(shown) == "".join(words)

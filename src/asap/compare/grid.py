@@ -128,10 +128,9 @@ def _measure_row(
     ]
     forms = [structure(sample.cot, decision) for _, _, decision in cuts]
     found = []
-    for measure, value_of, trace_of, whole in _measures(judge, sample, sufficiency):
-        none, full = value_of(""), value_of(whole)
-        for (name, ratio, decision), form in zip(cuts, forms, strict=True):
-            value = value_of(trace_of(decision))
+    for measure, values_of, trace_of, whole in _measures(judge, sample, sufficiency):
+        none, full, *cut = values_of(["", whole, *(trace_of(decision) for _, _, decision in cuts)])
+        for (name, ratio, decision), form, value in zip(cuts, forms, cut, strict=True):
             if value is None or none is None or full is None:  # no tests, no room in the context, or no verdict of the sandbox
                 continue
             lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
@@ -141,27 +140,27 @@ def _measure_row(
 
 
 class _Way(NamedTuple):
-    """A measure applied to a row: the value of a trace, the trace that a decision leaves, and the full one."""
+    """A measure applied to a row: the values of traces, the trace that a decision leaves, and the full one."""
 
     measure: Measure
-    value_of: Callable[[str], float | None]
+    values_of: Callable[[Sequence[str]], Sequence[float | None]]
     trace_of: Callable[[Decision], str]
     whole: str
 
 
 def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Way]:
-    def support(trace: str) -> float:
-        return judge.support(sample, trace)
+    def supports(traces: Sequence[str]) -> list[float]:
+        return judge.supports(sample, traces)
 
     def pruned(decision: Decision) -> str:
         return decision.apply(sample.cot)
 
-    yield _Way("support", support, pruned, sample.cot)
+    yield _Way("support", supports, pruned, sample.cot)
     bare = outside(sample.cot)
     if bare != sample.cot:  # the judge merely copies from a trace that contains the final code
-        yield _Way("support without code", support, lambda decision: decision.without_code(sample.cot), bare)
+        yield _Way("support without code", supports, lambda decision: decision.without_code(sample.cot), bare)
     if sufficiency is not None:
-        yield _Way("passing answers", lambda trace: sufficiency.passes(sample, trace), pruned, sample.cot)
+        yield _Way("passing answers", lambda traces: sufficiency.passes(sample, traces), pruned, sample.cot)
 
 
 def _uncut(name: str, stored: Mapping[str, Decision | None], sample: Sample, tokens: TokenCounter, settings: AsapSettings) -> Decision:

@@ -5,23 +5,33 @@ trained to think would rather close with a remark. Answers and verdicts are kept
 written or run twice. Decoding is greedy and ignores the model's sampling defaults.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
 from asap.digest import content_digest
-from asap.errors import UsageError
+from asap.errors import RowError, UsageError
 from asap.evaluate.extract import code_of
-from asap.evaluate.judge import Judge
+from asap.evaluate.judge import Job, Judge
 from asap.evaluate.ledger import Ledger
+from asap.lm.causal_lm import CausalLM
+from asap.lm.memory import within_memory
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scorer
 from asap.lm.transformers import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
 from asap.think import CLOSED
+
+
+class _Prompt(NamedTuple):
+    """What the model reads before it writes an answer, and the key under which the answer is kept."""
+
+    key: str
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,44 +47,67 @@ class Sufficiency:
         if self.scorer.causal_lm is None:
             raise UsageError("only a transformers model can write answers here; name one as --judge")
 
+    @property
+    def _lm(self) -> CausalLM:
+        assert self.scorer.causal_lm is not None, "checked at the start"
+        return self.scorer.causal_lm
+
     @cached_property
     def _problems(self) -> dict[str, Problem]:
         return {problem.task_id: problem for problem in self.benchmark.problems}
 
-    def passes(self, sample: Sample, trace: str) -> bool | None:
-        """Whether the answer passes the tests; None if the row has no tests, no answer fits, or the sandbox gave no verdict."""
+    def passes(self, sample: Sample, traces: Sequence[str]) -> list[bool | None]:
+        """Whether the answer after each trace passes the tests.
+
+        None if the row has no tests, no answer fits, or the sandbox gave no verdict.
+        """
         problem = self._problems.get(sample.id)
-        answer = self.answer(sample, trace) if problem else None
-        if problem is None or answer is None:
-            return None
-        program = code_of(answer)
-        if program is None:
+        if problem is None:
+            return [None] * len(traces)
+        answers = self.answers(sample, traces)
+        programs = [None if answer is None else code_of(answer) for answer in answers]
+        jobs = [None if program is None else self.judge.job(self.benchmark, problem, program) for program in programs]
+        failed = self.judge.judge([job for job in jobs if job is not None]).failed
+        return [None if answer is None else self._passed(job, failed) for answer, job in zip(answers, jobs, strict=True)]
+
+    def _passed(self, job: Job | None, failed: Mapping[str, Mapping[str, Any]]) -> bool | None:
+        if job is None:
             return False
-        job = self.judge.job(self.benchmark, problem, program)
-        failed = self.judge.judge([job]).failed
         record = self.judge.ledger.get(job.key) or failed[job.key]
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
-    def answer(self, sample: Sample, trace: str) -> str | None:
-        """The code block that the model writes after a trace, of at most `max_new_tokens` tokens; incomplete if these ran out.
+    def answers(self, sample: Sample, traces: Sequence[str]) -> list[str | None]:
+        """The code block that the model writes after each trace, of at most `max_new_tokens` tokens; incomplete if these ran out.
 
-        None if the model's context has no room for that many.
+        None if the model's context has no room for that many. A GPU writes all of them together, a CPU one after the other.
         """
+        ledger: Ledger = self.judge.ledger
+        prompts = {trace: self._prompt(sample, trace) for trace in traces}
+        missing = [prompt for prompt in dict.fromkeys(prompts.values()) if ledger.get(prompt.key) is None and self._fits(prompt)]
+        missing.sort(key=lambda prompt: -len(prompt.ids))  # stable; like lengths share a batch
+        together = len(missing) if self.scorer.batch_tokens and self._lm.stop_ids else 1  # without these a stop string ends only all rows
+        while missing:
+            batch = missing[:together]
+            written = within_memory(partial(self._write, [prompt.ids for prompt in batch]))
+            if written is None and len(batch) == 1:
+                raise RowError("out_of_memory", f"{len(batch[0].ids):,} tokens and an answer did not fit into memory", sample.id)
+            if written is None:
+                together = len(batch) // 2
+                continue
+            for prompt, text in zip(batch, written, strict=True):
+                ledger.put(prompt.key, {"text": CODE_LEAD + text})
+            missing = missing[len(batch) :]
+        kept = [ledger.get(prompts[trace].key) for trace in traces]
+        return [None if one is None else str(one["text"]) for one in kept]
+
+    def _prompt(self, sample: Sample, trace: str) -> _Prompt:
         tokens = self.scorer.tokens
         before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{CODE_LEAD}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
-        ledger: Ledger = self.judge.ledger
-        kept = ledger.get(key)
-        if kept is None:
-            ids = tokens.input_ids(before)
-            if len(ids) + self.max_new_tokens > self.scorer.context_tokens:
-                return None
-            kept = {"text": CODE_LEAD + self._write(ids)}
-            ledger.put(key, kept)
-        return str(kept["text"])
+        return _Prompt(key, tuple(tokens.input_ids(before)))
 
-    def _write(self, ids: Sequence[int]) -> str:
-        lm = self.scorer.causal_lm
-        assert lm is not None, "checked at the start"
-        [written] = write_tokens(lm, [ids], self.max_new_tokens, stop_strings=["\n```"])
-        return written_text(lm, written)
+    def _fits(self, prompt: _Prompt) -> bool:
+        return len(prompt.ids) + self.max_new_tokens <= self.scorer.context_tokens
+
+    def _write(self, prompts: Sequence[Sequence[int]]) -> list[str]:
+        return [written_text(self._lm, ids) for ids in write_tokens(self._lm, prompts, self.max_new_tokens, stop_strings=["\n```"])]

@@ -4,6 +4,7 @@ Any folder or Hub model with two labels works, the second one meaning "keep". No
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from asap.lm.tokens import TokenCounter
 
 _SPECIAL = 2  # before and after each chunk
 _CHUNKS_AT_ONCE = 8
+_GPU_BATCH_TOKENS = 65_536
 _MOST = 512
 
 
 class TokenClassifier:
-    """The classifier and its tokenizer. `chunk_tokens` is how many tokens of a text it reads at once."""
+    """The classifier and its tokenizer. `chunk_tokens` is how many tokens of a text it reads as one chunk, `batch_tokens` how many
+    tokens of all chunks at once (0: one text after another).
+    """
 
-    def __init__(self, name: str, *, dtype: Dtype = "auto", device: str = "auto") -> None:
+    def __init__(self, name: str, *, dtype: Dtype = "auto", device: str = "auto", batch_tokens: int | None = None) -> None:
         self.device = pick_device(device)
         folder, kind = name.removeprefix("hf:"), pick_dtype(dtype, self.device)
         options = {"dtype": kind, "use_safetensors": True, "output_loading_info": True}
@@ -37,6 +41,7 @@ class TokenClassifier:
         self.model = model.eval().to(self.device)
         self.identity = identity_of(folder, name, model.config, kind)
         self.chunk_tokens = min(_MOST, int(getattr(model.config, "max_position_embeddings", _MOST))) - _SPECIAL
+        self.batch_tokens = batch_tokens if batch_tokens is not None else (0 if self.device.type == "cpu" else _GPU_BATCH_TOKENS)
         hf = self.tokens.hf
         self.special_ids = tuple(next((token for token in ids if token is not None), None) for ids in _special(hf))
         if None in self.special_ids:
@@ -49,28 +54,31 @@ class TokenClassifier:
         return [values[1:-1] for values in self.read(whole)]
 
     def read(self, inputs: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float64]]:
-        """The same for inputs as they are. Those of similar length share a batch."""
+        """The same for inputs as they are. Those of similar length share a batch; one that does not fit into memory is halved."""
         found: list[NDArray[np.float64]] = [np.empty(0)] * len(inputs)
-        order = sorted(range(len(inputs)), key=lambda number: len(inputs[number]))
-        for at in range(0, len(order), _CHUNKS_AT_ONCE):
-            batch = order[at : at + _CHUNKS_AT_ONCE]
-            for number, values in zip(batch, self._run([inputs[number] for number in batch]), strict=True):
-                found[number] = values[: len(inputs[number])]
+        waiting = sorted(range(len(inputs)), key=lambda number: len(inputs[number]))
+        while waiting:
+            batch = waiting[: self.batch_tokens // _MOST or _CHUNKS_AT_ONCE]
+            values = within_memory(partial(self._run, [inputs[number] for number in batch]))
+            if values is None and len(batch) == 1:
+                tokens = len(inputs[batch[0]])
+                raise RowError("out_of_memory", f"classifying {tokens:,} tokens did not fit into memory on {self.device}")
+            if values is None:
+                self.batch_tokens = len(batch) // 2 * _MOST
+                continue
+            for number, one in zip(batch, values, strict=True):
+                found[number] = one[: len(inputs[number])]
+            waiting = waiting[len(batch) :]
         return found
 
+    @torch.inference_mode()
     def _run(self, inputs: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         ids = np.full((len(inputs), max(map(len, inputs))), self.model.config.pad_token_id or 0)
         mask = np.zeros_like(ids)
         for row, one in enumerate(inputs):
             ids[row, : len(one)], mask[row, : len(one)] = one, 1
-        values = within_memory(lambda: self._probabilities({"input_ids": ids, "attention_mask": mask}))
-        if values is None:
-            raise RowError("out_of_memory", f"classifying {ids.size:,} tokens did not fit into memory on {self.device}")
-        return values
-
-    @torch.inference_mode()
-    def _probabilities(self, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float64]:
-        logits = self.model(**{name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}).logits
+        read = {"input_ids": ids, "attention_mask": mask}
+        logits = self.model(**{name: torch.from_numpy(values).to(self.device) for name, values in read.items()}).logits
         return torch.softmax(logits.float(), dim=-1)[:, :, 1].cpu().numpy()
 
 

@@ -71,6 +71,11 @@ class Asap:
         if self.settings.is_token_level:
             self.token_level = TokenLevel(self.settings, self.scorer.tokens, self.tokens, importance)
 
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens its scorer or its classifier reads at once (0: it reads one text after another)."""
+        return max(self.scorer.batch_tokens, self.token_level.batch_tokens if self.token_level else 0)
+
     def prune(self, sample: Sample) -> Pruned:
         """The sample with a shorter trace, and the decision. Raises RowError if the row cannot be scored."""
         decision = self.decide([sample])[0]
@@ -83,6 +88,8 @@ class Asap:
 
         `selections` are the choices of stage 1's LLM; without them, this method asks the LLM.
         """
+        if self.token_level is not None:
+            return [*together(self.token_level.decisions(samples), self.scorer)]
         if selections is None:
             selections = self._selections(samples)
         return together([self._scoring(*one) for one in zip(samples, selections, strict=True)], self.scorer)
@@ -93,8 +100,6 @@ class Asap:
         return selections_of([self.settings.requests_about(sample) for sample in samples], self.llm, self._replies)
 
     def _scoring(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
-        if self.token_level is not None:
-            return (yield from self.token_level.decide(sample))
         settings = self.settings
         trace = Trace.of(sample, settings.step_split, self.context, self.scorer.tokens, self.tokens, settings.seed)
         decision = yield from prune_steps(trace, settings, selection)

@@ -48,7 +48,7 @@ class InProcess:
 
 def rows_at_once(pruner: Asap) -> int:
     """How many rows the pruner should get at once: on a GPU they share batches."""
-    return 1 if pruner.scorer.batch_tokens == 0 else _ROWS_ON_GPU
+    return 1 if pruner.batch_tokens == 0 else _ROWS_ON_GPU
 
 
 def description(pruner: Asap) -> dict[str, Any]:

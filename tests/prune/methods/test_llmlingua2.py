@@ -1,6 +1,6 @@
 """LLMLingua-2 by protocol and with a tiny classifier: words, chunks, the share that each chunk loses, what is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from asap.errors import InputError, RowError
 from asap.lm.classifier import TokenClassifier
 from asap.lm.scorer import NoModel
 from asap.prune.asap import Asap
+from asap.prune.decision.unit_cut import UnitCut
 from asap.prune.decision.units import Laid
 from asap.prune.methods.llmlingua2 import ClassifierImportance, Importance, chunk_edges, ends_here, word_units
 from asap.prune.methods.phrases import words
@@ -31,8 +32,12 @@ class Heuristic:
     """Says that capitals and digits matter."""
 
     identity = {"model": "heuristic"}  # noqa: RUF012
+    batch_tokens = 0
 
-    def __call__(self, text: str) -> Importance:
+    def __call__(self, texts: Sequence[str]) -> list[Importance]:
+        return [self.of(text) for text in texts]
+
+    def of(self, text: str) -> Importance:
         starts, ends = words(text)
         keep = np.array([0.9 if text[start].isupper() else 0.6 if text[start].isdigit() else 0.1 for start in starts])
         return Importance(starts, ends, keep, np.zeros(len(starts), np.int64))
@@ -106,7 +111,7 @@ def test_chunks_end_at_full_stops_and_line_breaks() -> None:
 @settings(max_examples=25, deadline=None)
 @given(texts)
 def test_any_text_has_units_with_a_classifier(classifier: TokenClassifier, text: str) -> None:
-    read = ClassifierImportance(classifier)(text)
+    read = ClassifierImportance(classifier)([text])[0]
     assert len(read.starts) == len(read.keep) == len(read.chunks)
     assert np.all((read.keep >= 0) & (read.keep <= 1))
     try:
@@ -123,7 +128,7 @@ def test_the_classifier_reads_chunks_between_its_own_tokens(classifier: TokenCla
     import torch
 
     text = " ".join(["Sort the list, then take 3 of them. Check it again"] * 14)
-    read = ClassifierImportance(classifier)(text)
+    read = ClassifierImportance(classifier)([text])[0]
     hf, expected = classifier.tokens.hf, []
     ids = hf(text, add_special_tokens=False).input_ids
     assert read.chunks[-1] >= 2
@@ -136,9 +141,49 @@ def test_the_classifier_reads_chunks_between_its_own_tokens(classifier: TokenCla
     assert read.keep == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_chunks_of_many_texts_share_batches_where_there_is_room(classifier: TokenClassifier, tmp_path: Path) -> None:
+    rows = [
+        Sample(str(number), "q", f"Sort list {number}, then take 3 of them. Check it again\n\n" * (9 + number), "x") for number in range(9)
+    ]
+    calls = list[int]()
+    batched = TokenClassifier(save_classifier(tmp_path), device="cpu", batch_tokens=1 << 14)
+    batched.model.load_state_dict(classifier.model.state_dict())
+    for one in (classifier, batched):
+        one.model.register_forward_hook(lambda _, __, given, ___: calls.append(len(given["input_ids"])), with_kwargs=True)
+    asked = AsapSettings(method="llmlingua2", budget=None, ratio=0.5)
+    cuts = [Asap(NoModel(tokens_of("smollm")), asked, importance=ClassifierImportance(one)) for one in (classifier, batched)]
+    assert [pruner.batch_tokens for pruner in cuts] == [0, 1 << 14]
+    alone = cuts[0].decide(rows)
+    one_by_one, calls[:] = [*calls], []
+    together = cuts[1].decide(rows)
+    assert max(one_by_one) <= 8
+    assert len(one_by_one) >= len(rows)
+    assert len(calls) < len(one_by_one) / 4
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, UnitCut)
+        assert isinstance(other, UnitCut)
+        assert one.units.scores == pytest.approx(other.units.scores, abs=1e-5)
+        assert one.spans == other.spans
+
+
+def test_a_text_that_cannot_be_read_does_not_reject_the_others() -> None:
+    class Fails(Heuristic):
+        def of(self, text: str) -> Importance:
+            if "too long" in text:
+                raise RowError("out_of_memory", "classifying this did not fit")
+            return super().of(text)
+
+    rows = [Sample(name, "q", text, "x") for name, text in (("a", "Sort 12 of them"), ("b", "this is too long"), ("c", "Take 3"))]
+    asked = AsapSettings(method="llmlingua2", budget=None, ratio=0.7)
+    found = Asap(NoModel(tokens_of("smollm")), asked, importance=Fails()).decide(rows)
+    assert [type(one).__name__ for one in found] == ["UnitCut", "RowError", "UnitCut"]
+    assert isinstance(found[1], RowError)
+    assert (found[1].reason, found[1].row_id) == ("out_of_memory", "b")
+
+
 def test_long_texts_lose_the_same_share_everywhere(classifier: TokenClassifier) -> None:
     text = "\n\n".join(f"Sort list {number}, then take 3 of them. Check it again" for number in range(60))
-    units = word_units(text, ClassifierImportance(classifier)(text))
+    units = word_units(text, ClassifierImportance(classifier)([text])[0])
     asked = AsapSettings(method="llmlingua2", budget=None, ratio=0.5)
     decision = (
         Asap(NoModel(tokens_of("smollm")), asked, importance=ClassifierImportance(classifier)).prune(Sample("a", "q", text, "x")).decision

@@ -8,7 +8,7 @@ again, and removes words until the trace fits its budget in real tokens.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from asap.characters import DIGIT, Ints, codes, first_shown, kinds
 from asap.errors import RowError
+from asap.lm.tokens import Encoded
 from asap.lm.word_cache import by_words
 from asap.prune.decision.units import Units, means_over, tile
 from asap.prune.fine.surprisal import DECIMALS
@@ -38,9 +39,9 @@ class LLMLingua2:
 
     name: ClassVar[str] = "llmlingua2"
 
-    def units(self, text: str, importance: "TokenImportance") -> Units:
+    def units(self, text: str, importance: "Importance") -> Units:
         """The words of a text with their scores. Raises RowError if a word has none."""
-        return word_units(text, importance(text), keep_digits=self.keep_digits)
+        return word_units(text, importance, keep_digits=self.keep_digits)
 
 
 class Importance(NamedTuple):
@@ -55,12 +56,17 @@ class Importance(NamedTuple):
 
 
 class TokenImportance(Protocol):
-    """Estimates the importance of each token of a text."""
+    """Estimates the importance of each token of texts. `batch_tokens` is how many tokens it reads at once (0: one text after another)."""
 
     identity: Mapping[str, str]
 
-    def __call__(self, text: str) -> Importance:
-        """The importance of each token, in order."""
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens it reads at once."""
+        ...
+
+    def __call__(self, texts: Sequence[str]) -> "list[Importance]":
+        """The importance of each token, in order, of each text."""
         ...
 
 
@@ -71,13 +77,29 @@ class ClassifierImportance:
         self.classifier = classifier
         self.identity: Mapping[str, str] = classifier.identity
 
-    def __call__(self, text: str) -> Importance:
-        """The importance of each token, in order."""
-        encoded = by_words(self.classifier.tokens).encode(text)
-        edges = chunk_edges(ends_here(text, encoded.starts, encoded.ends), self.classifier.chunk_tokens)
-        keep = self.classifier.keep([encoded.ids[start:end] for start, end in pairwise(edges)])
-        numbers = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-        return Importance(encoded.starts, encoded.ends, np.concatenate([np.empty(0), *keep]), numbers)
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens the classifier reads at once."""
+        return self.classifier.batch_tokens
+
+    def __call__(self, texts: Sequence[str]) -> list[Importance]:
+        """The importance of each token, in order, of each text. On a GPU the chunks of all texts share batches."""
+        if self.batch_tokens == 0 and len(texts) > 1:
+            return [one for text in texts for one in self([text])]
+        encoded = [by_words(self.classifier.tokens).encode(text) for text in texts]
+        edges = [
+            chunk_edges(ends_here(text, one.starts, one.ends), self.classifier.chunk_tokens)
+            for text, one in zip(texts, encoded, strict=True)
+        ]
+        chunks = [one.ids[start:end] for one, places in zip(encoded, edges, strict=True) for start, end in pairwise(places)]
+        keep = iter(self.classifier.keep(chunks))
+        return [_importance(one, places, list(islice(keep, len(places) - 1))) for one, places in zip(encoded, edges, strict=True)]
+
+
+def _importance(encoded: Encoded, edges: Sequence[int], keep: Sequence[NDArray[np.float64]]) -> Importance:
+    """The importance of the tokens of a text, from its chunks."""
+    numbers = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    return Importance(encoded.starts, encoded.ends, np.concatenate([np.empty(0), *keep]), numbers)
 
 
 def ends_here(text: str, starts: Ints, ends: Ints) -> NDArray[np.bool_]:
