@@ -36,6 +36,7 @@ from asap.cli.options import (
     parse_columns,
     print_summary,
     too_many_rejected,
+    warn_of_dtype,
     write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
@@ -75,7 +76,7 @@ class Model:
     tokenizer: Tokenizer = None
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it.", group=MODEL),
+        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
     ] = "auto"
 
 
@@ -182,6 +183,7 @@ def _prune(
             with console.status("loading the scorer") if console.is_terminal else nullcontext():
                 blueprint = Blueprint(settings, model.scorer, model.tokenizer, model.dtype)
                 device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
+                warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)
                 workers = stack.enter_context(where.workers(blueprint))
             if workers.where:
