@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
-from asap.lm.engine import prefix_caching
+from asap.lm.engine import engine_name, prefix_caching
 
 
 def dataset_card(manifest: Mapping[str, Any]) -> str:
@@ -27,8 +27,7 @@ def engine_line(identity: Mapping[str, Any]) -> str:
     engine = identity.get("engine") or {}
     if not engine:
         return ""
-    name = "an unknown engine" if engine["name"] == "unknown" else engine["name"]
-    known = [f"{name} {engine.get('version') or ''}".rstrip(), f"prefix caching {prefix_caching(identity)}"]
+    known = [engine_name(engine), f"prefix caching {prefix_caching(identity)}"]
     if samplers := identity.get("samplers"):
         known.append("sent " + ", ".join(f"{name} {value:g}" for name, value in samplers.items()))
     if "not_sent" in identity:

@@ -49,7 +49,7 @@ def test_an_unknown_spec_is_refused_with_the_known_ones(spec: str) -> None:
 
 
 def test_a_server_cannot_score() -> None:
-    assert "servers do not give log-probabilities" in refusal(lambda: load_scorer("openai:gpt-x"), UsageError)
+    assert "name it with --tokenizer" in refusal(lambda: load_scorer("openai:gpt-x"), UsageError)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("bundled", True), ("hf:a/b", True), ("gguf:x", True), ("a/b", False), ("bundle", False)])

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,7 +24,6 @@ from asap.cli.options import (
     at_least,
     console_for,
     parse_columns,
-    warn_of_dtype,
     whole,
 )
 from asap.errors import UsageError
@@ -55,15 +55,20 @@ def compare(
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
-    scorer: Annotated[str, Parameter(help="Who prunes: bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled",
+    scorer: Annotated[
+        str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>.", group=MODEL)
+    ] = "bundled",
     judge: Annotated[
         str | None, Parameter(help="Who judges; better another model than the scorer. [default: the scorer]", group=MODEL)
     ] = None,
+    base_url: Annotated[
+        str | None, Parameter(help="The vLLM or SGLang server of an openai: scorer or judge (docs/scale.md).", group=MODEL)
+    ] = None,
+    judge_tokenizer: Annotated[str | None, Parameter(help="The tokenizer of an openai: judge. [default: --tokenizer]", group=MODEL)] = None,
     classifier: Classifier = None,
     tokenizer: Tokenizer = None,
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Of both models; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
+        Literal["auto", "float32", "bfloat16"], Parameter(help="Of both models; auto: bfloat16 on a GPU that has it.", group=MODEL)
     ] = "auto",
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto",
     generate: Annotated[
@@ -113,11 +118,11 @@ def compare(
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     console = console_for(stderr=True)
     try:
-        warn_of_dtype(dtype, device)
-        reader = load_scorer(scorer, dtype=dtype, device=device)
+        load = partial(load_scorer, dtype=dtype, device=device, base_url=base_url)
+        reader = load(scorer, tokenizer=tokenizer)
         tokens = load_tokens(tokenizer) if tokenizer else reader.tokens
         pruners = pruners_of(grid, reader, tokens)
-        other = reader if judge is None else load_scorer(judge, dtype=dtype, device=device)
+        other = reader if judge is None else load(judge, tokenizer=judge_tokenizer or tokenizer)
         settings = {
             "methods": names,
             "ratios": shares,

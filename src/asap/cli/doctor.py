@@ -17,6 +17,7 @@ def doctor(
     limit: Limit = None,
     scorer: Annotated[str, Parameter(help="The scorer whose context length is compared.", group=MODEL)] = "bundled",
     tokenizer: Tokenizer = None,
+    base_url: Annotated[str | None, Parameter(help="The server of an openai: scorer; it is asked about a test text.", group=MODEL)] = None,
 ) -> int:
     """Examine this machine, and data if named: what is there, what is wrong, what to do."""
     from asap.doctor import examine, render
@@ -28,6 +29,7 @@ def doctor(
         hub_split=hub_split,
         scorer=scorer,
         tokenizer=tokenizer,
+        base_url=base_url,
         limit=at_least("limit", limit, 1),
     )
     render(report, console_for())

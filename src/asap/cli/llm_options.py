@@ -29,7 +29,9 @@ class Llm:
         str | None,
         Parameter(help="openai:<model> (any OpenAI-compatible server), hf:<hub id or folder>, gguf:<file> or bundled.", group=LLM),
     ] = None
-    base_url: Annotated[str | None, Parameter(help="The server, for example http://127.0.0.1:8000/v1.", group=LLM)] = None
+    base_url: Annotated[
+        str | None, Parameter(help="The server, for example http://127.0.0.1:8000/v1; of an openai: scorer too.", group=LLM)
+    ] = None
     concurrency: Annotated[int | None, Parameter(help="Requests at once. [default: 16 for servers]", group=LLM, converter=whole)] = None
     llm_context: Annotated[
         int | None,
@@ -50,11 +52,13 @@ class Llm:
     price_in: Annotated[float | None, Parameter(help="US dollars per million prompt tokens. [default: the list price]", group=LLM)] = None
     price_out: Annotated[float | None, Parameter(help="US dollars per million reply tokens.", group=LLM)] = None
 
-    def check(self, coarse: str | None, values: Mapping[str, Any]) -> None:
-        """Raise UsageError unless the options of the LLM are consistent."""
+    def check(self, coarse: str | None, values: Mapping[str, Any], *, for_scorer: bool = False) -> None:
+        """Raise UsageError unless the options of the LLM are consistent. `for_scorer`: those of a server may be the scorer's."""
         of_llm = {name: default for name, default in flat(Rewrite()) if name not in dict(flat(Align()))}
         named = [field.name for field in fields(self) if getattr(self, field.name) != field.default and field.name != "llm"]
         named += [name for name, value in values.items() if name in of_llm and value != of_llm[name]]
+        if for_scorer:
+            named = [name for name in named if name not in ("base_url", "concurrency")]
         if self.llm is None and coarse in ("select", "rewrite"):
             raise UsageError(f"--coarse {coarse} needs --llm, for example --llm openai:deepseek-chat; without an LLM use align or none")
         if self.llm is None and named:

@@ -36,7 +36,6 @@ from asap.cli.options import (
     parse_columns,
     print_summary,
     too_many_rejected,
-    warn_of_dtype,
     write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
@@ -46,6 +45,7 @@ from asap.prune.coarse.align import Align
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
 from asap.prune.methods import METHODS, RECORDS, TOKEN_LEVEL, TokenLevelMethod
+from asap.prune.methods.method import needs_entropies
 from asap.prune.settings import STAGE_1, AsapSettings
 
 if TYPE_CHECKING:
@@ -72,12 +72,34 @@ _NOTHING_TYPED = SettingsOptions()
 class Model:
     """Which model scores."""
 
-    scorer: Annotated[str, Parameter(help="bundled, hf:<hub id or folder> or gguf:<file>.", group=MODEL)] = "bundled"
+    scorer: Annotated[
+        str,
+        Parameter(
+            help="bundled, hf:<hub id or folder>, gguf:<file>, or openai:<model> on vLLM or SGLang (docs/scale.md), with --base-url and "
+            "the model's --tokenizer.",
+            group=MODEL,
+        ),
+    ] = "bundled"
+    scorer_url: Annotated[
+        str | None, Parameter(help="The server of an openai: scorer, where it is another than --base-url.", group=MODEL)
+    ] = None
     tokenizer: Tokenizer = None
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
+        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it.", group=MODEL),
     ] = "auto"
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a server scores."""
+        from asap.lm.specs import is_server
+
+        return is_server(self.scorer)
+
+    def check(self) -> None:
+        """Raise UsageError for options of a server that is none."""
+        if self.scorer_url is not None and not self.is_served:
+            raise UsageError(f"--scorer-url is about a server, but {self.scorer!r} runs here; leave it out")
 
 
 def prune(
@@ -128,7 +150,8 @@ def prune(
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), Shard.parse(shard) if shard else None)
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
-    llm.check(coarse, values)
+    model.check()
+    llm.check(coarse, values, for_scorer=model.is_served)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)
     if coarse == "align" and method != "asap":  # there the default is ignored
@@ -181,11 +204,15 @@ def _prune(
     try:
         with ExitStack() as stack:
             with console.status("loading the scorer") if console.is_terminal else nullcontext():
-                blueprint = Blueprint(settings, model.scorer, model.tokenizer, model.dtype)
+                blueprint = Blueprint(
+                    settings, model.scorer, model.tokenizer, model.dtype, model.scorer_url or llm.base_url, llm.concurrency
+                )
                 device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
-                warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)
                 workers = stack.enter_context(where.workers(blueprint))
+            if model.is_served and settings.needs_scorer and settings.stored_scores != "own":
+                without = ", ".join(method.name for method in settings.stored_methods if needs_entropies(method))
+                console.print(f"a server gives no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
             listener, options = stack.enter_context(watcher(console)), llm.run_options(spending)

@@ -25,7 +25,7 @@ from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.methods.llmlingua2 import LLMLingua2
-from asap.prune.methods.method import is_one_pass
+from asap.prune.methods.method import is_one_pass, needs_entropies
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.prune.settings import AsapSettings
 from asap.prune.settle import reordered
@@ -65,8 +65,13 @@ FINE = "asap-fine"
 
 
 def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -> dict[str, Asap]:
-    """The pruners of the runs that store all scores: `asap`, and one for each method that needs its own run."""
+    """The pruners of the runs that store all scores: `asap`, and one for each method that needs its own run.
 
+    Raises UsageError for methods whose scores the scorer cannot give.
+    """
+    for name in grid.methods:
+        if name in METHODS and needs_entropies(METHODS[name]) and not scorer.gives_entropies:
+            raise UsageError(f"method {name!r} needs entropies, which a server does not give; leave it out of --methods")
     with_classifier = {"llmlingua2": grid.words, "tokenskip": TokenSkip(grid.words)}
 
     def of_run(name: str) -> AsapSettings:

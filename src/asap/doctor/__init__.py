@@ -7,6 +7,8 @@ from asap.doctor.data import check_data
 from asap.doctor.environment import check_environment
 from asap.doctor.finding import Bin, DataDiagnosis, Diagnosis, Finding, Status
 from asap.doctor.render import render
+from asap.doctor.server import check_server
+from asap.lm.specs import is_server
 
 __all__ = ["Bin", "DataDiagnosis", "Diagnosis", "Finding", "Status", "examine", "render"]
 
@@ -19,16 +21,30 @@ def examine(
     hub_split: str | None = None,
     scorer: str = "bundled",
     tokenizer: str | None = None,
+    base_url: str | None = None,
     limit: int | None = None,
 ) -> Diagnosis:
     """Check this machine and the first `limit` rows of the sources (None: all rows).
 
-    Writes nothing and loads no model. Problems of the machine or the rows are findings; only wrong `columns` raise a UsageError.
+    Writes nothing and loads no model; a scorer behind the server `base_url` is asked about a test text. Problems of the machine, the
+    server or the rows are findings; only wrong `columns` raise a UsageError.
     """
     if columns:
         check_columns(columns)
-    environment = check_environment()
+    environment, served = check_environment(), None
+    if is_server(scorer):
+        served, finding = check_server(scorer, base_url, tokenizer)
+        environment = [*environment, finding]
     if not sources:
         return Diagnosis(environment, None)
-    data = check_data(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, scorer=scorer, tokenizer=tokenizer, limit=limit)
+    data = check_data(
+        sources,
+        columns=columns,
+        hub_config=hub_config,
+        hub_split=hub_split,
+        scorer=scorer,
+        tokenizer=tokenizer,
+        served=served,
+        limit=limit,
+    )
     return Diagnosis(environment, data)

@@ -10,6 +10,7 @@ from asap.dataset import Shaped, iter_shaped
 from asap.doctor.finding import Bin, DataDiagnosis, Finding
 from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import InputError, MissingExtra, RowError
+from asap.lm.scorer import Scorer
 from asap.prune.settings import BUDGET
 from asap.survey import Cases, Place, Survey
 
@@ -45,10 +46,11 @@ def check_data(
     hub_split: str | None = None,
     scorer: str = "bundled",
     tokenizer: str | None = None,
+    served: Scorer | None = None,
     limit: int | None = None,
 ) -> DataDiagnosis:
     """The findings about the first `limit` rows of the sources (None: all). A source that cannot be read is a finding."""
-    tokenizers, problems = load_tokenizers(scorer, tokenizer)
+    tokenizers, problems = load_tokenizers(scorer, tokenizer, served)
     survey = Survey(tokenizers.count, tokenizers.scorer)
     for _ in survey.lengths(islice(_rows(sources, columns, hub_config, hub_split, problems), limit)):
         pass

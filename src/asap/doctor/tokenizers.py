@@ -8,6 +8,7 @@ from asap.doctor.environment import shown_error
 from asap.doctor.finding import Finding
 from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer, is_complete
 from asap.lm.hub import load_pretrained
+from asap.lm.scorer import Scorer
 from asap.lm.specs import is_spec, load_tokens, model_folder
 from asap.lm.tokens import TokenCounter
 from asap.survey import Reader
@@ -29,10 +30,10 @@ class Tokenizers:
         return _estimated if self.trace is None else self.trace.count_many
 
 
-def load_tokenizers(scorer: str, tokenizer: str | None) -> tuple[Tokenizers, list[Finding]]:
-    """The tokenizers, and a finding for each one that could not be loaded."""
+def load_tokenizers(scorer: str, tokenizer: str | None, served: Scorer | None = None) -> tuple[Tokenizers, list[Finding]]:
+    """The tokenizers, and a finding for each one that could not be loaded. `served` is the scorer where a server has it."""
     try:
-        reader = Reader(_load_tokens(scorer), _context_tokens(scorer))
+        reader = Reader(served.tokens, served.context_tokens) if served else Reader(_load_tokens(scorer), _context_tokens(scorer))
         found, problems = Tokenizers(reader.tokens, f"tokenizer of {scorer}", reader), list[Finding]()
     except Exception as error:  # border: a broken transformers can raise anything
         advice = "see the findings about the environment; give another model with --scorer, or only a tokenizer with --tokenizer"

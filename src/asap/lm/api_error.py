@@ -114,7 +114,7 @@ class ApiError:
         if self.status == 402 or (self.status == 429 and _BROKE.search(self.words)):
             return EndpointError(f"the account at {host} has no money left ({self}); {KEPT} when there is some")
         if self.status in (404, 405, 410) or self.status < 400:
-            return EndpointError(f"{host} has no model {model!r}, or answers no chat requests at this address ({self})")
+            return EndpointError(f"{host} has no model {model!r}, or answers no such requests at this address ({self})")
         if self.status in (413, 429) or _TOO_LONG.search(self.words):
             return RequestRefused("context_too_long", self.said)
         return RequestRefused("bad_request", self.said)

@@ -23,7 +23,7 @@ from asap.lm.engine import ENGINE_PATHS, json_object, read_engine
 from asap.lm.generate import EndpointError, RequestRefused
 from asap.lm.rate_limit import PATIENCE_S, Clock, RateLimit, backoff_s
 from asap.lm.response import Served, read_model
-from asap.lm.send import Answer
+from asap.lm.send import Answer, send_json
 
 TRIES = 6
 FAILED_IN_A_ROW = 5
@@ -124,6 +124,16 @@ class Endpoint:
         except (OpenAIError, TimeoutError):
             return ""
         return answer[:_LONGEST] if isinstance(answer, str) else json.dumps(answer)[:_LONGEST]
+
+    async def tokenize(self, text: str) -> list[int] | None:
+        """The ids of a text without special tokens, by the server's tokenizer; None where it does not tell them."""
+        ids = json_object(await self._page("tokenize", {"model": self.model, "prompt": text, "add_special_tokens": False})).get("tokens")
+        return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """The whole answer to a body sent to a path of OpenAI's API, or without a leading slash to one beside it."""
+        url = path if path.startswith("/") else f"{self.root}/{path}"
+        return await send_json(self.client, url, body, timeout_s=self.timeout_s)
 
     async def ask(self, send: Callable[[], Awaitable[Sent[T]]], changed: Callable[[ApiError], Awaitable[bool]]) -> T:
         """What a request brings. Raises RequestRefused (this request) or EndpointError (any request).

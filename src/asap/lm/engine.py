@@ -37,6 +37,12 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
     return {"name": "unknown", **({"version": version["version"]} if "version" in version else {})}
 
 
+def engine_name(engine: Mapping[str, Any]) -> str:
+    """The engine's name and version, for people to read."""
+    name = "an unknown engine" if engine.get("name", "unknown") == "unknown" else engine["name"]
+    return f"{name} {engine.get('version') or engine.get('build_info') or ''}".rstrip()
+
+
 def prefix_caching(identity: Mapping[str, Any]) -> str:
     """`on`, `off` or `unknown`: whether the engine of a generator keeps what it read of a prompt for the next one that begins alike."""
     engine, samplers = identity.get("engine") or {}, identity.get("samplers") or {}

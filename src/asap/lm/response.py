@@ -73,10 +73,11 @@ class Streamed:
 
 
 class Served(NamedTuple):
-    """The server's own name, and the context of the model, as far as its list of models names them."""
+    """The server's own name, the context of the model, and what the server calls its weights, as far as its list of models says."""
 
     server: str | None = None
     context_tokens: int | None = None
+    weights: str | None = None
 
 
 def read_model(content: bytes, model: str) -> Served:
@@ -95,7 +96,9 @@ def read_model(content: bytes, model: str) -> Served:
     meta = meta if isinstance(meta, dict) else {}
     lengths = [*(named[0].get(name) for name in _CONTEXT_NAMES), meta.get("n_ctx"), meta.get("n_ctx_train")]
     context_tokens = next((number for number in lengths if isinstance(number, int) and number > 0), None)
-    return Served(server if isinstance(server, str) else None, context_tokens)
+    root = named[0].get("root")
+    weights = root.rpartition("/")[2] if isinstance(root, str) and root.startswith("/") else root  # the folder is nobody's business
+    return Served(server if isinstance(server, str) else None, context_tokens, weights if isinstance(weights, str) else None)
 
 
 def _texts(message: Mapping[str, Any]) -> tuple[str, str]:

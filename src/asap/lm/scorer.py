@@ -105,11 +105,15 @@ Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
 
 
 class Scorer(Protocol):
-    """A causal language model that scores texts. `batch_tokens` is how many it reads at once (0: one request after another)."""
+    """A causal language model that scores texts. `batch_tokens` is how many it reads at once (0: one request after another).
+
+    Without `gives_entropies` they are NaN.
+    """
 
     tokens: TokenCounter
     context_tokens: int
     batch_tokens: int
+    gives_entropies: bool
     identity: dict[str, str]
 
     @property
@@ -130,7 +134,7 @@ def leave_out_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], requ
     """What remains of a text without each step, the plain way: reads each text from its beginning."""
     texts = [request.text(), *(request.text(without) for without in range(len(request.steps)))]
     requests = [ScoreRequest(request.context, text, [request.scored_span(text)]) for text in texts]
-    scored = [score([one])[0].spans[0].logprobs for one in requests]
+    scored = [one.spans[0].logprobs for one in score(requests)]
     whole, *without = [Remainder(-float(np.nansum(logprobs)), int(np.isfinite(logprobs).sum())) for logprobs in scored]
     return LeftOut(whole, without)
 
@@ -140,6 +144,7 @@ class NoModel:
 
     context_tokens = 1 << 30
     batch_tokens = 0
+    gives_entropies = True
     causal_lm = None
 
     def __init__(self, tokens: TokenCounter) -> None:

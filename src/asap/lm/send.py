@@ -41,6 +41,22 @@ async def send_completion(client: AsyncOpenAI, body: Mapping[str, Any], *, timeo
         return Answer(0, {}, f"{type(cause).__name__}: {cause}".encode())
 
 
+async def send_json(client: AsyncOpenAI, url: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
+    """The answer to a body sent to any address of the server, whole within `timeout_s`, or none."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(timeout_s):
+            text = await client.post(url, cast_to=str, body=body)
+            return Answer(200, {}, text.encode(), None, time.perf_counter() - started)
+    except TimeoutError:
+        return Answer(0, {}, f"no whole answer within {timeout_s:g} s".encode())
+    except APIStatusError as error:
+        return Answer(error.status_code, error.response.headers, error.response.content)
+    except OpenAIError as error:
+        cause = error.__cause__ or error
+        return Answer(0, {}, f"{type(cause).__name__}: {cause}".encode())
+
+
 async def _read_body(answer: Any, started: float) -> tuple[bytes, float | None]:
     """The body of an answer, streamed or whole, and the seconds to its first token (None: not streamed)."""
     streamed, first_s = Streamed(), None

@@ -40,12 +40,35 @@ def model_folder(spec: str) -> str:
     """The folder or Hub id of a spec's model; GGUF files are converted once, into the user's cache."""
     kind, name = Spec.read(spec, ("bundled", "hf", "gguf"))
     if kind == "openai":
-        raise UsageError(f"model {spec!r} cannot score: servers do not give log-probabilities of a prompt; use bundled, hf:… or gguf:…")
+        raise UsageError(f"{spec!r} is behind a server, which does not hand out its tokenizer; name it with --tokenizer (Hub id or folder)")
     return name if kind == "hf" else str(converted(_gguf_file(kind, name)))
 
 
-def load_scorer(spec: str = "bundled", *, dtype: Dtype = "auto", device: str = "auto") -> Scorer:
-    """The scorer that a spec names: `bundled`, `hf:<hub id or folder>` or `gguf:<file>`."""
+def is_server(spec: str) -> bool:
+    """Whether a model spec names a model behind a server."""
+    return spec.startswith("openai:")
+
+
+def load_scorer(
+    spec: str = "bundled",
+    *,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    base_url: str | None = None,
+    tokenizer: str | None = None,
+    concurrency: int | None = None,
+) -> Scorer:
+    """The scorer that a spec names: `bundled`, `hf:<hub id or folder>`, `gguf:<file>`, or `openai:<model>` on vLLM or SGLang.
+
+    `base_url`, `tokenizer` (of the served model: a spec, Hub id or folder) and `concurrency` (requests at once, 16 by default) are for
+    servers, `dtype` and `device` for all others. Raises UsageError or InputError.
+    """
+    if is_server(spec):
+        from asap.lm.scorer_server import ServerScorer
+
+        return ServerScorer(
+            Spec.read(spec).name, load_tokens(tokenizer or spec), base_url=base_url, concurrency=concurrency or 16
+        )  # load_tokens says what is missing
     from asap.lm.scorer_transformers import HFScorer
 
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)

@@ -27,7 +27,7 @@ from asap.prune.decision.support_floor import floored
 from asap.prune.fine.joined_tokens import recounted, removal_tokens
 from asap.prune.fine.removal import removal_order
 from asap.prune.methods.llmlingua2 import TokenImportance
-from asap.prune.methods.method import is_one_pass, scores_of
+from asap.prune.methods.method import is_one_pass, needs_entropies, scores_of
 from asap.prune.settings import AsapSettings
 from asap.prune.together import together
 from asap.prune.token_level import TokenLevel
@@ -65,6 +65,8 @@ class Asap:
         self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
         self.method = self.settings.name
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
+        if not self.scorer.gives_entropies and not self.settings.is_token_level and needs_entropies(self.settings.scoring):
+            raise UsageError(f"method {self.method!r} needs entropies, which a server does not give; use a scorer bundled, hf:… or gguf:…")
         self.tokens = tokens or self.scorer.tokens
         self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
         self.token_level: TokenLevel | None = None
@@ -101,7 +103,7 @@ class Asap:
 
     def _scoring(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         settings = self.settings
-        trace = Trace.of(sample, settings.step_split, self.context, self.scorer.tokens, self.tokens, settings.seed)
+        trace = Trace.of(sample, settings.step_split, self.context, self.scorer, self.tokens, settings.seed)
         decision = yield from prune_steps(trace, settings, selection)
         if settings.support_floor is None:
             return decision
@@ -186,6 +188,8 @@ def _stored_scores(whole: Steps, coarse: _Coarse, fine: _Fine, settings: AsapSet
         known[settings.name] = [fine.scores[index] for index in range(len(whole.texts))]
     by_method = dict[str, list[float]]()
     for method in settings.stored_methods:
+        if needs_entropies(method) and not whole.entropies:
+            continue
         by_method[method.name] = known.get(method.name) or (yield from scores_of(method, whole))
     return [{name: scores[index] for name, scores in by_method.items()} for index in range(len(whole.texts))]
 

@@ -17,7 +17,7 @@ from asap.prune.decision.step_cut import CoarseReport, StepCut
 from asap.prune.fine.joined_tokens import recounted, removal_tokens
 from asap.prune.fine.removal import removal_order
 from asap.prune.methods import METHODS
-from asap.prune.methods.method import is_one_pass, needs_model, scores_of
+from asap.prune.methods.method import is_one_pass, needs_entropies, needs_model, scores_of
 from asap.prune.methods.tokenskip import draw_gamma
 from asap.prune.together import together
 from asap.prune.trace import Trace
@@ -112,7 +112,9 @@ def _scores(decision: Decision, sample: Sample, spans: Sequence[Span], method: s
     known = [score for score in stored if score is not None]
     if len(known) != len(spans):
         how_to = (
-            "--scores one-pass"
+            "--scores one-pass and a scorer that is not behind a server"
+            if needs_entropies(METHODS[method])
+            else "--scores one-pass"
             if is_one_pass(METHODS[method])
             else "--coarse align or --scores every"
             if method == "alignment"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.lm.prompt_style import PromptStyle, render_context
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, Scoring, TokenScores
+from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, Scorer, ScoreRequest, Scoring, TokenScores
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
@@ -29,7 +29,7 @@ class Steps:
 
     `request` asks for all tokens of every step in the joined text of these steps. `anchored` is the context that also shows the
     answer. With `deep`, the first reading requests everything, so that every one-pass method can use it. `seed` is for methods
-    that draw, `tokens` counts the budget.
+    that draw, `tokens` counts the budget. Without `entropies` the model gives none.
     """
 
     sample: Sample
@@ -39,12 +39,18 @@ class Steps:
     tokens: TokenCounter
     seed: int = 0
     deep: bool = False
+    entropies: bool = True
     windows: int = 1
     """The largest number of windows that a reading has needed."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
 
     def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
-        """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reuses a reading if possible."""
+        """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reuses a reading if possible.
+
+        Raises RowError for entropies that the model does not give.
+        """
+        if entropy and not self.entropies:
+            raise RowError("no_entropies", "a method asks for entropies, and the model behind the server gives none", self.sample.id)
         if self._read is None or not _covers(self._read[0], depth, entropy):
             asked = self.request if self.deep else self.request._replace(depth=depth, entropy=entropy)
             self._read = asked, (yield from self._scored(asked))
@@ -77,7 +83,7 @@ def _covers(asked: ScoreRequest, depth: int | None, entropy: bool) -> bool:
 class Trace:
     """A sample with the spans of its steps and the two contexts before its trace: the question, and question and answer.
 
-    `tokens` counts the budget, `seed` is for methods that draw.
+    `tokens` counts the budget, `seed` is for methods that draw. Without `entropies` the scorer gives none.
     """
 
     sample: Sample
@@ -86,25 +92,24 @@ class Trace:
     anchored: str
     tokens: TokenCounter
     seed: int
+    entropies: bool = True
 
     @classmethod
-    def of(
-        cls, sample: Sample, split: StepSplit, context: PromptStyle, scorer_tokens: TokenCounter, tokens: TokenCounter, seed: int
-    ) -> "Trace":
-        """The trace of a sample; `scorer_tokens` is the scorer's tokenizer. Raises RowError if it has no step."""
+    def of(cls, sample: Sample, split: StepSplit, context: PromptStyle, scorer: Scorer, tokens: TokenCounter, seed: int) -> "Trace":
+        """The trace of a sample, for a scorer to read. Raises RowError if it has no step."""
         spans = split_steps(sample.cot, split)
         if not spans:
             raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
-        plain, anchored = (render_context(scorer_tokens, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
-        return cls(sample, spans, plain, anchored, tokens, seed)
+        plain, anchored = (render_context(scorer.tokens, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
+        return cls(sample, spans, plain, anchored, tokens, seed, scorer.gives_entropies)
 
     def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:
         """The steps with these indices: in the original trace if all are left, else joined by blank lines."""
         cot, spans = self.sample.cot, [self.spans[index] for index in left]
         texts = [cot[span.start : span.end] for span in spans]
         text, laid = (cot, spans) if len(left) == len(self.spans) else _joined(cot, spans)
-        request = ScoreRequest(self.context, text, visible(text, laid), entropy=True)
-        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep)
+        request = ScoreRequest(self.context, text, visible(text, laid), entropy=self.entropies)
+        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, self.entropies)
 
 
 def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from asap.lm.hub import Dtype
 from asap.lm.scorer import NoModel, Scorer
-from asap.lm.specs import load_scorer, load_tokens
+from asap.lm.specs import is_server, load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
@@ -19,20 +19,25 @@ class Blueprint:
     scorer: str = "bundled"
     tokenizer: str | None = None
     dtype: Dtype = "auto"
+    base_url: str | None = None
+    """The server of a scorer behind one."""
+    concurrency: int | None = None
+    """Requests to it at once."""
 
     @property
     def needs_model(self) -> bool:
-        """Whether a model reads anything."""
-        return self.settings.needs_scorer or self.settings.needs_classifier
+        """Whether a model reads anything in the worker's own process."""
+        return (self.settings.needs_scorer and not is_server(self.scorer)) or self.settings.needs_classifier
 
     def pruner(self, device: str) -> Asap:
         """The pruner with its models on a device. The selections of stage 1's LLM are given to it with the rows."""
         settings = self.settings
         tokens = load_tokens(self.tokenizer) if self.tokenizer else None
         if settings.needs_scorer:
-            scorer: Scorer = load_scorer(self.scorer, dtype=self.dtype, device=device)
+            server = {"base_url": self.base_url, "tokenizer": self.tokenizer}
+            scorer: Scorer = load_scorer(self.scorer, dtype=self.dtype, device=device, concurrency=self.concurrency, **server)
         else:
-            scorer = NoModel(load_tokens(self.scorer))
+            scorer = NoModel(tokens if tokens and is_server(self.scorer) else load_tokens(self.scorer))
         importance = None
         if settings.needs_classifier:
             importance = load_importance(settings.words.classifier, dtype=self.dtype, device=device)

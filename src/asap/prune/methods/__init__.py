@@ -44,9 +44,9 @@ from asap.prune.methods.tokenskip import TokenSkip
 
 _STEP_METHODS: tuple[StepMethod, ...] = (
     Method("asap", first_token_surprisal, one_pass),
-    Method("first-token-entropy", first_token_entropy, one_pass),
+    Method("first-token-entropy", first_token_entropy, one_pass, entropies=True),
     Method("mean-surprisal", mean_surprisal, one_pass),
-    Method("step-entropy", step_entropy, one_pass),
+    Method("step-entropy", step_entropy, one_pass, entropies=True),
     Method("alignment", alignment, alignment_reads),
     Spirit(),
     Method("leave-one-out", leave_one_out, leave_one_out_reads),

@@ -35,6 +35,7 @@ class Method(NamedTuple):
     name: str
     score: "Callable[[Steps], list[float] | Scoring[list[float]]]"
     reads: Callable[[Size], float]
+    entropies: bool = False
 
 
 def nothing(size: Size) -> float:
@@ -60,6 +61,11 @@ def is_one_pass(method: StepMethod) -> bool:
 def needs_model(method: StepMethod) -> bool:
     """Whether a model has to read the trace."""
     return method.reads(Size(2, 1.0, 1.0)) > 0.0
+
+
+def needs_entropies(method: StepMethod) -> bool:
+    """Whether the method scores by entropies, which only a model in this process gives."""
+    return isinstance(method, Method) and method.entropies
 
 
 def scores_of(method: StepMethod, steps: Steps) -> Scoring[list[float]]:

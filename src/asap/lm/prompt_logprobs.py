@@ -1,0 +1,69 @@
+"""The log-probabilities of a prompt's tokens from a server: what vLLM and SGLang are sent for them, and what they answer.
+
+vLLM: `prompt_logprobs` of /v1/completions. SGLang: `return_logprob` of /generate, by its documentation; nobody here has run it. Both
+take token ids and write one token, because they must.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Logprobs = NDArray[np.float64]
+"""One for each token of a prompt; NaN for those before the first that was asked for."""
+
+
+class Wire(NamedTuple):
+    """How to ask one engine: the path (see `Endpoint.post`), the body for the ids of a prompt whose log-probabilities from
+    position `first` on are wanted, and the reading of its answer.
+    """
+
+    path: str
+    body: Callable[[str, Sequence[int], int], Mapping[str, Any]]
+    read: Callable[[bytes, Sequence[int], int], Logprobs | None]
+
+
+def _vllm_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any]:
+    return {"model": model, "prompt": [*ids], "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+
+
+def _read_vllm(content: bytes, ids: Sequence[int], first: int) -> Logprobs | None:
+    """The numbers in an answer; None where it holds none, or not all of them."""
+    try:
+        given = json.loads(content)["choices"][0]["prompt_logprobs"]
+        if len(given) != len(ids):
+            return None
+        found = [given[place][str(ids[place])]["logprob"] for place in range(first, len(ids))]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return _from(first, found)
+
+
+def _sglang_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any]:
+    sampling = {"max_new_tokens": 1, "temperature": 0.0}
+    return {"input_ids": [*ids], "sampling_params": sampling, "return_logprob": True, "logprob_start_len": max(0, first - 1)}
+
+
+def _read_sglang(content: bytes, ids: Sequence[int], first: int) -> Logprobs | None:
+    """The same. It gives triples (number, id, text) for the prompt's last tokens, null for the first of them."""
+    try:
+        given = json.loads(content)["meta_info"]["input_token_logprobs"]
+        wanted = given[len(given) - (len(ids) - first) :]
+        if [entry[1] for entry in wanted] != [*ids[first:]]:
+            return None
+        found = [entry[0] for entry in wanted]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return _from(first, found)
+
+
+def _from(first: int, values: Sequence[Any]) -> Logprobs | None:
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    return np.concatenate([np.full(first, np.nan), np.array(values, np.float64)])
+
+
+VLLM = Wire("/completions", _vllm_body, _read_vllm)
+SGLANG = Wire("generate", _sglang_body, _read_sglang)
