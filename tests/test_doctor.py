@@ -335,7 +335,7 @@ def bwrap(folder: Path, body: str) -> Path:
 def test_every_part_of_the_machine_is_looked_at() -> None:
     found = check_environment()
     assert [finding.name for finding in found if finding.name != "gpu"] == [
-        "python", "torch", "transformers", "bundled model", "sandbox", "disk", "extra hub", "extra bundled", "extra eval",
+        "python", "torch", "cpu", "transformers", "bundled model", "sandbox", "disk", "extra hub", "extra bundled", "extra eval",
     ]  # fmt: skip
     assert all(finding.found and "\n" not in finding.found + finding.advice for finding in found)
     assert all(finding.advice for finding in found if finding.status != "ok")

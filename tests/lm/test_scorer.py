@@ -158,6 +158,15 @@ def test_alone_on_a_cpu_the_scores_are_bit_for_bit_independent_of_neighbours_and
             np.testing.assert_array_equal(scored.spans[0].logprobs, alone[place])
 
 
+@pytest.mark.parametrize("batch_tokens", [0, 100_000])
+def test_who_asks_for_entropies_gets_them_and_nobody_else(model_folder: Folders, batch_tokens: int) -> None:
+    subject = HFScorer(str(model_folder("smol", "gpt2")), device="cpu", batch_tokens=batch_tokens)
+    requests = [whole(TRACE[step.start :])._replace(entropy=number % 2 == 0) for number, step in enumerate(STEPS)]
+    for request, scored in zip(requests, subject.score(requests), strict=True):
+        assert np.isfinite(scored.spans[0].entropies[1:]).all() == request.entropy
+        np.testing.assert_allclose(scored.spans[0].logprobs, scores(subject, request._replace(entropy=False)), rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("batch_tokens", [1, 700, 1500, 100_000])
 def test_the_size_of_a_batch_does_not_matter(scorer: Scorers, model_folder: Folders, batch_tokens: int) -> None:
     batched = HFScorer(str(model_folder("smol", "gpt2")), device="cpu", batch_tokens=batch_tokens)

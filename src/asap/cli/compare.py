@@ -24,6 +24,7 @@ from asap.cli.options import (
     at_least,
     console_for,
     parse_columns,
+    warn_of_dtype,
     whole,
 )
 from asap.errors import UsageError
@@ -68,7 +69,8 @@ def compare(
     classifier: Classifier = None,
     tokenizer: Tokenizer = None,
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"], Parameter(help="Of both models; auto: bfloat16 on a GPU that has it.", group=MODEL)
+        Literal["auto", "float32", "bfloat16"],
+        Parameter(help="Of both models; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
     ] = "auto",
     device: Annotated[str, Parameter(help="auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto",
     generate: Annotated[
@@ -118,6 +120,7 @@ def compare(
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
     console = console_for(stderr=True)
     try:
+        warn_of_dtype(dtype, device)
         load = partial(load_scorer, dtype=dtype, device=device, base_url=base_url)
         reader = load(scorer, tokenizer=tokenizer)
         tokens = load_tokens(tokenizer) if tokenizer else reader.tokens

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.options import DATA, MODEL, Out, at_least, whole
+from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
 from asap.errors import UsageError
 
@@ -37,7 +37,7 @@ def evaluate(
         Parameter(help="Answers written at once. [default: 16 by a server, 4 by hf: (32 on a GPU), else 1]", group=MODEL, converter=whole),
     ] = None,
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"], Parameter(help="hf: only; auto: bfloat16 on a GPU that has it.", group=MODEL)
+        Literal["auto", "float32", "bfloat16"], Parameter(help="hf: only; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL)
     ] = "auto",
     device: Annotated[str, Parameter(help="hf: only; auto, cpu, cuda, cuda:N or mps.", group=MODEL)] = "auto",
     n: Annotated[int, Parameter(help="Answers to each problem.", group=WRITING, converter=whole)] = 1,
@@ -79,6 +79,7 @@ def evaluate(
         raise UsageError(f"--benchmark {benchmark}: a benchmark is named twice")
     loaded = [load_benchmark(name) for name in names]
     loaded = [replace(entry, problems=entry.problems[:first]) for entry in loaded]
+    warn_of_dtype(dtype, device)
     generator = load_llm(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device, measured=True)
     evaluation = Evaluation(out, loaded, generator, plan, progress_line())
     try:

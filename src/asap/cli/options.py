@@ -131,6 +131,17 @@ def write_page(out: Path) -> None:
     print(f"review   {out}/review.html: open it in a browser")
 
 
+def warn_of_dtype(dtype: str, device: str) -> None:
+    """Say so where a number type was asked for that is slow on this machine."""
+    if dtype != "bfloat16":
+        return
+    from asap.lm.cpu import slow_dtype_note
+    from asap.lm.model import pick_device
+
+    if pick_device(device).type == "cpu" and (note := slow_dtype_note()):
+        print(f"asap: {note}", file=sys.stderr)
+
+
 def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
     """Print the table at the end of a run."""
     lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]

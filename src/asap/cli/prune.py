@@ -36,6 +36,7 @@ from asap.cli.options import (
     parse_columns,
     print_summary,
     too_many_rejected,
+    warn_of_dtype,
     write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
@@ -86,7 +87,7 @@ class Model:
     tokenizer: Tokenizer = None
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it.", group=MODEL),
+        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
     ] = "auto"
 
     @property
@@ -208,6 +209,7 @@ def _prune(
                     settings, model.scorer, model.tokenizer, model.dtype, model.scorer_url or llm.base_url, llm.concurrency
                 )
                 device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
+                warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)
                 workers = stack.enter_context(where.workers(blueprint))
             if model.is_served and settings.needs_scorer and settings.stored_scores != "own":

@@ -16,6 +16,7 @@ from pathlib import Path
 from asap.doctor.finding import Finding
 from asap.errors import MissingExtra
 from asap.lm.cache import cache_folder, file_sha256
+from asap.lm.cpu import bfloat16_speed
 from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder, is_complete
 from asap.sandbox import self_test
 from asap.sandbox.bwrap import find_bwrap
@@ -37,6 +38,7 @@ def check_environment() -> list[Finding]:
     checks: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("python", _python),
         ("torch", _torch),
+        ("cpu", _cpu),
         ("transformers", _transformers),
         ("bundled model", _bundled_model),
         ("sandbox", _sandbox),
@@ -84,6 +86,17 @@ def _torch() -> list[Finding]:
         advice = "install a torch built for this driver's CUDA version, see https://pytorch.org/get-started/locally"
         return [Finding("torch", "warn", f"{found}; there is an NVIDIA driver, but this torch cannot use it", advice)]
     return [Finding("torch", "ok", f"{found}, no GPU (the bundled model does not need one)")]
+
+
+def _cpu() -> list[Finding]:
+    """How fast this CPU is in bfloat16; nothing where torch or transformers is missing."""
+    try:
+        speed = bfloat16_speed(remember=False)
+    except ImportError:
+        return []
+    if speed < 1.0:
+        return [Finding("cpu", "ok", f"fastest in float32, which auto takes; bfloat16 takes {1 / speed:.1f} times as long")]
+    return [Finding("cpu", "ok", f"bfloat16 is {speed:.1f} times as fast as float32, which auto takes; --dtype bfloat16 changes some cuts")]
 
 
 def _cuda_device(number: int) -> Finding:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asap.errors import InputError
+from asap.lm.cpu import multiply_by_onednn
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
@@ -36,6 +37,8 @@ class CausalLM:
     @cached_property
     def model(self) -> Any:
         """The model of transformers. Raises InputError where it cannot be loaded or does not fit into memory."""
+        if self.device.type == "cpu":
+            multiply_by_onednn()
         return load_causal_lm_on(self.device, self.name, config=self.config, dtype=self.dtype)
 
     @cached_property

@@ -66,9 +66,8 @@ def load_scorer(
     if is_server(spec):
         from asap.lm.scorer_server import ServerScorer
 
-        return ServerScorer(
-            Spec.read(spec).name, load_tokens(tokenizer or spec), base_url=base_url, concurrency=concurrency or 16
-        )  # load_tokens says what is missing
+        tokens = load_tokens(tokenizer or spec)  # says what is missing
+        return ServerScorer(Spec.read(spec).name, tokens, base_url=base_url, concurrency=concurrency or 16)
     from asap.lm.scorer_transformers import HFScorer
 
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)

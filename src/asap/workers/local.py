@@ -19,7 +19,7 @@ from asap.store.work import decision_body
 from asap.versions import __version__
 from asap.workers.rows import Decided, Undecided
 
-_ROWS_ON_GPU = 64
+_ROWS_ON_GPU = 128
 
 
 class InProcess:
