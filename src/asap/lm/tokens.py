@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,8 +92,8 @@ class TokenCounter:
 
 
 def _encoded(encoding: Any) -> Encoded:
-    offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-    return Encoded(np.asarray(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1])
+    starts, ends = np.fromiter(chain.from_iterable(encoding.offsets), np.int64).reshape(-1, 2).T
+    return Encoded(np.asarray(encoding.ids, dtype=np.int64), starts, ends)
 
 
 def consecutive(first: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -155,11 +155,11 @@ class WordTokens:
             words = sorted(words, key=lambda word: word.startswith(" "))
             gaps = ["" if word.startswith(" ") else " a\n" for word in words]
         gaps[0] = "a" if words[0].startswith(" ") else ""
-        read = self._tokens.encode("".join(chain.from_iterable(zip(gaps, words, strict=True))))
-        lengths = np.array([(len(gap), len(word)) for gap, word in zip(gaps, words, strict=True)])
-        starts = np.cumsum(lengths)[::2]
+        pieces = list(chain.from_iterable(zip(gaps, words, strict=True)))
+        read = self._tokens.encode("".join(pieces))
+        starts, ends = np.cumsum([*map(len, pieces)]).reshape(-1, 2).T
         first = np.searchsorted(read.starts, starts)
-        counts = np.append(np.searchsorted(read.starts, starts[:-1] + lengths[:-1, 1]), len(read.ids)) - first
+        counts = np.append(np.searchsorted(read.starts, ends[:-1]), len(read.ids)) - first
         places, shift = consecutive(first, counts), np.repeat(starts, counts)
         end = int(self._first[-1])
         while end + len(places) > self._known.shape[1]:
