@@ -12,7 +12,6 @@ differences from random removal. Verdicts are kept in DIR; the same command goes
 """
 
 import argparse
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -31,6 +30,7 @@ from asap.sample import Sample
 from asap.spans import Span
 from asap.stats import interval
 from asap.steps import join_steps
+from asap.store.work import Store
 
 TENTHS = 10
 SHOWN = 12
@@ -83,15 +83,15 @@ def main() -> None:
 
 def read(rows: str, run: Path) -> list[Trace]:
     """The rows that the run decided about."""
-    with (run / "decisions.jsonl").open(encoding="utf-8") as file:
-        decided = {row["id"]: row["steps"] for row in map(json.loads, file)}
+    with Store.reading(run) as store:
+        decided = {entry.id: entry.decision.steps for entry in store.entries() if entry.decision is not None}
     traces = []
     for sample in read_samples(rows):
         if steps := decided.get(sample.id):
-            stored = {name: [step["scores"][name] for step in steps] for name in steps[0]["scores"]}
-            stored["alignment"] = [step["alignment"] or 0.0 for step in steps]
-            stored["tokens"] = [step["tokens"] for step in steps]
-            traces.append(Trace(sample, [Span(step["start"], step["end"]) for step in steps], stored))
+            stored = {name: [(step.scores or {})[name] for step in steps] for name in steps[0].scores or {}}
+            stored["alignment"] = [step.alignment or 0.0 for step in steps]
+            stored["tokens"] = [step.tokens for step in steps]
+            traces.append(Trace(sample, [Span(step.start, step.end) for step in steps], stored))
     return traces
 
 

@@ -6,7 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from asap.cli import run
 from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
+from asap.prune.decision.step_cut import steps_from_columns
 from asap.prune.settings import AsapSettings
 
 FILES = {"pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "manifest.json", "README.md", "work.sqlite"}
@@ -85,6 +86,13 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any] | str]) -> Path:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+
+def read_decisions(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a folder's decisions.jsonl, each with its steps as one object a step."""
+    return [
+        {**line, "steps": [asdict(step) for step in steps_from_columns(line["steps"])]} for line in read_rows(folder / "decisions.jsonl")
+    ]
 
 
 def prune_words(source: Path | str, out: Path | str, *options: str) -> list[str]:

@@ -19,7 +19,19 @@ from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGenera
 from asap.cli import run
 from asap.lm.specs import load_tokens
 from asap.store.work import Store
-from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
+from run_fixtures import (
+    FILES,
+    model_folder,
+    prune,
+    prune_words,
+    read_decisions,
+    read_rows,
+    refusal,
+    row,
+    same_output,
+    tokenizer,
+    write_rows,
+)
 
 GOOD = "".join(json.dumps(row(number)) + "\n" for number in range(40)).encode()
 
@@ -177,7 +189,7 @@ def test_of_a_step_of_ten_megabytes_only_the_start_is_read(tmp_path: Path) -> No
     huge = {"id": "huge", "question": "q", "cot": "first step\n\n" + " numbers" * 1_310_720, "answer": "a"}
     source = write_rows(tmp_path / "rows.jsonl", [huge])
     out = prune(source, tmp_path / "out", "--budget", "50", "--coarse", "none", "--scores", "own")
-    [decision] = read_rows(out / "decisions.jsonl")
+    [decision] = read_decisions(out)
     assert decision["tokens_before"] > 1_000_000
     assert decision["windows"] == 1  # of the model's 2,048 tokens; all of it would take more than a thousand
     assert sum(step["kept"] for step in decision["steps"]) == 1

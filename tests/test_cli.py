@@ -20,7 +20,7 @@ from asap.cli.cut import cut
 from asap.cli.doctor import doctor
 from asap.cli.prune import prune
 from asap.store.work import Store
-from run_fixtures import FILES, model_folder, prune_words, read_rows, refusal, row, write_rows
+from run_fixtures import FILES, model_folder, prune_words, read_decisions, read_rows, refusal, row, write_rows
 
 
 def options_of(command: Callable[..., int]) -> Iterator[tuple[str, bool]]:
@@ -156,7 +156,7 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     assert sorted(tmp_path.iterdir()) == before
     assert dry[:3] == ["5 rows read: 3 usable, 2 rejected", "  bad_json: 1", "  unknown_shape: 1"]
     assert run(prune_words(source, tmp_path / "out")) == 0
-    tokens = [decision["tokens_before"] for decision in read_rows(tmp_path / "out" / "decisions.jsonl")]
+    tokens = [decision["tokens_before"] for decision in read_decisions(tmp_path / "out")]
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
     assert "3 traces are over their budget. Nothing was written." in dry[3]
     assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
@@ -271,9 +271,8 @@ def test_a_run_can_end_with_its_page(tmp_path: Path, source: Path, capsys: pytes
     assert f"{out}/review.html: open it" in capsys.readouterr().out
     assert (out / "review.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     with Store.open(out) as store:  # how long each trace took, for the page
-        assert store.seconds().keys() == {decided["id"] for decided in read_rows(out / "decisions.jsonl")}
-        assert all(seconds > 0 for seconds in store.seconds().values())
+        assert all((store.seconds_of(store.digest_of(decided["id"]) or "") or 0) > 0 for decided in read_decisions(out))
     assert run(["cut", str(out), "--ratio", "0.5", "--out", str(tmp_path / "cut")]) == 0  # the page is in nobody's way
     with Store.open(tmp_path / "cut") as store:
-        assert store.seconds() == {}
+        assert all(store.seconds_of(digest) is None for digest, _ in store.row_keys())
     assert run([*prune_words(source, out), "--review"]) == 0

@@ -19,7 +19,7 @@ from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of
 from asap.sample import Sample
 from asap.spans import Span
-from run_fixtures import model_folder, prune, read_rows, refusal, row, write_rows
+from run_fixtures import model_folder, prune, read_decisions, read_rows, refusal, row, write_rows
 
 MEASURES = ("support", "support without code")
 METHODS = "asap,asap-fine,mean-surprisal,random,keep-tail,spirit"
@@ -103,7 +103,7 @@ def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Pa
     with SupportScorer.open(scorer, tmp_path / "judge") as judge:
         for method, options in asked.items():
             out = prune(source, tmp_path / method, "--ratio", "0.25", *ends, *options)
-            decisions = {decision["id"]: decision for decision in read_rows(out / "decisions.jsonl")}
+            decisions = {decision["id"]: decision for decision in read_decisions(out)}
             originals = {one["id"]: one for one in read_rows(source)}
             for pruned in read_rows(out / "pruned.jsonl"):
                 one = judged[pruned["id"], method, 0.25, "support"]

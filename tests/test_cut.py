@@ -11,7 +11,19 @@ import pytest
 
 from asap.cli import run
 from asap.store.work import Store
-from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
+from run_fixtures import (
+    FILES,
+    model_folder,
+    prune,
+    prune_words,
+    read_decisions,
+    read_rows,
+    refusal,
+    row,
+    same_output,
+    tokenizer,
+    write_rows,
+)
 
 ROWS = [*(row(number) for number in range(8)), "no JSON", {**row(1), "id": "r1"}, row(9, steps=1), row(10, steps=30)]
 STAGES = {
@@ -74,7 +86,7 @@ def test_a_cut_keeps_its_promises_for_every_budget(finished: Path, tmp_path: Pat
     after = []
     for budget in range(1, 90, 8):
         out = cut(finished, tmp_path / f"cut{budget}", "--budget", str(budget))
-        decisions = read_rows(out / "decisions.jsonl")
+        decisions = read_decisions(out)
         fits = [
             value["tokens_after"] <= budget or sum(step["kept"] for step in value["steps"]) == value["min_steps"] for value in decisions
         ]

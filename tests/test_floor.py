@@ -15,7 +15,7 @@ from asap.prune.decision import decision_from_row
 from asap.prune.settings import AsapSettings
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
-from run_fixtures import model_folder, prune, read_rows, row, same_output, write_rows
+from run_fixtures import model_folder, prune, read_decisions, read_rows, row, same_output, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_run_with_a_floor_is_the_same_again_and_a_cut_forgets_it(tmp_path: Pat
     source = write_rows(tmp_path / "rows.jsonl", [row(number, 12) for number in range(6)])
     out = prune(source, tmp_path / "out", "--ratio", "0.4", "--support-floor", "0.0005")
     assert "floor    of the traces that were cut:" in capsys.readouterr().out
-    assert any(decision["floor"]["back"] for decision in read_rows(out / "decisions.jsonl"))
+    assert any(decision["floor"]["back"] for decision in read_decisions(out))
     grades = json.loads((out / "manifest.json").read_text())["counts"]["floor_grades"]
     assert sum(grades.values()) == 6
     before = (out / "pruned.jsonl").read_bytes()
@@ -76,7 +76,7 @@ def test_a_run_with_a_floor_is_the_same_again_and_a_cut_forgets_it(tmp_path: Pat
     assert run(["cut", str(out), "--ratio", "0.4", "--out", str(tmp_path / "cut")]) == 0
     same_output(tmp_path / "cut", tmp_path / "plain")
     assert run(["cut", str(out), "--ratio", "0.4", "--method", "random", "--out", str(tmp_path / "random")]) == 0
-    assert not any("floor" in decision for decision in read_rows(tmp_path / "random" / "decisions.jsonl"))
+    assert not any("floor" in decision for decision in read_decisions(tmp_path / "random"))
 
 
 def test_a_gap_stands_once_for_each_run_of_removed_steps(scorer: Scorer) -> None:

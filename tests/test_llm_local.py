@@ -13,7 +13,7 @@ import pytest
 
 from asap.cli import run
 from asap.dataset import read_samples
-from run_fixtures import model_folder, read_rows, write_rows
+from run_fixtures import model_folder, read_decisions, write_rows
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed: no real LLM was asked"),
@@ -34,7 +34,7 @@ SHORT = [
 
 
 def check(out: Path, coarse: str, attempts: int) -> None:
-    decisions = read_rows(out / "decisions.jsonl")
+    decisions = read_decisions(out)
     manifest = json.loads((out / "manifest.json").read_text())
     by = Counter(decision["coarse"]["by"] for decision in decisions)
     assert set(by) <= {coarse, "align"}

@@ -20,7 +20,7 @@ from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
 from own_process import Gate, begin, wait_until
-from run_fixtures import prune_words, read_rows, refusal, row, write_rows
+from run_fixtures import prune_words, read_decisions, read_rows, refusal, row, write_rows
 
 CANARY = "sk-canary-7f3a91"
 KILLS = 4
@@ -56,7 +56,7 @@ def test_an_llm_decides_stage_1_and_every_file_says_so(source: Path, tmp_path: P
     with ScriptedServer(kept_every_other) as server:
         assert run(llm_words(source, tmp_path / "out", server)) == 0
     said = capsys.readouterr()
-    decisions = read_rows(tmp_path / "out" / "decisions.jsonl")
+    decisions = read_decisions(tmp_path / "out")
     rows = {row["id"]: row for row in read_rows(source)}
     pruned = read_rows(tmp_path / "out" / "pruned.jsonl")
     assert all(decision["coarse"] == {"by": "select", "attempts": 1, "failures": []} for decision in decisions)
@@ -114,7 +114,7 @@ def test_a_row_without_a_usable_reply_falls_back_to_align(source: Path, tmp_path
 
     with ScriptedServer(script) as server:
         assert run(llm_words(source, tmp_path / "out", server, "--attempts", "2")) == 0
-    decisions = read_rows(tmp_path / "out" / "decisions.jsonl")
+    decisions = read_decisions(tmp_path / "out")
     assert {decision["coarse"]["by"] for decision in decisions} == {"align"}
     assert all(decision["coarse"]["attempts"] == 2 and len(decision["coarse"]["failures"]) == 2 for decision in decisions)
     assert all(step["alignment"] is not None for decision in decisions for step in decision["steps"])
@@ -236,7 +236,7 @@ def test_what_becomes_of_a_reply(coarse: str, reply: Scripted, by: str, failures
 
     with ScriptedServer(script) as server:
         assert run(llm_words(source, tmp_path / "out", server, "--coarse", coarse, "--attempts", "2", "--coarse-only")) == 0
-    [decision] = read_rows(tmp_path / "out" / "decisions.jsonl")
+    [decision] = read_decisions(tmp_path / "out")
     [pruned] = read_rows(tmp_path / "out" / "pruned.jsonl")
     assert decision["coarse"]["by"] == by
     assert decision["coarse"]["failures"] == failures
@@ -301,7 +301,7 @@ def test_three_hundred_rows_with_faults_and_kills_end_complete_and_nothing_is_as
         process = begin(words, said, retry_soon)
         process.join()
     assert process.exitcode == 0, said.read_text()
-    decisions = read_rows(out / "decisions.jsonl")
+    decisions = read_decisions(out)
     assert [decision["id"] for decision in decisions] == [f"r{number}" for number in range(300)]
     assert Counter(decision["coarse"]["by"] for decision in decisions) == {"select": 300}
     assert sum(script.faults.values()) > 30

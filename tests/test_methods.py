@@ -30,7 +30,7 @@ from asap.prune.together import together
 from asap.prune.trace import Steps
 from asap.sample import Sample
 from asap.spans import Span
-from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
+from run_fixtures import model_folder, prune, prune_words, read_decisions, refusal, row, same_output, write_rows
 
 WITH_MODEL = [name for name, method in METHODS.items() if needs_model(method)]
 WITHOUT_MODEL = [name for name, method in METHODS.items() if not needs_model(method)]
@@ -112,7 +112,7 @@ def test_entropies_are_those_of_the_whole_distribution(scorer: Any) -> None:
 def test_every_method_runs_and_says_who_it_is(method: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out", "--method", method)
-    decisions = read_rows(out / "decisions.jsonl")
+    decisions = read_decisions(out)
     assert {decision["method"] for decision in decisions} == {method}
     for decision in decisions:
         if method == "original":
@@ -131,7 +131,7 @@ def test_every_method_runs_and_says_who_it_is(method: str, tmp_path: Path) -> No
 def test_head_and_tail_are_what_they_say(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(5)])
     for method, edge in (("keep-head", 0), ("keep-tail", -1)):
-        for decision in read_rows(prune(source, tmp_path / method, "--method", method) / "decisions.jsonl"):
+        for decision in read_decisions(prune(source, tmp_path / method, "--method", method)):
             kept = [step["kept"] for step in decision["steps"]]
             assert kept[edge]
             assert kept == sorted(kept, reverse=method == "keep-head")
@@ -146,7 +146,7 @@ def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Pat
     words = prune_words(source, tmp_path / "fresh", "--scores", "every", "--keep-last", "1", *much, "--method", method)
     assert run([*words, "--coarse", "none"] if method == "asap" else words) == 0
     if method == "asap":  # the same method: the cut keeps its stage 1
-        assert read_rows(tmp_path / "cut" / "decisions.jsonl")[0]["coarse"]["by"] == "align"
+        assert read_decisions(tmp_path / "cut")[0]["coarse"]["by"] == "align"
         return
     for name in ("pruned.jsonl", "decisions.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()

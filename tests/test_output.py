@@ -1,20 +1,24 @@
 """The output folder of a whole run keeps what design.md section 5 promises to those who read it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from asap.cli import run
 from asap.dataset import read_samples
+from asap.dataset.jsonl import opened
 from asap.lm.specs import load_tokens
+from asap.prune.decision import decision_from_row
 from asap.steps import SEPARATOR
-from run_fixtures import FILES, model_folder, prune, read_rows, row, same_output, tokenizer, write_rows
+from asap.store.work import Store
+from run_fixtures import FILES, model_folder, prune, read_decisions, read_rows, row, same_output, tokenizer, write_rows
 
 DECISION = {"coarse", "id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows", "steps", "spans"}
-STEP = ["index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left"]
-STEP += ["kept", "removed_by", "scores"]
+STEP = ["start", "end", "tokens", "alignment", "surprisal", "score", "rank", "tokens_left", "removed_by"]
 ODD = "\n\n\n   first\n \t \nsecond  \n\n\n\n\nthird\n\n"
 ROWS: list[dict[str, Any] | str] = [
     *(row(number) for number in range(6)),
@@ -45,7 +49,7 @@ def out(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def originals(source: Path, out: Path) -> dict[str, str]:
     """The original trace of each row of the output, by the id it got."""
     cots = [sample.cot for sample in read_samples(str(source), on_reject=lambda rejected: None)]
-    return dict(zip((decision["id"] for decision in read_rows(out / "decisions.jsonl")), cots, strict=True))
+    return dict(zip((decision["id"] for decision in read_decisions(out)), cots, strict=True))
 
 
 def test_the_folder_holds_the_promised_files_and_nothing_else(out: Path) -> None:
@@ -57,14 +61,15 @@ def test_rows_have_exactly_the_promised_fields(out: Path) -> None:
         assert list(pruned) == ["id", "question", "cot", "answer", "messages"]
     for decision in read_rows(out / "decisions.jsonl"):
         assert set(decision) == DECISION
-        assert all(list(step) == STEP for step in decision["steps"])
+        assert [name for name in decision["steps"] if name != "alignment"] == [name for name in STEP if name != "alignment"]
+        assert len({len(column) for column in decision["steps"].values()}) == 1
     for rejected in read_rows(out / "rejected.jsonl"):
         assert list(rejected) == ["id", "source", "line", "reason", "detail"]
 
 
 def test_rows_come_in_input_order_and_none_vanishes(source: Path, out: Path) -> None:
     ids = [pruned["id"] for pruned in read_rows(out / "pruned.jsonl")]
-    assert ids == [decision["id"] for decision in read_rows(out / "decisions.jsonl")]
+    assert ids == [decision["id"] for decision in read_decisions(out)]
     assert ids[:6] == [f"r{number}" for number in range(6)]
     assert ids[7:] == ["7", "odd", "one step", "r0#2", "ünï"]
     assert len(ids[6]) == 16  # made from the content
@@ -78,7 +83,7 @@ def test_rows_come_in_input_order_and_none_vanishes(source: Path, out: Path) -> 
 
 def test_the_manifest_adds_up(out: Path) -> None:
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
-    counts, decisions = manifest["counts"], read_rows(out / "decisions.jsonl")
+    counts, decisions = manifest["counts"], read_decisions(out)
     assert counts["rows"] == len(ROWS) == counts["pruned"] + counts["unchanged"] + counts["rejected"]
     assert counts["pruned"] == sum(not all(step["kept"] for step in decision["steps"]) for decision in decisions)
     assert counts["unchanged"] >= 1
@@ -98,7 +103,7 @@ def test_the_manifest_adds_up(out: Path) -> None:
 
 
 def test_offsets_lead_into_the_original_trace(out: Path, originals: dict[str, str]) -> None:
-    for pruned, decision in zip(read_rows(out / "pruned.jsonl"), read_rows(out / "decisions.jsonl"), strict=True):
+    for pruned, decision in zip(read_rows(out / "pruned.jsonl"), read_decisions(out), strict=True):
         original, steps = originals[decision["id"]], decision["steps"]
         assert [step["index"] for step in steps] == list(range(len(steps)))
         kept = [original[step["start"] : step["end"]] for step in steps if step["kept"]]
@@ -108,7 +113,7 @@ def test_offsets_lead_into_the_original_trace(out: Path, originals: dict[str, st
 
 
 def test_a_cut_is_a_look_up_in_rank_and_tokens_left(out: Path) -> None:
-    for decision in read_rows(out / "decisions.jsonl"):
+    for decision in read_decisions(out):
         steps = sorted(decision["steps"], key=lambda step: step["rank"])
         assert [step["rank"] for step in steps] == list(range(len(steps)))
         coarse = [step for step in steps if step["removed_by"] == "coarse"]
@@ -128,7 +133,7 @@ def test_a_cut_is_a_look_up_in_rank_and_tokens_left(out: Path) -> None:
 
 def test_tokens_are_real_tokens_of_the_written_trace(out: Path, originals: dict[str, str]) -> None:
     tokens = load_tokens(f"hf:{model_folder()}")
-    for pruned, decision in zip(read_rows(out / "pruned.jsonl"), read_rows(out / "decisions.jsonl"), strict=True):
+    for pruned, decision in zip(read_rows(out / "pruned.jsonl"), read_decisions(out), strict=True):
         assert decision["tokens_after"] == tokens.count(pruned["cot"])
         assert decision["tokens_before"] == tokens.count(originals[decision["id"]])
 
@@ -137,7 +142,7 @@ def test_budgets_are_counted_with_the_tokenizer_that_is_named(source: Path, tmp_
     tokenizer(270).save_pretrained(tmp_path / "other")
     out = prune(source, tmp_path / "out", "--budget", "40", "--tokenizer", str(tmp_path / "other"))
     tokens = load_tokens(str(tmp_path / "other"))
-    decisions = read_rows(out / "decisions.jsonl")
+    decisions = read_decisions(out)
     assert [decision["tokens_after"] for decision in decisions] == [tokens.count(row["cot"]) for row in read_rows(out / "pruned.jsonl")]
     assert any(decision["tokens_after"] <= 40 < decision["tokens_before"] for decision in decisions)
 
@@ -158,7 +163,7 @@ def test_where_nothing_is_cut_the_trace_stays_byte_for_byte(source: Path, tmp_pa
 @pytest.mark.parametrize("split", ["fenced", "paper"])
 def test_stage_one_alone_uses_no_budget(source: Path, tmp_path: Path, split: str) -> None:
     out = prune(source, tmp_path / "out", "--coarse-only", "--step-split", split, "--budget", "1")
-    decisions = read_rows(out / "decisions.jsonl")
+    decisions = read_decisions(out)
     assert all(decision["budget"] is None and decision["tokens_after"] == decision["tokens_coarse"] for decision in decisions)
     assert {step["removed_by"] for decision in decisions for step in decision["steps"]} == {None, "coarse"}
 
@@ -217,3 +222,41 @@ def test_no_file_names_a_path_that_was_not_typed(source: Path, tmp_path: Path, m
 
 def test_the_same_settings_give_the_same_bytes_in_another_folder(source: Path, out: Path, tmp_path: Path) -> None:
     same_output(out, prune(source, tmp_path / "again"))
+
+
+def test_decisions_are_shorter_than_their_traces_and_exact_in_the_store(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=60, words=30) for number in range(4)])
+    out = prune(source, tmp_path / "out")
+    lines = (out / "decisions.jsonl").read_bytes().splitlines()
+    assert sum(map(len, lines)) < sum(len(row(number, steps=60, words=30)["cot"]) for number in range(4))
+    with Store.open(out) as store:
+        for entry, line in zip(store.entries(), lines, strict=True):
+            assert entry.decision is not None
+            exact, rounded = entry.decision.cut(ratio=0.5), decision_from_row(json.loads(line))
+            assert entry.sample is not None
+            assert exact.apply(entry.sample.cot) == rounded.apply(entry.sample.cot)
+            for one, other in zip(exact.steps, rounded.steps, strict=True):
+                assert other.scores is None
+                assert other.surprisal == (None if one.surprisal is None else float(f"{one.surprisal:.6g}"))
+                assert replace(one, scores=None, alignment=None, surprisal=None, score=None) == replace(
+                    other, alignment=None, surprisal=None, score=None
+                )
+    again = prune(source, tmp_path / "again", "--all-scores")
+    assert "mean-surprisal" in read_decisions(again)[0]["steps"][0]["scores"]
+    for name in ("pruned.jsonl", "rejected.jsonl", "README.md"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_decisions_can_be_compressed(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)])
+    plain = prune(source, tmp_path / "plain")
+    out = prune(source, tmp_path / "out")
+    for options in (["--zst"], []):  # it stays so
+        prune(source, out, *options)
+        assert {path.name for path in out.iterdir()} == FILES - {"decisions.jsonl"} | {"decisions.jsonl.zst"}
+        with opened(out / "decisions.jsonl.zst") as file:
+            assert file.read() == (plain / "decisions.jsonl").read_bytes()
+    for folder in (plain, out):
+        assert run(["review", str(folder), str(plain), "--out", str(tmp_path / f"{folder.name}.html")]) == 0
+    assert run(["cut", str(out), "--ratio", "0.3", "--out", str(tmp_path / "cut"), "--zst"]) == 0
+    assert run(["review", str(tmp_path / "cut"), "--out", str(tmp_path / "cut.html")]) == 0

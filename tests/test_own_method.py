@@ -20,7 +20,7 @@ from asap.prune.together import together
 from asap.prune.trace import Steps
 from asap.sample import Sample
 from asap.spans import Span
-from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
+from run_fixtures import model_folder, prune, prune_words, read_decisions, read_rows, refusal, row, same_output, write_rows
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ["examples.own_method:fewest_digits", "examples.own_method:last_token_surprisal"]
@@ -43,7 +43,7 @@ def test_the_page_shows_the_example() -> None:
 def test_a_method_of_ones_own_runs_like_any_other(method: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out", "--method", method, "--ratio", "0.5")
-    for decision in read_rows(out / "decisions.jsonl"):
+    for decision in read_decisions(out):
         assert decision["method"] == method
         gone = [step["score"] for step in decision["steps"] if step["removed_by"] == "fine"]
         assert all(went <= step["score"] for went in gone for step in decision["steps"] if step["kept"])

@@ -16,7 +16,19 @@ from asap.lm.specs import load_tokens
 from asap.prune.methods.tokenskip import draw_gamma
 from asap.ratio_marker import marked
 from asap.store.work import Store
-from run_fixtures import FILES, model_folder, prune, prune_words, read_rows, refusal, row, same_output, tokenizer, write_rows
+from run_fixtures import (
+    FILES,
+    model_folder,
+    prune,
+    prune_words,
+    read_decisions,
+    read_rows,
+    refusal,
+    row,
+    same_output,
+    tokenizer,
+    write_rows,
+)
 
 ROWS: list[dict[str, Any] | str] = [
     *(row(number) for number in range(5)),
@@ -73,7 +85,7 @@ def test_runs_keep_their_promises(source: Path, tmp_path: Path, options: list[st
     out = prune(source, tmp_path / "out", *options)
     assert {path.name for path in out.iterdir()} == FILES
     tokens = load_tokens(f"hf:{model_folder()}")
-    pruned, decisions, samples = read_rows(out / "pruned.jsonl"), read_rows(out / "decisions.jsonl"), originals(source)
+    pruned, decisions, samples = read_rows(out / "pruned.jsonl"), read_decisions(out), originals(source)
     assert len(pruned) == len(decisions) == len(samples) == len(ROWS) - 1
     for made, decision, sample in zip(pruned, decisions, samples, strict=True):
         assert (made["question"], made["answer"]) == (sample.question, sample.answer)
@@ -109,7 +121,7 @@ def test_controls_can_be_cut_from_such_a_run(source: Path, tmp_path: Path) -> No
     out = cut(base, tmp_path / "cut", "--ratio", "0.5", "--method", "keep-head")
     fresh = prune(source, tmp_path / "fresh", "--ratio", "0.5", "--method", "keep-head")
     assert (out / "pruned.jsonl").read_bytes() == (fresh / "pruned.jsonl").read_bytes()
-    for one, other in zip(read_rows(out / "decisions.jsonl"), read_rows(fresh / "decisions.jsonl"), strict=True):
+    for one, other in zip(read_decisions(out), read_decisions(fresh), strict=True):
         assert one == other
 
 
@@ -147,7 +159,7 @@ def test_tokenskip_draws_marks_and_leaves_the_rest_alone(tmp_path: Path, classif
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=12) for number in range(24)])
     words = ["--method", "tokenskip", "--classifier", classifier, "--seed", "3"]
     assert run(["prune", str(source), "--out", str(tmp_path / "out"), "--scorer", f"hf:{model_folder()}", *words, "--format", "trl"]) == 0
-    pruned, decisions = read_rows(tmp_path / "out" / "pruned.jsonl"), read_rows(tmp_path / "out" / "decisions.jsonl")
+    pruned, decisions = read_rows(tmp_path / "out" / "pruned.jsonl"), read_decisions(tmp_path / "out")
     trained = read_rows(tmp_path / "out" / "trl.jsonl")
     gammas = [decision["gamma"] for decision in decisions]
     assert len(set(gammas)) >= 5
@@ -170,7 +182,7 @@ def test_tokenskip_draws_marks_and_leaves_the_rest_alone(tmp_path: Path, classif
     assert (tmp_path / "out" / "decisions.jsonl").read_bytes() == before
     fixed = cut(tmp_path / "out", tmp_path / "cut", "--ratio", "0.6")
     same_output(prune(source, tmp_path / "fixed", "--ratio", "0.6", *words), fixed)
-    assert {decision["gamma"] for decision in read_rows(fixed / "decisions.jsonl")} == {0.6}
+    assert {decision["gamma"] for decision in read_decisions(fixed)} == {0.6}
     assert all(made["messages"][0]["content"].endswith("[Compression ratio: 0.6]") for made in read_rows(fixed / "pruned.jsonl"))
 
 
@@ -213,7 +225,7 @@ def test_compare_names_them(source: Path, tmp_path: Path, classifier: str, capsy
         if one["method"] in ("selective-context", "llmlingua2") and one["tokens_before"] > 40:
             assert 0.9 * one["ratio"] * one["tokens_before"] - 12 <= one["tokens"] <= one["ratio"] * one["tokens_before"]
     fresh = prune(source, tmp_path / "fresh", "--ratio", "0.25", "--method", "llmlingua2", "--classifier", classifier)
-    expected = {decision["id"]: decision["tokens_after"] for decision in read_rows(fresh / "decisions.jsonl")}
+    expected = {decision["id"]: decision["tokens_after"] for decision in read_decisions(fresh)}
     assert {one["id"]: one["tokens"] for one in judged if (one["method"], one["ratio"]) == ("llmlingua2", 0.25)} == expected
     capsys.readouterr()
     before = (out / "judged.jsonl").read_bytes()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from asap.dataset.shard import Shard
 from asap.errors import InputError, UsageError
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
-from asap.output import Totals, write_output
+from asap.output import Files, Totals, write_output
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.recut import tokens_of
@@ -47,7 +47,7 @@ class _Part(NamedTuple):
             return cls(folder, shard, settings, store.count_rows(), source, store.fact("llm"), seconds)
 
 
-def merge(folders: Sequence[Path], out: Path, *, formats: Sequence[str] = ()) -> Totals:
+def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> Totals:
     """Write the run whose shards are in `folders` to `out`. Raises InputError if they are not all the shards of one run, each once."""
     if out.resolve() in [folder.resolve() for folder in folders]:
         raise UsageError(f"the shards cannot be merged into {out}, which is one of them; choose another --out")
@@ -69,7 +69,7 @@ def merge(folders: Sequence[Path], out: Path, *, formats: Sequence[str] = ()) ->
         _add_facts(store, parts)
         seconds = {"ask": store.fact("ask_s")} if settings["llm"] else {}
         seconds["score"] = store.fact("score_s")
-        return write_output(store, settings, seconds=seconds, formats=formats, recut=settled_by(settings, partial(tokens_of, settings)))
+        return write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
 
 
 def _check_complete(parts: Sequence[_Part]) -> None:

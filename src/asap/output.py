@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.formats import FORMATS, format_of
-from asap.prune.decision import Decision
+from asap.prune.decision import Decision, decision_line, decisions_file
 from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
 from asap.store.entry import Entry
@@ -97,19 +98,39 @@ class Totals:
         counts[key] = counts.get(key, 0) + 1
 
 
-def write_output(
-    store: Store, settings: Mapping[str, Any], *, seconds: Mapping[str, float], formats: Sequence[str] = (), recut: Recut | None = None
-) -> Totals:
-    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`).
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the output folder holds beside the usual, or in another form."""
 
-    Also rewrites the training formats that the folder already holds, so that none becomes stale.
-    """
+    formats: Sequence[str] = ()
+    """Also these training formats."""
+    all_scores: bool = False
+    """decisions.jsonl with the scores of methods that did not decide."""
+    zst: bool = False
+    """decisions.jsonl.zst instead of decisions.jsonl."""
+
+    def kept_up(self, folder: Path) -> "Files":
+        """With the formats and the form that the folder has already, so that nothing in it becomes stale."""
+        formats = [name for name in FORMATS if name in self.formats or (folder / f"{name}.jsonl").exists()]
+        return replace(self, formats=formats, zst=self.zst or decisions_file(folder).suffix == ".zst")
+
+
+def write_output(
+    store: Store,
+    settings: Mapping[str, Any],
+    *,
+    seconds: Mapping[str, float],
+    files: Files | None = None,
+    recut: Recut | None = None,
+) -> Totals:
+    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
     totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
-    formats = [name for name in FORMATS if name in formats or (store.folder / f"{name}.jsonl").exists()]
+    files = (files or Files()).kept_up(store.folder)
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     with ExitStack() as stack:
-        names = ["pruned.jsonl", "decisions.jsonl", "rejected.jsonl", *(f"{name}.jsonl" for name in formats)]
+        explained = "decisions.jsonl.zst" if files.zst else "decisions.jsonl"
+        names = ["pruned.jsonl", explained, "rejected.jsonl", *(f"{name}.jsonl" for name in files.formats)]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
         for entry in store.entries():
             input_hash.update(_digest_of(entry))
@@ -121,15 +142,17 @@ def write_output(
             decision = recut(entry.decision, entry.sample) if recut else entry.decision
             sample = replace(entry.sample, cot=decision.apply(entry.sample.cot))
             totals.add(decision)
-            decisions.write(_line(decision.as_row()))
+            decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
             asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
             pruned.write(_line({**format_of(None)(asked), "question": sample.question}))
-            for file, name in zip(extra, formats, strict=True):
+            for file, name in zip(extra, files.formats, strict=True):
                 file.write(_line(format_of(name)(asked)))
+    if files.zst:
+        (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.renamed = store.renamed()
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
-    _write_about(store, settings, totals, input_hash.hexdigest(), formats)
+    _write_about(store, settings, totals, input_hash.hexdigest(), files.formats)
     return totals
 
 
@@ -169,3 +192,7 @@ def _rejection(entry: Entry) -> dict[str, Any]:
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _compact_line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -1,6 +1,6 @@
 """`asap cut`: a finished run at another budget or by another method, from its stored scores and without a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.output import Totals, write_output
+from asap.output import Files, Totals, write_output
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.settings import OF_METHODS
@@ -23,7 +23,7 @@ def recut(
     budget: int | None = None,
     ratio: float | None = None,
     method: str | None = None,
-    formats: Sequence[str] = (),
+    files: Files | None = None,
     copy: bool = False,
 ) -> Totals:
     """Write the finished run of `folder` at another budget, or by another step-level method, to `out`, without a model.
@@ -59,7 +59,7 @@ def recut(
             other.follow()
             if copy:
                 other.own()
-            return write_output(other, settings, seconds={}, formats=formats, recut=settled_by(settings, partial(tokens_of, settings)))
+            return write_output(other, settings, seconds={}, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
 
 
 def tokens_of(settings: Mapping[str, Any]) -> TokenCounter:

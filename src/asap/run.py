@@ -6,7 +6,7 @@ is made, so a run killed at any moment continues where it was.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from asap.events import DecidedRows, Listener
 from asap.llm_pass import LlmOptions, select_missing
 from asap.lm.generate import Generator
 from asap.lm.spending import SpendingLimit
-from asap.output import Totals, write_output
+from asap.output import Files, Totals, write_output
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.settings import OF_METHODS
@@ -32,7 +32,7 @@ def prune_into(
     workers: Workers,
     *,
     llm: Generator | None = None,
-    formats: Sequence[str] = (),
+    files: Files | None = None,
     listener: Listener | None = None,
     llm_options: LlmOptions | None = None,
 ) -> Totals:
@@ -57,7 +57,7 @@ def prune_into(
         if llm:
             seconds["ask"] = store.fact("ask_s") or 0.0
         seconds["score"] = store.fact("score_s") or 0.0
-        totals = write_output(store, settings, seconds=seconds, formats=formats, recut=settled_by(settings, lambda: workers.tokens))
+        totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, lambda: workers.tokens))
     if totals.rejected == totals.rows and source.shard is None:
         raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals

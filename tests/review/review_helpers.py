@@ -11,7 +11,9 @@ from asap.prune.decision import Decision, cut
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
 from asap.sample import Sample
 from asap.steps import split_steps
+from asap.store.content import packed
 from asap.store.work import Store
+from run_fixtures import read_decisions
 
 Visit = Callable[..., Any]
 Paged = Callable[..., Path]
@@ -83,6 +85,7 @@ def write_run(
         for position, (sample, decision) in enumerate(rows):
             row = decision.as_row() if isinstance(decision, Decision) else dict(decision)
             incoming.add_sample(position, "rows.jsonl", position + 1, sample)
+            store.decide(sample.digest(), False, packed(row))
             lines.append(json.dumps(row))
             for name in ("tokens_before", "tokens_after"):
                 counts[name] += row[name]
@@ -125,8 +128,7 @@ def texts(page: Any, query: str) -> list[str]:
 
 def shown_as_cut(page: Any, folder: Path) -> None:
     """Every trace on the page is cut as in the folder's decisions."""
-    for number, text in enumerate((folder / "decisions.jsonl").read_text("utf-8").splitlines()):
-        line = json.loads(text)
+    for number, line in enumerate(read_decisions(folder)):
         open_trace(page, number, line["id"])
         assert states(page) == [STATES[step["removed_by"]] for step in line["steps"]], line["id"]
         assert f"{line['tokens_before']:,} tokens → {line['tokens_after']:,} (" in page.locator(".trace .sum").inner_text()

@@ -20,7 +20,7 @@ from asap.review.data import Utf16, page_data
 from asap.review.folder import FinishedRun
 from asap.review.page import MODULES, script_text
 from asap.sample import Sample
-from run_fixtures import prune, read_rows, refusal, row, write_rows
+from run_fixtures import prune, read_decisions, refusal, row, write_rows
 
 
 def made(folder: Path, numbers: range, seed: int = 0) -> Path:
@@ -42,7 +42,7 @@ def test_the_index_adds_up_to_the_manifest(tmp_path: Path) -> None:
     ]
     assert [line["reason"] for line in index["rejected"]] == list(counts["rejected_by"])
     assert index["rejected_total"] == counts["rejected"] == 1
-    assert index["traces"]["id"] == [line["id"] for line in read_rows(out / "decisions.jsonl")]
+    assert index["traces"]["id"] == [line["id"] for line in read_decisions(out)]
 
 
 def test_the_series_are_the_tokens_left_in_the_order_of_removal(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_series_are_the_tokens_left_in_the_order_of_removal(tmp_path: Path) 
     left = memoryview(data.series[0])[: 4 * length].cast("I").tolist()
     expected = [
         step["tokens_left"]
-        for line in read_rows(out / "decisions.jsonl")
+        for line in read_decisions(out)
         for step in sorted(line["steps"], key=lambda step: step["rank"])
         if step["removed_by"] != "coarse"
     ]
@@ -63,7 +63,7 @@ def test_a_cut_of_a_run_is_shown_as_it_was_cut(tmp_path: Path) -> None:
     base = prune(write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)]), tmp_path / "base")
     assert run(["cut", str(base), "--budget", "20", "--out", str(tmp_path / "cut")]) == 0
     after = page_data([FinishedRun.open(tmp_path / "cut")]).overview["runs"][0]["after"]
-    assert after == [line["tokens_after"] for line in read_rows(tmp_path / "cut" / "decisions.jsonl")]
+    assert after == [line["tokens_after"] for line in read_decisions(tmp_path / "cut")]
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_two_runs_are_matched_by_content_and_counted_apart(tmp_path: Path) -> No
     a, b = data.overview["runs"]
     assert [steps < 0 for steps in a["steps"]] == [False] * 6 + [True] * 2
     assert [steps < 0 for steps in b["steps"]] == [True] * 2 + [False] * 6
-    kept = [{line["id"]: [step["kept"] for step in line["steps"]] for line in read_rows(out / "decisions.jsonl")} for out in (one, two)]
+    kept = [{line["id"]: [step["kept"] for step in line["steps"]] for line in read_decisions(out)} for out in (one, two)]
     common = [f"row-{number}" for number in range(2, 6)]
     assert data.overview["apart"][2:6] == [sum(x != y for x, y in zip(kept[0][name], kept[1][name], strict=True)) for name in common]
 

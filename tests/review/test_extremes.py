@@ -144,15 +144,15 @@ def test_what_a_support_floor_put_back_is_shown_and_gone_in_every_cut(visit: Vis
     coarse = next(step.index for step in made.steps if step.removed_by == "coarse")
     fine = next(step.index for step in made.steps if step.removed_by == "fine")
     row = made.as_row()
-    for step in (row["steps"][coarse], row["steps"][fine]):
-        step |= {"kept": True, "removed_by": None}
+    for step in (coarse, fine):
+        row["steps"]["removed_by"][step] = None
     row |= {"tokens_after": made.tokens_after + 2, "floor": {"full": -0.2, "cut": -0.9, "left": -0.3, "grade": "mended"}}
     row["floor"] |= {"back": sorted([coarse, fine]), "coarse": [coarse]}
     page = visit(paged(write_run(tmp_path / "out", [(text, row)], support_floor=0.2)))
     assert "Support mended 1" in page.locator(".chips").inner_text()
     assert page.locator(".command").is_hidden()
     open_trace(page, 0, text.id)
-    assert states(page) == [STATES[step["removed_by"]] for step in row["steps"]]
+    assert states(page) == [STATES[by] for by in row["steps"]["removed_by"]]
     assert page.locator(".verdict").nth(coarse).text_content() == "Put back, to hold the support of the answer"
     assert "2 steps put back, then −0.30" in page.locator(".support").inner_text()
     set_budget(page, "budget", 30)

@@ -8,7 +8,7 @@ from review_helpers import Paged, Visit, decide, listed, open_trace, sample, set
 
 from asap.errors import RowError
 from asap.sample import Sample
-from run_fixtures import read_rows
+from run_fixtures import read_decisions
 
 
 def test_every_word_of_a_trace_is_there(visit: Visit, paged: Paged, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_every_word_of_a_trace_is_there(visit: Visit, paged: Paged, tmp_path: Pa
 
 def test_each_step_says_why(visit: Visit, paged: Paged, finished: Path) -> None:
     page = visit(paged(finished))
-    line = read_rows(finished / "decisions.jsonl")[7]
+    line = read_decisions(finished)[7]
     open_trace(page, 7, line["id"])
     said = page.locator(".why").all_text_contents()
     fine = sorted((step for step in line["steps"] if step["removed_by"] != "coarse"), key=lambda step: step["rank"])

@@ -5,6 +5,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from asap.lm.generate import Generation
 from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.specs import load_scorer
+from asap.prune.decision.step_cut import steps_from_columns
 from asap.prune.settings import OF_METHODS
 from asap.sample import Sample
 from asap.store.work import Store
@@ -73,7 +75,12 @@ def work_of(folder: Path) -> list[tuple[str, tuple[Any, ...]]]:
 
 
 def as_then(value: Any) -> Any:
-    return body(json.loads(zlib.decompress(value)), ensure_ascii=False, separators=(",", ":")) if isinstance(value, bytes) else value
+    if not isinstance(value, bytes):
+        return value
+    content = json.loads(zlib.decompress(value))
+    if "steps" in content:  # it wrote an object for each step
+        content["steps"] = [asdict(step) for step in steps_from_columns(content["steps"])]
+    return body(content, ensure_ascii=False, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("missing", [0, 3])

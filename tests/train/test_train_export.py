@@ -13,6 +13,7 @@ from train_helpers import encode_row, model_folder, row, steps_of, template, tra
 
 from asap.cli import run
 from asap.dataset import to_sample
+from run_fixtures import read_decisions
 
 ROWS = [row(number, lines=1 + number) for number in range(3)]
 
@@ -115,7 +116,7 @@ def test_pruned_steps_are_context_and_the_loss_counts_only_kept_ones(pruned: Pat
 
 
 def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, tmp_path: Path) -> None:
-    decisions = [json.loads(line) for line in (pruned / "decisions.jsonl").read_text().splitlines()]
+    decisions = read_decisions(pruned)
     originals = {one["id"]: one["cot"] for one in (row(number, lines=6) for number in range(3))}
     assert run(train_words(pruned, tmp_path / "axolotl", "--mask-pruned", "--emit-config", "axolotl")) == 0
     rows = [json.loads(line) for line in (tmp_path / "axolotl" / "train.jsonl").read_text().splitlines()]

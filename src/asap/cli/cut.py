@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import METHOD, RUN, Budget, Formats, Out, Ratio, print_summary
+from asap.cli.options import AS_USUAL, METHOD, RUN, Budget, Out, Ratio, Written, print_summary
 
 
 def cut(
@@ -19,7 +19,7 @@ def cut(
         str | None,
         Parameter(help="Another step-level method: a control such as random, or any that asap prune --scores stored.", group=METHOD),
     ] = None,
-    format: Formats = None,
+    written: Written = AS_USUAL,
     copy: Annotated[
         bool,
         Parameter(negative="", help="Copy the rows and scores into --out, which then does not need the other folder any more.", group=RUN),
@@ -35,10 +35,7 @@ def cut(
 
         asap cut pruned --ratio 0.5 --method random --out pruned-random
     """
-    from asap.dataset.formats import format_of
     from asap.recut import recut
 
-    for name in format or []:
-        format_of(name)
-    print_summary(recut(folder, out, budget=budget, ratio=ratio, method=method, formats=format or [], copy=copy), out)
+    print_summary(recut(folder, out, budget=budget, ratio=ratio, method=method, files=written.files(), copy=copy), out)
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import Formats, MaxRejected, Out, Review, print_summary, too_many_rejected, write_page
+from asap.cli.options import AS_USUAL, MaxRejected, Out, Review, Written, print_summary, too_many_rejected, write_page
 
 
 def merge(
@@ -13,7 +13,7 @@ def merge(
     /,
     *,
     out: Out,
-    format: Formats = None,
+    written: Written = AS_USUAL,
     review: Review = False,
     max_rejected: MaxRejected = None,
 ) -> int:
@@ -24,12 +24,9 @@ def merge(
 
     Example: asap merge shard-0 shard-1 shard-2 shard-3 --out pruned
     """
-    from asap.dataset.formats import format_of
     from asap.merge import merge as merge_shards
 
-    for name in format or []:
-        format_of(name)
-    totals = merge_shards(folders, out, formats=format or [])
+    totals = merge_shards(folders, out, files=written.files())
     print_summary(totals, out)
     if review:
         write_page(out)

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from asap.lm.spending import SpendingLimit
-    from asap.output import Totals
+    from asap.output import Files, Totals
 
 DATA = Group("Reading the data", sort_key=1)
 CUT = Group("How much to cut", sort_key=2)
@@ -66,9 +67,35 @@ Review = Annotated[
     bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
 ]
 MaxRejected = Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)]
-Formats = Annotated[
-    list[str] | None, Parameter(name="--format", negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=RUN)
-]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Written:
+    """What the output folder holds beside the usual."""
+
+    format: Annotated[
+        list[str] | None, Parameter(negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=RUN)
+    ] = None
+    all_scores: Annotated[
+        bool,
+        Parameter(negative="", help="Write the scores of all stored methods into decisions.jsonl, not only those that decided.", group=RUN),
+    ] = False
+    zst: Annotated[bool, Parameter(negative="", help="Write decisions.jsonl.zst instead of decisions.jsonl.", group=RUN)] = False
+
+    def files(self) -> "Files":
+        """The same for the library. Raises UsageError for an unknown format."""
+        from asap.dataset.formats import format_of
+        from asap.output import Files
+
+        for name in self.format or []:
+            format_of(name)
+        return Files(self.format or (), self.all_scores, self.zst)
+
+
+AS_USUAL = Written()
+
+
 Tokenizer = Annotated[str | None, Parameter(help="Count the budget with this tokenizer (Hub id or folder).", group=MODEL)]
 
 Classifier = Annotated[

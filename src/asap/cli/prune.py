@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from asap.cli.llm_options import Llm
 from asap.cli.options import (
+    AS_USUAL,
     CUT,
     LLM,
     METHOD,
@@ -19,7 +19,6 @@ from asap.cli.options import (
     RUN,
     Budget,
     Columns,
-    Formats,
     HubConfig,
     HubSplit,
     Limit,
@@ -30,6 +29,7 @@ from asap.cli.options import (
     ShardText,
     Sources,
     Tokenizer,
+    Written,
     allow_own_methods,
     at_least,
     console_for,
@@ -52,6 +52,7 @@ from asap.prune.settings import STAGE_1, AsapSettings
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.dry_run import DryRun
+    from asap.output import Files
 
 
 _INSIDE = Group("Methods that cut inside steps: selective-context, llmlingua2, tokenskip", sort_key=3.5)
@@ -121,7 +122,7 @@ def prune(
     hub_split: HubSplit = None,
     limit: Limit = None,
     shard: ShardText = None,
-    format: Formats = None,
+    written: Written = AS_USUAL,
     review: Review = False,
     max_rejected: MaxRejected = None,
     dry_run: Annotated[
@@ -140,13 +141,11 @@ def prune(
 
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
-    from asap.dataset.formats import format_of
     from asap.dataset.shard import Shard
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
 
-    for name in format or []:
-        format_of(name)
+    files = written.files()
     allow_own_methods(method)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), Shard.parse(shard) if shard else None)
     at_least("max-rejected", max_rejected, 0)
@@ -162,7 +161,7 @@ def prune(
             return _dry_run(rows, settings, model, where, llm, out)
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-        code = _prune(rows, out, settings, model, where, llm, format or [], max_rejected)
+        code = _prune(rows, out, settings, model, where, llm, files, max_rejected)
     except SpendingStop as error:
         print(f"asap: stopped: {error}", file=sys.stderr)
         return 130
@@ -190,7 +189,7 @@ def _prune(
     model: Model,
     where: Where,
     llm: Llm,
-    formats: Sequence[str],
+    files: "Files",
     max_rejected: int | None,
 ) -> int:
     from asap.dataset import iter_rows
@@ -218,7 +217,7 @@ def _prune(
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
             listener, options = stack.enter_context(watcher(console)), llm.run_options(spending)
-            totals = prune_into(out, source, workers, llm=generator, formats=formats, listener=listener, llm_options=options)
+            totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=options)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130

@@ -22,7 +22,7 @@ def jsonl_rows(path: Path) -> Iterator[RawRow]:
     """The rows of a JSONL file. Blank lines are skipped; an unreadable line becomes a row with an error."""
     source, number, rows = str(path), 0, 0
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             _check_head(source, stream.peek(_HEAD)[:_HEAD])
             for number, line in enumerate(stream, 1):
                 if number == 1:
@@ -46,7 +46,8 @@ def jsonl_rows(path: Path) -> Iterator[RawRow]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """The bytes of a file, decompressed if it is compressed."""
     with ExitStack() as stack:
         file = stack.enter_context(_buffered(path.open("rb", buffering=0)))
         magic = file.peek(4)

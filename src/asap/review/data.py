@@ -7,15 +7,18 @@ For each trace, the index holds the exact tokens left after each removal; from t
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from heapq import merge
+from itertools import groupby, islice
 from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import StepDecision
-from asap.review.folder import FinishedRun
+from asap.review.embedded import embedded_json
+from asap.review.folder import FinishedRun, RowKey
 from asap.sample import Sample
 from asap.spans import Span
 
@@ -69,57 +72,97 @@ class _Columns:
 
 
 class PageData(NamedTuple):
-    """All embedded data: the index of the overview (JSON-able), the series of each run, and pieces of JSON text."""
+    """All embedded data: the index of the overview (JSON-able), the series of each run, and the texts in packed pieces of JSON."""
 
     overview: dict[str, Any]
     series: list[bytes]
-    pieces: list[list[dict[str, Any]]]
+    pieces: list[str]
     shown: int
     total: int
+
+
+class _Texts:
+    """The texts of the traces, packed as soon as a piece is full."""
+
+    def __init__(self) -> None:
+        self.pieces = list[str]()
+        self._piece = list[dict[str, Any]]()
+        self._size = 0
+
+    def add(self, text: dict[str, Any], size: int) -> int:
+        """Add the text of a trace and return the number of its piece."""
+        if self._size > _PIECE_CHARACTERS:
+            self.pack()
+        self._piece.append(text)
+        self._size += size
+        return len(self.pieces)
+
+    def pack(self) -> None:
+        """End the piece."""
+        self.pieces.append(embedded_json(self._piece))
+        self._piece, self._size = [], 0
+
+
+class _Beside:
+    """Another run's traces, found by key. Runs of the same data are in the same order, so that few have to wait."""
+
+    def __init__(self, run: FinishedRun, chosen: Collection[RowKey]) -> None:
+        self._decided = {key for key, _, decided in run.known(chosen) if decided}
+        self._rows = _reviewed(run, chosen)
+        self._waiting = dict[RowKey, tuple[Sample, ReviewedTrace]]()
+
+    def take(self, key: RowKey) -> ReviewedTrace | None:
+        """This run's trace of a row; None if it has none."""
+        if key not in self._decided:
+            return None
+        while key not in self._waiting and (row := next(self._rows, None)) is not None:
+            self._waiting[row[0]] = row[1:]
+        return self._waiting.pop(key, (None, None))[1]
+
+    def rest(self) -> Iterator[tuple[Sample, ReviewedTrace]]:
+        """The traces that nobody took."""
+        yield from self._waiting.values()
+        yield from (row[1:] for row in self._rows)
 
 
 def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
     """The data of one run or two. Above `most` traces, or with too much text, it shows those with the smallest content digests."""
     chosen, total = _choose(runs, most)
-    others = [{_key(sample): (sample, trace) for sample, trace in _reviewed(run, chosen)} for run in runs[1:]]
-    columns, traces, pieces = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), [list[dict[str, Any]]()]
-    apart, size = list[int](), 0
+    others = [_Beside(run, chosen) for run in runs[1:]]
+    columns, traces, texts, apart = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), _Texts(), list[int]()
 
     def add(sample: Sample, decisions: list[ReviewedTrace | None]) -> None:
-        nonlocal size
-        if size > _PIECE_CHARACTERS:
-            pieces.append([])
-            size = 0
-        size += _size(sample)
+        text = _text_of(sample, [decision.steps if decision else None for decision in decisions])
         traces["id"].append(sample.id)
         traces["title"].append(" ".join(sample.question[: 4 * _TITLE_CHARACTERS].split())[:_TITLE_CHARACTERS])
-        traces["piece"].append(len(pieces) - 1)
+        apart.append(steps_apart(sample.cot, decisions))
+        traces["piece"].append(texts.add(text, len(sample.question) + len(sample.cot) + len(sample.answer)))
         for column, decision in zip(columns, decisions, strict=True):
             column.add(decision)
-        apart.append(steps_apart(sample.cot, decisions))
-        pieces[-1].append(_text_of(sample, [decision.steps if decision else None for decision in decisions]))
 
-    for sample, trace in _reviewed(runs[0], chosen):
-        add(sample, [trace, *(other.pop(_key(sample), (None, None))[1] for other in others)])
+    for key, sample, trace in _reviewed(runs[0], chosen):
+        add(sample, [trace, *(other.take(key) for other in others)])
     for other in others:  # rows missing from the first run
-        for sample, trace in other.values():
+        for sample, trace in other.rest():
             add(sample, [None, trace])
+    texts.pack()
     shown = len(traces["id"])
-    rejected = [{"run": number, **row} for number, run in enumerate(runs) for row in run.rejected()]
+    rejected = ({"run": number, **row} for number, run in enumerate(runs) for row in run.rejected())
+    first_rejected = list(islice(rejected, most))
     index = {
         "runs": [_about(run, column) for run, column in zip(runs, columns, strict=True)],
         "traces": traces,
         "apart": apart,
         "total": total,
-        "rejected": rejected[:most],
-        "rejected_total": len(rejected),
+        "rejected": first_rejected,
+        "rejected_total": len(first_rejected) + sum(1 for _ in rejected),
     }
     series = [column.series_bytes(with_order=len(runs) > 1) for column in columns]
-    return PageData(index, series, pieces, shown, total)
+    return PageData(index, series, texts.pieces, shown, total)
 
 
-def _reviewed(run: FinishedRun, chosen: Container[str]) -> Iterator[tuple[Sample, ReviewedTrace]]:
-    return ((sample, reviewed(sample, decision, seconds)) for sample, decision, seconds in run.rows() if _key(sample) in chosen)
+def _reviewed(run: FinishedRun, chosen: Container[RowKey]) -> Iterator[tuple[RowKey, Sample, ReviewedTrace]]:
+    return ((key, sample, reviewed(sample, decision, seconds)) for key, sample, decision, seconds in run.rows(chosen))
 
 
 def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> ReviewedTrace:
@@ -191,23 +234,18 @@ class Utf16:
         return offset + bisect_left(self._wide, offset)
 
 
-def _choose(runs: Sequence[FinishedRun], most: int) -> tuple[set[str], int]:
+def _choose(runs: Sequence[FinishedRun], most: int) -> tuple[set[RowKey], int]:
     """The keys of the rows to show, and the total number of rows. The choice depends on the content alone, not on its order."""
-    sizes = {_key(sample): _size(sample) for run in runs for sample in run.samples()}
-    keys, characters = sorted(sizes), 0
-    for number, key in enumerate(keys):
+    keys = (key for key, _ in groupby(merge(*(run.keys() for run in runs))))
+    first = list(islice(keys, most))
+    total = len(first) + sum(1 for _ in keys)
+    sizes = {key: size for run in runs for key, size, _ in run.known(first)}
+    characters = 0
+    for number, key in enumerate(first):
         characters += sizes[key]
-        if number == most or (number and characters > MOST_CHARACTERS):
-            return set(keys[:number]), len(keys)
-    return set(keys), len(keys)
-
-
-def _key(sample: Sample) -> str:
-    return f"{sample.digest()} {sample.id}"
-
-
-def _size(sample: Sample) -> int:
-    return len(sample.question) + len(sample.cot) + len(sample.answer)
+        if number and characters > MOST_CHARACTERS:
+            return set(first[:number]), total
+    return set(first), total
 
 
 def _worth(step: StepDecision) -> float:

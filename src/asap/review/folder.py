@@ -1,15 +1,27 @@
 """A finished run, read from its folder: the original rows from work.sqlite, the decisions from decisions.jsonl."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from asap.dataset.jsonl import opened
 from asap.errors import InputError
-from asap.prune.decision import Decision, decision_from_row
+from asap.prune.decision import Decision, decision_from_row, decisions_file
+from asap.prune.decision.step_cut import StepCut
 from asap.sample import Sample
 from asap.store.work import Store
+
+_ID = re.compile(rb'\{"id": ?("(?:[^"\\]|\\.)*")')
+
+
+class RowKey(NamedTuple):
+    """What tells a row from the others of a run, and finds it in another run: its content and its id."""
+
+    digest: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class FinishedRun:
         """The run of a folder. Raises InputError if the folder holds none, or an unfinished one."""
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-            if not (folder / "decisions.jsonl").is_file() or "input_hash" not in manifest:
+            if not decisions_file(folder).is_file() or "input_hash" not in manifest:
                 raise InputError(f"{folder} is not an output folder of asap prune; review shows what prune and cut write")
         except FileNotFoundError:
             if (folder / "work.sqlite").is_file():
@@ -36,37 +48,66 @@ class FinishedRun:
             raise InputError(f"{folder / 'manifest.json'} cannot be read ({error})") from error
         return cls(folder, manifest)
 
-    def samples(self) -> Iterator[Sample]:
-        """The original readable rows, in input order."""
+    def keys(self) -> Iterator[RowKey]:
+        """The keys of all readable rows, sorted."""
         with Store.reading(self.folder) as store:
-            yield from (sample for sample, _ in store.rows() if sample is not None)
+            yield from map(RowKey._make, store.row_keys())
 
-    def rows(self) -> Iterator[tuple[Sample, Decision, float | None]]:
-        """Each original row with its decision and the seconds it took (None: unknown), in input order."""
-        samples = self.samples()
+    def known(self, keys: Iterable[RowKey]) -> Iterator[tuple[RowKey, int, bool]]:
+        """Those of the keys whose rows this run has, with the characters of the row, and whether it is decided."""
         with Store.reading(self.folder) as store:
-            seconds = store.seconds()
-        for row in _json_lines(self.folder / "decisions.jsonl"):
-            sample = next((sample for sample in samples if sample.id == row.get("id")), None)  # rows that could not be scored have none
-            if sample is None:
-                raise InputError(f"{self.folder}: decisions.jsonl has a row {row.get('id')!r} that work.sqlite does not have there")
-            try:
-                yield sample, decision_from_row(row), seconds.get(sample.id)
-            except (KeyError, TypeError) as error:
-                raise InputError(f"{self.folder}: decisions.jsonl was written by another version of asap; run asap prune again") from error
+            for key in keys:
+                if store.digest_of(key.id) == key.digest and (sample := store.sample(key.id)) is not None:
+                    size = len(sample.question) + len(sample.cot) + len(sample.answer)
+                    yield key, size, store.is_decided(key.digest)
+
+    def rows(self, chosen: Container[RowKey]) -> Iterator[tuple[RowKey, Sample, Decision, float | None]]:
+        """The decided rows of these keys in input order: the original, its decision, and the seconds it took (None: unknown)."""
+        path = decisions_file(self.folder)
+        with Store.reading(self.folder) as store:
+            for number, line in _lines(path):
+                row_id = _id_of(line, path, number)
+                digest = store.digest_of(row_id)
+                if digest is None:
+                    raise InputError(f"{self.folder}: {path.name} has a row {row_id!r} that work.sqlite does not have")
+                if (key := RowKey(digest, row_id)) in chosen and (sample := store.sample(row_id)) is not None:
+                    yield key, sample, self._decision(_parsed(line, path, number), store, sample), store.seconds_of(digest)
+
+    def _decision(self, row: Mapping[str, Any], store: Store, sample: Sample) -> Decision:
+        """The decision of a line, with the stored scores of all methods."""
+        try:
+            decision = decision_from_row(row)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.folder}: decisions.jsonl was written by another version of asap; run asap prune again") from error
+        if isinstance(decision, StepCut) and decision.method != "asap" and (stored := store.decision(sample)) is not None:
+            steps = zip(decision.steps, stored.steps, strict=True)
+            return replace(decision, steps=[replace(step, scores=before.scores) for step, before in steps])
+        return decision
 
     def rejected(self) -> Iterator[dict[str, Any]]:
         """The lines of rejected.jsonl."""
-        yield from _json_lines(self.folder / "rejected.jsonl")
+        path = self.folder / "rejected.jsonl"
+        for number, line in _lines(path):
+            yield _parsed(line, path, number)
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+        with opened(path) as file:
+            yield from enumerate(file, start=1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+    return row
+
+
+def _id_of(line: bytes, path: Path, number: int) -> str:
+    """The id of a row, which is first in its line: most lines need not be parsed."""
+    found = _ID.match(line)
+    return str(json.loads(found[1])) if found else str(_parsed(line, path, number).get("id"))

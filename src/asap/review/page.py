@@ -6,16 +6,15 @@ markup. The data are compressed and base64-encoded, so no text of a trace is eve
 
 import base64
 import hashlib
-import json
 import re
-import zlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from asap.atomic import replacing
 from asap.errors import InputError, UsageError
 from asap.review.data import MOST_TRACES, page_data
+from asap.review.embedded import embedded, embedded_json
 from asap.review.folder import FinishedRun
 
 MODULES = (
@@ -68,9 +67,9 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
         style_hash=_hash(style),
         script=script,
         style=style,
-        index=_packed_json(data.overview),
-        series=[_packed(series) for series in data.series],
-        pieces=(_packed_json(piece) for piece in data.pieces),
+        index=embedded_json(data.overview),
+        series=[embedded(series) for series in data.series],
+        pieces=data.pieces,
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,11 +92,3 @@ def _resource(name: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _packed_json(value: Any) -> str:
-    return _packed(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace"))
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 6)).decode()

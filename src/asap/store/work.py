@@ -209,10 +209,25 @@ class Store:
         if seconds is not None:
             self._db.execute("INSERT OR REPLACE INTO seconds VALUES (?, ?)", (digest, seconds))
 
-    def seconds(self) -> dict[str, float]:
-        """The seconds that each decision took, by row id; empty for a cut of another run."""
-        query = "SELECT i.id, t.seconds FROM input i JOIN seconds t USING (digest)"
-        return dict(self._db.rows(query))
+    def seconds_of(self, digest: str) -> float | None:
+        """The seconds that the decision about a sample took; None if unknown, as in a cut of another run."""
+        found = self._db.execute("SELECT seconds FROM seconds WHERE digest = ?", (digest,))
+        return float(found[0][0]) if found else None
+
+    def row_keys(self) -> Iterator[tuple[str, str]]:
+        """Digest and id of every usable input row, sorted."""
+        yield from self._db.rows("SELECT digest, id FROM input WHERE digest IS NOT NULL ORDER BY digest, id")
+
+    def digest_of(self, row_id: str) -> str | None:
+        """The digest of the usable row with an id."""
+        found = self._db.execute("SELECT digest FROM input WHERE id = ? AND digest IS NOT NULL", (row_id,))
+        return found[0][0] if found else None
+
+    def sample(self, row_id: str) -> Sample | None:
+        """The sample with an id."""
+        query = "SELECT s.body FROM input i JOIN samples s USING (digest) WHERE i.id = ? AND i.digest IS NOT NULL"
+        found = self._db.execute(query, (row_id,))
+        return self._sample(row_id, found[0][0]) if found else None
 
     def entries(self) -> Iterator[Entry]:
         """Every input row in order. Raises InputError for an undecided row."""
@@ -236,6 +251,10 @@ class Store:
         """The decision about a sample; None if undecided or failed."""
         found = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),))
         return self._read({**self._db.value(found[0][0]), "id": sample.id}) if found else None
+
+    def is_decided(self, digest: str) -> bool:
+        """Whether a sample has a decision and did not fail."""
+        return bool(self._db.execute("SELECT 1 FROM decisions WHERE digest = ? AND NOT failed", (digest,)))
 
     def _sample(self, row_id: str, body: bytes) -> Sample:
         content = self._db.value(body)

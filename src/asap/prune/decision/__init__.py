@@ -6,6 +6,7 @@ needs.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.prune.decision.step_cut import StepCut
@@ -18,6 +19,33 @@ Decision = StepCut | UnitCut
 def decision_from_row(row: Mapping[str, Any]) -> Decision:
     """The decision that `as_row` wrote. Raises KeyError or TypeError if another version wrote the row."""
     return StepCut.from_row(row) if row.get("units") is None else UnitCut.from_row(row)
+
+
+def decision_line(decision: Decision, *, all_scores: bool = False) -> dict[str, Any]:
+    """The JSON object of a line of decisions.jsonl: numbers have six significant digits, as many as float32 scores are worth.
+
+    `all_scores`: with the scores of methods that did not decide.
+    """
+    row = decision.as_row()
+    if not all_scores:
+        row["steps"].pop("scores", None)
+    return {name: _rounded(value) for name, value in row.items()}
+
+
+def decisions_file(folder: Path) -> Path:
+    """The file of an output folder with its decisions, compressed or not."""
+    compressed = folder / "decisions.jsonl.zst"
+    return compressed if compressed.exists() else folder / "decisions.jsonl"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, list):
+        return list(map(_rounded, value)) if any(isinstance(one, float | list) for one in value) else value
+    if isinstance(value, dict):
+        return {name: _rounded(inside) for name, inside in value.items()}
+    return value
 
 
 def cut(decision: StepCut, *, budget: int | None = None, ratio: float | None = None) -> StepCut:

@@ -1,7 +1,7 @@
 """A trace cut by whole steps: the decision about each step with its reasons. Any other budget is a look-up in it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -37,16 +37,31 @@ class StepDecision:
     scores: Mapping[str, float] | None = None
     """The scores of other step-level methods for this step in the whole trace, if stored."""
 
-    def as_row(self) -> dict[str, Any]:
-        """The JSON object, without `scores` if they are None."""
-        row = dict(zip(_STEP_FIELDS, _values_of(self), strict=True))
-        if self.scores is None:
-            del row["scores"]
-        return row
+
+_COLUMNS = ("start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "removed_by")
+_values_of = attrgetter(*_COLUMNS)
 
 
-_STEP_FIELDS = tuple(field.name for field in fields(StepDecision))
-_values_of = attrgetter(*_STEP_FIELDS)
+def steps_as_columns(steps: Sequence[StepDecision]) -> dict[str, Any]:
+    """Steps as a JSON object of columns, without those that have no value; `removed_by` is null for a kept step."""
+    columns = dict(zip(_COLUMNS, map(list, zip(*map(_values_of, steps), strict=True)), strict=False))
+    made: dict[str, Any] = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    if columns:
+        made["removed_by"] = columns["removed_by"]
+    if names := dict.fromkeys(name for step in steps for name in step.scores or ()):
+        made["scores"] = {name: [(step.scores or {}).get(name) for step in steps] for name in names}
+    return made
+
+
+def steps_from_columns(columns: Any) -> list[StepDecision]:
+    """The steps that `steps_as_columns` wrote, or asap 0.1.0 as an object each. Raises KeyError or TypeError for others."""
+    if isinstance(columns, list):
+        return [StepDecision(**step) for step in columns]
+    length = len(columns["start"]) if columns else 0
+    values = [columns.get(name, [None] * length) for name in _COLUMNS]
+    stored = columns.get("scores", {})
+    scores = [{name: of[index] for name, of in stored.items() if of[index] is not None} or None for index in range(length)]
+    return list(map(StepDecision, range(length), *values[:-1], [by is None for by in values[-1]], values[-1], scores))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +192,12 @@ class StepCut:
         return replace(self, steps=steps, floor=None, budget=None)
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl, without `floor` and `gap` if they are empty."""
+        """The JSON object that the store keeps, without `floor` and `gap` if they are empty."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},
             "coarse": asdict(self.coarse),
-            "steps": [step.as_row() for step in self.steps],
+            "steps": steps_as_columns(self.steps),
             "spans": None,
             **({"floor": asdict(self.floor)} if self.floor else {}),
             **({"gap": self.gap} if self.gap else {}),
@@ -193,7 +208,7 @@ class StepCut:
         """The decision that `as_row` wrote."""
         fields = {name: value for name, value in row.items() if name != "spans"}
         fields["coarse"] = CoarseReport(**fields["coarse"])
-        fields["steps"] = [StepDecision(**step) for step in fields["steps"]]
+        fields["steps"] = steps_from_columns(fields["steps"])
         if fields.get("floor") is not None:
             fields["floor"] = Floor(**fields["floor"])
         return cls(**fields)

@@ -9,7 +9,7 @@ import numpy as np
 from asap.fences import outside
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.decision.step_cut import CoarseReport, StepDecision
+from asap.prune.decision.step_cut import CoarseReport, StepDecision, steps_as_columns, steps_from_columns
 from asap.prune.decision.units import Laid, Units, fitted
 from asap.prune.fine.removal import token_budget
 from asap.sample import Sample
@@ -118,12 +118,12 @@ class UnitCut:
         return replace(made, tokens_after=by_words(counter).count(made.apply(cot)))
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object of decisions.jsonl, without `gamma` if it is None."""
+        """The JSON object that the store keeps, without `gamma` if it is None."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},
             "coarse": asdict(self.coarse),
-            "steps": [step.as_row() for step in self.steps],
+            "steps": steps_as_columns(self.steps),
             "spans": self.spans,
             **({} if self.gamma is None else {"gamma": self.gamma}),
             "units": self.units.as_row(),
@@ -138,7 +138,7 @@ class UnitCut:
         fields = ("id", "method", "tokens_before", "tokens_after", "budget", "windows")
         return cls(
             **{name: row[name] for name in fields},
-            steps=[StepDecision(**step) for step in row["steps"]],
+            steps=steps_from_columns(row["steps"]),
             spans=[Span(*span) for span in row["spans"]],
             units=Units(**columns),
             gamma=row.get("gamma"),
