@@ -1,4 +1,5 @@
-# make demo    set everything up and prune the example traces with the bundled model
+# make demo    set everything up and prune half of the example traces with the bundled model
+# make demo-all prunes the other half into the same folder
 # make test    set everything up and run lint, types, import contracts and the tests
 # make picture make the pictures of the review page anew (needs chromium)
 # PIP_ARGS is passed on to pip, for example PIP_ARGS="--index-url https://..." for another build of torch.
@@ -13,13 +14,18 @@ CONSTRAINTS := constraints.txt
 TORCH ?= torch==2.13.0
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-all lint types imports picture clean
+.PHONY: demo demo-all test test-all lint types imports picture clean
 
+# the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
-	$(BIN)/asap prune examples/traces.jsonl --ratio 0.5 --out out/demo --review
+	$(BIN)/asap prune examples/traces.jsonl --limit 6 --ratio 0.5 --out out/demo --review
 	@echo
 	@echo "Open out/demo/review.html in a browser: every cut and why it was made. Or try another budget:"
 	@echo "  $(BIN)/asap cut out/demo --ratio 0.25 --out out/demo-quarter"
+	@echo "The longer half of the examples, into the same folder, with a few minutes more:  make demo-all"
+
+demo-all: .venv/.demo
+	$(BIN)/asap prune examples/traces.jsonl --ratio 0.5 --out out/demo --review
 
 test: .venv/.test lint types imports
 	$(TESTS) -m "not slow"

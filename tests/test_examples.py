@@ -64,6 +64,13 @@ def test_a_dozen_rows_with_ids_of_their_own() -> None:
     assert len(PROGRAMS) == 11
 
 
+def test_the_demo_takes_the_short_half_with_the_trace_of_the_picture() -> None:
+    (count,) = re.findall(r"asap prune examples/traces.jsonl --limit (\d+) ", (EXAMPLES.parents[1] / "Makefile").read_text("utf-8"))
+    shown, others = ROWS[: int(count)], ROWS[int(count) :]
+    assert max(len(trace(row)) for row in shown) < min(len(trace(row)) for row in others)
+    assert "seat-group" in {row["id"] for row in shown}
+
+
 def test_the_file_is_plain_utf8_with_unix_line_ends() -> None:
     data = EXAMPLES.read_bytes()
     assert data.endswith(b"}\n")
