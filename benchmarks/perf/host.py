@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from asap.run import prune_into
+from asap.workers.blueprint import Blueprint
 from asap.workers.local import InProcess
 
 BATCH_TOKENS = 32_768  # as on a GPU, where requests are read together
@@ -52,6 +54,15 @@ class WithoutModel(HFScorer):
         targets, rows = (np.concatenate([getattr(job.window, name) for job in batch]) for name in ("targets", "rows"))
         drawn = np.abs(np.sin(targets * 12.9898 + rows * 78.233))
         return torch.from_numpy(np.stack([-10 * drawn, 5 * drawn if batch[0].entropy else np.full(len(drawn), np.nan)], axis=1))
+
+
+@dataclass(frozen=True)
+class WithoutModelBlueprint(Blueprint):
+    """What workers elsewhere build such a pruner from (`driver.py`)."""
+
+    def pruner(self, device: str) -> Asap:
+        """The pruner without a model."""
+        return Asap(scorer_without_model(), self.settings)
 
 
 class CountedTokenizer:

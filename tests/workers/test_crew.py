@@ -55,7 +55,9 @@ class Mortal:
             return [Ready(number, self.said.get(number, DESCRIBED), 2)]
         if drawn > 90:
             return [Death(number, "the machine went", at_fault=False)]
-        if self.poison & {row.digest for row in self.waiting[number][0]}:
+        current, *ahead = self.waiting[number]
+        lost = ahead[0] if ahead else []  # it answered, began with the next, and died before the answer had left
+        if self.poison & {row.digest for row in (*current, *lost)}:
             return [Death(number, "of poison")]
         return [Finished(number, [Decided(row.digest, False, b"", 0.0) for row in self.waiting[number].popleft()])]
 

@@ -29,9 +29,9 @@ def test_a_row_that_kills_its_process_twice_is_rejected_and_all_others_are_as_in
     assert poison["id"] == "r4"
     assert "died twice (killed by SIGKILL" in poison["detail"]
     for name in ("pruned.jsonl", "decisions.jsonl"):
-        lines = (whole / name).read_bytes().splitlines()
-        assert (out / name).read_bytes().splitlines() == [line for line in lines if b'"id":"r4"' not in line.replace(b'": "', b'":"')]
-        assert len(lines) == 9
+        rows = [one for one in (whole / name).read_bytes().splitlines() if b'"r4"' not in one[:20]]
+        assert (out / name).read_bytes().splitlines() == rows
+        assert len(rows) == 8
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_sentence(tmp_path: 
     folder = shutil.copytree(model_folder(), tmp_path / "model")
     (folder / "model.safetensors").write_bytes(b"no weights")
     source = write_rows(tmp_path / "rows.jsonl", [row(1)])
-    said = refusal(capsys, *prune_words(source, tmp_path / "out", "--scorer", f"hf:{folder}", *POOL))
+    said = refusal(capsys, *prune_words(source, tmp_path / "out", "--scorer", f"hf:{folder}", *POOL), lines=None)
     assert f"{folder} cannot be loaded as a causal language model" in said
 
 

@@ -17,7 +17,7 @@ import os, signal, time
 from pathlib import Path
 
 def deadly(steps):
-    if any("{POISON}" in text for text in steps.texts) and os.getpid() != int(os.environ["ASAP_TESTS_SPARE"]):
+    if any("{POISON}" in text for text in steps.texts) and os.getpid() != int(os.environ.get("ASAP_TESTS_SPARE", 0)):
         os.kill(os.getpid(), signal.SIGKILL)
     scores = yield from steps.read()
     return [float(one.logprobs[0]) for one in scores]

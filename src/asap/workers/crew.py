@@ -120,9 +120,9 @@ class Crew:
 
     def _hand_out(self, batches: Iterator[Batch]) -> bool:
         """Give each ready worker something to do and something ahead, and start others for what is left; whether anything is to be done."""
-        for ahead in range(1, _AHEAD + 1):
+        for ahead in range(_AHEAD):
             for number in self._ready:
-                if len(self._queues[number]) < ahead and self._waiting(batches, 1):
+                if len(self._queues[number]) == ahead and self._waiting(batches, 1) and self._may_take(number, self._free[0]):
                     batch = self._free.popleft()
                     self._queues[number].append(batch)
                     self._transport.send(number, batch)
@@ -130,6 +130,13 @@ class Crew:
             if number not in self._queues and self._waiting(batches, len(self._queues) - len(self._ready) + 1):
                 self._start(number)
         return bool(self._free) or any(self._queues.values())
+
+    def _may_take(self, number: int, batch: Batch) -> bool:
+        """Whether a worker may have a batch beside what it has. One that a worker died of is alone there: a last answer may be lost
+        in a death, so that of two batches nobody knows which it was.
+        """
+        queue = self._queues[number]
+        return not queue or not any(row.digest in self._deaths for one in (*queue, batch) for row in one)
 
     def _waiting(self, batches: Iterator[Batch], count: int) -> bool:
         """Whether at least so many batches wait for a worker."""

@@ -6,6 +6,7 @@ checkpoints are blocks of thousands of rows, and its own writers do not keep the
 
 import os
 import pickle
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,22 +20,27 @@ from asap.workers.devices import pin
 from asap.workers.local import decide_rows, description, rows_at_once
 from asap.workers.rows import Decided
 
+_PATIENCE_S = 10.0
+_OBJECTS_BYTES = 256 * 1024**2  # of a cluster of one's own: what is under way is a few batches
 _CPUS_EACH = 4  # of an actor without a GPU: each holds a copy of the model
 
 
 @contextmanager
 def ray_crew(blueprint: Blueprint, devices: str, address: str | None) -> Iterator[Crew]:
     """A crew of actors on the cluster at an address, or on a cluster of this machine's own that ends with the block."""
+    address = address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:  # Ray runs the code of whoever reaches it; this variable, whatever its name, keeps it on the loopback
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    else:
+        _check_address(address)
     try:
         import ray
     except ImportError as error:
         raise MissingExtra("--engine ray needs the package ray; install it with: pip install 'asap-cot[ray]'") from error
-    address = address or os.environ.get("RAY_ADDRESS")
-    # a cluster of one's own listens on this machine alone: Ray runs the code of whoever reaches it
-    own: dict[str, Any] = {"address": address} if address else {"address": "local", "_node_ip_address": "127.0.0.1"}
+    own = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     try:
-        ray.init(**own, include_dashboard=None if address else False, log_to_driver=False, logging_level="ERROR")
+        ray.init(**({"address": address} if address else own), log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"Ray cannot be used at {address or 'this machine'}: {one_line(error)}") from error
     try:
@@ -44,12 +50,25 @@ def ray_crew(blueprint: Blueprint, devices: str, address: str | None) -> Iterato
         ray.shutdown()
 
 
+def _check_address(address: str) -> None:
+    """Raise UsageError or InputError for an address without a cluster; Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdecimal() or "/" in host:
+        raise UsageError(f"--ray-address is {address!r}; write host:port of the cluster's head (its port is 6379 by default), or auto")
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster answers at {address} ({one_line(error)}); start one with: ray start --head") from error
+
+
 class Shares(NamedTuple):
     """How many actors there are, on what, and what each gets of the cluster."""
 
     actors: int
     device: str
-    cpus: int
+    cpus: float
     gpus: float
 
 
@@ -67,10 +86,15 @@ def shares_of(nodes: Sequence[Mapping[str, float]], devices: str, *, needs_model
         raise UsageError(f"--devices is {devices!r}; Ray chooses the places: write auto, or cpu or cuda once for each actor (cuda,cuda)")
     if names[0] == "cpu":
         fitting = (each for each in range(max(cpus, default=1), 0, -1) if sum(node // each for node in cpus) >= len(names))
-        return Shares(len(names), "cpu", next(fitting, 1), 0.0)
+        return Shares(len(names), "cpu", next(fitting, _fraction(len(names), sum(cpus))), 0.0)
     if not gpus:
         raise UsageError(f"--devices is {devices!r}, and the Ray cluster has no GPU; write auto or cpu")
-    return Shares(len(names), "cuda", 1, 1.0 / -(-len(names) // gpus))
+    return Shares(len(names), "cuda", 1, _fraction(len(names), gpus))
+
+
+def _fraction(actors: int, places: int) -> float:
+    """The share of a place for each of so many actors, if each place gets equally many."""
+    return 1.0 / -(-actors // max(1, places))
 
 
 class Actors:
@@ -80,7 +104,7 @@ class Actors:
         self._ray, self._blueprint, self._shares = ray, pickle.dumps(blueprint), shares
         self.places = [f"Ray's actor {number}" for number in range(shares.actors)]
         gpus = f", {shares.gpus:.2g} GPU" if shares.gpus else ""
-        self.where = f"{shares.actors} Ray actor{'s' * (shares.actors != 1)} on {shares.device} with {shares.cpus} CPU{gpus} each"
+        self.where = f"{shares.actors} Ray actor{'s' * (shares.actors != 1)} on {shares.device} with {shares.cpus:.2g} CPU{gpus} each"
         options = {"num_cpus": shares.cpus, "num_gpus": shares.gpus, "max_restarts": 0, "max_task_retries": 0}
         self._class = ray.remote(_Actor).options(**options)
         self._actors: dict[int, Any] = {}
@@ -90,7 +114,7 @@ class Actors:
     def start(self, number: int) -> None:
         """Start an actor, somewhere in the cluster; it waits for free resources."""
         self._actors[number] = actor = self._class.remote(sys.path)
-        self._pending[number] = deque([actor.begin.remote(self._blueprint, self._shares.device, self._shares.cpus)])
+        self._pending[number] = deque([actor.begin.remote(self._blueprint, self._shares.device, max(1, int(self._shares.cpus)))])
 
     def send(self, number: int, batch: Batch) -> None:
         """Hand a batch to an actor."""
