@@ -23,3 +23,14 @@ def test_what_a_script_imports_of_the_package_is_there(script: Path) -> None:
             for alias in node.names:
                 if alias.name.partition(".")[0] == "asap":
                     import_module(alias.name)
+
+
+def test_every_script_that_the_table_of_figures_names_gives_figures() -> None:
+    folder = ROOT / "benchmarks" / "perf"
+    assigned = [node for node in ast.parse((folder / "run.py").read_text("utf-8")).body if isinstance(node, ast.Assign)]
+    [names] = [ast.literal_eval(node.value) for node in assigned if ast.unparse(node.targets[0]) == "SCRIPTS"]
+    assert len(names) >= 10
+    for name in names:
+        functions = [node for node in ast.parse((folder / f"{name}.py").read_text("utf-8")).body if isinstance(node, ast.FunctionDef)]
+        [figures] = [function for function in functions if function.name == "figures"]
+        assert ast.unparse(figures.args) == "quick: bool", name

@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from figures import Figure, at_least, at_most
+
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
@@ -91,11 +93,29 @@ def main() -> None:
     for name, tokens in tokenizers.items():
         for count in args.steps:
             trace = make_trace(random.Random(args.seed + count), count)
-            time_loops(name, tokens, trace, args.repeats, whole=count <= 500 and not args.quick)
+            one, ours, slow, fast, how, same = time_loops(tokens, trace, args.repeats, whole=count <= 500 and not args.quick)
+            cells = [name, f"{count:,}", f"{tokens.count(trace.text):,}", shown(one), shown(ours), f"{ours.cpu / one.cpu:.2f}"]
+            cells += [shown(slow), f"{slow.cpu / ours.cpu:.0f}x", f"{shown(fast)}, {fast.cpu / ours.cpu:.0f}x", how, same]
+            print(f"| {' | '.join(cells)} |", flush=True)
     print("\nThe same cut: random prunings of 2 to 60 steps, some indented, fenced or Chinese, at ratios from 0.05 to 0.95\n")
     print("| tokenizer | prunings | cuts that differ | counts that differ |\n|---|---|---|---|")
     for name, tokens in tokenizers.items():
         print("| {} | {} | {} | {} |".format(name, args.prunings, *count_differences(tokens, args.prunings, args.seed)), flush=True)
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`, each over three tokenizers (as SmolLM2's, Qwen2's, SentencePiece's)."""
+    tokenizers = make_tokenizers([], 0)
+    for count, limit in ((500, 50), (2000, 300)):
+        trace = make_trace(random.Random(count), count)
+        loops = [time_loops(tokens, trace, 3 if quick else 5, whole=False) for tokens in tokenizers.values()]
+        yield at_most(f"budget loop, {count:,} steps", [loop.ours.cpu / loop.one.cpu for loop in loops], 2.5, "one tokenisation")
+        yield at_least(f"budget loop, {count:,} steps", [loop.slow.cpu / loop.ours.cpu for loop in loops], limit, "Algorithm 2 as written")
+    prunings = 50 if quick else 1000
+    differ = [sum(count_differences(tokens, prunings, 0)) for tokens in tokenizers.values()]
+    yield Figure(
+        "budget loop, cuts and counts that differ from that", f"{sum(differ)} of {2 * prunings * len(differ):,}", "0", not any(differ)
+    )
 
 
 def print_header(date: str, packages: Sequence[str]) -> None:
@@ -119,8 +139,19 @@ def median_time(work: Callable[[], object], repeats: int) -> Timing:
     return Timing(statistics.median(cpu), statistics.median(wall))
 
 
-def time_loops(name: str, tokens: TokenCounter, trace: Trace, repeats: int, *, whole: bool) -> None:
-    """Print one row: the three ways on one trace. The naive loop is run once in full (`whole`) or timed on some removals."""
+class Loops(NamedTuple):
+    """One tokenisation of a trace, ours, the naive loop by the usual and the fast call; how that ran, and whether the cut is the same."""
+
+    one: Timing
+    ours: Timing
+    slow: Timing
+    fast: Timing
+    how: str
+    same: str
+
+
+def time_loops(tokens: TokenCounter, trace: Trace, repeats: int, *, whole: bool) -> Loops:
+    """Time the ways on one trace. The naive loop is run once in full (`whole`) or timed on some removals."""
     joined = SEPARATOR.join(trace.text[span.start : span.end] for span in trace.spans)
     budget = int(tokens.count(trace.text) * RATIO)
     encoded: list[Timing] = []
@@ -139,9 +170,7 @@ def time_loops(name: str, tokens: TokenCounter, trace: Trace, repeats: int, *, w
     else:
         slow, fast = (sampled_naive(trace, removed, counter) for counter in counters)
         same, how = stops_at(trace, removed, budget, tokens), f"{SAMPLES} of {removed} removals, extrapolated"
-    cells = [name, f"{len(trace.spans):,}", f"{tokens.count(trace.text):,}", shown(one), shown(ours), f"{ours.cpu / one.cpu:.2f}"]
-    cells += [shown(slow), f"{slow.cpu / ours.cpu:.0f}x", f"{shown(fast)}, {fast.cpu / ours.cpu:.0f}x", how, same]
-    print(f"| {' | '.join(cells)} |", flush=True)
+    return Loops(one, ours, slow, fast, how, same)
 
 
 def shown(timing: Timing) -> str:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from budget import make_steps
-from figures import Figure, print_figures
+from figures import Figure, print_figures, real_rows
 
 from asap.dataset.source import Source
 from asap.lm.scorer_transformers import HFScorer
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--profile", type=int, default=0, help="how many functions of the profile to print")
     args = parser.parse_args()
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
-    print_figures(figures(args.rows, args.limit, args.repeats))
+    print_figures(costs(args.rows, args.limit, args.repeats))
     if args.profile:
         scorer = scorer_without_model()
         with traces(args.rows, args.limit) as source, cProfile.Profile(time.process_time) as profile:
@@ -116,8 +116,13 @@ def main() -> None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(args.profile)
 
 
-def figures(rows: str | None = None, limit: int = 48, repeats: int = 3) -> Iterator[Figure]:
-    """The figures of this script."""
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`: real traces if there are any."""
+    return costs(real_rows(), 12 if quick else 48, 1 if quick else 3)
+
+
+def costs(rows: str | None, limit: int, repeats: int) -> Iterator[Figure]:
+    """The figures of each variant."""
     torch.set_num_threads(1)
     with traces(rows, limit) as source:
         for name, settings in SETTINGS.items():

@@ -7,8 +7,10 @@ that are drawn from a seed. Below it, on a smaller step, what it costs that the 
 import argparse
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+
+from figures import Figure, at_most
 
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
@@ -29,15 +31,35 @@ def main() -> None:
     scorer = load_scorer("bundled", device="cpu")
     decide(scorer, "warm up", scores="own")
     print("| step | tokens | one tokenisation, CPU s | `--scores own` | own / one | windows |\n|---|---|---|---|---|---|")
-    for name, text in (("one word", repeated(args.megabytes)), ("drawn words", drawn(args.megabytes))):
-        one, encoded = timed(lambda text=text: scorer.tokens.encode(text))
-        own, windows = timed(lambda text=text: decide(scorer, text, scores="own"))
-        print(f"| {name} | {len(encoded.ids):,} | {one:.2f} | {own:.2f} | {own / one:.2f} | {windows} |", flush=True)
+    for name, text in steps(args.megabytes).items():
+        one, own, tokens, windows = measured(scorer, text)
+        print(f"| {name} | {tokens:,} | {one:.2f} | {own:.2f} | {own / one:.2f} | {windows} |", flush=True)
     print("\n| step | `--scores own`, CPU s | the default | default / own |\n|---|---|---|---|")
     text = drawn(args.small)
     own, _ = timed(lambda: decide(scorer, text, scores="own"))
     default, _ = timed(lambda: decide(scorer, text))
     print(f"| {len(text):,} characters | {own:.2f} | {default:.2f} | {default / own:.0f}x |")
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The line for `run.py`."""
+    scorer = load_scorer("bundled", device="cpu")
+    decide(scorer, "warm up", scores="own")
+    size = 2 if quick else 10
+    found = [measured(scorer, text) for text in steps(size).values()]
+    yield at_most(f"a step of {size} MB, first token only", [own / one for one, own, _, _ in found], 1.2, "one tokenisation")
+
+
+def steps(megabytes: float) -> dict[str, str]:
+    """The huge steps."""
+    return {"one word": repeated(megabytes), "drawn words": drawn(megabytes)}
+
+
+def measured(scorer: Scorer, step: str) -> tuple[float, float, int, int]:
+    """CPU seconds of one tokenisation and of the decision, the step's tokens, and the windows that were read."""
+    one, encoded = timed(lambda: scorer.tokens.encode(step))
+    own, windows = timed(lambda: decide(scorer, step, scores="own"))
+    return one, own, len(encoded.ids), windows
 
 
 def repeated(megabytes: float) -> str:

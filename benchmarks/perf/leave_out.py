@@ -9,14 +9,16 @@ import os
 import platform
 import random
 import time
+from collections.abc import Iterator
 from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 import transformers
+from figures import Figure, at_most
 
-from asap.lm.scorer import LeaveOutRequest, leave_out_anew
+from asap.lm.scorer import LeaveOutRequest, Remainder, Scorer, leave_out_anew
 from asap.lm.specs import load_scorer
 
 VOCABULARY = "the of and to in is we have that for it as with be on by this are from or an at not which can if then so let check sum list"
@@ -36,19 +38,36 @@ def main() -> None:
     print("| steps | tokens | kept, CPU s (wall) | anew, CPU s (wall) | kept / anew | largest relative difference |")
     print("|---|---|---|---|---|---|")
     for count in options.steps:
-        chance = random.Random(count)
-        steps = [" ".join(chance.choices(WORDS, k=options.words)).capitalize() + "." for _ in range(count)]
-        request = LeaveOutRequest("What is the sum of the list?\n<think>\n", steps)
-        figures = []
-        for way in (scorer.leave_out, partial(leave_out_anew, scorer.score)):
-            started, used = time.perf_counter(), time.process_time()
-            _, without = way(request)
-            figures.append((time.process_time() - used, time.perf_counter() - started, without))
-        (kept, kept_wall, one), (anew, anew_wall, other) = figures
+        request = request_of(count, options.words)
+        (kept, kept_wall, one), (anew, anew_wall, other) = measured(scorer, request)
         difference = max(abs(a.nll - b.nll) / b.nll for a, b in zip(one, other, strict=True))
         tokens = scorer.tokens.count(request.text())
         times = f"{kept:.1f} ({kept_wall:.1f}) | {anew:.1f} ({anew_wall:.1f}) | {kept / anew:.2f}"
         print(f"| {count} | {tokens:,} | {times} | {difference:.0e} |", flush=True)
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The line for `run.py`; the goal is for 60 steps or more."""
+    count = 20 if quick else 60
+    (kept, _, _), (anew, _, _) = measured(load_scorer("bundled"), request_of(count, 18))
+    yield at_most(f"SPIRIT's scores, {count} steps", [kept / anew], 0.65, "reading each text anew", counts=not quick)
+
+
+def request_of(count: int, words: int) -> LeaveOutRequest:
+    """A trace of so many steps, each of so many words."""
+    chance = random.Random(count)
+    steps = [" ".join(chance.choices(WORDS, k=words)).capitalize() + "." for _ in range(count)]
+    return LeaveOutRequest("What is the sum of the list?\n<think>\n", steps)
+
+
+def measured(scorer: Scorer, request: LeaveOutRequest) -> list[tuple[float, float, list[Remainder]]]:
+    """CPU and wall seconds with kept keys and values and anew, and what each finds."""
+    found = []
+    for way in (scorer.leave_out, partial(leave_out_anew, scorer.score)):
+        started, used = time.perf_counter(), time.process_time()
+        _, without = way(request)
+        found.append((time.process_time() - used, time.perf_counter() - started, without))
+    return found
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import accumulate
 
 import rapidfuzz
+from figures import Figure, at_least
 
 from asap.prune.coarse.match import matches, snap
 
@@ -50,8 +51,21 @@ def main() -> None:
         report(case, original, reply, validators, args.repeats)
 
 
-def report(case: str, original: Sequence[str], reply: Sequence[str], validators: dict[str, Validator], repeats: int) -> None:
-    """Time every validator, turn and turn about, so that a busy moment of the machine hits all of them."""
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`: the verdict on a verbatim, a near-verbatim and two failing replies."""
+    rng = random.Random(0)
+    original = make_steps(rng, 300, 305)
+    validators: dict[str, Validator] = {"difflib": lambda o, c: by_difflib(o, c, autojunk=False), "asap": matches}
+    found = [timed(original, reply, validators, 1 if quick else 5) for reply in make_replies(rng, original, 100).values()]
+    faster = [statistics.median(times["difflib"]) / statistics.median(times["asap"]) for times, _ in found]
+    speed = at_least("check of a rewritten trace", faster, 30, "difflib")
+    yield speed._replace(met=speed.met and all(verdicts["difflib"] == verdicts["asap"] for _, verdicts in found))
+
+
+def timed(
+    original: Sequence[str], reply: Sequence[str], validators: dict[str, Validator], repeats: int
+) -> tuple[dict[str, list[float]], dict[str, bool]]:
+    """CPU milliseconds and verdict of every validator, turn and turn about, so that a busy moment of the machine hits all of them."""
     times: dict[str, list[float]] = {name: [] for name in validators}
     verdicts: dict[str, bool] = {}
     for _ in range(repeats):
@@ -59,6 +73,12 @@ def report(case: str, original: Sequence[str], reply: Sequence[str], validators:
             start = time.process_time()
             verdicts[name] = validator(original, reply)
             times[name].append(1000 * (time.process_time() - start))
+    return times, verdicts
+
+
+def report(case: str, original: Sequence[str], reply: Sequence[str], validators: dict[str, Validator], repeats: int) -> None:
+    """Print one row per validator."""
+    times, verdicts = timed(original, reply, validators, repeats)
     reference = statistics.median(times["difflib, autojunk off"])
     for name in validators:
         median = statistics.median(times[name])

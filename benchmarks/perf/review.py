@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from figures import Figure
 
 from asap.review import write_review
 from asap.sample import Sample
@@ -46,10 +48,39 @@ def main() -> None:
         written = write_review(folder / "run", folder / "review.html", most=args.traces)
         took = time.perf_counter() - began
         print(f"{written.shown:,} traces of about {args.steps} steps: page of {written.size / 1e6:.0f} MB written in {took:.1f} s")
-        measure(folder / "review.html", args.repeats)
+        found = measure(folder / "review.html", args.repeats)
+    print(f"first view: {shown(found.firsts)} ms")
+    print(f"slider, whole set: {shown(found.whole)} ms; with the list on screen {shown(found.listed)} ms")
+    print(f"a trace of {found.steps:,} steps: opened in {1000 * found.opened:.0f} ms; slider {shown(found.trace)} ms; {found.frames}")
 
 
-def measure(page_file: Path, repeats: int) -> None:
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`; the goals are for 10,000 traces, and a trace of 5,000 steps."""
+    traces = 500 if quick else 10_000
+    with tempfile.TemporaryDirectory(prefix="asap-review-") as scratch:
+        write_run(Path(scratch) / "run", traces, 100, 20, 5_000)
+        write_review(Path(scratch) / "run", Path(scratch) / "review.html", most=traces)
+        found = measure(Path(scratch) / "review.html", 1 if quick else 5)
+    goals = (("first view", found.firsts, 1500), ("slider", found.whole, 300), ("slider of a trace of 5,000 steps", found.trace, 50))
+    for what, times, limit in goals:
+        median = statistics.median(times)
+        counts = median <= limit if traces == 10_000 or times is found.trace else None
+        yield Figure(f"review page of {traces:,} traces, {what}", f"{median:.0f} ms", f"{limit:,} ms", counts)
+
+
+class Moves(NamedTuple):
+    """Milliseconds of each first view and each move of a slider; seconds to open the long trace, its steps, and its frames."""
+
+    firsts: list[float]
+    whole: list[float]
+    listed: list[float]
+    trace: list[float]
+    opened: float
+    steps: int
+    frames: str
+
+
+def measure(page_file: Path, repeats: int) -> Moves:
     """Open the page some times; move the slider of the overview, then that of the first (the long) trace."""
     from playwright.sync_api import sync_playwright
 
@@ -72,10 +103,9 @@ def measure(page_file: Path, repeats: int) -> None:
         page.wait_for_timeout(3000)
         steps = page.locator(".step").count()
         trace = moves(page, ".trace .slider", repeats)
-        print(f"first view: {shown(firsts)} ms")
-        print(f"slider, whole set: {shown(whole)} ms; with the list on screen {shown(listed)} ms")
-        print(f"a trace of {steps:,} steps: opened in {1000 * opened:.0f} ms; slider {shown(trace)} ms; {frames(page)}")
+        moved = Moves(firsts, whole, listed, trace, opened, steps, frames(page))
         browser.close()
+    return moved
 
 
 def first_view(browser: Any, page_file: Path) -> float:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from budget import Timing, make_steps, median_time, print_header, shown
+from figures import Figure, at_least, at_most
 from numpy.typing import NDArray
 
 from asap.lm.hub import Dtype
@@ -85,6 +86,30 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--date", default="", help="shown in the header")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`; goals that are for 2,000 tokens do not count at 1,000."""
+    folder = Path(tempfile.mkdtemp(prefix="asap-scoring-"))
+    length, repeats = ("1000", "2") if quick else ("2000", "5")
+    try:
+        make_large(folder, model_folder("bundled"))
+        found = {
+            "bundled, float32": call("times", model_folder("bundled"), "float32", "1000", repeats, "1"),
+            "152k words, bfloat16": call("times", str(folder), "bfloat16", length, repeats, "1"),
+        }
+        for name, one in found.items():
+            ratio, added = one["asap"][0] / one["body"][0], one["outside"] / one["asap"][0]
+            line = at_most(f"scoring, {name}, {one['tokens']:,} tokens", [ratio], 1.05, "the bare body")
+            yield line._replace(came=f"{line.came}, {added:.1%} outside of it")
+        large = found["152k words, bfloat16"]
+        if "naive" in large:
+            faster = large["naive"][0] / large["asap"][0]
+            yield at_least(f"scoring, 152k words, {large['tokens']:,} tokens", [faster], 1.3, "all logits", counts=not quick)
+        naive, asap = (call("memory", str(folder), "bfloat16", length, way)["mib"] for way in ("naive", "asap"))
+        yield at_least(f"memory of scoring {length} tokens, 152k words", [naive / asap], 8, "all logits", counts=not quick)
+    finally:
+        shutil.rmtree(folder)
 
 
 def print_times(models: dict[str, str], args: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from figures import Figure, at_least
 from match import make_steps
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -43,6 +45,7 @@ from asap.steps import split_steps
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from reference.llmlingua2 import LONGEST, LLMLingua2
 
+TRANSCRIBED, OURS = "original, transcribed", "asap: chunks, words, probabilities"
 DRAWS = np.abs(np.sin(np.arange(LONGEST) * 12.9898) * 43758.5453) % 1  # probabilities that depend on nothing but their place
 SPECIAL = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 
@@ -60,16 +63,38 @@ def main() -> None:
     torch.set_num_threads(1)
 
     texts = [sample.cot for sample in islice(read_samples(args.rows), args.limit)] if args.rows else made_up(4, args.steps)
-    hf = wrapped(backend := trained(texts).to_str())
-    counter, weigh = TokenCounter(hf, "trained"), weigher()
+    counter = TokenCounter(wrapped(backend := trained(texts).to_str()), "trained")
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     sizes = f"{sum(map(len, texts)) / len(texts):,.0f} characters, {sum(counter.count_many(texts)) / len(texts):,.0f} tokens"
     print(f"{len(texts)} traces, each of {sizes} in the mean, ratio {args.ratio:g}; CPU ms a trace, median of {args.repeats}\n")
 
+    medians = measured(texts, backend, args.ratio, args.repeats, with_package=args.package)
+    for name, median in medians.items():
+        print(f"{name:<36} {median:9.2f} {medians[TRANSCRIBED] / median:7.1f}x")
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The line for `run.py`: made-up traces, so that anyone can repeat it. Without tiktoken the original does less than its own work."""
+    torch.set_num_threads(1)
+    texts = made_up(4, 200)
+    medians = measured(texts, trained(texts).to_str(), 0.5, 3 if quick else 5, with_package=False)
+    yield at_least(
+        "LLMLingua-2 outside of its model",
+        [medians[TRANSCRIBED] / medians[OURS]],
+        10,
+        "the original, transcribed",
+        counts=find_spec("tiktoken") is not None,
+    )
+
+
+def measured(texts: Sequence[str], backend: str, ratio: float, repeats: int, *, with_package: bool) -> dict[str, float]:
+    """CPU milliseconds a text of each way, medians."""
+    hf = wrapped(backend)
+    counter, weigh = TokenCounter(hf, "trained"), weigher()
     made = {text: word_units(text, ClassifierImportance(Stub(counter))([text])[0]) for text in texts}
     original = LLMLingua2(hf, draws, weigh)
     chunks = {text: original.chunks(text) for text in texts}
-    words = {text: original.compress(text, args.ratio).words for text in texts}
+    words = {text: original.compress(text, ratio).words for text in texts}
 
     def always(way: Callable[[str], object]) -> Callable[[TokenCounter], Callable[[str], object]]:
         return lambda _: way
@@ -79,20 +104,18 @@ def main() -> None:
         return lambda text: word_units(text, importance([text])[0])
 
     ways: dict[str, Callable[[TokenCounter], Callable[[str], object]]] = {
-        "original, transcribed": always(lambda text: original.compress(text, args.ratio)),
+        TRANSCRIBED: always(lambda text: original.compress(text, ratio)),
         "of that: tokenising twice": always(lambda text: [hf.tokenize(one) for one in (text, *chunks[text])]),
         "of that: word weights": always(lambda text: [weigh(word) for word in words[text]]),
-        "asap: chunks, words, probabilities": units,
+        OURS: units,
         "of that: tokenising": lambda tokens: by_words(tokens).encode,
         "one pass of the tokenizer": always(counter.encode),
-        "asap: cut, exact tokens": lambda tokens: lambda text: asap_cut(text, made[text], tokens, args.ratio),
+        "asap: cut, exact tokens": lambda tokens: lambda text: asap_cut(text, made[text], tokens, ratio),
     }
-    if args.package:
-        ways["original, the package"] = always(package(wrapped(backend), args.ratio, weigh))
-    times = [timed({name: make(TokenCounter(hf, "trained")) for name, make in ways.items()}, texts) for _ in range(args.repeats)]
-    medians = {name: statistics.median(one[name] for one in times) for name in ways}
-    for name, median in medians.items():
-        print(f"{name:<36} {median:9.2f} {medians['original, transcribed'] / median:7.1f}x")
+    if with_package:
+        ways["original, the package"] = always(package(wrapped(backend), ratio, weigh))
+    times = [timed({name: make(TokenCounter(hf, "trained")) for name, make in ways.items()}, texts) for _ in range(repeats)]
+    return {name: statistics.median(one[name] for one in times) for name in ways}
 
 
 def timed(ways: Mapping[str, Callable[[str], object]], texts: Sequence[str]) -> dict[str, float]:

@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from figures import Figure, at_least, at_most
 
 WORDS = "okay so the sum of two numbers is first wait check that loop again then answer list because hence return value"
 
@@ -126,16 +128,31 @@ def measure(way: str, precision: str, checkpointing: bool, tokens: int, steps: i
     return {"cpu_s": cpu, "wall_s": wall, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`: float32, without checkpointing; the goals are for 1,024 tokens."""
+    tokens = 256 if quick else 1024
+    best = best_of("float32", False, tokens, 1, 1 if quick else 2)
+    speed, memory = best["trl"]["cpu_s"] / best["asap"]["cpu_s"], best["asap"]["peak_mib"] / best["trl"]["peak_mib"]
+    yield at_least(f"a training step of {tokens:,} tokens", [speed], 1.25, "TRL's trainer", counts=not quick)
+    yield at_most(f"memory of a training step of {tokens:,} tokens", [memory], 0.9, "TRL's trainer", counts=not quick)
+
+
+def best_of(precision: str, checkpointing: bool, tokens: int, steps: int, repeats: int) -> dict[str, dict[str, float]]:
+    """The better of some measurements of both ways, which take turns, each in a process of its own."""
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(repeats):
+        for way in ("trl", "asap"):
+            words = ["--one", way, precision, str(int(checkpointing)), str(tokens), str(steps)]
+            done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            best[way] = {name: min(value, best.get(way, found)[name]) for name, value in found.items()}
+    return best
+
+
 def compare(precisions: Iterable[str], checkpointing: bool, tokens: int, steps: int, repeats: int) -> None:
-    """Both ways in turn, each in processes of its own; prints a line for each and the ratios."""
+    """Print a line for each way, and the ratios."""
     for precision in precisions:
-        best: dict[str, dict[str, float]] = {}
-        for _ in range(repeats):
-            for way in ("trl", "asap"):
-                words = ["--one", way, precision, str(int(checkpointing)), str(tokens), str(steps)]
-                done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
-                found = json.loads(done.stdout.splitlines()[-1])
-                best[way] = {name: min(value, best.get(way, found)[name]) for name, value in found.items()}
+        best = best_of(precision, checkpointing, tokens, steps, repeats)
         for way, found in best.items():
             how = f"{precision:<9} {'checkpointing' if checkpointing else 'no checkpointing'} {way:<5}"
             speed = f"{2 * tokens / found['cpu_s']:>5.0f} tokens in 2 CPU s, step {found['cpu_s']:.1f} CPU s [{found['wall_s']:.1f} s]"
