@@ -83,7 +83,7 @@ class Measured:
     def request_of(self, sample: Sample, deep: bool) -> ScoreRequest:
         """The plain reading of a row."""
         tokens = self.scorer.tokens
-        trace = Trace.of(sample, "fenced", default_context(tokens), tokens, tokens, 0)
+        trace = Trace.of(sample, "fenced", default_context(tokens), self.scorer, tokens, 0)
         request = trace.steps(range(len(trace.spans))).request
         return request if deep else request._replace(depth=1, entropy=False)
 

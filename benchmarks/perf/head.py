@@ -75,7 +75,7 @@ def requests_of(args: argparse.Namespace, scorer: HFScorer) -> Iterator[ScoreReq
     """The first token of every step, for each trace that is not too long."""
     samples = (sample for sample in read_samples(args.rows) if scorer.tokens.count(sample.cot) <= args.longest)
     for sample in islice(samples, 0, args.limit * args.every, args.every):
-        trace = Trace.of(sample, "fenced", default_context(scorer.tokens), scorer.tokens, scorer.tokens, 0)
+        trace = Trace.of(sample, "fenced", default_context(scorer.tokens), scorer, scorer.tokens, 0)
         yield trace.steps(range(len(trace.spans))).request._replace(depth=1, entropy=False)
 
 
