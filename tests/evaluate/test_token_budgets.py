@@ -56,7 +56,7 @@ def test_figures_by_budget(tmp_path: Path, sandbox: "Sandbox", model_folders: di
     budgets = [measured["tokens"] - 1, tokens.count(thought), measured["tokens"], 10_000]
     with Ledger.open(tmp_path) as ledger:
         judge = Judge(sandbox, ledger, LimitSettings(), 1)
-        rows = budget_rows(judge, benchmark(DOUBLE), [attempt], budgets, tokens, "last")
+        rows = budget_rows(judge, benchmark(DOUBLE), lambda: [attempt], budgets, tokens, "last")
     assert [row["budget"] for row in rows] == sorted(budgets)
     assert [row["pass@1"] for row in rows] == [0.0, 0.0, 1.0, 1.0]
     assert [row["tokens_mean"] for row in rows] == [tokens.count(thought), measured["tokens"] - 1, measured["tokens"], measured["tokens"]]

@@ -4,7 +4,7 @@ A timeout by wall time alone may be the fault of a busy machine: it is judged ag
 (`infra`, which it tried twice) is reported; it counts neither as passed nor as failed, and the same command tries it again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -117,20 +117,24 @@ def _judgeable(problem: Problem) -> bool:
 
 
 def verdicts_of(
-    judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], extract: Extract
+    judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt], extract: Extract
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The records of verdicts.jsonl for attempts, in their order, and a sentence for each reference that fails."""
+    """The records of verdicts.jsonl for attempts, in their order, and a sentence for each reference that fails. No text is kept."""
     problems = {problem.task_id: problem for problem in benchmark.problems}
-    jobs = [_job_of(judge, benchmark, problems[attempt.task_id], attempt, extract) for attempt in attempts]
-    faults, failed = judge.judge(job for job in jobs if isinstance(job, Job))
+    jobs = [(_head(benchmark, attempt), _job_of(judge, benchmark, problems[attempt.task_id], attempt, extract)) for attempt in attempts]
+    faults, failed = judge.judge(job for _, job in jobs if isinstance(job, Job))
     kind = judge.sandbox.kind
     records = list[dict[str, Any]]()
-    for attempt, job in zip(attempts, jobs, strict=True):
+    for (head, measured), job in jobs:
         record = judge.ledger.get(job.key) or failed[job.key] if isinstance(job, Job) else _unjudged(*job, kind)
-        head = {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample}
-        measured = {name: attempt.measured[name] for name in ("tokens", "seconds") if name in attempt.measured}
-        records.append({**head, **record, **measured, **({"public_only": True} if problems[attempt.task_id].public_only else {})})
+        records.append({**head, **record, **measured, **({"public_only": True} if problems[head["task_id"]].public_only else {})})
     return records, faults
+
+
+def _head(benchmark: Benchmark, attempt: Attempt) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a record says about its attempt: before the verdict, and after it."""
+    measured = {name: attempt.measured[name] for name in ("tokens", "seconds") if name in attempt.measured}
+    return {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample}, measured
 
 
 def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job | tuple[str, str]:

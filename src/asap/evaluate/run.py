@@ -6,8 +6,9 @@ benchmarks that ask the same question (HumanEval and HumanEval+) share it.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from asap.lm.generate import Generator, Request
 from asap.ratio_marker import MARKER, marked
 from asap.sandbox import Sandbox
 from asap.think import CLOSE, OPEN, OPENED, closes_unopened
+
+_COSTS = ("tokens", "tokens_thinking", "seconds", "ttft_s", "stopped_by", "loop", "session")  # of an attempt; no text is among them
 
 
 @dataclass(frozen=True)
@@ -92,23 +95,23 @@ class Evaluation:
             if missing:
                 keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
                 asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep))
-        write_rows(self._out / "attempts.jsonl", [row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)])
+        write_rows(self._out / "attempts.jsonl", (row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)))
 
     def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
         """Judge the answers without a verdict, and write verdicts.jsonl and the summary. Returns the summary."""
         judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:
-            rows = self.rows(benchmark, ledger)
-            attempts = [Attempt(row["task_id"], row["sample"], "generation", row["generation"], row) for row in rows]
-            verdicts, faults = verdicts_of(judge, benchmark, attempts, self._plan.extract)
+            costs = list[dict[str, Any]]()
+            verdicts, faults = verdicts_of(judge, benchmark, self._attempts(benchmark, ledger, costs), self._plan.extract)
             all_verdicts += verdicts
-            sessions = {row["session"] for row in rows}
+            sessions = {cost["session"] for cost in costs}
             engines += [found for session in sorted(sessions) if (found := ledger.get(_identity_key(session))) and found not in engines]
             entry = figures(benchmark, verdicts)
-            entry["efficiency"] = efficiency(rows, *ledger.sessions(sessions), self._model.concurrency)
+            entry["efficiency"] = efficiency(costs, *ledger.sessions(sessions), self._model.concurrency)
             if self._plan.budgets and self._model.tokens:
-                entry["budgets"] = budget_rows(judge, benchmark, attempts, self._plan.budgets, self._model.tokens, self._plan.extract)
+                again = partial(self._attempts, benchmark, ledger)
+                entry["budgets"] = budget_rows(judge, benchmark, again, self._plan.budgets, self._model.tokens, self._plan.extract)
             entries.append({**entry, "reference_faults": faults})
         write_rows(self._out / "verdicts.jsonl", all_verdicts)
         return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, "limits": asdict(limits)})
@@ -118,39 +121,47 @@ class Evaluation:
         plan = {name: value for name, value in asdict(self._plan).items() if name != "gamma_marker" or self._plan.gamma is not None}
         return {"benchmarks": [benchmark.name for benchmark in self._benchmarks], **plan, "concurrency": self._model.concurrency}
 
-    def rows(self, benchmark: Benchmark, ledger: Ledger) -> list[dict[str, Any]]:
+    def _attempts(self, benchmark: Benchmark, ledger: Ledger, costs: list[dict[str, Any]] | None = None) -> Iterator[Attempt]:
+        """The attempts of one benchmark, in its order; what each one cost is appended to `costs`."""
+        for row in self.rows(benchmark, ledger):
+            text = row.pop("generation")
+            if costs is not None:
+                costs.append({name: row[name] for name in _COSTS})
+            yield Attempt(row["task_id"], row["sample"], "generation", text, row)
+
+    def rows(self, benchmark: Benchmark, ledger: Ledger) -> Iterator[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
         asked = [(problem, key, request.draw) for problem in benchmark.problems for key, request in self._requests(problem).items()]
-        found = [(problem, draw, ledger.get(key) or {}) for problem, key, draw in asked]
-        sent = {session: ledger.get(_identity_key(session)) or {} for session in {row["session"] for *_, row in found}}
-        hidden = any(closes_unopened(row["text"]) for _, _, row in found)
-        rows = []
-        for problem, sample, row in found:
+        sessions, hidden = set[int](), False
+        for _, key, _ in asked:
+            row = ledger.get(key) or {}
+            sessions.add(row["session"])
+            hidden = hidden or closes_unopened(row["text"])
+        sent = {session: ledger.get(_identity_key(session)) or {} for session in sessions}
+        for problem, key, sample in asked:
+            row = ledger.get(key) or {}
             # a chat server does not tell that its template opens the thought; the answers that end one do
             opened = hidden and not row["opened"] and OPEN not in row["text"]
             text = OPENED + row["text"] if opened else row["text"]
             measured = {name: row[name] for name in ("stopped_by", "prompt_tokens", "tokens", "ttft_s", "seconds", "session")}
             measured["opened"] = opened or row["opened"]
             thinking, answer = (row["tokens"], 0) if opened and CLOSE not in text else (row["tokens_thinking"], row["tokens_answer"])
-            rows.append(
-                {
-                    "benchmark": benchmark.name,
-                    "task_id": problem.task_id,
-                    "sample": sample,
-                    "generation": text,
-                    **measured,
-                    "tokens_thinking": thinking,
-                    "tokens_answer": answer,
-                    "share": round(row["tokens"] / self._plan.max_new_tokens, 4),
-                    "loop": looping(text),
-                    "model": self._model.identity.get("spec"),
-                    "max_new_tokens": self._plan.max_new_tokens,
-                    "temperature": self._plan.temperature,
-                    "samplers": sent[row["session"]].get("samplers"),
-                    "wording": benchmark.wording,
-                }
-            )
-        return rows
+            yield {
+                "benchmark": benchmark.name,
+                "task_id": problem.task_id,
+                "sample": sample,
+                "generation": text,
+                **measured,
+                "tokens_thinking": thinking,
+                "tokens_answer": answer,
+                "share": round(row["tokens"] / self._plan.max_new_tokens, 4),
+                "loop": looping(text),
+                "model": self._model.identity.get("spec"),
+                "max_new_tokens": self._plan.max_new_tokens,
+                "temperature": self._plan.temperature,
+                "samplers": sent[row["session"]].get("samplers"),
+                "wording": benchmark.wording,
+            }
 
     def _requests(self, problem: Problem) -> dict[str, Request]:
         """The requests about a problem, one for each sample, by the key of the stored answer."""

@@ -1,8 +1,9 @@
 """Scoring a file of attempts, ours or another tool's, without a model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,15 @@ def score_file(
     Returns what summary.json holds. Raises InputError for a file without a usable row.
     """
     limits = limits or LimitSettings()
-    rows = list(read_attempts(path, [problem.task_id for problem in benchmark.problems], benchmark.name))
-    attempts = [row for row in rows if isinstance(row, Attempt)]
-    rejected = [row for row in rows if isinstance(row, Rejected)]
-    if not attempts:
+    rejected = list[Rejected]()
+    attempts = _attempts(path, benchmark, rejected)
+    first = next(attempts, None)
+    if first is None:
         why = f"; the first is: line {rejected[0].line}, {rejected[0].detail}" if rejected else ""
-        raise InputError(f"{path}: none of its {len(rows)} rows is an attempt at {benchmark.name}{why}")
+        raise InputError(f"{path}: none of its {len(rejected)} rows is an attempt at {benchmark.name}{why}")
     with Ledger.open(out) as ledger:
         judge = Judge(sandbox, ledger, limits, workers, on_progress)
-        verdicts, faults = verdicts_of(judge, benchmark, attempts, extract)
+        verdicts, faults = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected), "reference_faults": faults}
         write_rows(out / "verdicts.jsonl", verdicts)
@@ -52,7 +53,16 @@ def score_file(
         return write_summary(out, [entry], settings)
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _attempts(path: Path, benchmark: Benchmark, rejected: list[Rejected]) -> Iterator[Attempt]:
+    """The attempts in a file; its other rows are appended to `rejected`."""
+    for row in read_attempts(path, [problem.task_id for problem in benchmark.problems], benchmark.name):
+        if isinstance(row, Attempt):
+            yield row
+        else:
+            rejected.append(row)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """A JSONL file, whole or not at all."""
     with replacing(path) as file:
         for row in rows:

@@ -4,7 +4,7 @@ So each text is cut after b of its tokens, tokenised anew, and the answer in the
 first token, then an even share for each further one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,25 +19,37 @@ from asap.think import OPENED
 
 
 def budget_rows(
-    judge: Judge, benchmark: Benchmark, attempts: Sequence[Attempt], budgets: Sequence[int], tokens: TokenCounter, extract: Extract
+    judge: Judge,
+    benchmark: Benchmark,
+    attempts: Callable[[], Iterable[Attempt]],
+    budgets: Sequence[int],
+    tokens: TokenCounter,
+    extract: Extract,
 ) -> list[dict[str, Any]]:
-    """Pass@1, tokens and seconds for each budget, the smallest first."""
+    """Pass@1, tokens and seconds for each budget, the smallest first. `attempts` gives the attempts once more for each budget."""
     rows = list[dict[str, Any]]()
     for budget in sorted(set(budgets)):
-        cut = [at_budget(attempt, budget, tokens) for attempt in attempts]
-        verdicts, _ = verdicts_of(judge, benchmark, cut, extract)
+        costs = list[tuple[int, float, bool]]()
+        verdicts, _ = verdicts_of(judge, benchmark, _at_budget(attempts(), budget, tokens, costs), extract)
         found = figures(benchmark, verdicts)
-        measured = [attempt.measured for attempt in cut]
         rows.append(
             {
                 "budget": budget,
                 **{name: found.get(name) for name in ("pass@1", "interval", "verdicts")},
-                "tokens_mean": mean([row["tokens"] for row in measured]),
-                "request_s_mean": mean([row["seconds"] for row in measured]),
-                "budget_ran_out": sum(attempt.cut_off for attempt in cut),
+                "tokens_mean": mean([used for used, _, _ in costs]),
+                "request_s_mean": mean([seconds for _, seconds, _ in costs]),
+                "budget_ran_out": sum(cut_off for _, _, cut_off in costs),
             }
         )
     return rows
+
+
+def _at_budget(attempts: Iterable[Attempt], budget: int, tokens: TokenCounter, costs: list[tuple[int, float, bool]]) -> Iterator[Attempt]:
+    """The attempts as a run with this budget would have left them; tokens, seconds and whether it ran out are appended to `costs`."""
+    for attempt in attempts:
+        cut = at_budget(attempt, budget, tokens)
+        costs.append((cut.measured["tokens"], cut.measured["seconds"], cut.cut_off))
+        yield cut
 
 
 def at_budget(attempt: Attempt, budget: int, tokens: TokenCounter) -> Attempt:
