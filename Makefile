@@ -14,7 +14,7 @@ CONSTRAINTS := constraints.txt
 TORCH ?= torch==2.13.0
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all lint types imports picture clean
+.PHONY: demo demo-all test test-all test-vllm lint types imports picture clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -32,6 +32,10 @@ test: .venv/.test lint types imports
 
 test-all: .venv/.test lint types imports
 	$(TESTS)
+
+# against a real vLLM (its CPU build, 3.5 GB, in an environment of its own)
+test-vllm: .venv/.test
+	ASAP_VLLM_ENV="$${ASAP_VLLM_ENV:-.venv-vllm}" $(BIN)/python -m pytest -q tests/lm/test_vllm.py
 
 lint:
 	$(BIN)/ruff check .
@@ -62,4 +66,4 @@ picture: .venv/.test
 	$(BIN)/python docs/picture.py out/demo
 
 clean:
-	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
