@@ -9,6 +9,7 @@ from lm_helpers import QUESTION, TRACE
 from logprob_server import LogprobServer
 
 from asap.cli import run
+from run_fixtures import read_decisions
 
 ROWS = [
     {"id": str(number), "question": f"{QUESTION} {number}", "cot": TRACE + f"\n\nSo the answer is {number}.", "answer": str(number)}
@@ -39,7 +40,7 @@ def scorer_of(server: LogprobServer, folder: Path) -> list[str]:
 
 
 def test_a_run_makes_the_same_rows_as_with_the_model_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cut = ["prune", "rows.jsonl", "--ratio", "0.5"]
+    cut = ["prune", "rows.jsonl", "--ratio", "0.5", "--all-scores"]
     with LogprobServer(folder) as server:
         assert run([*cut, "--out", "there", *scorer_of(server, folder)]) == 0
         said = capsys.readouterr().err
@@ -47,8 +48,8 @@ def test_a_run_makes_the_same_rows_as_with_the_model_here(folder: Path, capsys: 
     assert run([*cut, "--out", "here", "--scorer", f"hf:{folder}", "--tokenizer", str(folder)]) == 0
     assert Path("there/pruned.jsonl").read_bytes() == Path("here/pruned.jsonl").read_bytes()
     assert "the scores of first-token-entropy, step-entropy are not stored" in said
-    for there, here in zip(lines("there/decisions.jsonl"), lines("here/decisions.jsonl"), strict=True):
-        for step, other in zip(there["steps"], here["steps"], strict=True):  # type: ignore[call-overload]
+    for there, here in zip(read_decisions(Path("there")), read_decisions(Path("here")), strict=True):
+        for step, other in zip(there["steps"], here["steps"], strict=True):
             assert step["rank"] == other["rank"]
             assert {*other["scores"]} - {*step["scores"]} == {"first-token-entropy", "step-entropy"}
             assert step["scores"] == pytest.approx({name: other["scores"][name] for name in step["scores"]}, abs=1e-3)

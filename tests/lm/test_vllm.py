@@ -11,6 +11,7 @@ import pytest
 from vllm_server import VERSION, penalised, thinking, vllm_environment, vllm_server
 
 from asap.cli import run
+from run_fixtures import read_decisions
 
 pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[2] / "examples" / "traces.jsonl"
@@ -123,7 +124,7 @@ def test_rewrite_asks_and_falls_back_where_no_reply_is_usable(url: str) -> None:
     Path("short.jsonl").write_text(json.dumps({"question": "What is 3 + 4?", "cot": trace, "answer": "7"}) + "\n")
     asked = ["prune", "short.jsonl", "--out", "out", "--coarse", "rewrite", "--attempts", "1", "--coarse-only"]
     assert run([*asked, "--llm", "openai:smollm2", "--base-url", url, "--temperature", "0"]) == 0
-    [decision] = lines("out/decisions.jsonl")
+    [decision] = read_decisions(Path("out"))
     assert decision["coarse"]["attempts"] == 1
     assert (decision["coarse"]["by"] == "align") == bool(decision["coarse"]["failures"])
 
@@ -133,7 +134,7 @@ def test_remote_scores_are_those_of_this_process(url: str, folder: Path) -> None
     assert run([*cut, "--out", "there", "--scorer", "openai:smollm2", "--base-url", url, "--tokenizer", str(folder)]) == 0
     assert run([*cut, "--out", "here", "--scorer", f"hf:{folder}", "--device", "cpu", "--dtype", "float32"]) == 0
     assert Path("there/pruned.jsonl").read_bytes() == Path("here/pruned.jsonl").read_bytes()
-    for there, here in zip(lines("there/decisions.jsonl"), lines("here/decisions.jsonl"), strict=True):
+    for there, here in zip(read_decisions(Path("there")), read_decisions(Path("here")), strict=True):
         assert [step["rank"] for step in there["steps"]] == [step["rank"] for step in here["steps"]], "the same removal order"
         for name in ("surprisal", "alignment"):
             pairs = [(step[name], other[name]) for step, other in zip(there["steps"], here["steps"], strict=True)]
@@ -145,4 +146,4 @@ def test_a_text_beyond_the_context_is_scored_in_windows(url: str, folder: Path) 
     Path("long.jsonl").write_text(json.dumps(long) + "\n")
     scorer = ["--scorer", "openai:smollm2", "--base-url", url, "--tokenizer", str(folder)]
     assert run(["prune", "long.jsonl", "--out", "long", "--coarse", "none", "--scores", "own", "--ratio", "0.5", *scorer]) == 0
-    assert lines("long/decisions.jsonl")[0]["windows"] > 1
+    assert read_decisions(Path("long"))[0]["windows"] > 1
