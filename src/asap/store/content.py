@@ -165,12 +165,12 @@ def _errors_of(file: Path) -> Iterator[None]:
 
 
 class Contents:
-    """One table of a database: JSON values under keys. `key` names its first column."""
+    """One table of a database: JSON values under keys. `key` names its first column. Bodies lie in the order in which they were put."""
 
     def __init__(self, database: Database, table: str, key: str = "key") -> None:
         self._database = database
         self._table, self._key = table, key
-        database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key} TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID")
+        database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key} TEXT PRIMARY KEY, body BLOB NOT NULL)")
 
     def get(self, key: str) -> Any:
         """The value under a key, or None."""
