@@ -98,7 +98,7 @@ def test_workers_are_started_only_for_work() -> None:
 
 def test_workers_that_die_whatever_they_read_end_the_run() -> None:
     mortal = Mortal(2, {str(number) for number in range(100)})
-    with pytest.raises(InputError, match=r"died 21 times without a decision in between, the last on place \d \(of poison\)"):
+    with pytest.raises(InputError, match=r"died 51 times without a decision in between, the last on place \d \(of poison\)"):
         list(Crew(BLUEPRINT, mortal).decide(iter([rows(100)])))
 
 

@@ -97,7 +97,7 @@ def test_processes_share_the_processor() -> None:
     torch.set_num_threads(4)
     try:
         assert [threads_each(["cpu"] * number) for number in (1, 2, 3, 9)] == [4, 2, 1, 1]
-        assert threads_each(["cuda:0"]) == 4
+        assert threads_each(["cuda:0", "cuda:1"]) == 2
     finally:
         torch.set_num_threads(1)
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workers_helpers import gated_words, is_gone, method_folder, poisoned_rows, running, wait_for, workers_seen
+from workers_helpers import environment, gated_words, is_gone, method_folder, poisoned_rows, running, wait_for, workers_seen
 
 from asap.errors import UsageError
 from asap.workers.ray_actors import Shares, shares_of
@@ -71,12 +71,15 @@ def test_a_killed_actor_costs_nothing_and_the_bytes_are_those_of_one_process(tmp
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_ray")
-def test_a_run_killed_with_its_ray_goes_on_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_ended_takes_its_ray_along_and_goes_on_later(tmp_path: Path, signal_sent: signal.Signals) -> None:
     source, code, out = write_rows(tmp_path / "rows.jsonl", map(row, range(40))), method_folder(tmp_path / "code"), tmp_path / "out"
     with running(gated_words(source, out, *RAY), code, wanted=99) as process:
         wait_for(lambda: len(workers_seen(code)) == 2, process)
-        process.kill()
-        process.communicate()
+        os.kill(process.pid, signal_sent)
+        _, said = process.communicate()
+    assert process.returncode == (130 if signal_sent == signal.SIGINT else -signal_sent)
+    assert "Traceback" not in said
     while not all(map(is_gone, workers_seen(code))):  # how long that takes is Ray's affair
         time.sleep(0.05)
     done = count_decisions(out)
@@ -85,6 +88,27 @@ def test_a_run_killed_with_its_ray_goes_on_later(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert f"{40 - done} traces to score" in said
     assert len(read_rows(out / "pruned.jsonl")) == 40
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_ray")
+def test_a_node_that_goes_takes_no_row_with_it(tmp_path: Path) -> None:
+    source, code, out = write_rows(tmp_path / "rows.jsonl", map(row, range(40))), method_folder(tmp_path / "code"), tmp_path / "out"
+    program = [sys.executable, str(Path(__file__).parent / "two_nodes.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(program, env=environment(code, wanted=3), text=True, **pipes) as cluster:  # type: ignore[call-overload]
+        address = cluster.stdout.readline().strip()
+        with running(gated_words(source, out, *RAY, "--ray-address", address), code, wanted=3) as process:
+            wait_for(lambda: len(workers_seen(code)) == 2, process)
+            cluster.stdin.write("\n")
+            cluster.stdin.flush()
+            assert cluster.stdout.readline() == "replaced\n"
+            _, said = process.communicate()
+        cluster.stdin.close()
+    assert process.returncode == 0, said
+    assert read_rows(out / "rejected.jsonl") == []
+    assert len(read_rows(out / "pruned.jsonl")) == 40
+    assert len(workers_seen(code)) == 3
 
 
 def test_actors_get_their_share_of_the_cluster() -> None:

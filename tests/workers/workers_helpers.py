@@ -56,13 +56,16 @@ def running(words: Sequence[str], folder: Path, wanted: int) -> Iterator[subproc
 
     `wanted` is how many of them must have decided about a row before `gated` goes on to their second.
     """
-    environment = {**os.environ, "ASAP_TESTS_PIDS": str(folder / "pids"), "ASAP_TESTS_WANTED": str(wanted)}
     command = [sys.executable, "-m", "asap", *words]
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment(folder, wanted), stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def environment(folder: Path, wanted: int) -> dict[str, str]:
+    return {**os.environ, "ASAP_TESTS_PIDS": str(folder / "pids"), "ASAP_TESTS_WANTED": str(wanted)}
 
 
 def gated_words(source: Path, out: Path, *options: str) -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2  # batches at a worker: the one that it works on, and the next
 _DEATHS_OF_A_ROW = 2
-_DEATHS_IN_A_ROW = 20  # without a decision in between, the machine is to blame and not the rows
+_DEATHS_IN_A_ROW = 50  # without a decision in between, the machine is to blame and not the rows
 
 Batch = Sequence[Undecided]
 
@@ -176,7 +176,7 @@ class Crew:
         place = self._transport.places[death.number]
         if death.number not in self._ready and death.at_fault:
             raise InputError(f"the worker on {place} died while it started ({death.how}); is there enough memory for the models?")
-        self._deaths_in_a_row += 1
+        self._deaths_in_a_row += death.at_fault
         if self._deaths_in_a_row > _DEATHS_IN_A_ROW:
             raise InputError(
                 f"workers died {self._deaths_in_a_row} times without a decision in between, the last on {place} ({death.how}); what was "

@@ -19,15 +19,14 @@ def devices_of(text: str, *, needs_model: bool = True) -> list[str]:
 
 
 def threads_each(devices: Sequence[str]) -> int:
-    """The threads that each process on a CPU may use: their share of this process's own."""
-    return max(1, torch.get_num_threads() // max(1, list(devices).count("cpu")))
+    """The threads that each process may use: its share of this process's own."""
+    return max(1, torch.get_num_threads() // len(devices))
 
 
 def pin(device: str, threads: int) -> None:
     """Keep the process to its device and to its share of the processor."""
-    if device == "cpu":
-        torch.set_num_threads(threads)
-    elif device.startswith("cuda:"):
+    torch.set_num_threads(threads)
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)
 
 

@@ -56,7 +56,7 @@ def _check_address(address: str) -> None:
     if address == "auto":
         return
     if not host or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray-address is {address!r}; write host:port of the cluster's head (its port is 6379 by default), or auto")
+        raise UsageError(f"the Ray address is {address!r}; write host:port of the cluster's head (its port is 6379 by default), or auto")
     try:
         socket.create_connection((host, int(port)), _PATIENCE_S).close()
     except (OSError, OverflowError) as error:
@@ -133,6 +133,8 @@ class Actors:
             if isinstance(error.cause, AsapError):
                 raise error.cause from error
             return [self._death(number, one_line(error.cause or error))]
+        except self._ray.exceptions.RayError as error:  # what it returned was lost on the way
+            return [self._death(number, one_line(error))]
         if isinstance(result, _Begun):
             self._nodes[number] = result.node
             return [Ready(number, result.described, result.rows_at_once)]
