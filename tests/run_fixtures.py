@@ -6,7 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from asap.cli import run
 from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
-from asap.prune.decision.step_cut import steps_from_columns
 from asap.prune.settings import AsapSettings
 
 FILES = {"pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "manifest.json", "README.md", "work.sqlite"}
@@ -89,10 +88,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_decisions(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a folder's decisions.jsonl, each with its steps as one object a step."""
-    return [
-        {**line, "steps": [asdict(step) for step in steps_from_columns(line["steps"])]} for line in read_rows(folder / "decisions.jsonl")
-    ]
+    return read_rows(folder / "decisions.jsonl")
 
 
 def prune_words(source: Path | str, out: Path | str, *options: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import RowError
-from asap.prune.decision import Decision, cut
+from asap.prune.decision import Decision, cut, decision_from_row, decision_line
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
 from asap.sample import Sample
 from asap.steps import split_steps
@@ -86,7 +86,7 @@ def write_run(
             row = decision.as_row() if isinstance(decision, Decision) else dict(decision)
             incoming.add_sample(position, "rows.jsonl", position + 1, sample)
             store.decide(sample.digest(), False, packed(row))
-            lines.append(json.dumps(row))
+            lines.append(json.dumps(decision_line(decision_from_row(row))))
             for name in ("tokens_before", "tokens_after"):
                 counts[name] += row[name]
     (folder / "decisions.jsonl").write_text("".join(line + "\n" for line in lines), "utf-8")

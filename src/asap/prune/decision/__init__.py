@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.prune.decision.step_cut import StepCut
+from asap.prune.decision.step_cut import StepCut, step_as_object
 from asap.prune.decision.unit_cut import UnitCut
 from asap.sample import Sample
 
@@ -26,10 +26,8 @@ def decision_line(decision: Decision, *, all_scores: bool = False) -> dict[str, 
 
     `all_scores`: with the scores of methods that did not decide.
     """
-    row = decision.as_row()
-    if not all_scores:
-        row["steps"].pop("scores", None)
-    return {name: _rounded(value) for name, value in row.items()}
+    steps = [step_as_object(step, all_scores=all_scores) for step in decision.steps]
+    return {name: _rounded(value) for name, value in (decision.as_row() | {"steps": steps}).items()}
 
 
 def decisions_file(folder: Path) -> Path:
@@ -42,7 +40,7 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, list):
-        return list(map(_rounded, value)) if any(isinstance(one, float | list) for one in value) else value
+        return list(map(_rounded, value)) if any(isinstance(one, float | list | dict) for one in value) else value
     if isinstance(value, dict):
         return {name: _rounded(inside) for name, inside in value.items()}
     return value

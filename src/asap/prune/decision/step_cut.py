@@ -38,6 +38,13 @@ class StepDecision:
     """The scores of other step-level methods for this step in the whole trace, if stored."""
 
 
+def step_as_object(step: StepDecision, *, all_scores: bool) -> dict[str, Any]:
+    """A step as a JSON object of decisions.jsonl; with `scores` only if they are asked for and stored."""
+    named = {name: getattr(step, name) for name in _FIELDS}
+    return named if step.scores is None or not all_scores else {**named, "scores": dict(step.scores)}
+
+
+_FIELDS = ("index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by")
 _COLUMNS = ("start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "removed_by")
 _values_of = attrgetter(*_COLUMNS)
 
@@ -54,7 +61,7 @@ def steps_as_columns(steps: Sequence[StepDecision]) -> dict[str, Any]:
 
 
 def steps_from_columns(columns: Any) -> list[StepDecision]:
-    """The steps that `steps_as_columns` wrote, or asap 0.1.0 as an object each. Raises KeyError or TypeError for others."""
+    """The steps that `steps_as_columns` wrote, or `step_as_object` each of them. Raises KeyError or TypeError for others."""
     if isinstance(columns, list):
         return [StepDecision(**step) for step in columns]
     length = len(columns["start"]) if columns else 0
