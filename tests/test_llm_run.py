@@ -20,7 +20,7 @@ from asap.store.content import Database, packed
 from lm.batch_server import BatchServer
 from lm.scripted_server import Scripted, ScriptedServer, error
 from own_process import Gate, begin, wait_until
-from run_fixtures import prune_words, read_decisions, read_rows, refusal, row, write_rows
+from run_fixtures import prune_words, read_decisions, read_rows, refusal, row, same_output, write_rows
 
 CANARY = "sk-canary-7f3a91"
 KILLS = 4
@@ -414,3 +414,20 @@ def test_a_dry_run_does_not_lose_a_batch_that_is_out(source: Path, tmp_path: Pat
         assert run([*llm_words(source, tmp_path / "out", server), "--batch", "--dry-run"]) == 0
         assert server.requests == []
     assert open_batches(tmp_path / "out") == ["batch_7"]
+
+
+def test_shards_that_ask_an_llm_are_merged_with_their_replies_and_costs(source: Path, tmp_path: Path) -> None:
+    prices = ["--price-in", "1", "--price-out", "10"]
+    with ScriptedServer(kept_every_other) as server:
+        assert run(llm_words(source, tmp_path / "whole", server, *prices)) == 0
+        shards = [tmp_path / f"shard-{index}" for index in range(3)]
+        for index, shard in enumerate(shards):
+            assert run(llm_words(source, shard, server, *prices, "--shard", f"{index}/3")) == 0
+        merged = tmp_path / "merged"
+        assert run(["merge", *map(str, shards), "--out", str(merged)]) == 0
+        same_output(tmp_path / "whole", merged)
+        asked = len(server.requests)
+        assert run(llm_words(source, merged, server, *prices)) == 0
+        assert len(server.requests) == asked
+    same_output(tmp_path / "whole", merged)
+    assert json.loads((merged / "manifest.json").read_text())["llm"]["cost_usd"] == 0.00660

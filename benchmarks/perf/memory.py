@@ -66,6 +66,7 @@ def measured(folder: Path, rows: int, prunes: bool, slow: bool) -> Iterator[list
             yield [f"prune, shard {index} of {SHARDS}", f"{rows:,}", *spent(words, rows), *on_disk(shard, rows)]
         else:
             build(source, shard, Shard(index, SHARDS))
+        if not prunes and not index:
             yield ["prune, a built shard again", f"{rows:,}", *spent(words, rows), *on_disk(shard, rows)]
     yield ["merge", f"{rows:,}", *spent(["merge", *map(str, shards), "--out", str(merged)], rows), *on_disk(merged, rows)]
     for shard in shards:

@@ -1,8 +1,9 @@
 """Counts the properties of a data set's rows in one pass, for `asap doctor` and `asap prune --dry-run`.
 
-Memory holds no texts, only counters and, to find repeated rows, three digests for each row.
+Memory holds only counters. To find repeated rows, three digests of each are in a temporary file of SQLite, which it removes itself.
 """
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,30 @@ class Length(NamedTuple):
     tokens: int
 
 
+class _FirstSeen:
+    """Numbers by number, of which the first one for each stays; on disk beyond some megabytes."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA cache_size=-16000; CREATE TABLE first (key INTEGER PRIMARY KEY, value INTEGER)"
+        )
+        self._db.execute("BEGIN")
+
+    def __del__(self) -> None:
+        self._db.close()
+
+    def __contains__(self, key: int) -> bool:
+        return self._db.execute("SELECT 1 FROM first WHERE key = ?", (key,)).fetchone() is not None
+
+    def setdefault(self, key: int, value: int) -> int:
+        """The value of a key, which is this one if it has none yet."""
+        found = self._db.execute("SELECT value FROM first WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            self._db.execute("INSERT INTO first VALUES (?, ?)", (key, value))
+        return value if found is None else int(found[0])
+
+
 @dataclass(slots=True)
 class Survey:
     """Counts of rows. `count` counts the tokens of traces like a budget; without a `reader`, no row counts as too long for it."""
@@ -87,7 +112,7 @@ class Survey:
     """Other rows with the question of an earlier row."""
     same_ids: Cases = field(default_factory=Cases)
     """Rows with the id of an earlier row but other content."""
-    _first: dict[int, int] = field(default_factory=dict)
+    _first: _FirstSeen = field(default_factory=_FirstSeen)
     """For ids, questions and whole rows, the content of the first row with them; all as digests."""
 
     @property
