@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from asap.errors import UsageError
-from asap.train.launch import launch_names
+from asap.train.launch import launch_names, wanted_launch
 from asap.train.recipe import accumulation, load_recipe, recipe_names
 
 APPENDIX_A = {
@@ -77,3 +77,15 @@ def test_launch_configs_are_valid_for_accelerate() -> None:
         config = load_config_from_file(str(files("asap.train").joinpath("accelerate", f"{name}.yaml")))
         assert config.mixed_precision == "bf16"
         assert config.num_processes == (8 if name.startswith("8x") else 1)
+
+
+def test_a_config_for_several_machines_is_not_launched_from_one(tmp_path: Path) -> None:
+    config = tmp_path / "two.yaml"
+    config.write_text("num_machines: 2\nnum_processes: 16\n")
+    with pytest.raises(UsageError, match=r"is for 2 machines.*on each machine run: accelerate launch"):
+        wanted_launch(str(config))
+    config.write_text("num_machines: 1\nnum_processes: 4\n")
+    assert wanted_launch(str(config)) == str(config)
+    config.write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        wanted_launch(str(config))

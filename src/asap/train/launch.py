@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from asap.errors import UsageError
+import yaml
+
+from asap.errors import UsageError, one_line
 
 _LAUNCHED = "ASAP_LAUNCHED"  # set in the environment of launched processes, which then train instead of launching again
 
@@ -25,7 +27,21 @@ def wanted_launch(name: str | None) -> str | None:
         return None
     if name not in launch_names() and not Path(name).is_file():
         raise UsageError(f"there is no launch config {name!r}; choose from {', '.join(launch_names())}, or give an accelerate .yaml file")
+    if name not in launch_names() and _machines(Path(name)) > 1:
+        raise UsageError(
+            f"--launch {name} is for {_machines(Path(name))} machines, and --launch starts the processes of one; "
+            f"on each machine run: accelerate launch --config_file {name} -m asap train …, without --launch"
+        )
     return name
+
+
+def _machines(config: Path) -> int:
+    """The number of machines that an accelerate config is for."""
+    try:
+        values = yaml.safe_load(config.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"--launch {config} cannot be read ({one_line(error)}); give a file that accelerate config wrote") from error
+    return int(values.get("num_machines") or 1) if isinstance(values, dict) else 1
 
 
 def launched(name: str, words: Sequence[str]) -> int:
