@@ -17,9 +17,13 @@ from run_fixtures import count_decisions, model_folder, prune, prune_words, read
 POOL = ("--devices", "cpu,cpu")
 
 
+@pytest.mark.parametrize(
+    ("exits", "how"), [("", "killed by SIGKILL"), pytest.param("1", "SystemExit: no more", marks=pytest.mark.slow)], ids=["killed", "error"]
+)
 def test_a_row_that_kills_its_process_twice_is_rejected_and_all_others_are_as_in_one_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exits: str, how: str
 ) -> None:
+    monkeypatch.setenv("ASAP_TESTS_EXIT", exits)
     source = poisoned_rows(tmp_path / "rows.jsonl")
     monkeypatch.syspath_prepend(str(method_folder(tmp_path / "code")))
     monkeypatch.setenv("ASAP_TESTS_SPARE", str(os.getpid()))  # poison does no harm in this process
@@ -27,7 +31,7 @@ def test_a_row_that_kills_its_process_twice_is_rejected_and_all_others_are_as_in
     out = prune(source, tmp_path / "out", "--method", "deadly:deadly", *POOL)
     [poison] = [one for one in read_rows(out / "rejected.jsonl") if one["reason"] == "worker_died"]
     assert poison["id"] == "r4"
-    assert "died twice (killed by SIGKILL" in poison["detail"]
+    assert f"died twice ({how}" in poison["detail"]
     for name in ("pruned.jsonl", "decisions.jsonl"):
         rows = [one for one in (whole / name).read_bytes().splitlines() if b'"r4"' not in one[:20]]
         assert (out / name).read_bytes().splitlines() == rows
@@ -39,6 +43,13 @@ def test_a_row_that_kills_its_process_twice_is_rejected_and_all_others_are_as_in
 def test_two_processes_write_what_one_writes(tmp_path: Path, options: list[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [*(row(number % 25) for number in range(40)), "no JSON", {"id": "no columns"}])
     same_output(prune(source, tmp_path / "one", *options), prune(source, tmp_path / "two", *POOL, *options))
+
+
+@pytest.mark.slow
+def test_rows_far_larger_than_a_pipe_hold_nobody_up(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=5000) for number in range(10)])
+    assert source.stat().st_size > 10 * 100_000
+    same_output(*(prune(source, tmp_path / f"out{devices}", "--method", "random", "--devices", devices) for devices in ("cpu", "cpu,cpu")))
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from asap.workers.devices import pin
 from asap.workers.local import decide_rows, description, rows_at_once
 from asap.workers.rows import Decided
 
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # at 0, whatever its name, Ray stays on the loopback on every system
 _PATIENCE_S = 10.0
 _OBJECTS_BYTES = 256 * 1024**2  # of a cluster of one's own: what is under way is a few batches
 _CPUS_EACH = 4  # of an actor without a GPU: each holds a copy of the model
@@ -30,8 +31,8 @@ def ray_crew(blueprint: Blueprint, devices: str, address: str | None) -> Iterato
     """A crew of actors on the cluster at an address, or on a cluster of this machine's own that ends with the block."""
     address = address or os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:  # Ray runs the code of whoever reaches it; this variable, whatever its name, keeps it on the loopback
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if address is None:  # Ray runs the code of whoever reaches it: keep it on the loopback
+        os.environ.setdefault(_LOOPBACK, "0")
     else:
         _check_address(address)
     try:
@@ -58,9 +59,18 @@ def _check_address(address: str) -> None:
     if not host or not port.isdecimal() or "/" in host:
         raise UsageError(f"the Ray address is {address!r}; write host:port of the cluster's head (its port is 6379 by default), or auto")
     try:
-        socket.create_connection((host, int(port)), _PATIENCE_S).close()
+        socket.create_connection((_as_ray_resolves(host), int(port)), _PATIENCE_S).close()
     except (OSError, OverflowError) as error:
         raise InputError(f"no Ray cluster answers at {address} ({one_line(error)}); start one with: ray start --head") from error
+
+
+def _as_ray_resolves(host: str) -> str:
+    """The host that Ray will call: for the loopback it takes the machine's own address, unless it is kept there."""
+    if host not in ("localhost", "127.0.0.1", "::1") or os.environ.get(_LOOPBACK) == "0":
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # asks for the route; nothing is sent
+        probe.connect(("8.8.8.8", 80))
+        return str(probe.getsockname()[0])
 
 
 class Shares(NamedTuple):
