@@ -145,6 +145,7 @@ def test_any_text_has_the_tokens_that_the_tokenizer_gives(name: str, text: str) 
 @example(TRACE.split("\n\n"))
 @example(["a", ")\n", "a b…", "b a", "(", "a  <mask>  b", "", "/a b"])
 @example(["a (b", "(c)", ")"])
+@example(["a.\n\nb c", "b\n\n1 d.\n\n2", "a.\n\nb\n'", "c \n b\n\n\n(d\r\n\ne"])
 def test_many_texts_have_the_tokens_of_each(name: str, texts: list[str]) -> None:
     expected = [COUNTERS[name].encode(text) for text in texts]
     for words in (REMEMBERING[name], WordTokens(COUNTERS[name])):

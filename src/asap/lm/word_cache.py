@@ -1,8 +1,9 @@
 """The tokens of a text from those of its words, for tokenizers that take each word for itself.
 
 Those of BERT's and XLM-R's kind split at white space before anything else; those of GPT-2's, Qwen's and Llama 3's kind split before a
-single space between two characters that show, and the space belongs to the word behind it. So a word has the same tokens in
-any place. A trace has three times as many words as different ones, and most of those were in the trace before.
+single space between two characters that show, and the space belongs to the word behind it, and behind a line break before what shows,
+and the line break belongs to the word before it. So a word has the same tokens in any place. A trace has three times as many words as
+different ones, and most of those were in the trace before.
 """
 
 import json
@@ -117,14 +118,20 @@ class WordTokens:
         Of several texts each has to begin and end with a plain character.
         """
         text = "\n".join(texts)
-        if self.border is None or (whole and not self.border) or self._may_hold_added(text[whole:]):
+        if (
+            self.border is None
+            or (self.border and text.endswith("\n"))
+            or (whole and not self.border)
+            or self._may_hold_added(text[whole:])
+        ):
             return None
         if len(self._numbers) > _MOST or self._first[-1] > _MOST_TOKENS:
             self._forget()
         begins = np.cumsum([0, *(len(one) + 1 for one in texts[:-1])])
         starts, ends = _between_spaces(text) if self.border == "" else _before_spaces(text, begins[:0] if whole else begins)
-        if whole:  # a special token that begins before ends before
-            after = np.searchsorted(starts, whole + self._longest_added, side="right")
+        if whole:  # behind a special token that begins before, and not behind a line break, which would be the last of what is read whole
+            behind = (starts > whole + self._longest_added) & (codes(text)[starts] == ord(" "))
+            after = int(behind.argmax()) if behind.any() else len(starts)
             starts, ends = starts[after:], ends[after:]
         if not len(starts) or ends[-1] - starts[0] > _LONGEST * len(starts):
             return None
@@ -146,20 +153,17 @@ class WordTokens:
     def _learn(self, words: list[str]) -> None:
         """Read all of them as one text, for a call takes as long as ten words; no character merges with a line break.
 
-        Words without a space before them begin texts; they stand behind a word of their own and a line break. A space at the start of
-        a text may have other offsets, so a known word stands before it. Only the last word may end with what merges.
+        Where words begin with their space, the others stand behind a word and a line break of their own, and behind a word that ends with
+        a line break there is one that shows, as in every text. A space at the start of a text may have other offsets, so a word stands
+        before it. The last word alone may end with something else.
         """
-        if self.border == "":
-            gaps = ["\n"] * len(words)
-        else:
-            words = sorted(words, key=lambda word: word.startswith(" "))
-            gaps = ["" if word.startswith(" ") else " a\n" for word in words]
-        gaps[0] = "a" if words[0].startswith(" ") else ""
+        before = ["", *words[:-1]]
+        gaps = ["\n" * bool(one) for one in before] if self.border == "" else [_gap(*pair) for pair in zip(before, words, strict=True)]
         pieces = list(chain.from_iterable(zip(gaps, words, strict=True)))
-        read = self._tokens.encode("".join(pieces))
+        read = self._tokens.encode("".join(pieces) + "a" * words[-1].endswith("\n"))
         starts, ends = np.cumsum([*map(len, pieces)]).reshape(-1, 2).T
         first = np.searchsorted(read.starts, starts)
-        counts = np.append(np.searchsorted(read.starts, ends[:-1]), len(read.ids)) - first
+        counts = np.append(np.searchsorted(read.starts, ends[:-1]), len(read.ids) - words[-1].endswith("\n")) - first
         places, shift = consecutive(first, counts), np.repeat(starts, counts)
         end = int(self._first[-1])
         while end + len(places) > self._known.shape[1]:
@@ -167,6 +171,14 @@ class WordTokens:
         self._known[:, end : end + len(places)] = read.ids[places], read.starts[places] - shift, read.ends[places] - shift
         self._first = np.append(self._first, end + np.cumsum(counts))
         self._numbers |= zip(words, range(len(self._numbers), len(self._numbers) + len(words)), strict=True)
+
+
+def _gap(before: str, word: str) -> str:
+    """What has to stand between two words, or before the first, so that each has the tokens that it has in any text."""
+    known = "a" if before.endswith("\n") else ""
+    if word.startswith(" "):
+        return known if before else "a"
+    return f"{known} a\n" if before else ""
 
 
 def _is_plain(character: str) -> bool:
@@ -188,15 +200,18 @@ def _between_spaces(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _before_spaces(text: str, begins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same where a word begins with its space, one between ASCII that shows, or with one of the texts, which are joined by line
-    breaks; none, if a text begins otherwise.
+    """The same where a word begins with its space, one between ASCII that shows; or behind a line break, if with ASCII that shows and is no
+    digit (for these are split off first by some, and then line breaks have other tokens); or with one of the texts, which are joined by
+    line breaks. None, if a text begins otherwise.
     """
     points = codes(text)
     plain = (points > ord(" ")) & (points < 0x7F)
     if not text or not plain[begins].all():
         return begins[:0], begins[:0]
-    inner = 1 + np.flatnonzero(plain[:-2] & (points[1:-1] == ord(" ")) & plain[2:])
-    edges = np.sort(np.concatenate([begins, begins[1:] - 1, inner, [len(text)]]))
+    spaces = 1 + np.flatnonzero(plain[:-2] & (points[1:-1] == ord(" ")) & plain[2:])
+    is_digit = (points >= ord("0")) & (points <= ord("9"))
+    lines = 1 + np.flatnonzero((points[:-1] == ord("\n")) & plain[1:] & ~is_digit[1:])
+    edges = np.unique(np.concatenate([begins, begins[1:] - 1, spaces, lines, [len(text)]]))
     is_word = points[edges[:-1]] != ord("\n")
     return edges[:-1][is_word], edges[1:][is_word]
 
