@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with vllm_server(folder, tmp_path_factory.mktemp("vllm") / "log") as address:
+    with vllm_server(folder, tmp_path_factory.mktemp("vllm") / "log", "--max-num-batched-tokens", "4096") as address:
         yield address
 
 
