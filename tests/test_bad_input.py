@@ -98,7 +98,7 @@ USAGE: dict[str, tuple[list[str], list[str]]] = {
     "columns of no row": (["--columns", "question=a"], ["do not make a row", "allowed for --columns"]),
     "unknown column key": (["--columns", "query=a,response=b"], ["'query'", "allowed for --columns"]),
     "scorer": (["--scorer", "magic"], ["unknown model 'magic'", "bundled, hf:"]),
-    "scorer that is a server": (["--scorer", "openai:gpt"], ["cannot score", "use bundled, hf:"]),
+    "scorer that is a server": (["--scorer", "openai:gpt"], ["does not hand out its tokenizer", "--tokenizer"]),
     "scorer that is not there": (["--scorer", "hf:/no/such/folder"], ["/no/such/folder does not exist"]),
     "gguf that is not there": (["--scorer", "gguf:/no/such.gguf"], ["/no/such.gguf does not exist"]),
     "tokenizer that is not there": (["--tokenizer", "/no/such/folder"], ["/no/such/folder does not exist"]),

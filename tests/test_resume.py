@@ -188,6 +188,14 @@ def test_a_typing_error_in_the_source_does_not_take_the_folder(tmp_path: Path, c
     assert json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))["settings"]["budget"] == 20
 
 
+def test_rows_that_were_all_rejected_are_read_again_with_other_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = [{"id": row(1)["id"], "q": row(1)["question"], "r": f"<think>{row(1)['cot']}</think>{row(1)['answer']}"}]
+    source, out = write_rows(tmp_path / "rows.jsonl", renamed), tmp_path / "out"
+    assert "unknown_shape 1" in refusal(capsys, *prune_words(source, out), lines=None)
+    columns = ["--columns", "question=q,response=r"]
+    same_output(prune(source, tmp_path / "fresh", *columns), prune(source, out, *columns))
+
+
 def test_a_source_that_was_damaged_since_leaves_the_finished_run_usable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, source = gzip.compress("".join(json.dumps(row(number)) + "\n" for number in range(40)).encode()), tmp_path / "rows.jsonl.gz"
     source.write_bytes(data)

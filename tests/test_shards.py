@@ -151,6 +151,28 @@ def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
         assert run([*prune_words(source, tmp_path / "none", "--shard", f"{index}/3"), "--dry-run"]) == 0
 
 
+def test_another_shard_may_take_the_folder_of_one_without_rows(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(1)])
+    folders = shards(source, tmp_path, 2)
+    empty = next(index for index, folder in enumerate(folders) if not count_decisions(folder))
+    assert count_decisions(prune(source, folders[empty], "--shard", f"{1 - empty}/2")) == 1
+
+
+def test_a_merge_may_take_the_folder_of_a_cut_at_the_same_budget(source: Path, parts: list[Path], tmp_path: Path) -> None:
+    whole = prune(source, tmp_path / "whole")
+    assert run(["cut", str(whole), "--ratio", "0.5", "--out", str(tmp_path / "cut")]) == 0
+    merged = merge(parts, tmp_path / "cut")
+    whole.rename(tmp_path / "moved")
+    same_output(tmp_path / "moved", merge(parts, merged))
+
+
+def test_a_merge_without_a_usable_row_fails_as_such_a_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = shards(write_rows(tmp_path / "rows.jsonl", ["no JSON", "[]"]), tmp_path, 2)
+    said = refusal(capsys, "merge", *map(str, folders), "--out", str(tmp_path / "merged"), lines=None)
+    assert said.startswith(f"no usable row in {tmp_path}/rows.jsonl: 2 rejected")
+    assert said.endswith(f"see {tmp_path}/merged/rejected.jsonl")
+
+
 def test_a_merge_that_was_killed_is_made_again(source: Path, parts: list[Path], tmp_path: Path) -> None:
     whole, chance = prune(source, tmp_path / "whole"), random.Random(0)
     out, done = tmp_path / "merged", 0

@@ -19,6 +19,7 @@ from asap.output import Files, Totals, write_output
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.recut import tokens_of
+from asap.run import no_usable_row
 from asap.store.work import Store
 
 
@@ -48,7 +49,10 @@ class _Part(NamedTuple):
 
 
 def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> Totals:
-    """Write the run whose shards are in `folders` to `out`. Raises InputError if they are not all the shards of one run, each once."""
+    """Write the run whose shards are in `folders` to `out`.
+
+    Raises InputError if they are not all the shards of one run, each once, or if no row is usable.
+    """
     if out.resolve() in [folder.resolve() for folder in folders]:
         raise UsageError(f"the shards cannot be merged into {out}, which is one of them; choose another --out")
     parts = sorted((_Part.of(folder) for folder in folders), key=lambda part: part.shard)
@@ -60,6 +64,7 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
     settings = dict(parts[0].settings)
     with Store.open(out) as store:
         store.claim(settings, OF_METHODS)
+        store.own()
         store.retry_failed()  # of a merge before
         with store.new_input() as incoming:
             for part in parts:
@@ -69,7 +74,10 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
         _add_facts(store, parts)
         seconds = {"ask": store.fact("ask_s")} if settings["llm"] else {}
         seconds["score"] = store.fact("score_s")
-        return write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
+        totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
+    if totals.rejected == totals.rows:
+        raise InputError(f"{no_usable_row(settings['sources'], totals.rejected_by)}; see {out}/rejected.jsonl")
+    return totals
 
 
 def _check_complete(parts: Sequence[_Part]) -> None:

@@ -6,7 +6,7 @@ is made, so a run killed at any moment continues where it was.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,14 @@ def prune_into(
         seconds["score"] = store.fact("score_s") or 0.0
         totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, lambda: workers.tokens))
     if totals.rejected == totals.rows and source.shard is None:
-        raise InputError(f"{no_usable_row(source, totals.rejected_by)}; see {folder}/rejected.jsonl")
+        raise InputError(f"{no_usable_row(source.names, totals.rejected_by)}; see {folder}/rejected.jsonl")
     return totals
 
 
-def no_usable_row(source: Source, rejected_by: Mapping[str, int]) -> str:
+def no_usable_row(sources: Sequence[str], rejected_by: Mapping[str, int]) -> str:
     """The message about a source whose rows were all rejected."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
-    return f"no usable row in {', '.join(source.names)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
+    return f"no usable row in {', '.join(sources)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
 
 
 def run_settings(source: Source, described: Mapping[str, Any], llm: Generator | None = None) -> dict[str, Any]:

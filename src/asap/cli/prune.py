@@ -240,7 +240,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
     if not found.survey.usable and source.shard is None:
-        raise InputError(no_usable_row(source, rejected_by))
+        raise InputError(no_usable_row(source.names, rejected_by))
     print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected")
     for reason, count in rejected_by.items():
         print(f"  {reason}: {count}")

@@ -128,6 +128,7 @@ class Store:
         if self.is_untouched():
             if self.fact("settings") != settings:
                 self._db.execute("DELETE FROM selections")
+                self._db.execute("DELETE FROM facts WHERE name = 'source'")  # which columns or shard were read is among the settings
             self.set_fact("settings", settings)
         stored: dict[str, Any] = self.fact("settings") or {}
         refuse_other(self.folder, stored, settings, defaults or {})
