@@ -66,6 +66,20 @@ def both_ways(folder: Path, *, sharded: bool, changes: tuple[str, ...], model: s
 
 
 @pytest.mark.slow
+def test_rows_that_are_repeated_to_fill_the_last_step_are_told(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    changes = ("per_device_train_batch_size=1", "effective_batch_size=2", "num_train_epochs=1")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29512", "-m", "asap"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": "lo"}
+    words = train_words(source, tmp_path / "out", changes=changes)
+    done = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("note: the last step of an epoch repeats 1 of its first sequences") == 1
+    tokens = [json.loads(line)["tokens"] for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()]
+    assert sum(step["tokens"] for step in steps_of(tmp_path / "out")) in [sum(tokens) + one for one in tokens]
+
+
+@pytest.mark.slow
 def test_launch_runs_the_same_command_under_accelerate(tmp_path: Path) -> None:
     source, config = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)]), tmp_path / "one.yaml"
     settings = (

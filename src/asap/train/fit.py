@@ -44,6 +44,8 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # from TRL and peft, about names that transformers has replaced
         trainer = _trainer(prepared, out, checkpoint)
+        if repeated := _repeated(trainer):
+            say(f"note: the last step of an epoch repeats {repeated} of its first sequences, so that all processes have equal work")
         trained = _train(trainer, checkpoint)
         _save(trainer, prepared, out)
     manifest = _manifest(prepared, settings, trainer, trained)
@@ -53,6 +55,12 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
         with replacing(out / "manifest.json") as file:
             file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
+
+
+def _repeated(trainer: Any) -> int:
+    """The number of sequences that accelerate repeats at the end of an epoch; a single process repeats none."""
+    world = process().world
+    return -len(trainer.train_dataset) % (trainer.args.per_device_train_batch_size * world) if world > 1 else 0
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:
