@@ -211,7 +211,8 @@ def _before_spaces(text: str, begins: NDArray[np.int64]) -> tuple[NDArray[np.int
     spaces = 1 + np.flatnonzero(plain[:-2] & (points[1:-1] == ord(" ")) & plain[2:])
     is_digit = (points >= ord("0")) & (points <= ord("9"))
     lines = 1 + np.flatnonzero((points[:-1] == ord("\n")) & plain[1:] & ~is_digit[1:])
-    edges = np.unique(np.concatenate([begins, begins[1:] - 1, spaces, lines, [len(text)]]))
+    edges = np.sort(np.concatenate([begins, begins[1:] - 1, spaces, lines, [len(text)]]))
+    edges = edges[np.append(True, edges[1:] != edges[:-1])]  # a text begins behind a line break too
     is_word = points[edges[:-1]] != ord("\n")
     return edges[:-1][is_word], edges[1:][is_word]
 

@@ -42,8 +42,11 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return list(map(_rounded, value)) if any(isinstance(one, float | list | dict) for one in value) else value
     if isinstance(value, dict):
-        return {name: _rounded(inside) for name, inside in value.items()}
+        return {name: inside if type(inside) in _AS_THEY_ARE else _rounded(inside) for name, inside in value.items()}
     return value
+
+
+_AS_THEY_ARE = {int, bool, str, type(None)}  # most values of a step; a call for each would take longer than the rest
 
 
 def cut(decision: StepCut, *, budget: int | None = None, ratio: float | None = None) -> StepCut:

@@ -40,13 +40,13 @@ class StepDecision:
 
 def step_as_object(step: StepDecision, *, all_scores: bool) -> dict[str, Any]:
     """A step as a JSON object of decisions.jsonl; with `scores` only if they are asked for and stored."""
-    named = {name: getattr(step, name) for name in _FIELDS}
+    named = dict(zip(_FIELDS, _fields_of(step), strict=True))
     return named if step.scores is None or not all_scores else {**named, "scores": dict(step.scores)}
 
 
 _FIELDS = ("index", "start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "kept", "removed_by")
 _COLUMNS = ("start", "end", "tokens", "match", "alignment", "surprisal", "score", "rank", "tokens_left", "removed_by")
-_values_of = attrgetter(*_COLUMNS)
+_fields_of, _values_of = attrgetter(*_FIELDS), attrgetter(*_COLUMNS)
 
 
 def steps_as_columns(steps: Sequence[StepDecision]) -> dict[str, Any]:
