@@ -53,11 +53,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=96, help="how many of its traces (default %(default)s)")
     args = parser.parse_args()
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
-    print_figures(figure for engine in args.engine.split(",") for figure in figures(engine, args.rows, args.limit))
+    print_figures(figure for engine in args.engine.split(",") for figure in costs(engine, args.rows, args.limit))
 
 
-def figures(engine: str = "local", rows: str | None = None, limit: int = 96) -> Iterator[Figure]:
-    """The figures of this script."""
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`: processes of this machine."""
+    return costs("local", None, 32 if quick else 96)
+
+
+def costs(engine: str, rows: str | None, limit: int) -> Iterator[Figure]:
+    """The figures of an engine."""
     blueprint = WithoutModelBlueprint(AsapSettings())
     workers = local_workers(blueprint, "cpu,cpu") if engine == "local" else ray_crew(blueprint, "cpu,cpu", None)
     with traces(rows, limit) as source, tempfile.TemporaryDirectory(prefix="asap-driver-") as folder:

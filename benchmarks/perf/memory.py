@@ -16,9 +16,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from figures import Figure
 
 from asap.dataset.shard import Shard
 from asap.dataset.source import Source
@@ -49,6 +52,20 @@ def main() -> None:
     header = ["command", "rows", "CPU s", "ms a row", "peak MiB", "MB on disk", "KB a row"]
     print(f"\n{processor()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}\n")
     print(Table(header, lines, "lr").markdown(padded=True))
+
+
+def figures(quick: bool) -> Iterator[Figure]:
+    """The lines for `run.py`: peak memory and CPU time of each command at 10,000 rows against 1,000."""
+    if quick:
+        yield Figure("memory of runs of many rows", "not with --quick: each command needs seconds to start")
+        return
+    small, large = 1000, 10_000
+    with tempfile.TemporaryDirectory(prefix="asap-memory-") as folder:
+        few, many = ({line[0]: line for line in measured(Path(folder) / str(rows), rows, True, True)} for rows in (small, large))
+    for name in (name for name, line in many.items() if line[4]):
+        memory, time_a_row = (float(many[name][column]) / float(few[name][column]) for column in (4, 3))
+        came = f"{many[name][4]} MiB, {many[name][3]} ms a row; {memory:.2f}x and {time_a_row:.2f}x of those at {small:,}"
+        yield Figure(f"{name}, {large:,} rows", came, "memory flat, linear or better", memory <= 1.25 and time_a_row <= 1.1)
 
 
 def measured(folder: Path, rows: int, prunes: bool, slow: bool) -> Iterator[list[str]]:

@@ -19,7 +19,21 @@ from figures import Figure, print_figures
 
 Found = TypeVar("Found")
 
-SCRIPTS = ("scoring", "cpu_runtimes", "leave_out", "huge_step", "budget", "host", "match", "token_level", "sandbox", "train", "review")
+SCRIPTS = (
+    "scoring",
+    "cpu_runtimes",
+    "leave_out",
+    "huge_step",
+    "budget",
+    "host",
+    "driver",
+    "memory",
+    "match",
+    "token_level",
+    "sandbox",
+    "train",
+    "review",
+)
 
 
 def main() -> None:
