@@ -120,9 +120,7 @@ def test_select_follows_its_schema_in_a_small_context(url: str) -> None:
 
 
 def test_rewrite_asks_and_falls_back_where_no_reply_is_usable(url: str) -> None:
-    trace = "The sum is asked for.\n\nWait, or the product?\n\nNo, the sum: 3 + 4 is 7."
-    Path("short.jsonl").write_text(json.dumps({"question": "What is 3 + 4?", "cot": trace, "answer": "7"}) + "\n")
-    asked = ["prune", "short.jsonl", "--out", "out", "--coarse", "rewrite", "--attempts", "1", "--coarse-only"]
+    asked = ["prune", str(EXAMPLES), "--limit", "1", "--out", "out", "--coarse", "rewrite", "--attempts", "1", "--coarse-only"]
     assert run([*asked, "--llm", "openai:smollm2", "--base-url", url, "--temperature", "0"]) == 0
     [decision] = read_decisions(Path("out"))
     assert decision["coarse"]["attempts"] == 1

@@ -29,6 +29,7 @@ TRIES = 6
 FAILED_IN_A_ROW = 5
 _CONNECT_S = 30.0
 _PAGE_S = 10.0
+_COUNTING_S = 60.0
 _LONGEST = 1 << 20
 _URL_LOGGERS = ("httpx", "httpx2")
 T = TypeVar("T")
@@ -119,8 +120,11 @@ class Endpoint:
         """The text at an address beside OpenAI's API, or the answer to a body sent there; empty where the server has none."""
         client, url = self.client.with_options(max_retries=0), f"{self.root}/{path}"
         try:
+            if body is not None:
+                async with asyncio.timeout(_COUNTING_S):
+                    return str(await client.post(url, cast_to=str, body=body))
             async with asyncio.timeout(_PAGE_S):
-                answer = await (client.get(url, cast_to=str) if body is None else client.post(url, cast_to=str, body=body))
+                answer = await client.get(url, cast_to=str)
         except (OpenAIError, TimeoutError):
             return ""
         return answer[:_LONGEST] if isinstance(answer, str) else json.dumps(answer)[:_LONGEST]
