@@ -39,7 +39,7 @@ VARIES = (
     Mask("doctor*/said.txt", r"(?s)^exit code.*?(?=^Data$)", ""),  # what this machine is like
     Mask("doctor*/said.txt", r"^\d+ things to look at.$", "… things to look at."),
     Mask("said.txt", r"^(seconds +).*$", r"\1…"),
-    Mask("said.txt", r"^\d+/\d+ (?:traces|judged).*\n(?=\d+/)", ""),  # a slow machine prints more lines of progress
+    Mask("said.txt", r"^\d+/\d+ (?:traces|(?:rows )?judged).*\n(?=\d+/)", ""),  # a slow machine prints more lines of progress
     Mask("said.txt", r"[\d.]+ (?:s|min|h) left", "… left"),
     Mask("said.txt", r"[\d.]+ rows/s", "… rows/s"),
 )
