@@ -43,6 +43,8 @@ UNITS: tuple[Unit, ...] = ("phrase", "sentence", "token")
 class Table:
     """A language model that knows each word's probability, whatever stands before it."""
 
+    gives_entropies = True
+
     def __init__(self, table: dict[str, float], tokens: TokenCounter) -> None:
         self.table, self.tokens, self.context_tokens = table, tokens, 1 << 30
         self.identity = {"spec": "table", "model": "table", "revision": "0", "dtype": "none"}
