@@ -81,7 +81,7 @@ def port_is_open(address: str) -> bool:
 
 
 def address_of(served: LlamaCppGenerator) -> str:
-    return f"http://{served._server.host}"
+    return f"http://{served._server.endpoint.host}"
 
 
 @needs_server
@@ -97,7 +97,7 @@ def test_it_names_itself_by_the_content_of_its_file(served: LlamaCppGenerator) -
 @needs_server
 def test_each_slot_has_the_context_that_is_promised(served: LlamaCppGenerator) -> None:
     async def action(llm: LlamaCppGenerator) -> dict[str, dict[str, int]]:
-        request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._server._key}"})
+        request = urllib.request.Request(f"{address_of(llm)}/props", headers={"Authorization": f"Bearer {llm._server.endpoint._key}"})
         with await asyncio.to_thread(urllib.request.urlopen, request) as answer:
             return json.load(answer)  # type: ignore[no-any-return]
 
