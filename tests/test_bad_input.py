@@ -330,6 +330,16 @@ def test_a_read_only_file_system_is_refused(source: Path, mount: Callable[..., P
         assert "cannot be written (" in refusal(capsys, *prune_words(source, out))
 
 
+def test_a_finished_run_on_a_read_only_file_system_is_read(source: Path, tmp_path: Path, mount: Callable[..., Path]) -> None:
+    folder = mount("size=4m")
+    base, page = prune(source, folder / "a b?#%20é"), str(tmp_path / "page.html")
+    mount("ro")
+    assert run(["cut", str(base), "--ratio", "0.3", "--out", str(tmp_path / "cut")]) == 0
+    for read in (base, tmp_path / "cut"):
+        assert run(["review", str(read), "--out", page]) == 0
+    same_output(prune(source, tmp_path / "fresh", "--ratio", "0.3"), tmp_path / "cut")
+
+
 @pytest.mark.parametrize("size", ["40k", "120k"])
 def test_a_full_disk_loses_nothing(size: str, tmp_path: Path, mount: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=20) for number in range(30)])

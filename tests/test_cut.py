@@ -170,6 +170,15 @@ def test_a_cut_that_goes_on_as_a_run_needs_no_other_folder(tmp_path: Path, capsy
     same_output(prune(source, tmp_path / "fresh", "--budget", "20"), prune(source, out, "--budget", "20"))
 
 
+def test_a_folder_that_has_its_rows_keeps_them_when_it_is_cut_again(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    base, out = prune(source, tmp_path / "base"), prune(source, tmp_path / "run", "--budget", "20")
+    cut(base, out, "--budget", "20")
+    shutil.rmtree(base)
+    assert run(["review", str(out), "--out", str(tmp_path / "page.html")]) == 0
+    same_output(out, prune(source, tmp_path / "fresh", "--budget", "20"))
+
+
 def test_a_run_can_be_cut_and_looked_at_while_another_cut_reads_it(finished: Path, tmp_path: Path) -> None:
     with Store.reading(finished), Store.reading(cut(finished, tmp_path / "one", "--budget", "20")):
         cut(finished, tmp_path / "two", "--budget", "21")

@@ -138,6 +138,7 @@ def test_numbers_of_any_kind_are_scores(tmp_path: Path, monkeypatch: pytest.Monk
         ("None", "gave a NoneType"),
         ("dict.fromkeys(range(6), 1.0)", "gave a dict"),
         ("(1.0 for _ in range(6))", "it yields 1.0"),
+        ("__import__('sys').exit(3)", "raised SystemExit: 3"),
     ],
 )
 def test_scores_that_are_none_reject_the_row(returned: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,8 +130,10 @@ def test_what_does_not_fit_is_refused_and_named(
     assert "shard is '0/3' there and '1/3' here" in message
 
 
-@pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/", "/2", "a/b", "0/0", "1/2/3"])
-def test_a_shard_that_is_none_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/", "/2", "a/b", "0/0", "1/2/3", ""])
+def test_a_shard_that_is_none_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refusal(capsys, *prune_words(write_rows(tmp_path / "rows.jsonl", [row(1)]), tmp_path / "out"), f"--shard={text}")
+    assert "counted from 0" in message
     with pytest.raises(UsageError, match="counted from 0"):
         Shard.parse(text)
 

@@ -29,7 +29,8 @@ def recut(
     """Write the finished run of `folder` at another budget, or by another step-level method, to `out`, without a model.
 
     At another budget the files are those of a fresh run. Another method runs without stage 1, and needs the scores that `--scores`
-    stored unless it is a control (random, keep-head, …). `out` refers to the rows and scores of `folder` unless they are copied.
+    stored unless it is a control (random, keep-head, …). `out` refers to the rows and scores of `folder` unless they are copied,
+    as they also are where `out` had its own before.
     """
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:
@@ -55,6 +56,7 @@ def recut(
             raise UsageError(f"{folder} is itself a cut of {out}; choose another --out")
         with Store.open(out, follow=False) as other:
             other.claim(settings, OF_METHODS)
+            copy = copy or (other.root == out and not other.is_untouched())  # it has its own, and may be needed when the run is gone
             other.refer_to(store)
             other.follow()
             if copy:

@@ -154,6 +154,9 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFi
     out = made(tmp_path / "out", range(12))
     assert run(["review", str(out), "--out", str(tmp_path / "a" / "page.html"), "--limit", "5"]) == 0
     assert "5 of 12 traces (see --limit)" in capsys.readouterr().out
+    source = write_rows(tmp_path / "refused.jsonl", [row(1), {**row(2), "system": "The template refuses this."}])
+    assert run(["review", str(prune(source, tmp_path / "refused")), "--out", str(tmp_path / "page.html")]) == 0
+    assert "page.html, 1 traces, " in capsys.readouterr().out
 
 
 def test_each_module_imports_what_it_uses_and_no_more() -> None:

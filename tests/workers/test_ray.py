@@ -147,7 +147,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, cap
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert f"no Ray cluster answers at {address} (" in refusal(capsys, *words, address)
-    for wrong in ("ray://head:10001", "head", "head:x"):
+    for wrong in ("ray://head:10001", "head", "head:x", ""):
         assert "write host:port of the cluster's head" in refusal(capsys, *words, wrong)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 def deadly(steps):
     if any("{POISON}" in text for text in steps.texts) and os.getpid() != int(os.environ.get("ASAP_TESTS_SPARE", 0)):
         if os.environ.get("ASAP_TESTS_EXIT"):
-            raise SystemExit("no more")
+            raise BaseException("end")
         os.kill(os.getpid(), signal.SIGKILL)
     scores = yield from steps.read()
     return [float(one.logprobs[0]) for one in scores]

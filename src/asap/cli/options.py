@@ -81,7 +81,10 @@ class Written:
         bool,
         Parameter(negative="", help="Write the scores of all stored methods into decisions.jsonl, not only those that decided.", group=RUN),
     ] = False
-    zst: Annotated[bool, Parameter(negative="", help="Write decisions.jsonl.zst instead of decisions.jsonl.", group=RUN)] = False
+    zst: Annotated[
+        bool,
+        Parameter(negative="", help="Write decisions.jsonl.zst instead of decisions.jsonl; a folder that has it keeps to it.", group=RUN),
+    ] = False
 
     def files(self) -> "Files":
         """The same for the library. Raises UsageError for an unknown format."""

@@ -147,7 +147,8 @@ def prune(
 
     files = written.files()
     allow_own_methods(method)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), Shard.parse(shard) if shard else None)
+    share = None if shard is None else Shard.parse(shard)
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), share)
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     model.check()

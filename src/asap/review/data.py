@@ -147,6 +147,7 @@ def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
             add(sample, [None, trace])
     texts.pack()
     shown = len(traces["id"])
+    total -= len(chosen) - shown  # rows that no run could decide about
     rejected = ({"run": number, **row} for number, run in enumerate(runs) for row in run.rejected())
     first_rejected = list(islice(rejected, most))
     index = {

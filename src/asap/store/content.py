@@ -47,7 +47,8 @@ class Database:
             folder.mkdir(parents=True, exist_ok=True)
             if file and not os.access(folder, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            connection = sqlite3.connect(file or ":memory:", isolation_level=None, timeout=_PATIENCE_S[shared], check_same_thread=False)
+            where, patience = file.absolute() if file else ":memory:", _PATIENCE_S[shared]
+            connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=patience, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"output folder {folder} cannot be written ({reason}); choose another --out") from error
@@ -78,7 +79,7 @@ class Database:
         name = f"file{len(self._attached)}"
         self._attached[name] = file
         with _errors_of(file):
-            self._connection.execute(f"ATTACH ? AS {name}", (str(file),))
+            self._connection.execute(f"ATTACH ? AS {name}", (_address(file),))
             self._connection.execute(f"SELECT COUNT(*) FROM {name}.sqlite_master").fetchall()  # now, not later, if it is locked
             for table in tables:
                 self._connection.execute(f"DROP VIEW IF EXISTS temp.{table}")
@@ -154,6 +155,13 @@ class Database:
 
     def _errors(self) -> AbstractContextManager[None]:
         return _errors_of(self._read_from)
+
+
+def _address(file: Path) -> str:
+    """The address to read a file at. In a folder that takes no new files, one that nobody has open is read without locks."""
+    address = file.absolute().as_uri()
+    at_rest = not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
+    return f"{address}?immutable=1" if at_rest else address
 
 
 @contextmanager

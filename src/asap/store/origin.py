@@ -32,7 +32,7 @@ class Origin(NamedTuple):
     def attach(self, database: Database, cut: Path, name: str) -> None:
         """Have a database read the run's tables from its file. Raises InputError if the run is gone, or is another by now."""
         root = self.root(cut)
-        how_to = "put it back, or cut again into another --out (asap cut --copy makes a folder that needs no other)"
+        how_to = "put it back, or cut again (asap cut --copy makes a folder that needs no other)"
         if not (root / name).is_file():
             raise InputError(f"{cut} is a cut of {root}, which is not there any more; {how_to}")
         schema = database.attach(root / name, TABLES)

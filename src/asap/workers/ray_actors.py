@@ -29,7 +29,7 @@ _CPUS_EACH = 4  # of an actor without a GPU: each holds a copy of the model
 @contextmanager
 def ray_crew(blueprint: Blueprint, devices: str, address: str | None) -> Iterator[Crew]:
     """A crew of actors on the cluster at an address, or on a cluster of this machine's own that ends with the block."""
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = (os.environ.get("RAY_ADDRESS") or None) if address is None else address
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:  # Ray runs the code of whoever reaches it: keep it on the loopback
         os.environ.setdefault(_LOOPBACK, "0")

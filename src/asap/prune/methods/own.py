@@ -49,7 +49,7 @@ class _Guarded:
             return (yield from _readings(scores)) if isinstance(scores, Generator) else scores
         except AsapError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RowError("bad_scores", f"method {self.name} raised {type(error).__name__}: {error}") from error
 
 
