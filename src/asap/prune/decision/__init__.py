@@ -6,6 +6,7 @@ needs.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ def decision_line(decision: Decision, *, all_scores: bool = False) -> dict[str, 
     `all_scores`: with the scores of methods that did not decide.
     """
     steps = [step_as_object(step, all_scores=all_scores) for step in decision.steps]
-    return {name: _rounded(value) for name, value in (decision.as_row() | {"steps": steps}).items()}
+    about = replace(decision, steps=[]).as_row()  # without the store's columns of all scores, which would be thrown away
+    return {name: _rounded(value) for name, value in (about | {"steps": steps}).items()}
 
 
 def decisions_file(folder: Path) -> Path:
