@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from workers_helpers import gated_words, is_gone, method_folder, poisoned_rows, running, wait_for, workers_seen
+from workers_helpers import (
+    check_that_a_killed_one_costs_nothing,
+    detail_of_the_only_missing_row,
+    gated_words,
+    is_gone,
+    method_folder,
+    poisoned_rows,
+    running,
+    wait_for,
+    workers_seen,
+)
 
 from asap.errors import UsageError
 from asap.workers.devices import devices_of, threads_each
@@ -29,13 +39,7 @@ def test_a_row_that_kills_its_process_twice_is_rejected_and_all_others_are_as_in
     monkeypatch.setenv("ASAP_TESTS_SPARE", str(os.getpid()))  # poison does no harm in this process
     whole = prune(source, tmp_path / "whole", "--method", "deadly:deadly", "--device", "cpu")
     out = prune(source, tmp_path / "out", "--method", "deadly:deadly", *POOL)
-    [poison] = [one for one in read_rows(out / "rejected.jsonl") if one["reason"] == "worker_died"]
-    assert poison["id"] == "r4"
-    assert f"died twice ({how}" in poison["detail"]
-    for name in ("pruned.jsonl", "decisions.jsonl"):
-        rows = [one for one in (whole / name).read_bytes().splitlines() if b'"r4"' not in one[:20]]
-        assert (out / name).read_bytes().splitlines() == rows
-        assert len(rows) == 8
+    assert f"died twice ({how}" in detail_of_the_only_missing_row(whole, out)
 
 
 @pytest.mark.slow
@@ -54,15 +58,7 @@ def test_rows_far_larger_than_a_pipe_hold_nobody_up(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_costs_nothing(tmp_path: Path) -> None:
-    source, code, out = write_rows(tmp_path / "rows.jsonl", map(row, range(60))), method_folder(tmp_path / "code"), tmp_path / "out"
-    with running(gated_words(source, out, *POOL), code, wanted=3) as process:
-        wait_for(lambda: len(workers_seen(code)) == 2, process)
-        os.kill(min(workers_seen(code)), signal.SIGKILL)
-        assert process.wait() == 0
-    assert len(workers_seen(code)) == 3
-    with running(gated_words(source, tmp_path / "whole", "--devices", "cpu"), code, wanted=0) as process:
-        assert process.wait() == 0
-    same_output(tmp_path / "whole", out)
+    check_that_a_killed_one_costs_nothing(tmp_path, write_rows(tmp_path / "rows.jsonl", map(row, range(60))), POOL)
 
 
 @pytest.mark.slow

@@ -9,7 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from workers_helpers import environment, gated_words, is_gone, method_folder, poisoned_rows, running, wait_for, workers_seen
+from workers_helpers import (
+    check_that_a_killed_one_costs_nothing,
+    detail_of_the_only_missing_row,
+    environment,
+    gated_words,
+    is_gone,
+    method_folder,
+    poisoned_rows,
+    running,
+    wait_for,
+    workers_seen,
+)
 
 from asap.errors import UsageError
 from asap.workers.ray_actors import Shares, shares_of
@@ -46,27 +57,14 @@ def test_a_row_that_kills_its_actor_twice_is_rejected_and_all_others_are_as_in_o
     monkeypatch.syspath_prepend(str(code))
     monkeypatch.setenv("ASAP_TESTS_SPARE", str(os.getpid()))  # poison does no harm in this process
     whole = prune(source, tmp_path / "whole", "--method", "deadly:deadly")
-    [poison] = [one for one in read_rows(tmp_path / "out" / "rejected.jsonl") if one["reason"] == "worker_died"]
-    assert poison["id"] == "r4"
-    for name in ("pruned.jsonl", "decisions.jsonl"):
-        rows = [one for one in (whole / name).read_bytes().splitlines() if b'"r4"' not in one[:20]]
-        assert (tmp_path / "out" / name).read_bytes().splitlines() == rows
-        assert len(rows) == 8
+    detail_of_the_only_missing_row(whole, tmp_path / "out")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_ray")
 def test_a_killed_actor_costs_nothing_and_the_bytes_are_those_of_one_process(tmp_path: Path) -> None:
     rows = [*(row(number % 25) for number in range(40)), "no JSON"]
-    source, code, out = write_rows(tmp_path / "rows.jsonl", rows), method_folder(tmp_path / "code"), tmp_path / "out"
-    with running(gated_words(source, out, *RAY), code, wanted=3) as process:
-        wait_for(lambda: len(workers_seen(code)) == 2, process)
-        os.kill(min(workers_seen(code)), signal.SIGKILL)
-        assert process.wait() == 0
-    assert len(workers_seen(code)) == 3
-    with running(gated_words(source, tmp_path / "whole", "--devices", "cpu"), code, wanted=0) as process:
-        assert process.wait() == 0
-    same_output(tmp_path / "whole", out)
+    check_that_a_killed_one_costs_nothing(tmp_path, write_rows(tmp_path / "rows.jsonl", rows), RAY)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A method of one's own that kills its process, and runs with it in processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_fixtures import prune_words, row, write_rows
+from run_fixtures import prune_words, read_rows, row, same_output, write_rows
 
 POISON = "poison"
 METHOD = f"""
@@ -93,3 +94,27 @@ def is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def check_that_a_killed_one_costs_nothing(folder: Path, source: Path, two_workers: Sequence[str]) -> None:
+    """Kill one of a run's two workers: it is started again, and the files are those of one process."""
+    code, out = method_folder(folder / "code"), folder / "out"
+    with running(gated_words(source, out, *two_workers), code, wanted=3) as process:
+        wait_for(lambda: len(workers_seen(code)) == 2, process)
+        os.kill(min(workers_seen(code)), signal.SIGKILL)
+        assert process.wait() == 0
+    assert len(workers_seen(code)) == 3
+    with running(gated_words(source, folder / "whole", "--devices", "cpu"), code, wanted=0) as process:
+        assert process.wait() == 0
+    same_output(folder / "whole", out)
+
+
+def detail_of_the_only_missing_row(whole: Path, out: Path) -> str:
+    """Why the poison of `poisoned_rows` was rejected in a folder, all else being as in the whole one."""
+    [poison] = [one for one in read_rows(out / "rejected.jsonl") if one["reason"] == "worker_died"]
+    assert poison["id"] == "r4"
+    for name in ("pruned.jsonl", "decisions.jsonl"):
+        rows = [one for one in (whole / name).read_bytes().splitlines() if b'"r4"' not in one[:20]]
+        assert (out / name).read_bytes().splitlines() == rows
+        assert len(rows) == 8
+    return str(poison["detail"])
