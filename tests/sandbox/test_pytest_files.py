@@ -28,6 +28,9 @@ CASES = {
     "the end of the test's loop": ("error", "from solution import *\ndef test_f():\n  for v in map(f,[1,2]):\n    assert v==3", "def f(x): raise StopIteration"),
     "death in a swallowed call": ("error", "from solution import f\ndef test():\n  try:\n    assert f(1)==3\n  except BaseException: pass", "import os\ndef f(x): os._exit(0)"),
     "a lie in a swallowed call": ("tamper", "from solution import f\ndef test():\n  try:\n    assert f(1)==3\n  except BaseException: pass", "import os\ndef f(x): os.write(3, bytes([0,0,0,2])+b'[]')\n"),
+    "packages, and values that no test asks for": ("pass", "from solution import *\nimport solution\ndef test():\n  assert f(1)==2\n  assert solution.f(2)==3", "import numpy as np\nimport sys, types, sortedcontainers\nme=sys.modules[__name__]\nown=types.ModuleType('own')\nsieve=list(range(3_000_000))\nloop=[]\nloop.append(loop)\ndeep=[]\nfor _ in range(300): deep=[deep]\ndef f(x): return int(np.int64(x+1))"),
+    "variables of the module, read and set at any time": ("pass", "import solution\nfrom solution import bump\ndef test():\n  assert bump()==solution.count==1\n  solution.count=7\n  assert bump()==8\n  del solution.step\n  assert not hasattr(solution,'step')", "count=0\nstep=1\ndef bump():\n  global count\n  count+=1\n  return count"),
+    "a name of __all__ or not": ("pass", "from solution import *\nfrom solution import g\ndef test(): assert f(1)==2 and g(1)==1", "__all__=['f']\ndef f(x): return x+1\ndef g(x): return x"),
 }  # fmt: skip
 
 

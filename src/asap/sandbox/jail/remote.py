@@ -48,11 +48,11 @@ class Remote:
         self.ask("records", args=[list(records)])
 
     def names(self) -> list[str]:
-        """The names in the solution's module."""
+        """The public names in the solution's module: its `__all__`, if it has one."""
         names = self.ask("names")
         if type(names) is not list or not all(type(name) is str and name.isidentifier() for name in names):
             raise self._tampered("names that are none")
-        return [name for name in names if not name.startswith("__")]
+        return names
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an object of the solution, and apply here the changes that it makes to lists and other arguments."""

@@ -134,12 +134,14 @@ class _Server:
             return getattr(thing, message["name"])
         if operation == "set":
             return setattr(thing, message["name"], args[0])
+        if operation == "delete":
+            return delattr(thing, message["name"])
         if operation == "special":
             return getattr(type(thing), message["name"])(thing, *args, **kwargs)
         if operation == "records":
             self.records = args[0]
             return None
-        return [name for name in getattr(thing, "__all__", vars(thing)) if not name.startswith("__")]
+        return [name for name in getattr(thing, "__all__", vars(thing)) if not name.startswith("_")]
 
     def _result(self, message: dict[str, Any], result: Any, args: Any, unpacker: Unpacker) -> dict[str, Any]:
         packer = Packer(self.records, self._encode, unpacker.objects)
@@ -163,7 +165,7 @@ class _Server:
 
     def _encode(self, thing: Any) -> Any:
         """An object as its number and the description of its class; modules and names of typing by name."""
-        if isinstance(thing, types.ModuleType):
+        if isinstance(thing, types.ModuleType) and thing.__name__.partition(".")[0] in sys.stdlib_module_names:
             return {"m": [thing.__name__, None]}
         if getattr(thing, "__module__", None) == "typing" and isinstance(getattr(thing, "__name__", None), str):
             return {"m": ["typing", thing.__name__]}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asap.sandbox.jail.codec import BadValue, Channel
+from asap.sandbox.jail.module import solution_module
 from asap.sandbox.jail.proxy import Function
 from asap.sandbox.jail.remote import Gone, Remote
 
@@ -122,11 +123,8 @@ def _module(name: str) -> types.ModuleType:
 def _pytest_file(job: dict[str, Any], remote: Remote) -> _Score:
     score = _Score()
     tree = ast.parse(job["source"])
-    solution = _module("solution")
-    for name in remote.names():
-        solution.__dict__[name] = remote.ask("get", name=name)
     own = _bound(tree) | set(dir(builtins))  # `from solution import *` must not put the solution's `all` or `pytest` into the tests
-    solution.__dict__["__all__"] = [name for name in remote.names() if not name.startswith("_") and name not in own]
+    solution_module(remote, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - own)
     tests = _module("test_solution")
     exec(compile(job["prelude"], "problem.py", "exec", dont_inherit=True), tests.__dict__)
     imported = _Score(total=1)
