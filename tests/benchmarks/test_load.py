@@ -43,7 +43,7 @@ def test_the_official_files_hold_as_many_problems_as_they_should(
 ) -> None:
     benchmark = load_benchmark(name)
     assert len(benchmark.problems) == count
-    assert sum(problem.reference is not None for problem in benchmark.problems) == references
+    assert sum(bool(problem.references) for problem in benchmark.problems) == references
     assert all(isinstance(problem.check, kind) for problem in benchmark.problems)
     assert all(problem.question.strip() and "{" + "code}" not in problem.question for problem in benchmark.problems)
     assert len({problem.task_id for problem in benchmark.problems}) == count
@@ -79,7 +79,7 @@ def test_problems_of_ones_own_in_humanevals_format(tmp_path: Path) -> None:
     assert isinstance(problem.check, Program)
     assert (problem.check.entry_point, problem.check.check) == ("double", "check")
     assert problem.check.prelude == "from typing import List\n\n\n", "the function itself is for the solution to write"
-    assert problem.reference == HUMANEVAL_ROW["prompt"] + HUMANEVAL_ROW["canonical_solution"]
+    assert problem.references == [HUMANEVAL_ROW["prompt"] + HUMANEVAL_ROW["canonical_solution"]]
     assert HUMANEVAL_ROW["prompt"].strip() in problem.question
 
 
@@ -96,7 +96,7 @@ def test_problems_of_ones_own_in_leetcodes_format(tmp_path: Path) -> None:
     assert isinstance(problem.check, Program)
     assert problem.check.entry_point == "Solution.twoSum"
     assert problem.check.prelude == row["prompt"]
-    assert problem.reference is None
+    assert not problem.references
     assert "Find two numbers." in problem.question
     assert "def twoSum" in problem.question
 

@@ -24,7 +24,7 @@ DOUBLE = Problem(
     "Double x.",
     "def double(x):\n",
     Program("def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-1) == -2\n", "double"),
-    "def double(x):\n    return x + x\n",
+    ["def double(x):\n    return x + x\n"],
 )
 NEGATE = Problem("negate", "Negate x.", None, Calls("negate", [[1], [-5]], [-1, 5], lambda arguments, output, expected: output == expected))
 ECHO = Problem("echo", "Say it again.", None, Stdin(["a\n"], ["a"], lambda output, expected: output.strip() == expected))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evaluate_helpers import DOUBLE, NEGATE, RIGHT, WRONG, answer, benchmark, read_rows, write_rows
+from evaluate_helpers import DOUBLE, RIGHT, WRONG, answer, benchmark, read_rows, write_rows
 
-from asap.benchmarks.problem import Calls, Problem, Stdin
+from asap.benchmarks.problem import Calls, Problem
 from asap.errors import InputError, UsageError
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.judge import Judge, verdicts_of
@@ -63,7 +63,7 @@ def test_the_same_command_again_runs_nothing_and_says_the_same(tmp_path: Path, s
     first = score(tmp_path, sandbox, rows)
 
     class NotToBeAsked:
-        kind = sandbox.kind
+        kind, identity = sandbox.kind, sandbox.identity
 
     assert score(tmp_path, NotToBeAsked(), rows) == first  # type: ignore[arg-type]
     more = [*rows, {"task_id": "echo", "solution": WRONG["echo"]}]
@@ -89,44 +89,29 @@ def test_a_completion_of_what_has_no_beginning_is_an_error(tmp_path: Path, sandb
         score(tmp_path, sandbox, [{"task_id": "echo", "completion": "x"}])
 
 
-def judged(tmp_path: Path, sandbox: "Sandbox", problem: Problem, *programs: str) -> tuple[list[str], list[str]]:
+def judged(tmp_path: Path, sandbox: "Sandbox", problem: Problem, *programs: str) -> list[str]:
     with Ledger.open(tmp_path / "out") as ledger:
         attempts = [Attempt(problem.task_id, number, "solution", program) for number, program in enumerate(programs)]
-        records, faults = verdicts_of(Judge(sandbox, ledger, LIMITS, 2), benchmark(problem), attempts, "last")
-    return [record["verdict"] for record in records], faults
+        records = verdicts_of(Judge(sandbox, ledger, LIMITS, 2), benchmark(problem), attempts, "last")
+    return [record["verdict"] for record in records]
 
 
 def test_expected_outputs_come_from_the_reference_with_their_types(tmp_path: Path, sandbox: "Sandbox") -> None:
     values = "[(1, 2), {3}, {(4,): 'x'}, 5j, b'6', 2**70, float('inf'), None, [True]]"
     check = Calls("f", [[number] for number in range(9)], (), lambda arguments, output, expected: repr(output) == repr(expected))
-    problem = Problem("f", "?", None, check, f"def f(x):\n    return {values}[x]\n")
-    assert judged(tmp_path, sandbox, problem, problem.reference or "", "def f(x):\n    return [1, 2]\n") == (["pass", "fail"], [])
-
-
-def test_a_reference_that_does_not_pass_is_told(tmp_path: Path, sandbox: "Sandbox") -> None:
-    wrong = replace(DOUBLE, reference=WRONG["double"])
-    verdicts, [fault] = judged(tmp_path, sandbox, wrong, RIGHT["double"])
-    assert verdicts == ["pass"]
-    assert fault.startswith("the reference solution of double does not pass here: fail")
-    broken = Problem("f", "?", None, replace(NEGATE.check, expected=()), "def negate(x):\n    raise ValueError\n")  # type: ignore[type-var]
-    verdicts, [fault] = judged(tmp_path, sandbox, broken, RIGHT["negate"])
-    assert verdicts == ["infra"], "what the right outputs are is not known, so nothing is said"
-    assert "does not pass here: error" in fault
-
-
-def test_a_problem_without_tests_is_not_scored(tmp_path: Path, sandbox: "Sandbox") -> None:
-    problem = Problem("empty", "?", None, Stdin([], [], lambda output, expected: True))
-    assert judged(tmp_path, sandbox, problem, "print(1)") == (["infra"], [])
+    program = f"def f(x):\n    return {values}[x]\n"
+    problem = Problem("f", "?", None, check, [program])
+    assert judged(tmp_path, sandbox, problem, program, "def f(x):\n    return [1, 2]\n") == ["pass", "fail"]
 
 
 def test_limits_follow_the_reference_and_are_kept(tmp_path: Path, sandbox: "Sandbox") -> None:
-    slow = replace(DOUBLE, reference="total = sum(range(12_000_000))\n" + RIGHT["double"])
+    slow = replace(DOUBLE, references=["total = sum(range(12_000_000))\n" + RIGHT["double"]])
     prepared = References(sandbox, LIMITS, tmp_path).prepare(slow)
     assert prepared.reference_cpu_s is not None
     assert prepared.limits.cpu_s == pytest.approx(max(2.0, 10 * prepared.reference_cpu_s))
 
     class NotToBeAsked:
-        kind = sandbox.kind
+        kind, identity = sandbox.kind, sandbox.identity
 
     assert References(NotToBeAsked(), LIMITS, tmp_path).prepare(slow) == prepared  # type: ignore[arg-type]
     (tmp_path / "references.sqlite").write_bytes(b"damaged" * 1000)
@@ -141,7 +126,7 @@ def test_only_a_program_that_ran_out_of_wall_time_is_judged_again_alone(
     with Ledger.open(tmp_path / "out") as ledger:
         limits = LimitSettings(least_s=0.2, slack_s=slack_s)
         judge = Judge(sandbox, ledger, limits, 2, lambda what, done, total: told.append(what))
-        [record], _ = verdicts_of(judge, benchmark(), [Attempt("echo", 0, "solution", program)], "last")
+        [record] = verdicts_of(judge, benchmark(), [Attempt("echo", 0, "solution", program)], "last")
     assert (record["verdict"], record["retried"]) == ("timeout", bool(again))
     assert told.count("judged again, alone") == again
 

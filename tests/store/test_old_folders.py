@@ -155,9 +155,9 @@ def test_runs_of_references_are_found(tmp_path: Path) -> None:
         "double x",
         None,
         Calls("double", [[1]], [2], lambda arguments, output, expected: output == expected),
-        reference="def double(x):\n    return 2 * x\n",
+        references=["def double(x):\n    return 2 * x\n"],
     )
-    sandbox: Any = SimpleNamespace(kind="not to be asked")
+    sandbox: Any = SimpleNamespace(identity=["not to be asked"])
     run = {"verdict": "pass", "detail": "", "cpu_s": 3.5, "wall_s": 4.0}
-    old = write(tmp_path / "references.sqlite", REFERENCES, [("runs", (_key(problem, sandbox), body(run)))], wal=False)
+    old = write(tmp_path / "references.sqlite", REFERENCES, [("runs", (_key(problem, sandbox, LimitSettings()), body(run)))], wal=False)
     assert References(sandbox, LimitSettings(), old).prepare(problem).reference_cpu_s == 3.5

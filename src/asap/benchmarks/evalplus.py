@@ -60,7 +60,7 @@ def _humaneval_problem(row: FileRow) -> Problem:
         question=worded("complete", code=prompt.strip("\n")),
         prompt=prompt,
         check=Calls(entry_point, inputs, (), _is_root(_atol(row)) if entry_point == "find_zero" else _equal(_atol(row))),
-        reference=prompt + row.text("canonical_solution"),
+        references=[prompt + row.text("canonical_solution")],
         header=preamble(prompt, entry_point),
     )
 
@@ -79,7 +79,7 @@ def _mbpp_problem(row: FileRow) -> Problem:
             (),
             never_raising(mbpp_equal(entry_point, _atol(row), _equal(_atol(row)))),
         ),
-        reference=prompt + row.text("canonical_solution"),
+        references=[prompt + row.text("canonical_solution")],
     )
 
 

@@ -36,7 +36,7 @@ def _problem(row: FileRow) -> Problem:
         question=worded("complete", code=prompt.strip("\n")),
         prompt=prompt,
         check=Program(test, entry_point, "check", preamble(prompt, entry_point)),
-        reference=prompt + solution if solution.strip() else None,
+        references=[prompt + solution] if solution.strip() else [],
     )
 
 

@@ -28,7 +28,7 @@ def _problem(row: FileRow) -> Problem:
         question=_question(row),
         prompt="",
         check=Program(row.text("test"), row.text("entry_point").replace(_MADE, "."), "check", row.text("prompt")),
-        reference=row.text("completion", "") or None,
+        references=[solution] if (solution := row.text("completion", "")).strip() else [],
     )
 
 

@@ -47,19 +47,23 @@ class Program:
     prelude: str = ""
 
 
+Check = Calls | Stdin | Program
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One problem. `question` is the request to a model; a completion continues `prompt`, which is code (None: nothing to continue).
 
-    `reference` is the known solution, a whole program. `header` is code that every solution may assume, prepended to it (a `Program`
-    has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls` with fewer expected values
-    than inputs gets the others from the reference.
+    `references` are known solutions, whole programs, the best first. `header` is code that every solution may assume, prepended to it
+    (a `Program` has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls` with fewer
+    expected values than inputs gets the others from the reference. `untestable` says why its tests cannot be run, if they cannot.
     """
 
     task_id: str
     question: str
     prompt: str | None
-    check: Calls | Stdin | Program
-    reference: str | None = None
+    check: Check
+    references: list[str] | tuple[str, ...] = ()  # no Sequence, since a text is one too
     public_only: bool = False
     header: str = ""
+    untestable: str = ""

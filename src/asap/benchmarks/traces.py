@@ -34,7 +34,7 @@ def _problem(row: FileRow) -> Problem:
         question=worded("trace_named", question=question.strip(), names=names) if names else worded("trace", question=question.strip()),
         prompt=None,
         check=Program(source, None, None),
-        reference=row.text("reference_solution", "") or None,
+        references=[solution] if (solution := row.text("reference_solution", "")).strip() else [],
     )
 
 

@@ -36,7 +36,7 @@ for name, summary in COMMANDS.items():  # imported only when called, so that eac
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0 done, 1 too many rejected rows, 2 bad usage or input, 130 interrupted."""
+    """Run one command and return its exit code: 0 done, 1 too many rejected rows or no score, 2 bad usage or input, 130 interrupted."""
     from cyclopts import CycloptsError
 
     debug = "--debug" in arguments

@@ -93,12 +93,12 @@ def evaluate(
                 summary = evaluation.judge(ledger, sandbox, limits, workers)
     except KeyboardInterrupt:
         return interrupted(out)
-    print_faults(summary)
+    code = print_faults(summary)
     print((Path(out) / "summary.md").read_text(encoding="utf-8"))
     for entry in summary["benchmarks"]:
         print(pass_line(entry))
     print(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
-    return 0
+    return code
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

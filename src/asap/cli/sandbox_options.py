@@ -81,26 +81,31 @@ def progress_line() -> Callable[[str, int, int], None]:
     def on_progress(what: str, done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _HEARTBEAT_S or (done == total and what != "references"):
+        if now - last >= _HEARTBEAT_S or (done == total and what != "reference solutions"):
             last = now
             console.print(f"{done}/{total} {what}", highlight=False, markup=False, soft_wrap=True)
 
     return on_progress
 
 
-def print_faults(summary: Mapping[str, Any]) -> None:
-    """Print to stderr what a reader of the figures must know."""
-    console = console_for(stderr=True)
+def print_faults(summary: Mapping[str, Any]) -> int:
+    """Print to stderr what a reader of the figures must know. Returns the exit code: 1 if nothing of a benchmark could be scored."""
+    from asap.evaluate.summary import faults_of
+
+    console, code = console_for(stderr=True), 0
     for entry in summary["benchmarks"]:
-        for fault in entry.get("reference_faults", []):
-            console.print(f"note: {fault}", highlight=False, markup=False, soft_wrap=True)
+        notes = [f"note: {fault}" for fault in faults_of(entry)]
         if entry.get("rejected"):
-            console.print(
-                f"note: {entry['rejected']} rows are no attempts at {entry['benchmark']}; rejected.jsonl says why",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
+            notes.append(f"note: {entry['rejected']} rows are no attempts at {entry['benchmark']}; rejected.jsonl says why")
+        if not entry["scored"] and entry["attempted"]:
+            code = 1
+            notes.append(
+                f"asap: {entry['benchmark']}: none of the {entry['attempted']} problems attempted can be judged here, so there is no "
+                "Pass@1; mend what the details in verdicts.jsonl name (tests, packages, reference solutions) and run the same again"
             )
+        for note in notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
+    return code
 
 
 def interrupted(out: Path) -> int:

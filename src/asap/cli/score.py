@@ -45,7 +45,7 @@ def score(
     except KeyboardInterrupt:
         return interrupted(out)
     [entry] = summary["benchmarks"]
-    print_faults(summary)
+    code = print_faults(summary)
     print(pass_line(entry))
     print(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
-    return int(max_rejected is not None and entry["rejected"] > max_rejected)
+    return code or int(max_rejected is not None and entry["rejected"] > max_rejected)

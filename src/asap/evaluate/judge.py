@@ -1,7 +1,8 @@
 """Judging attempts in the sandbox: each distinct program of a problem once, kept as soon as it is known.
 
 A timeout by wall time alone may be the fault of a busy machine: it is judged again, alone, at the end. A fault of the sandbox's
-(`infra`, which it tried twice) is reported; it counts neither as passed nor as failed, and the same command tries it again.
+(`infra`, which it tried twice) is reported; it counts neither as passed nor as failed, and the same command tries it again. So is
+every attempt at a problem that is left out, because its own reference solution does not pass here or its tests cannot be run.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,12 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem, Program
+from asap.benchmarks.problem import Problem
 from asap.digest import content_digest
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.extract import Extract, whole_program
 from asap.evaluate.ledger import Ledger
-from asap.evaluate.reference import LimitSettings, Prepared, References, has_tests
+from asap.evaluate.reference import LimitSettings, Prepared, References
 from asap.sandbox import Sandbox
 from asap.think import parts_of
 
@@ -28,18 +29,12 @@ _AHEAD = 4  # jobs per worker that are handed out at a time
 
 
 class Job(NamedTuple):
-    """A program to judge, and the key under which its verdict is kept."""
+    """A program to judge, and the key under which its verdict is kept. Where there is no program, `why` says why not."""
 
     key: str
     problem: Problem
-    program: str
-
-
-class Judged(NamedTuple):
-    """What is wrong with reference solutions, a sentence for each, and the records of jobs that the sandbox could not do."""
-
-    faults: list[str]
-    failed: Mapping[str, Mapping[str, Any]]
+    program: str | None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,24 +47,29 @@ class Judge:
     workers: int
     on_progress: OnProgress = lambda what, done, total: None
 
-    def job(self, benchmark: Benchmark, problem: Problem, program: str) -> Job:
+    def job(self, benchmark: Benchmark, problem: Problem, program: str | None, why: str = "") -> Job:
         """The job of judging a program; the same program under the same settings has the same key."""
-        settings = [asdict(self.limits), self.sandbox.kind]
-        return Job(content_digest("verdict", benchmark.files, problem.task_id, program, settings), problem, program)
+        settings, judged = [asdict(self.limits), self.sandbox.identity], [why] if program is None else program
+        return Job(content_digest("verdict", benchmark.files, problem.task_id, judged, settings), problem, program, why)
 
-    def judge(self, jobs: Iterable[Job]) -> "Judged":
-        """Judge the jobs that have no verdict yet."""
+    def judge(self, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
+        """Judge the jobs that have no verdict yet. Returns the records of those that stay without one, by key."""
         open_jobs = {job.key: job for job in jobs}
         open_jobs = {key: open_jobs[key] for key in self.ledger.missing(open_jobs)}
-        problems = {job.problem.task_id: job.problem for job in open_jobs.values()}
-        references = References(self.sandbox, self.limits)
-        prepared = dict(self._each("references", problems.items(), lambda item: (item[0], references.prepare(item[1]))))
-        alone, failed = list[Job](), dict[str, dict[str, Any]]()
+        prepared = self._prepared({job.problem.task_id: job.problem for job in open_jobs.values()})
+        alone, failed, judgeable = list[Job](), dict[str, dict[str, Any]](), list[Job]()
+        for job in open_jobs.values():
+            if fault := prepared[job.problem.task_id].fault:
+                failed[job.key] = {**_unjudged("infra", fault.detail, self.sandbox.kind), "left_out": fault.why}
+            elif job.program is None:
+                failed[job.key] = _unjudged("no-answer", job.why, self.sandbox.kind)
+            else:
+                judgeable.append(job)
 
         def first(job: Job) -> tuple[Job, dict[str, Any]]:
             return job, self._verdict(job, prepared[job.problem.task_id])
 
-        for job, record in self._each("judged", open_jobs.values(), first):
+        for job, record in self._each("judged", judgeable, first):
             if record["verdict"] == "infra":
                 failed[job.key] = record  # not kept: the same command tries again
             elif record["wall_only"]:
@@ -83,12 +83,20 @@ class Judge:
             else:
                 self.ledger.put(job.key, record)
             self.on_progress("judged again, alone", done, len(alone))
-        return Judged([entry.fault for entry in prepared.values() if entry.fault], failed)
+        return failed
+
+    def _prepared(self, problems: Mapping[str, Problem]) -> dict[str, Prepared]:
+        """The problems with their limits. A reference that fails gets a second chance when nothing else runs."""
+        references = References(self.sandbox, self.limits)
+        prepared = dict(self._each("reference solutions", problems.items(), lambda item: (item[0], references.prepare(item[1]))))
+        again = [name for name in problems if not prepared[name].settled]
+        for done, name in enumerate(again, 1):
+            prepared[name] = references.prepare(problems[name], again=True)
+            self.on_progress("reference solutions again, alone", done, len(again))
+        return prepared
 
     def _verdict(self, job: Job, prepared: Prepared) -> dict[str, Any]:
-        if prepared.fault and not _judgeable(prepared.problem):
-            kind = self.sandbox.kind
-            return {**_unjudged("infra", prepared.fault, kind), "wall_only": False}
+        assert job.program is not None, "only these are handed out"
         verdict = self.sandbox.judge(prepared.problem.check, job.program, prepared.limits)
         return {**verdict.record(), "cpu_s": round(verdict.cpu_s, 4), "wall_s": round(verdict.wall_s, 4)}
 
@@ -111,24 +119,19 @@ class Judge:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _judgeable(problem: Problem) -> bool:
-    """Whether the expected outputs are all there."""
-    return isinstance(problem.check, Program) or len(problem.check.expected) == len(problem.check.inputs)
+def verdicts_of(judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt], extract: Extract) -> list[dict[str, Any]]:
+    """The records of verdicts.jsonl for attempts, in their order. No text is kept.
 
-
-def verdicts_of(
-    judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt], extract: Extract
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The records of verdicts.jsonl for attempts, in their order, and a sentence for each reference that fails. No text is kept."""
+    Each attempt at a problem that is left out is `infra`, with the reason in `left_out`.
+    """
     problems = {problem.task_id: problem for problem in benchmark.problems}
     jobs = [(_head(benchmark, attempt), _job_of(judge, benchmark, problems[attempt.task_id], attempt, extract)) for attempt in attempts]
-    faults, failed = judge.judge(job for _, job in jobs if isinstance(job, Job))
-    kind = judge.sandbox.kind
+    failed = judge.judge(job for _, job in jobs)
     records = list[dict[str, Any]]()
     for (head, measured), job in jobs:
-        record = judge.ledger.get(job.key) or failed[job.key] if isinstance(job, Job) else _unjudged(*job, kind)
+        record = judge.ledger.get(job.key) or failed[job.key]
         records.append({**head, **record, **measured, **({"public_only": True} if problems[head["task_id"]].public_only else {})})
-    return records, faults
+    return records
 
 
 def _head(benchmark: Benchmark, attempt: Attempt) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -137,18 +140,16 @@ def _head(benchmark: Benchmark, attempt: Attempt) -> tuple[dict[str, Any], dict[
     return {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample}, measured
 
 
-def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job | tuple[str, str]:
-    """The job of an attempt, or verdict and detail of one that holds nothing to run."""
-    if not has_tests(problem):
-        return "infra", "the problem has no tests in this file, so nothing can be said"
-    program = whole_program(problem, attempt.kind, attempt.text, extract)
+def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job:
+    """The job of an attempt; without a program if it holds nothing to run."""
+    program, why = whole_program(problem, attempt.kind, attempt.text, extract), ""
     if program is not None:
-        return judge.job(benchmark, problem, program)
-    if parts_of(attempt.text).answer is None:
+        pass
+    elif parts_of(attempt.text).answer is None:
         why = "the token budget ran out while the model was thinking" if attempt.cut_off else "the thinking never ends"
     else:
         why = "the token budget ran out before an answer" if attempt.cut_off else "there is no complete Python code block in the answer"
-    return "no-answer", why
+    return judge.job(benchmark, problem, program, why)
 
 
 def _unjudged(verdict: str, detail: str, kind: str) -> dict[str, Any]:

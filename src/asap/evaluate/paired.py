@@ -22,12 +22,16 @@ Rates = dict[str, float]
 
 @dataclass(frozen=True)
 class PairedRun:
-    """One output folder: for each benchmark the share of passing samples of each problem, and mean tokens and seconds."""
+    """One output folder: for each benchmark the share of passing samples of each problem, and mean tokens and seconds.
+
+    `attempted` has the problems of each benchmark, also those of which no attempt could be judged.
+    """
 
     folder: Path
     summary: Mapping[str, Any]
     rates: Mapping[str, Rates]
     costs: Mapping[str, Mapping[str, Rates]]
+    attempted: Mapping[str, Mapping[str, Any]]
 
     def entry(self, benchmark: str) -> Mapping[str, Any]:
         """What the summary says about a benchmark."""
@@ -41,39 +45,39 @@ def read_run(folder: Path) -> PairedRun:
     summary = read_json(folder / "summary.json")
     if not isinstance(summary, dict) or not isinstance(summary.get("benchmarks"), list):
         raise InputError(f"{folder / 'summary.json'} is not what asap writes; run asap evaluate or asap score again")
-    rates = {name: _means(found) for name, found in _gathered(folder / "verdicts.jsonl", "passed").items()}
+    gathered = _gathered(folder / "verdicts.jsonl", "passed")
+    rates = {name: _means(found) for name, found in gathered.items()}
     costs = dict[str, dict[str, Rates]]()
     for column in ("tokens", "seconds"):
         for name, found in _gathered(folder / "verdicts.jsonl", column).items():
             costs.setdefault(name, {})[column] = _means(found)
-    return PairedRun(folder, summary, rates, costs)
+    return PairedRun(folder, summary, rates, costs, gathered)
 
 
 def _gathered(path: Path, column: str) -> dict[str, dict[str, list[float]]]:
-    """The values of a column by benchmark and problem; what the sandbox could not judge is left out."""
+    """The values of a column by benchmark and problem; what the sandbox could not judge adds none."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for raw in jsonl_rows(path):
         row = raw.value or {}
         value, name, task_id = row.get(column), row.get("benchmark"), row.get("task_id")
-        if row.get("verdict") == "infra" or not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)):
             continue
         if not isinstance(name, str) or not isinstance(task_id, str):
             raise InputError(f"{path}, line {raw.line}: benchmark or task_id is missing, so this file was not written by asap")
-        found[name][task_id].append(float(value))
+        found[name][task_id] += [] if row.get("verdict") == "infra" else [float(value)]
     return found
 
 
 def _means(found: Mapping[str, Sequence[float]]) -> Rates:
-    return {task_id: sum(values) / len(values) for task_id, values in found.items()}
+    return {task_id: sum(values) / len(values) for task_id, values in found.items() if values}
 
 
 def compare(a: PairedRun, b: PairedRun, *, common: bool = False) -> dict[str, Any]:
     """B against A on each benchmark that both have. Raises UsageError if they have none, or different problems unless `common`."""
-    shared = [name for name in a.rates if name in b.rates]
+    shared = [name for name in a.attempted if name in b.attempted]
     if not shared:
-        raise UsageError(
-            f"{a.folder} has {', '.join(a.rates) or 'nothing'} and {b.folder} {', '.join(b.rates) or 'nothing'}: no benchmark is in both"
-        )
+        has = [f"{run.folder} has {', '.join(run.attempted) or 'nothing'}" for run in (a, b)]
+        raise UsageError(f"{' and '.join(has)}: no benchmark is in both")
     entries = [_compared(name, a, b, common) for name in shared]
     adjusted = holm([entry["pass"]["p"] for entry in entries])
     for entry, p in zip(entries, adjusted, strict=True):
@@ -82,15 +86,19 @@ def compare(a: PairedRun, b: PairedRun, *, common: bool = False) -> dict[str, An
 
 
 def _compared(name: str, a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:
-    both = [task_id for task_id in a.rates[name] if task_id in b.rates[name]]
-    only = (len(a.rates[name]) - len(both), len(b.rates[name]) - len(both))
-    if not both or (any(only) and not common):
-        example = next(iter(set(a.rates[name]) ^ set(b.rates[name])))
+    attempted = [task_id for task_id in a.attempted[name] if task_id in b.attempted[name]]
+    both = [task_id for task_id in attempted if task_id in a.rates[name] and task_id in b.rates[name]]
+    only = (len(a.attempted[name]) - len(attempted), len(b.attempted[name]) - len(attempted))
+    if not attempted or (any(only) and not common):
+        example = next(iter(set(a.attempted[name]) ^ set(b.attempted[name])))
         raise UsageError(
             f"the runs answer different problems of {name}: {only[0]} are only in {a.folder}, {only[1]} only in {b.folder}, such as "
             f"{example!r}; --common compares the {len(both)} that both have"
         )
-    entry = {"benchmark": name, "problems": len(both), "only_a": only[0], "only_b": only[1]}
+    if not both:
+        raise UsageError(f"{name}: none of the {len(attempted)} problems that both runs answer could be judged in both")
+    entry: dict[str, Any] = {"benchmark": name, "problems": len(both), "only_a": only[0], "only_b": only[1]}
+    entry["left_out"] = [task_id for task_id in attempted if task_id not in both]
     entry["pass"] = _pass([a.rates[name][task_id] for task_id in both], [b.rates[name][task_id] for task_id in both])
     for column in ("tokens", "seconds"):
         ours, theirs = (run.costs.get(name, {}).get(column, {}) for run in (a, b))
@@ -158,6 +166,10 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
         parts += ["Besides the models these differ, and may be the reason for what is found:"]
         parts += [*(f"- {text}" for text in compared["differs"]), ""]
     parts += [_pass_table(compared["benchmarks"]).markdown()]
+    for entry in compared["benchmarks"]:
+        if left_out := entry["left_out"]:
+            named = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
+            parts += ["", f"{entry['benchmark']}: {len(left_out)} that one of the runs could not judge are in no pair: {named}."]
     costs = _cost_table(compared["benchmarks"])
     if costs.rows:
         parts += ["", costs.markdown()]

@@ -1,17 +1,18 @@
-"""Reference solutions, run on this machine: how long right answers take here, and the outputs that inputs should have.
+"""Reference solutions judge the harness first: what a right answer does on this machine, before anybody else's is judged.
 
-Limits are set from it, so that a slow machine fails nobody; the outputs of HumanEval+ and MBPP+ are in no file, so they are taken
-from the reference, run in the sandbox. Both are kept in the user's cache under the content of problem and reference.
+A problem whose reference does not pass here is left out for everyone, since whatever fails it is no solution's fault. From one that
+passes come the limits, so that a slow machine fails nobody, and the outputs of HumanEval+ and MBPP+, which are in no file. Each is run
+once and kept in the user's cache, under all that its outcome depends on.
 """
 
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.benchmarks.problem import Calls, Problem, Program, Stdin
+from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
 from asap.lm.cache import cache_folder
@@ -20,7 +21,8 @@ from asap.sandbox.jail.codec import decode, encode
 from asap.store.content import Contents, Database
 
 _FILE = "references.sqlite"
-_RECIPE = 1  # raised when what is kept comes to mean something else
+_RECIPE = 2  # raised when what is kept comes to mean something else
+_MOST = 5  # published solutions of one problem that are tried: some are wrong, or for another Python
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,24 @@ class LimitSettings:
     reference_s: float = 120.0
 
 
+class Fault(NamedTuple):
+    """Why a problem is left out: its tests cannot be run, or its reference does not pass them."""
+
+    why: str
+    detail: str
+
+
 class Prepared(NamedTuple):
-    """A problem that can be judged: expected outputs filled in, and its limits. `fault` says what is wrong with its reference."""
+    """A problem that can be judged: expected outputs filled in, and its limits. `fault` says why it is left out instead.
+
+    `settled`: nothing would come out differently if the reference ran again.
+    """
 
     problem: Problem
     limits: Limits
-    fault: str | None = None
+    fault: Fault | None = None
     reference_cpu_s: float | None = None
+    settled: bool = True
 
 
 class References:
@@ -54,22 +67,39 @@ class References:
         self._settings = settings
         self._file = (folder or cache_folder()) / _FILE
 
-    def prepare(self, problem: Problem) -> Prepared:
-        """The problem with its limits; runs the reference unless that was done before."""
-        if problem.reference is None or not has_tests(problem):
+    def prepare(self, problem: Problem, *, again: bool = False) -> Prepared:
+        """The problem with its limits; runs the references until one passes, unless that was done before.
+
+        A failure is kept only if it comes `again`: the first may be due to a busy machine, or to chance.
+        """
+        if not has_tests(problem):
+            detail = problem.untestable or "the problem has no tests in this file, so nothing can be said"
+            return Prepared(problem, limits_of(self._settings, None), Fault("tests", detail))
+        if not problem.references:
             return Prepared(problem, limits_of(self._settings, None))
-        key = _key(problem, self._sandbox)
-        found = self._get(key)
+        key = _key(problem, self._sandbox, self._settings)
+        found, settled = self._get(key), True
         if found is None:
             found = self._run(problem)
-            if found["verdict"] != "infra":
+            settled = found["verdict"] == "pass" or again
+            if found["verdict"] == "pass" or (again and found["verdict"] != "infra" and not found["wall_only"]):
                 self._put(key, found)
-        return self._prepared(problem, found)
+        return self._prepared(problem, found)._replace(settled=settled)
 
     def _run(self, problem: Problem) -> dict[str, Any]:
-        """Judge the reference with generous limits; where outputs are missing, take down what it returns."""
+        """What the first reference that passes does, with generous limits, or else the first of all."""
+        first = None
+        for reference in problem.references[:_MOST]:
+            found = self._run_one(problem.check, reference)
+            if found["verdict"] == "pass":
+                return found
+            first = first or found
+        assert first is not None
+        return first
+
+    def _run_one(self, check: Check, reference: str) -> dict[str, Any]:
+        """What a reference does; where outputs are missing, what it returns is taken down."""
         outputs = list[Any]()
-        check = problem.check
         wanting = isinstance(check, Calls) and len(check.expected) < len(check.inputs)
 
         def take_down(_: Sequence[Any], output: Any, expected: Any) -> bool:
@@ -78,15 +108,14 @@ class References:
 
         if wanting and isinstance(check, Calls):
             check = replace(check, expected=[None] * len(check.inputs), equal=take_down)
-        assert problem.reference is not None
-        verdict = self._sandbox.judge(check, problem.reference, limits_of(self._settings, self._settings.reference_s, factor=1.0))
-        kept = {"verdict": verdict.verdict, "detail": verdict.detail, "cpu_s": verdict.cpu_s, "wall_s": verdict.wall_s}
+        verdict = self._sandbox.judge(check, reference, limits_of(self._settings, self._settings.reference_s, factor=1.0))
+        kept = {name: getattr(verdict, name) for name in ("verdict", "detail", "cpu_s", "wall_s", "wall_only")}
         return {**kept, "outputs": [encode(output) for output in outputs]} if wanting else kept
 
     def _prepared(self, problem: Problem, found: dict[str, Any]) -> Prepared:
         check = problem.check
         if found["verdict"] != "pass":
-            fault = f"the reference solution of {problem.task_id} does not pass here: {found['verdict']} ({found['detail']})"
+            fault = Fault("reference", f"the reference solution does not pass here: {found['verdict']}: {found['detail']}")
             return Prepared(problem, limits_of(self._settings, None), fault)
         if "outputs" in found and isinstance(check, Calls):
             check = replace(check, expected=[decode(output) for output in found["outputs"]])
@@ -119,13 +148,14 @@ def has_tests(problem: Problem) -> bool:
     return isinstance(problem.check, Program) or bool(problem.check.inputs)
 
 
-def _key(problem: Problem, sandbox: Sandbox) -> str:
-    """The same for the same reference and tests on the same machine."""
+def _key(problem: Problem, sandbox: Sandbox, settings: LimitSettings) -> str:
+    """The same for the same references, tests and limits on the same machine, in the same sandbox."""
     check = problem.check
     if isinstance(check, Program):
-        tests: list[Any] = [check.source, check.entry_point, check.check, check.prelude]
+        tests: list[Any] = list(astuple(check))
     elif isinstance(check, Stdin):
         tests = [list(check.inputs), list(check.expected)]
     else:
         tests = [check.entry_point, [encode(list(arguments)) for arguments in check.inputs], encode(list(check.expected))]
-    return content_digest(_RECIPE, problem.reference, tests, platform.node(), platform.python_version(), sandbox.kind)
+    limits = [settings.least_s, settings.reference_s, settings.memory_mb, settings.slack_s]
+    return content_digest(_RECIPE, list(problem.references[:_MOST]), tests, limits, platform.node(), sandbox.identity)

@@ -103,7 +103,7 @@ class Evaluation:
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:
             costs = list[dict[str, Any]]()
-            verdicts, faults = verdicts_of(judge, benchmark, self._attempts(benchmark, ledger, costs), self._plan.extract)
+            verdicts = verdicts_of(judge, benchmark, self._attempts(benchmark, ledger, costs), self._plan.extract)
             all_verdicts += verdicts
             sessions = {cost["session"] for cost in costs}
             engines += [found for session in sorted(sessions) if (found := ledger.get(_identity_key(session))) and found not in engines]
@@ -112,7 +112,7 @@ class Evaluation:
             if self._plan.budgets and self._model.tokens:
                 again = partial(self._attempts, benchmark, ledger)
                 entry["budgets"] = budget_rows(judge, benchmark, again, self._plan.budgets, self._model.tokens, self._plan.extract)
-            entries.append({**entry, "reference_faults": faults})
+            entries.append(entry)
         write_rows(self._out / "verdicts.jsonl", all_verdicts)
         return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, "limits": asdict(limits)})
 

@@ -45,9 +45,9 @@ def score_file(
         raise InputError(f"{path}: none of its {len(rejected)} rows is an attempt at {benchmark.name}{why}")
     with Ledger.open(out) as ledger:
         judge = Judge(sandbox, ledger, limits, workers, on_progress)
-        verdicts, faults = verdicts_of(judge, benchmark, chain([first], attempts), extract)
+        verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
-        entry = {**figures(benchmark, verdicts), "rejected": len(rejected), "reference_faults": faults}
+        entry = {**figures(benchmark, verdicts), "rejected": len(rejected)}
         write_rows(out / "verdicts.jsonl", verdicts)
         write_rows(out / "rejected.jsonl", [row.as_row() for row in rejected])
         return write_summary(out, [entry], settings)

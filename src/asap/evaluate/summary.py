@@ -11,10 +11,15 @@ from asap.tables import Table
 
 Record = Mapping[str, Any]
 _KS = (1, 5, 10, 100)
+_TOLD = 3
+_REASONS = {"reference": "the reference solution does not pass here", "tests": "no tests that can be run"}
 
 
 def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
-    """Pass@k and what the verdicts were. `infra` is left out of Pass@k: nothing is known about such an attempt."""
+    """Pass@k and what the verdicts were. `infra` is left out of Pass@k: nothing is known about such an attempt.
+
+    `left_out` holds the problems that cannot be judged here at all, with the reason.
+    """
     by_task: dict[str, list[bool]] = defaultdict(list)
     for record in verdicts:
         if record["verdict"] != "infra":
@@ -32,11 +37,21 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         "interval": list(pass_interval(rates)) if rates else None,
         "verdicts": dict(sorted(Counter(record["verdict"] for record in verdicts).items())),
         "not_scored": sorted({record["task_id"] for record in verdicts} - set(by_task)),
+        "left_out": _left_out(verdicts),
         "public_tests_only": benchmark.public_only,
         "sandbox": sorted({record["sandbox"] for record in verdicts}),
         "files": benchmark.files,
         "wording": benchmark.wording,
     }
+
+
+def _left_out(verdicts: Sequence[Record]) -> list[dict[str, str]]:
+    """The problems that are left out, in the order of their first attempt: `why` is "reference" or "tests"."""
+    first = dict[str, Record]()
+    for record in verdicts:
+        if "left_out" in record:
+            first.setdefault(record["task_id"], record)
+    return [{"task_id": task_id, "why": record["left_out"], "detail": record["detail"]} for task_id, record in first.items()]
 
 
 def efficiency(rows: Sequence[Record], wall_s: float, generated: int, concurrency: int) -> dict[str, Any]:
@@ -62,7 +77,7 @@ def efficiency(rows: Sequence[Record], wall_s: float, generated: int, concurrenc
 def pass_line(entry: Mapping[str, Any]) -> str:
     """`pass@1 0.616 [0.540, 0.687]` in one line, with all that has to be said beside it."""
     if entry.get("pass@1") is None:
-        return f"{entry['benchmark']}: nothing could be scored"
+        return f"{entry['benchmark']}: nothing could be scored ({'; '.join(notes_of(entry))})"
     low, high = entry["interval"]
     at_k = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name.startswith("pass@") and name != "pass@1")
     notes = notes_of(entry)
@@ -75,11 +90,29 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
     notes = list[str]()
     if entry["public_tests_only"]:
         notes.append("public tests only: this overstates")
-    if entry["not_scored"]:
-        notes.append(f"not scored: {', '.join(entry['not_scored'][:3])}{' …' if len(entry['not_scored']) > 3 else ''}")
+    for why, reason in _REASONS.items():
+        if left_out := [one["task_id"] for one in entry["left_out"] if one["why"] == why]:
+            notes.append(f"{_problems(len(left_out))} left out: {reason} ({_first(left_out)})")
+    if unjudged := sorted({*entry["not_scored"]} - {one["task_id"] for one in entry["left_out"]}):
+        notes.append(f"not scored: {_first(unjudged)}")
     if "none" in entry["sandbox"]:
         notes.append("judged without a sandbox: a pass can be forged")
     return notes
+
+
+def faults_of(entry: Mapping[str, Any]) -> list[str]:
+    """A sentence for each problem that is left out, the first three of them, and one for all others."""
+    told = [f"{one['task_id']} is left out: {one['detail']}" for one in entry["left_out"][:_TOLD]]
+    more = len(entry["left_out"]) - _TOLD
+    return [*told, f"{_problems(more)} more left out; summary.json names them"] if more > 0 else told
+
+
+def _problems(count: int) -> str:
+    return f"{count} problem{'s' if count != 1 else ''}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_TOLD]) + (" …" if len(names) > _TOLD else "")
 
 
 def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
@@ -87,6 +120,9 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
     parts = [*_head(settings), "", _pass_table(entries).markdown()]
     if any("efficiency" in entry for entry in entries):
         parts += ["", _efficiency_table(entries).markdown()]
+    for entry in entries:
+        if faults := faults_of(entry):
+            parts += ["", f"## {entry['benchmark']}: left out", "", *(f"- {fault}" for fault in faults)]
     for entry in entries:
         if entry.get("budgets"):
             parts += ["", f"## {entry['benchmark']}: smaller budgets of the same run", "", _budget_table(entry["budgets"]).markdown()]
@@ -154,7 +190,7 @@ def _budget_table(budgets: Sequence[Mapping[str, Any]]) -> Table:
         [
             _number(row["budget"], 0),
             _number(row["pass@1"], 4),
-            _interval(row["interval"]),
+            _interval(row["interval"]) if row["interval"] else "–",
             _number(row["tokens_mean"], 0),
             _number(row["request_s_mean"], 2),
             _number(row["budget_ran_out"], 0),

@@ -30,7 +30,7 @@ def budget_rows(
     rows = list[dict[str, Any]]()
     for budget in sorted(set(budgets)):
         costs = list[tuple[int, float, bool]]()
-        verdicts, _ = verdicts_of(judge, benchmark, _at_budget(attempts(), budget, tokens, costs), extract)
+        verdicts = verdicts_of(judge, benchmark, _at_budget(attempts(), budget, tokens, costs), extract)
         found = figures(benchmark, verdicts)
         rows.append(
             {

@@ -11,6 +11,7 @@ from typing import Any
 from asap.benchmarks.problem import Calls, Program, Stdin
 from asap.errors import UsageError
 from asap.sandbox import bwrap, selftest
+from asap.sandbox.identity import sandbox_identity
 from asap.sandbox.jail.codec import BadValue, Closed
 from asap.sandbox.judge import Failed, answers, judge_once
 from asap.sandbox.verdict import Kind, Limits, Verdict
@@ -27,6 +28,7 @@ class Sandbox:
             raise UsageError(f"{workers} workers cannot judge anything, at least 1 is needed")
         self.kind: Kind = "none" if unsafe else "bwrap"
         self._settings = (unsafe, tuple(packages), tuple(preload))
+        self.identity = sandbox_identity(self.kind, packages)
         self._idle: queue.Queue[tuple[int, Zygote | None]] = queue.Queue()
         self._closed = threading.Event()
         # bubblewrap dies with the thread that started it, so one thread that lives as long as this process starts them all
