@@ -23,10 +23,11 @@ def humaneval_file() -> Path:
 
 def humaneval(path: Path) -> list[Problem]:
     """The problems of a file in HumanEval's format. Raises InputError."""
-    return [_problem(row) for row in rows_of(path)]
+    return [humaneval_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: FileRow) -> Problem:
+def humaneval_problem(row: FileRow) -> Problem:
+    """The problem of a row in this format. Raises InputError."""
     prompt, entry_point, test = row.text("prompt"), row.text("entry_point"), row.text("test")
     if not re.search(r"^\s*(async\s+)?def\s+check\s*\(", test, re.MULTILINE):
         raise InputError(f"{row.place}: test defines no check(candidate), which is how a problem in HumanEval's format is checked")

@@ -18,10 +18,10 @@ def leetcode_file() -> Path:
 
 def leetcode(path: Path) -> list[Problem]:
     """The problems of a file in LeetCodeDataset's format. Raises InputError."""
-    return [_problem(row) for row in rows_of(path)]
+    return [leetcode_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: FileRow) -> Problem:
+def leetcode_problem(row: FileRow) -> Problem:
     """The problem of a row. `prompt` has imports and node classes for both tests and solutions; the question is the data set's `query`."""
     return Problem(
         task_id=row.text("task_id"),

@@ -73,10 +73,11 @@ def livecodebench_file(number: int) -> Path:
 
 def livecodebench(path: Path) -> list[Problem]:
     """The problems of one file. Raises InputError."""
-    return [_problem(row) for row in rows_of(path)]
+    return [livecodebench_problem(row) for row in rows_of(path)]
 
 
-def _problem(row: FileRow) -> Problem:
+def livecodebench_problem(row: FileRow) -> Problem:
+    """The problem of a row in this format. Raises InputError."""
     tests = _tests(row, "public_test_cases", row.text("public_test_cases"))
     private = row.text("private_test_cases", "")
     tests += _tests(row, "private_test_cases", private if private[:1] in ("", "[") else _unpacked(row, private)) if private else []

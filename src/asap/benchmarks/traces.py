@@ -1,16 +1,41 @@
-"""Training rows with their own tests: a pytest file (`test_file`, as in KodCode) or assert statements (`test_list`, as in MBPP)."""
+"""Training rows with their own tests (`row_tests`), and rows of HumanEval, LeetCodeDataset and LiveCodeBench among them.
 
+A row whose tests cannot be used stays a problem, which says why, so that nothing is dropped in silence.
+"""
+
+import ast
 import re
-import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from asap.benchmarks.files import FileRow, data_file, rows_of
-from asap.benchmarks.problem import Problem, Program
+from asap.benchmarks.humaneval import humaneval_problem
+from asap.benchmarks.leetcode import leetcode_problem
+from asap.benchmarks.livecodebench import livecodebench_problem, same_output
+from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
+from asap.benchmarks.row_tests import RowTests, decoded, tests_of
 from asap.benchmarks.wording import worded
+from asap.dataset.chat import chat_turns
 from asap.digest import content_digest
-from asap.errors import InputError
+from asap.errors import InputError, RowError
+from asap.fences import blocks
 
 _FILE = "traces/kodcode_r1.jsonl.gz"
+IDS = ("id", "task_id", "question_id", "problem_id", "uuid", "name")
+_QUESTIONS = ("question", "prompt", "text", "problem", "description", "question_content", "problem_description", "instruction", "statement")
+_AROUND = ("input_format", "output_format")
+_REFERENCES = (
+    "reference_solution",
+    "canonical_solution",
+    "gold_standard_solution",
+    "solution",
+    "code",
+    "solutions",
+    "accepted_solutions",
+)
+_PYTHON_3 = re.compile(r"(python|pypy)? ?3.*|python", re.IGNORECASE)
+_CODE_LINE = re.compile(r"^\s*(def|class|import|from)\s", re.MULTILINE)
 
 
 def traces_file() -> Path:
@@ -22,36 +47,111 @@ def traces_file() -> Path:
 
 
 def traces(path: Path) -> list[Problem]:
-    """A problem for each row, under the row's id (or one derived from its content). Raises InputError."""
-    return [_problem(row) for row in rows_of(path)]
+    """A problem for each row, under the row's id (or one derived from its content). Raises InputError if no row has usable tests."""
+    problems = [_problem(row) for row in rows_of(path)]
+    if problems and all(problem.untestable for problem in problems):
+        raise InputError(problems[0].untestable)
+    return problems
+
+
+def row_id(row: Mapping[str, object]) -> str | None:
+    """The id of a row as a text: of the first id column with a text or a whole number."""
+    for name in IDS:
+        value = row.get(name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return None
 
 
 def _problem(row: FileRow) -> Problem:
-    question, source = row.text("question"), _tests(row)
-    given, names = row.value.get("id"), _imported(source)
-    return Problem(
-        task_id=str(given) if isinstance(given, (str, int)) else content_digest(question, source)[:16],
-        question=worded("trace_named", question=question.strip(), names=names) if names else worded("trace", question=question.strip()),
-        prompt=None,
-        check=Program(source, None, None),
-        references=[solution] if (solution := row.text("reference_solution", "")).strip() else [],
-    )
+    known = row_id(row.value) or content_digest(dict(row.value))[:16]
+    try:
+        if reader := _own_reader(row):
+            return replace(reader(row), task_id=known)
+        references = list(dict.fromkeys(_references(row)))
+        tests, why = tests_of(row.value, references), ""
+    except RowError as error:
+        references, tests, why = [], RowTests(Stdin([], [], same_output)), f"{row.place}: {error.detail}"
+    except InputError as error:
+        references, tests, why = [], RowTests(Stdin([], [], same_output)), str(error)
+    return Problem(known, _worded(_question(row.value), tests.check), None, tests.check, references, tests.public_only, untestable=why)
+
+
+def _own_reader(row: FileRow) -> Callable[[FileRow], Problem] | None:
+    """The reader of a row that has the form of one of the benchmarks; None for all others."""
+    test, prompt = row.value.get("test"), row.value.get("prompt")
+    if isinstance(test, str) and re.search(r"^def check\(", test, re.MULTILINE) and row.value.get("entry_point"):
+        continues = isinstance(prompt, str) and re.search(rf"def\s+{re.escape(str(row.value['entry_point']))}\b", prompt)
+        return humaneval_problem if continues else leetcode_problem
+    return livecodebench_problem if "question_content" in row.value and "public_test_cases" in row.value else None
+
+
+def _question(row: Mapping[str, object]) -> str:
+    """The task as a row words it; empty if no column does."""
+    for name in _QUESTIONS:
+        value = row.get(name)
+        if isinstance(value, list):  # a chat: its last message of the user
+            said = [turn.content for turn in chat_turns(value, name) if turn.role == "user"]
+            value = said[-1] if said else None
+        if isinstance(value, str) and value.strip():
+            more = [text for column in _AROUND if name == "description" and isinstance(text := row.get(column), str) and text.strip()]
+            return "\n\n".join(text.strip() for text in (value, *more))
+    return ""
+
+
+def _worded(question: str, check: Check) -> str:
+    """The request to a model, with the names that an answer must define: a question may omit them, but the tests need them."""
+    if not question:
+        return ""
+    names = check.entry_point if isinstance(check, Calls) else _imported(check.source) if isinstance(check, Program) else ""
+    return worded("trace_named", question=question, names=names) if names else worded("trace", question=question)
 
 
 def _imported(source: str) -> str:
-    """The names that the tests import from the solution: the question may omit them, but no answer could pass without them."""
+    """The names that the tests import from the solution."""
     found = re.findall(r"^from solution import (?:\(([^)]*)\)|([^\n(*#]+))", source, re.MULTILINE)
     names = [name.strip() for group in found for name in ",".join(group).split(",")]
     return ", ".join(dict.fromkeys(name for name in names if name.isidentifier()))
 
 
-def _tests(row: FileRow) -> str:
-    if "test_file" in row.value:
-        return row.text("test_file")
-    if "test_list" not in row.value:
-        raise InputError(f"{row.place}: the row brings no tests; a pytest file in test_file or assert statements in test_list are expected")
-    asserts = row.list("test_list")
-    if not asserts or not all(isinstance(line, str) for line in asserts):
-        raise InputError(f"{row.place}: test_list is empty or holds something else than texts; assert statements are expected")
-    body = textwrap.indent("\n".join(asserts), "    ")
-    return f"from solution import *\n{row.text('test_setup_code', '')}\n\ndef test_all():\n{body}\n"
+def _references(row: FileRow) -> Iterator[str]:
+    """The known solutions of a row that are Python."""
+    for name in _REFERENCES:
+        value = decoded(row.value.get(name))
+        if isinstance(value, str):
+            yield from [program for program in [_program(value)] if _CODE_LINE.search(program) or _is_python(program)]
+        else:  # of many some are for Python 2, which is no fault of the tests
+            yield from filter(_is_python, map(_program, _texts(value)))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The Python 3 texts in a list of solutions, in two lists of languages and solutions, or in a list of objects with both."""
+    if isinstance(value, Mapping) and isinstance(value.get("solution"), list) and isinstance(value.get("language"), list):
+        value = [{"language": language, "solution": text} for language, text in zip(value["language"], value["solution"], strict=False)]
+    for one in value if isinstance(value, list) else []:
+        if isinstance(one, Mapping):
+            language = one.get("language", one.get("programmingLanguage", 3))
+            one = next((text for name in ("code", "solution") if (text := one.get(name))), None) if _is_python_3(language) else None
+        if isinstance(one, str):
+            yield one
+
+
+def _is_python_3(language: object) -> bool:
+    """Whether a language is Python 3 by name, or by its number in CodeContests."""
+    return language == 3 or bool(isinstance(language, str) and _PYTHON_3.fullmatch(language))
+
+
+def _program(text: str) -> str:
+    """The last code block of a text, or the text if it has none."""
+    found = blocks(text)
+    return found[-1].code if found else text
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(text.strip())

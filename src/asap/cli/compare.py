@@ -82,7 +82,8 @@ def compare(
         ),
     ] = None,
     tests: Annotated[
-        str | None, Parameter(help="With --generate: rows with test_file or test_list, by id. [default: the first source]", group=METHOD)
+        str | None,
+        Parameter(help="With --generate: rows with their own tests (docs/evaluate.md), by id. [default: the first source]", group=METHOD),
     ] = None,
     columns: Columns = None,
     hub_config: HubConfig = None,

@@ -81,6 +81,9 @@ class Evaluation:
         plan.check()
         if plan.budgets and model.tokens is None:
             raise UsageError("--budgets counts in the model's tokens; name its tokenizer with --tokenizer")
+        for benchmark in benchmarks:
+            if unasked := [problem.task_id for problem in benchmark.problems if not problem.question]:
+                raise UsageError(f"{benchmark.name}: {len(unasked)} problems have no question to ask, the first is {unasked[0]}")
         self._out = out
         self._benchmarks = [_distinct(benchmark) for benchmark in benchmarks]
         self._model = model

@@ -38,6 +38,7 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         "verdicts": dict(sorted(Counter(record["verdict"] for record in verdicts).items())),
         "not_scored": sorted({record["task_id"] for record in verdicts} - set(by_task)),
         "left_out": _left_out(verdicts),
+        "untestable": [problem.untestable for problem in benchmark.problems if problem.untestable],
         "public_tests_only": benchmark.public_only,
         "sandbox": sorted({record["sandbox"] for record in verdicts}),
         "files": benchmark.files,
@@ -101,10 +102,13 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
 
 
 def faults_of(entry: Mapping[str, Any]) -> list[str]:
-    """A sentence for each problem that is left out, the first three of them, and one for all others."""
+    """A sentence for each problem that is left out, the first three of them, and one for all others; and one for unusable tests."""
     told = [f"{one['task_id']} is left out: {one['detail']}" for one in entry["left_out"][:_TOLD]]
     more = len(entry["left_out"]) - _TOLD
-    return [*told, f"{_problems(more)} more left out; summary.json names them"] if more > 0 else told
+    told += [f"{_problems(more)} more left out; summary.json names them"] if more > 0 else []
+    if untestable := entry["untestable"]:
+        told.append(f"{len(untestable)} of {_problems(entry['problems'])} have no tests that can be run; the first: {untestable[0]}")
+    return told
 
 
 def _problems(count: int) -> str:

@@ -1,0 +1,72 @@
+"""Test code that imports nothing from the solution, such as bare assert statements, made into a pytest file that does.
+
+Published assert statements (MBPP, AceCode) run in the solution's own namespace. Here they get what they use by name: the solution's
+functions and classes, and modules of the standard library, which a solution's own import would have brought.
+"""
+
+import ast
+import builtins
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_IMPORTS_SOLUTION = re.compile(r"^\s*(from\s+solution\s+import|import\s+solution)\b", re.MULTILINE)
+_HAS_TESTS = re.compile(r"^\s*(async\s+)?def\s+test|^class\s+\w*Test|^class\s+\w+\(.*TestCase", re.MULTILINE)
+_FUTURE = re.compile(r"\s*from\s+__future__\s")
+
+
+def pytest_file(source: str, references: Sequence[str] = ()) -> str:
+    """Python test code as a pytest file: bare statements become one test. Raises SyntaxError."""
+    if _HAS_TESTS.search(source):
+        return source if _IMPORTS_SOLUTION.search(source) else _importing(source, references)
+    return asserts_file([source], "", references)
+
+
+def asserts_file(statements: Sequence[str], before: str, references: Sequence[str] = ()) -> str:
+    """A pytest file with one test of all these statements; `before` runs ahead of it. Raises SyntaxError."""
+    body = ast.unparse(ast.parse("\n".join(textwrap.dedent(statement) for statement in statements)))  # indenting it changes no text in it
+    before = textwrap.dedent(before).strip("\n")
+    head = _imports([before, body], references)
+    return "\n".join([head, before, "", "def test_all():", textwrap.indent(body or "pass", "    "), ""])
+
+
+def _importing(source: str, references: Sequence[str]) -> str:
+    lines = source.split("\n")
+    first = max((number for number, line in enumerate(lines, 1) if _FUTURE.match(line)), default=0)
+    return "\n".join([*lines[:first], _imports([source], references), *lines[first:]])
+
+
+def _imports(sources: Iterable[str], references: Sequence[str]) -> str:
+    """The imports that this code lacks. A builtin's name is the solution's if a reference defines it, as MBPP's `sum`."""
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    loaded = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    own = {name for reference in references for name in _defined(reference)}
+    missing = [name for name in dict.fromkeys(loaded) if name not in bound_names(nodes) and (name in own or not hasattr(builtins, name))]
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    modules = [name for name in missing if name in sys.stdlib_module_names and name not in own | called]
+    wanted = [name for name in missing if name not in modules]
+    lines = [f"import {name}" for name in modules]
+    return "\n".join([*lines, f"from solution import {', '.join(wanted)}"] if wanted else lines)
+
+
+def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names that code binds itself: variables, parameters, functions, classes, imports."""
+    names = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    return names
+
+
+def _defined(program: str) -> list[str]:
+    """The functions and classes at the top of a program."""
+    return re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", program, re.MULTILINE)

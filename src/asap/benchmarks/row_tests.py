@@ -1,0 +1,240 @@
+"""The tests that a training row brings, in the columns and forms in which data sets publish them.
+
+Read are pytest files (KodCode), assert statements (MBPP, AceCode), and inputs with outputs, of whole programs or of a function
+(TACO, APPS, Codeforces, CodeContests, SYNTHETIC-1, DeepCoder). A form is told by its value. What a row's tests need beyond these, such
+as a checker, is refused: a right solution could fail without it.
+
+What this does not do: read the rows of HumanEval, LeetCodeDataset and LiveCodeBench, whose own readers know them.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from asap.benchmarks.asserts import asserts_file, pytest_file
+from asap.benchmarks.livecodebench import same_output, same_value
+from asap.benchmarks.problem import Calls, Check, Program, Stdin
+from asap.dataset.shapes import Row
+from asap.errors import RowError
+
+GROUPS = (
+    ("test_file",),
+    ("test",),
+    ("test_code",),
+    ("test_list",),
+    ("asserts",),
+    ("unit_tests",),
+    ("input_output",),
+    ("verification_info",),
+    ("official_tests",),
+    ("public_test_cases", "private_test_cases"),
+    ("public_tests", "private_tests", "generated_tests"),
+    ("test_cases",),
+    ("tests",),
+    ("examples",),
+)
+"""Columns with tests; the first group that holds any counts, all of its columns together."""
+
+_NEEDED = {
+    "input_mode": "programs that read standard input",
+    "interaction_format": "problems without interaction",
+    "generated_checker": "problems with one right output, since no checker is run",
+    "checker": "problems with one right output, since no checker is run",
+    "input_file": "programs that read standard input",
+    "output_file": "programs that write standard output",
+}
+_USUAL = ("stdio", "stdin", "stdout", "standard input", "standard output")
+_STDIN, _CALL = ("stdin", "stdin_stdout", "stdio"), ("functional", "function_call", "call_based", "call")
+_PUBLIC = ("public_", "examples")
+_PYTHON = re.compile(r"py(thon|py)?\s*[\d.]*", re.IGNORECASE)
+
+
+class RowTests(NamedTuple):
+    """A check, and whether only a statement's examples or public tests were there to make it from."""
+
+    check: Check
+    public_only: bool = False
+
+
+class _Case(NamedTuple):
+    """One input and its output; `function` is what to call with it, None for a program with standard input."""
+
+    place: str
+    given: object
+    wanted: object
+    function: str | None
+
+
+def tests_of(row: Row, references: Sequence[str]) -> RowTests:
+    """The tests of a row. Raises RowError that names column, value and what is allowed."""
+    for group in GROUPS:
+        columns = {name: value for name in group if (value := decoded(row.get(name))) not in (None, "", [], {})}
+        if not columns:
+            continue
+        try:
+            found = _tests(row, columns, references)
+        except RowError:
+            raise
+        except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+            raise RowError("bad_tests", f"{' and '.join(columns)}: no Python ({error})") from error
+        if found is not None:
+            return found
+    names = ", ".join(name for group in GROUPS for name in group)
+    raise RowError(
+        "no_tests", f"the row brings no tests; a pytest file, assert statements, or inputs and outputs are expected in one of {names}"
+    )
+
+
+def decoded(value: object) -> object:
+    """A column's value; JSON in a text is decoded."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _tests(row: Row, columns: Mapping[str, object], references: Sequence[str]) -> RowTests | None:
+    """The check of a group's columns; None if they hold no test."""
+    [first, *_] = columns.values()
+    if isinstance(first, str):
+        return RowTests(Program(pytest_file(first, references), None, None))
+    if isinstance(first, list) and isinstance(first[0], str):
+        name = next(iter(columns))
+        lines = [_text(one, f"{name}[{at}]") for at, one in enumerate(first)]
+        return RowTests(Program(asserts_file(lines, _before(row), references), None, None))
+    cases = [case for name, value in columns.items() for case in _cases(value, name, _function(row))]
+    if not cases:
+        return None
+    functions = {case.function for case in cases}
+    if len(functions) > 1:
+        raise RowError("bad_tests", f"{' and '.join(columns)}: tests of {len(functions)} functions or kinds; one is expected")
+    [function] = functions
+    check = _stdin(row, cases) if function is None else _calls(cases, _entry_point(row, function, references))
+    return RowTests(check, all(case.place.startswith(_PUBLIC) for case in cases))
+
+
+def _before(row: Row) -> str:
+    """What goes ahead of assert statements: MBPP's `test_imports` and `test_setup_code`."""
+    imports = decoded(row.get("test_imports")) or []
+    lines = [imports] if isinstance(imports, str) else imports
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise RowError("bad_tests", f"test_imports is {_shown(imports)}; a list of import statements is expected")
+    setup = row.get("test_setup_code") or ""
+    return "\n".join([*lines, _text(setup, "test_setup_code")])
+
+
+def _cases(value: object, place: str, function: str | None) -> Iterator[_Case]:
+    """The inputs and outputs in a value: a list of objects, or an object of two lists."""
+    if isinstance(value, Mapping):
+        yield from _cases_of_object(value, place, function)
+        return
+    if not isinstance(value, list):
+        raise RowError("bad_tests", f"{place} is {_shown(value)}; test code, or inputs with outputs, are expected")
+    for at, case in enumerate(value):
+        if not isinstance(case, Mapping) or "input" not in case or "output" not in case:
+            raise RowError("bad_tests", f"{place}[{at}] is {_shown(case)}; an object with input and output is expected")
+        yield _Case(f"{place}[{at}]", case["input"], case["output"], _kind(case, f"{place}[{at}]", _function(case) or function))
+
+
+def _cases_of_object(value: Mapping[str, Any], place: str, function: str | None) -> Iterator[_Case]:
+    language = value.get("language")
+    if isinstance(language, str) and not _PYTHON.fullmatch(language):
+        raise RowError("bad_tests", f"{place}.language is {language!r}; python is expected")
+    for name in ("test_cases", "tests", "cases"):
+        if name in value:
+            yield from _cases(decoded(value[name]), f"{place}.{name}", _function(value) or function)
+            return
+    given, wanted = (next((value[name] for name in names if name in value), None) for names in (("inputs", "input"), ("outputs", "output")))
+    if not isinstance(given, list) or not isinstance(wanted, list) or len(given) != len(wanted):
+        raise RowError("bad_tests", f"{place} is {_shown(value)}; inputs and outputs, lists of one length, are expected")
+    kind = _kind(value, place, _function(value) or function)
+    yield from (_Case(f"{place}[{at}]", one, other, kind) for at, (one, other) in enumerate(zip(given, wanted, strict=True)))
+
+
+def _kind(case: Mapping[str, Any], place: str, function: str | None) -> str | None:
+    """The function to call; None for standard input."""
+    told = case.get("type") or case.get("testtype")
+    if told in _STDIN:
+        return None
+    if told is not None and told not in _CALL:
+        raise RowError("bad_tests", f"{place}: the type is {_shown(told)}; allowed: {', '.join((*_STDIN, *_CALL))}")
+    if told is not None and function is None:
+        raise RowError("bad_tests", f"{place}: the type is {_shown(told)}, but no fn_name says which function to call")
+    return function
+
+
+def _function(row: Mapping[str, Any]) -> str | None:
+    """The function that a row, a column or a test names."""
+    metadata = decoded(row.get("metadata"))
+    told = row.get("fn_name") or (metadata.get("func_name") or metadata.get("fn_name") if isinstance(metadata, Mapping) else None)
+    return told if isinstance(told, str) else None
+
+
+def _entry_point(row: Row, function: str, references: Sequence[str]) -> str:
+    """`Class.method` if the starter code, or without one the reference, has the function in a class."""
+    code = next((text for text in (row.get("starter_code"), *references) if isinstance(text, str) and text.strip()), "")
+    made = re.search(
+        rf"^class\s+(\w+)[^\n]*:(?:\n(?:[ \t][^\n]*)?)*?\n[ \t]+(?:async\s+)?def\s+{re.escape(function)}\b", code, re.MULTILINE
+    )
+    return f"{made[1]}.{function}" if made else function
+
+
+def _stdin(row: Row, cases: Sequence[_Case]) -> Stdin:
+    for column, expected in _NEEDED.items():
+        if (value := row.get(column)) and str(value).lower() not in _USUAL:
+            raise RowError("bad_tests", f"{column} is {_shown(value)}; only {expected} can be judged")
+    texts = [(_lines(case.given, f"{case.place}, input"), _lines(case.wanted, f"{case.place}, output")) for case in cases]
+    return Stdin([given for given, _ in texts], [wanted for _, wanted in texts], same_output)
+
+
+def _lines(value: object, place: str) -> str:
+    """A text, or the lines of one."""
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        return "\n".join(value)
+    return _text(value, place)
+
+
+def _calls(cases: Sequence[_Case], entry_point: str) -> Calls:
+    if all(isinstance(case.given, str) for case in cases):  # LiveCodeBench's form: one JSON value a line
+        try:
+            inputs = [[json.loads(line) for line in str(case.given).strip("\n").split("\n")] for case in cases]
+            return Calls(entry_point, inputs, [_expected(case.wanted) for case in cases], same_value)
+        except ValueError as error:
+            raise RowError(
+                "bad_tests", f"{cases[0].place}: an input of {entry_point} is no JSON ({error}); one value a line is expected"
+            ) from error
+    for case in cases:
+        if not isinstance(case.given, list):
+            raise RowError("bad_tests", f"{case.place}, input is {_shown(case.given)}; the list of arguments of {entry_point} is expected")
+    return Calls(
+        entry_point, [case.given for case in cases if isinstance(case.given, list)], [case.wanted for case in cases], same_or_wrapped
+    )
+
+
+def _expected(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def same_or_wrapped(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
+    """The comparison of APPS and TACO: the expected value itself, or the only value of a list around it; a tuple counts as a list."""
+    return same_value(arguments, output, expected) or (
+        isinstance(expected, list) and bool(expected) and (same_value(arguments, output, expected[0]) or _listed(output) == expected[0])
+    )
+
+
+def _listed(value: Any) -> Any:
+    return [list(item) if type(item) is tuple else item for item in value] if type(value) in (list, tuple) else value
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str):
+        raise RowError("bad_tests", f"{place} is {_shown(value)}; a text is expected")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= 60 else f"{text[:60]}…"
