@@ -92,7 +92,8 @@ def livecodebench_problem(row: FileRow) -> Problem:
     else:
         question = worded("stdin", statement=statement)
         check = Stdin([test["input"] for test in tests], [test["output"] for test in tests], same_output)
-    return Problem(row.text("question_id"), question, None, check, public_only=not private, header=HEADER)
+    public = not private
+    return Problem(row.text("question_id"), question, None, check, public_only=public, header=HEADER, extraction="livecodebench")
 
 
 def _calls(row: FileRow, starter: str, tests: Sequence[dict[str, str]]) -> Calls:

@@ -6,7 +6,7 @@ Problems are trusted, solutions are not: the sandbox (`asap.sandbox`) never show
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Problem:
     `references` are known solutions, whole programs, the best first. `header` is code that every solution may assume, prepended to it
     (a `Program` has its `prelude` for that). `public_only`: the private tests of the benchmark are missing. A `Calls` with fewer
     expected values than inputs gets the others from the reference. `untestable` says why its tests cannot be run, if they cannot.
+    `extraction`: the rule by which the benchmark takes code from an answer.
     """
 
     task_id: str
@@ -67,3 +68,4 @@ class Problem:
     public_only: bool = False
     header: str = ""
     untestable: str = ""
+    extraction: Literal["asap", "livecodebench"] = "asap"

@@ -28,9 +28,13 @@ class SandboxOptions:
     """How programs are judged."""
 
     extract: Annotated[
-        Literal["last", "first", "longest"],
-        Parameter(help="Which Python code block of an answer counts, of those after the last </think>.", group=JUDGING),
-    ] = "last"
+        Literal["benchmark", "last", "first", "longest", "livecodebench"],
+        Parameter(
+            help="Which code of an answer counts, of what follows the thinking. last: the last Python block that defines what the tests "
+            "need; livecodebench: the lines between the last two that contain ```; benchmark: livecodebench for LiveCodeBench, else last.",
+            group=JUDGING,
+        ),
+    ] = "benchmark"
     workers: Annotated[
         int | None, Parameter(help="Programs that run at once. [default: one for each core, at most 8]", group=JUDGING, converter=whole)
     ] = None

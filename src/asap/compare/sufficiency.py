@@ -65,7 +65,7 @@ class Sufficiency:
         if problem is None:
             return [None] * len(traces)
         answers = self.answers(sample, traces)
-        programs = [None if answer is None else code_of(answer) for answer in answers]
+        programs = [None if answer is None else code_of(answer, cut_off=True) for answer in answers]
         jobs = [None if program is None else self.judge.job(self.benchmark, problem, program) for program in programs]
         failed = self.judge.judge(job for job in jobs if job is not None)
         return [None if answer is None else self._passed(job, failed) for answer, job in zip(answers, jobs, strict=True)]

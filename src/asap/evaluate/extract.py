@@ -1,40 +1,61 @@
-"""From what a model wrote to the program that is judged: the answer after the thinking, its code block, and what goes before it."""
+"""From what a model wrote to the program that is judged: the answer after the thinking, its code, and what goes before it.
 
+Our rule reads fences as CommonMark and `asap.fences` do. LiveCodeBench's own is what its runner does with the answers of chat models
+since its commit 28fef95: the lines between the last two that contain three backticks, whatever these are.
+"""
+
+import html
 import re
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Literal, NamedTuple
 
-from asap.benchmarks.problem import Problem
+from asap.benchmarks.problem import Calls, Problem, Program
 from asap.errors import UsageError
-from asap.fences import blocks
+from asap.fences import CodeBlock, blocks, longer_block, unclosed_block
+from asap.python_code import defines, is_aside, is_program, is_python, mended, parsed, with_definitions
 from asap.think import parts_of
 
-Extract = Literal["last", "first", "longest"]
-EXTRACTS: tuple[Extract, ...] = ("last", "first", "longest")
+Extract = Literal["benchmark", "last", "first", "longest", "livecodebench"]
+EXTRACTS: tuple[Extract, ...] = ("benchmark", "last", "first", "longest", "livecodebench")
 
-_PYTHON = ("python", "python3", "py", "py3")
-_CODE_START = re.compile(r"\s*(?:#|@\w|def \w+\s*\(|class \w+\s*[(:]|import \w|from [\w.]+ import )")
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
+_IMPORTED = re.compile(r"^[ \t]*from solution import[ \t]+(\([^)]*\)|[^\n#]*)", re.MULTILINE)
+_HTML = re.compile(r"<code[^>]*>(.*?)</code>", re.DOTALL | re.IGNORECASE)
+_CODE_START = re.compile(
+    r"^[ \t]*(?:@\w|(?:async )?def \w|class \w|import \w|from [\w.]+ import |[\w.]+(?:, *\w+)* *[-+*/|&]?= ?\S|print\(|#!?[ \w]"
+    r"|(?:if|for|while|with) .*:|try:|\"\"\"|'''|>>> )",
+    re.MULTILINE,
+)
+_TAG = r"(?:</?\w[^<>\n]*>|<[|｜][^<>\n]*[|｜]>|\[/?[A-Z]+\])"
+_BREAK = re.compile(rf"\n(?=[ \t\r]*(?:\n|{_TAG})|[A-Z][\w'’]* [a-z])|`{{3,}}|~{{3,}}")
+_END_TOKENS = re.compile(rf"(?:\s*{_TAG})+\s*\Z")
+_MARKDOWN = ("md", "markdown")
+_FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
+_TRIED_FENCES = 16  # inside a docstring, as the end of its block
+_TRIED_STARTS, _TRIED_ENDS = 16, 64  # of a program among prose
 
 
-def code_of(answer: str, extract: Extract = "last") -> str | None:
-    """The chosen one among the closed Python code blocks of an answer, or among those without a language if there is none.
+class _Code(NamedTuple):
+    """Code of an answer: whether it is named Python, and whether a fence closes it."""
 
-    An answer without any fence that begins like code is code as a whole. None where it holds no code.
-    """
+    text: str
+    is_named: bool
+    is_closed: bool
+
+
+def rule_of(problem: Problem, extract: Extract) -> Literal["asap", "livecodebench"]:
+    """The name of the rule by which code is taken from an answer to a problem. Raises UsageError for an unknown choice."""
     if extract not in EXTRACTS:
         raise UsageError(f"--extract is {extract!r}; write one of: {', '.join(EXTRACTS)}")
-    found = blocks(answer)
-    codes = [block.code for block in found if block.info.split(" ")[0].lower() in _PYTHON]
-    codes = codes or [block.code for block in found if not block.info]
-    if codes:
-        return max(codes, key=len) if extract == "longest" else codes[-1 if extract == "last" else 0]
-    return answer if "```" not in answer and _CODE_START.match(answer) else None
+    return "livecodebench" if extract == "livecodebench" or (extract == "benchmark" and problem.extraction == "livecodebench") else "asap"
 
 
-def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "last") -> str | None:
-    """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, a `generation`'s code block.
+def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "benchmark", *, cut_off: bool = False) -> str | None:
+    """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, a `generation`'s code.
 
-    None where a generation holds no answer. Raises UsageError for a completion of a problem that has nothing to continue.
+    None where a generation holds no answer; `cut_off` says that its token budget ran out. Raises UsageError for a completion of a
+    problem that has nothing to continue.
     """
     if kind == "completion":
         if problem.prompt is None:
@@ -42,9 +63,111 @@ def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "la
         return problem.prompt + text
     if kind == "solution":
         return with_header(problem.header, text)
-    answer = parts_of(text).answer
-    code = None if answer is None else code_of(answer, extract)
+    rule, answer = rule_of(problem, extract), parts_of(text).answer
+    if answer is None:
+        return None
+    code = (
+        between_last_fences(answer)
+        if rule == "livecodebench"
+        else code_of(answer, "last" if extract == "benchmark" else extract, wanted_names(problem), cut_off=cut_off)
+    )
     return None if code is None else with_header(problem.header, code)
+
+
+def between_last_fences(answer: str) -> str | None:
+    """The code of an answer by LiveCodeBench's rule; None where fewer than two lines contain three backticks."""
+    lines = answer.split("\n")
+    fences = [number for number, line in enumerate(lines) if "```" in line]
+    return "\n".join(lines[fences[-2] + 1 : fences[-1]]) if len(fences) > 1 else None
+
+
+def wanted_names(problem: Problem) -> list[str]:
+    """The names that the tests of a problem use from the solution, as far as the problem tells; none for a program that reads stdin."""
+    check = problem.check
+    if isinstance(check, (Calls, Program)) and check.entry_point:
+        return re.findall(r"\w+", check.entry_point)[:1]
+    imported = _IMPORTED.findall(check.source) if isinstance(check, Program) else []
+    return [name for names in imported for name in re.findall(r"(\w+)(?:\s+as\s+\w+)?", names)]
+
+
+def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *, cut_off: bool = False) -> str | None:
+    """The code of an answer by our rule, or None where it holds none.
+
+    `last` takes the last block that defines one of `names`, else the last that is no example of an earlier one, and puts those
+    definitions of earlier blocks before it that it reads; `first` and `longest` take that block as it is. Blocks that are named
+    Python come before those without a language, closed ones before one that is never closed; others do not count. Without any
+    block, the part of the answer that is a program counts. Of an answer that was `cut_off`, only closed blocks do.
+    """
+    found = [*_fenced_codes(answer, names, cut_off)] or [*_other_codes(answer, names, cut_off)]
+    named = [code for code in found if code.is_named] or found
+    if extract in ("first", "longest"):
+        texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
+        return mended(max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
+    ranked = [code for code in found if defines(code.text, names)] or _without_asides(named)
+    if not ranked:
+        return None
+    chosen = max(ranked, key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text), found.index(code)))
+    return with_definitions(mended(chosen.text), [mended(code.text) for code in found[: found.index(chosen)]])
+
+
+def _without_asides(codes: Sequence[_Code]) -> list[_Code]:
+    return [code for place, code in enumerate(codes) if not any(is_aside(code.text, earlier.text) for earlier in codes[:place])]
+
+
+def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[_Code]:
+    """The code in the closed blocks that are named Python or nothing, and a program in a last block that is never closed."""
+    end = 0
+    for block in blocks(answer):
+        if block.start < end or not (not block.info or is_python(block.info) or block.info.lower() in _MARKDOWN):
+            continue
+        whole = _beyond_docstring(answer, block)
+        end = whole.end
+        if "```" in whole.code and parsed(whole.code) is None and (inner := [*_fenced_codes(whole.code, names, cut_off=True)]):
+            yield from inner  # Markdown within Markdown
+        elif block.info.lower() not in _MARKDOWN:
+            yield _Code(whole.code, is_python(block.info), is_closed=True)
+    last = None if cut_off else unclosed_block(answer)
+    if last and last.start >= end and (not last.info or is_python(last.info)) and (program := _program_in(last.code, names)):
+        yield _Code(program, is_python(last.info), is_closed=False)
+
+
+def _beyond_docstring(answer: str, block: CodeBlock) -> CodeBlock:
+    """The block, up to the first later fence with which its code parses if the one at its end stands in an open docstring."""
+    if (block.code.count('"""') % 2 or block.code.count("'''") % 2) and parsed(block.code) is None:
+        for fence in islice(_FENCE_LINE.finditer(answer, block.end), _TRIED_FENCES):
+            longer = longer_block(answer, block, fence.start())
+            if parsed(mended(longer.code)) is not None:
+                return longer
+    return block
+
+
+def _other_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[_Code]:
+    """The programs of an answer without code blocks: in HTML, or among prose."""
+    for found in _HTML.finditer(answer):
+        text = html.unescape(found[1]).strip("\r\n")
+        if is_program(mended(text)):
+            yield _Code(text, is_named=False, is_closed=True)
+    program = None if cut_off else _program_in(answer, names)
+    if program is not None:
+        yield _Code(program, is_named=False, is_closed=False)
+
+
+def _program_in(text: str, names: Sequence[str]) -> str | None:
+    """The first part of a text that is a program and defines one of the names, if there are any; None without one.
+
+    It begins with a line of code and ends at the end of the text, or at a fence or a blank line that no further code follows: the
+    rest of a program that is broken off or wrong is not left out.
+    """
+    text = _END_TOKENS.sub("", text)
+    for start in islice(_CODE_START.finditer(text), _TRIED_STARTS):
+        ends = [len(text), *reversed([found.start() for found in _BREAK.finditer(text, start.end())])]
+        for end in ends[:_TRIED_ENDS]:
+            part, rest = text[start.start() : end], text[end:].lstrip("`~\r\n \t")
+            if _CODE_START.match(rest):
+                break
+            if is_program(mended(part)) and (not names or defines(mended(part), names)):
+                return part
+    return None
 
 
 def with_header(header: str, program: str) -> str:

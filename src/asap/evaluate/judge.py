@@ -14,7 +14,7 @@ from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
 from asap.digest import content_digest
 from asap.evaluate.attempt import Attempt
-from asap.evaluate.extract import Extract, whole_program
+from asap.evaluate.extract import Extract, rule_of, whole_program
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, Prepared, References
 from asap.sandbox import Sandbox
@@ -125,7 +125,10 @@ def verdicts_of(judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt],
     Each attempt at a problem that is left out is `infra`, with the reason in `left_out`.
     """
     problems = {problem.task_id: problem for problem in benchmark.problems}
-    jobs = [(_head(benchmark, attempt), _job_of(judge, benchmark, problems[attempt.task_id], attempt, extract)) for attempt in attempts]
+    asked = ((problems[attempt.task_id], attempt) for attempt in attempts)
+    jobs = [
+        (_head(benchmark, problem, attempt, extract), _job_of(judge, benchmark, problem, attempt, extract)) for problem, attempt in asked
+    ]
     failed = judge.judge(job for _, job in jobs)
     records = list[dict[str, Any]]()
     for (head, measured), job in jobs:
@@ -134,15 +137,16 @@ def verdicts_of(judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt],
     return records
 
 
-def _head(benchmark: Benchmark, attempt: Attempt) -> tuple[dict[str, Any], dict[str, Any]]:
+def _head(benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a record says about its attempt: before the verdict, and after it."""
     measured = {name: attempt.measured[name] for name in ("tokens", "seconds") if name in attempt.measured}
-    return {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample}, measured
+    rule = {"extraction": rule_of(problem, extract)} if attempt.kind == "generation" else {}
+    return {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample, **rule}, measured
 
 
 def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job:
     """The job of an attempt; without a program if it holds nothing to run."""
-    program, why = whole_program(problem, attempt.kind, attempt.text, extract), ""
+    program, why = whole_program(problem, attempt.kind, attempt.text, extract, cut_off=attempt.cut_off), ""
     if program is not None:
         pass
     elif parts_of(attempt.text).answer is None:

@@ -43,7 +43,7 @@ class Plan:
     temperature: float = 0.0
     top_p: float = 1.0
     budgets: Sequence[int] = ()
-    extract: Extract = "last"
+    extract: Extract = "benchmark"
     gamma: float | None = None
     gamma_marker: str | None = None
 

@@ -27,7 +27,7 @@ def score_file(
     out: Path,
     sandbox: Sandbox,
     *,
-    extract: Extract = "last",
+    extract: Extract = "benchmark",
     limits: LimitSettings | None = None,
     workers: int = 2,
     on_progress: OnProgress = lambda what, done, total: None,

@@ -41,6 +41,7 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         "untestable": [problem.untestable for problem in benchmark.problems if problem.untestable],
         "public_tests_only": benchmark.public_only,
         "sandbox": sorted({record["sandbox"] for record in verdicts}),
+        "extraction": sorted({record["extraction"] for record in verdicts if "extraction" in record}),
         "files": benchmark.files,
         "wording": benchmark.wording,
     }

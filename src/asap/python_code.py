@@ -1,0 +1,129 @@
+"""Python as models write it: which info strings name it, what is a program, what chats and web pages did to its characters.
+
+Programs are parsed here, never run: they are untrusted.
+"""
+
+import ast
+import builtins
+import re
+import textwrap
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+
+_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:i?python|py|pypy|pycon)[0-9.]*(?![\w+#-])", re.IGNORECASE)
+_DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
+_CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
+_LONGEST = 1_000_000  # characters; what is longer is not parsed
+_SPACES = (0x00A0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
+_INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
+_PLAIN = {**dict.fromkeys(_SPACES, " "), **dict.fromkeys(_INVISIBLE)}
+_BUILTINS = frozenset(dir(builtins))
+_ACTS = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign),
+    *(ast.For, ast.While, ast.If, ast.With, ast.Try),
+)
+
+
+def is_python(info: str) -> bool:
+    """Whether an info string names Python: `python3.10`, `{.python .numberLines}`, `py title="x"`, `python:file.py`, `ipython`, …"""
+    return _NAME.match(info) is not None
+
+
+def parsed(code: str) -> ast.Module | None:
+    """The syntax tree of a program; None if it is none, or too long to look at."""
+    if len(code) > _LONGEST:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: nested too deeply for the parser
+        return None
+
+
+def is_program(text: str) -> bool:
+    """Whether a text is a program: it parses, and a statement of it defines, imports, assigns, branches or prints something."""
+    tree = parsed(text)
+    return tree is not None and any(_acts(statement) for statement in tree.body)
+
+
+def _acts(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.AnnAssign():
+            return statement.value is not None  # not "Answer: x"
+        case ast.Expr(ast.Call(ast.Name("print"))):
+            return True
+    return isinstance(statement, _ACTS)
+
+
+def mended(code: str) -> str:
+    """The code, where it does not parse but for such damage without it: odd white space, invisible characters, indentation, prompts."""
+    if parsed(code) is not None:
+        return code
+    plain = textwrap.dedent(code.translate(_PLAIN))
+    return next((text for text in (plain, _without_prompts(plain)) if text and parsed(text) is not None), code)
+
+
+def _without_prompts(session: str) -> str:
+    """What was typed in an interactive session."""
+    return "\n".join(line[4:] for line in session.splitlines() if line.startswith((">>> ", "... ")) or line in (">>>", "..."))
+
+
+def defines(code: str, names: Iterable[str]) -> bool:
+    """Whether code defines one of these names at its top level."""
+    return any(re.search(rf"(?m)^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)", code) for name in names)
+
+
+def is_aside(code: str, earlier: str) -> bool:
+    """Whether code only demonstrates earlier code (calls its definitions and defines nothing), or quotes at most half of it.
+
+    In 40 of 545 real answers the last block is an example, a walk-through or an alternative instead of the tested code.
+    """
+    lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
+    if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):
+        return True
+    return not _DEFINED.search(code) and not set(_DEFINED.findall(earlier)).isdisjoint(_CALLED.findall(code))
+
+
+def with_definitions(code: str, earlier: Sequence[str]) -> str:
+    """The code behind those top-level statements of earlier pieces that bind a name which it reads and binds nowhere itself."""
+    missing, needed = _unbound(code), list[str]()
+    for piece in reversed(earlier if missing else []):
+        tree, lines = parsed(piece), piece.splitlines()
+        for statement in reversed(tree.body if tree else []):
+            if found := missing.intersection(_binds(statement)):
+                first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])
+                needed.append("\n".join(lines[first - 1 : statement.end_lineno]))
+                missing = (missing - found) | _unbound(needed[-1])
+    return "\n".join([*reversed(needed), code])
+
+
+def _unbound(code: str) -> set[str]:
+    """The names that code reads but binds nowhere, without builtins; none where it does not parse or imports all of a module."""
+    tree = parsed(code)
+    nodes = list(ast.walk(tree)) if tree else []
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    bound = {name for node in nodes for name in _bound(node)}
+    return set() if "*" in bound else read - bound - _BUILTINS
+
+
+def _binds(statement: ast.stmt) -> Iterator[str]:
+    """The names that a definition, an import or an assignment binds."""
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        for node in ast.walk(statement):
+            yield from _bound(node)
+    elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield statement.name
+    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+        for alias in statement.names:
+            yield from _bound(alias)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name(name, ast.Store()) | ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+            yield name
+        case ast.alias(name, as_name):
+            yield as_name or name.split(".")[0]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
