@@ -10,10 +10,10 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
-_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:i?python|py|pypy|pycon)[0-9.]*(?![\w+#-])", re.IGNORECASE)
+_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:python|py)[0-9.]*(?![\w+#-])", re.IGNORECASE)
 _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
-_LONGEST = 1_000_000  # characters; what is longer is not parsed
+_LONGEST = 200_000  # characters; what is longer is not parsed
 _SPACES = (0x00A0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 _INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
 _PLAIN = {**dict.fromkeys(_SPACES, " "), **dict.fromkeys(_INVISIBLE)}
@@ -25,7 +25,7 @@ _ACTS = (
 
 
 def is_python(info: str) -> bool:
-    """Whether an info string names Python: `python3.10`, `{.python .numberLines}`, `py title="x"`, `python:file.py`, `ipython`, …"""
+    """Whether an info string names Python: `python3.10`, `{.python .numberLines}`, `py title="x"`, `python:file.py`, …"""
     return _NAME.match(info) is not None
 
 

@@ -1,14 +1,16 @@
 """From a generation to a program: thinking, code blocks, headers."""
 
 import ast
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.benchmarks.problem import Problem, Program
+from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.errors import UsageError
-from asap.evaluate.extract import code_of, whole_program, with_header
+from asap.evaluate.extract import EXTRACTS, Extract, between_last_fences, code_of, rule_of, wanted_names, whole_program, with_header
 
 FENCE = "```"
 ONE = f"{FENCE}python\none = 1\n{FENCE}"
@@ -32,29 +34,173 @@ def test_code_inside_the_thinking_is_never_the_answer() -> None:
         (f"{FENCE}python title=a.py\nx = 1\n{FENCE}", "x = 1\n"),
         (f"1. So:\n   {FENCE}python\n   x = 1\n   {FENCE}", "x = 1\n"),
         (f"{ONE}\nand then\n{FENCE}python\ncut = off", "one = 1\n"),
-        (f"{FENCE}python\ncut = off", None),
+        (f"{FENCE}python\ncut = off", "cut = off"),
+        (f"{FENCE}python\ncut = off\ndef f(", None),
+        (f"{FENCE}python\ncut = off\n\ndef f(", None),
         (f"{FENCE}bash\nls\n{FENCE}", None),
         ("def f(x):\n    return x\n", "def f(x):\n    return x\n"),
         ("import os\nprint(os)", "import os\nprint(os)"),
         ("The answer is 5.", None),
         ("from my point of view it is 5", None),
+        ("Answer: x", None),
         ("", None),
     ],
 )
-def test_the_last_closed_python_block_is_the_code(answer: str, code: str | None) -> None:
+def test_the_last_python_block_is_the_code(answer: str, code: str | None) -> None:
     assert code_of(answer) == code
+
+
+CODE = "def f(x):\n    return x + 1"
+DOCSTRING = 'def f(x):\n{0}"""Adds one:\n{0}```\n{0}f(1)\n{0}```\n{0}"""\n{0}return x + 1'
+AS_MODELS_WRITE = {
+    **{
+        f"info {info}": f"Here:\n```{info}\n{CODE}\n```"
+        for info in (
+            *("Python3", "py", "python3.10", "python 3", " python", "{python}", "{.python .numberLines}", "python:solution.py", "ipython"),
+            *('python title="solution.py"', "python,linenos", "pypy3", "PYTHON", "py3", "language-python", "python{1,3}"),
+        )
+    },
+    "text before": f"The solution is: ```python\n{CODE}\n```",
+    "tag before": f"<answer>```python\n{CODE}\n```</answer>",
+    "tags on lines": f"<solution>\n```python\n{CODE}\n```\n</solution>",
+    "list": "1. ```python\n   def f(x):\n       return x + 1\n   ```",
+    "indented list": "- Code:\n\n    ```python\n    def f(x):\n        return x + 1\n    ```",
+    "quotation": "> ```python\n> def f(x):\n>     return x + 1\n> ```",
+    "list in a quotation": "> 1. ```python\n>    def f(x):\n>        return x + 1\n>    ```",
+    "bold": f"**```python\n{CODE}\n```**",
+    "boxed": f"\\boxed{{\n```python\n{CODE}\n```\n}}",
+    "text behind": f"```python\n{CODE}\n``` That is all.",
+    **{
+        f"behind {token}": f"```python\n{CODE}\n```{token}"
+        for token in ("<|im_end|>", "</s>", "<｜end▁of▁sentence｜>", "[/ANSWER]", "<eos>")
+    },
+    "closed on the line of code": f"```python\n{CODE}```",
+    "never closed": f"```python\n{CODE}\n",
+    "never closed, end token": f"```python\n{CODE}\n<|im_end|>",
+    "never closed, prose": f"```python\n{CODE}\n\nThis adds one.",
+    "never opened": f"{CODE}\n```\n",
+    "closed by an opening": f"```python\n{CODE}\n```python\n",
+    "longer fences": f"````python\n{CODE}\n````",
+    "tildes": f"~~~python\n{CODE}\n~~~",
+    "Markdown in Markdown": f"```markdown\n```python\n{CODE}\n```\n```",
+    "Python in Python": f"```python\n```python\n{CODE}\n```\n```",
+    "bare, then output": f"```\n{CODE}\n```\nOutput:\n```\n2\n```",
+    "then output": f"```python\n{CODE}\n```\n```\n2\n```",
+    "then usage": f"```python\n{CODE}\n```\nUsage:\n```python\nprint(f(1))\n```",
+    "then tests": f"```python\n{CODE}\n```\n```python\nfrom solution import f\n\ndef test_f():\n    assert f(1) == 2\n```",
+    "bare, then usage": f"```\n{CODE}\n```\nUsage:\n```python\nprint(f(1))\n```",
+    "another language first": f"```cpp\nint f(int x) {{ return x + 1; }}\n```\nIn Python:\n```python\n{CODE}\n```",
+    "another language last": f"```python\n{CODE}\n```\nIn JavaScript:\n```jsx\nconst f = x => x + 1\n```",
+    "a lambda": "```python\nf = lambda x: x + 1\n```\n```python\nassert f(1) == 2\n```",
+    "in two blocks": "First:\n```python\nimport math\ndef one():\n    return math.ceil(0.5)\n```\nThen:\n"
+    "```python\ndef f(x):\n    return x + one()\n```",
+    "only what is needed of the first block": "```python\n@staticmethod\ndef one():\n    return 1\n\nassert one() == 2\n```\n"
+    "```python\ndef f(x):\n    return x + one()\n```",
+    **{f"docstring, {len(by)} spaces": f"```python\n{DOCSTRING.format(by)}\n```\nDone." for by in ("  ", "    ")},
+    "docstring with Python": f"```python\n{DOCSTRING.format('  ').replace('```', '```python', 1)}\n```\nDone.",
+    "docstring at the margin": "```python\n" + DOCSTRING.format("    ").replace("    ```", "```") + "\n```\n```\n2\n```",
+    "line breaks of Windows": f"```python\n{CODE}\n```\n".replace("\n", "\r\n"),
+    "tabs": "\t```python\n\tdef f(x):\n\t    return x + 1\n\t```",
+    "spaces that do not break": "```python\ndef f(x):\n\u00a0\u00a0\u00a0\u00a0return\u00a0x + 1\n```",
+    "a byte order mark": f"```python\n\ufeff{CODE}\n```",
+    "zero width": "```python\ndef f(x):\u200b\n    return x + 1\n```",
+    "a session": "```pycon\n>>> def f(x):\n...     return x + 1\n...\n>>> f(1)\n2\n```",
+    "HTML": '<pre><code class="language-python">def f(x):\n    return x + (1 &lt; 2)</code></pre>',
+    "no fence": CODE,
+    "no fence, a comment first": f"# fine\n{CODE}",
+    "no fence, a constant first": f"ONE = 1\n{CODE.replace('1', 'ONE')}",
+    "no fence, a condition": "if True:\n    def g(x):\n        return x + 1\nf = g",
+    "no fence, prose before": f"Sure, this is it:\n\n{CODE}",
+    "no fence, prose around": f"Sure:\n{CODE}\nThis function adds one.\n\nIt is fast.",
+    "no fence, indented": f"Sure:\n\n    {CODE}\n\nIt is fast.".replace("    return", "        return"),
+    "no fence, a tag": f"<solution>\n{CODE}\n</solution>\nThat is it.",
+    "no fence, brackets": f"[PYTHON]\n{CODE}\n[/PYTHON]",
+    "no fence, end token": f"{CODE}<|endoftext|>",
+}
+
+
+@pytest.mark.parametrize("answer", AS_MODELS_WRITE.values(), ids=AS_MODELS_WRITE)
+def test_the_right_program_is_found_in_answers_as_models_write_them(answer: str) -> None:
+    code = code_of(answer, names=["f"])
+    assert code is not None
+    found: dict[str, Any] = {}
+    exec(compile(code, "program", "exec"), found)  # ours, from above
+    assert found["f"](1) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```jsx\nconst f = x => x + 1\n```",
+        "```pyi\ndef f(x): ...\n```",
+        "Use `f = lambda x: x + 1`.",
+        "I would define f(x) as x + 1.",
+        "```python\ndef f(x):\n    return (x +",
+        "```python\ndef f(x):\n    return x + 1\n\ndef g(",
+        "def f(x):\n    y = x\n\n    return (y",
+        "Sure:\n\ndef f(x):\n    return x\n\ndef g(:\n    pass\n\nDone.",
+    ],
+)
+def test_no_program_is_made_of_another_language_of_prose_or_of_what_is_broken_off(answer: str) -> None:
+    assert code_of(answer, names=["f"]) is None
+
+
+@pytest.mark.parametrize("answer", [f"```python\n{CODE}\n", f"```python\n{CODE}", CODE, f"Sure:\n\n{CODE}\n"])
+def test_where_the_budget_ended_only_a_closed_block_is_an_answer(answer: str) -> None:
+    assert code_of(answer, names=["f"]) is not None
+    assert code_of(answer, names=["f"], cut_off=True) is None
+    assert code_of(f"```python\ndef f(x):\n    return 0\n```\n{answer}", names=["f"], cut_off=True) == "def f(x):\n    return 0\n"
+
+
+def test_of_several_programs_the_last_that_defines_what_is_asked_for_counts() -> None:
+    drafts = [f"```python\ndef f(x):\n    return {number}\n```" for number in range(3)]
+    answer = "\n".join([*drafts, "```python\ndef g(x):\n    return 9\n```"])
+    assert code_of(answer, names=["f"]) == "def f(x):\n    return 2\n"
+    assert code_of(answer, names=["h"]) == code_of(answer) == "def g(x):\n    return 9\n", "none defines h, so the last"
+    assert code_of(answer, "first", ["g"]) == "def f(x):\n    return 0\n", "the first is the first"
+
+
+def test_what_the_tests_need_is_known_from_the_problem() -> None:
+    source = "import pytest\nfrom solution import (one,\n    two as t)\n\ndef test():\n    from solution import three\n"
+    assert wanted_names(Problem("t", "?", None, Program(source, None, check=None))) == ["one", "two", "three"]
+    assert wanted_names(Problem("t", "?", None, Program("", "Solution().go"))) == ["Solution"]
+    assert wanted_names(Problem("t", "?", None, Calls("go", [], [], lambda *values: True))) == ["go"]
+    assert wanted_names(Problem("t", "?", None, Stdin([], [], lambda *values: True))) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (f"Here:\n{ONE}", "one = 1"),
+        (f"{ONE}\n{TWO}", "two = 2 + 2"),
+        (f"{ONE}\nIt prints\n```\n2\n```", "2"),
+        ("So: ```python\none = 1\n    ``` and so on", "one = 1"),
+        ("```python\nx\n```\n```python\ncut", ""),
+        ("```python\ncut", None),
+        ("one = 1", None),
+    ],
+)
+def test_livecodebenchs_rule_takes_the_lines_between_the_last_two_with_backticks(answer: str, code: str | None) -> None:
+    problem = replace(PROBLEM, header="", extraction="livecodebench")
+    assert between_last_fences(answer) == code
+    assert whole_program(problem, "generation", f"<think>{ONE}{TWO}</think>{answer}") == code
+    assert whole_program(PROBLEM, "generation", answer, "livecodebench") == (None if code is None else f"import math\n{code}")
+    assert [rule_of(problem, extract) for extract in EXTRACTS] == ["livecodebench", "asap", "asap", "asap", "livecodebench"]
+    assert [rule_of(PROBLEM, extract) for extract in EXTRACTS] == ["asap", "asap", "asap", "asap", "livecodebench"]
 
 
 def test_the_first_or_the_longest_block_on_demand() -> None:
     answer = f"{ONE}\n{TWO}\n{FENCE}python\nz\n{FENCE}"
     assert [code_of(answer, extract) for extract in ("first", "longest", "last")] == ["one = 1\n", "two = 2 + 2\n", "z\n"]  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="last, first, longest"):
-        code_of(answer, "shortest")  # type: ignore[arg-type]
+        whole_program(PROBLEM, "generation", answer, "shortest")  # type: ignore[arg-type]
 
 
-@given(st.text(alphabet="`ab \n<>/think#py"))
-def test_no_text_makes_it_raise(text: str) -> None:
-    whole_program(PROBLEM, "generation", text)
+@given(st.text(alphabet="`ab \n<>/think#py\"'=():>."), st.sampled_from(EXTRACTS), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_text_makes_it_raise(text: str, extract: Extract, cut_off: bool) -> None:
+    whole_program(PROBLEM, "generation", text, extract, cut_off=cut_off)
+    whole_program(PROBLEM, "generation", f"```python\n{text}\n```\n{text}", extract, cut_off=cut_off)
 
 
 def test_the_three_kinds_of_attempts() -> None:

@@ -56,6 +56,11 @@ def test_generations_completions_and_outcomes_without_an_answer(tmp_path: Path, 
     assert entry["pass@5"] == 1.0
     _, verdicts = score(tmp_path, sandbox, rows, extract="first")
     assert verdicts[4]["verdict"] == "fail"
+    assert [row.get("extraction") for row in verdicts] == ["asap", None, "asap", "asap", "asap", None]
+    entry, verdicts = score(tmp_path, sandbox, rows, extract="livecodebench")
+    assert [row.get("extraction") for row in verdicts] == ["livecodebench", None, *["livecodebench"] * 3, None]
+    assert entry["extraction"] == ["livecodebench"]
+    assert "by LiveCodeBench's rule" in (tmp_path / "out/summary.md").read_text("utf-8")
 
 
 def test_the_same_command_again_runs_nothing_and_says_the_same(tmp_path: Path, sandbox: "Sandbox") -> None:
@@ -134,6 +139,6 @@ def test_only_a_program_that_ran_out_of_wall_time_is_judged_again_alone(
 def test_the_summary_is_json_and_markdown(tmp_path: Path, sandbox: "Sandbox") -> None:
     score(tmp_path, sandbox, [{"task_id": "double", "solution": RIGHT["double"]}])
     summary = json.loads((tmp_path / "out/summary.json").read_text())
-    assert summary["settings"]["extract"] == "last"
+    assert summary["settings"]["extract"] == "benchmark"
     text = (tmp_path / "out/summary.md").read_text()
     assert "| small | 1 | 1.0000 | 0.2065–1.0000 | pass 1 |" in text

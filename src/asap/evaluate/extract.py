@@ -7,7 +7,7 @@ since its commit 28fef95: the lines between the last two that contain three back
 import html
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Literal, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program
@@ -30,10 +30,12 @@ _CODE_START = re.compile(
 _TAG = r"(?:</?\w[^<>\n]*>|<[|｜][^<>\n]*[|｜]>|\[/?[A-Z]+\])"
 _BREAK = re.compile(rf"\n(?=[ \t\r]*(?:\n|{_TAG})|[A-Z][\w'’]* [a-z])|`{{3,}}|~{{3,}}")
 _END_TOKENS = re.compile(rf"(?:\s*{_TAG})+\s*\Z")
+_REST = re.compile(r"\A(?:(?:[`~].*|[ \t\r]*)(?:\n|\Z))+")  # a fence's line and blank ones
 _MARKDOWN = ("md", "markdown")
+_INTERPRETERS = ("ipython", "pycon", "pypy")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
-_TRIED_STARTS, _TRIED_ENDS = 16, 64  # of a program among prose
+_TRIED_STARTS, _TRIED_ENDS = 8, 32  # of a program among prose
 
 
 class _Code(NamedTuple):
@@ -102,12 +104,13 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     named = [code for code in found if code.is_named] or found
     if extract in ("first", "longest"):
         texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
-        return mended(max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
+        return (max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
     ranked = [code for code in found if defines(code.text, names)] or _without_asides(named)
     if not ranked:
         return None
-    chosen = max(ranked, key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text), found.index(code)))
-    return with_definitions(mended(chosen.text), [mended(code.text) for code in found[: found.index(chosen)]])
+    chosen = max(reversed(ranked), key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text)))
+    earlier = takewhile(lambda code: code is not chosen, found)
+    return with_definitions(chosen.text, [code.text for code in earlier])
 
 
 def _without_asides(codes: Sequence[_Code]) -> list[_Code]:
@@ -118,17 +121,21 @@ def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[
     """The code in the closed blocks that are named Python or nothing, and a program in a last block that is never closed."""
     end = 0
     for block in blocks(answer):
-        if block.start < end or not (not block.info or is_python(block.info) or block.info.lower() in _MARKDOWN):
+        if block.start < end or not (not block.info or _is_named(block.info) or block.info.lower() in _MARKDOWN):
             continue
         whole = _beyond_docstring(answer, block)
         end = whole.end
         if "```" in whole.code and parsed(whole.code) is None and (inner := [*_fenced_codes(whole.code, names, cut_off=True)]):
             yield from inner  # Markdown within Markdown
         elif block.info.lower() not in _MARKDOWN:
-            yield _Code(whole.code, is_python(block.info), is_closed=True)
+            yield _Code(mended(whole.code), _is_named(block.info), is_closed=True)
     last = None if cut_off else unclosed_block(answer)
-    if last and last.start >= end and (not last.info or is_python(last.info)) and (program := _program_in(last.code, names)):
-        yield _Code(program, is_python(last.info), is_closed=False)
+    if last and last.start >= end and (not last.info or _is_named(last.info)) and (program := _program_in(last.code, names)):
+        yield _Code(program, _is_named(last.info), is_closed=False)
+
+
+def _is_named(info: str) -> bool:
+    return is_python(info) or info.lower().startswith(_INTERPRETERS)
 
 
 def _beyond_docstring(answer: str, block: CodeBlock) -> CodeBlock:
@@ -143,9 +150,11 @@ def _beyond_docstring(answer: str, block: CodeBlock) -> CodeBlock:
 
 def _other_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[_Code]:
     """The programs of an answer without code blocks: in HTML, or among prose."""
+    if blocks(answer):
+        return
     for found in _HTML.finditer(answer):
-        text = html.unescape(found[1]).strip("\r\n")
-        if is_program(mended(text)):
+        text = mended(html.unescape(found[1]).strip("\r\n"))
+        if is_program(text):
             yield _Code(text, is_named=False, is_closed=True)
     program = None if cut_off else _program_in(answer, names)
     if program is not None:
@@ -162,10 +171,10 @@ def _program_in(text: str, names: Sequence[str]) -> str | None:
     for start in islice(_CODE_START.finditer(text), _TRIED_STARTS):
         ends = [len(text), *reversed([found.start() for found in _BREAK.finditer(text, start.end())])]
         for end in ends[:_TRIED_ENDS]:
-            part, rest = text[start.start() : end], text[end:].lstrip("`~\r\n \t")
-            if _CODE_START.match(rest):
-                break
-            if is_program(mended(part)) and (not names or defines(mended(part), names)):
+            part, rest = mended(text[start.start() : end]), _REST.sub("", text[end:])
+            if rest[:1].isspace() or _CODE_START.match(rest):
+                break  # it goes on
+            if is_program(part) and (not names or defines(part, names)):
                 return part
     return None
 

@@ -125,6 +125,8 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
     parts = [*_head(settings), "", _pass_table(entries).markdown()]
     if any("efficiency" in entry for entry in entries):
         parts += ["", _efficiency_table(entries).markdown()]
+    if rules := _rules(entries, settings):
+        parts += ["", f"Code taken from answers: {rules}."]
     for entry in entries:
         if faults := faults_of(entry):
             parts += ["", f"## {entry['benchmark']}: left out", "", *(f"- {fault}" for fault in faults)]
@@ -134,6 +136,13 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
     parts += ["", "Intervals are of 95 % (Wilson; with several samples a bootstrap over problems). They say how far the problems stand for"]
     parts += ["others like them, not how far another training run or engine would differ."]
     return "\n".join(parts) + "\n"
+
+
+def _rules(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """By whose rule, and which of its blocks, code was taken from the generations of each benchmark."""
+    chosen = settings["extract"] if settings["extract"] in ("first", "longest") else "last"
+    blocks = {"asap": f"the {chosen} program, by ASAP's rule", "livecodebench": "by LiveCodeBench's rule"}
+    return "; ".join(f"{entry['benchmark']}: {blocks[rule]}" for entry in entries for rule in entry["extraction"])
 
 
 def _head(settings: Mapping[str, Any]) -> list[str]:
