@@ -208,7 +208,7 @@ def f(x): return 0
 """
     look = """
 import builtins, sys, os
-left = [hasattr(builtins, 'left'), hasattr(sys, 'left'), 'LEFT' in os.environ, os.listdir('/tmp')]
+left = [hasattr(builtins, 'left'), hasattr(sys, 'left'), 'LEFT' in os.environ, os.listdir('/tmp') != ['solution.py']]
 def f(x): return 0 if any(left) else 2 * x + 1
 """
     for _ in range(4):  # both workers

@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",  # each arena reserves 64 MiB of address space
 }
-_FLAGS = ["-I", "-S", "-B", "-X", "utf8"]
+_FLAGS = ["-P", "-s", "-S", "-B", "-X", "utf8"]
 _LARGE_UID = 1 << 30
 
 
@@ -57,6 +57,8 @@ def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> 
         line += ["--setenv", name, value]
     binds = _libraries() + _standard_library(interpreter)
     binds += [("--dev-bind", f"/dev/{name}", f"/dev/{name}") for name in ("null", "zero", "full", "random", "urandom")]
+    binds += [("--symlink", "/dev/null", f"/dev/fd/{number}") for number in range(3)]  # a program's own are mounted over them
+    binds += [("--symlink", f"fd/{number}", f"/dev/{name}") for number, name in enumerate(("stdin", "stdout", "stderr"))]
     binds += [("--ro-bind", str(_SOURCE), "/runner/asap/sandbox/jail"), ("--symlink", "/tmp", "/dev/shm")]
     binds += [("--ro-bind", str(place), f"/site/{name}") for name, place in _installed(packages)]
     for folder in dict.fromkeys(str(parent) for bind in binds for parent in reversed(Path(bind[-1]).parents[:-1])):
@@ -69,14 +71,15 @@ def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> 
 
 def unsafe_command(control_fd: int) -> list[str]:
     """The command line that starts a zygote without any sandbox."""
-    return [sys.executable, "-I", "-B", "-X", "utf8", "-c", _START.format(path=str(_SOURCE.parents[2]), fd=control_fd)]
+    return [sys.executable, "-P", "-s", "-B", "-X", "utf8", "-c", _START.format(path=str(_SOURCE.parents[2]), fd=control_fd)]
 
 
 def _libraries() -> list[tuple[str, ...]]:
-    """Binds for the system's shared libraries, at the paths the linker searches."""
+    """Binds for the system's shared libraries, at the paths the linker searches, its locales and its time zones."""
     multiarch = sysconfig.get_config_var("MULTIARCH") or "-"
     folders = [f"/usr/lib/{multiarch}"] if Path(f"/usr/lib/{multiarch}").is_dir() else ["/usr/lib"]
-    binds: list[tuple[str, ...]] = [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", *folders, "/usr/lib64")]
+    others = ("/usr/lib64", "/usr/lib/locale", "/usr/share/zoneinfo")
+    binds: list[tuple[str, ...]] = [("--ro-bind-try", path, path) for path in ("/etc/ld.so.cache", *folders, *others)]
     for place in (Path("/lib"), Path("/lib64")):
         source = str(place.readlink()) if place.is_symlink() else str(place)
         binds.append(("--symlink" if place.is_symlink() else "--ro-bind-try", source, str(place)))

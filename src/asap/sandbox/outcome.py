@@ -1,5 +1,6 @@
 """Turns the end of a run into a verdict."""
 
+import errno
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from asap.sandbox.verdict import Limits, Report, Word
 
 GRACE_S = 2.0
-_NO_SPACE = (27, 28, 122)  # EFBIG, ENOSPC, EDQUOT
+_NO_SPACE = (errno.EFBIG, errno.ENOSPC, errno.EDQUOT)
 _OWN_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP)
 
 
@@ -44,4 +45,6 @@ def of_fault(fault: dict[str, Any]) -> tuple[Word, str]:
         return "memory", detail
     if fault["errno"] in _NO_SPACE:
         return "disk", detail
+    if fault["errno"] == errno.EPERM:
+        detail += " (the sandbox allows no new process and no connection)"
     return ("output" if fault["type"] == "TooLarge" else "error"), detail

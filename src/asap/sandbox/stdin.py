@@ -61,26 +61,24 @@ def _of_program(ending: dict[str, Any], printed: bytes, report: Report, limits: 
 def _run_program(zygote: Zygote, solution: str, given: str, limits: Limits) -> tuple[dict[str, Any], bytes, Report]:
     """How a program says it ended, what it printed (at most one byte more than the limit), and the report of its run."""
     stdin = os.memfd_create("input")
-    output, their_output = os.pipe()
     try:
         with os.fdopen(os.dup(stdin), "wb") as file:
             file.write(given.encode("utf-8", "surrogatepass"))
         os.lseek(stdin, 0, os.SEEK_SET)
-        run = zygote.run("program", limits, streams=(stdin, their_output))
-    except BaseException:
-        os.close(output)
-        raise
+        run = zygote.run("program", limits, streams=(stdin,))
     finally:
         os.close(stdin)
-        os.close(their_output)
     try:
         channel = run.channel()
-        with contextlib.suppress(Closed):  # it failed to start; its report will say why
-            channel.send({"code": solution})
-        printed = _printed(run, output, limits)
-        return _said(channel) if len(printed) <= limits.output_bytes else {}, printed, run.end()
+        output = run.output()
+        try:
+            with contextlib.suppress(Closed):  # its report will say why
+                channel.send({"code": solution})
+            printed = _printed(run, output, limits)
+            return _said(channel) if len(printed) <= limits.output_bytes else {}, printed, run.end()
+        finally:
+            os.close(output)
     finally:
-        os.close(output)
         run.close()
 
 

@@ -49,6 +49,18 @@ class Run:
         self.link.settimeout(self.limits.wall_s + _REPORT_TIMEOUT)
         return Channel(self.link, TRUSTED, TRUSTED if trusted else self.limits.output_bytes)
 
+    def output(self) -> int:
+        """The reading end of a program's standard output, which it sends before it runs anything. Raises InfraError."""
+        assert self.link is not None
+        try:
+            _, descriptors, _, _ = socket.recv_fds(self.link, 1, 1)
+        except OSError as error:
+            raise InfraError(f"no standard output of a run: {error}") from None
+        if not descriptors:
+            self.end(grace_s=_REPORT_TIMEOUT)  # whose report says why
+            raise InfraError("a run has no standard output")
+        return descriptors[0]
+
     def end(self, *, grace_s: float = 0.0) -> Report:
         """Kill the run if it outlives a grace period, and return its report; none of its processes survives.
 
@@ -131,7 +143,7 @@ class Zygote:
     def run(self, role: str, limits: Limits, *, link: socket.socket | None = None, streams: tuple[int, ...] = ()) -> Run:
         """Start a run.
 
-        `link` is the run's end of a socket whose other end another run holds; by default the host holds it. `streams`: its 0 and 1.
+        `link` is the run's end of a socket whose other end another run holds; by default the host holds it. `streams`: its standard input.
         """
         leash, their_leash = socket.socketpair()
         ours, theirs = socket.socketpair() if link is None else (None, link)

@@ -6,10 +6,11 @@ import os
 import resource
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWPID = 0x00020000, 0x20000000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 0x4000, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 22, 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
@@ -42,6 +43,37 @@ def private_tmp(size_mb: int, uid: int, gid: int) -> None:
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     options = f"size={size_mb}m,nr_inodes=4096,mode=0700,uid={uid},gid={gid}".encode()
     _checked(_libc.mount(b"tmpfs", b"/tmp", b"tmpfs", flags, options), "mount tmpfs")
+
+
+def private_streams() -> int:
+    """Put what standard input holds into a file and open a pipe as standard output, both with names in /dev/fd of this mount namespace.
+
+    Returns the reading end of the pipe. There is no /proc to which /dev/stdin and the like could point.
+    """
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    size = os.fstat(0).st_size
+    options = f"size={size + _MIB},nr_inodes=8,mode=0755".encode()
+    _checked(_libc.mount(b"tmpfs", b"/dev/fd", b"tmpfs", ctypes.c_ulong(flags), options), "mount /dev/fd")
+    given, output = Path("/dev/fd/0"), Path("/dev/fd/1")
+    with given.open("wb", buffering=0) as file:
+        while os.sendfile(file.fileno(), 0, None, size):
+            pass
+    os.mkfifo(output)
+    Path("/dev/fd/2").symlink_to("/dev/null")
+    given.chmod(0o644)  # whatever the umask
+    output.chmod(0o666)
+    _checked(_libc.mount(None, b"/dev/fd", None, ctypes.c_ulong(_MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags), None), "remount /dev/fd")
+    reading = os.open(output, os.O_RDONLY | os.O_NONBLOCK)
+    for number, name, mode in ((0, given, os.O_RDONLY), (1, output, os.O_WRONLY)):
+        descriptor = os.open(name, mode)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    return reading
+
+
+def flush_c_streams() -> None:
+    """Write what the C library holds in buffers."""
+    _libc.fflush(None)
 
 
 def drop_privileges(uid: int, gid: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from asap.sandbox.jail.codec import BadValue, Channel, TooLarge
 from asap.sandbox.jail.objects import Packer, Unpacker
+from asap.sandbox.jail.script import compiled, new_module
 
 _ENTRY_POINT = re.compile(r"([^\W\d]\w*)(\(\))?((?:\.[^\W\d]\w*)*)")
 _PRINTED = 1 << 16  # characters of captured output in one answer
@@ -29,18 +30,6 @@ COMPARISONS, ARITHMETIC = frozenset(_COMPARISONS.split()), frozenset(_ARITHMETIC
 SPECIAL = COMPARISONS | ARITHMETIC | frozenset(_LOOKS.split())
 
 
-def compiled(code: str) -> types.CodeType:
-    """A solution's code object. `dont_inherit` keeps our own __future__ imports out of it."""
-    return compile(code, "solution.py", "exec", dont_inherit=True)
-
-
-def new_module(name: str) -> types.ModuleType:
-    """An empty module that `import name` finds."""
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    return module
-
-
 def fault(error: BaseException) -> dict[str, Any]:
     """An exception described for the other side: its class, the builtin classes above it, its message."""
     try:
@@ -55,7 +44,7 @@ def fault(error: BaseException) -> dict[str, Any]:
 def serve(channel: Channel) -> None:
     """Run the code of the first message, then answer until the other side closes."""
     first = channel.receive()
-    module = new_module("solution")
+    module = new_module("solution", first["code"])
     try:
         exec(compile(first["prelude"], "problem.py", "exec", dont_inherit=True), module.__dict__)
         exec(compiled(first["code"]), module.__dict__)

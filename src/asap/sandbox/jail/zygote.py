@@ -13,6 +13,7 @@ import os
 import select
 import shutil
 import signal
+import site
 import socket
 import sys
 import tempfile
@@ -21,13 +22,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from asap.sandbox.jail import kernel, program, solution, suite
-from asap.sandbox.jail.codec import TRUSTED, Channel
+from asap.sandbox.jail.codec import TRUSTED, Channel, Closed
 
 _PRELOADED = (
     "abc array ast bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
     "json math operator queue random re statistics string struct tempfile textwrap threading time traceback typing unicodedata uuid"
 )
 _READY = b"ok"
+_OWN_FRAMES = 32  # at most so many of ours are below a solution's first one
 _CORES = os.cpu_count() or 1
 
 
@@ -47,6 +49,9 @@ def main(control_fd: int) -> None:
     sys.path.extend(first["paths"])
     for name in [*_PRELOADED.split(), *first["preload"]]:
         __import__(name)
+    site.setquit()  # the interpreter itself starts without `site`
+    site.setcopyright()
+    site.sethelper()
     gc.collect()
     gc.freeze()
     settings = _Settings(first["isolated"], bytes.fromhex(first["seccomp"]), kernel.address_space())
@@ -79,7 +84,7 @@ def _wait(control: socket.socket, runs: list["_Run"]) -> None:
 
 
 def _started(job: dict[str, Any], descriptors: list[int], settings: _Settings) -> list["_Run"]:
-    """Fork the run; returns an empty list on failure, reported through the leash. Descriptors: leash, link, standard input and output."""
+    """Fork the run; returns an empty list on failure, reported through the leash. Descriptors: leash, link, standard input."""
     leash = socket.socket(fileno=descriptors[0])
     folder = "/tmp" if settings.isolated else tempfile.mkdtemp(prefix="asap-run-")
     said, child_says = os.pipe()
@@ -181,12 +186,19 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
         os.environ["TMPDIR"] = os.environ["HOME"] = folder
         if settings.isolated:
             kernel.private_tmp(job["limits"]["file_mb"], job["uid"], job["gid"])
+            if job["role"] == "program":
+                _send_output(link, kernel.private_streams())
             kernel.drop_privileges(job["uid"], job["gid"])
             os.chdir(folder)
             kernel.set_limits(job["limits"], settings.start_size)
             kernel.die_with_parent()
             kernel.install_filter(settings.seccomp)
         else:
+            if job["role"] == "program":
+                reading, writing = os.pipe()
+                os.dup2(writing, 1)
+                os.close(writing)
+                _send_output(link, reading)
             os.setsid()
             os.chdir(folder)
             kernel.set_limits(job["limits"], settings.start_size)
@@ -197,6 +209,14 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
     os.write(ready, _READY)
     os.close(ready)
     _run_role(job["role"], socket.socket(fileno=link), job["limits"])
+
+
+def _send_output(link: int, reading: int) -> None:
+    """Hand the reading end of the run's standard output to the host."""
+    sender = socket.socket(fileno=link)
+    socket.send_fds(sender, [b"o"], [reading])
+    sender.detach()
+    os.close(reading)
 
 
 def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
@@ -212,9 +232,11 @@ def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
 
 
 def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
+    sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_FRAMES)
     if role == "tests":  # its standard input is the link to the solution
         solution_link = socket.socket(fileno=os.dup(0))
         suite.run_suite(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
     else:
-        {"solution": solution.serve, "program": program.run_program}[role](Channel(link, limits["output_bytes"], TRUSTED))
+        with contextlib.suppress(Closed):
+            {"solution": solution.serve, "program": program.run_program}[role](Channel(link, limits["output_bytes"], TRUSTED))
     os._exit(0)
