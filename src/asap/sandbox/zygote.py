@@ -147,7 +147,7 @@ class Zygote:
         """
         leash, their_leash = socket.socketpair()
         ours, theirs = socket.socketpair() if link is None else (None, link)
-        uid = self.uids[role == "tests"]
+        uid = self.uids[role in ("tests", "pytest")]
         gid = uid if os.geteuid() == 0 else os.getegid()
         job = {"role": role, "limits": self._limits(limits), "uid": uid, "gid": gid}
         leash.settimeout(limits.wall_s + _REPORT_TIMEOUT)

@@ -3,11 +3,13 @@
     zygote       never reads a job: it takes descriptors and limits, forks, watches the clocks, kills and reports
       └─ run     first process of its PID namespace: everything it started dies with it
 
-Roles of a run: `solution` (answers calls), `program` (reads standard input), `tests` (a benchmark's own test code).
+Roles of a run: `solution` (answers calls), `program` (reads standard input), `tests` (a benchmark's `check`), `pytest` (a pytest
+file, apart from the solution). pytest is imported before the first run that needs it.
 """
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -18,7 +20,7 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from asap.sandbox.jail import kernel, program, solution, suite
@@ -28,6 +30,7 @@ _PRELOADED = (
     "abc array ast bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
     "json math operator queue random re statistics string struct tempfile textwrap threading time traceback typing unicodedata uuid"
 )
+_LATE = {"pytest": ("asap.sandbox.jail.apart", "run_apart")}
 _READY = b"ok"
 _OWN_FRAMES = 32  # at most so many of ours are below a solution's first one
 _CORES = os.cpu_count() or 1
@@ -52,9 +55,7 @@ def main(control_fd: int) -> None:
     site.setquit()  # the interpreter itself starts without `site`
     site.setcopyright()
     site.sethelper()
-    gc.collect()
-    gc.freeze()
-    settings = _Settings(first["isolated"], bytes.fromhex(first["seccomp"]), kernel.address_space())
+    settings = _warmed(_Settings(first["isolated"], bytes.fromhex(first["seccomp"]), 0))
     control.send(b"warm")
     runs: list[_Run] = []
     while True:
@@ -68,7 +69,18 @@ def main(control_fd: int) -> None:
                 for run in runs:
                     run.kill()
                 return
-            runs += _started(json.loads(message), descriptors, settings)
+            job = json.loads(message)
+            if job["role"] in _LATE and _LATE[job["role"]][0] not in sys.modules:
+                importlib.import_module(_LATE[job["role"]][0])
+                settings = _warmed(settings)
+            runs += _started(job, descriptors, settings)
+
+
+def _warmed(settings: _Settings) -> _Settings:
+    """The settings for runs that share all that has been imported up to now."""
+    gc.collect()
+    gc.freeze()
+    return replace(settings, start_size=kernel.address_space())
 
 
 def _wait(control: socket.socket, runs: list["_Run"]) -> None:
@@ -233,9 +245,10 @@ def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
 
 def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
     sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_FRAMES)
-    if role == "tests":  # its standard input is the link to the solution
+    if role in ("tests", "pytest"):  # its standard input is the link to the solution
+        serve = suite.run_suite if role == "tests" else getattr(sys.modules[_LATE[role][0]], _LATE[role][1])
         solution_link = socket.socket(fileno=os.dup(0))
-        suite.run_suite(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
+        serve(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
     else:
         with contextlib.suppress(Closed):
             {"solution": solution.serve, "program": program.run_program}[role](Channel(link, limits["output_bytes"], TRUSTED))
