@@ -82,7 +82,7 @@ def test_rows_about_other_benchmarks_are_passed_over(tmp_path: Path) -> None:
 def test_files_that_are_no_use(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(read_attempts(tmp_path / "no.jsonl", KNOWN))
-    (tmp_path / "object.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "object.json").write_text("5", encoding="utf-8")
     with pytest.raises(InputError, match="no JSON array"):
         list(read_attempts(tmp_path / "object.json", KNOWN))
     (tmp_path / "binary.jsonl").write_bytes(b"\0\1\2")

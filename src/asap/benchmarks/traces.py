@@ -22,7 +22,7 @@ from asap.errors import InputError, RowError
 from asap.fences import blocks
 
 _FILE = "traces/kodcode_r1.jsonl.gz"
-IDS = ("id", "task_id", "question_id", "problem_id", "uuid", "name")
+_IDS = ("id", "task_id", "question_id", "problem_id", "uuid", "name")
 _QUESTIONS = ("question", "prompt", "text", "problem", "description", "question_content", "problem_description", "instruction", "statement")
 _AROUND = ("input_format", "output_format")
 _REFERENCES = (
@@ -56,7 +56,7 @@ def traces(path: Path) -> list[Problem]:
 
 def row_id(row: Mapping[str, object]) -> str | None:
     """The id of a row as a text: of the first id column with a text or a whole number."""
-    for name in IDS:
+    for name in _IDS:
         value = row.get(name)
         if isinstance(value, float) and value.is_integer():
             value = int(value)

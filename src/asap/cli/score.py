@@ -11,7 +11,7 @@ from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, 
 
 def score(
     attempts: Annotated[
-        Path, Parameter(help="JSONL (.gz, .zst) with task_id and solution, completion or generation; LiveCodeBench's .json.")
+        Path, Parameter(help="JSONL with task_id and solution, completion or generation, or another tool's output (docs/evaluate.md).")
     ],
     /,
     *,

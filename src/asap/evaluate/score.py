@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.summary import figures, summary_markdown
+from asap.evaluate.told import told
 from asap.sandbox import Sandbox
 from asap.versions import __version__
 
@@ -55,9 +56,11 @@ def score_file(
 
 def _attempts(path: Path, benchmark: Benchmark, rejected: list[Rejected]) -> Iterator[Attempt]:
     """The attempts in a file; its other rows are appended to `rejected`."""
-    for row in read_attempts(path, [problem.task_id for problem in benchmark.problems], benchmark.name):
+    problems = {problem.task_id: problem for problem in benchmark.problems}
+    for row in read_attempts(path, list(problems), benchmark.name):
         if isinstance(row, Attempt):
-            yield row
+            kind, text = told(problems[row.task_id], row.kind, row.text)
+            yield replace(row, kind=kind, text=text)
         else:
             rejected.append(row)
 
