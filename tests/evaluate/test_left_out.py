@@ -88,6 +88,23 @@ def test_a_reference_gets_a_second_chance_when_nothing_else_runs(tmp_path: Path)
     assert (row["verdict"], told) == ("pass", ["reference solutions", "reference solutions again, alone", "judged"])
 
 
+def test_references_that_ran_before_an_interruption_do_not_run_again(tmp_path: Path) -> None:
+    problems = [replace(DOUBLE, task_id=name, references=[f"{DOUBLE.references[0]}# {name}\n"]) for name in "abc"]
+    attempts = [Attempt(name, 0, "solution", RIGHT["double"]) for name in "abc"]
+
+    def run_with(*verdicts: Verdict) -> int:
+        sandbox: Any = Scripted(*verdicts)
+        with Ledger.open(tmp_path / "out") as ledger:
+            found = verdicts_of(Judge(sandbox, ledger, LIMITS, 1), benchmark(*problems), attempts, "last")
+        assert not sandbox.left
+        return sum(row["passed"] for row in found)
+
+    with pytest.raises(IndexError):  # the script ends at the third reference
+        run_with(Verdict("pass"), Verdict("pass"))
+    assert run_with(Verdict("pass"), *[Verdict("pass")] * 3) == 3
+    assert run_with() == 3
+
+
 def test_what_a_reference_did_is_kept_under_all_that_it_depends_on(tmp_path: Path) -> None:
     def prepare(sandbox: Any, settings: LimitSettings = LIMITS, problem: Problem = DOUBLE, again: bool = True) -> bool:
         return References(sandbox, settings, tmp_path).prepare(problem, again=again).fault is None

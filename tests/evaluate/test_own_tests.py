@@ -118,6 +118,13 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
         PROGRAM,
         WRONG_PROGRAM,
     ),
+    "verl": (
+        {"id": "v", "reward_model": {"style": "rule", "ground_truth": json.dumps(LISTS)}, "solution": PROGRAM},
+        PROGRAM,
+        WRONG_PROGRAM,
+    ),
+    "expected outputs": ({"id": "e", "test_cases": [{"input": "9", "expected_output": "4"}]}, PROGRAM, WRONG_PROGRAM),
+    "arguments of each case": ({"id": "e", "fn_name": "halve", "test_cases": [{"inputs": [9], "output": 4}]}, HALVE, WRONGLY),
     "typed functions": ({"id": "d", "tests": typed("function_call", lambda n: [n], lambda n: [n], fn_name="halve")}, HALVE, WRONGLY),
     "functions in livecodebench's form": (
         {"id": "d", "tests": typed("functional", str, str, metadata={"func_name": "halve"}), "solutions": [HALVE]},

@@ -24,11 +24,21 @@ def pytest_file(source: str, references: Sequence[str] = ()) -> str:
 
 
 def asserts_file(statements: Sequence[str], before: str, references: Sequence[str] = ()) -> str:
-    """A pytest file with one test of all these statements; `before` runs ahead of it. Raises SyntaxError."""
-    body = ast.unparse(ast.parse("\n".join(textwrap.dedent(statement) for statement in statements)))  # indenting it changes no text in it
+    """A pytest file with one test of all these statements; `before` runs ahead of it. Raises SyntaxError, also if they assert nothing."""
+    tree = ast.parse("\n".join(textwrap.dedent(statement) for statement in statements))
+    if not any(map(_asserts, ast.walk(tree))):
+        raise SyntaxError("the statements assert nothing, so every solution would pass")
+    body = ast.unparse(tree)  # indenting it changes no text in it
     before = textwrap.dedent(before).strip("\n")
     head = _imports([before, body], references)
-    return "\n".join([head, before, "", "def test_all():", textwrap.indent(body or "pass", "    "), ""])
+    return "\n".join([head, before, "", "def test_all():", textwrap.indent(body, "    "), ""])
+
+
+def _asserts(node: ast.AST) -> bool:
+    """Whether a node can fail a test: assert, raise, or a call such as `assert_allclose`."""
+    name = node.func if isinstance(node, ast.Call) else None
+    called = name.id if isinstance(name, ast.Name) else name.attr if isinstance(name, ast.Attribute) else ""
+    return isinstance(node, ast.Assert | ast.Raise) or "assert" in called.lower()
 
 
 def _importing(source: str, references: Sequence[str]) -> str:

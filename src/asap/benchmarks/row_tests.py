@@ -24,7 +24,9 @@ GROUPS = (
     ("test_code",),
     ("test_list",),
     ("asserts",),
+    ("assertions",),
     ("unit_tests",),
+    ("unit_test",),
     ("input_output",),
     ("verification_info",),
     ("official_tests",),
@@ -32,6 +34,7 @@ GROUPS = (
     ("public_tests", "private_tests", "generated_tests"),
     ("test_cases",),
     ("tests",),
+    ("reward_model",),
     ("examples",),
 )
 """Columns with tests; the first group that holds any counts, all of its columns together."""
@@ -46,6 +49,8 @@ _NEEDED = {
 }
 _USUAL = ("stdio", "stdin", "stdout", "standard input", "standard output")
 _STDIN, _CALL = ("stdin", "stdin_stdout", "stdio"), ("functional", "function_call", "call_based", "call")
+_INPUTS, _OUTPUTS = ("input", "inputs", "stdin"), ("output", "outputs", "expected_output", "expected_outputs", "expected", "stdout")
+_INNER = ("test_cases", "tests", "cases", "ground_truth")
 _PUBLIC = ("public_", "examples")
 _PYTHON = re.compile(r"py(thon|py)?\s*[\d.]*", re.IGNORECASE)
 
@@ -77,7 +82,7 @@ def tests_of(row: Row, references: Sequence[str]) -> RowTests:
         except RowError:
             raise
         except (SyntaxError, ValueError) as error:  # ValueError: a null byte
-            raise RowError("bad_tests", f"{' and '.join(columns)}: no Python ({error})") from error
+            raise RowError("bad_tests", f"{' and '.join(columns)}: no usable Python ({error})") from error
         if found is not None:
             return found
     names = ", ".join(name for group in GROUPS for name in group)
@@ -134,20 +139,25 @@ def _cases(value: object, place: str, function: str | None) -> Iterator[_Case]:
     if not isinstance(value, list):
         raise RowError("bad_tests", f"{place} is {_shown(value)}; test code, or inputs with outputs, are expected")
     for at, case in enumerate(value):
-        if not isinstance(case, Mapping) or "input" not in case or "output" not in case:
+        given, wanted = (_first(case, names) for names in (_INPUTS, _OUTPUTS))
+        if not isinstance(case, Mapping) or given is None or wanted is None:
             raise RowError("bad_tests", f"{place}[{at}] is {_shown(case)}; an object with input and output is expected")
-        yield _Case(f"{place}[{at}]", case["input"], case["output"], _kind(case, f"{place}[{at}]", _function(case) or function))
+        yield _Case(f"{place}[{at}]", case[given], case[wanted], _kind(case, f"{place}[{at}]", _function(case) or function))
+
+
+def _first(value: object, names: Sequence[str]) -> str | None:
+    """The first of these keys that an object has."""
+    return next((name for name in names if name in value), None) if isinstance(value, Mapping) else None
 
 
 def _cases_of_object(value: Mapping[str, Any], place: str, function: str | None) -> Iterator[_Case]:
     language = value.get("language")
     if isinstance(language, str) and not _PYTHON.fullmatch(language):
         raise RowError("bad_tests", f"{place}.language is {language!r}; python is expected")
-    for name in ("test_cases", "tests", "cases"):
-        if name in value:
-            yield from _cases(decoded(value[name]), f"{place}.{name}", _function(value) or function)
-            return
-    given, wanted = (next((value[name] for name in names if name in value), None) for names in (("inputs", "input"), ("outputs", "output")))
+    if inner := _first(value, _INNER):
+        yield from _cases(decoded(value[inner]), f"{place}.{inner}", _function(value) or function)
+        return
+    given, wanted = (value[name] if (name := _first(value, names)) else None for names in (_INPUTS, _OUTPUTS))
     if not isinstance(given, list) or not isinstance(wanted, list) or len(given) != len(wanted):
         raise RowError("bad_tests", f"{place} is {_shown(value)}; inputs and outputs, lists of one length, are expected")
     kind = _kind(value, place, _function(value) or function)

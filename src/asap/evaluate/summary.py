@@ -104,8 +104,9 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
 
 def faults_of(entry: Mapping[str, Any]) -> list[str]:
     """A sentence for each problem that is left out, the first three of them, and one for all others; and one for unusable tests."""
-    told = [f"{one['task_id']} is left out: {one['detail']}" for one in entry["left_out"][:_TOLD]]
-    more = len(entry["left_out"]) - _TOLD
+    left_out = [one for one in entry["left_out"] if one["detail"] not in entry["untestable"]]
+    told = [f"{one['task_id']} is left out: {one['detail']}" for one in left_out[:_TOLD]]
+    more = len(left_out) - _TOLD
     told += [f"{_problems(more)} more left out; summary.json names them"] if more > 0 else []
     if untestable := entry["untestable"]:
         told.append(f"{len(untestable)} of {_problems(entry['problems'])} have no tests that can be run; the first: {untestable[0]}")
