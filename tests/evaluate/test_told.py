@@ -43,6 +43,14 @@ def test_a_code_block_may_hold_the_rest_of_the_function(kind: str) -> None:
     assert told(PROBLEM, kind, fenced(BODY)) == Told("completion", BODY)
 
 
+@pytest.mark.parametrize("kind", ["completion", UNCLEAR])
+def test_a_fence_that_the_request_had_opened_ends_the_code(kind: str) -> None:
+    assert told(PROBLEM, kind, f"{BODY}{FENCE}\n\nThis doubles x.\n") == Told("completion", BODY)
+    found = told(PROBLEM, kind, f"{WHOLE}{FENCE}\n\nThis doubles x.\n")
+    assert (whole_program(PROBLEM, *found) or "").strip() == WHOLE.strip()
+    assert told(PROBLEM, kind, f"Sure\n{fenced(WHOLE)}").kind == "generation"
+
+
 def test_code_nested_deeply_is_read() -> None:
     chain = "if x == 0:\n    y = 0\n" + "".join(f"elif x == {number}:\n    y = {number}\n" for number in range(1, 1500))
     assert told(PROBLEM, "solution", fenced(chain)).kind == "generation"

@@ -36,12 +36,14 @@ COLUMNS = {
     "predictions": UNCLEAR,
     "resps": UNCLEAR,
     "messages": "generation",
+    "conversations": "generation",
     "choices": "generation",
     "raw_generation": "generation",
     "raw_solution": UNCLEAR,
 }
 """The columns with texts and what they hold; the first with a text that is not empty counts."""
 
+_CHATS = ("messages", "conversations")
 _INSIDE = ("completion", "choices", "message", "content", "text", "body")
 
 
@@ -89,7 +91,7 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
     held = [(column, kind, row[column]) for column, kind in COLUMNS.items() if row.get(column) not in (None, [], {})]
     empty = list[tuple[str, str]]()
     for column, kind, value in held:
-        texts = [(kind, text) for text in _flat(decoded(value) if column == "messages" else value, column)]
+        texts = [(kind, text) for text in _flat(decoded(value) if column in _CHATS else value, column)]
         if any(text for _, text in texts):
             return texts
         empty = empty or texts

@@ -4,6 +4,7 @@ Markdown and thinking in a `solution` or `completion` are read like any answer o
 """
 
 import ast
+import re
 import textwrap
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from asap.evaluate.attempt_texts import UNCLEAR
 from asap.evaluate.extract import code_of, wanted_names
 from asap.python_code import defines, parsed
 from asap.think import parts_of
+
+_FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 class Told(NamedTuple):
@@ -42,8 +45,14 @@ def _has_marks(text: str) -> bool:
 
 
 def _continued(problem: Problem, text: str) -> Told | None:
-    """The code block of an answer as a completion, if it is the rest of the prompt's function: it returns, but not in a function."""
+    """An answer as a completion, if its code is the rest of the prompt's function.
+
+    That is a code block that returns, but not in a function, or indented lines before a fence that the request had opened.
+    """
     answer = parts_of(text).answer
+    head = "" if answer is None else _FENCE_LINE.split(answer, maxsplit=1)[0]
+    if problem.prompt and re.match(r"\s*\n[ \t]|[ \t]+\S", head) and parsed(problem.prompt + head):
+        return Told("completion", head)
     code = None if answer is None or not problem.prompt else code_of(answer)
     tree = None if code is None else parsed(textwrap.dedent(code))
     if code is None or tree is None or not problem.prompt or not _returns(tree):
