@@ -216,11 +216,11 @@ def little_memory(scorer: HFScorer, tokens: int) -> Iterator[str]:
         size = scorer.causal_lm.config.get_text_config()
         each = 2 * (6 * size.hidden_size + 4 * size.intermediate_size)
         fraction = min(1.0, (torch.cuda.memory_reserved(scorer.device) + tokens * each) / total)
-        torch.cuda.set_per_process_memory_fraction(fraction, scorer.device)
+        torch.cuda.set_per_process_memory_fraction(fraction)
         try:
             yield f"fraction {fraction:.4f}"
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, scorer.device)
+            torch.cuda.set_per_process_memory_fraction(1.0)
         return
     forward = scorer.model.base_model.forward
 

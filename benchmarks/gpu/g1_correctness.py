@@ -36,7 +36,6 @@ from asap.spans import Span
 from asap.workers.local import InProcess
 
 Found = Iterator[dict[str, Any]]
-SETTINGS = AsapSettings(ratio=0.5)
 SMALL = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
 SMALL |= {"vocab_size": 128_000, "initializer_range": 0.1, "max_position_embeddings": 8_192}
 CAPPED: dict[str, Callable[[], Any]] = {
@@ -55,6 +54,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=40, help="rows (default %(default)s)")
     parser.add_argument("--reference", help="decisions made on a CPU")
     parser.add_argument("--make-reference", action="store_true", help="make that file, and end")
+    parser.add_argument("--coarse", default="align", help="align, or none to cut by first tokens alone (default %(default)s)")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="of the part decisions")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -81,15 +82,20 @@ def decisions(args: argparse.Namespace) -> Found:
     else:
         args.limit = min(args.limit, 4)
         reference = list(decided(load_scorer(args.scorer, dtype="float32", device="cpu"), args))
-    for dtype in ("float32", "bfloat16"):
+    for dtype in args.dtypes:
         scorer = load_scorer(args.scorer, dtype=dtype, device=args.device)
-        yield {"dtype": dtype, **compared(list(decided(scorer, args)), reference)}
+        yield {"dtype": dtype, "coarse": args.coarse, **compared(list(decided(scorer, args)), reference)}
+
+
+def settings_of(args: argparse.Namespace) -> AsapSettings:
+    """What is asked of all runs."""
+    return AsapSettings(ratio=0.5, coarse=args.coarse)
 
 
 def decided(scorer: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What is decided about the rows: digest, and rank, score, and whether it stays, of each step."""
     samples = list(islice(read_samples(args.rows), args.limit))
-    for sample, found in zip(samples, Asap(scorer, SETTINGS).decide(samples), strict=True):
+    for sample, found in zip(samples, Asap(scorer, settings_of(args)).decide(samples), strict=True):
         if isinstance(found, RowError):
             yield {"digest": sample.digest(), "error": found.reason}
             continue
@@ -184,7 +190,7 @@ def run_into(args: argparse.Namespace, folder: Path) -> None:
         def decided(self, done: DecidedRows) -> None:
             print(done.rows, flush=True)
 
-    workers = InProcess(Asap(load_scorer(args.scorer, device=args.device), SETTINGS))
+    workers = InProcess(Asap(load_scorer(args.scorer, device=args.device), settings_of(args)))
     workers.rows_at_once = min(2, workers.rows_at_once)
     prune_into(folder, Source([args.rows], limit=args.limit), workers, listener=Told())
 

@@ -1,12 +1,13 @@
 """G2: how fast the scorer reads on a GPU, with random weights of real shapes and rows of real lengths.
 
 Run `python benchmarks/gpu/g2_throughput.py` there; `--device cpu --shapes tiny --shorten 8 --seconds 120` rehearses it. Parts, the most
-wanted first: rate (the whole of `asap prune` but reading and writing), first_token (beside the paper's scripts' way), head, fused (its
-sums in one pass; needs Triton and a C compiler), batches, memory, order, busy.
+wanted first: rate (the whole of `asap prune` but reading and writing), attention (with cuDNN's kernels and without), first_token (beside
+the paper's scripts' way), head, fused (its sums in one pass; needs Triton and a C compiler), batches, memory, order, busy.
 Goals on one H100: 200,000 read tokens a second with 0.5B, 25,000 with 7B, 90 % of the time in the body, 10x the paper's scripts' way
 with 0.5B.
 """
 
+import itertools
 import random
 import statistics
 import tempfile
@@ -68,7 +69,7 @@ class Measured:
 
     def run(self, wanted: Sequence[str]) -> None:
         """Run the wanted parts."""
-        names = ("rate", "first_token", "head", "fused", "batches", "memory", "order", "busy")
+        names = ("rate", "attention", "first_token", "head", "fused", "batches", "memory", "order", "busy")
         parts: dict[str, Callable[[], Found]] = {name: getattr(self, name) for name in names}
         self.bench.run(parts, wanted)
 
@@ -129,6 +130,16 @@ class Measured:
             rate = round(sum(one.tokens_before for one in right) / found["wall_s"])
             yield {"settings": name, **counts, "trace_tokens_per_s": rate, **found, "goal": goal}
 
+    def attention(self) -> Found:
+        """The same rows with cuDNN's attention, which plans anew for each shape, and without; each twice, as shapes are known then."""
+        requests = self.requests(128, deep=True)
+        try:
+            for cudnn in (False, True, False, True):
+                torch.backends.cuda.enable_cudnn_sdp(cudnn)
+                yield {"cudnn": cudnn, **self.timed(lambda: self.scorer.score(requests))}
+        finally:
+            torch.backends.cuda.enable_cudnn_sdp(False)
+
     def first_token(self) -> Found:
         """The first token of each step: ours, and the paper's scripts' way (all logits, prefixes tokenised again)."""
         requests = self.requests(32, deep=False)
@@ -164,6 +175,7 @@ class Measured:
             "TF32": {"narrow": False, "tf32": True},
             **{f"pieces {words} x {rows}": {"piece": (words, rows)} for words in (8_192, 32_768) for rows in (512, 8_192)},
             "sums by log_softmax": {"sums": by_log_softmax},
+            "with entropies, sums by softmax": {"sums": by_softmax, "entropy": True},
         }
         for name, way in ways.items():
             seconds, scores = timed_head(head, hidden, targets, **way)
@@ -187,12 +199,15 @@ class Measured:
         head, hidden, targets = self.head_input()
         expected = head.scores(hidden, targets, entropy=True)
         ways = {"Triton": one_pass.log_sum_and_mean, "compiled": torch.compile(vocabulary_head.log_sum_and_mean, dynamic=False)}
-        for name, sums in ways.items():
-            for entropy in (True, False):
+        for (name, sums), entropy in itertools.product(ways.items(), (True, False)):
+            found = {"shape": self.shape, "way": name, "entropies": entropy, "rows": len(hidden)}
+            try:
                 seconds, scores = timed_head(head, hidden, targets, sums=sums, entropy=entropy)
-                difference = (scores - expected).abs().amax(0)[: 1 + entropy].tolist()
-                found = {"shape": self.shape, "way": name, "entropies": entropy, "rows": len(hidden), "s": round(seconds, 5)}
-                yield {**found, "differences": difference}
+            except Exception as error:  # border: what compiles has errors of every type, and the next way may still work
+                yield {**found, "error": f"{type(error).__name__}: {error}"[:500]}
+                continue
+            difference = (scores - expected).abs().amax(0)[: 1 + entropy].tolist()
+            yield {**found, "s": round(seconds, 5), "differences": difference}
 
     def batches(self) -> Found:
         """How much a batch should hold."""
@@ -287,6 +302,13 @@ def by_log_softmax(logits: torch.Tensor, entropy: bool) -> tuple[torch.Tensor, t
     """The sums from torch's fused softmax: two passes over the logits and one to write, instead of six."""
     log_sum = logits[:, 0] - torch.log_softmax(logits, -1)[:, 0]
     return log_sum, torch.full_like(log_sum, torch.nan)
+
+
+def by_softmax(logits: torch.Tensor, entropy: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both sums from torch's fused softmax: the mean logit is the log of the sum minus the entropy."""
+    logprobs_ = torch.log_softmax(logits, -1)
+    log_sum = logits[:, 0] - logprobs_[:, 0]
+    return log_sum, log_sum - torch.special.entr(logprobs_.exp_()).sum(-1)
 
 
 @torch.inference_mode()

@@ -4,8 +4,6 @@ Eager PyTorch passes over them about seven times, eleven with entropies. `TRITON
 numbers on a CPU, where the package `triton` is installed.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -16,7 +14,7 @@ _BLOCK = 4_096
 
 
 @triton.jit
-def _sums_kernel(logits: Any, log_sums: Any, means: Any, words: Any, stride: Any, block: tl.constexpr) -> None:
+def _sums_kernel(logits, log_sums, means, stride, words: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]  # Triton reads annotations
     """One program for each row: the running maximum, the sum of exponentials, and of their products with the logits."""
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, block)
@@ -40,7 +38,7 @@ def log_sum_and_mean(logits: torch.Tensor, entropy: bool) -> tuple[torch.Tensor,
     """As `vocabulary_head.log_sum_and_mean`; the means cost nothing, so they are always there."""
     rows, words = logits.shape
     log_sums, means = (torch.empty(rows, device=logits.device) for _ in range(2))
-    _sums_kernel[(rows,)](logits, log_sums, means, words, logits.stride(0), block=_BLOCK)
+    _sums_kernel[(rows,)](logits, log_sums, means, logits.stride(0), words=words, block=_BLOCK)
     return log_sums, means
 
 

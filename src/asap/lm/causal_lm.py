@@ -14,6 +14,7 @@ from torch import Tensor
 
 from asap.errors import InputError
 from asap.lm.cpu import multiply_by_onednn
+from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
@@ -39,6 +40,8 @@ class CausalLM:
         """The model of transformers. Raises InputError where it cannot be loaded or does not fit into memory."""
         if self.device.type == "cpu":
             multiply_by_onednn()
+        elif self.device.type == "cuda":
+            attend_in_any_shape()
         return load_causal_lm_on(self.device, self.name, config=self.config, dtype=self.dtype)
 
     @cached_property
