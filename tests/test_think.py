@@ -1,87 +1,257 @@
 """Thinking and answer come apart and go together again, whichever tags of the table delimit them."""
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asap.errors import AsapError, RowError
-from asap.think import (
-    CLOSE,
+from asap.errors import AsapError, RowError, UsageError
+from asap.think import answer_starts, closes_unopened, head_of, opens_itself, own_tags_of, parts_of, split_think, strip_think
+from asap.think_tags import (
     CLOSED,
-    OPEN,
+    HARMONY_WORDS,
     OPENED,
     TAGS,
+    THINK,
     ThinkTags,
-    closes_unopened,
     closing_tag,
     has_tag,
-    join_think,
     opened_by,
-    parts_of,
-    split_think,
-    strip_think,
+    own_tags,
+    table_with,
+    tags_named,
     unopened,
 )
 
-tags = st.sampled_from([tag for row in TAGS for tag in row if tag])
+tags = st.sampled_from([tag for row in TAGS for tag in (row.open, row.close, row.open_answer, row.close_answer) if tag])
 pieces = st.sampled_from(["a", "<", "think>", "\n", "\r\n", " ", "\n\n"]) | st.text(max_size=3)
 texts = st.lists(tags | pieces, max_size=12).map("".join)
 untagged = st.lists(pieces, max_size=12).map("".join)  # seldom has a tag, from its pieces
-each_row = pytest.mark.parametrize("row", TAGS, ids=lambda row: row.open)
+prose = st.lists(
+    st.sampled_from(
+        ["Wait", ", ", "the <b> tag", ".\n", "\n\n", "`x` ", "it's", '"so"', "(1)", "\n```python\nx = 1\n```\n", "```\n", "So: ```\n"]
+    ),
+    max_size=8,
+)
+each_row = pytest.mark.parametrize("row", TAGS, ids=lambda row: row.name)
+each_row_of_tags = pytest.mark.parametrize("row", [row for row in TAGS if row is not HARMONY_WORDS], ids=lambda row: row.name)
+
+DRAFT = "```python\ndef inc(x):\n    return x + 2\n```\n"
+CODE = "```python\ndef inc(x):\n    return x + 1\n```\n"
 
 
 def plain(text: str) -> bool:
     """Whether an answer is nothing but an answer: not closing a thought, and not in tags of its own."""
-    return closing_tag(text) is None and split_think(join_think("", text)).answer == text
+    return closing_tag(text) is None and split_think(THINK.join("", text)).answer == text
+
+
+def tags_of(row: ThinkTags) -> list[str]:
+    return [tag for tag in (row.open, row.close, row.open_answer, row.close_answer) if tag]
 
 
 @given(texts, texts)
 def test_what_was_put_together_comes_apart(cot: str, answer: str) -> None:
     """Whatever tags the trace holds, and though the answer opens a thought."""
     assume(plain(answer))
-    assert split_think(join_think(cot.strip("\r\n"), answer)) == (cot.strip("\r\n"), answer)
+    assert split_think(THINK.join(cot.strip("\r\n"), answer)) == (cot.strip("\r\n"), answer)
 
 
 @given(texts, untagged)
 def test_a_generation_and_a_reply_come_apart_at_the_same_place(cot: str, answer: str) -> None:
     assume(not has_tag(answer))
-    response = join_think(cot, answer)
+    response = THINK.join(cot, answer)
     assert parts_of(response) == (f"{OPENED}{cot}\n", f"\n\n{answer}")
-    if CLOSE not in cot:
-        assert strip_think(response, opened=False) == strip_think(response, opened=None) == answer.lstrip()
+    assert answer_starts(response) == len(OPENED + cot) + len("\n</think>")
+    assert strip_think(response, opened=False) == strip_think(response, opened=None) == answer.lstrip()
+    if not has_tag(cot):
         assert strip_think(response.removeprefix(OPENED), opened=True) == answer.lstrip()
 
 
 @each_row
-@given(untagged, untagged)
+@given(prose.map("".join), prose.map("".join))
 def test_every_row_of_the_table_delimits(row: ThinkTags, cot: str, answer: str) -> None:
-    assume(plain(answer) and not has_tag(cot + answer))
-    written = f"{row.open}\n{cot}\n{row.close}\n\n{row.open_answer}{answer}{row.close_answer}"
-    assert has_tag(written)
-    assert split_think(written) == split_think(written.removeprefix(row.open)) == (cot.strip("\r\n"), answer.strip("\r\n"))
-    assert parts_of(f"{row.open}{cot}") == (f"{row.open}{cot}", None)
+    cot, answer = f"A{cot.rstrip()}.", f"B{answer.rstrip()}."
+    written = row.join(cot, answer)
+    assert split_think(written) == (cot, answer)
+    assert split_think(written.replace("\n", "\r\n")).cot == cot.replace("\n", "\r\n")
+    assert own_tags_of(written) == row
+    assert parts_of(written).answer == row.between.rpartition(row.open_answer or row.close)[2] + answer + row.after.removesuffix(
+        row.close_answer
+    )
+    if row is not HARMONY_WORDS:
+        assert parts_of(written, opened=True) == parts_of(written)
+        assert split_think(written.removeprefix(row.open)) == (cot, answer)
+        assert closes_unopened(written.removeprefix(row.before)) == row.open
+    assert closes_unopened(written) is None
+    assert opens_itself(written)
 
 
 @each_row
+@given(prose.map("".join))
+def test_no_prefix_of_a_thought_holds_an_answer(row: ThinkTags, rest: str) -> None:
+    """Wherever a token budget cuts, and though the draft in the thought is whole."""
+    thought = f"{row.before}Let me see.\n{DRAFT}But wait, {rest}"
+    for end in range(len(row.open), len(thought) + 1):
+        assert parts_of(thought[:end]).answer is None, thought[:end]
+        assert strip_think(thought[:end], opened=None) == ""
+    again = f"{row.join('One.', 'Two.')}\n{thought}"
+    if row is not HARMONY_WORDS:  # its words are told from others only where a text begins with them
+        for end in range(len(again) - len(thought) + len(row.open), len(again) + 1):
+            assert parts_of(again[:end]).answer is None, again[:end]
+
+
+@given(prose.map("".join))
+def test_no_prefix_of_a_thought_that_the_prompt_opened_holds_an_answer(rest: str) -> None:
+    thought = f"Let me see.\n{DRAFT}But wait, {rest}"
+    for end in range(len(thought) + 1):
+        assert parts_of(thought[:end], opened=True) == (thought[:end], None)
+        assert strip_think(thought[:end], opened=True) == ""
+
+
+QUOTING = [
+    "```python\ntag = '{0}'\n```\n",
+    '```python\nimport re\nx = re.sub(r"{0}.*?{1}", "", text)\n```\n',
+    '```python\nT = """\n{0}\nhm\n{1}\n"""\n```\n',
+    '```python\ndef f():\n    """Takes what stands after {1} away."""\n```\n',
+    "```\n{0}\nan example\n{1}\n```\nLike that.\n",
+    "Use `{0}` and `{1}` for it.\n",
+    "I took the {0} part away, and the {1} tag, too.\n",
+    "Both tags ('{0}' and \"{1}\") are gone.\n",
+    "- {0}: opens the thinking\n- {1}: closes it\n",
+    "The text between **{0}** and **{1}** is dropped.\n",
+    "Everything in {0}...{1} is dropped.\n",
+    "| {0} | opens |\n| {1} | closes |\n",
+]
+
+
+@each_row_of_tags
+@pytest.mark.parametrize("quoting", QUOTING)
+@pytest.mark.parametrize("opened", [False, True])
+def test_an_answer_that_quotes_the_tags_stays_an_answer(row: ThinkTags, quoting: str, opened: bool) -> None:
+    said = quoting.format(row.open, row.close)
+    for answer in (said + CODE, CODE + said, said + CODE + said):
+        response = row.join("Hm.", answer.rstrip())
+        start = len(row.before) if opened else 0
+        found = parts_of(response[start:], opened=opened).answer
+        assert found is not None
+        assert found.strip().endswith(answer.strip() + row.after.removesuffix(row.close_answer).rstrip())
+        assert split_think(response) == ("Hm.", answer.rstrip())
+        assert parts_of(answer) == (None, answer), "and without any thinking"
+
+
+@each_row_of_tags
+@pytest.mark.parametrize("quoting", QUOTING)
+def test_a_thought_that_quotes_the_tags_goes_on(row: ThinkTags, quoting: str) -> None:
+    thought = f"{row.before}{quoting.format(row.open, row.close)}So:\n{DRAFT}But wait"
+    assert parts_of(thought) == (thought, None)
+    assert parts_of(thought.removeprefix(row.before), opened=True).answer is None
+    assert parts_of(f"{thought}{row.between}{CODE}").answer == row.between.rpartition(row.open_answer or row.close)[2] + CODE
+
+
+@pytest.mark.parametrize("thought", ["```python\nx = 1", "```\nx = 1", "```python\nx = 1\n```", "~~~\nx", "a ``` b"])
+@pytest.mark.parametrize("answer", [CODE, "```\nx = 2\n```\n", f"{CODE}\n```\n2\n```\n", "2"])
+def test_a_fence_that_the_thinking_left_open_does_not_hide_its_end(thought: str, answer: str) -> None:
+    assert parts_of(f"<think>\n{thought}\n</think>\n\n{answer}").answer == f"\n\n{answer}"
+    assert split_think(f"<think>\n{thought}\n</think>\n\n{answer}") == (thought, answer.strip("\n"))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "\n ",
+        "\ufeff",
+        "<|im_start|>assistant\n",
+        "<｜Assistant｜>",
+        "<s>",
+        "assistant\n",
+        "Assistant: ",
+        "<|start|>assistant",
+        "<bos>\n",
+    ],
+)
+@each_row_of_tags
+def test_a_role_and_special_tokens_may_stand_before_the_thinking(before: str, row: ThinkTags) -> None:
+    assert split_think(f"{before}{row.join('hm', 'yes')}") == ("hm", "yes")
+    assert parts_of(f"{before}{row.before}{DRAFT}").answer is None
+
+
+@pytest.mark.parametrize("row", [row for row in TAGS if not row.opens], ids=lambda row: row.name)
+def test_tags_are_found_in_any_case_and_with_blanks(row: ThinkTags) -> None:
+    """And kept as they are spelled."""
+    for change in (str.upper, str.title, lambda tag: re.sub(r"([\w:]+)", r" \1 ", tag)):
+        opening, closing = change(row.open), change(row.close)
+        text = f"{opening}\n{DRAFT}\n{closing}\n\nyes"
+        assert split_think(text).answer == "yes"
+        assert (own_tags_of(text).open, own_tags_of(text).close) == (opening, closing)
+        assert parts_of(f"{opening}{DRAFT}").answer is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("analysisWe need to.assistantfinalYes.", "Yes."),
+        ("assistantanalysisWe need to.assistantfinalYes.", "Yes."),
+        ("analysis We need to.assistantcommentaryI call.assistantfinalYes.", "Yes."),
+        ("analysisWe need to.assistantcommentaryI call", None),
+        ("analysisWe.assistantfinalYes.assistantanalysisWait", None),
+        ("analysis of the question: yes.", "analysis of the question: yes."),
+        ("analysis = 1\nprint(analysis)", "analysis = 1\nprint(analysis)"),
+        ("Analysis\n\nyes", "Analysis\n\nyes"),
+        ("It ends with assistantfinal, or not.", "It ends with assistantfinal, or not."),
+        ("<|channel|>final<|message|>Yes.<|return|>", "Yes."),
+        ("<|channel|>commentary<|message|>I call.<|end|>", None),
+        ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=f <|message|>{}<|call|>", None),
+        ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>```py\nx\n```<|return|>", "```py\nx\n```"),
+        ("<|channel|>final<|message|>Yes.<|end|><|start|>assistant<|channel|>analysis<|message|>Wait", None),
+    ],
+)
+def test_harmony_answers_in_its_final_channel_only(text: str, answer: str | None) -> None:
+    assert parts_of(text).answer == answer
+
+
+def test_tags_of_ones_own_join_the_table() -> None:
+    table = table_with("<scratch>, </scratch>")
+    assert split_think("<scratch>hm</Scratch>yes", table) == ("hm", "yes")
+    assert parts_of(f"<scratch>\n{DRAFT}", table=table).answer is None
+    assert parts_of(f"<scratch>\n{DRAFT}").answer is not None
+    assert split_think("Thought: hm\n\nAnswer: yes", table_with("Thought:,Answer:")) == (" hm", " yes")
+    assert split_think("[THINK]hm[/THINK]yes", table) == ("hm", "yes")
+    for wrong in ("", "<a>", "<a>,", ",<a>", "<a>,<b>,<c>", "<a>,<a>"):
+        with pytest.raises(UsageError, match="--think-tags is"):
+            own_tags(wrong)
+
+
+def test_rows_are_named() -> None:
+    assert [tags_named(row.name) for row in TAGS] == list(TAGS)
+    assert tags_named("<a>,</a>").open == "<a>"
+    with pytest.raises(UsageError, match="keep, think, thinking, thought"):
+        tags_named("thin")
+
+
+@each_row_of_tags
 def test_no_delimiter_is_part_of_another_one(row: ThinkTags) -> None:
     """Or the first one found would depend on the order of the table."""
-    others = [tag for other in TAGS for tag in other if tag and tag not in row]
-    assert all(tag not in other for tag in row if tag for other in others)
-    assert len(set(filter(None, row))) == len([tag for tag in row if tag])
+    others = [tag for other in TAGS if other not in (row, HARMONY_WORDS) for tag in tags_of(other)]
+    assert all(tag not in other for tag in tags_of(row) for other in others)
+    assert len(set(tags_of(row))) == len(tags_of(row))
 
 
-@given(texts)
-def test_a_prompt_opens_the_thinking_at_its_end_or_not_at_all(text: str) -> None:
-    assert opened_by(text + OPENED)
+@given(texts, st.sampled_from([row for row in TAGS if row is not HARMONY_WORDS]))
+def test_a_prompt_opens_the_thinking_at_its_end_or_not_at_all(text: str, row: ThinkTags) -> None:
+    assert opened_by(text + OPENED) == THINK.open
     assert unopened(text + OPENED) == text
-    assert unopened(text) == text if not opened_by(text) else text.startswith(unopened(text) + OPEN)
+    assert opened_by(f"assistant\n{row.before}") == row.open
+    assert unopened(text) == text if not opened_by(text) else text.startswith(unopened(text) + opened_by(text))
 
 
 @given(texts)
-def test_a_closing_tag_without_an_opening_one_shows_that_the_prompt_opened_it(text: str) -> None:
-    assert closes_unopened(text) == (CLOSE in text and OPEN not in text[: text.index(CLOSE)])
-    assert not closes_unopened(OPENED + text)
-    assert closing_tag(text + CLOSED) is not None
+def test_a_text_that_begins_with_a_tag_closes_nothing_unopened(text: str) -> None:
+    assert closes_unopened(OPENED + text) is None
+    assert closes_unopened(f"hm{CLOSED}yes") == "<think>"
+    assert head_of(OPENED + text) == OPENED
+    assert head_of("<think>x") == head_of(f" {OPENED}") == ""
 
 
 @pytest.mark.parametrize(
@@ -115,7 +285,6 @@ def test_a_response_is_taken_apart(text: str, cot: str, answer: str) -> None:
     [
         ("", "no_think"),
         ("just an answer", "no_think"),
-        ("<THINK>a</THINK>b", "no_think"),
         ("<think>a", "unclosed_think"),
         ("</think><think>a", "unclosed_think"),
         ("<|begin_of_thought|>a", "unclosed_think"),
@@ -160,4 +329,4 @@ def test_the_answer_stands_after_the_last_closing_tag(generation: str, thinking:
     ],
 )
 def test_thinking_is_dropped(prompt: str, text: str, shown: str) -> None:
-    assert strip_think(text, opened=opened_by(prompt)) == shown
+    assert strip_think(text, opened=bool(opened_by(prompt))) == shown

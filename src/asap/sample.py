@@ -6,7 +6,7 @@ from typing import Any
 
 from asap.digest import content_digest
 from asap.errors import RowError
-from asap.think import closing_tag, join_think
+from asap.think_tags import THINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Sample:
     @property
     def response(self) -> str:
         """The text that a model is trained to write: the trace in its tags, then the answer."""
-        return join_think(self.cot, self.answer)
+        return THINK.join(self.cot, self.answer)
 
     @property
     def prompt(self) -> list[dict[str, str]]:
@@ -65,8 +65,6 @@ def make_sample(
     for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
         if not texts[name].strip():
             raise RowError(reason, f"{name} is empty or white space", shown)
-    if tag := closing_tag(texts["answer"]):
-        raise RowError("think_in_answer", f"the answer holds {tag}, so it could not be told from the trace again", shown)
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]
     return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {}, tested_code_in(meta or {}))

@@ -18,7 +18,7 @@ from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
 from asap.steps import StepSplit, split_steps
-from asap.think import has_tag
+from asap.think_tags import has_tag
 
 _BATCH = 32  # rows tokenised together
 

@@ -1,7 +1,13 @@
-"""The tags around a model's thinking, in one table, and every function that splits, joins or searches text at them.
+"""Thinking and answer: the functions that split a text at the tags of `asap.think_tags`.
 
-The functions recognise every row of the table in data and generations, but write the tags of the first row, and search replies and
-prompts for those only (`strip_think`, `opened_by`, `unopened` and `closes_unopened`).
+The rule, the same for data, replies and generations:
+
+- Thinking is a prefix. It is open from the start if the prompt opened it, or if the text begins with an opening tag, after white
+  space, special tokens and the name of the role. Of a text with an opening tag only that row's tags count from there on.
+- A closing tag without an opening one closes what the prompt had opened.
+- Tags that are quoted do not count (`asap.quotation`).
+- The thinking ends at the last closing tag: what lies between two thoughts belongs to the thinking.
+- A thought that opens later, as models think again after an answer, is thinking too. If it never ends, there is no answer.
 
 What this does not do: judge the thinking, or split it into steps.
 """
@@ -10,36 +16,14 @@ import re
 from typing import NamedTuple
 
 from asap.errors import RowError
+from asap.quotation import Region
+from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Tag, TagTable, ThinkTags, as_written, tag_at_start, tags_in
 
-
-class ThinkTags(NamedTuple):
-    """The tags with which some models delimit their thinking and, in some cases, the answer after it."""
-
-    open: str
-    close: str
-    open_answer: str = ""
-    close_answer: str = ""
-
-
-TAGS = (
-    ThinkTags("<think>", "</think>"),
-    ThinkTags("<thinking>", "</thinking>"),
-    ThinkTags("<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>"),
-)
-OPEN, CLOSE = TAGS[0].open, TAGS[0].close
-OPENED, CLOSED = f"{OPEN}\n", f"\n{CLOSE}\n\n"
-"""The text written before a trace, and between a trace and its answer."""
-
-
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns))
-
-
-_OPEN = _any_of(*(re.escape(tags.open) for tags in TAGS))
-_CLOSE = _any_of(*(re.escape(tags.close) for tags in TAGS))
-_AROUND_ANSWER = _any_of(
-    *(rf"^\s*{re.escape(tags.open_answer)}" for tags in TAGS if tags.open_answer),
-    *(rf"{re.escape(tags.close_answer)}\s*$" for tags in TAGS if tags.close_answer),
+_AROUND_ANSWER = re.compile(
+    "|".join(
+        [rf"\A\s*{re.escape(row.open_answer)}" for row in TAGS if row.open_answer]
+        + [rf"{re.escape(row.close_answer)}\s*\Z" for row in TAGS if row.close_answer]
+    )
 )
 
 
@@ -57,74 +41,129 @@ class Parts(NamedTuple):
     answer: str | None
 
 
-def join_think(cot: str, answer: str) -> str:
-    """The response that `split_think` splits into these two."""
-    return f"{OPENED}{cot}{CLOSED}{answer}"
+class _Found(NamedTuple):
+    """The tags that count: the first that opens thinking, the last that closes it, and whether a thought is open at the end."""
+
+    opening: Tag | None
+    closing: Tag | None
+    is_open: bool
 
 
-def split_think(text: str) -> Thought:
-    """Split a response at its think tags; the tags may be <think>, <thinking> or <|begin_of_thought|>.
+def split_think(text: str, table: TagTable = TAGS) -> Thought:
+    """Split a response at its think tags, any row of the table. Raises RowError where it does not hold one whole thought.
 
     A missing opening tag is accepted (chat templates often write it). With several tags the trace runs from
-    the first opening to the last closing one, so nothing in between is lost. Raises RowError otherwise.
+    the first opening to the last closing one, so nothing in between is lost.
     """
-    opening = _OPEN.search(text)
-    closings = list(_CLOSE.finditer(text, opening.end() if opening else 0))
-    if not closings:
-        if opening is None:
-            raise RowError("no_think", f"the response has no think part: neither {OPEN} nor {CLOSE} was found")
-        raise RowError("unclosed_think", f"{opening.group()} at character {opening.start()} is never closed")
-    closing = closings[-1]
-    if opening is not None and text[: opening.start()].strip():
-        before = text[: opening.start()].strip()
-        raise RowError("text_before_think", f"{len(before)} characters stand before {opening.group()}: {before[:60]!r}")
+    opening, closing = _delimiters(text, table)
     return Thought(
-        cot=text[opening.end() if opening else 0 : closing.start()].strip("\r\n"),
-        answer=_AROUND_ANSWER.sub("", text[closing.end() :]).strip("\r\n"),
+        cot=text[opening.end if opening else 0 : closing.start].strip("\r\n"),
+        answer=_AROUND_ANSWER.sub("", text[closing.end :]).strip("\r\n"),
     )
 
 
-def parts_of(generation: str) -> Parts:
-    """The thinking and the answer of any text; the answer follows the last closing tag, unless a thought opens after it."""
-    closings = list(_CLOSE.finditer(generation))
-    after = closings[-1].end() if closings else 0
-    if _OPEN.search(generation, after):
+def own_tags_of(text: str, table: TagTable = TAGS) -> ThinkTags:
+    """The tags of a response that `split_think` splits, as they are spelled there."""
+    opening, closing = _delimiters(text, table)
+    return as_written(closing.row, opening and text[opening.start : opening.end], text[closing.start : closing.end])
+
+
+def _delimiters(text: str, table: TagTable) -> tuple[Tag | None, Tag]:
+    """The tags at which a response is split. Raises RowError."""
+    found = _tags_that_count(text, False, table)
+    opening, closing = found.opening, found.closing
+    if found.is_open and opening is not None:  # the rows of a data set are seldom cut off: rather a fence is left open
+        rest = (tag for tag in tags_in(text, (opening.row,), opening.end) if not tag.opens and _is_alone(text, tag))
+        closing = max(rest, key=lambda tag: tag.start, default=None)
+    if closing is None:
+        if opening is None:
+            raise RowError("no_think", f"the response has no think part: neither {THINK.open} nor {THINK.close} was found")
+        raise RowError("unclosed_think", f"{text[opening.start : opening.end]} at character {opening.start} is never closed")
+    if opening is not None and text[: opening.start].strip() and tag_at_start(text, (opening.row,)) is None:
+        before = text[: opening.start].strip()
+        tag = text[opening.start : opening.end]
+        raise RowError("text_before_think", f"{len(before)} characters stand before {tag}: {before[:60]!r}")
+    return opening, closing
+
+
+def _is_alone(text: str, tag: Tag) -> bool:
+    """Whether a tag has its line for itself."""
+    before, after = text[: tag.start].rpartition("\n")[2], text[tag.end :].partition("\n")[0]
+    return not before.strip() and not after.strip()
+
+
+def parts_of(generation: str, *, opened: bool = False, table: TagTable = TAGS) -> Parts:
+    """The thinking and the answer of any text. `opened`: its prompt ends with an opened thought, whose tag is not in the text."""
+    found = _tags_that_count(generation, opened, table)
+    if found.is_open:
         return Parts(generation, None)
-    return Parts(generation[: closings[-1].start()], generation[after:]) if closings else Parts(None, generation)
+    if found.closing is None:
+        return Parts(None, generation)
+    answer = generation[_behind(generation, found.closing) :]
+    ending = found.closing.row.close_answer
+    if ending and answer.rstrip().endswith(ending):
+        answer = answer.rstrip().removesuffix(ending)
+    return Parts(generation[: found.closing.start], answer)
 
 
-def strip_think(text: str, *, opened: bool | None) -> str:
+def _behind(text: str, closing: Tag) -> int:
+    """The character behind a closing tag, and behind the tag that opens the answer if that is next."""
+    rest = text[closing.end :].lstrip()
+    opening = closing.row.open_answer
+    return len(text) - len(rest) + len(opening) if opening and rest.startswith(opening) else closing.end
+
+
+def answer_starts(generation: str, table: TagTable = TAGS) -> int | None:
+    """The character behind the closing tag, where the answer of a text starts; None if it does not finish thinking."""
+    found = _tags_that_count(generation, False, table)
+    return None if found.is_open else found.closing.end if found.closing else 0
+
+
+def _tags_that_count(text: str, opened: bool, table: TagTable) -> _Found:
+    """The tags that count in a text. `opened`: it begins inside of a thought."""
+    opening, closing = tag_at_start(text, [row for row in table if row is not HARMONY_WORDS] if opened else table), None
+    is_open = opened or opening is not None
+    start = opening.end if opening else 0
+    region = Region(text, start, is_answer=False)
+    for tag in tags_in(text, (opening.row,) if opening else [row for row in table if row is not HARMONY_WORDS], start):
+        row = opening.row if opening else closing.row if closing else tag.row
+        if tag.row.name != row.name or not region.uses(tag):
+            continue
+        if tag.opens:
+            opening = opening or tag
+            is_open = True
+        else:
+            closing, is_open = tag, False
+            region = Region(text, _behind(text, tag), is_answer=True)
+    return _Found(opening, closing, is_open)
+
+
+def strip_think(text: str, *, opened: bool | None, table: TagTable = TAGS) -> str:
     """A reply without the thinking at its start; empty if that never ends.
 
     `opened`: whether the prompt has opened the thinking. If unknown (None), a closing tag without an opening one implies it.
     """
     if opened is None:
-        opened = closes_unopened(text)
-    return text.partition(CLOSE)[2].lstrip() if opened or text.lstrip().startswith(OPEN) else text
+        opened = closes_unopened(text, table) is not None
+    if not opened and tag_at_start(text, table) is None:
+        return text
+    return (parts_of(text, opened=opened, table=table).answer or "").lstrip()
 
 
-def opened_by(prompt: str) -> bool:
-    """Whether a prompt ends with an opening tag, so that the model begins inside its thinking."""
-    return prompt.rstrip().endswith(OPEN)
+def closes_unopened(text: str, table: TagTable = TAGS) -> str | None:
+    """The opening tag of the thinking that a text closes without opening it, which means that its prompt did; None if it does not."""
+    found = _tags_that_count(text, False, table)
+    if found.closing is None or (found.opening is not None and found.opening.start < found.closing.start):
+        return None
+    return found.closing.row.open
 
 
-def unopened(prompt: str) -> str:
-    """A prompt without the opening tag at its end."""
-    return prompt.rstrip().removesuffix(OPEN) if opened_by(prompt) else prompt
+def opens_itself(text: str, table: TagTable = TAGS) -> bool:
+    """Whether a text opens thinking, at its start or later."""
+    return _tags_that_count(text, False, table).opening is not None
 
 
-def closes_unopened(text: str) -> bool:
-    """Whether a text closes thinking that it does not open, which means that its prompt did."""
-    thought, closing, _ = text.partition(CLOSE)
-    return bool(closing) and OPEN not in thought
-
-
-def closing_tag(text: str) -> str | None:
-    """The first closing tag in a text; None if it has none."""
-    found = _CLOSE.search(text)
-    return found[0] if found else None
-
-
-def has_tag(text: str) -> bool:
-    """Whether a text contains an opening or a closing tag."""
-    return bool(_OPEN.search(text) or _CLOSE.search(text))
+def head_of(text: str, table: TagTable = TAGS) -> str:
+    """The opening tag, with a line break, that a text begins with at its first character; empty if there is none."""
+    found = tag_at_start(text, table)
+    return text[: found.end + 1] if found and found.start == 0 and text[found.end : found.end + 1] == "\n" else ""

@@ -155,6 +155,11 @@ def test_responses_are_split_at_their_tags(column: str, response: str, cot: str,
     assert (sample.cot, sample.answer) == (cot, answer)
 
 
+@pytest.mark.parametrize("answer", ["the </think> tag", "```python\nx = '</think>'\n```"])
+def test_an_answer_may_quote_a_closing_tag(answer: str) -> None:
+    assert to_sample({"question": Q, "cot": C, "answer": answer}).sample.answer == answer
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -165,6 +170,8 @@ def test_responses_are_split_at_their_tags(column: str, response: str, cot: str,
         ({"question": Q, "response": "<think>a</think>"}, "empty_answer"),
         ({"question": " ", "response": R}, "empty_question"),
         ({"question": Q, "cot": "", "answer": A}, "empty_think"),
+        ({"question": Q, "cot": C, "answer": "2 </think> 3"}, "two_traces"),
+        ({"question": Q, "response": "[THINK]a[/THINK]2 </think> 3"}, "think_in_answer"),
         ({"question": "\ud800", "response": R}, "lone_surrogate"),
         ({"question": Q, "response": f"<think>\udfff</think>{A}"}, "lone_surrogate"),
         (beside(), "no_think"),

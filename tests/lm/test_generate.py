@@ -5,7 +5,7 @@ import pytest
 from asap.lm.generate import Generation
 
 
-def generation(text: str, *, thought: str = "", opened: bool | None = None) -> Generation:
+def generation(text: str, *, thought: str = "", opened: str | None = None) -> Generation:
     return Generation(text, "stop", 7, 3, thought=thought, opened=opened, ttft_s=1.0, seconds=2.0)
 
 
@@ -21,7 +21,7 @@ def generation(text: str, *, thought: str = "", opened: bool | None = None) -> G
     ],
 )
 def test_thinking_is_dropped(prompt: str, text: str, shown: str) -> None:
-    assert generation(text, opened=prompt.rstrip().endswith("<think>")).answered() == Generation(shown, "stop", 7, 3)
+    assert generation(text, opened="<think>" * prompt.rstrip().endswith("<think>")).answered() == Generation(shown, "stop", 7, 3)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_server_may_have_opened_the_thinking_unseen(text: str, shown: str) -> 
 
 
 def test_thinking_that_was_sent_apart_is_no_part_of_the_answer() -> None:
-    assert generation(" a </think> b <think>", thought="hm", opened=False).answered().text == " a </think> b <think>"
+    assert generation(" a </think> b <think>", thought="hm", opened="").answered().text == " a </think> b <think>"
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,10 @@ def test_thinking_that_was_sent_apart_is_no_part_of_the_answer() -> None:
         ("yes", "", None, "yes"),
         ("yes", "hm", None, "<think>\nhm\n</think>\n\nyes"),
         ("", "hm", None, "<think>\nhm\n"),
-        ("hm</think>yes", "", True, "<think>\nhm</think>yes"),
-        ("<think>hm</think>yes", "", False, "<think>hm</think>yes"),
+        ("hm</think>yes", "", "<think>", "<think>\nhm</think>yes"),
+        ("hm[/THINK]yes", "", "[THINK]", "[THINK]\nhm[/THINK]yes"),
+        ("<think>hm</think>yes", "", "", "<think>hm</think>yes"),
     ],
 )
-def test_the_whole_text_has_both_tags_unless_no_answer_followed(text: str, thought: str, opened: bool | None, whole: str) -> None:
+def test_the_whole_text_has_both_tags_unless_no_answer_followed(text: str, thought: str, opened: str | None, whole: str) -> None:
     assert generation(text, thought=thought, opened=opened).whole() == whole

@@ -71,7 +71,7 @@ def evaluate(
     from asap.evaluate.summary import pass_line
     from asap.lm.specs import load_llm
 
-    plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker)
+    plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker, judging.think_tags)
     plan.check()
     limits, workers, first = judging.limits, judging.worker_count, at_least("limit", limit, 1)
     names = [name.strip() for name in benchmark.split(",")]

@@ -35,6 +35,14 @@ class SandboxOptions:
             group=JUDGING,
         ),
     ] = "benchmark"
+    think_tags: Annotated[
+        str | None,
+        Parameter(
+            help="OPEN,CLOSE: tags that the model thinks between, beside <think>, <thought>, [THINK], Harmony's channels and the others "
+            "that are known (docs/data.md).",
+            group=JUDGING,
+        ),
+    ] = None
     workers: Annotated[
         int | None, Parameter(help="Programs that run at once. [default: one for each core, at most 8]", group=JUDGING, converter=whole)
     ] = None
@@ -99,6 +107,11 @@ def print_faults(summary: Mapping[str, Any]) -> int:
     console, code = console_for(stderr=True), 0
     for entry in summary["benchmarks"]:
         notes = [f"note: {fault}" for fault in faults_of(entry)]
+        if entry.get("opened_assumed"):
+            notes.append(
+                f"note: {entry['opened_assumed']} generations have no think tag, while others close thinking that they do not open: taken "
+                'as cut off while thinking ("opened": false in a row says otherwise)'
+            )
         if entry.get("rejected"):
             notes.append(f"note: {entry['rejected']} rows are no attempts at {entry['benchmark']}; rejected.jsonl says why")
         if not entry["scored"] and entry["attempted"]:

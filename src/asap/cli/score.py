@@ -40,7 +40,15 @@ def score(
     try:
         with judging.sandbox() as sandbox:
             summary = score_file(
-                attempts, loaded, out, sandbox, extract=judging.extract, limits=limits, workers=workers, on_progress=progress_line()
+                attempts,
+                loaded,
+                out,
+                sandbox,
+                extract=judging.extract,
+                think_tags=judging.think_tags,
+                limits=limits,
+                workers=workers,
+                on_progress=progress_line(),
             )
     except KeyboardInterrupt:
         return interrupted(out)

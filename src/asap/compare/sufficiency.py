@@ -24,7 +24,7 @@ from asap.lm.scorer import Scorer
 from asap.lm.transformers import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
-from asap.think import CLOSED
+from asap.think_tags import CLOSED
 
 
 class _Prompt(NamedTuple):

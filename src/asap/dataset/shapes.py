@@ -10,6 +10,7 @@ from asap.dataset.chat import Turn, chat_turns, one_exchange, text_of
 from asap.errors import RowError, UsageError
 from asap.sample import Sample, make_sample
 from asap.think import Thought, split_think
+from asap.think_tags import closing_tag
 
 Row = Mapping[str, object]
 Part = Literal["system", "user", "reasoning", "assistant", "chat", "history", "system in chat"]
@@ -132,7 +133,10 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object) -> Samp
         used -= {name for name, part in shape.optional.items() if part == "system"}
     thought = _thought(assistant)
     meta = {name: value for name, value in row.items() if name not in used}
-    return make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
+    sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
+    if (tag := closing_tag(sample.answer)) and split_think(sample.response) != (sample.cot, sample.answer):
+        raise RowError("think_in_answer", f"the answer holds {tag}, so it could not be told from the trace again")
+    return sample
 
 
 def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:

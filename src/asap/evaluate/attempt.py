@@ -11,8 +11,12 @@ from asap.dataset.shapes import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import attempt_rows
 from asap.evaluate.attempt_texts import COLUMNS, ID_COLUMNS, ProblemIds, texts_of
+from asap.think import parts_of
+from asap.think_tags import TAGS, TagTable, opened_by
 
 _LONG = ("doc", "arguments")  # of lm-evaluation-harness
+_STOPS = ("stopped_by", "finish_reason", "stop_reason")
+_CUT_OFF = ("length", "context", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,27 @@ class Attempt:
     kind: str
     text: str
     measured: Mapping[str, Any] = field(default_factory=dict)
+    table: TagTable = TAGS
+    """The tags that a generation may think between."""
 
     @property
     def cut_off(self) -> bool:
         """Whether its token budget or the model's context ran out."""
-        return self.measured.get("stopped_by") in ("length", "context")
+        return any(self.measured.get(name) in _CUT_OFF for name in _STOPS)
+
+    @property
+    def opened(self) -> bool:
+        """Whether its prompt is known to end with an opened thought: by the record `opened`, or by the `prompt` itself."""
+        known, prompt = self.measured.get("opened"), self.measured.get("prompt")
+        return known if isinstance(known, bool) else isinstance(prompt, str) and bool(opened_by(prompt))
+
+    @property
+    def answer(self) -> str | None:
+        """The answer of a generation; None if its thinking never ends."""
+        return parts_of(self.text, opened=self.opened, table=self.table).answer
 
 
-def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None) -> Iterator[Attempt | Rejected]:
+def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None, table: TagTable = TAGS) -> Iterator[Attempt | Rejected]:
     """The attempts in a file or folder of ours or of another tool, in their order. A kind may be UNCLEAR.
 
     Rows about other benchmarks are passed over if `benchmark` is given. Raises InputError if nothing in the file can be read.
@@ -56,7 +73,7 @@ def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None
             continue
         for kind, text in texts:
             measured = {name: value for name, value in raw.value.items() if name not in (*COLUMNS, *ID_COLUMNS, *_LONG, "sample")}
-            yield Attempt(task_id, samples[task_id], kind, text, measured)
+            yield Attempt(task_id, samples[task_id], kind, text, measured, table)
             samples[task_id] += 1
 
 

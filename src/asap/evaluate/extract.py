@@ -15,6 +15,7 @@ from asap.errors import UsageError
 from asap.fences import CodeBlock, blocks, longer_block, unclosed_block
 from asap.python_code import defines, is_aside, is_program, is_python, mended, parsed, with_definitions
 from asap.think import parts_of
+from asap.think_tags import TAGS, TagTable
 
 Extract = Literal["benchmark", "last", "first", "longest", "livecodebench"]
 EXTRACTS: tuple[Extract, ...] = ("benchmark", "last", "first", "longest", "livecodebench")
@@ -53,11 +54,20 @@ def rule_of(problem: Problem, extract: Extract) -> Literal["asap", "livecodebenc
     return "livecodebench" if extract == "livecodebench" or (extract == "benchmark" and problem.extraction == "livecodebench") else "asap"
 
 
-def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "benchmark", *, cut_off: bool = False) -> str | None:
+def whole_program(
+    problem: Problem,
+    kind: str,
+    text: str,
+    extract: Extract = "benchmark",
+    *,
+    cut_off: bool = False,
+    opened: bool = False,
+    table: TagTable = TAGS,
+) -> str | None:
     """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, a `generation`'s code.
 
-    None where a generation holds no answer; `cut_off` says that its token budget ran out. Raises UsageError for a completion of a
-    problem that has nothing to continue.
+    None where a generation holds no answer; `cut_off` says that its token budget ran out, `opened` that its prompt ends with an opened
+    thought. Raises UsageError for a completion of a problem that has nothing to continue.
     """
     if kind == "completion":
         if problem.prompt is None:
@@ -65,7 +75,7 @@ def whole_program(problem: Problem, kind: str, text: str, extract: Extract = "be
         return problem.prompt + text
     if kind == "solution":
         return with_header(problem.header, text)
-    rule, answer = rule_of(problem, extract), parts_of(text).answer
+    rule, answer = rule_of(problem, extract), parts_of(text, opened=opened, table=table).answer
     if answer is None:
         return None
     code = (

@@ -18,7 +18,6 @@ from asap.evaluate.extract import Extract, rule_of, whole_program
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, Prepared, References
 from asap.sandbox import Sandbox
-from asap.think import parts_of
 
 OnProgress = Callable[[str, int, int], None]
 """Takes the name of the work, how much of it is done, and how much there is in all."""
@@ -146,10 +145,11 @@ def _head(benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Ext
 
 def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> Job:
     """The job of an attempt; without a program if it holds nothing to run."""
-    program, why = whole_program(problem, attempt.kind, attempt.text, extract, cut_off=attempt.cut_off), ""
+    how: Any = {"cut_off": attempt.cut_off, "opened": attempt.opened, "table": attempt.table}
+    program, why = whole_program(problem, attempt.kind, attempt.text, extract, **how), ""
     if program is not None:
         pass
-    elif parts_of(attempt.text).answer is None:
+    elif attempt.answer is None:
         why = "the token budget ran out while the model was thinking" if attempt.cut_off else "the thinking never ends"
     else:
         why = "the token budget ran out before an answer" if attempt.cut_off else "there is no complete Python code block in the answer"

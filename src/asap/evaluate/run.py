@@ -29,7 +29,8 @@ from asap.evaluate.writing import write_all
 from asap.lm.generate import Generator, Request
 from asap.ratio_marker import MARKER, marked
 from asap.sandbox import Sandbox
-from asap.think import CLOSE, OPEN, OPENED, closes_unopened
+from asap.think import answer_starts, closes_unopened, opens_itself
+from asap.think_tags import TagTable, table_with
 
 _COSTS = ("tokens", "tokens_thinking", "seconds", "ttft_s", "stopped_by", "loop", "session")  # of an attempt; no text is among them
 
@@ -46,9 +47,17 @@ class Plan:
     extract: Extract = "benchmark"
     gamma: float | None = None
     gamma_marker: str | None = None
+    think_tags: str | None = None
+    """A pair OPEN,CLOSE that the model thinks between, beside those of the table."""
+
+    @property
+    def table(self) -> TagTable:
+        """The tags that answers may think between."""
+        return table_with(self.think_tags)
 
     def check(self) -> None:
         """Raise UsageError for settings that make no sense."""
+        table_with(self.think_tags)
         if self.max_new_tokens < 1:
             raise UsageError(f"--max-new-tokens is {self.max_new_tokens}; 1 or more is expected")
         if self.samples < 1:
@@ -97,7 +106,7 @@ class Evaluation:
             missing = ledger.missing(requests)
             if missing:
                 keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
-                asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep))
+                asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep, self._plan.table))
         write_rows(self._out / "attempts.jsonl", (row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)))
 
     def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
@@ -121,7 +130,9 @@ class Evaluation:
 
     def settings(self) -> dict[str, Any]:
         """The settings in summary.json."""
-        plan = {name: value for name, value in asdict(self._plan).items() if name != "gamma_marker" or self._plan.gamma is not None}
+        plan = {name: value for name, value in asdict(self._plan).items() if name not in ("gamma_marker", "think_tags")}
+        plan |= {"gamma_marker": self._plan.gamma_marker} if self._plan.gamma is not None else {}
+        plan |= {"think_tags": self._plan.think_tags} if self._plan.think_tags else {}
         return {"benchmarks": [benchmark.name for benchmark in self._benchmarks], **plan, "concurrency": self._model.concurrency}
 
     def _attempts(self, benchmark: Benchmark, ledger: Ledger, costs: list[dict[str, Any]] | None = None) -> Iterator[Attempt]:
@@ -130,25 +141,26 @@ class Evaluation:
             text = row.pop("generation")
             if costs is not None:
                 costs.append({name: row[name] for name in _COSTS})
-            yield Attempt(row["task_id"], row["sample"], "generation", text, row)
+            yield Attempt(row["task_id"], row["sample"], "generation", text, row, self._plan.table)
 
     def rows(self, benchmark: Benchmark, ledger: Ledger) -> Iterator[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
         asked = [(problem, key, request.draw) for problem in benchmark.problems for key, request in self._requests(problem).items()]
-        sessions, hidden = set[int](), False
+        sessions, hidden, table = set[int](), "", self._plan.table
         for _, key, _ in asked:
             row = ledger.get(key) or {}
             sessions.add(row["session"])
-            hidden = hidden or closes_unopened(row["text"])
+            hidden = hidden or closes_unopened(row["text"], table) or ""
         sent = {session: ledger.get(_identity_key(session)) or {} for session in sessions}
         for problem, key, sample in asked:
             row = ledger.get(key) or {}
             # a chat server does not tell that its template opens the thought; the answers that end one do
-            opened = hidden and not row["opened"] and OPEN not in row["text"]
-            text = OPENED + row["text"] if opened else row["text"]
+            opened = bool(hidden) and not row["opened"] and not opens_itself(row["text"], table)
+            text = f"{hidden}\n{row['text']}" if opened else row["text"]
             measured = {name: row[name] for name in ("stopped_by", "prompt_tokens", "tokens", "ttft_s", "seconds", "session")}
             measured["opened"] = opened or row["opened"]
-            thinking, answer = (row["tokens"], 0) if opened and CLOSE not in text else (row["tokens_thinking"], row["tokens_answer"])
+            unfinished = opened and answer_starts(text, table) is None
+            thinking, answer = (row["tokens"], 0) if unfinished else (row["tokens_thinking"], row["tokens_answer"])
             yield {
                 "benchmark": benchmark.name,
                 "task_id": problem.task_id,

@@ -15,10 +15,12 @@ from asap.evaluate.attempt import Attempt, read_attempts
 from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
+from asap.evaluate.opened import OpenedPrompts
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.summary import figures, summary_markdown
 from asap.evaluate.told import told
 from asap.sandbox import Sandbox
+from asap.think_tags import TagTable, table_with
 from asap.versions import __version__
 
 
@@ -29,6 +31,7 @@ def score_file(
     sandbox: Sandbox,
     *,
     extract: Extract = "benchmark",
+    think_tags: str | None = None,
     limits: LimitSettings | None = None,
     workers: int = 2,
     on_progress: OnProgress = lambda what, done, total: None,
@@ -39,7 +42,9 @@ def score_file(
     """
     limits = limits or LimitSettings()
     rejected = list[Rejected]()
-    attempts = _attempts(path, benchmark, rejected)
+    table = table_with(think_tags)
+    prompts = OpenedPrompts.seen_in(_attempts(path, benchmark, [], table))
+    attempts = prompts.told(_attempts(path, benchmark, rejected, table))
     first = next(attempts, None)
     if first is None:
         why = f"; the first is: line {rejected[0].line}, {rejected[0].detail}" if rejected else ""
@@ -48,18 +53,20 @@ def score_file(
         judge = Judge(sandbox, ledger, limits, workers, on_progress)
         verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
+        settings |= {"think_tags": think_tags} if think_tags else {}
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected)}
+        entry |= {"opened_assumed": prompts.assumed} if prompts.assumed else {}
         write_rows(out / "verdicts.jsonl", verdicts)
         write_rows(out / "rejected.jsonl", [row.as_row() for row in rejected])
         return write_summary(out, [entry], settings)
 
 
-def _attempts(path: Path, benchmark: Benchmark, rejected: list[Rejected]) -> Iterator[Attempt]:
+def _attempts(path: Path, benchmark: Benchmark, rejected: list[Rejected], table: TagTable) -> Iterator[Attempt]:
     """The attempts in a file; its other rows are appended to `rejected`."""
     problems = {problem.task_id: problem for problem in benchmark.problems}
-    for row in read_attempts(path, list(problems), benchmark.name):
+    for row in read_attempts(path, list(problems), benchmark.name, table):
         if isinstance(row, Attempt):
-            kind, text = told(problems[row.task_id], row.kind, row.text)
+            kind, text = told(problems[row.task_id], row.kind, row.text, row.table)
             yield replace(row, kind=kind, text=text)
         else:
             rejected.append(row)

@@ -15,7 +15,7 @@ from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.metrics import mean
 from asap.evaluate.summary import figures
 from asap.lm.tokens import TokenCounter
-from asap.think import OPENED
+from asap.think import head_of
 
 
 def budget_rows(
@@ -54,7 +54,7 @@ def _at_budget(attempts: Iterable[Attempt], budget: int, tokens: TokenCounter, c
 
 def at_budget(attempt: Attempt, budget: int, tokens: TokenCounter) -> Attempt:
     """The attempt as a run with this budget would have left it."""
-    head = OPENED if attempt.measured.get("opened") and attempt.text.startswith(OPENED) else ""
+    head = head_of(attempt.text, attempt.table) if attempt.opened else ""
     body = attempt.text[len(head) :]
     total, seconds = attempt.measured["tokens"], attempt.measured["seconds"]
     if total <= budget:

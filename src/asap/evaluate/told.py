@@ -13,6 +13,7 @@ from asap.evaluate.attempt_texts import UNCLEAR
 from asap.evaluate.extract import code_of, wanted_names
 from asap.python_code import defines, parsed
 from asap.think import parts_of
+from asap.think_tags import TAGS, TagTable
 
 _FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
 
@@ -24,32 +25,32 @@ class Told(NamedTuple):
     text: str
 
 
-def told(problem: Problem, kind: str, text: str) -> Told:
+def told(problem: Problem, kind: str, text: str, table: TagTable = TAGS) -> Told:
     """The text as a generation, a solution or a completion. A program that is none as it stands, but Markdown or thinking, is a generation.
 
     The code block of a completion may hold the rest of the function alone.
     """
     if kind == "generation":
         return Told(kind, text)
-    if not _has_marks(text):
+    if not _has_marks(text, table):
         return _of_unclear(problem, text) if kind == UNCLEAR else Told(kind, text)
     whole = problem.prompt + text if kind == "completion" and problem.prompt is not None else text
     if parsed(whole):
         return Told("solution" if kind == UNCLEAR else kind, text)
-    return _continued(problem, text) or Told("generation", text)
+    return _continued(problem, text, table) or Told("generation", text)
 
 
-def _has_marks(text: str) -> bool:
+def _has_marks(text: str, table: TagTable) -> bool:
     """Whether a text has what answers of models have: fences or thinking."""
-    return "```" in text or "~~~" in text or parts_of(text) != (None, text)
+    return "```" in text or "~~~" in text or parts_of(text, table=table) != (None, text)
 
 
-def _continued(problem: Problem, text: str) -> Told | None:
+def _continued(problem: Problem, text: str, table: TagTable) -> Told | None:
     """An answer as a completion, if its code is the rest of the prompt's function.
 
     That is a code block that returns, but not in a function, or indented lines before a fence that the request had opened.
     """
-    answer = parts_of(text).answer
+    answer = parts_of(text, table=table).answer
     head = "" if answer is None else _FENCE_LINE.split(answer, maxsplit=1)[0]
     if problem.prompt and re.match(r"\s*\n[ \t]|[ \t]+\S", head) and parsed(problem.prompt + head):
         return Told("completion", head)

@@ -6,17 +6,18 @@ from typing import Any
 
 from asap.lm.generate import EndpointError, Generation, Generator, Request, RequestRefused
 from asap.lm.tokens import TokenCounter
-from asap.think import CLOSE, OPEN, OPENED
+from asap.think import answer_starts, head_of
+from asap.think_tags import TAGS, TagTable
 
 OnRow = Callable[[str, Mapping[str, Any]], None]
 """Takes the key of a request and the row of its answer."""
 
 
-async def write_all(model: Generator, requests: Mapping[str, Request], on_row: OnRow) -> None:
+async def write_all(model: Generator, requests: Mapping[str, Request], on_row: OnRow, table: TagTable = TAGS) -> None:
     """Have the model answer all requests; `on_row` takes each answer as it comes. Raises EndpointError and InputError."""
 
     async def write(key: str, request: Request) -> None:
-        on_row(key, await _row(model, request))
+        on_row(key, await _row(model, request, table))
 
     async with model:
         try:
@@ -27,17 +28,17 @@ async def write_all(model: Generator, requests: Mapping[str, Request], on_row: O
             raise several.exceptions[0] from None
 
 
-async def _row(model: Generator, request: Request) -> dict[str, Any]:
+async def _row(model: Generator, request: Request, table: TagTable) -> dict[str, Any]:
     """The row of an answer. A prompt that is too long for the model is an outcome; any other refusal ends the run."""
     try:
-        return row_of(await model.generate(request), model.tokens)
+        return row_of(await model.generate(request), model.tokens, table)
     except RequestRefused as error:
         if error.reason != "context_too_long":
             raise EndpointError(f"{error.detail}; what was written is kept, and the same command goes on") from None
         return row_of(Generation("", "too_long", error.prompt_tokens, 0, opened=error.opened), None)
 
 
-def row_of(generation: Generation, tokens: TokenCounter | None) -> dict[str, Any]:
+def row_of(generation: Generation, tokens: TokenCounter | None, table: TagTable = TAGS) -> dict[str, Any]:
     """The row of a generation. `opened`: the prompt had opened the thinking, and the tag was put before the text again.
 
     `stopped_by`: "stop", "length" (its budget), "context" (the model's context), "too_long" (the prompt alone is too long) or the
@@ -47,7 +48,7 @@ def row_of(generation: Generation, tokens: TokenCounter | None) -> dict[str, Any
     prompt_tokens, total = generation.prompt_tokens, generation.completion_tokens
     if generation.counted_here:
         prompt_tokens, total = (prompt_tokens, tokens.count(text)) if tokens else (0, 0)
-    thinking, answer = token_shares(text, total, tokens)
+    thinking, answer = token_shares(text, total, tokens, table)
     out_of_context = generation.context_ran_out and generation.finish_reason == "length"
     return {
         "text": text,
@@ -62,12 +63,12 @@ def row_of(generation: Generation, tokens: TokenCounter | None) -> dict[str, Any
     }
 
 
-def token_shares(text: str, total: int, tokens: TokenCounter | None) -> tuple[int | None, int | None]:
+def token_shares(text: str, total: int, tokens: TokenCounter | None, table: TagTable = TAGS) -> tuple[int | None, int | None]:
     """Of `total` tokens those of the thinking, its closing tag included, and those of the answer; the share of each is counted anew."""
     if tokens is None:
         return None, None
-    thought, closing, _ = text.rpartition(CLOSE)
-    if not closing:
-        return (total, 0) if OPEN in text else (0, total)
-    thinking = min(total, tokens.count(thought.removeprefix(OPENED) + closing))
+    start = answer_starts(text, table)
+    if not start:
+        return (total, 0) if start is None else (0, total)
+    thinking = min(total, tokens.count(text[:start].removeprefix(head_of(text, table))))
     return thinking, total - thinking

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 from asap.digest import content_digest
 from asap.errors import AsapError, InputError
 from asap.lm.tokens import TokenCounter
-from asap.think import CLOSED, OPENED, strip_think
+from asap.think import strip_think
+from asap.think_tags import CLOSED, OPENED, TAGS, TagTable
 
 MIN_P = 0.05
 """Local models never draw what is less likely than this share of the likeliest token, judged before the temperature."""
@@ -46,11 +47,11 @@ class Request:
 class Generation(NamedTuple):
     """What a model wrote.
 
-    `text` is what it wrote behind the prompt, `thought` the thinking that a server sent apart from it. `opened`: the prompt ended
-    with an opened thought (None: a chat server does not say). `finish_reason` is the server's word: "stop", "length" (out of
-    tokens), "content_filter" or another. `counted_here`: the server sent no token counts, so these are ours. `context_ran_out`:
-    the model's context left less room than was asked for. `seconds` runs from sending the request to the last token, `ttft_s` to
-    the first one (None: not measured).
+    `text` is what it wrote behind the prompt, `thought` the thinking that a server sent apart from it. `opened`: the tag with which
+    the prompt opened a thought at its end, empty if it did not (None: a chat server does not say). `finish_reason` is the server's
+    word: "stop", "length" (out of tokens), "content_filter" or another. `counted_here`: the server sent no token counts, so these are
+    ours. `context_ran_out`: the model's context left less room than was asked for. `seconds` runs from sending the request to the last
+    token, `ttft_s` to the first one (None: not measured).
     """
 
     text: str
@@ -59,20 +60,20 @@ class Generation(NamedTuple):
     completion_tokens: int
     counted_here: bool = False
     thought: str = ""
-    opened: bool | None = None
+    opened: str | None = None
     context_ran_out: bool = False
     ttft_s: float | None = None
     seconds: float = 0.0
 
-    def answered(self) -> "Generation":
+    def answered(self, table: TagTable = TAGS) -> "Generation":
         """The generation without thinking and without times; its text is empty where the thinking never ends."""
-        text = strip_think(self.text, opened=self.opened)
+        text = strip_think(self.text, opened=None if self.opened is None else bool(self.opened), table=table)
         return Generation(text, self.finish_reason, self.prompt_tokens, self.completion_tokens, self.counted_here)
 
     def whole(self) -> str:
         """Thinking and answer in one text with both tags, whoever wrote the opening one; a thought without an answer stays open."""
         thought = OPENED + self.thought + (CLOSED if self.text else "\n") if self.thought else ""
-        return (OPENED if self.opened else "") + thought + self.text
+        return (f"{self.opened}\n" if self.opened else "") + thought + self.text
 
 
 class RequestRefused(AsapError):
@@ -82,7 +83,7 @@ class RequestRefused(AsapError):
     those of a Generation, as far as they are known.
     """
 
-    def __init__(self, reason: str, detail: str, prompt_tokens: int = 0, opened: bool | None = None) -> None:
+    def __init__(self, reason: str, detail: str, prompt_tokens: int = 0, opened: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -138,7 +138,7 @@ class OpenAIGenerator:
         self._check_room(len(prompt.ids), prompt.opened)
         return prompt
 
-    def _check_room(self, prompt_tokens: int, opened: bool | None = None) -> None:
+    def _check_room(self, prompt_tokens: int, opened: str | None = None) -> None:
         if self.context_tokens is not None and prompt_tokens >= self.context_tokens:
             detail = f"the prompt has {prompt_tokens:,} tokens and the model's context {self.context_tokens:,}"
             raise RequestRefused("context_too_long", detail, prompt_tokens, opened)

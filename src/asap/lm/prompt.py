@@ -7,14 +7,14 @@ import jinja2
 
 from asap.lm.generate import RequestRefused
 from asap.lm.tokens import TokenCounter
-from asap.think import opened_by
+from asap.think_tags import opened_by
 
 
 class Prompt(NamedTuple):
-    """Token ids that a model reads. `opened`: they end with an opened thought."""
+    """Token ids that a model reads. `opened`: the tag of a thought that they open at their end; empty without one."""
 
     ids: list[int]
-    opened: bool
+    opened: str
 
 
 def render_prompt(tokens: TokenCounter, messages: Sequence[Mapping[str, str]]) -> Prompt:

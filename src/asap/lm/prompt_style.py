@@ -8,7 +8,7 @@ from typing import Literal
 from asap.digest import content_digest
 from asap.errors import RowError, UsageError
 from asap.lm.tokens import TokenCounter
-from asap.think import OPENED, unopened
+from asap.think_tags import OPENED, unopened
 
 PromptStyle = Literal["chat", "raw"]
 

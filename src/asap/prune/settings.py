@@ -19,7 +19,7 @@ from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.sample import Sample
 from asap.steps import StepSplit
-from asap.think import has_tag
+from asap.think_tags import has_tag
 
 BUDGET = 4096
 Coarse = Align | Select | Rewrite

@@ -16,7 +16,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.answer_code import program_of
 from asap.sample import Sample
 from asap.spans import Span
-from asap.think import CLOSED
+from asap.think_tags import CLOSED
 
 CODE_LEAD = "```python\n"
 _BOXED = re.compile(r"\\boxed\s*\{")

@@ -12,7 +12,7 @@ from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import SEPARATOR, StepSplit, join_steps, split_steps
-from asap.think import CLOSED
+from asap.think_tags import CLOSED
 
 
 class Size(NamedTuple):

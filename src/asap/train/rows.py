@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from asap.errors import InputError, RowError
 from asap.sample import Sample
 from asap.spans import Span
-from asap.think import OPENED
+from asap.think_tags import OPENED
 from asap.train.loss import IGNORED
 from asap.train.template import TrainingTemplate
 

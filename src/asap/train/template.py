@@ -11,7 +11,7 @@ from asap.errors import InputError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
-from asap.think import CLOSED, OPENED, unopened
+from asap.think_tags import CLOSED, OPENED, unopened
 
 # Renders a text or a list of parts; sets the assistant's turn aside and renders the prompt as if that turn had yet to be written.
 _JINJA_BEFORE = (
