@@ -68,7 +68,7 @@ def test_the_same_command_again_runs_nothing_and_says_the_same(tmp_path: Path, s
     first = score(tmp_path, sandbox, rows)
 
     class NotToBeAsked:
-        kind, identity = sandbox.kind, sandbox.identity
+        kind, identity, packages = sandbox.kind, sandbox.identity, sandbox.packages
 
     assert score(tmp_path, NotToBeAsked(), rows) == first  # type: ignore[arg-type]
     more = [*rows, {"task_id": "echo", "solution": WRONG["echo"]}]

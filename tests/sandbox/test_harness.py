@@ -47,7 +47,7 @@ def test_the_self_test_sees_what_holds(sandbox):
 
 def test_a_sandbox_that_does_not_hold_is_refused(sandbox, monkeypatch, tmp_path):
     """The probes are run without a sandbox, and must notice."""
-    monkeypatch.setattr(pool, "Zygote", lambda slot, unsafe, packages, preload: Zygote(slot, True, packages, preload))
+    monkeypatch.setattr(pool, "Zygote", lambda slot, unsafe, packages: Zygote(slot, True, packages))
     gentle = (
         selftest._PROBES.replace("512 << 20", "1").replace("range(64)", "range(1)").replace('"/written"', repr(str(tmp_path / "written")))
     )

@@ -180,7 +180,7 @@ def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -
 
     judging = SandboxOptions(workers=1)
     benchmark = load_benchmark(f"traces:{tests}")
-    with judging.sandbox() as sandbox, Ledger.open(out) as ledger:
+    with judging.sandbox(benchmark.problems) as sandbox, Ledger.open(out) as ledger:
         yield Sufficiency(judge, Judge(sandbox, ledger, judging.limits, judging.worker_count), benchmark, generate)
 
 

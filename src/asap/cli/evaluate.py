@@ -88,7 +88,9 @@ def evaluate(
                 evaluation.generate(ledger)
                 print(f"written: {out}/attempts.jsonl")
                 return 0
-            with judging.sandbox() as sandbox:  # first: no answers are written that cannot be judged
+            with judging.sandbox(
+                problem for entry in loaded for problem in entry.problems
+            ) as sandbox:  # first: no answers are written that cannot be judged
                 evaluation.generate(ledger)
                 summary = evaluation.judge(ledger, sandbox, limits, workers)
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from asap.cli.options import at_least, console_for, whole
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
+    from asap.benchmarks.problem import Problem
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox
 
@@ -51,6 +52,14 @@ class SandboxOptions:
         float, Parameter(help="A program gets so many times the CPU seconds of the reference solution on this machine.", group=JUDGING)
     ] = 10.0
     memory: Annotated[int, Parameter(help="Memory of each program in MB.", group=JUDGING, converter=whole)] = 2048
+    packages: Annotated[
+        str | None,
+        Parameter(
+            help="Packages of this environment that solutions may import, with commas: pandas,scipy. Those that tests and reference "
+            "solutions import are there anyway, if installed.",
+            group=JUDGING,
+        ),
+    ] = None
     unsafe_no_sandbox: Annotated[
         bool,
         Parameter(
@@ -77,11 +86,12 @@ class SandboxOptions:
         return at_least("workers", self.workers, 1) or min(_MOST_WORKERS, os.cpu_count() or 1)
 
     @contextmanager
-    def sandbox(self) -> Iterator["Sandbox"]:
-        """The sandbox, tested and open."""
-        from asap.sandbox import Sandbox
+    def sandbox(self, problems: "Iterable[Problem]") -> Iterator["Sandbox"]:
+        """The sandbox for these problems, tested and open. Raises UsageError."""
+        from asap.sandbox import Sandbox, imported_modules
 
-        with Sandbox.open(workers=self.worker_count, unsafe=self.unsafe_no_sandbox) as sandbox:
+        packages = [name for part in (self.packages or "").split(",") if (name := part.strip())]
+        with Sandbox.open(self.worker_count, self.unsafe_no_sandbox, packages, imported_modules(problems)) as sandbox:
             yield sandbox
 
 

@@ -38,7 +38,7 @@ def score(
     limits, workers = judging.limits, judging.worker_count
     loaded = load_benchmark(benchmark)
     try:
-        with judging.sandbox() as sandbox:
+        with judging.sandbox(loaded.problems) as sandbox:
             summary = score_file(
                 attempts,
                 loaded,

@@ -126,7 +126,8 @@ class Evaluation:
                 entry["budgets"] = budget_rows(judge, benchmark, again, self._plan.budgets, self._model.tokens, self._plan.extract)
             entries.append(entry)
         write_rows(self._out / "verdicts.jsonl", all_verdicts)
-        return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, "limits": asdict(limits)})
+        judged = {"limits": asdict(limits), **sandbox.packages.setting()}
+        return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, **judged})
 
     def settings(self) -> dict[str, Any]:
         """The settings in summary.json."""

@@ -54,6 +54,7 @@ def score_file(
         verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
         settings |= {"think_tags": think_tags} if think_tags else {}
+        settings |= sandbox.packages.setting()
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected)}
         entry |= {"opened_assumed": prompts.assumed} if prompts.assumed else {}
         write_rows(out / "verdicts.jsonl", verdicts)

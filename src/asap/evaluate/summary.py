@@ -38,6 +38,7 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         "verdicts": dict(sorted(Counter(record["verdict"] for record in verdicts).items())),
         "not_scored": sorted({record["task_id"] for record in verdicts} - set(by_task)),
         "left_out": _left_out(verdicts),
+        **_needs(verdicts),
         "untestable": [problem.untestable for problem in benchmark.problems if problem.untestable],
         "public_tests_only": benchmark.public_only,
         "sandbox": sorted({record["sandbox"] for record in verdicts}),
@@ -54,6 +55,16 @@ def _left_out(verdicts: Sequence[Record]) -> list[dict[str, str]]:
         if "left_out" in record:
             first.setdefault(record["task_id"], record)
     return [{"task_id": task_id, "why": record["left_out"], "detail": record["detail"]} for task_id, record in first.items()]
+
+
+def _needs(verdicts: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
+    """`needs`, if any: the packages for lack of which attempts could not be judged, at which problems, and what to do."""
+    found = dict[str, dict[str, Any]]()
+    for record in verdicts:
+        if package := record.get("needs"):
+            entry = found.setdefault(package, {"package": package, "task_ids": [], "detail": record["detail"]})
+            entry["task_ids"] += [] if record["task_id"] in entry["task_ids"] else [record["task_id"]]
+    return {"needs": list(found.values())} if found else {}
 
 
 def efficiency(rows: Sequence[Record], wall_s: float, generated: int, concurrency: int) -> dict[str, Any]:
@@ -95,6 +106,8 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
     for why, reason in _REASONS.items():
         if left_out := [one["task_id"] for one in entry["left_out"] if one["why"] == why]:
             notes.append(f"{_problems(len(left_out))} left out: {reason} ({_first(left_out)})")
+    for need in entry.get("needs", []):
+        notes.append(f"{need['package']} is missing at {_problems(len(need['task_ids']))} ({_first(need['task_ids'])})")
     if unjudged := sorted({*entry["not_scored"]} - {one["task_id"] for one in entry["left_out"]}):
         notes.append(f"not scored: {_first(unjudged)}")
     if "none" in entry["sandbox"]:
@@ -108,6 +121,7 @@ def faults_of(entry: Mapping[str, Any]) -> list[str]:
     told = [f"{one['task_id']} is left out: {one['detail']}" for one in left_out[:_TOLD]]
     more = len(left_out) - _TOLD
     told += [f"{_problems(more)} more left out; summary.json names them"] if more > 0 else []
+    told += [f"{_first(need['task_ids'])}: {need['detail']}" for need in entry.get("needs", [])]
     if untestable := entry["untestable"]:
         told.append(f"{len(untestable)} of {_problems(entry['problems'])} have no tests that can be run; the first: {untestable[0]}")
     return told
@@ -149,8 +163,9 @@ def _rules(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) ->
 def _head(settings: Mapping[str, Any]) -> list[str]:
     """Who wrote, and how."""
     model = settings.get("model")
+    packages = [f"Packages: {', '.join(' '.join(pair) for pair in settings['packages'].items())}."] if "packages" in settings else []
     if model is None:
-        return ["# Scored attempts"]
+        return ["# Scored attempts", *([""] if packages else []), *packages]
     engine = model.get("engine", {})
     version = engine.get("version") or engine.get("build_info") or ""
     drawn = f"temperature {settings['temperature']:g}, top-p {settings['top_p']:g}" if settings["temperature"] else "greedy"
@@ -161,7 +176,7 @@ def _head(settings: Mapping[str, Any]) -> list[str]:
         known.append(f"Also sent: {', '.join(f'{sampler} {value:g}' for sampler, value in samplers.items())}.")
     if unsent := model.get("not_sent"):
         known.append(f"**Not taken by the server, so that its own values count: {unsent}.**")
-    return [f"# {model['spec']}", "", *known]
+    return [f"# {model['spec']}", "", *known, *packages]
 
 
 def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:

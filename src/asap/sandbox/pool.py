@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -14,6 +14,8 @@ from asap.sandbox import bwrap, selftest
 from asap.sandbox.identity import sandbox_identity
 from asap.sandbox.jail.codec import BadValue, Closed
 from asap.sandbox.judge import Failed, answers, judge_once
+from asap.sandbox.missing import explained
+from asap.sandbox.packages import Packages, visible_packages
 from asap.sandbox.verdict import Kind, Limits, Verdict
 from asap.sandbox.zygote import InfraError, Zygote
 
@@ -23,11 +25,11 @@ _ATTEMPTS = 2
 class Sandbox:
     """Runs untrusted code. As many threads as there are workers may call `judge` at once; further callers wait."""
 
-    def __init__(self, workers: int, unsafe: bool, packages: Sequence[str], preload: Sequence[str]) -> None:
+    def __init__(self, workers: int, unsafe: bool, packages: Packages) -> None:
         if workers < 1:
             raise UsageError(f"{workers} workers cannot judge anything, at least 1 is needed")
         self.kind: Kind = "none" if unsafe else "bwrap"
-        self._settings = (unsafe, tuple(packages), tuple(preload))
+        self.packages = packages
         self.identity = sandbox_identity(self.kind, packages)
         self._idle: queue.Queue[tuple[int, Zygote | None]] = queue.Queue()
         self._closed = threading.Event()
@@ -47,15 +49,13 @@ class Sandbox:
             self._idle.put((slot, None))
 
     @classmethod
-    def open(
-        cls, workers: int = 2, unsafe: bool = False, packages: Sequence[str] = bwrap.PACKAGES, preload: Sequence[str] = ()
-    ) -> "Sandbox":
+    def open(cls, workers: int = 2, unsafe: bool = False, packages: Sequence[str] = (), imported: Iterable[str] = ()) -> "Sandbox":
         """Start the sandbox and test it. Raises UsageError with the remedy if it does not start or does not hold.
 
-        `unsafe` runs solutions with limits but without a sandbox, and every verdict says so. `packages` lists what a solution may
-        import beside the standard library, if installed; every interpreter imports `preload` before the first run.
+        `unsafe` runs solutions with limits but without a sandbox, and every verdict says so. Programs may import the
+        standard library, numpy, the `packages` of this environment, and what provides the `imported` modules, as far as it is installed.
         """
-        return cls(workers, unsafe, packages, preload)
+        return cls(workers, unsafe, visible_packages(packages, imported))
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -73,7 +73,7 @@ class Sandbox:
             for attempt in range(_ATTEMPTS):
                 try:
                     zygote = self._living(slot, zygote)
-                    return replace(judge_once(zygote, check, solution, limits), retried=attempt > 0)
+                    return replace(explained(judge_once(zygote, check, solution, limits), self.packages), retried=attempt > 0)
                 except (InfraError, OSError) as error:
                     fault = error
                     self._dropped(zygote)
@@ -116,7 +116,7 @@ class Sandbox:
         return self._idle.get()
 
     def _start(self, slot: int) -> Zygote:
-        return self._starter.submit(Zygote, slot, *self._settings).result()
+        return self._starter.submit(Zygote, slot, self.kind == "none", self.packages).result()
 
     def _living(self, slot: int, zygote: Zygote | None) -> Zygote:
         if zygote is not None and zygote.alive():
@@ -138,7 +138,7 @@ def _refuse_leaks(rows: Sequence[tuple[str, bool, str]]) -> None:
 def self_test() -> list[tuple[str, bool, str]]:
     """Each promise of the sandbox, tried once: name, whether it holds, what was seen. Raises UsageError if it does not start."""
     with ThreadPoolExecutor(1) as starter:
-        zygote = starter.submit(Zygote, 0, False, bwrap.PACKAGES, ()).result()
+        zygote = starter.submit(Zygote, 0, False, visible_packages()).result()
         try:
             return selftest.probe(zygote)
         finally:

@@ -55,7 +55,7 @@ class Verdict:
 
     `cpu_s`, `wall_s`, `peak_mb` cover only the solution's processes. `wall_only`: a timeout that CPU time does not explain, so a busy
     machine may be to blame; judge it again when nothing else runs. `passed_checks` of `checks`: inputs or test functions, if counted.
-    `calls`: how often the test code called the solution.
+    `calls`: how often the test code called the solution. `needs`: the package for lack of which nothing can be said.
     """
 
     verdict: Word
@@ -70,6 +70,7 @@ class Verdict:
     calls: int | None = None
     wall_only: bool = False
     retried: bool = False
+    needs: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -78,7 +79,7 @@ class Verdict:
 
     def record(self) -> dict[str, Any]:
         """The verdict as a JSON object, `passed` included."""
-        rest = {name: value for name, value in asdict(self).items() if name != "verdict"}
+        rest = {name: value for name, value in asdict(self).items() if name != "verdict" and not (name == "needs" and value is None)}
         return {"verdict": self.verdict, "passed": self.passed, **rest}
 
 

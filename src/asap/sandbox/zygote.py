@@ -13,6 +13,7 @@ from typing import Any
 from asap.errors import UsageError
 from asap.sandbox import bwrap
 from asap.sandbox.jail.codec import TRUSTED, Channel
+from asap.sandbox.packages import Packages
 from asap.sandbox.seccomp import filter_program
 from asap.sandbox.verdict import Limits, Report
 
@@ -98,7 +99,7 @@ class Run:
 class Zygote:
     """One worker's warm interpreter."""
 
-    def __init__(self, slot: int, unsafe: bool, packages: tuple[str, ...], preload: tuple[str, ...]) -> None:
+    def __init__(self, slot: int, unsafe: bool, packages: Packages) -> None:
         self.uids = bwrap.run_uids(slot)
         self.unsafe = unsafe
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -112,8 +113,7 @@ class Zygote:
         first = {
             "isolated": not unsafe,
             "seccomp": "" if unsafe else filter_program().hex(),
-            "paths": [] if unsafe else ["/site"],
-            "preload": list(preload),
+            "paths": [] if unsafe else [bwrap.site_folder(number) for number in packages.folders],
         }
         self.control.settimeout(_START_TIMEOUT)
         try:
@@ -125,7 +125,7 @@ class Zygote:
             raise self._failed()
         self.control.settimeout(_REPORT_TIMEOUT)
 
-    def _command(self, control_fd: int, packages: tuple[str, ...]) -> list[str]:
+    def _command(self, control_fd: int, packages: Packages) -> list[str]:
         found = bwrap.find_bwrap()
         if found is None:
             self.control.close()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from asap.sandbox.jail.suite import Result, outcome, place
+from asap.sandbox.jail.suite import Result, missing_module, outcome, place
 
 TEST_FILE = "test_solution.py"
 _OFF = "terminal cacheprovider junitxml pastebin stepwise doctest faulthandler setuponly setupplan"
@@ -178,8 +178,8 @@ def _needed(error: BaseException) -> str | None:
     """What the test file lacks: a package, a fixture, a plugin; None if it lacks nothing."""
     if isinstance(error, Unsupported):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name not in (None, "solution"):
-        return error.name
+    if module := missing_module(error):
+        return module
     if type(error).__name__ == "FixtureLookupError":
         return f"the fixture {getattr(error, 'argname', '')}"
     if isinstance(error, SyntaxError) and str(error.filename).endswith(TEST_FILE):

@@ -36,7 +36,7 @@ def serve_tests(host: Channel, solution: Channel, test: Callable[[dict[str, Any]
         remote.broken = Gone(str(error))
         result = outcome("gone")
     except BaseException as error:  # border: the problem's prelude, or this file
-        result = outcome("infra", f"{type(error).__name__}: {error}"[:300])
+        result = _lacking(error) or outcome("infra", f"{type(error).__name__}: {error}"[:300])
     if remote.broken is not None:  # even if the test code caught it
         word, detail = ("gone", "") if remote.broken.tampered is None else ("tamper", remote.broken.tampered)
         result = {**result, "verdict": word, "detail": detail}
@@ -65,9 +65,22 @@ def _checked(job: dict[str, Any], remote: Remote) -> Result:
         raise
     except BaseException as error:  # border: test code may raise anything
         fault = getattr(error, "fault", None)
+        if fault is None and (lacking := _lacking(error)):
+            return lacking
         detail = f"check: {type(error).__name__}: {str(error)[:200]}" + place(error, "tests.py")
         return outcome("error" if fault else "fail", detail, fault, total=1)
     return outcome("pass", passed=1, total=1)
+
+
+def _lacking(error: BaseException) -> Result | None:
+    """The result of test code that imports a module which is not here; None if that is not what went wrong."""
+    module = missing_module(error)
+    return outcome("infra", f"the tests need {module}") if module else None
+
+
+def missing_module(error: BaseException) -> str | None:
+    """The module that is not here, if that is the error."""
+    return error.name if isinstance(error, ModuleNotFoundError) and error.name != "solution" else None
 
 
 def place(error: BaseException, file: str) -> str:

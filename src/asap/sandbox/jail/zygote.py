@@ -50,7 +50,7 @@ def main(control_fd: int) -> None:
     control = socket.socket(fileno=control_fd)
     first = json.loads(control.recv(1 << 16))
     sys.path.extend(first["paths"])
-    for name in [*_PRELOADED.split(), *first["preload"]]:
+    for name in _PRELOADED.split():
         __import__(name)
     site.setquit()  # the interpreter itself starts without `site`
     site.setcopyright()
