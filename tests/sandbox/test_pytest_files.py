@@ -85,3 +85,9 @@ def check(reverse):
     code = "class Solution:\n  def reverse(self, head):\n    before = None\n    while head:\n      head.next, before, head = before, head, head.next\n    return before"
     verdict = sandbox.judge(Program(tests, "Solution().reverse", prelude=prelude), code, LIMITS)
     assert verdict.verdict == "pass", verdict.detail
+
+
+def test_an_imported_generator_with_a_tests_name_is_no_test(sandbox):
+    tests = "from heapq import merge as test_merge\nfrom solution import f\n\n\ndef test_f():\n    assert f(1) == 2\n"
+    found = [sandbox.judge(Program(tests, None, None), f"def f(x):\n    return {text}\n") for text in ("x + 1", "x")]
+    assert [(verdict.verdict, verdict.checks) for verdict in found] == [("pass", 1), ("fail", 1)]

@@ -91,6 +91,11 @@ class Plugin:
         """Format failures in the quickest way, which shows no value of the solution's. The option is of the plugin that prints."""
         config.option.tbstyle = "native"
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, collector: pytest.Module | pytest.Class, name: str, obj: object) -> list[pytest.Item] | None:
+        """A generator is no test, as in `from heapq import merge as test_merge`: before pytest 8.4 it was ignored, now it ends the run."""
+        return [] if inspect.isgeneratorfunction(obj) and collector.istestfunction(obj, name) else None
+
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
         """A file or class that cannot be collected, or that skips itself, is told."""
