@@ -25,13 +25,17 @@ from run_fixtures import (
     write_rows,
 )
 
-ROWS = [*(row(number) for number in range(8)), "no JSON", {**row(1), "id": "r1"}, row(9, steps=1), row(10, steps=30)]
+UNBROKEN = row(11, steps=20)
+UNBROKEN["cot"] = UNBROKEN["cot"].replace("\n\n", ".\n", 9).replace("\n\n", ". So ")
+ROWS = [*(row(number) for number in range(8)), "no JSON", {**row(1), "id": "r1"}, row(9, steps=1), row(10, steps=30), UNBROKEN]
 STAGES = {
     "the paper's order": [],
     "without stage 1": ["--coarse", "none"],
     "protected steps": ["--keep-first", "2", "--keep-last", "1"],
     "rescored": ["--rescore", "2"],
     "the paper's steps, raw": ["--step-split", "paper", "--context", "raw"],
+    "lines": ["--step-split", "line", "--backfill"],
+    "sentences": ["--step-split", "sentence"],
     "backfilled": ["--backfill"],
     "backfilled and protected": ["--backfill", "--keep-last", "1", "--coarse-share", "0.5"],
 }

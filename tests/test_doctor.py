@@ -212,7 +212,27 @@ def test_rows_within_the_default_budget_are_counted(write: Write, words: str) ->
 def test_steps_per_trace(write: Write, words: str) -> None:
     path = write([row(f"<think>\n{chr(10).join(['s', ''] * n)}\n</think>\n\nx") for n in (4, 2, 1, 3, 1)])
     finding = named(check_data([path], scorer=words), "steps")
-    assert (finding.status, finding.found) == ("warn", f"median 2, p90 4, max 4; 2 rows of one step, first {path}:3")
+    found = f"median 2, p90 4, max 4; 2 rows of one step or with more than 250 tokens a step, first {path}:3"
+    assert (finding.status, finding.found) == ("warn", found)
+    assert finding.advice.endswith("nor have they lines or sentences, so they stay as they are")
+
+
+MANY_WORDS = "word " * 900
+
+
+@pytest.mark.parametrize(
+    ("between", "split"), [("\n", "line"), (f"\n\n{MANY_WORDS}\n", "line"), (" ", "sentence"), (f" {MANY_WORDS}. ", "sentence")]
+)
+def test_another_split_is_proposed_for_traces_of_few_steps(between: str, split: str, write: Write, words: str) -> None:
+    trace = between.join(["So it is.", "Then it goes on.", "That is all."])
+    path = write([row(f"<think>\n{trace}\n</think>\n\nx") for _ in range(3)])
+    finding = named(check_data([path], scorer=words), "steps")
+    assert finding.status == "warn"
+    assert f": use --step-split {split} (" in finding.advice
+    good = [row(f"<think>\n{trace.replace(between, chr(10) * 2)}\n</think>\n\nx") for _ in range(3)]
+    assert named(check_data([write(good)], scorer=words), "steps").status == "ok"
+    finding = named(check_data([write([*good, row(f"<think>\n{trace}\n</think>\n\nx")])], scorer=words), "steps")
+    assert f": prune these rows apart and use --step-split {split} (" in finding.advice
 
 
 def test_only_the_first_rows_are_read_with_a_limit(write: Write, words: str) -> None:

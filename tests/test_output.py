@@ -159,7 +159,7 @@ def test_where_nothing_is_cut_the_trace_stays_byte_for_byte(source: Path, tmp_pa
     assert json.loads((out / "manifest.json").read_text("utf-8"))["counts"]["pruned"] == 0
 
 
-@pytest.mark.parametrize("split", ["fenced", "paper"])
+@pytest.mark.parametrize("split", ["fenced", "paper", "line", "sentence"])
 def test_stage_one_alone_uses_no_budget(source: Path, tmp_path: Path, split: str) -> None:
     out = prune(source, tmp_path / "out", "--coarse-only", "--step-split", split, "--budget", "1")
     decisions = read_decisions(out)

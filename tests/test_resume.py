@@ -177,6 +177,8 @@ def test_a_folder_of_another_run_is_refused_and_both_values_are_named(tmp_path: 
     assert "context is 'chat' there and 'raw' here" in message
     assert "asap cut" not in message
     assert "choose another --out" in message
+    message = refusal(capsys, *prune_words(source, out, "--budget", "40", "--step-split", "line"))
+    assert "step_split is 'fenced' there and 'line' here" in message
     message = refusal(capsys, *prune_words(other, out, "--budget", "40"))
     assert f"sources is ['{source}'] there and ['{other}'] here" in message
 

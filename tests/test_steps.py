@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asap.spans import Span
-from asap.steps import SEPARATOR, StepSplit, join_steps, keep_steps, split_steps
+from asap.steps import SEPARATOR, STEP_SPLITS, StepSplit, join_steps, keep_steps, laid_out, separator, split_steps
 
 BLANK = " \t\r\n"
 
@@ -40,8 +40,12 @@ lines = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=6),
 )
-documents = st.lists(lines, max_size=14).map("\n".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+prose = st.sampled_from(
+    ["It is so. Then", "We", "go on.", "A? B!", "\\[ a.", "B \\]", "甲。乙", "1. One", "    Indented. ", "$$", "``x. Y``", "- e.g. This"]
+)
+documents = st.lists(lines | prose, max_size=14).map("\n".join) | st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 both_splits = pytest.mark.parametrize("how", ["fenced", "paper"])
+every_split = pytest.mark.parametrize("how", STEP_SPLITS)
 
 
 def texts_of(text: str, how: StepSplit = "fenced") -> list[str]:
@@ -69,7 +73,7 @@ FENCES = [
         ("> ```", "> ```"),
         ("> > ~~~", "> > ~~~"),
     ],
-    *[("    ```", "    ```"), ("\t```py", "```"), ("  - ```", "    ```"), ("1. ```py title", "```"), ("So: ```py", "```")],
+    *[("    ```", "    ```"), ("\t```py", "```"), ("  - ```", "    ```"), ("1. ```py title", "```")],
     *[("```", "```<|im_end|>"), ("```{.py .n}", "```</answer>"), ("```", "``` That is it."), ("```py\r", "```\r")],
 ]
 harmless = [
@@ -114,7 +118,7 @@ def reference_steps(parts: Sequence[Lines]) -> list[str]:
     return ["\n".join(step).rstrip("\r") for step in while_visible if step]
 
 
-@both_splits
+@every_split
 @given(text=documents)
 @settings(max_examples=200, deadline=None)
 def test_spans_and_the_white_space_between_them_are_the_original(how: StepSplit, text: str) -> None:
@@ -129,7 +133,8 @@ def test_spans_and_the_white_space_between_them_are_the_original(how: StepSplit,
         position = span.end
     assert not (text[position:].strip(BLANK) if how == "fenced" else text[position:].strip())
     assert rebuilt + text[position:] == text
-    assert all(SEPARATOR[0] in text[one.end : other.start] for one, other in pairwise(spans))
+    if how != "sentence":
+        assert all("\n" in text[one.end : other.start] for one, other in pairwise(spans))
 
 
 @given(documents_of_closed_blocks)
@@ -138,12 +143,47 @@ def test_steps_are_those_of_the_reference(parts: list[Lines]) -> None:
     assert texts_of(text_of(parts)) == reference_steps(parts)
 
 
-@both_splits
+@every_split
 @given(text=documents)
 @settings(max_examples=300, deadline=None)
 def test_keeping_every_step_keeps_every_byte(how: StepSplit, text: str) -> None:
     spans = split_steps(text, how)
     assert keep_steps(text, spans, [True] * len(spans)) == text
+
+
+@pytest.mark.parametrize("how", ["line", "sentence"])
+@given(parts=documents_of_closed_blocks)
+@settings(max_examples=200, deadline=None)
+def test_lines_and_sentences_never_split_a_closed_block(how: StepSplit, parts: list[Lines]) -> None:
+    text, steps = text_of(parts), split_steps(text_of(parts), how)
+    position = 0
+    for part in parts:
+        end = position + len("\n".join(part.lines))
+        if part.is_block:
+            fence = text.index("~~~" if "~~~" in part.lines[0] else "```", position)
+            close = text.rindex("~~~" if "~~~" in part.lines[-1] else "```", position, end)
+            assert any(step.start <= fence and close < step.end for step in steps)
+        position = end + 1
+
+
+@every_split
+@given(text=documents, data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_kept_steps_are_joined_by_what_lay_between_them(how: StepSplit, text: str, data: st.DataObject) -> None:
+    spans = split_steps(text, how)
+    kept = data.draw(st.lists(st.booleans(), min_size=len(spans), max_size=len(spans)))
+    left = [span for span, keep in zip(spans, kept, strict=True) if keep]
+    joined, laid = laid_out(text, left)
+    assert [joined[span.start : span.end] for span in laid] == [text[span.start : span.end] for span in left]
+    for (one, other), (here, there) in zip(pairwise(left), pairwise(laid), strict=True):
+        between, lost = joined[here.end : there.start], text[one.end : other.start]
+        assert between == separator(text, one, other)
+        assert not between.strip()
+        assert between in lost or between == SEPARATOR
+        assert ("\n" in between) == ("\n" in lost)
+        assert "\n\n" not in lost or between == SEPARATOR
+    if not all(kept):
+        assert keep_steps(text, spans, kept) == joined == join_steps(text, left)
 
 
 @both_splits
@@ -223,6 +263,51 @@ def test_steps_of(text: str, steps: list[str]) -> None:
 def test_the_papers_split_cuts_fences_and_only_at_bare_blank_lines() -> None:
     assert texts_of("```\nx\n\n  y\n```", "paper") == ["```\nx", "  y\n```"]
     assert texts_of("a\n \nb\n\n\nc\n\n \n\nd", "paper") == ["a\n \nb", "\nc", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("a\nb\n\n\nc", ["a", "b", "c"]),
+        ("a\r\n  b  \r\n \r\nc\r\n", ["a", "  b  ", "c"]),
+        ("\n \n  a\n", ["  a"]),
+        ("a:\n```py\nx\n\ny\n```\nb", ["a:", "```py\nx\n\ny\n```", "b"]),
+        ("So: ```py\nx\n```\nb", ["So: ```py\nx\n```", "b"]),
+        ("a\n$$\nx\n$$\nb", ["a", "$$\nx\n$$", "b"]),
+        ("```py\nx\n    y\n\nThen prose.\nMore.", ["```py\nx\n    y", "Then prose.", "More."]),
+        ("A. B", ["A. B"]),
+    ],
+    ids=repr,
+)
+def test_lines_of(text: str, steps: list[str]) -> None:
+    assert texts_of(text, "line") == steps
+
+
+@pytest.mark.parametrize(
+    ("how", "text", "kept", "left"),
+    [
+        ("line", "a\nb\nc\n\nd", "101 1", "a\nc\n\nd"),
+        ("line", "a\nb\n\nc\nd", "1001", "a\n\nd"),
+        ("line", "a\r\nb\r\nc", "101", "a\r\nc"),
+        ("line", "a\n    b\n    c", "101", "a\n    c"),
+        ("sentence", "A b. C d. E f.", "101", "A b. E f."),
+        ("sentence", "Aa.  Bb.\tCc.", "101", "Aa.\tCc."),
+        ("sentence", "Aa. Bb.\nCc.", "101", "Aa.\nCc."),
+        ("sentence", "Aa.\n\nBb. Cc.", "101", "Aa.\n\nCc."),
+        ("sentence", "甲。乙。丙", "101", "甲。丙"),
+        ("sentence", "Aa. Bb.\n```\nx\n```\nCc. Dd.", "10111", "Aa.\n```\nx\n```\nCc. Dd."),
+        ("sentence", "Aa. Bb.\n```\nx\n```\nCc. Dd.", "00101", "```\nx\n```\nDd."),
+    ],
+    ids=repr,
+)
+def test_lines_and_sentences_keep_what_separates_them(how: StepSplit, text: str, kept: str, left: str) -> None:
+    assert keep_steps(text, split_steps(text, how), [mark == "1" for mark in kept.replace(" ", "")]) == left
+
+
+def test_a_mark_stands_where_the_removed_steps_stood() -> None:
+    text = "Aa. Bb. Cc.\nDd. Ee."
+    assert keep_steps(text, split_steps(text, "sentence"), [True, False, False, True, False], "[...]") == "Aa. [...]\nDd. [...]"
+    assert keep_steps(text, split_steps(text, "line"), [False, True], "[...]") == "[...]\nDd. Ee."
 
 
 def test_joining_uses_one_blank_line() -> None:

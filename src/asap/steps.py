@@ -1,33 +1,72 @@
 """Reasoning steps as spans of the original text (paper §3.2: blank lines separate steps).
 
 No step is ever re-typed, stripped or re-indented. Only white space lies between two spans, so the spans and the text between
-them are the original, byte for byte. A fenced code block is never split.
+them are the original, byte for byte. A fenced code block is never split, except by `paper`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from asap.fences import fenced
+from asap.sentences import line_ends, sentence_ends
 from asap.spans import Span
 
-StepSplit = Literal["fenced", "paper"]
+StepSplit = Literal["fenced", "paper", "line", "sentence"]
+STEP_SPLITS: tuple[StepSplit, ...] = get_args(StepSplit)
 SEPARATOR = "\n\n"
 
-_BLANK = " \t\r"
+_BLANK = " \t\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_BLANK_LINE = re.compile(rf"\n[{_BLANK}]*\n|\r[{_BLANK}]*\r")
+_LINE_BREAK = re.compile(r"\r?\n|\r")
 
 
 def split_steps(text: str, how: StepSplit = "fenced") -> list[Span]:
     """The steps of a trace, in order.
 
     `fenced` splits at blank lines (lines of spaces and tabs count as blank) outside code fences; `paper` splits at every literal
-    "\\n\\n" and drops pieces of white space only, like the paper's scripts.
+    "\\n\\n" and drops pieces of white space only, like the paper's scripts; `line` splits at every line break and `sentence` also at
+    the ends of sentences (`asap.sentences`), both outside code fences and displayed maths.
     """
-    return list(_paper_spans(text) if how == "paper" else _fenced_spans(text))
+    if how == "paper":
+        return list(_paper_spans(text))
+    if how == "fenced":
+        return list(_fenced_spans(text))
+    return list(_spans_between(text, line_ends(text) if how == "line" else sentence_ends(text)))
 
 
 def join_steps(text: str, spans: Iterable[Span]) -> str:
-    """The given steps of `text`, joined by blank lines."""
-    return SEPARATOR.join(text[span.start : span.end] for span in spans)
+    """The given steps of `text`, joined by what separates them there: see `separator`."""
+    return laid_out(text, spans)[0]
+
+
+def laid_out(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
+    """The given steps of `text`, joined, and where they are in the joined text."""
+    parts, laid, position = list[str](), list[Span](), 0
+    before: Span | None = None
+    for span in spans:
+        between = separator(text, before, span) if before else ""
+        parts += [between, text[span.start : span.end]]
+        laid.append(Span(position + len(between), position + len(between) + span.end - span.start))
+        position, before = laid[-1].end, span
+    return "".join(parts), laid
+
+
+def separator(text: str, before: Span, after: Span) -> str:
+    """What joins two steps: a blank line where one lies between them in the text, else a line break if one does, else the white space
+    before the second.
+    """
+    if _BLANK_LINE.search(text, before.end, after.start):
+        return SEPARATOR
+    if found := _LINE_BREAK.search(text, before.end, after.start):
+        return found[0]
+    between = text[before.end : after.start]
+    return between[len(between.rstrip()) :]
+
+
+def has_line_break(space: str) -> bool:
+    """Whether white space ends a line."""
+    return "\n" in space or "\r" in space
 
 
 def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str = "") -> str:
@@ -41,11 +80,11 @@ def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str 
         return join_steps(text, (span for span, keep in zip(spans, kept, strict=True) if keep))
     parts = list[str]()
     for number, (span, keep) in enumerate(zip(spans, kept, strict=True)):
-        if keep:
-            parts.append(text[span.start : span.end])
-        elif number == 0 or kept[number - 1]:
-            parts.append(gap)
-    return SEPARATOR.join(parts)
+        if not keep and number and not kept[number - 1]:
+            continue
+        between = separator(text, spans[number - 1], span) if number else ""
+        parts += [between, text[span.start : span.end] if keep else gap]
+    return "".join(parts)
 
 
 def _paper_spans(text: str) -> Iterator[Span]:
@@ -78,3 +117,19 @@ def _fenced_spans(text: str) -> Iterator[Span]:
         position = line_end + 1
     if step_start is not None:
         yield Span(step_start, step_end)
+
+
+def _spans_between(text: str, gaps: Iterable[Span]) -> Iterator[Span]:
+    """The visible pieces between the gaps that lie outside of code blocks."""
+    blocks = (Span(start, start + len(text[start:end].rstrip("\r\n"))) for start, end in fenced(text))
+    block = next(blocks, None)
+    start = 0
+    for gap in gaps:
+        while block is not None and block.end <= gap.start:
+            block = next(blocks, None)
+        if block is None or gap.end <= block.start:
+            if text[start : gap.start].strip():
+                yield Span(start, gap.start)
+            start = gap.end
+    if text[start:].strip():
+        yield Span(start, len(text))

@@ -20,6 +20,8 @@ from asap.sample import Sample
 from asap.steps import StepSplit, split_steps
 from asap.think_tags import has_tag
 
+LONG_STEP = 250
+"""Tokens of a step; in 545 traces of DeepSeek-R1 and 1,900 of R1 and QwQ no trace has so many in the mean."""
 _BATCH = 32  # rows tokenised together
 
 
@@ -101,7 +103,12 @@ class Survey:
     """The number of usable rows by the tokens of their traces."""
     steps: Counter[int] = field(default_factory=Counter)
     """The number of usable rows by the steps of their traces."""
-    one_step: Cases = field(default_factory=Cases)
+    long_steps: Cases = field(default_factory=Cases)
+    """Rows whose trace is one step, or has more than `LONG_STEP` tokens a step in the mean."""
+    long_steps_tokens: int = 0
+    """The total tokens of their traces."""
+    finer: dict[StepSplit, Counter[int]] = field(default_factory=lambda: {"line": Counter(), "sentence": Counter()})
+    """The number of those rows by the steps that they would have with another `--step-split`."""
     several_tags: Cases = field(default_factory=Cases)
     no_code: Cases = field(default_factory=Cases)
     open_fence: Cases = field(default_factory=Cases)
@@ -167,12 +174,18 @@ class Survey:
             self.shapes[shaped.shape] += 1
             self.tokens[length] += 1
             self.steps[steps] += 1
-            self._add_cases(place, shaped.sample, steps)
+            if steps == 1 or length > LONG_STEP * steps:
+                self._add_long_steps(place, shaped.sample, length)
+            self._add_cases(place, shaped.sample)
             yield Length(shaped.sample, steps, length)
 
-    def _add_cases(self, place: Place, sample: Sample, steps: int) -> None:
-        if steps == 1:
-            self.one_step.add(place)
+    def _add_long_steps(self, place: Place, sample: Sample, tokens: int) -> None:
+        self.long_steps.add(place)
+        self.long_steps_tokens += tokens
+        for how, counts in self.finer.items():
+            counts[len(split_steps(sample.cot, how))] += 1
+
+    def _add_cases(self, place: Place, sample: Sample) -> None:
         if has_tag(sample.cot):
             self.several_tags.add(place)
         if not fenced(sample.answer):

@@ -40,6 +40,8 @@ PRUNE = {
     "asap-default-budget": _prune(),
     "asap-coarse-only": _prune("--coarse-only", *_HALF),
     "asap-paper-split": _prune(*_HALF, "--step-split", "paper"),
+    "asap-lines": _prune(*_HALF, "--step-split", "line", source=_ALL),
+    "asap-sentences": _prune("--ratio", "0.3", "--step-split", "sentence", "--scores", "every"),
     "asap-own-scores": _prune(*_HALF, "--scores", "own"),
     "asap-every-score": _prune(*_HALF, "--scores", "every"),
     "asap-rescore": _prune(*_HALF, "--coarse", "none", "--rescore", "2", "--backfill"),

@@ -61,8 +61,16 @@ def test_repeated_steps_are_no_problem(steps: list[str], scorer: Callable[..., H
         LeaveOutRequest("Q:\n", steps, " end"),
         LeaveOutRequest("Q:\n", steps, "end", "\n\n"),
         LeaveOutRequest("", steps),
+        LeaveOutRequest("Q:\n", steps, between=[" ", "\n", "", "\n\n", "  ", "\n", " "][: len(steps) - 1]),
     ):
         close(model.leave_out(request), leave_out_anew(model.score, request))
+
+
+def test_what_stands_around_a_gap_joins_what_is_left() -> None:
+    request = LeaveOutRequest("Q:\n", ["a", "b", "c", "d"], between=["\n", " ", "\n\n"])
+    assert [request.text(without) for without in (None, 0, 1, 2, 3)] == ["a\nb c\n\nd", "b c\n\nd", "a\nc\n\nd", "a\nb\n\nd", "a\nb c"]
+    assert LeaveOutRequest("Q:\n", ["a", "b", "c"], "end", " ").text(1) == "a\n\nc end"
+    assert LeaveOutRequest("Q:\n", ["a"]).text(0) == ""
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:

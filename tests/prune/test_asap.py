@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from asap.prune.decision.units import Units
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample, make_sample
 from asap.spans import Span
-from asap.steps import join_steps, split_steps
+from asap.steps import STEP_SPLITS, join_steps, split_steps
 
 STEPS = [
     "Okay, let's see. I need to sum the numbers in the list.",
@@ -41,6 +42,13 @@ STEPS = [
     "你好，我们先看看这个问题。",
 ]
 SAMPLE = make_sample("What is the sum?", "\n\n".join(STEPS), "The sum is 42.", row_id="s")
+UNBROKEN = make_sample(
+    "How many?",
+    "First I check the list. Then the sum of two is 42. So it is.\nAgain: 17 and 3.14. Wait, what?\n"
+    "```py\nx = 1\n\ny = 2\n```\n- It holds. Yes",
+    "It is 42.",
+    row_id="unbroken",
+)
 OTHERS = [
     make_sample("Sort it.", "\n\n".join(STEPS[5:2:-1]), "It is sorted.", row_id="o1"),
     make_sample("One step?", "Yes.", "Yes.", row_id="o2"),
@@ -95,7 +103,10 @@ def check_pruned(scorer: Scorer, pruned: Pruned, sample: Sample, budget: int | N
     assert replace(pruned.sample, cot=sample.cot) == sample
     texts = [sample.cot[step.start : step.end] for step in decision.steps]
     assert [step.index for step in decision.steps] == list(range(len(texts)))
-    assert cot == (sample.cot if len(kept(decision)) == len(texts) else "\n\n".join(texts[index] for index in kept(decision)))
+    left = [Span(decision.steps[index].start, decision.steps[index].end) for index in kept(decision)]
+    assert cot == (sample.cot if len(kept(decision)) == len(texts) else join_steps(sample.cot, left))
+    if all("\n\n" in sample.cot[one.end : other.start] for one, other in pairwise(decision.steps)):
+        assert len(left) == len(texts) or cot == "\n\n".join(texts[index] for index in kept(decision))
     assert decision.tokens_before == scorer.tokens.count(sample.cot)
     assert decision.tokens_after == scorer.tokens.count(cot)
     assert kept(decision)
@@ -118,12 +129,12 @@ def test_the_tiny_models_keep_their_tokenizers(tiny: Scorer, tiny_with_bos: Scor
 
 
 @pytest.mark.parametrize("coarse", ["align", "none"])
-@pytest.mark.parametrize("step_split", ["fenced", "paper"])
+@pytest.mark.parametrize("step_split", STEP_SPLITS)
 @pytest.mark.parametrize("backfill", [False, True])
 def test_kept_steps_are_verbatim_and_the_budget_is_met(tiny: Scorer, coarse: Any, step_split: Any, backfill: bool) -> None:
     for budget in (1, 60):
         pruner = Asap(tiny, AsapSettings(budget=budget, coarse=coarse, step_split=step_split, backfill=backfill))
-        for sample in (SAMPLE, *OTHERS):
+        for sample in (SAMPLE, *OTHERS, UNBROKEN):
             check_pruned(tiny, pruner.prune(sample), sample, budget)
 
 

@@ -12,7 +12,7 @@ from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import InputError, MissingExtra, RowError
 from asap.lm.scorer import Scorer
 from asap.prune.settings import BUDGET
-from asap.survey import Cases, Place, Survey
+from asap.survey import LONG_STEP, Cases, Place, Survey
 
 _THINK_TAGS = {"no_think": "without any", "unclosed_think": "unclosed", "empty_think": "empty"}
 _DAMAGED = "the file is damaged there: write the line again as one JSON object in UTF-8"
@@ -36,6 +36,7 @@ _ADVICE = {
 }
 _REJECTS = "`asap prune` lists the rejected rows in rejected.jsonl and goes on with the others"
 _LONGEST_DETAIL = 160
+_LINE_TOKENS = 100  # of a line in the mean; longer ones are paragraphs, which are split into sentences
 
 
 def check_data(
@@ -140,11 +141,25 @@ def _lengths(survey: Survey, tokenizers: Tokenizers) -> Iterator[Finding]:
     advice = "the budget leaves them as they are: use a smaller --budget, or --ratio 0.5, to shorten them as well"
     yield Finding("budget", "warn", found, advice) if 2 * under > survey.usable else Finding("budget", "ok", found)
     yield _context(survey, tokenizers.scorer.context_tokens if tokenizers.scorer else None)
-    if survey.one_step.count:
-        advice = "a trace of one step cannot be pruned: steps are separated by blank lines, and these have none"
-        yield Finding("steps", "warn", f"{_spread(survey.steps)}; {_some(survey.one_step, 'of one step')}", advice)
+    if survey.long_steps.count:
+        found = f"{_spread(survey.steps)}; {_some(survey.long_steps, f'of one step or with more than {LONG_STEP} tokens a step')}"
+        yield Finding("steps", "warn", found, _step_advice(survey))
     else:
         yield Finding("steps", "ok", _spread(survey.steps))
+
+
+def _step_advice(survey: Survey) -> str:
+    """How to split traces that have few steps: at lines if these are short enough, else at sentences, if that gives more steps at all."""
+    lines, sentences = survey.finer["line"], survey.finer["sentence"]
+    steps, more = (sum(count * rows for count, rows in counts.items()) for counts in (lines, sentences))
+    why = "whole steps are removed, and blank lines separate them, which these traces hardly have"
+    if more == survey.long_steps.count:
+        return f"{why}; nor have they lines or sentences, so they stay as they are"
+    by_line = steps > survey.long_steps.count and (survey.long_steps_tokens <= _LINE_TOKENS * steps or steps == more)
+    median = {how: f"{quantile(counts, 0.5):,}" for how, counts in survey.finer.items()}
+    found = f"--step-split line makes {median['line']} steps of them in the median, sentence {median['sentence']}"
+    apart = "" if 2 * survey.long_steps.count > survey.usable else "prune these rows apart and "
+    return f"{why}: {apart}use --step-split {'line' if by_line else 'sentence'} ({found})"
 
 
 def _context(survey: Survey, limit: int | None) -> Finding:

@@ -4,6 +4,7 @@ First-token surprisal, alignment, perplexity and self-information are each a few
 """
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -56,11 +57,12 @@ class Scored(NamedTuple):
 
 
 class LeaveOutRequest(NamedTuple):
-    """Ask what remains of a text, `steps` joined with blank lines after `context`, when each step in turn is left out.
+    """Ask what remains of a text, joined `steps` after `context`, when each step in turn is left out.
 
     With a `tail` behind the steps only its tokens are scored, else those of all steps that are left. The model reads `lead`
     between the steps and the tail without being scored on it. `suffix_tokens`: read only that many tokens behind a gap again,
-    and take the others as they are in the whole text (None: all; not with a tail).
+    and take the others as they are in the whole text (None: all; not with a tail). `between` joins each step to the next (empty:
+    blank lines do); of the two around a gap, the one with more line breaks stays.
     """
 
     context: str
@@ -68,10 +70,17 @@ class LeaveOutRequest(NamedTuple):
     tail: str = ""
     lead: str = ""
     suffix_tokens: int | None = None
+    between: Sequence[str] = ()
 
     def text(self, without: int | None = None) -> str:
         """The text, or the text without one step."""
-        return SEPARATOR.join(step for index, step in enumerate(self.steps) if index != without) + self.lead + self.tail
+        between = list(self.between or [SEPARATOR] * (len(self.steps) - 1))
+        if without is not None and between:
+            around = between[max(0, without - 1) : without + 1]
+            inner = [max(around, key=lambda one: (one.count("\n"), one.count("\r")))] if len(around) == 2 else []
+            between[max(0, without - 1) : without + 1] = inner
+        left = [step for index, step in enumerate(self.steps) if index != without]
+        return "".join(chain.from_iterable(zip(left, [*between, ""], strict=False))) + self.lead + self.tail
 
     def scored_span(self, text: str) -> Span:
         """The part of a text that is scored."""

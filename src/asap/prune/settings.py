@@ -18,7 +18,7 @@ from asap.prune.methods.method import StepMethod, is_one_pass, needs_model
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.sample import Sample
-from asap.steps import StepSplit
+from asap.steps import STEP_SPLITS, StepSplit
 from asap.think_tags import has_tag
 
 BUDGET = 4096
@@ -54,7 +54,8 @@ class AsapSettings:
     leave-one-out read half of the trace again for each step), or only the method's own. [default: one-pass where the whole trace
     is read anyway]"""
     step_split: StepSplit = "fenced"
-    """`fenced` keeps code blocks whole; `paper` splits at every blank line."""
+    """How a trace is split: `fenced` at blank lines, and keeps code blocks whole; `paper` at every blank line. For traces without blank
+    lines: `line` at every line break, `sentence` also at the ends of sentences; both keep code blocks and displayed maths whole."""
     context: PromptStyle | None = None
     """The text before a trace: the chat template, or the bare question. [default: chat if there is a template]"""
     rescore: int = 0
@@ -79,7 +80,7 @@ class AsapSettings:
         check_budget(budget=self.budget, ratio=self.ratio)
         if self.budget is None and self.ratio is None and self.name != "tokenskip":
             object.__setattr__(self, "budget", BUDGET)
-        check_choice("step_split", self.step_split, ("fenced", "paper"))
+        check_choice("step_split", self.step_split, STEP_SPLITS)
         if self.context is not None:
             check_choice("context", self.context, ("chat", "raw"))
         if self.scores is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from asap.errors import RowError
@@ -11,7 +12,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
 from asap.spans import Span
-from asap.steps import SEPARATOR, StepSplit, join_steps, split_steps
+from asap.steps import StepSplit, laid_out, separator, split_steps
 from asap.think_tags import CLOSED
 
 
@@ -42,6 +43,8 @@ class Steps:
     entropies: bool = True
     windows: int = 1
     """The largest number of windows that a reading has needed."""
+    between: Sequence[str] = ()
+    """What joins each step to the next; blank lines by default."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
 
     def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
@@ -63,7 +66,7 @@ class Steps:
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
         """The surprisal of the other steps, or with `answer` of the answer after them, without each step."""
         tail = (self.sample.answer, CLOSED) if answer else ("", "")
-        [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens)]
+        [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens, self.between)]
         assert isinstance(found, LeftOut)
         return found
 
@@ -104,21 +107,13 @@ class Trace:
         return cls(sample, spans, plain, anchored, tokens, seed, scorer.gives_entropies)
 
     def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:
-        """The steps with these indices: in the original trace if all are left, else joined by blank lines."""
+        """The steps with these indices: in the original trace if all are left, else joined."""
         cot, spans = self.sample.cot, [self.spans[index] for index in left]
         texts = [cot[span.start : span.end] for span in spans]
-        text, laid = (cot, spans) if len(left) == len(self.spans) else _joined(cot, spans)
+        text, laid = (cot, spans) if len(left) == len(self.spans) else laid_out(cot, spans)
         request = ScoreRequest(self.context, text, visible(text, laid), entropy=self.entropies)
-        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, self.entropies)
-
-
-def _joined(cot: str, spans: Sequence[Span]) -> tuple[str, list[Span]]:
-    """The joined text of some steps, and their spans in it."""
-    laid, position = list[Span](), 0
-    for span in spans:
-        laid.append(Span(position, position + span.end - span.start))
-        position = laid[-1].end + len(SEPARATOR)
-    return join_steps(cot, spans), laid
+        between = [separator(cot, *pair) for pair in pairwise(spans)]
+        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, self.entropies, between=between)
 
 
 def visible(text: str, spans: Sequence[Span]) -> list[Span]:

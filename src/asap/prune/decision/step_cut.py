@@ -16,7 +16,7 @@ from asap.steps import keep_steps
 class StepDecision:
     """One step of the original trace: `cot[start:end]`.
 
-    `tokens` counts its tokens in the joined trace, including the blank line after it. `rank` is its position in the removal order
+    `tokens` counts its tokens in the joined trace, with the blank line after it. `rank` is its position in the removal order
     (0 is removed first; stage 1's removals precede all others), `tokens_left` the exact tokens of the joined trace after removing
     it and all steps before it in that order. `score` is the method's own, higher = keep. Scores are in nats.
     `match` is the similarity of an LLM's rewritten step to this one, `alignment` how much likelier the answer makes this one.

@@ -2,6 +2,7 @@
 
 The whole text is tokenised once. If a step starts with a visible character and a token starts right there (a *clean* start), the
 tokens after it do not depend on the text before the blank line, so a step costs the tokens from its clean start to the next one.
+Where only a space separates two steps (`--step-split sentence`), it is counted with the second if its first token begins with it.
 The text after the blank line matters: some tokenizers write a blank line as one token before a digit and as two before a letter, so
 a step is counted again when its successor changes. Steps without a clean start (indented ones whose spaces merge with the blank
 line; every step of a tokenizer that ignores line breaks) are counted together with the steps before them. The first kept step is
@@ -13,15 +14,17 @@ false, and `removal_tokens` then tokenises the whole text after each removal.
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 from asap.lm.tokens import Encoded, TokenCounter
 from asap.lm.word_cache import by_words
 from asap.spans import Span
-from asap.steps import SEPARATOR, join_steps, keep_steps
+from asap.steps import SEPARATOR, has_line_break, join_steps, keep_steps, laid_out, separator
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that a piece starts with the same tokens as inside a text
+_BEFORE_SPACE, _BEFORE_NOTHING = "A", "。"  # the same where only a space, or nothing, separates two sentences
 _FIRST_WORDS = (16, 64)  # characters of the next step to include after a piece: plain words, the longest special token
 _LAST_WORDS = 32  # minimum characters, so that the text after a step cannot change the first token of its last words
 _WORD = re.compile("(?<=[a-z]) (?=[a-z])")
@@ -36,7 +39,27 @@ class _Tail(NamedTuple):
 
 
 _Run = tuple[int, ...]
-"""A clean step and the unclean ones after it, as kept: whether it leads, the step behind it, and its own steps."""
+"""A clean step and the unclean ones after it, as kept: how it begins (see `_Begins`), the step behind it, and its own steps."""
+
+
+class _Begins(IntEnum):
+    """What stands before a kept step: nothing, white space that is counted with the step before, or its own space."""
+
+    TEXT = 0
+    STEP = 1
+    SPACE = 2
+
+
+class _Piece(NamedTuple):
+    """A text to be counted: what stands before it, the space that is counted with it (None: it follows a line break), itself, its last
+    step and the step behind it (their number: none).
+    """
+
+    before: str
+    space: str | None
+    text: str
+    last: int
+    behind: int
 
 
 class _Change(NamedTuple):
@@ -47,22 +70,29 @@ class _Change(NamedTuple):
 
 
 class JoinedTokens:
-    """The kept steps joined with blank lines: `total` is their number of tokens, which `remove` and `insert` update.
+    """The kept steps joined: `total` is their number of tokens, which `remove` and `insert` update.
 
-    `step_tokens` counts the tokens of each step in the whole joined text, including the blank line after it. `exact` becomes false
-    if the tokens of this text depend on each other in an unforeseen way; `anew` treats no start as clean, so that the whole text is
-    tokenised each time.
+    `step_tokens` counts the tokens of each step in the whole joined text, with the blank line after it or the space before it. `exact`
+    becomes false if the tokens of this text depend on each other in an unforeseen way; `anew` treats no start as clean, so that the whole
+    text is tokenised each time.
     """
 
     def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, *, anew: bool = False) -> None:
         self._steps = [text[span.start : span.end] for span in spans]
+        self._text, self._spans = text, spans
         self._tokens = tokens
         self._costs: dict[_Run, int] = {}
         self.kept = list(range(len(spans)))
         self.exact = True
-        encoded = by_words(tokens).encode(SEPARATOR.join(self._steps))
-        offsets = list(accumulate((len(step) + len(SEPARATOR) for step in self._steps), initial=0))[:-1]
+        joined, laid = laid_out(text, spans)
+        encoded = by_words(tokens).encode(joined)
+        offsets = [span.start for span in laid]
         found = [_token_at(encoded, offset) for offset in offsets]
+        self._spaces: list[str | None] = [None] * len(spans)
+        for step, (before, after) in enumerate(pairwise(laid), start=1):
+            space = joined[before.end : after.start]
+            if not has_line_break(space):
+                self._spaces[step], found[step] = space, _start(encoded, before.end, space)
         self.total = len(encoded.ids)
         ends = [*(first for first, _ in found[1:]), self.total]
         self.step_tokens = [end - start for start, end in pairwise([0, *ends])]
@@ -125,7 +155,8 @@ class JoinedTokens:
             while after < last and not self._clean[self.kept[after]]:
                 after += 1
             behind = self.kept[after] if after < len(self.kept) else len(self._steps)
-            runs.append((first == 0, behind, *self.kept[first:after]))
+            begins = self._begins(self.kept[first], self.kept[first - 1] if first else -1)
+            runs.append((begins, behind, *self.kept[first:after]))
             first = after
         return runs
 
@@ -135,8 +166,9 @@ class JoinedTokens:
         for run in dict.fromkeys(runs):
             if run in self._costs:
                 continue
-            leads, behind, start, last = *run[:3], run[-1]
-            stands = leads == (start == 0) and last - start == len(run) - 3  # as in the whole text, except for the step behind
+            begins, behind, start, last = *run[:3], run[-1]
+            at_first = self._begins(start, start - 1)
+            stands = begins == at_first and last - start == len(run) - 3  # as in the whole text, except for the step behind
             tail = self._tails[last] if stands else None
             if stands and behind == last + 1:
                 self._costs[run] = sum(self.step_tokens[start:behind])
@@ -144,30 +176,49 @@ class JoinedTokens:
                 by_tail.append((run, tail))
             else:
                 whole.append(run)
-        counted = self._counted([("a", tail.text, run[1]) for run, tail in by_tail])
+        counted = self._counted([_Piece("a", None, tail.text, run[-1], run[1]) for run, tail in by_tail])
         for (run, tail), (cost, clean) in zip(by_tail, counted, strict=True):
             if clean:
                 self._costs[run] = sum(self.step_tokens[run[2] : run[-1] + 1]) + cost - tail.tokens
             else:
                 whole.append(run)
-        texts = [("" if run[0] else _BEFORE, SEPARATOR.join([self._steps[step] for step in run[2:]]), run[1]) for run in whole]
-        for run, (cost, clean) in zip(whole, self._counted(texts), strict=True):
+        for run, (cost, clean) in zip(whole, self._counted([self._piece(run) for run in whole]), strict=True):
             self._costs[run] = cost
             self.exact &= clean
 
-    def _counted(self, pieces: Sequence[tuple[str, str, int]]) -> list[tuple[int, bool]]:
-        """The tokens of each text, given as what is before it, itself and the step behind it; and whether it starts and ends cleanly."""
-        texts = [
-            before + text + (SEPARATOR + _first_words(self._steps[behind]) if behind < len(self._steps) else "")
-            for before, text, behind in pieces
+    def _begins(self, step: int, before: int) -> _Begins:
+        """What stands before a kept step, if `before` is the one kept before it (-1: none)."""
+        if before < 0:
+            return _Begins.TEXT
+        return _Begins.STEP if self._spaces[step] is None or has_line_break(self._separator(before, step)) else _Begins.SPACE
+
+    def _separator(self, before: int, after: int) -> str:
+        return separator(self._text, self._spans[before], self._spans[after])
+
+    def _piece(self, run: _Run) -> _Piece:
+        text = join_steps(self._text, (self._spans[step] for step in run[2:]))
+        space = (self._spaces[run[2]] or "") if run[0] == _Begins.SPACE else None
+        before = "" if run[0] == _Begins.TEXT else _BEFORE if space is None else _BEFORE_SPACE if space else _BEFORE_NOTHING
+        return _Piece(before, space, text, run[-1], run[1])
+
+    def _counted(self, pieces: Sequence[_Piece]) -> list[tuple[int, bool]]:
+        """The tokens of each piece, and whether it starts and ends cleanly."""
+        behind = [
+            (self._separator(piece.last, piece.behind), _first_words(self._steps[piece.behind]))
+            if piece.behind < len(self._steps)
+            else None
+            for piece in pieces
         ]
+        wholes = [piece.before + (piece.space or "") + piece.text for piece in pieces]
+        texts = [whole + "".join(more or ()) for whole, more in zip(wholes, behind, strict=True)]
         found = list[tuple[int, bool]]()
-        for (before, text, behind), encoded in zip(pieces, by_words(self._tokens).encode_many(texts), strict=True):
-            first, starts_here = _token_at(encoded, len(before))
+        for piece, whole, more, encoded in zip(pieces, wholes, behind, by_words(self._tokens).encode_many(texts), strict=True):
+            first, starts_here = _start(encoded, len(piece.before), piece.space)
             end, ends_here = len(encoded.ids), True
-            if behind < len(self._steps):
-                end, ends_here = _token_at(encoded, len(before) + len(text) + len(SEPARATOR))
-            found.append((end - first, ends_here and (starts_here or not before)))
+            if more is not None:
+                own = more[0] if self._begins(piece.behind, piece.last) == _Begins.SPACE else None
+                end, ends_here = _start(encoded, len(whole) + (len(more[0]) if own is None else 0), own)
+            found.append((end - first, ends_here and (starts_here or not piece.before)))
         return found
 
 
@@ -191,6 +242,14 @@ def _token_at(encoded: Encoded, position: int) -> tuple[int, bool]:
     at = bisect_left(encoded.starts, position)
     starts_here = at < len(encoded.starts) and encoded.starts[at] == position
     return at, bool(starts_here and (at == 0 or encoded.ends[at - 1] <= position))
+
+
+def _start(encoded: Encoded, position: int, space: str | None) -> tuple[int, bool]:
+    """The first token of a step at a position, and whether it starts cleanly. A `space` of its own is there, from which some tokenizers'
+    offsets leave out what is part of a token, so it is enough that no token crosses its beginning.
+    """
+    at, starts_here = _token_at(encoded, position)
+    return at, bool(starts_here or (space and (at == 0 or encoded.ends[at - 1] <= position)))
 
 
 class RemovalTokens(NamedTuple):
