@@ -48,12 +48,13 @@ _INSIDE = ("completion", "choices", "message", "content", "text", "body")
 
 
 class ProblemIds:
-    """The ids of a benchmark's problems, also as other tools write them: `HumanEval_0`, or a number where only one id ends in it."""
+    """The ids of a benchmark's problems, also as other tools write them: `HumanEval_0`, or the number alone if all ids begin alike."""
 
     def __init__(self, known: Sequence[str]) -> None:
         self._known = {name: name for name in known}
         self._files = _unambiguous([(name.replace("/", "_"), name) for name in known])
-        self._numbers = _unambiguous([(end, name) for name in known if (end := name.rpartition("/")[2]).isdecimal()])
+        begin_alike = len({name.rpartition("/")[0] for name in known}) == 1
+        self._numbers = {end: name for name in known if begin_alike and (end := name.rpartition("/")[2]).isdecimal()}
 
     def of(self, row: Row) -> str:
         """The problem that a row is about. Raises RowError."""
