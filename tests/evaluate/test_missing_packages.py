@@ -27,11 +27,11 @@ def test_a_missing_package_is_told_once_and_counts_for_nobody(tmp_path: Path, sa
     attempts = write_rows(tmp_path / "attempts.jsonl", [{"task_id": task, "solution": code} for task, code in programs])
     summary = score_file(attempts, small(), tmp_path / "out", sandbox)
     [entry] = summary["benchmarks"]
-    detail = "needs PyYAML, which is installed here: add --packages PyYAML"
+    detail = "needs PyYAML: add --packages PyYAML"
     assert entry["needs"] == [{"package": "PyYAML", "task_ids": ["echo"], "detail": detail}]
-    assert faults_of(entry) == [f"echo: {detail}"]
+    assert faults_of(entry) == ["1 problem lacks packages that are installed here: add --packages PyYAML"]
     assert (entry["scored"], entry["pass@1"], entry["not_scored"]) == (1, 1.0, ["echo"])
-    assert "PyYAML is missing at 1 problem (echo)" in pass_line(entry)
+    assert "missing at 1 problem: PyYAML" in pass_line(entry)
     assert [row["verdict"] for row in read_rows(tmp_path / "out" / "verdicts.jsonl")] == ["infra", "infra", "pass"]
     assert "packages" not in summary["settings"]
     with Sandbox.open(1, packages=["yaml"]) as more:
@@ -55,7 +55,7 @@ def test_the_option_and_what_tests_import(tmp_path: Path, sandbox: Sandbox, caps
     command = ["score", str(attempts), "--benchmark", f"traces:{tests}", "--out", str(tmp_path / "out"), "--workers", "1"]
     assert app(command, result_action="return_value") == 1
     told = capsys.readouterr()
-    assert told.err.count("needs rich, which is installed here: add --packages rich") == 1
+    assert told.err.count("2 problems lack packages that are installed here: add --packages rich") == 1
     assert "nothing could be scored" in told.out
     assert app([*command, "--packages", "rich"], result_action="return_value") == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

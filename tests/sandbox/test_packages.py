@@ -1,6 +1,7 @@
 """Packages of the environment in the sandbox: which files become visible, and what is said of those that are not."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 from sandbox_helpers import ROOMY
@@ -9,6 +10,7 @@ from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.errors import UsageError
 from asap.sandbox import Sandbox, imported_modules
 from asap.sandbox import packages as packages_module
+from asap.sandbox.known_packages import KNOWN
 from asap.sandbox.packages import visible_packages
 
 PRINTS = Stdin([""], ["1"], lambda output, expected: output.strip() == expected)
@@ -120,15 +122,22 @@ def test_programs_import_them_and_cannot_change_them(environment):
 def test_a_package_of_this_environment_that_is_hidden_is_nobodys_fault(sandbox, check, code):
     verdict = sandbox.judge(check, code, ROOMY)
     assert (verdict.verdict, verdict.needs) == ("infra", "PyYAML")
-    assert verdict.detail == "needs PyYAML, which is installed here: add --packages PyYAML"
+    assert verdict.detail == "needs PyYAML: add --packages PyYAML"
     assert verdict.record()["needs"] == "PyYAML"
+
+
+def test_so_is_a_widely_known_one_that_is_not_installed(sandbox):
+    module, package = next((module, package) for module, package in KNOWN.items() if find_spec(module) is None)
+    verdict = sandbox.judge(PRINTS, f"import {module}", ROOMY)
+    assert (verdict.verdict, verdict.needs) == ("infra", package)
+    assert verdict.detail == f"needs {package}: pip install {package} into the environment of asap, and add --packages {package}"
 
 
 def test_a_module_that_is_nowhere_is_an_error(sandbox):
     for code in ("import no_such_module", "import numpy.no_such_module", "import winreg"):
         verdict = sandbox.judge(PRINTS, code, ROOMY)
         assert (verdict.verdict, verdict.needs) == ("error", None)
-        assert ("nor is it installed" in verdict.detail) == (code == "import no_such_module")
+        assert ("no package with this module" in verdict.detail) == (code == "import no_such_module")
         assert "needs" not in verdict.record()
 
 

@@ -67,6 +67,24 @@ def _needs(verdicts: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
     return {"needs": list(found.values())} if found else {}
 
 
+def _remedies(needs: Sequence[Record]) -> list[str]:
+    """What to do about missing packages: one sentence for those to install, and one for those to name."""
+    if not needs:
+        return []
+    told = [f"{_first(need['task_ids'])}: {need['detail']}" for need in needs if "pip install" in need["detail"]]
+    here = [need for need in needs if "pip install" not in need["detail"]]
+    names = ",".join(need["package"] for need in here)
+    return (
+        [*told, f"{_problems(_at(here))} {'lacks' if _at(here) == 1 else 'lack'} packages that are installed here: add --packages {names}"]
+        if here
+        else told
+    )
+
+
+def _at(needs: Sequence[Record]) -> int:
+    return len({task_id for need in needs for task_id in need["task_ids"]})
+
+
 def efficiency(rows: Sequence[Record], wall_s: float, generated: int, concurrency: int) -> dict[str, Any]:
     """Tokens and seconds of generations. `batch_wall_s_per_sample` is the paper's latency: wall time divided by the number of samples."""
     tokens = [row["tokens"] for row in rows if row.get("tokens") is not None]
@@ -106,8 +124,8 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
     for why, reason in _REASONS.items():
         if left_out := [one["task_id"] for one in entry["left_out"] if one["why"] == why]:
             notes.append(f"{_problems(len(left_out))} left out: {reason} ({_first(left_out)})")
-    for need in entry.get("needs", []):
-        notes.append(f"{need['package']} is missing at {_problems(len(need['task_ids']))} ({_first(need['task_ids'])})")
+    if needs := entry.get("needs", []):
+        notes.append(f"missing at {_problems(_at(needs))}: {', '.join(need['package'] for need in needs)}")
     if unjudged := sorted({*entry["not_scored"]} - {one["task_id"] for one in entry["left_out"]}):
         notes.append(f"not scored: {_first(unjudged)}")
     if "none" in entry["sandbox"]:
@@ -121,7 +139,7 @@ def faults_of(entry: Mapping[str, Any]) -> list[str]:
     told = [f"{one['task_id']} is left out: {one['detail']}" for one in left_out[:_TOLD]]
     more = len(left_out) - _TOLD
     told += [f"{_problems(more)} more left out; summary.json names them"] if more > 0 else []
-    told += [f"{_first(need['task_ids'])}: {need['detail']}" for need in entry.get("needs", [])]
+    told += _remedies(entry.get("needs", []))
     if untestable := entry["untestable"]:
         told.append(f"{len(untestable)} of {_problems(entry['problems'])} have no tests that can be run; the first: {untestable[0]}")
     return told

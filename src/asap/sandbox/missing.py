@@ -4,7 +4,8 @@ import re
 import sys
 from dataclasses import replace
 
-from asap.sandbox.packages import PACKAGE_OF, Packages, is_installed, providers
+from asap.sandbox.known_packages import KNOWN
+from asap.sandbox.packages import Packages, is_installed, providers
 from asap.sandbox.verdict import Verdict
 
 _NOT_FOUND = re.compile(r"(?:^|: )ModuleNotFoundError: No module named '(\w+)[\w.]*'")
@@ -12,16 +13,27 @@ _TESTS_NEED = re.compile(r"the tests need ([\w-]+)[\w.-]*")
 
 
 def explained(verdict: Verdict, packages: Packages) -> Verdict:
-    """A verdict with what to do about a package that is missing. One that plain Python would have found here is no solution's fault."""
-    tests = _TESTS_NEED.fullmatch(verdict.detail) if verdict.verdict == "infra" else None
-    solution = _NOT_FOUND.search(verdict.detail) if verdict.verdict == "error" else None
-    if solution and not packages.module(solution[1]) and (found := providers().get(solution[1])):
-        detail = f"needs {found[0]}, which is installed here: add --packages {found[0]}"
-        return replace(verdict, verdict="infra", detail=detail, needs=found[0])
-    if tests and not packages.module(tests[1]):
-        name = providers().get(tests[1], [tests[1]])[0]
-        here = f"add --packages {name}" if is_installed(name) else f"pip install {PACKAGE_OF.get(name, name)} into the environment of asap"
-        return replace(verdict, detail=f"{verdict.detail}: {here}", needs=name)
-    if solution and solution[1] not in sys.stdlib_module_names and not packages.module(solution[1]):
-        return replace(verdict, detail=f"{verdict.detail} (nor is it installed beside asap)")
+    """A verdict with what to do about a package that is missing.
+
+    Nothing can be said of a solution that imports a package which is installed here, or is widely known. A module that is neither is the
+    solution's error.
+    """
+    if verdict.verdict == "infra" and (found := _TESTS_NEED.fullmatch(verdict.detail)) and not packages.module(found[1]):
+        name, remedy = _package(found[1])
+        return replace(verdict, detail=f"{verdict.detail}: {remedy}", needs=name)
+    if verdict.verdict == "error" and (found := _NOT_FOUND.search(verdict.detail)):
+        module = found[1]
+        if module in sys.stdlib_module_names or packages.module(module):
+            return verdict
+        if module in providers() or module in KNOWN:
+            name, remedy = _package(module)
+            return replace(verdict, verdict="infra", detail=f"needs {name}: {remedy}", needs=name)
+        return replace(verdict, detail=f"{verdict.detail} (no package with this module is installed beside asap)")
     return verdict
+
+
+def _package(module: str) -> tuple[str, str]:
+    """The package of a module, and how to make it visible."""
+    name = next(iter(providers().get(module, [])), KNOWN.get(module, module))
+    add = f"add --packages {name}"
+    return name, add if is_installed(name) else f"pip install {name} into the environment of asap, and {add}"

@@ -17,18 +17,8 @@ from pathlib import Path
 
 from asap.benchmarks.problem import Problem, Program
 from asap.errors import UsageError
+from asap.sandbox.known_packages import KNOWN
 
-PACKAGE_OF = {
-    "Crypto": "pycryptodome",
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
-"""Well-known modules whose package has another name."""
 ALWAYS = ("numpy", "sortedcontainers", "pytest")
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(\w[^\n#;]*))", re.MULTILINE)
 
@@ -116,7 +106,7 @@ class _Found:
         if not distributions and name not in sys.stdlib_module_names and not self._add_module(name):
             raise UsageError(
                 f"--packages names {name!r}, and no package or module of this name is installed beside asap: "
-                f"pip install {PACKAGE_OF.get(name, name)} into the environment at {sys.prefix}, or correct the name"
+                f"pip install {KNOWN.get(name, name)} into the environment at {sys.prefix}, or correct the name"
             )
 
     def add_installed(self, name: str) -> None:
