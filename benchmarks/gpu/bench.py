@@ -6,6 +6,7 @@ none begins when the time is up. Nothing here imports pyarrow or datasets.
 
 import argparse
 import json
+import math
 import random
 import subprocess
 import time
@@ -21,6 +22,7 @@ import transformers
 
 import asap.lm.causal_lm
 from asap.lm.scorer_transformers import HFScorer
+from asap.lm.vocabulary_head import PIECE_ON_GPU
 from asap.sample import Sample
 from asap.steps import SEPARATOR
 
@@ -215,7 +217,8 @@ def little_memory(scorer: HFScorer, tokens: int) -> Iterator[str]:
         total = torch.cuda.get_device_properties(scorer.device).total_memory
         size = scorer.causal_lm.config.get_text_config()
         each = 2 * (6 * size.hidden_size + 4 * size.intermediate_size)
-        fraction = min(1.0, (torch.cuda.memory_reserved(scorer.device) + tokens * each) / total)
+        piece = 4 * math.prod(PIECE_ON_GPU)  # bytes of the head's logits, of which there are a few at once
+        fraction = min(1.0, (torch.cuda.memory_reserved(scorer.device) + tokens * each + 4 * piece) / total)
         torch.cuda.set_per_process_memory_fraction(fraction)
         try:
             yield f"fraction {fraction:.4f}"

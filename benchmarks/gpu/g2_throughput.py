@@ -170,6 +170,7 @@ class Measured:
         exact = torch.log_softmax(logits, -1).gather(1, targets[:64, None].cpu())[:, 0]
         ways: dict[str, dict[str, Any]] = {
             "as it is": {},
+            "eager": {"sums": vocabulary_head.eager_log_sum_and_mean},
             "with entropies": {"entropy": True},
             "float32": {"narrow": False},
             "TF32": {"narrow": False, "tf32": True},
@@ -194,11 +195,15 @@ class Measured:
 
     def fused(self) -> Found:
         """The head's sums in one pass over the logits: a kernel of our own in Triton, and torch.compile. Both need a C compiler."""
-        import one_pass
+        from asap.lm import triton_sums
 
         head, hidden, targets = self.head_input()
         expected = head.scores(hidden, targets, entropy=True)
-        ways = {"Triton": one_pass.log_sum_and_mean, "compiled": torch.compile(vocabulary_head.log_sum_and_mean, dynamic=False)}
+        ways = {
+            "Triton": lambda logits, _: triton_sums.sums_in_one_pass(logits),
+            "compiled": torch.compile(vocabulary_head.eager_log_sum_and_mean, dynamic=False),
+            "eager": vocabulary_head.eager_log_sum_and_mean,
+        }
         for (name, sums), entropy in itertools.product(ways.items(), (True, False)):
             found = {"shape": self.shape, "way": name, "entropies": entropy, "rows": len(hidden)}
             try:

@@ -1,5 +1,9 @@
 """Log-probabilities from hidden states equal those of the model's own logits, scaled or capped ones too, without all of these logits."""
 
+import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +136,18 @@ def test_a_half_precision_head_is_computed_in_float32() -> None:
     actual = VocabularyHead(weight).scores(hidden, targets)[:, 0]
     assert actual.dtype == torch.float32
     torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: the kernel for CUDA is NOT tested")
+def test_the_kernel_for_cuda_gives_the_sums_of_float64() -> None:
+    code = """
+import torch
+from asap.lm.triton_sums import sums_in_one_pass
+from asap.lm.vocabulary_head import eager_log_sum_and_mean
+for shape in ((3, 5_000), (2, 4_096), (5, 17)):
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 20
+    logits[0, 1] = -torch.inf
+    for one, other in zip(sums_in_one_pass(logits), eager_log_sum_and_mean(logits.double(), True)):
+        torch.testing.assert_close(one.double(), other, rtol=1e-6, atol=1e-5)
+"""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TRITON_INTERPRET": "1"}, check=True)

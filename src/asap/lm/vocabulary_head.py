@@ -4,6 +4,8 @@ The products of a bfloat16 model are exact in float32, so on CUDA its tensor cor
 differ from a float32 product by the order of the sum and no more. A float32 model is multiplied in float32 (TF32 would not do).
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -78,6 +80,15 @@ class VocabularyHead(NamedTuple):
 
 def log_sum_and_mean(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
     """Log of the sum of exponentials of each row, and the row's mean under its softmax (NaN without `entropy`). May change `logits`."""
+    kernel = _kernel_on(logits.device) if logits.is_cuda else None
+    if kernel is None:
+        return eager_log_sum_and_mean(logits, entropy)
+    log_sum, mean = kernel(logits)
+    return log_sum, mean if entropy else torch.full_like(log_sum, torch.nan)
+
+
+def eager_log_sum_and_mean(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
+    """The same on any device, in several passes."""
     if not entropy:
         log_sum = torch.logsumexp(logits, dim=-1)
         return log_sum, torch.full_like(log_sum, torch.nan)
@@ -86,6 +97,19 @@ def log_sum_and_mean(logits: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
     shares = (logits - largest).exp_()
     total = shares.sum(-1)
     return largest[:, 0] + total.log(), shares.mul_(logits).sum(-1) / total
+
+
+@cache
+def _kernel_on(device: torch.device) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+    """The kernel that does the same in one pass; None where trying it on a few rows fails or gives other numbers."""
+    try:
+        from asap.lm.triton_sums import sums_in_one_pass
+
+        logits = 20 * torch.sin(torch.arange(3 * 5_000, device=device, dtype=torch.float32)).reshape(3, 5_000)
+        pairs = zip(sums_in_one_pass(logits), eager_log_sum_and_mean(logits.clone(), True), strict=True)
+        return sums_in_one_pass if all(torch.allclose(one, other, rtol=1e-5, atol=1e-4) for one, other in pairs) else None
+    except Exception:  # border: without Triton, a C compiler, or a device that it knows, it fails in many ways
+        return None
 
 
 def find_head(model: Any) -> VocabularyHead | None:

@@ -1,19 +1,17 @@
-"""The sums of the vocabulary head in one pass over the logits, a kernel in Triton: a candidate that G2 times, not part of ASAP.
+"""The sums of the vocabulary head in one pass over the logits: a kernel in Triton, where eager PyTorch passes over them eleven times.
 
-Eager PyTorch passes over them about seven times, eleven with entropies. `TRITON_INTERPRET=1 python benchmarks/gpu/one_pass.py` checks the
-numbers on a CPU, where the package `triton` is installed.
+Importing this needs Triton, which comes with torch's CUDA builds on Linux, and the first call a C compiler.
 """
 
 import torch
 import triton
 import triton.language as tl
-
-from asap.lm import vocabulary_head
+from torch import Tensor
 
 _BLOCK = 4_096
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _sums_kernel(logits, log_sums, means, stride, words: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]  # Triton reads annotations
     """One program for each row: the running maximum, the sum of exponentials, and of their products with the logits."""
     row = tl.program_id(0).to(tl.int64)
@@ -34,17 +32,9 @@ def _sums_kernel(logits, log_sums, means, stride, words: tl.constexpr, block: tl
     tl.store(means + row, weighted / total)
 
 
-def log_sum_and_mean(logits: torch.Tensor, entropy: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `vocabulary_head.log_sum_and_mean`; the means cost nothing, so they are always there."""
+def sums_in_one_pass(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Log of the sum of exponentials of each row, and the row's mean under its softmax. logits float32 [R, V] -> [R], [R]."""
     rows, words = logits.shape
     log_sums, means = (torch.empty(rows, device=logits.device) for _ in range(2))
     _sums_kernel[(rows,)](logits, log_sums, means, logits.stride(0), words=words, block=_BLOCK)
     return log_sums, means
-
-
-if __name__ == "__main__":
-    for shape in ((3, 5_000), (2, 4_096), (5, 17)):
-        drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 20
-        drawn[0, 1] = -torch.inf
-        pairs = zip(log_sum_and_mean(drawn, True), vocabulary_head.log_sum_and_mean(drawn.double(), True), strict=True)
-        print(shape, [float((one - other).abs().max()) for one, other in pairs])
