@@ -85,9 +85,9 @@ def is_aside(code: str, earlier: str) -> bool:
     return not _DEFINED.search(code) and not set(_DEFINED.findall(earlier)).isdisjoint(_CALLED.findall(code))
 
 
-def with_definitions(code: str, earlier: Sequence[str]) -> str:
-    """The code behind those top-level statements of earlier pieces that bind a name which it reads and binds nowhere itself."""
-    missing, needed = _unbound(code), list[str]()
+def with_definitions(code: str, earlier: Sequence[str], names: Iterable[str] = ()) -> str:
+    """The code behind those top-level statements of earlier pieces that bind one of the names, or one that it reads, but does not bind."""
+    missing, needed = _unbound(code).union(name for name in names if not defines(code, [name])), list[str]()
     for piece in reversed(earlier if missing else []):
         tree, lines = parsed(piece), piece.splitlines()
         for statement in reversed(tree.body if tree else []):

@@ -1,7 +1,11 @@
 """From a generation to a program: thinking, code blocks, headers."""
 
 import ast
+import gzip
+import json
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,9 @@ from hypothesis import strategies as st
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.errors import UsageError
 from asap.evaluate.extract import EXTRACTS, Extract, between_last_fences, code_of, rule_of, wanted_names, whole_program, with_header
+from asap.fences import blocks
+from asap.python_code import is_python
+from asap.think import parts_of
 
 FENCE = "```"
 ONE = f"{FENCE}python\none = 1\n{FENCE}"
@@ -91,6 +98,7 @@ AS_MODELS_WRITE = {
     "bare, then usage": f"```\n{CODE}\n```\nUsage:\n```python\nprint(f(1))\n```",
     "another language first": f"```cpp\nint f(int x) {{ return x + 1; }}\n```\nIn Python:\n```python\n{CODE}\n```",
     "another language last": f"```python\n{CODE}\n```\nIn JavaScript:\n```jsx\nconst f = x => x + 1\n```",
+    "then an excerpt": f"```python\n{CODE}\n\n\nf(3)\n```\nIt begins with\n```python\ndef f(x):\n```",
     "a lambda": "```python\nf = lambda x: x + 1\n```\n```python\nassert f(1) == 2\n```",
     "in two blocks": "First:\n```python\nimport math\ndef one():\n    return math.ceil(0.5)\n```\nThen:\n"
     "```python\ndef f(x):\n    return x + one()\n```",
@@ -157,6 +165,7 @@ def test_of_several_programs_the_last_that_defines_what_is_asked_for_counts() ->
     answer = "\n".join([*drafts, "```python\ndef g(x):\n    return 9\n```"])
     assert code_of(answer, names=["f"]) == "def f(x):\n    return 2\n"
     assert code_of(answer, names=["h"]) == code_of(answer) == "def g(x):\n    return 9\n", "none defines h, so the last"
+    assert code_of(answer, names=["f", "g"]) == "def f(x):\n    return 2\ndef g(x):\n    return 9\n", "both are asked for"
     assert code_of(answer, "first", ["g"]) == "def f(x):\n    return 0\n", "the first is the first"
 
 
@@ -194,6 +203,21 @@ def test_the_first_or_the_longest_block_on_demand() -> None:
     assert [code_of(answer, extract) for extract in ("first", "longest", "last")] == ["one = 1\n", "two = 2 + 2\n", "z\n"]  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="last, first, longest"):
         whole_program(PROBLEM, "generation", answer, "shortest")  # type: ignore[arg-type]
+
+
+def test_the_code_that_kodcode_tested_is_found_in_its_answers() -> None:
+    """Of the others all but two were renamed for the test: an alternative stands last there, or several functions are asked for."""
+    folder = os.environ.get("ASAP_DATA")
+    if not folder:
+        pytest.skip("ASAP_DATA is not set: code extraction from real answers was NOT checked")
+    found = last = 0
+    with gzip.open(Path(folder) / "traces/kodcode_r1.jsonl.gz", "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            answer, names = parts_of(row["response"]).answer, wanted_names(Problem("t", "?", None, Program(row["test_file"], None, None)))
+            assert answer is not None
+            found += (code_of(answer, names=names) or "").strip() == row["tested_code"].strip()
+            last += [block.code.strip() for block in blocks(answer) if is_python(block.info)][-1:] == [row["tested_code"].strip()]
+    assert (found, last) == (438, 418)
 
 
 @given(st.text(alphabet="`ab \n<>/think#py\"'=():>."), st.sampled_from(EXTRACTS), st.booleans())

@@ -105,7 +105,7 @@ def wanted_names(problem: Problem) -> list[str]:
 def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *, cut_off: bool = False) -> str | None:
     """The code of an answer by our rule, or None where it holds none.
 
-    `last` takes the last block that defines one of `names`, else the last that is no example of an earlier one, and puts those
+    `last` takes the last block that defines one of `names`, or any, and is no example or excerpt of an earlier one, and puts those
     definitions of earlier blocks before it that it reads; `first` and `longest` take that block as it is. Blocks that are named
     Python come before those without a language, closed ones before one that is never closed; others do not count. Without any
     block, the part of the answer that is a program counts. Of an answer that was `cut_off`, only closed blocks do.
@@ -115,12 +115,12 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     if extract in ("first", "longest"):
         texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
         return (max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
-    ranked = [code for code in found if defines(code.text, names)] or _without_asides(named)
+    ranked = _without_asides([code for code in found if defines(code.text, names)] or named)
     if not ranked:
         return None
     chosen = max(reversed(ranked), key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text)))
     earlier = takewhile(lambda code: code is not chosen, found)
-    return with_definitions(chosen.text, [code.text for code in earlier])
+    return with_definitions(chosen.text, [code.text for code in earlier], names)
 
 
 def _without_asides(codes: Sequence[_Code]) -> list[_Code]:
