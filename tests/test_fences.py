@@ -221,6 +221,8 @@ def codes(text: str) -> list[tuple[str, str]]:
         ("\\boxed{\n```python\na\n```}", [("python", "a\n")]),
         ("```python\na\n``` That is all.\n```\nb\n```", [("python", "a\n"), ("", "b\n")]),
         ("2) ```python\n   a\n     b\n   ```", [("python", "a\n  b\n")]),
+        ("- ```python\na\n    b\n```", [("python", "a\n    b\n")]),
+        ("> - ```python\n> a\n>     b\n> ```", [("python", "a\n    b\n")]),
         ("> ```python\n> a\n>   b\n>\n> ```", [("python", "a\n  b\n\n")]),
         ("> 1. ```python\n>    a\n>    ```", [("python", "a\n")]),
         (

@@ -228,8 +228,11 @@ def _code_end(text: str, opening: _Line, limit: int) -> int:
 
 def _as_code(text: str, block: _Block) -> CodeBlock:
     opening = block.opening
-    lead = opening.lead if opening.is_pure else ""
-    quotes, width = lead.count(">"), len(lead.rpartition(">")[2]) - (">" in lead)
-    before = rf"(?m)^(?:[ \t]{{0,3}}>[ \t]?){{0,{quotes}}}[ \t]{{0,{max(0, width)}}}"
+    quotation, sign, within = (opening.lead if opening.is_pure else "").rpartition(">")
     code = text[opening.end + 1 : block.closing]
-    return CodeBlock(block.start, block.end, opening.info, re.sub(before, "", code))
+    if sign:
+        code = re.sub(rf"(?m)^(?:[ \t]{{0,3}}>[ \t]?){{0,{quotation.count('>') + 1}}}", "", code)
+    width = len(within) - bool(sign and within)
+    if within.strip():  # a list marker, behind which models forget to indent the code
+        width = min([width, *(len(line) - len(line.lstrip(" \t")) for line in code.splitlines() if line.strip())])
+    return CodeBlock(block.start, block.end, opening.info, re.sub(rf"(?m)^[ \t]{{0,{width}}}", "", code))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asap.benchmarks.load import load_benchmark
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.errors import UsageError
 from asap.evaluate.extract import EXTRACTS, Extract, between_last_fences, code_of, rule_of, wanted_names, whole_program, with_header
@@ -203,6 +204,25 @@ def test_the_first_or_the_longest_block_on_demand() -> None:
     assert [code_of(answer, extract) for extract in ("first", "longest", "last")] == ["one = 1\n", "two = 2 + 2\n", "z\n"]  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="last, first, longest"):
         whole_program(PROBLEM, "generation", answer, "shortest")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("benchmark", ["humaneval", "leetcode"])
+def test_reference_solutions_come_back_as_they_went_into_an_answer(benchmark: str) -> None:
+    if not os.environ.get("ASAP_DATA"):
+        pytest.skip("ASAP_DATA is not set: reference solutions were NOT taken from answers")
+    for problem in load_benchmark(benchmark).problems:
+        code, names = problem.references[0].strip("\n"), wanted_names(problem)
+        quoted = code.replace("\n", "\n> ")
+        for answer in (
+            f"Here:\n```python\n{code}\n```\nDone.\n```python\nprint(1)\n```",
+            f"1. ```python\n{code}\n```",
+            f"> ```python\n> {quoted}\n> ```",
+            f"```python\n{code}",
+            f"So: ```py\n{code}\n```</answer>",
+            f"```\n{code}\n```\nIt prints\n```\n1\n```",
+            f"Sure, here it is:\n\n{code}",
+        ):
+            assert (code_of(answer, names=names) or "").strip("\n") == code
 
 
 def test_the_code_that_kodcode_tested_is_found_in_its_answers() -> None:
