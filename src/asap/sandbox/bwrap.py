@@ -25,6 +25,7 @@ _START = "import sys; sys.path.insert(0, {path!r}); from asap.sandbox.jail.zygot
 ENVIRONMENT = {
     "PATH": "/nowhere",
     "HOME": "/tmp",
+    "USER": "nobody",
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "OPENBLAS_NUM_THREADS": "1",
