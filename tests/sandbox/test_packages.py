@@ -156,6 +156,17 @@ def test_what_the_tests_lack_is_nobodys_fault(sandbox, tests, said):
     assert not verdict.retried
 
 
+def test_plugins_of_pytest_work_if_they_are_named(environment, sandbox):
+    plugin = "import pytest\n@pytest.fixture\ndef mocker():\n    return 1\n"
+    install(environment, "pytest-mock", {"own_plugin.py": plugin}, **{"entry_points.txt": "[pytest11]\nown = own_plugin\n"})
+    tests = Program("from solution import f\ndef test_f(mocker):\n    assert f() == mocker\n", None, None)
+    with Sandbox.open(1, packages=["pytest-mock"]) as opened:
+        assert opened.judge(tests, "def f(): return 1", ROOMY).passed
+    verdict = sandbox.judge(tests, "def f(): return 1", ROOMY)
+    assert (verdict.verdict, verdict.needs) == ("infra", "pytest-mock")
+    assert verdict.detail == "the tests need the fixture mocker: add --packages pytest-mock"
+
+
 def test_what_problems_import():
     tests = Program("from alpha.part import x\nimport beta, gamma.delta as d  # epsilon\n    import zeta;x", "f", prelude="import eta\n")
     problem = Problem("p", "import no", "import theta\ndef f():\n", tests, ["from iota import (\n    k)\n"], header="from math import *\n")

@@ -15,3 +15,19 @@ torch torchvision tqdm transformers typer tzlocal ujson unidecode xarray xgboost
 
 KNOWN: dict[str, str] = dict((name.split("=") * 2)[:2] for name in _NAMES.split())
 """The package of each module."""
+
+FIXTURES = {
+    "aiohttp_client": "pytest-aiohttp",
+    "benchmark": "pytest-benchmark",
+    "datadir": "pytest-datadir",
+    "event_loop": "pytest-asyncio",
+    "faker": "faker",
+    "freezer": "pytest-freezer",
+    "fs": "pyfakefs",
+    "httpserver": "pytest-httpserver",
+    "httpx_mock": "pytest-httpx",
+    "mocker": "pytest-mock",
+    "requests_mock": "requests-mock",
+    "snapshot": "syrupy",
+}
+"""The package of fixtures that tests often use."""

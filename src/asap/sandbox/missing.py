@@ -4,12 +4,12 @@ import re
 import sys
 from dataclasses import replace
 
-from asap.sandbox.known_packages import KNOWN
+from asap.sandbox.known_packages import FIXTURES, KNOWN
 from asap.sandbox.packages import Packages, is_installed, providers
 from asap.sandbox.verdict import Verdict
 
 _NOT_FOUND = re.compile(r"(?:^|: )ModuleNotFoundError: No module named '(\w+)[\w.]*'")
-_TESTS_NEED = re.compile(r"the tests need ([\w-]+)[\w.-]*")
+_TESTS_NEED = re.compile(r"the tests need (the fixture )?([\w-]+)[\w.-]*")
 
 
 def explained(verdict: Verdict, packages: Packages) -> Verdict:
@@ -18,8 +18,10 @@ def explained(verdict: Verdict, packages: Packages) -> Verdict:
     Nothing can be said of a solution that imports a package which is installed here, or is widely known. A module that is neither is the
     solution's error.
     """
-    if verdict.verdict == "infra" and (found := _TESTS_NEED.fullmatch(verdict.detail)) and not packages.module(found[1]):
-        name, remedy = _package(found[1])
+    if verdict.verdict == "infra" and (found := _TESTS_NEED.fullmatch(verdict.detail)) and not packages.module(found[2]):
+        if found[1] and found[2] not in FIXTURES:
+            return verdict
+        name, remedy = _package(FIXTURES[found[2]] if found[1] else found[2])
         return replace(verdict, detail=f"{verdict.detail}: {remedy}", needs=name)
     if verdict.verdict == "error" and (found := _NOT_FOUND.search(verdict.detail)):
         module = found[1]

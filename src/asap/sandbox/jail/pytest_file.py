@@ -7,7 +7,8 @@ a mark of a plugin (`@pytest.mark.asyncio`), which pytest by itself does not.
 import asyncio
 import inspect
 import os
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,18 +142,20 @@ class Plugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         """Run an async test that its mark gives to a plugin that is not here."""
         function = pyfuncitem.obj
-        if not inspect.iscoroutinefunction(function):
+        marks = [mark for mark in _ASYNC_MARKS if pyfuncitem.get_closest_marker(mark)]
+        if not inspect.iscoroutinefunction(function) or _has_plugin(pyfuncitem.config, marks or _ASYNC_MARKS):
             return None
-        if not any(pyfuncitem.get_closest_marker(mark) for mark in _ASYNC_MARKS):
+        if not marks:
             raise Unsupported("pytest-asyncio")
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
         asyncio.run(function(**arguments))
         return True
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
         """Refuse an async fixture, which pytest would hand over as a coroutine."""
-        if inspect.iscoroutinefunction(fixturedef.func) or inspect.isasyncgenfunction(fixturedef.func):
+        is_async = inspect.iscoroutinefunction(fixturedef.func) or inspect.isasyncgenfunction(fixturedef.func)
+        if is_async and not _has_plugin(request.config, _ASYNC_MARKS):
             raise Unsupported("pytest-asyncio")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -173,6 +176,10 @@ class Plugin:
             return Failure("error", detail, fault)
         need = _needed(error)
         return Failure("infra", f"the tests need {need}") if need else Failure("fail", detail)
+
+
+def _has_plugin(config: pytest.Config, names: Sequence[str]) -> bool:
+    return any(config.pluginmanager.has_plugin(name) for name in names)
 
 
 class Unsupported(Exception):
@@ -200,5 +207,6 @@ def _name(node: pytest.Item) -> str:
 def run_pytest(source: str, plugin: Plugin) -> None:
     """Run a test file in the current folder."""
     Path(TEST_FILE).write_text(source, encoding="utf-8", errors="surrogatepass")
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # without a sandbox, the environment's plugins are in reach
+    if not sys.flags.no_site:  # there is no sandbox, and all plugins of the environment are in reach, not only those of `--packages`
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     pytest.main([*(f"-pno:{name}" for name in _OFF.split()), *_OPTIONS, TEST_FILE], plugins=[plugin])
