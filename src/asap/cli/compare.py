@@ -53,6 +53,9 @@ def compare(
     coarse: Annotated[
         Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
     ] = "align",
+    step_split: Annotated[
+        Literal["fenced", "paper", "line", "sentence"], Parameter(help="How a trace is split, as in asap prune.", group=METHOD)
+    ] = "fenced",
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
@@ -113,7 +116,7 @@ def compare(
     allow_own_methods(*names)
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
-    pruning = AsapSettings(ratio=0.5, coarse=coarse, keep_first=keep_first, keep_last=keep_last, seed=seed)
+    pruning = AsapSettings(ratio=0.5, coarse=coarse, step_split=step_split, keep_first=keep_first, keep_last=keep_last, seed=seed)
     grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER))
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
@@ -130,6 +133,7 @@ def compare(
         settings = {
             "methods": names,
             "ratios": shares,
+            "step_split": step_split,
             "keep_first": keep_first,
             "keep_last": keep_last,
             "limit": limit,
