@@ -7,20 +7,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asap.errors import AsapError, RowError, UsageError
-from asap.think import answer_starts, closes_unopened, head_of, opens_itself, own_tags_of, parts_of, split_think, strip_think
+from asap.think import answer_starts, closes_unopened, head_of, opens_itself, own_frame, parts_of, split_think, strip_think
 from asap.think_tags import (
     CLOSED,
     HARMONY_WORDS,
+    IN_THINK,
     OPENED,
     TAGS,
     THINK,
     ThinkTags,
     closing_tag,
+    frame_named,
     has_tag,
     opened_by,
     own_tags,
     table_with,
-    tags_named,
     unopened,
 )
 
@@ -43,7 +44,7 @@ CODE = "```python\ndef inc(x):\n    return x + 1\n```\n"
 
 def plain(text: str) -> bool:
     """Whether an answer is nothing but an answer: not closing a thought, and not in tags of its own."""
-    return closing_tag(text) is None and split_think(THINK.join("", text)).answer == text
+    return closing_tag(text) is None and split_think(IN_THINK.join("", text)).answer == text
 
 
 def tags_of(row: ThinkTags) -> list[str]:
@@ -54,13 +55,13 @@ def tags_of(row: ThinkTags) -> list[str]:
 def test_what_was_put_together_comes_apart(cot: str, answer: str) -> None:
     """Whatever tags the trace holds, and though the answer opens a thought."""
     assume(plain(answer))
-    assert split_think(THINK.join(cot.strip("\r\n"), answer)) == (cot.strip("\r\n"), answer)
+    assert split_think(IN_THINK.join(cot.strip("\r\n"), answer)) == (cot.strip("\r\n"), answer)
 
 
 @given(texts, untagged)
 def test_a_generation_and_a_reply_come_apart_at_the_same_place(cot: str, answer: str) -> None:
     assume(not has_tag(answer))
-    response = THINK.join(cot, answer)
+    response = IN_THINK.join(cot, answer)
     assert parts_of(response) == (f"{OPENED}{cot}\n", f"\n\n{answer}")
     assert answer_starts(response) == len(OPENED + cot) + len("\n</think>")
     assert strip_think(response, opened=False) == strip_think(response, opened=None) == answer.lstrip()
@@ -72,17 +73,15 @@ def test_a_generation_and_a_reply_come_apart_at_the_same_place(cot: str, answer:
 @given(prose.map("".join), prose.map("".join))
 def test_every_row_of_the_table_delimits(row: ThinkTags, cot: str, answer: str) -> None:
     cot, answer = f"A{cot.rstrip()}.", f"B{answer.rstrip()}."
-    written = row.join(cot, answer)
+    written, between = row.frame.join(cot, answer), row.frame.between.rpartition(row.open_answer or row.close)[2]
     assert split_think(written) == (cot, answer)
     assert split_think(written.replace("\n", "\r\n")).cot == cot.replace("\n", "\r\n")
-    assert own_tags_of(written) == row
-    assert parts_of(written).answer == row.between.rpartition(row.open_answer or row.close)[2] + answer + row.after.removesuffix(
-        row.close_answer
-    )
+    assert own_frame(written) == row.frame
+    assert parts_of(written).answer == between + answer + row.frame.after.removesuffix(row.close_answer)
     if row is not HARMONY_WORDS:
         assert parts_of(written, opened=True) == parts_of(written)
         assert split_think(written.removeprefix(row.open)) == (cot, answer)
-        assert closes_unopened(written.removeprefix(row.before)) == row.open
+        assert closes_unopened(written.removeprefix(row.frame.before)) == row.open
     assert closes_unopened(written) is None
     assert opens_itself(written)
 
@@ -91,11 +90,11 @@ def test_every_row_of_the_table_delimits(row: ThinkTags, cot: str, answer: str) 
 @given(prose.map("".join))
 def test_no_prefix_of_a_thought_holds_an_answer(row: ThinkTags, rest: str) -> None:
     """Wherever a token budget cuts, and though the draft in the thought is whole."""
-    thought = f"{row.before}Let me see.\n{DRAFT}But wait, {rest}"
+    thought = f"{row.frame.before}Let me see.\n{DRAFT}But wait, {rest}"
     for end in range(len(row.open), len(thought) + 1):
         assert parts_of(thought[:end]).answer is None, thought[:end]
         assert strip_think(thought[:end], opened=None) == ""
-    again = f"{row.join('One.', 'Two.')}\n{thought}"
+    again = f"{row.frame.join('One.', 'Two.')}\n{thought}"
     if row is not HARMONY_WORDS:  # its words are told from others only where a text begins with them
         for end in range(len(again) - len(thought) + len(row.open), len(again) + 1):
             assert parts_of(again[:end]).answer is None, again[:end]
@@ -131,11 +130,11 @@ QUOTING = [
 def test_an_answer_that_quotes_the_tags_stays_an_answer(row: ThinkTags, quoting: str, opened: bool) -> None:
     said = quoting.format(row.open, row.close)
     for answer in (said + CODE, CODE + said, said + CODE + said):
-        response = row.join("Hm.", answer.rstrip())
-        start = len(row.before) if opened else 0
+        response = row.frame.join("Hm.", answer.rstrip())
+        start = len(row.frame.before) if opened else 0
         found = parts_of(response[start:], opened=opened).answer
         assert found is not None
-        assert found.strip().endswith(answer.strip() + row.after.removesuffix(row.close_answer).rstrip())
+        assert found.strip().endswith(answer.strip() + row.frame.after.removesuffix(row.close_answer).rstrip())
         assert split_think(response) == ("Hm.", answer.rstrip())
         assert parts_of(answer) == (None, answer), "and without any thinking"
 
@@ -143,10 +142,10 @@ def test_an_answer_that_quotes_the_tags_stays_an_answer(row: ThinkTags, quoting:
 @each_row_of_tags
 @pytest.mark.parametrize("quoting", QUOTING)
 def test_a_thought_that_quotes_the_tags_goes_on(row: ThinkTags, quoting: str) -> None:
-    thought = f"{row.before}{quoting.format(row.open, row.close)}So:\n{DRAFT}But wait"
+    thought = f"{row.frame.before}{quoting.format(row.open, row.close)}So:\n{DRAFT}But wait"
     assert parts_of(thought) == (thought, None)
-    assert parts_of(thought.removeprefix(row.before), opened=True).answer is None
-    assert parts_of(f"{thought}{row.between}{CODE}").answer == row.between.rpartition(row.open_answer or row.close)[2] + CODE
+    assert parts_of(thought.removeprefix(row.frame.before), opened=True).answer is None
+    assert parts_of(f"{thought}{row.frame.between}{CODE}").answer == row.frame.between.rpartition(row.open_answer or row.close)[2] + CODE
 
 
 @pytest.mark.parametrize("thought", ["```python\nx = 1", "```\nx = 1", "```python\nx = 1\n```", "~~~\nx", "a ``` b"])
@@ -173,8 +172,8 @@ def test_a_fence_that_the_thinking_left_open_does_not_hide_its_end(thought: str,
 )
 @each_row_of_tags
 def test_a_role_and_special_tokens_may_stand_before_the_thinking(before: str, row: ThinkTags) -> None:
-    assert split_think(f"{before}{row.join('hm', 'yes')}") == ("hm", "yes")
-    assert parts_of(f"{before}{row.before}{DRAFT}").answer is None
+    assert split_think(f"{before}{row.frame.join('hm', 'yes')}") == ("hm", "yes")
+    assert parts_of(f"{before}{row.frame.before}{DRAFT}").answer is None
 
 
 @pytest.mark.parametrize("row", [row for row in TAGS if not row.opens], ids=lambda row: row.name)
@@ -184,7 +183,8 @@ def test_tags_are_found_in_any_case_and_with_blanks(row: ThinkTags) -> None:
         opening, closing = change(row.open), change(row.close)
         text = f"{opening}\n{DRAFT}\n{closing}\n\nyes"
         assert split_think(text).answer == "yes"
-        assert (own_tags_of(text).open, own_tags_of(text).close) == (opening, closing)
+        assert own_frame(text).before.strip() == opening
+        assert own_frame(text).between.strip().startswith(closing)
         assert parts_of(f"{opening}{DRAFT}").answer is None
 
 
@@ -224,10 +224,10 @@ def test_tags_of_ones_own_join_the_table() -> None:
 
 
 def test_rows_are_named() -> None:
-    assert [tags_named(row.name) for row in TAGS] == list(TAGS)
-    assert tags_named("<a>,</a>").open == "<a>"
+    assert [frame_named(row.name) for row in TAGS] == [row.frame for row in TAGS]
+    assert frame_named("<a>,</a>") == ("<a>\n", "\n</a>\n\n", "")
     with pytest.raises(UsageError, match="keep, think, thinking, thought"):
-        tags_named("thin")
+        frame_named("thin")
 
 
 @each_row_of_tags
@@ -242,7 +242,7 @@ def test_no_delimiter_is_part_of_another_one(row: ThinkTags) -> None:
 def test_a_prompt_opens_the_thinking_at_its_end_or_not_at_all(text: str, row: ThinkTags) -> None:
     assert opened_by(text + OPENED) == THINK.open
     assert unopened(text + OPENED) == text
-    assert opened_by(f"assistant\n{row.before}") == row.open
+    assert opened_by(f"assistant\n{row.frame.before}") == row.open
     assert unopened(text) == text if not opened_by(text) else text.startswith(unopened(text) + opened_by(text))
 
 

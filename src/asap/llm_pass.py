@@ -23,6 +23,7 @@ from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
 from asap.sample import Sample
 from asap.store.work import Store
+from asap.think_tags import TAGS, TagTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class LlmOptions:
     """Folders whose replies are reused instead of asking again."""
     pilot: int | None = None
     """The number of rows to ask about before the cost of the others is estimated."""
+    table: TagTable = TAGS
+    """The tags between which the LLM may think."""
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class LlmPass:
 
         self.listener.asking(missing if limit is None else min(limit, missing))
         traces = map(self.settings.requests_about, islice(self.store.unselected(), limit))
-        ask_all(traces, self.llm, self.replies, on_selection)
+        ask_all(traces, self.llm, self.replies, on_selection, self.options.table)
 
 
 def select_missing(store: Store, llm: Generator, settings: AsapSettings, options: LlmOptions, listener: Listener) -> None:

@@ -43,11 +43,11 @@ class Region:
     def uses(self, tag: Tag) -> bool:
         """Whether a tag is used. Ask for the tags in their order: a quoted one may have a mate."""
         line = _line_around(self.text, tag, self.start)
-        block = self._block_of(tag)
         mate, self._mate = self._mate, None
         if line.after_fence:
             return True
         if tag.opens:
+            block = self._block_of(tag)
             quoted = line.quotes or (block is not None and not (line.starts and block not in self._closed))
             if quoted or line.mentions:
                 self._mate = tag.row.name, block.end if block else line.end
@@ -56,7 +56,10 @@ class Region:
             return False
         if line.quotes or line.mentions:
             return False
-        return not self.is_answer or block is None or block not in self._closed or (line.alone and self._left_open(tag))
+        if not self.is_answer:
+            return True
+        block = self._block_of(tag)
+        return block is None or block not in self._closed or (line.alone and self._left_open(tag))
 
     def _block_of(self, tag: Tag) -> Span | None:
         """The code block around a tag."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from asap.digest import content_digest
 from asap.errors import RowError
-from asap.think_tags import THINK
+from asap.think_tags import IN_THINK, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,13 @@ class Sample:
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
     tested_code: str | None = field(default=None, compare=False)
     """The code that the row's own tests judged."""
+    frame: Frame = IN_THINK
+    """The tags around trace and answer, as the response is written."""
 
     @property
     def response(self) -> str:
         """The text that a model is trained to write: the trace in its tags, then the answer."""
-        return THINK.join(self.cot, self.answer)
+        return self.frame.join(self.cot, self.answer)
 
     @property
     def prompt(self) -> list[dict[str, str]]:
@@ -40,7 +42,18 @@ class Sample:
 
     def digest(self) -> str:
         """Hex SHA-256 of the content (not of the id): equal texts have equal digests."""
-        return content_digest(self.system, self.question, self.cot, self.answer)
+        return content_digest(self.system, self.question, self.cot, self.answer, *(self.frame if self.frame != IN_THINK else ()))
+
+    def stored(self) -> dict[str, Any]:
+        """The content as JSON holds it, without the id."""
+        content = {"question": self.question, "cot": self.cot, "answer": self.answer, "system": self.system}
+        return {**content, "frame": list(self.frame)} if self.frame != IN_THINK else content
+
+    @classmethod
+    def of_stored(cls, row_id: str, content: Mapping[str, Any], tested_code: str | None = None) -> "Sample":
+        """The sample that `stored` gave this content of."""
+        texts = {name: content[name] for name in ("question", "cot", "answer", "system")}
+        return cls(row_id, **texts, tested_code=tested_code, frame=Frame(*content.get("frame", IN_THINK)))
 
 
 def make_sample(

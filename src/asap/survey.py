@@ -18,7 +18,7 @@ from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
 from asap.steps import StepSplit, split_steps
-from asap.think_tags import has_tag
+from asap.think_tags import has_tag, ordered_tags
 
 LONG_STEP = 250
 """Tokens of a step; in 545 traces of DeepSeek-R1 and 1,900 of R1 and QwQ no trace has so many in the mean."""
@@ -110,6 +110,8 @@ class Survey:
     finer: dict[StepSplit, Counter[int]] = field(default_factory=lambda: {"line": Counter(), "sentence": Counter()})
     """The number of those rows by the steps that they would have with another `--step-split`."""
     several_tags: Cases = field(default_factory=Cases)
+    other_tags_ordered: Cases = field(default_factory=Cases)
+    """Rows whose system message or question orders other think tags than those in which the response is written."""
     no_code: Cases = field(default_factory=Cases)
     open_fence: Cases = field(default_factory=Cases)
     beyond_context: Cases = field(default_factory=Cases)
@@ -188,6 +190,8 @@ class Survey:
     def _add_cases(self, place: Place, sample: Sample) -> None:
         if has_tag(sample.cot):
             self.several_tags.add(place)
+        if other := _other_tags(sample):
+            self.other_tags_ordered.add(place, other)
         if not fenced(sample.answer):
             self.no_code.add(place)
         elif is_open(sample.answer):
@@ -209,6 +213,14 @@ class Survey:
     def _context(self, sample: Sample) -> str:
         """The text that the reader reads before the trace."""
         return "" if self.reader is None else render_context(self.reader.tokens, sample.prompt, default_context(self.reader.tokens))
+
+
+def _other_tags(sample: Sample) -> str:
+    """What is ordered instead of the tags that are written; empty if the prompt orders none, or these."""
+    for name, text in (("system message", sample.system or ""), ("question", sample.question)):
+        if (rows := ordered_tags(text)) and all(row.open.lower() != sample.frame.before.strip().lower() for row in rows):
+            return f"the {name} orders {rows[0].open} and {sample.frame.before.strip()} is written"
+    return ""
 
 
 def _digest(*texts: str) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.quotation import Region
-from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Tag, TagTable, ThinkTags, as_written, tag_at_start, tags_in
+from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Frame, Tag, TagTable, as_written, tag_at_start, tags_in
 
 _AROUND_ANSWER = re.compile(
     "|".join(
@@ -62,10 +62,10 @@ def split_think(text: str, table: TagTable = TAGS) -> Thought:
     )
 
 
-def own_tags_of(text: str, table: TagTable = TAGS) -> ThinkTags:
-    """The tags of a response that `split_think` splits, as they are spelled there."""
+def own_frame(text: str, table: TagTable = TAGS) -> Frame:
+    """The tags of a response that `split_think` splits, as they are spelled there and written again. Raises RowError as it does."""
     opening, closing = _delimiters(text, table)
-    return as_written(closing.row, opening and text[opening.start : opening.end], text[closing.start : closing.end])
+    return as_written(closing.row, opening and text[opening.start : opening.end], text[closing.start : closing.end]).frame
 
 
 def _delimiters(text: str, table: TagTable) -> tuple[Tag | None, Tag]:

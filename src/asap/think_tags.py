@@ -15,6 +15,18 @@ from typing import NamedTuple
 from asap.errors import UsageError
 
 
+class Frame(NamedTuple):
+    """What a response has before its trace, between trace and answer, and after the answer."""
+
+    before: str
+    between: str
+    after: str = ""
+
+    def join(self, cot: str, answer: str) -> str:
+        """The response that `split_think` splits into these two."""
+        return f"{self.before}{cot}{self.between}{answer}{self.after}"
+
+
 @dataclass(frozen=True, slots=True)
 class ThinkTags:
     """The tags around a model's thinking and, for some models, around the answer after it.
@@ -32,23 +44,10 @@ class ThinkTags:
     closes: str = ""
 
     @property
-    def before(self) -> str:
-        """The text before a trace."""
-        return self.open + self.gap
-
-    @property
-    def between(self) -> str:
-        """The text between a trace and its answer."""
-        return self.gap + self.close + self.gap[:1] * 2 + (self.open_answer + self.gap if self.open_answer else "")
-
-    @property
-    def after(self) -> str:
-        """The text after the answer."""
-        return self.gap + self.close_answer if self.close_answer else ""
-
-    def join(self, cot: str, answer: str) -> str:
-        """The response that `split_think` splits into these two."""
-        return f"{self.before}{cot}{self.between}{answer}{self.after}"
+    def frame(self) -> Frame:
+        """The tags with their white space, as they stand around a trace and its answer."""
+        between = self.gap + self.close + self.gap[:1] * 2 + (self.open_answer + self.gap if self.open_answer else "")
+        return Frame(self.open + self.gap, between, self.gap + self.close_answer if self.close_answer else "")
 
     @property
     def opening(self) -> str:
@@ -65,8 +64,9 @@ TagTable = Sequence[ThinkTags]
 _LONGEST = 200  # characters of a tag
 _FINAL = "<|channel|>final<|message|>"
 THINK = ThinkTags("think", "<think>", "</think>")
-OPENED, CLOSED = THINK.before, THINK.between
-"""The text written before a trace, and between a trace and its answer, in `<think>` tags."""
+IN_THINK = THINK.frame
+OPENED, CLOSED = IN_THINK.before, IN_THINK.between
+"""The text before a trace, and between a trace and its answer, in `<think>` tags."""
 HARMONY_WORDS = ThinkTags(
     "harmony-words",
     "analysis",
@@ -115,9 +115,12 @@ class Tag(NamedTuple):
 
 def tags_in(text: str, table: TagTable, start: int = 0) -> Iterator[Tag]:
     """The tags of these rows in a text, from a character on, used or quoted."""
-    for found in _tags(tuple(table)).finditer(text, start):
-        kind = found.lastgroup or ""
-        yield Tag(found.start(), found.end(), table[int(kind[1:])], kind[0] == "o")
+    first, pattern = _tags(tuple(table))
+    for place in first.finditer(text, start):  # three times as fast as the pattern alone
+        found = pattern.match(text, place.start()) if place.start() >= start else None
+        if found is not None:
+            kind, start = found.lastgroup or "", found.end()
+            yield Tag(found.start(), found.end(), table[int(kind[1:])], kind[0] == "o")
 
 
 def tag_at_start(text: str, table: TagTable = TAGS) -> Tag | None:
@@ -159,8 +162,7 @@ def as_written(row: ThinkTags, opening: str | None, closing: str) -> ThinkTags:
     return replace(row, open=opening or row.open, close=closing)
 
 
-def tags_named(name: str, table: TagTable = TAGS) -> ThinkTags:
-    """The row with a name, or the pair OPEN,CLOSE. Raises UsageError for anything else."""
+def _tags_named(name: str, table: TagTable) -> ThinkTags:
     if "," in name:
         return own_tags(name, "--write-tags")
     found = next((row for row in table if row.name == name.lower()), None)
@@ -177,6 +179,18 @@ def own_tags(pair: str, option: str = "--think-tags") -> ThinkTags:
     return ThinkTags(pair, opening, closing)
 
 
+def frame_named(name: str, table: TagTable = TAGS) -> Frame:
+    """The tags of the row with a name, or of a pair OPEN,CLOSE, as they are written. Raises UsageError for anything else."""
+    return _tags_named(name, table).frame
+
+
+def ordered_tags(prompt: str) -> list[ThinkTags]:
+    """The rows of which a prompt shows both the opening and the closing tag, as prompts do that order a format."""
+    found = [(tag.row, tag.opens) for tag in tags_in(prompt, ANYWHERE)]
+    return [row for row in ANYWHERE if (row, True) in found and (row, False) in found]
+
+
+@lru_cache(maxsize=8)
 def table_with(pair: str | None) -> TagTable:
     """The table, with a pair OPEN,CLOSE of one's own before its rows."""
     return TAGS if pair is None else (own_tags(pair), *TAGS)
@@ -194,9 +208,11 @@ def _pattern(tag: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _tags(table: Sequence[ThinkTags]) -> re.Pattern[str]:
+def _tags(table: Sequence[ThinkTags]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The pattern of what a tag may begin with, and that of tags."""
     both = (f"(?P<o{index}>{row.opening})|(?P<c{index}>{row.closing})" for index, row in enumerate(table))
-    return re.compile("|".join(both), re.IGNORECASE)
+    first = {re.escape(tag[0]) for row in table for tag in (row.open, row.close)}
+    return re.compile(f"[{''.join(sorted(first))}]", re.IGNORECASE), re.compile("|".join(both), re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)

@@ -57,8 +57,14 @@ def test_a_named_column_that_the_row_lacks_is_named() -> None:
 def test_named_columns_of_the_wrong_type_are_rejected() -> None:
     columns = {"question": "p", "cot": "t", "answer": "a"}
     assert reject({"p": None, "t": C, "a": A}, columns).detail.startswith("p is null;")
-    assert reject({"p": [USER], "t": C, "a": A}, columns).detail.startswith("p is list;")
+    assert reject({"p": 5, "t": C, "a": A}, columns).detail.startswith("p is int;")
     assert reject({"p": Q, "t": C, "a": [ANSWER]}, columns).detail.startswith("a is list;")
+
+
+def test_a_question_may_be_chat_messages_beside_a_trace_and_a_list_of_one_text_is_a_trace() -> None:
+    columns = {"question": "p", "cot": "t", "answer": "a"}
+    sample = to_sample({"p": [{"role": "system", "content": S}, USER], "t": [C], "a": A}, columns).sample
+    assert (sample.system, sample.question, sample.cot, sample.answer) == (S, Q, C, A)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,16 @@ from asap.errors import RowError
 Q, C, A, S = "What is 1+1?", "One and one.\n\nThat is two.", "It is 2.", "Be brief."
 R = f"<think>\n{C}\n</think>\n\n{A}"
 USER, ANSWER = {"role": "user", "content": Q}, {"role": "assistant", "content": R}
+TEXT = {"type": "text", "text": A}
 SYSTEM = {"role": "system", "content": S}
 
 
 def beside(**reasoning: object) -> dict[str, object]:
     return {"messages": [USER, {"role": "assistant", "content": A, **reasoning}]}
+
+
+def said(content: object) -> dict[str, object]:
+    return {"messages": [USER, {"role": "assistant", "content": content}]}
 
 
 def reject(row: Mapping[str, object], columns: Mapping[str, str] | None = None) -> RowError:
@@ -41,6 +46,46 @@ ROWS: dict[str, tuple[str, dict[str, object]]] = {
         "messages",
         {"messages": [{"role": "user", "content": [{"type": "text", "text": Q, "image": None}]}, {"role": "assistant", "content": [R]}]},
     ),
+    "anthropic": ("messages", said([{"type": "thinking", "thinking": C, "signature": "x"}, TEXT])),
+    "mistral": ("messages", said([{"type": "thinking", "thinking": [{"type": "text", "text": C}]}, TEXT])),
+    "openai chat parts": ("messages", said([{"type": "reasoning", "text": C}, {"type": "output_text", "text": A}])),
+    "openai summaries": (
+        "messages",
+        said([{"type": "reasoning", "summary": [{"type": "summary_text", "text": t} for t in C.split("\n\n")]}, TEXT]),
+    ),
+    "openai responses": (
+        "messages",
+        {
+            "messages": [
+                USER,
+                {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": C}]},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": A}]},
+            ]
+        },
+    ),
+    "openrouter": ("messages", beside(reasoning=None, reasoning_details=[{"type": "reasoning.text", "text": C}])),
+    "gemini": ("messages", said([{"text": C, "thought": True}, {"text": A}])),
+    "bedrock": ("messages", said([{"reasoningContent": {"reasoningText": {"text": C, "signature": "x"}}}, {"text": A}])),
+    "interleaved": (
+        "messages",
+        said([{"type": "thinking", "thinking": C[:12]}, {"type": "text", "text": C[14:]}, {"type": "thinking", "thinking": ""}, TEXT]),
+    ),
+    "gpt-oss channels": (
+        "messages",
+        {
+            "messages": [
+                USER,
+                {"role": "assistant", "channel": "analysis", "content": C},
+                {"role": "assistant", "channel": "final", "content": A},
+            ]
+        },
+    ),
+    "gpt-oss fields": ("messages", beside(thinking=C, channel="final")),
+    "harmony": (
+        "prompt+completion",
+        {"prompt": Q, "completion": f"<|channel|>analysis<|message|>{C}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>"},
+    ),
+    "harmony's words": ("prompt+completion", {"prompt": Q, "completion": f"analysis{C}assistantfinal{A}"}),
     "empty reasoning, tags inside": ("messages", {"messages": [USER, {**ANSWER, "reasoning_content": ""}]}),
     "the same trace twice": ("messages", {"messages": [USER, {**ANSWER, "reasoning_content": C}]}),
     "reasoning null in the question": ("messages", {"messages": [{**USER, "reasoning_content": None}, ANSWER]}),
@@ -178,6 +223,12 @@ def test_an_answer_may_quote_a_closing_tag(answer: str) -> None:
         (beside(reasoning_content=" "), "empty_think"),
         ({"messages": [USER, {"role": "assistant", "content": "<think>a", "reasoning": ""}]}, "unclosed_think"),
         ({"messages": [USER, {**ANSWER, "reasoning": "something else"}]}, "two_traces"),
+        (said([{"type": "thinking", "thinking": C}]), "empty_answer"),
+        (said([TEXT, {"type": "thinking", "thinking": C}]), "empty_answer"),
+        (said([{"type": "redacted_thinking", "data": "x"}, TEXT]), "not_text"),
+        ({"messages": [USER, {"role": "assistant", "channel": "analysis", "content": C}]}, "empty_answer"),
+        ({"messages": [USER, {"role": "assistant", "content": [{"type": "thinking", "thinking": C}], "reasoning": "else"}]}, "two_traces"),
+        ({"question": Q, "cot": [C, C], "answer": A}, "two_traces"),
         ({"messages": [USER]}, "no_answer"),
         ({"messages": [ANSWER]}, "no_question"),
         ({"messages": []}, "no_question"),

@@ -28,10 +28,10 @@ def answers(*given: Attempt) -> list[str | None]:
 
 
 def test_a_draft_never_passes_and_the_answer_after_it_does(tmp_path: Path, sandbox: "Sandbox") -> None:
-    cut_off = [row.before + DRAFT for row in TAGS] + [
-        f"{row.join('hm', GOOD)}\n{row.before}{DRAFT}" for row in TAGS if row.name != "harmony-words"
+    cut_off = [row.frame.before + DRAFT for row in TAGS] + [
+        f"{row.frame.join('hm', GOOD)}\n{row.frame.before}{DRAFT}" for row in TAGS if row.name != "harmony-words"
     ]
-    whole = [row.join(DRAFT.replace("2 * x", "x"), GOOD) for row in TAGS]
+    whole = [row.frame.join(DRAFT.replace("2 * x", "x"), GOOD) for row in TAGS]
     known = [{"generation": DRAFT, "opened": True}, {"generation": DRAFT, "prompt": "<|assistant|>\n<think>\n"}]
     rows = [{"task_id": "double", "generation": text} for text in [*cut_off, *whole]] + [{"task_id": "double", **row} for row in known]
     rows += [{"task_id": "double", "generation": f"<scratch>{DRAFT}"}, {"task_id": "double", "generation": f"<scratch>hm</scratch>{GOOD}"}]

@@ -96,7 +96,9 @@ def test_it_is_a_completer_and_can_be_entered_in_another_event_loop() -> None:
         (Scripted("hm, well\n</think>\nyes"), Generation("yes", "stop", 10, 5)),
         (Scripted("write <think>x</think> so"), Generation("write <think>x</think> so", "stop", 10, 5)),
         (
-            Scripted(message={"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}]}),
+            Scripted(
+                message={"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}]}
+            ),
             Generation("a", "stop", 10, 5),
         ),
         (Scripted("a\ud800b"), Generation("a?b", "stop", 10, 5)),

@@ -115,7 +115,7 @@ def test_pruned_steps_are_context_and_the_loss_counts_only_kept_ones(pruned: Pat
     assert "without those of pruned steps" in (out / "README.md").read_text("utf-8")
 
 
-def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, tmp_path: Path) -> None:
+def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decisions = read_decisions(pruned)
     originals = {one["id"]: one["cot"] for one in (row(number, lines=6) for number in range(3))}
     assert run(train_words(pruned, tmp_path / "axolotl", "--mask-pruned", "--emit-config", "axolotl")) == 0
@@ -128,6 +128,9 @@ def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, t
         assert {part["train"] for part in found} == {True, False}
     config = yaml.safe_load((tmp_path / "axolotl" / "axolotl.yaml").read_text())
     assert "reasoning_content" in config["datasets"][0]["chat_template_jinja"]
+
+    assert run(train_words(pruned, tmp_path / "other", "--mask-pruned", "--emit-config", "axolotl", "--write-tags", "magistral")) == 2
+    assert "written in [THINK], and masked rows for axolotl only in <think>" in capsys.readouterr().err
 
     assert run(train_words(pruned, tmp_path / "trl", "--mask-pruned", "--emit-config", "trl")) == 0
     rows = [json.loads(line) for line in (tmp_path / "trl" / "train.jsonl").read_text().splitlines()]

@@ -1,4 +1,5 @@
 import unicodedata
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from asap.lm.specs import load_tokens
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import split_steps
+from asap.think_tags import TAGS, Frame, ThinkTags
 from asap.train.loss import IGNORED
 from asap.train.masked import trace_parts
 from asap.train.rows import shown_mask, stretches
@@ -131,6 +133,25 @@ def test_any_text_comes_back_and_only_the_response_is_learnt(family: str, questi
     learnt_form = unicodedata.normalize("NFC", sample.response) if row.rewritten else sample.response
     assert pieces[1][1] == learnt_form + made.eos
     assert row.labels[-1] == made.eos_id
+
+
+@pytest.mark.parametrize("family", ["qwen", "r1"])
+@pytest.mark.parametrize("tags", [tags for tags in TAGS if "harmony" not in tags.name], ids=lambda tags: tags.name)
+def test_a_row_is_learnt_in_its_own_tags(family: str, tags: ThinkTags) -> None:
+    made, sample = template(family), replace(SAMPLE, frame=tags.frame)
+    row, steps = encode_row(made, sample), split_steps(TRACE)
+    assert list(stretches(made, row)) == [(False, EXPECTED[family][0]), (True, f"{tags.frame.join(TRACE, ANSWER)}{made.eos}")]
+    masked = encode_row(made, sample, [Span(steps[1].start, steps[2].start)])
+    [context] = [text for learnt, text in list(stretches(made, masked))[1:] if not learnt]
+    assert context.strip() == TRACE[steps[1].start : steps[2].start].strip()
+
+
+def test_a_tag_after_the_answer_that_is_the_end_of_sequence_stands_once() -> None:
+    made = template("qwen")
+    sample = replace(SAMPLE, frame=Frame("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", made.eos))
+    [_, (_, learnt)] = list(stretches(made, encode_row(made, sample)))
+    assert learnt == sample.response
+    assert learnt.count(made.eos) == 1
 
 
 @pytest.mark.parametrize("family", EXPECTED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from asap.cli.options import (
+    AS_IT_IS,
     METHOD,
     MODEL,
     Classifier,
@@ -19,6 +20,7 @@ from asap.cli.options import (
     Limit,
     Out,
     Sources,
+    Thinking,
     Tokenizer,
     allow_own_methods,
     at_least,
@@ -89,6 +91,7 @@ def compare(
         Parameter(help="With --generate: rows with their own tests (docs/evaluate.md), by id. [default: the first source]", group=METHOD),
     ] = None,
     columns: Columns = None,
+    thinking: Thinking = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -121,7 +124,7 @@ def compare(
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=thinking.rules())
     console = console_for(stderr=True)
     try:
         warn_of_dtype(dtype, device)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import MODEL, Columns, HubConfig, HubSplit, Limit, Tokenizer, at_least, console_for, parse_columns
+from asap.cli.options import AS_IT_IS, MODEL, Columns, HubConfig, HubSplit, Limit, Thinking, Tokenizer, at_least, console_for, parse_columns
 
 
 def doctor(
@@ -12,6 +12,7 @@ def doctor(
     /,
     *,
     columns: Columns = None,
+    thinking: Thinking = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -25,6 +26,7 @@ def doctor(
     report = examine(
         source or [],
         columns=parse_columns(columns),
+        rules=thinking.rules(),
         hub_config=hub_config,
         hub_split=hub_split,
         scorer=scorer,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asap.llm_pass import LlmOptions
     from asap.lm.generate import Generator
     from asap.lm.spending import SpendingLimit
+    from asap.think_tags import TagTable
 
 
 @Parameter(name="*")
@@ -106,8 +107,8 @@ class Llm:
             device=device,
         )
 
-    def run_options(self, spending: "SpendingLimit") -> "LlmOptions":
+    def run_options(self, spending: "SpendingLimit", table: "TagTable") -> "LlmOptions":
         """The options of a run's pass over its rows with the LLM."""
         from asap.llm_pass import LlmOptions
 
-        return LlmOptions(spending, self.replies or [], self.pilot)
+        return LlmOptions(spending, self.replies or [], self.pilot, table)

@@ -14,6 +14,7 @@ from asap.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from asap.dataset.row_rules import RowRules
     from asap.lm.spending import SpendingLimit
     from asap.output import Files, Totals
 
@@ -67,6 +68,43 @@ Review = Annotated[
     bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
 ]
 MaxRejected = Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Thinking:
+    """How the thinking of rows is found and written."""
+
+    think_tags: Annotated[
+        str | None,
+        Parameter(
+            help="OPEN,CLOSE: think tags of the rows, or of stage 1's LLM, beside <think>, <thought>, [THINK], Harmony's channels and the "
+            "others in docs/data.md.",
+            group=DATA,
+        ),
+    ] = None
+    write_tags: Annotated[
+        str | None,
+        Parameter(
+            help="The tags of the responses that are written: keep (each row's own), think, magistral, begin_of_thought, harmony, another "
+            "name in docs/data.md, or a pair OPEN,CLOSE. [default: think; rows of pruned.jsonl stay as they are]",
+            group=DATA,
+        ),
+    ] = None
+    drop_system: Annotated[
+        bool, Parameter(negative="", help="Leave system messages out, for example one that orders other think tags.", group=DATA)
+    ] = False
+
+    def rules(self) -> "RowRules":
+        """The same for the library. Raises UsageError."""
+        from asap.dataset.row_rules import RowRules
+
+        rules = RowRules(self.think_tags, self.write_tags, self.drop_system)
+        rules.check()
+        return rules
+
+
+AS_IT_IS = Thinking()
 
 
 @Parameter(name="*")

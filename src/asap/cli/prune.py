@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from asap.cli.llm_options import Llm
 from asap.cli.options import (
+    AS_IT_IS,
     AS_USUAL,
     CUT,
     LLM,
@@ -28,6 +29,7 @@ from asap.cli.options import (
     Review,
     ShardText,
     Sources,
+    Thinking,
     Tokenizer,
     Written,
     allow_own_methods,
@@ -118,6 +120,7 @@ def prune(
     llm: Llm = Llm(),  # noqa: B008 (frozen)
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
+    thinking: Thinking = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -148,7 +151,7 @@ def prune(
     files = written.files()
     allow_own_methods(method)
     share = None if shard is None else Shard.parse(shard)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), share)
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), share, rules=thinking.rules())
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     model.check()
@@ -217,7 +220,7 @@ def _prune(
                 console.print(f"a server gives no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
-            listener, options = stack.enter_context(watcher(console)), llm.run_options(spending)
+            listener, options = stack.enter_context(watcher(console)), llm.run_options(spending, source.rules.table)
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=options)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
@@ -236,7 +239,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = llm.spending()
     generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
-    asks = (generator, llm.run_options(spending), out) if generator else None
+    asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
     with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}

@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.options import DATA, MODEL, RUN, Columns, HubConfig, HubSplit, Limit, Out, Sources, at_least, console_for, parse_columns
+from asap.cli.options import (
+    AS_IT_IS,
+    DATA,
+    MODEL,
+    RUN,
+    Columns,
+    HubConfig,
+    HubSplit,
+    Limit,
+    Out,
+    Sources,
+    Thinking,
+    at_least,
+    console_for,
+    parse_columns,
+)
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +64,7 @@ def train(
     ] = None,
     backend: Annotated[Literal["trl", "unsloth"], Parameter(help="Who trains; unsloth has an environment of its own.", group=RUN)] = "trl",
     columns: Columns = None,
+    thinking: Thinking = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -79,7 +95,7 @@ def train(
 
     at_least("max-rejected", max_rejected, 0)
     launch = wanted_launch(launch)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1))
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=thinking.rules())
     wanted = Wanted(ids_from, drop_long, mask_pruned)
     job = TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend)
     prepared = prepare(job, out, to_train=emit_config is None)

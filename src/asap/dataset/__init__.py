@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from asap.atomic import replacing
 from asap.dataset.containers import RawRow, iter_rows
 from asap.dataset.formats import FORMATS, dataset_info, format_of
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
 from asap.errors import RowError
 from asap.sample import Sample
@@ -16,6 +17,7 @@ __all__ = [
     "FORMATS",
     "RawRow",
     "Rejected",
+    "RowRules",
     "Shaped",
     "check_columns",
     "dataset_info",
@@ -54,29 +56,31 @@ def iter_shaped(
     columns: Mapping[str, str] | None = None,
     hub_config: str | None = None,
     hub_split: str | None = None,
+    rules: RowRules = DEFAULT_RULES,
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
     """Every row of the sources in order: source, line, and the sample with its shape, or the row's error.
 
-    Raises UsageError at the call for wrong `columns`, and InputError on reaching a source that cannot be used.
+    Raises UsageError at the call for wrong `columns` or `rules`, and InputError on reaching a source that cannot be used.
     """
     if columns:
         check_columns(columns)
-    return _shaped(sources, columns, hub_config, hub_split)
+    rules.check()
+    return _shaped(sources, columns, hub_config, hub_split, rules)
 
 
 def _shaped(
-    sources: Sequence[str], columns: Mapping[str, str] | None, hub_config: str | None, hub_split: str | None
+    sources: Sequence[str], columns: Mapping[str, str] | None, hub_config: str | None, hub_split: str | None, rules: RowRules
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
     for source in sources:
         for row in iter_rows(source, hub_config=hub_config, hub_split=hub_split):
-            yield row.source, row.line, _shape(row, columns)
+            yield row.source, row.line, _shape(row, columns, rules)
 
 
-def _shape(row: RawRow, columns: Mapping[str, str] | None) -> Shaped | RowError:
+def _shape(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Shaped | RowError:
     if row.value is None:
         return row.error or RowError("bad_value", "the row has neither a value nor an error")
     try:
-        return to_sample(row.value, columns)
+        return to_sample(row.value, columns, rules)
     except RowError as error:
         return error
 
@@ -86,10 +90,11 @@ def read_samples(
     columns: Mapping[str, str] | None = None,
     hub_config: str | None = None,
     hub_split: str | None = None,
+    rules: RowRules = DEFAULT_RULES,
     on_reject: Callable[[Rejected], None] | None = None,
 ) -> Iterator[Sample]:
     """The samples of the sources in order. A bad row is passed to `on_reject`; without it, it raises RowError."""
-    rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split)
+    rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, rules=rules)
     return _samples(rows, on_reject)
 
 

@@ -1,10 +1,11 @@
-"""Chat messages as data sets hold them: OpenAI style or ShareGPT, with the trace beside the content or inside it."""
+"""Chat messages as data sets hold them: OpenAI style or ShareGPT, with the trace beside the content, among its parts or inside it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from asap.errors import RowError
+from asap.message_parts import REASONING_KEYS, first_of, part_of, split_parts, text_of, thinking_in, wrong_type
 
 Role = Literal["system", "user", "assistant"]
 
@@ -18,8 +19,7 @@ _ROLES: Mapping[object, Role] = {
 }
 _ROLE_KEYS = ("role", "from")
 _CONTENT_KEYS = ("content", "value")
-_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-_PART_KEYS = ("text", "content")
+_THOUGHT_CHANNELS = ("analysis", "commentary")  # of gpt-oss; it answers in the channel "final"
 
 
 class Turn(NamedTuple):
@@ -42,7 +42,17 @@ def chat_turns(value: object, column: str) -> list[Turn]:
     """The messages of a column as turns. Raises RowError if the column holds anything else."""
     if not isinstance(value, (list, tuple)):
         raise wrong_type(column, value, "a list of chat messages")
-    return [_turn(message, f"{column}[{index}]") for index, message in enumerate(value)]
+    turns, thoughts = list[Turn](), list[str]()
+    for index, message in enumerate(value):
+        place = f"{column}[{index}]"
+        if _is_thought(message):
+            thoughts.append(_thought(message, place))
+            continue
+        turn = _turn(message, place)
+        if thoughts and turn.role == "assistant":
+            turn, thoughts = turn._replace(reasoning="\n\n".join([*thoughts, *filter(None, [turn.reasoning])])), []
+        turns.append(turn)
+    return [*turns, Turn("assistant", "", "\n\n".join(thoughts))] if thoughts else turns
 
 
 def one_exchange(turns: Sequence[Turn]) -> Exchange:
@@ -61,53 +71,39 @@ def one_exchange(turns: Sequence[Turn]) -> Exchange:
     return Exchange(by_role["system"].content if "system" in by_role else None, by_role["user"], by_role["assistant"])
 
 
-def text_of(value: object, place: str) -> str:
-    """The value, if it is a string. Raises RowError otherwise."""
-    if not isinstance(value, str):
-        raise wrong_type(place, value, "a string")
-    return value
-
-
-def wrong_type(place: str, value: object, expected: str) -> RowError:
-    """The error for a value of the wrong type."""
-    found = "null" if value is None else type(value).__name__
-    return RowError("wrong_type", f"{place} is {found}; {expected} is expected")
-
-
 def _turn(message: object, place: str) -> Turn:
     if not isinstance(message, Mapping):
         raise wrong_type(place, message, "a chat message (an object with role and content)")
-    role_key, name = _first(message, _ROLE_KEYS)
+    role_key, name = first_of(message, _ROLE_KEYS)
     role = _ROLES.get(text_of(name, f"{place}.{role_key}"))
     if role is None:
         raise RowError("unknown_role", f"{place}.{role_key} is {name!r}; allowed: {', '.join(map(str, _ROLES))}")
-    content_key, content = _first(message, _CONTENT_KEYS)
-    reasoning_key, reasoning = _first(message, _REASONING_KEYS)
-    return Turn(
-        role,
-        _joined(content, f"{place}.{content_key}"),
-        None if reasoning is None else _joined(reasoning, f"{place}.{reasoning_key}"),
-    )
+    content_key, content = first_of(message, _CONTENT_KEYS)
+    inside, text = _split(content, f"{place}.{content_key}")
+    reasoning_key, reasoning = first_of(message, REASONING_KEYS)
+    beside = None if reasoning is None else thinking_in(reasoning, f"{place}.{reasoning_key}")
+    if inside and beside and beside.strip() != inside.strip():
+        raise RowError("two_traces", f"{place} has a trace in {reasoning_key} and another one among the parts of {content_key}")
+    return Turn(role, text, inside or beside)
 
 
-def _first(message: Mapping[object, object], keys: Sequence[str]) -> tuple[str, object]:
-    """The first key with a non-empty value; else the first with an empty one; else the first key and None."""
-    held = [(key, message[key]) for key in keys if message.get(key) is not None]
-    return next((pair for pair in held if pair[1]), held[0] if held else (keys[0], None))
+def _split(content: object, place: str) -> tuple[str, str]:
+    """The thinking and the text of a content, which is a text or a list of parts."""
+    if not isinstance(content, (list, tuple)):
+        return "", text_of(content, place)
+    return split_parts(part_of(part, f"{place}[{index}]") for index, part in enumerate(content))
 
 
-def _joined(value: object, place: str) -> str:
-    """The text, or the joined texts of a list of parts."""
-    if not isinstance(value, (list, tuple)):
-        return text_of(value, place)
-    return "".join(_part(part, f"{place}[{index}]") for index, part in enumerate(value))
+def _is_thought(message: object) -> bool:
+    """Whether a message is only a thought of the next one: in a channel of its own, or an item of the Responses API."""
+    if not isinstance(message, Mapping):
+        return False
+    return message.get("channel") in _THOUGHT_CHANNELS or (message.get("type") == "reasoning" and "role" not in message)
 
 
-def _part(part: object, place: str) -> str:
-    if not isinstance(part, Mapping):
-        return text_of(part, place)
-    kind = part.get("type")
-    if kind not in (None, "text"):
-        raise RowError("not_text", f"{place} has the type {kind!r}; only text can be read")
-    key, text = _first(part, _PART_KEYS)
-    return text_of(text, f"{place}.{key}")
+def _thought(message: object, place: str) -> str:
+    assert isinstance(message, Mapping)
+    if "role" not in message and "from" not in message:
+        return thinking_in(message, place)
+    key, content = first_of(message, _CONTENT_KEYS)
+    return "\n\n".join(filter(None, _split(content, f"{place}.{key}")))

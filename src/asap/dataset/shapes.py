@@ -3,26 +3,29 @@
 Each shape is a line in the table SHAPES: the columns it needs, and the part of a conversation that each one holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from asap.dataset.chat import Turn, chat_turns, one_exchange, text_of
+from asap.dataset.chat import Turn, chat_turns, one_exchange
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
+from asap.message_parts import text_of, thinking_in
 from asap.sample import Sample, make_sample
 from asap.think import Thought, split_think
-from asap.think_tags import closing_tag
+from asap.think_tags import TagTable, closing_tag
 
 Row = Mapping[str, object]
 Part = Literal["system", "user", "reasoning", "assistant", "chat", "history", "system in chat"]
 
 
 class Shape(NamedTuple):
-    """A form of row: its columns and what they hold. With `lists`, user and assistant columns may hold chat messages."""
+    """A form of row: its columns and what they hold. The columns of the parts in `lists` may hold chat messages."""
 
     name: str
     needed: Mapping[str, Part]
     optional: Mapping[str, Part] = {"system": "system"}
-    lists: bool = False
+    lists: Sequence[Part] = ()
 
 
 class Shaped(NamedTuple):
@@ -40,7 +43,7 @@ SHAPES = (
     ),
     Shape("question+response", {"question": "user", "response": "assistant"}),
     Shape("prompt+generation", {"prompt": "user", "generation": "assistant"}),
-    Shape("prompt+completion", {"prompt": "user", "completion": "assistant"}, lists=True),
+    Shape("prompt+completion", {"prompt": "user", "completion": "assistant"}, lists=("user", "assistant")),
     Shape("messages", {"messages": "chat"}),
     Shape("conversations", {"conversations": "chat"}),
     Shape(
@@ -56,7 +59,7 @@ _COLUMN_PARTS: Mapping[str, Part] = {"question": "user", "response": "assistant"
 _ID_COLUMNS = ("id", "uuid")
 
 
-def to_sample(row: Row, columns: Mapping[str, str] | None = None) -> Shaped:
+def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
     """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id if known."""
     if columns:
         check_columns(columns)
@@ -64,7 +67,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None) -> Shaped:
     row_id = None if id_column is None else row[id_column]
     try:
         shape = _named_shape(row, columns) if columns else _find_shape(row)
-        return Shaped(shape.name, _read(shape, row, id_column, row_id))
+        return Shaped(shape.name, _read(shape, row, id_column, row_id, rules))
     except RowError as error:
         if error.row_id is not None:
             raise
@@ -115,15 +118,15 @@ def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
     for key, name in columns.items():
         if name in needed and name not in row:
             raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {_listed(row)}")
-    # if the trace has its own column, the answer must be text
-    return Shape("columns", needed, {columns.get("system", "system"): "system"}, lists="cot" not in columns)
+    lists: Sequence[Part] = ("user",) if "cot" in columns else ("user", "assistant")  # beside a trace, the answer must be text
+    return Shape("columns", needed, {columns.get("system", "system"): "system"}, lists)
 
 
 def _listed(row: Row) -> str:
     return ", ".join(f"{name!r} (null)" if value is None else repr(name) for name, value in row.items()) or "none"
 
 
-def _read(shape: Shape, row: Row, id_column: str | None, row_id: object) -> Sample:
+def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules) -> Sample:
     turns, texts = _parts(shape, row)
     system, user, assistant = one_exchange(turns)
     used = {*shape.needed, *(name for name, part in shape.optional.items() if part != "system in chat"), id_column}
@@ -131,12 +134,23 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object) -> Samp
         system = texts["system"][0]
     elif texts["system"]:  # the message in the conversation wins, and the column remains in meta
         used -= {name for name, part in shape.optional.items() if part == "system"}
-    thought = _thought(assistant)
+    thought = _thought(assistant, rules.table)
+    system = None if rules.drop_system else system
     meta = {name: value for name, value in row.items() if name not in used}
     sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
-    if (tag := closing_tag(sample.answer)) and split_think(sample.response) != (sample.cot, sample.answer):
+    frame = rules.frame_of(sample.cot, sample.answer, assistant.content, _response_in(shape, row))
+    sample = sample if frame == sample.frame else replace(sample, frame=frame)
+    if (tag := closing_tag(sample.answer)) and split_think(sample.response, rules.table) != (sample.cot, sample.answer):
         raise RowError("think_in_answer", f"the answer holds {tag}, so it could not be told from the trace again")
     return sample
+
+
+def _response_in(shape: Shape, row: Row) -> str | None:
+    """The response in the conversation of a row that has trace and answer in columns, too."""
+    chat = next((row.get(column) for column, part in shape.optional.items() if part == "system in chat"), None)
+    last = chat[-1] if isinstance(chat, (list, tuple)) and chat else None
+    content = last.get("content") if isinstance(last, Mapping) else None
+    return content if isinstance(content, str) else None
 
 
 def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
@@ -151,15 +165,22 @@ def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
             _check_history(value)
         elif part == "system in chat":
             texts["system"] += [] if texts["system"] else _system_in(value)
-        elif part == "chat" or (shape.lists and isinstance(value, list) and part in ("user", "assistant")):
+        elif part == "chat" or (isinstance(value, list) and part in shape.lists):
             turns += chat_turns(value, column)
         else:
-            texts[part].append(text_of(value, column))
+            texts[part].append(_one_trace(value, column) if part == "reasoning" else text_of(value, column))
     if texts["user"]:
         turns.insert(0, Turn("user", "\n".join(text for text in texts["user"] if text)))
     if texts["assistant"]:
         turns.append(Turn("assistant", texts["assistant"][0], texts["reasoning"][0] if texts["reasoning"] else None))
     return turns, texts
+
+
+def _one_trace(value: object, column: str) -> str:
+    """The trace in a column: a text, parts of one, or a list that holds just one."""
+    if isinstance(value, (list, tuple)) and len(value) > 1 and any(isinstance(one, str) for one in value):
+        raise RowError("two_traces", f"{column} holds {len(value)} texts; one trace is expected")
+    return thinking_in(value, column)
 
 
 def _check_history(value: object) -> None:
@@ -177,13 +198,13 @@ def _system_in(value: object) -> list[str]:
         return []
 
 
-def _thought(turn: Turn) -> Thought:
+def _thought(turn: Turn, table: TagTable) -> Thought:
     """The trace and the answer of an assistant turn, with the trace beside the content or inside it."""
     if turn.reasoning is None:
-        return split_think(turn.content)
+        return split_think(turn.content, table)
     beside = Thought(turn.reasoning, turn.content)
     try:
-        inside = split_think(turn.content)
+        inside = split_think(turn.content, table)
     except RowError as error:
         if error.reason == "no_think" or turn.reasoning.strip():
             return beside

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asap.dataset import Shaped, iter_shaped
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shard import Shard
 from asap.errors import RowError
 
@@ -21,10 +22,12 @@ class Source:
     """Read at most this many rows."""
     shard: Shard | None = None
     """Use only this shard of the rows."""
+    rules: RowRules = DEFAULT_RULES
 
     def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
         """Every row with its source and line, ignoring limit and shard."""
-        return iter_shaped(self.names, columns=self.columns or None, hub_config=self.hub_config, hub_split=self.hub_split)
+        columns = self.columns or None
+        return iter_shaped(self.names, columns=columns, hub_config=self.hub_config, hub_split=self.hub_split, rules=self.rules)
 
     def as_settings(self) -> dict[str, Any]:
         """The settings that must not change when a run is continued; the limit may."""
@@ -33,6 +36,7 @@ class Source:
             "columns": dict(self.columns),
             "hub_config": self.hub_config,
             "hub_split": self.hub_split,
+            **self.rules.as_settings(),
             **({"shard": str(self.shard)} if self.shard else {}),
         }
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from asap.dataset import check_columns
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.doctor.data import check_data
 from asap.doctor.environment import check_environment
 from asap.doctor.finding import Bin, DataDiagnosis, Diagnosis, Finding, Status
@@ -17,6 +18,7 @@ def examine(
     sources: Sequence[str] = (),
     *,
     columns: Mapping[str, str] | None = None,
+    rules: RowRules = DEFAULT_RULES,
     hub_config: str | None = None,
     hub_split: str | None = None,
     scorer: str = "bundled",
@@ -27,7 +29,7 @@ def examine(
     """Check this machine and the first `limit` rows of the sources (None: all rows).
 
     Writes nothing and loads no model; a scorer behind the server `base_url` is asked about a test text. Problems of the machine, the
-    server or the rows are findings; only wrong `columns` raise a UsageError.
+    server or the rows are findings; only wrong `columns` or `rules` raise a UsageError.
     """
     if columns:
         check_columns(columns)
@@ -40,6 +42,7 @@ def examine(
     data = check_data(
         sources,
         columns=columns,
+        rules=rules,
         hub_config=hub_config,
         hub_split=hub_split,
         scorer=scorer,

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from asap.dataset import Shaped, iter_shaped
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.doctor.finding import Bin, DataDiagnosis, Finding
 from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import InputError, MissingExtra, RowError
@@ -34,6 +35,10 @@ _ADVICE = {
     "bad_utf8": _DAMAGED,
     "not_an_object": _DAMAGED,
 }
+_ORDERED = (
+    "write the tags that the prompt orders (--write-tags keep, or a name in docs/data.md), or leave system messages out (--drop-system): "
+    "else the model learns to do otherwise than it is told"
+)
 _REJECTS = "`asap prune` lists the rejected rows in rejected.jsonl and goes on with the others"
 _LONGEST_DETAIL = 160
 _LINE_TOKENS = 100  # of a line in the mean; longer ones are paragraphs, which are split into sentences
@@ -43,6 +48,7 @@ def check_data(
     sources: Sequence[str],
     *,
     columns: Mapping[str, str] | None = None,
+    rules: RowRules = DEFAULT_RULES,
     hub_config: str | None = None,
     hub_split: str | None = None,
     scorer: str = "bundled",
@@ -53,7 +59,7 @@ def check_data(
     """The findings about the first `limit` rows of the sources (None: all). A source that cannot be read is a finding."""
     tokenizers, problems = load_tokenizers(scorer, tokenizer, served)
     survey = Survey(tokenizers.count, tokenizers.scorer)
-    for _ in survey.lengths(islice(_rows(sources, columns, hub_config, hub_split, problems), limit)):
+    for _ in survey.lengths(islice(_rows(sources, columns, hub_config, hub_split, rules, problems), limit)):
         pass
     findings = [*problems, _rows_found(survey, len(sources), limit), *_rejected(survey)]
     if survey.usable:
@@ -62,10 +68,15 @@ def check_data(
 
 
 def _rows(
-    sources: Sequence[str], columns: Mapping[str, str] | None, config: str | None, split: str | None, problems: list[Finding]
+    sources: Sequence[str],
+    columns: Mapping[str, str] | None,
+    config: str | None,
+    split: str | None,
+    rules: RowRules,
+    problems: list[Finding],
 ) -> Iterator[tuple[Place, Shaped | RowError]]:
     for source in sources:
-        rows = iter_shaped([source], columns=columns, hub_config=config, hub_split=split)
+        rows = iter_shaped([source], columns=columns, hub_config=config, hub_split=split, rules=rules)
         try:
             for name, line, result in rows:
                 yield Place(name, line), result
@@ -101,6 +112,9 @@ def _rejected(survey: Survey) -> Iterator[Finding]:
         yield Finding("think tags", "warn", f"rows: {', '.join(tags)}", "the next lines say what to do about each")
     elif survey.usable:
         yield Finding("think tags", "ok", "one complete think part in every usable row")
+    if (ordered := survey.other_tags_ordered).count:
+        found = f"{_some(ordered, 'whose prompt orders other think tags than are written')}: {ordered.detail}"
+        yield Finding("ordered tags", "warn", found, _ORDERED)
     for reason, cases in sorted(survey.rejected.items(), key=lambda item: -item[1].count):
         detail = cases.detail if len(cases.detail) <= _LONGEST_DETAIL else f"{cases.detail[: _LONGEST_DETAIL - 1]}…"
         advice = _ADVICE.get(reason, "correct these rows, or leave them out")

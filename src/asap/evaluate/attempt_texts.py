@@ -11,7 +11,7 @@ from asap.dataset.chat import chat_turns
 from asap.dataset.shapes import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import UNTOLD
-from asap.think_tags import THINK
+from asap.think_tags import IN_THINK
 
 UNCLEAR = "unclear"
 ID_COLUMNS = ("task_id", "question_id", "problem_id", "id", "custom_id")
@@ -125,4 +125,4 @@ def _last_answer(messages: Sequence[object], place: str) -> str:
     last = chat_turns(messages, place)[-1]
     if last.role != "assistant":
         raise RowError("no_answer", f"{place} ends with a message of the {last.role}; one of the assistant is expected")
-    return THINK.join(last.reasoning, last.content) if last.reasoning else last.content
+    return IN_THINK.join(last.reasoning, last.content) if last.reasoning else last.content

@@ -15,6 +15,7 @@ from asap.errors import InputError
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches
 from asap.store.content import Database, packed_text
+from asap.think_tags import TAGS, TagTable
 
 REPLIES_FILE = "replies.sqlite"
 
@@ -99,8 +100,9 @@ class CachedGenerator:
     at once are sent once. A request that was refused is refused again without asking; refusals are not stored.
     """
 
-    def __init__(self, llm: Generator, replies: ReplyCache) -> None:
+    def __init__(self, llm: Generator, replies: ReplyCache, table: TagTable = TAGS) -> None:
         self.llm = llm
+        self.table = table
         self.replies = replies
         self.asked = 0
         """Requests that were not found and went to the model."""
@@ -147,7 +149,7 @@ class CachedGenerator:
             if self.stopped:  # while the model was entered
                 raise self.stopped
             self.asked += 1
-            reply = (await self.llm.generate(request)).answered()
+            reply = (await self.llm.generate(request)).answered(self.table)
             self.replies.put(key, request.kind, reply)
         except RequestRefused as error:
             self._refused[key] = error

@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from asap.errors import RowError
 from asap.lm.generate import Generation
 from asap.lm.tokens import TokenCounter, count_tokens
+from asap.message_parts import REASONING_KEYS, PartOfContent, first_of, part_of, split_parts, thinking_in
 
 CUT_SHORT = "in the middle of a text"
 """The finish reason of a stream that ended without one."""
@@ -103,10 +105,26 @@ def read_model(content: bytes, model: str) -> Served:
 
 def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
     """The content of a message and the thinking beside it, each empty where it is missing."""
-    content, thought = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
-    if isinstance(content, list):  # parts, of which some may be thinking
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict) and part.get("type") == "text")
-    return _valid(content), _valid(thought)
+    content, inside = message.get("content"), ""
+    if isinstance(content, list):
+        inside, content = split_parts(part for value in content if (part := _part(value)))
+    return _valid(content), inside or _thought(first_of(message, REASONING_KEYS)[1])
+
+
+def _part(value: object) -> PartOfContent | None:
+    """A part of a content; None if it is neither text nor thinking."""
+    try:
+        text, is_thinking = part_of(value, "content")
+    except RowError:
+        return None
+    return PartOfContent(_valid(text), is_thinking)
+
+
+def _thought(value: object) -> str:
+    try:
+        return _valid(thinking_in(value, "reasoning"))
+    except RowError:
+        return ""
 
 
 def _valid(text: object) -> str:

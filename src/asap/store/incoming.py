@@ -99,5 +99,5 @@ def original_rows(database: Database) -> Iterator[InputRow]:
 
 
 def _content(sample: Sample) -> dict[str, Any]:
-    content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
+    content = sample.stored()
     return content if sample.tested_code is None else {**content, "meta": {"tested_code": sample.tested_code}}

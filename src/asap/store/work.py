@@ -259,7 +259,7 @@ class Store:
 
     def _sample(self, row_id: str, body: bytes) -> Sample:
         content = self._db.value(body)
-        return Sample(row_id, tested_code=tested_code_in(content.pop("meta", {})), **content)
+        return Sample.of_stored(row_id, content, tested_code_in(content.get("meta", {})))
 
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:

@@ -66,8 +66,8 @@ class Corpus:
         for batch in read_batches(self.file):
             for row_id, stored in zip(batch["id"].to_pylist(), batch["sample"].to_pylist(), strict=True):
                 content = json.loads(stored)
-                masked = [Span(start, end) for start, end in content.pop("masked")]
-                yield Sample(row_id, **content), masked
+                masked = [Span(start, end) for start, end in content["masked"]]
+                yield Sample.of_stored(row_id, content), masked
 
     def write(self, out: Path) -> None:
         """Write rows.jsonl (id, tokens, response tokens) and rejected.jsonl into a folder."""
@@ -162,6 +162,4 @@ def _lists(arrays: Sequence[Iterable[int]]) -> Any:
 
 
 def _stored(kept: Kept) -> str:
-    sample = kept.sample
-    content = {"question": sample.question, "cot": sample.cot, "answer": sample.answer, "system": sample.system}
-    return json.dumps({**content, "masked": [list(span) for span in kept.masked]}, ensure_ascii=False)
+    return json.dumps({**kept.sample.stored(), "masked": [list(span) for span in kept.masked]}, ensure_ascii=False)

@@ -5,7 +5,7 @@ Names and formats: TRL 1.16, axolotl (`input_output`, or `chat_template` with pa
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from asap.dataset import dataset_info
 from asap.errors import UsageError
 from asap.sample import Sample
 from asap.spans import Span
+from asap.think_tags import IN_THINK
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
 from asap.train.job import PreparedTraining
@@ -75,7 +76,7 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
     if prepared.job.wanted.mask_pruned:
         data |= {"type": "chat_template", "chat_template": "jinja", "chat_template_jinja": template.jinja(), "field_messages": "messages"}
         data |= {"roles_to_train": ["assistant"], "train_on_eos": "turn"}
-        rows = (_with_parts(sample, masked) for sample, masked in corpus.kept())
+        rows = (_with_parts(sample, masked) for sample, masked in _in_think(corpus))
     else:
         data |= {"type": "input_output"}
         rows = (
@@ -173,7 +174,7 @@ _START: Mapping[Tool, str] = {"trl": "trl sft --config", "axolotl": "axolotl tra
 def _texts(corpus: Corpus, template: TrainingTemplate) -> Iterable[tuple[str, str]]:
     """The prompt and the completion of each row, as text."""
     for sample, _ in corpus.kept():
-        yield template.prompt(sample), sample.response + template.eos
+        yield template.prompt(sample), template.completion(sample)
 
 
 def with_bos(template: TrainingTemplate, prompt: str) -> str:
@@ -185,6 +186,15 @@ def with_bos(template: TrainingTemplate, prompt: str) -> str:
 def without_bos(template: TrainingTemplate, prompt: str) -> str:
     """The prompt without the BOS that the tokenizer adds by itself, for tools that let it add one."""
     return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
+
+
+def _in_think(corpus: Corpus) -> Iterator[tuple[Sample, Sequence[Span]]]:
+    """The kept rows. Raises UsageError for one in other tags than the chat template's."""
+    for sample, masked in corpus.kept():
+        if sample.frame != IN_THINK:
+            tag = sample.frame.before.strip()
+            raise UsageError(f"row {sample.id!r} is written in {tag}, and masked rows for axolotl only in <think>; add --write-tags think")
+        yield sample, masked
 
 
 def _with_parts(sample: Sample, masked: Sequence[Span]) -> dict[str, Any]:

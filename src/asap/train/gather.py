@@ -176,7 +176,8 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
                 if entry.error is not None:
                     yield entry.source, entry.line, entry.error
                 elif entry.sample is not None and entry.decision is not None:
-                    yield entry.source, entry.line, (entry.sample, pruned_spans(entry.decision, entry.sample))
+                    sample = source.rules.applied(entry.sample)
+                    yield entry.source, entry.line, (sample, pruned_spans(entry.decision, sample))
 
 
 def _asked_for(rows: Iterable[Found], order: Mapping[str, int] | None, fates: _Fates) -> Iterator[Found]:

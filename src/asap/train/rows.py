@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from asap.errors import InputError, RowError
 from asap.sample import Sample
 from asap.spans import Span
-from asap.think_tags import OPENED
 from asap.train.loss import IGNORED
 from asap.train.template import TrainingTemplate
 
@@ -55,7 +54,7 @@ def encode_rows(template: TrainingTemplate, samples: Sequence[tuple[Sample, Sequ
     """
     prompts = [_prompt(template, sample) for sample, _ in samples]
     usable = [(prompt, *pair) for prompt, pair in zip(prompts, samples, strict=True) if isinstance(prompt, str)]
-    texts = [prompt + sample.response + template.eos for prompt, sample, _ in usable]
+    texts = [template.text(prompt, sample) for prompt, sample, _ in usable]
     encodings = template.tokens.backend.encode_batch(texts, add_special_tokens=False)
     made = iter(_checked(template, [_row(template, *parts, encoding) for parts, encoding in zip(usable, encodings, strict=True)]))
     return [prompt if isinstance(prompt, RowError) else next(made) for prompt in prompts]
@@ -70,17 +69,19 @@ def _prompt(template: TrainingTemplate, sample: Sample) -> str | RowError:
 
 def _row(template: TrainingTemplate, prompt: str, sample: Sample, masked: Sequence[Span], encoding: "Encoding") -> _Unchecked | RowError:
     """The row of an encoded text, not yet decoded again, or the reason why it cannot be one."""
-    tokens, text = template.tokens, prompt + sample.response + template.eos
+    tokens, text = template.tokens, template.text(prompt, sample)
     ids = np.asarray(encoding.ids, dtype=np.int32)
     first = _token_at(encoding, len(prompt))  # the first token that reaches into the response
     chars = encoding.token_to_chars(first) if first < len(ids) else None
     if chars is not None and chars[0] < len(prompt):
-        return RowError("token_across_boundary", f"a token of {tokens.name} joins the end of the prompt and <think>", sample.id)
+        return RowError(
+            "token_across_boundary", f"a token of {tokens.name} joins the end of the prompt and {sample.frame.before.strip()}", sample.id
+        )
     if np.flatnonzero(ids[first:] == template.eos_id).tolist() != [len(ids) - first - 1]:
         return RowError("eos_inside", f"the response holds the token {template.eos}, so the model would learn to stop there", sample.id)
     learnt = np.arange(len(ids)) >= first
     if masked:
-        starts = np.asarray(encoding.offsets, dtype=np.int64)[:, 0] - len(prompt) - len(OPENED)
+        starts = np.asarray(encoding.offsets, dtype=np.int64)[:, 0] - len(prompt) - len(sample.frame.before)
         for span in masked:
             learnt &= (starts < span.start) | (starts >= span.end)
     bos = tokens.bos_id

@@ -43,6 +43,14 @@ class TrainingTemplate:
         """The text before `<think>`. Raises RowError if the chat template refuses the row."""
         return render_context(self.tokens, sample.prompt, self.style).removesuffix(OPENED)
 
+    def text(self, prompt: str, sample: Sample) -> str:
+        """The whole text of a row, with one end-of-sequence token, which may also be the tag after the answer."""
+        return prompt + self.completion(sample)
+
+    def completion(self, sample: Sample) -> str:
+        """The text that is learnt."""
+        return (sample.response.removesuffix(self.eos) if sample.frame.after else sample.response) + self.eos
+
     @cached_property
     def hash(self) -> str:
         """A digest of everything that determines a row's text, apart from the row itself."""

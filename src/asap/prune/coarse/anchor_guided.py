@@ -27,6 +27,7 @@ from asap.prune.coarse.rewrite import Rewrite, read_rewrite
 from asap.prune.coarse.select import merged, read_selection, windows
 from asap.prune.coarse.selection import Selection
 from asap.sample import Sample
+from asap.think_tags import TAGS, TagTable
 
 OnSelection = Callable[[Sample, Selection], None]
 T = TypeVar("T")
@@ -38,13 +39,15 @@ class _Interrupted(AsapError):
     """The user pressed Ctrl-C; as an ordinary error, it lets pending requests finish."""
 
 
-def ask_all(traces: Iterable[TraceRequests], llm: Generator, replies: ReplyCache, on_selection: OnSelection) -> None:
+def ask_all(
+    traces: Iterable[TraceRequests], llm: Generator, replies: ReplyCache, on_selection: OnSelection, table: TagTable = TAGS
+) -> None:
     """Ask about all traces, as many at once as the LLM can take, and pass each selection to `on_selection` as it arrives.
 
     A fatal error is raised only once the pending requests are answered and stored, since they are paid for. Also works
     inside a running event loop (in a notebook); it then calls `on_selection` in another thread.
     """
-    asking = CachedGenerator(llm, replies)
+    asking = CachedGenerator(llm, replies, table)
     work = _asked_all(iter(traces), asking, on_selection)
     try:
         asyncio.get_running_loop()

@@ -1,0 +1,72 @@
+"""How the thinking of rows is found, and in which tags it is written again: the options that all commands share which read rows."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from asap.errors import RowError
+from asap.sample import Sample
+from asap.think import own_frame
+from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
+
+
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """How rows are read, and how their responses are written."""
+
+    think_tags: str | None = None
+    """A pair OPEN,CLOSE of think tags beside those that are known."""
+    write_tags: str | None = None
+    """`keep`: those of the row; a row of the table, or a pair. None: `think`, but rows of pruned.jsonl stay as they were written."""
+    drop_system: bool = False
+    """Leave the system messages out."""
+
+    def check(self) -> None:
+        """Raise UsageError for tags that are none."""
+        if self.write_tags not in (None, "keep"):
+            frame_named(self.write_tags, self.table)
+        table_with(self.think_tags)
+
+    @property
+    def table(self) -> TagTable:
+        """The tags that are known."""
+        return table_with(self.think_tags)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Those that are given, by name."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def applied(self, sample: Sample) -> Sample:
+        """A sample that was read before, as these rules have it written."""
+        frame = sample.frame if self.write_tags in (None, "keep") else frame_named(str(self.write_tags), self.table)
+        return replace(sample, frame=frame, system=None if self.drop_system else sample.system)
+
+    def frame_of(self, cot: str, answer: str, response: str | None, pruned: str | None) -> Frame:
+        """The tags in which a trace and its answer are written.
+
+        `response` is the text that the row had them in, None where they stand in fields of their own; `pruned` is the response of a row
+        that has the fields and the response as well, as those of pruned.jsonl do.
+        """
+        if self.write_tags not in (None, "keep"):
+            return frame_named(self.write_tags, self.table)
+        if pruned is not None and (frame := _frame_in(pruned, cot, answer, self.table)):
+            return frame
+        if self.write_tags is None or response is None:
+            return IN_THINK
+        try:
+            return own_frame(response, self.table)
+        except RowError:
+            return IN_THINK
+
+
+DEFAULT_RULES = RowRules()
+
+
+def _frame_in(response: str, cot: str, answer: str, table: TagTable) -> Frame | None:
+    """What stands around trace and answer in a response that was made of them; None if it was not."""
+    known = next((row.frame for row in table if row.frame.join(cot, answer) == response), None)
+    if known is not None:
+        return known
+    start, end = response.find(f"\n{cot}") + 1, response.rfind(f"\n{answer}") + 1  # of tags of one's own, on lines of their own
+    if not start or end < start + len(cot):
+        return None
+    return Frame(response[:start], response[start + len(cot) : end], response[end + len(answer) :])
