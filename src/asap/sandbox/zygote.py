@@ -60,6 +60,7 @@ class Run:
         if not descriptors:
             self.end(grace_s=_REPORT_TIMEOUT)  # whose report says why
             raise InfraError("a run has no standard output")
+        os.set_inheritable(descriptors[0], False)
         return descriptors[0]
 
     def end(self, *, grace_s: float = 0.0) -> Report:
