@@ -87,9 +87,9 @@ def test_calls_of_a_method(tmp_path: Path) -> None:
     starter = "class Solution:\n    def has(self, numbers: List[int], target: int) -> bool:\n        "
     [problem] = read(tmp_path, starter_code=starter, public_test_cases=tests)
     assert isinstance(problem.check, Calls)
-    assert (problem.check.entry_point, problem.check.inputs, problem.check.expected) == ("Solution.has", [[[1, 2], 3]], [True])
+    assert (problem.check.entry_point, problem.check.inputs, problem.check.expected) == ("Solution.has|has", [[[1, 2], 3]], [True])
     [named] = read(tmp_path, starter_code=starter, public_test_cases=tests, metadata=json.dumps({"func_name": "other"}))
-    assert named.check.entry_point == "Solution.other"
+    assert named.check.entry_point == "Solution.other|other"
 
 
 @pytest.mark.parametrize(

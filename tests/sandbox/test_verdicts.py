@@ -17,7 +17,7 @@ SOLUTIONS = {
     "import os\nos._exit(0)": "error",
     "def f(x): raise SystemExit": "error",
     "import ctypes\ndef f(x): ctypes.string_at(0)": "crash",
-    "import os, signal\ndef f(x): os.close(3)": "error",
+    "import os, signal\ndef f(x): os.closerange(3, 5000)": "error",
     "def f(x): return bytearray(1 << 40)": "memory",
     "def f(x):\n with open('big', 'wb') as h:\n  while True: h.write(bytes(1 << 20))": "disk",
     "def f(x): return 'x' * (17 << 20)": "output",
@@ -124,15 +124,20 @@ import gc
 seen = []
 def f(x):
     for thing in gc.get_objects():
-        if type(thing).__name__ == "_Server":
+        if type(thing).__name__ == "Server":
             seen.append(thing.id)
             for old in seen:
                 thing.channel.send({"id": old, "value": 3})
 """,
     "reads ahead on the link": """
-import socket
+import os, socket, stat
+def is_socket(n):
+    try:
+        return stat.S_ISSOCK(os.fstat(n).st_mode)
+    except OSError:
+        return False
 def f(x):
-    link = socket.socket(fileno=3)
+    link = socket.socket(fileno=next(n for n in range(3, 4096) if is_socket(n)))
     link.setblocking(False)
     try:
         return link.recv(100000).decode()
@@ -165,16 +170,22 @@ def f(x):
 import gc
 def f(x):
     for thing in gc.get_objects():
-        if type(thing).__name__ == "_Server":
+        if type(thing).__name__ == "Server":
             thing.channel.send({"id": thing.id, "value": {"pickle": "gASVAAAA"}})
 """,
     "stops its own judge's loop": "def f(x): raise StopIteration",
     "raises what a test would": "def f(x): raise AssertionError('passed')",
     "trickles": """
-import os, time
+import os, stat, time
+def is_socket(n):
+    try:
+        return stat.S_ISSOCK(os.fstat(n).st_mode)
+    except OSError:
+        return False
 def f(x):
+    link = next(n for n in range(3, 4096) if is_socket(n))
     while True:
-        os.write(3, b"\\0")
+        os.write(link, b"\\0")
         time.sleep(0.2)
 """,
 }

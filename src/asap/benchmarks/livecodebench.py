@@ -106,14 +106,17 @@ def _calls(row: FileRow, starter: str, tests: Sequence[dict[str, str]]) -> Calls
 
 
 def _entry_point(row: FileRow, starter: str) -> str:
-    """The function to call: named in the metadata of the official files, else the only one in the starter code."""
+    """The function to call: named in the metadata of the official files, else the only one in the starter code.
+
+    As in the benchmark, it is a method of the class `Solution` if the answer has one, and otherwise a function.
+    """
     metadata = row.value.get("metadata")
     told = json.loads(metadata).get("func_name") if isinstance(metadata, str) and metadata.startswith("{") else None
     names = [told] if told else re.findall(r"def\s+(\w+)\s*\(", starter)
     if not names:
         raise InputError(f"{row.place}: starter_code defines no function, so there is nothing to call")
     made = re.search(r"^class\s+(\w+)", starter, re.MULTILINE)
-    return f"{made[1]}.{names[-1]}" if made else str(names[-1])
+    return f"{made[1]}.{names[-1]}|{names[-1]}" if made else f"{names[-1]}|Solution.{names[-1]}"
 
 
 def _tests(row: FileRow, name: str, text: str) -> list[dict[str, str]]:
@@ -155,7 +158,7 @@ def _unpacked(row: FileRow, text: str) -> str:
 
 def same_value(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
     """The benchmark's comparison of values: a tuple counts as a list, otherwise Python's own equality."""
-    return bool((list(output) if type(output) is tuple else output) == expected)
+    return bool((list(output) if isinstance(output, tuple) else output) == expected)
 
 
 def same_output(output: str, expected: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 class Calls:
     """Call a function on each input, one at a time; the host compares the outputs.
 
-    `entry_point` is a function's name, or `Class.method` for a class constructed without arguments. An input is the
+    `entry_point` is a function's name, or `Class.method` for a class constructed without arguments; of two names
+    `Class.method|function`, the first that exists. An input is the
     list of positional arguments. `equal(arguments, output, expected)` is the benchmark's comparison; it gets exact builtin types.
     """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asap.benchmarks.problem import Calls, Program, Stdin
 from asap.sandbox.jail.codec import BadValue, Closed, decode, encode
-from asap.sandbox.jail.objects import checked_fault
+from asap.sandbox.jail.faults import checked_fault
 from asap.sandbox.outcome import GRACE_S, Outcome, ending, of_fault
 from asap.sandbox.stdin import judge_stdin
 from asap.sandbox.testing import judge_program
@@ -51,7 +51,7 @@ def answers(run: Run, entry_point: str, inputs: Sequence[Sequence[Any]], solutio
         raise Failed(checked_fault(first.get("error")))
     for arguments in inputs:
         identifier = os.urandom(8).hex()
-        question = {"id": identifier, "op": "call", "target": 1, "args": encode(list(arguments))}
+        question = {"id": identifier, "op": "outputs", "args": encode(tuple(arguments))}
         if channel.pending():
             raise BadValue("an answer before its question")
         channel.send(question)
@@ -60,7 +60,7 @@ def answers(run: Run, entry_point: str, inputs: Sequence[Sequence[Any]], solutio
             raise BadValue("an answer to another question")
         if "error" in reply:
             raise Failed(checked_fault(reply["error"]))
-        yield decode(reply.get("value"), _unknown)
+        yield decode(reply.get("value"))
 
 
 class Failed(Exception):
@@ -69,21 +69,6 @@ class Failed(Exception):
     def __init__(self, fault: dict[str, Any]) -> None:
         super().__init__(fault["type"])
         self.fault = fault
-
-
-class _Unlike:
-    """An object that cannot leave its process; it equals nothing."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-
-def _unknown(tag: str, body: Any) -> Any:
-    if tag in ("h", "C", "m", "n"):
-        return _Unlike()
-    raise BadValue("no such tag")
 
 
 def _judge_calls(zygote: Zygote, check: Calls, solution: str, limits: Limits) -> tuple[Outcome, Report]:

@@ -12,7 +12,7 @@ from asap.benchmarks.problem import Calls, Program, Stdin
 from asap.errors import UsageError
 from asap.sandbox import bwrap, selftest
 from asap.sandbox.identity import sandbox_identity
-from asap.sandbox.jail.codec import BadValue, Closed
+from asap.sandbox.jail.channel import BadValue, Closed
 from asap.sandbox.judge import Failed, answers, judge_once
 from asap.sandbox.missing import explained
 from asap.sandbox.packages import Packages, visible_packages

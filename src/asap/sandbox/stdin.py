@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from asap.benchmarks.problem import Stdin
-from asap.sandbox.jail.codec import BadValue, Channel, Closed
-from asap.sandbox.jail.objects import checked_fault
+from asap.sandbox.jail.channel import BadValue, Channel, Closed
+from asap.sandbox.jail.faults import checked_fault
 from asap.sandbox.outcome import Outcome, of_fault
 from asap.sandbox.outcome import ending as ended
 from asap.sandbox.verdict import Limits, Report, Word, short_value

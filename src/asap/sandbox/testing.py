@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from asap.benchmarks.problem import Program
-from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed
+from asap.sandbox.jail.channel import TRUSTED, BadValue, Channel, Closed
 from asap.sandbox.outcome import GRACE_S, Outcome, of_fault
 from asap.sandbox.verdict import Limits, Report
 from asap.sandbox.zygote import InfraError, Run, Zygote
@@ -56,7 +56,7 @@ def _of_tests(result: dict[str, Any] | None, tests_report: Report, report: Repor
             return Outcome(None)
         if tests_report.reason in ("cpu", "wall"):
             return Outcome("timeout", "the test code took too long with what the solution returned")
-        return Outcome("tamper", f"the test code did not survive what the solution returned (status {tests_report.status})")
+        return Outcome("error", f"the test code did not survive what the solution returned (status {tests_report.status})")
     passed, total, calls = result["passed"], result["total"], result["calls"]
     word, detail = result["verdict"], result["detail"]
     if word == "gone":

@@ -102,7 +102,7 @@ def short_value(value: Any, room: int = 60, depth: int = 3) -> str:
             return left + _several((short_value(item, 20, depth - 1) for item in value), len(value), depth) + right
     if value is None or isinstance(value, bool | int | float | complex | range):
         return repr(value)
-    return f"<{type(value).__name__}>"
+    return f"<{getattr(value, 'type_name', type(value).__name__)}>"
 
 
 def _several(parts: Any, count: int, depth: int) -> str:

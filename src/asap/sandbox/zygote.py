@@ -12,7 +12,7 @@ from typing import Any
 
 from asap.errors import UsageError
 from asap.sandbox import bwrap
-from asap.sandbox.jail.codec import TRUSTED, Channel
+from asap.sandbox.jail.channel import TRUSTED, Channel
 from asap.sandbox.packages import Packages
 from asap.sandbox.seccomp import filter_program
 from asap.sandbox.verdict import Limits, Report

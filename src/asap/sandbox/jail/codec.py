@@ -1,38 +1,36 @@
 """Values as bounded JSON, exchanged between processes that do not trust each other.
 
-Encoding happens in the solution's process and is lenient: the result is only a claim. Decoding is strict: it builds only exact
-builtin types, from data with bounded bytes, nodes, depth and integers, and refuses keys crafted to collide.
+Encoding happens in the solution's process: the result is only a claim. Decoding is strict: it builds only exact types of the
+standard library and numpy, from data with bounded bytes, nodes, depth and integers, and refuses keys crafted to collide.
 
 JSON's own types encode themselves; any other value is an object with one key, its tag:
 {"t": tuple} {"s": set} {"z": frozenset} {"d": [[key, value]...]} {"b": bytes in hex} {"y": bytearray} {"i": integer in hex}
-{"c": [real, imaginary]} {"r": [start, stop, step]} {"o": the name of a type without an encoding}.
+{"o": the name of a type without an encoding}; further containers below, further values in `values`.
 """
 
-import json
-import select
-import socket
-import struct
-from collections import Counter
-from collections.abc import Callable, Iterable, Sized
+import array
+import base64
+import collections
+import importlib
+import math
+import types
+from collections.abc import Callable, Sized
 from typing import Any
 
-MAX_NODES = 2_000_000
-MAX_DEPTH = 100
-MAX_HEX = 1_000_000  # digits of one integer: 4 million bits
+from asap.sandbox.jail.arrays import from_buffer, is_buffer, is_buffer_type, numpy_of, sorted_from, sorted_of, to_scalar
+from asap.sandbox.jail.channel import TRUSTED as TRUSTED
+from asap.sandbox.jail.channel import Channel as Channel
+from asap.sandbox.jail.channel import Closed as Closed
+from asap.sandbox.jail.collisions import SAME_ITEMS, known_keys, plain_keys, refuse_equal_hashes, refuse_made_to_collide
+from asap.sandbox.jail.limits import MAX_DEPTH, MAX_HEX, MAX_NODES
+from asap.sandbox.jail.limits import BadValue as BadValue
+from asap.sandbox.jail.limits import TooLarge as TooLarge
+from asap.sandbox.jail.names import by_name
+from asap.sandbox.jail.values import DECODED, ENCODED
+
 _SMALL = 1 << 62
 _PLAIN = {bool, str, float, type(None)}
-_SAME_KEYS = 64  # dict keys that may share a hash: each further key is compared with all earlier ones
-_SAME_ITEMS = 1000  # list items that may share a hash: a comparison may put them into a set
-_HEADER = struct.Struct(">I")
-TRUSTED = 1 << 30  # bytes of a message from our own code
-
-
-class BadValue(Exception):
-    """Data that no honest encoder sends."""
-
-
-class TooLarge(Exception):
-    """A value or message over the limits."""
+Foreign = Callable[[Any], Any]
 
 
 class Opaque:
@@ -47,17 +45,19 @@ class Opaque:
         return f"<{self.type_name}>"
 
 
-def encode(value: Any, foreign: Callable[[Any], Any] | None = None) -> Any:
-    """The JSON form of a value. `foreign` encodes values without an encoding here; the default is {"o": type}."""
-    return _Encoder(foreign or (lambda other: {"o": type(other).__name__[:80]})).encode(value, 0)
+class Encoder:
+    """Encodes the values of one message. `foreign` encodes what has no encoding here.
 
+    `shared`, if given, encodes mutable containers instead of copying them.
+    """
 
-class _Encoder:
-    def __init__(self, foreign: Callable[[Any], Any]) -> None:
+    def __init__(self, foreign: Foreign, shared: Foreign | None = None) -> None:
         self.foreign = foreign
+        self.shared = shared
         self.nodes = 0
 
-    def encode(self, value: Any, depth: int) -> Any:
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        """The JSON form of a value."""
         kind = type(value)
         if kind in _PLAIN:
             return value
@@ -65,48 +65,66 @@ class _Encoder:
             return _encode_int(value)
         if depth > MAX_DEPTH:
             raise RecursionError("nested too deeply")
-        if isinstance(value, list):
-            return self.items(value, depth)
-        if isinstance(value, tuple):
+        if kind is tuple:
             return {"t": self.items(value, depth)}
-        if isinstance(value, dict):
-            self.count(value)
-            return {"d": [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in dict.items(value)]}
-        return self.rarer(value, depth)
+        if kind in CONTAINERS:
+            return self.body(value, kind, depth) if self.shared is None else self.shared(value)
+        return self.rarer(value, kind, depth)
 
-    def rarer(self, value: Any, depth: int) -> Any:
-        """The form of a set, bytes, or a number of a subclass or of numpy; anything else is foreign."""
-        if isinstance(value, set | frozenset):
-            return {"s" if isinstance(value, set) else "z": self.items(value, depth)}
-        if isinstance(value, bytes | bytearray):
-            return {"b" if isinstance(value, bytes) else "y": bytes(value).hex()}
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, int):
-            return _encode_int(int.__int__(value))
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, complex):
-            return {"c": [value.real, value.imag]}
-        if isinstance(value, range):
-            return {"r": [_encode_int(part) for part in (value.start, value.stop, value.step)]}
-        if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            return self.encode(value.item(), depth + 1)
+    def body(self, value: Any, kind: type, depth: int = 0) -> Any:
+        """The form of a container's content. `kind` is the container's type, or the one among its bases."""
+        return CONTAINERS[kind](self, value, depth)
+
+    def rarer(self, value: Any, kind: type, depth: int) -> Any:
+        """The form of a value that is neither plain nor a container of the standard library."""
+        if kind is frozenset:
+            refuse_equal_hashes(plain_keys(value), ValueError)
+            return {"z": self.items(list(value), depth)}
+        if kind is bytes:
+            return {"b": value.hex()}
+        if kind in ENCODED:
+            tag, parts = ENCODED[kind]
+            return {tag: parts(value, lambda part: self.encode(part, depth + 1))}
+        numpy = numpy_of(value)
+        if numpy is not None and kind is numpy.ndarray and (is_buffer(value) or value.dtype == object):
+            return _ndarray(self, value, depth) if self.shared is None else self.shared(value)
+        if numpy is not None and isinstance(value, numpy.generic) and (scalar := to_scalar(value)):
+            return {"scalar": scalar}
+        if numpy is not None and isinstance(value, numpy.dtype) and is_buffer_type(value):
+            return {"dtype": value.str}
+        if sorted_of(value) is not None:
+            return sorted_body(self, value, depth) if self.shared is None else self.shared(value)
         return self.foreign(value)
 
     def items(self, values: Any, depth: int) -> list[Any]:
+        """The forms of the items of a list or tuple."""
         self.count(values)
         kinds = set(map(type, values))
         if kinds <= _PLAIN:
             return list(values)
         if kinds == {int} and min(values) > -_SMALL and max(values) < _SMALL:
             return list(values)
+        if len(values) > SAME_ITEMS:
+            refuse_made_to_collide(values, ValueError)
         return [self.encode(item, depth + 1) for item in values]
 
+    def pairs(self, items: Any, depth: int) -> list[Any]:
+        """The forms of the keys and values of a dict."""
+        pairs = list(items)
+        self.count(pairs)
+        refuse_equal_hashes(plain_keys(key for key, _ in pairs), ValueError)
+        return [[self.encode(key, depth + 1), self.encode(item, depth + 1)] for key, item in pairs]
+
     def count(self, container: Sized) -> None:
+        """Count nodes. Raises TooLarge."""
         self.nodes += len(container)
         if self.nodes > MAX_NODES:
             raise TooLarge("too many values")
+
+
+def encode(value: Any, foreign: Foreign | None = None) -> Any:
+    """The JSON form of a value as a tree: it keeps no identities. `foreign` is for values without one; the default is {"o": type}."""
+    return Encoder(foreign or (lambda other: by_name(other) or {"o": type(other).__name__[:80]})).encode(value)
 
 
 def _encode_int(value: int) -> Any:
@@ -117,23 +135,79 @@ def _encode_int(value: int) -> Any:
     return {"i": f"{value:x}"}
 
 
+def _set(encoder: Encoder, value: set[Any], depth: int) -> Any:
+    items = list(set.__iter__(value))
+    refuse_equal_hashes(plain_keys(items), ValueError)
+    return {"s": encoder.items(items, depth)}
+
+
+def _ndarray(encoder: Encoder, value: Any, depth: int) -> Any:
+    if value.dtype == object:
+        return {"objects": [list(value.shape), encoder.items(value.ravel().tolist(), depth)]}
+    return {"ndarray": [value.dtype.str, list(value.shape), base64.b64encode(value.tobytes()).decode()]}
+
+
+CONTAINERS: dict[type, Callable[[Encoder, Any, int], Any]] = {
+    list: lambda encoder, value, depth: encoder.items(list.__getitem__(value, slice(None)), depth),
+    dict: lambda encoder, value, depth: {"d": encoder.pairs(dict.items(value), depth)},
+    set: _set,
+    bytearray: lambda encoder, value, depth: {"y": bytes(value).hex()},
+    collections.deque: lambda encoder, value, depth: {
+        "deque": [value.maxlen, encoder.items(list(collections.deque.__iter__(value)), depth)]
+    },
+    collections.Counter: lambda encoder, value, depth: {"counter": encoder.pairs(dict.items(value), depth)},
+    collections.defaultdict: lambda encoder, value, depth: {
+        "defaultdict": [encoder.encode(value.default_factory, depth + 1), encoder.pairs(dict.items(value), depth)]
+    },
+    collections.OrderedDict: lambda encoder, value, depth: {"ordered": encoder.pairs(collections.OrderedDict.items(value), depth)},
+    array.array: lambda encoder, value, depth: {"array": [value.typecode, value.tobytes().hex()]},
+    types.SimpleNamespace: lambda encoder, value, depth: {"namespace": encoder.pairs(vars(value).items(), depth)},
+}
+"""The content of each mutable container. numpy's arrays are one more, if numpy is loaded."""
+
+
+def sorted_body(encoder: Encoder, value: Any, depth: int = 0) -> Any:
+    """The content of a sorted container."""
+    name = type(value).__name__
+    return {"sorted": [name, encoder.pairs(value.items(), depth) if name == "SortedDict" else encoder.items(list(value), depth)]}
+
+
+def _sorted(decoder: "Decoder", body: Any, depth: int) -> Any:
+    name, items = body
+    made = sorted_from(name)
+    made.update(decoder.pairs(items, depth) if name == "SortedDict" else decoder.items(items, depth))
+    return made
+
+
+def ndarray_body(encoder: Encoder, value: Any) -> Any:
+    """The content of a numpy array."""
+    return _ndarray(encoder, value, 0)
+
+
 def decode(data: Any, foreign: Callable[[str, Any], Any] | None = None) -> Any:
     """The value of a JSON form. Raises BadValue if invalid. `foreign(tag, body)` decodes the caller's own tags, or raises BadValue."""
-    try:
-        return _Decoder(foreign or _no_tag).decode(data, 0)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise BadValue(type(error).__name__) from None
+    return Decoder(foreign or _no_tag).decode(data)
 
 
 def _no_tag(tag: str, body: Any) -> Any:
     raise BadValue(f"no such tag: {tag[:20]!a}")
 
 
-class _Decoder:
+class Decoder:
+    """Decodes values; `foreign` decodes tags that are not the codec's."""
+
     def __init__(self, foreign: Callable[[str, Any], Any]) -> None:
         self.foreign = foreign
 
-    def decode(self, data: Any, depth: int) -> Any:
+    def decode(self, data: Any) -> Any:
+        """The value of a JSON form. Raises BadValue."""
+        try:
+            return self.value(data, 0)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise BadValue(f"{type(error).__name__}: {error}"[:100]) from None
+
+    def value(self, data: Any, depth: int) -> Any:
+        """The value of a part, `depth` levels down."""
         kind = type(data)
         if kind in _PLAIN or kind is int:
             return data
@@ -147,36 +221,69 @@ class _Decoder:
         return self.tagged(tag, body, depth)
 
     def tagged(self, tag: str, body: Any, depth: int) -> Any:
-        if tag == "i" or tag in ("b", "y", "o"):
-            return _from_text(tag, body)
-        if tag == "c" and _list_of(body, 2, float):
-            return complex(*body)
-        if tag == "r" and type(body) is list and len(body) == 3:
-            return range(*self.items(body, depth))
+        """The value of a tag."""
         if tag == "t":
             return tuple(self.items(body, depth))
+        if tag in ("i", "b", "y", "o"):
+            return _from_text(tag, body)
         if tag in ("s", "z"):
             items = self.items(body, depth)
-            _refuse_equal_hashes(items)
+            refuse_equal_hashes(known_keys(items), BadValue)
             return set(items) if tag == "s" else frozenset(items)
-        if tag == "d" and type(body) is list and all(type(pair) is list and len(pair) == 2 for pair in body):
-            keys = self.items([key for key, _ in body], depth)
-            _refuse_equal_hashes(keys)
-            return dict(zip(keys, self.items([item for _, item in body], depth), strict=True))
+        if tag in _MADE:
+            return _MADE[tag](self, body, depth)
+        if tag in DECODED:
+            return DECODED[tag](body, lambda part: self.value(part, depth + 1))
         return self.foreign(tag, body)
 
     def items(self, data: Any, depth: int) -> list[Any]:
+        """The values of a list."""
         if type(data) is not list:
             raise BadValue("not a list")
         kinds = set(map(type, data))
-        items = list(data) if kinds <= _PLAIN | {int} else [self.decode(item, depth + 1) for item in data]
-        if len(items) > _SAME_ITEMS and not kinds <= _PLAIN:
-            _refuse_made_to_collide(items)
+        items = list(data) if kinds <= _PLAIN | {int} else [self.value(item, depth + 1) for item in data]
+        if len(items) > SAME_ITEMS and not kinds <= _PLAIN:
+            refuse_made_to_collide(items, BadValue)
         return items
 
+    def pairs(self, body: Any, depth: int) -> dict[Any, Any]:
+        """The dict of a list of keys and values."""
+        if type(body) is not list or not all(type(pair) is list and len(pair) == 2 for pair in body):
+            raise BadValue("not pairs")
+        keys = self.items([key for key, _ in body], depth)
+        refuse_equal_hashes(known_keys(keys), BadValue)
+        return dict(zip(keys, self.items([item for _, item in body], depth), strict=True))
 
-def _list_of(body: Any, length: int, kind: type) -> bool:
-    return type(body) is list and len(body) == length and all(type(item) is kind for item in body)
+
+def _deque(decoder: Decoder, body: Any, depth: int) -> Any:
+    size, items = body
+    if size is not None and (type(size) is not int or size < 0):
+        raise BadValue("not a length")
+    return collections.deque(decoder.items(items, depth), size)
+
+
+def _objects(decoder: Decoder, body: Any, depth: int) -> Any:
+    shape, items = body
+    numpy = importlib.import_module("numpy")
+    flat = numpy.empty(len(items), object)
+    flat[:] = decoder.items(items, depth)
+    if math.prod(shape) != len(items):
+        raise BadValue("not a shape")
+    return flat.reshape(shape)
+
+
+_MADE: dict[str, Callable[[Decoder, Any, int], Any]] = {
+    "d": lambda decoder, body, depth: decoder.pairs(body, depth),
+    "deque": _deque,
+    "counter": lambda decoder, body, depth: collections.Counter(decoder.pairs(body, depth)),
+    "defaultdict": lambda decoder, body, depth: collections.defaultdict(decoder.value(body[0], depth), decoder.pairs(body[1], depth)),
+    "ordered": lambda decoder, body, depth: collections.OrderedDict(decoder.pairs(body, depth)),
+    "array": lambda decoder, body, depth: array.array(body[0], bytes.fromhex(body[1])),
+    "ndarray": lambda decoder, body, depth: from_buffer(*body),
+    "objects": _objects,
+    "sorted": _sorted,
+    "namespace": lambda decoder, body, depth: types.SimpleNamespace(**decoder.pairs(body, depth)),
+}
 
 
 def _from_text(tag: str, body: Any) -> Any:
@@ -189,84 +296,3 @@ def _from_text(tag: str, body: Any) -> Any:
             raise BadValue("an integer of too many digits")
         return int(body, 16)
     return bytes.fromhex(body) if tag == "b" else bytearray.fromhex(body)
-
-
-def _refuse_equal_hashes(keys: Iterable[Any]) -> None:
-    """Raise BadValue if many keys share a hash: they make a dict or set quadratic, and only a deliberate choice of keys does that."""
-    counts = Counter(map(hash, keys))
-    if len(counts) and max(counts.values()) > _SAME_KEYS:
-        raise BadValue("keys that collide")
-
-
-def _refuse_made_to_collide(items: list[Any]) -> None:
-    """The same for the items of a list, many of which may be equal."""
-    hashes = [(hash(item), item) for item in items if type(item) in (int, float) or (type(item) is tuple and _hashable(item))]
-    if not hashes:
-        return
-    common, count = Counter(number for number, _ in hashes).most_common(1)[0]
-    if count > _SAME_ITEMS and len({json.dumps(encode(item)) for number, item in hashes if number == common}) > _SAME_ITEMS:
-        raise BadValue("items that collide")
-
-
-def _hashable(item: Any) -> bool:
-    try:
-        hash(item)
-    except TypeError:
-        return False
-    return True
-
-
-class Closed(Exception):
-    """The other end has closed."""
-
-
-class Channel:
-    """Length-prefixed JSON messages over a stream socket, with a limit in bytes for each direction."""
-
-    def __init__(self, link: socket.socket, send_limit: int, receive_limit: int) -> None:
-        self.link = link
-        self.send_limit = send_limit
-        self.receive_limit = receive_limit
-
-    def send(self, message: Any) -> None:
-        """Send a message. Raises TooLarge if it is over the limit, Closed if the other end no longer reads."""
-        body = json.dumps(message, separators=(",", ":")).encode("ascii")
-        if len(body) > self.send_limit:
-            raise TooLarge("too many bytes")
-        try:
-            self.link.sendall(_HEADER.pack(len(body)) + body)
-        except (BrokenPipeError, ConnectionResetError):
-            raise Closed from None
-
-    def receive(self) -> dict[str, Any]:
-        """The next message. Raises Closed at the end, BadValue for anything that is not a message."""
-        (size,) = _HEADER.unpack(self._exactly(_HEADER.size))
-        if size > self.receive_limit:
-            raise BadValue("a message of too many bytes")
-        body = self._exactly(size)
-        if body.count(b",") + body.count(b"[") + body.count(b"{") > 3 * MAX_NODES:
-            raise BadValue("a message of too many values")
-        try:
-            message = json.loads(body)
-        except (ValueError, RecursionError):
-            raise BadValue("a message that is not JSON") from None
-        if type(message) is not dict:
-            raise BadValue("a message that is not an object")
-        return message
-
-    def pending(self) -> bool:
-        """Whether unrequested data is waiting."""
-        return bool(select.select([self.link], [], [], 0)[0])
-
-    def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            try:
-                part = self.link.recv(min(size, 1 << 20))
-            except ConnectionResetError:
-                part = b""
-            if not part:
-                raise Closed
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)

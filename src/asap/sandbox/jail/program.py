@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from asap.sandbox.jail import kernel
 from asap.sandbox.jail.codec import Channel, Closed
+from asap.sandbox.jail.faults import fault
 from asap.sandbox.jail.script import compiled, new_module
-from asap.sandbox.jail.solution import fault
 
 _STREAMS = (("stdin", "r", "surrogateescape"), ("stdout", "w", "surrogateescape"), ("stderr", "w", "backslashreplace"))
 

@@ -1,18 +1,24 @@
 """The test code's end of the link to the solution's process: asks one question at a time, and trusts the answers only as values."""
 
+import asyncio
 import builtins
-import importlib
 import secrets
 import sys
 import types
-import typing
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asap.sandbox.jail.codec import BadValue, Channel, Closed
-from asap.sandbox.jail.objects import Packer, Unpacker, checked_fault
-from asap.sandbox.jail.proxy import Proxy, RemoteClass, made_class, made_object
+from asap.sandbox.jail.faults import checked_fault, fault, plain_error
+from asap.sandbox.jail.link import Link
+from asap.sandbox.jail.names import by_name, loaded
+from asap.sandbox.jail.packing import MODULE, Packing
+from asap.sandbox.jail.proxy import Function, RemoteClass
+from asap.sandbox.jail.special import GENERATOR_STEPS, READABLE, SPECIAL, described
+from asap.sandbox.jail.standing import made
 
-_PLAIN_ARGUMENTS = (int, float, str, bool, type(None))
+_ENDS = (StopIteration, StopAsyncIteration)
+_FUNCTIONS = (types.BuiltinFunctionType, types.FunctionType)
 
 
 class Gone(BaseException):
@@ -23,17 +29,19 @@ class Gone(BaseException):
         self.tampered = tampered
 
 
-class Remote:
-    """The solution's process. `records` are the problem's own classes; `broken` is set for good once the process ended or lied."""
+class Remote(Link):
+    """The solution's process. `broken` is set for good once the process ended or lied; `lacking` is what the tests did that needs one
+    process for both."""
+
+    trusting = False
 
     def __init__(self, channel: Channel, capture: bool = False) -> None:
-        self.channel = channel
+        super().__init__(channel, own=1)
         self.capture = capture
-        self.records: dict[str, type] = {}
         self.calls = 0
         self.broken: Gone | None = None
-        self._classes: dict[int, Any] = {}
-        self._callbacks: list[Any] = []
+        self.lacking: list[str] = []
+        self._records: dict[str, type] = {}
 
     def wait_until_ready(self) -> dict[str, Any] | None:
         """What went wrong in the solution's code before the first call, or None."""
@@ -44,75 +52,168 @@ class Remote:
 
     def set_records(self, records: dict[str, type]) -> None:
         """Announce which classes are the problem's own."""
-        self.records = records
-        self.ask("records", args=[list(records)])
+        self.ask("records", args=(tuple(records),))
+        self._records = records
+        self.records = tuple(records)
 
     def names(self) -> list[str]:
         """The public names in the solution's module: its `__all__`, if it has one."""
         names = self.ask("names")
-        if type(names) is not list or not all(type(name) is str and name.isidentifier() for name in names):
+        if type(names) is not tuple or not all(type(name) is str and name.isidentifier() for name in names):
             raise self._tampered("names that are none")
-        return names
+        return list(names)
+
+    def entry(self, name: str) -> Any:
+        """What the tests call: a proxy, or a type that both processes have."""
+        try:
+            found = self.ask("entry")
+        except Exception:  # it does not say what it is, but it may still be called
+            return Function(self, name)
+        if type(found) is Function or isinstance(found, RemoteClass):
+            return found
+        if isinstance(found, type):
+            self.calls += 1  # it is the solution's answer, and the tests' own process can call it
+            return found
+        return Function(self, name)
+
+    def lacks(self, what: str) -> None:
+        """Note what the tests cannot have from another process."""
+        if what not in self.lacking:
+            self.lacking.append(what[:200])
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call an object of the solution, and apply here the changes that it makes to lists and other arguments."""
+        """Call an object of the solution. What it changes in lists and other arguments is changed here too."""
         self.calls += 1
-        return self.ask("call", target=number, args=list(args), kwargs=kwargs)
+        return self.ask("call", target=number, args=args, kwargs=kwargs)
 
-    def ask(self, operation: str, *, target: int = 0, name: str = "", args: list[Any] | None = None, kwargs: Any = None) -> Any:
+    def ask(self, operation: str, *, target: int = MODULE, name: str = "", args: Any = (), kwargs: Any = None) -> Any:
         """The answer to one question; raises what the solution raised."""
         if self.broken is not None:
             raise self.broken
-        args, kwargs = args or [], kwargs or {}
         identifier = secrets.token_hex(8)
-        packer = Packer(self.records, self._encode)
-        message = {"id": identifier, "op": operation, "target": target, "name": name, "capture": self.capture}
-        message |= {"args": packer.pack(args), "kwargs": packer.pack(kwargs)}
-        message |= {"watch": any(not isinstance(item, _PLAIN_ARGUMENTS) for item in args), "heap": packer.heap()}
+        packing = self.packing(args=tuple(args), kwargs=tuple((kwargs or {}).items()))
+        message = {"id": identifier, "op": operation, "target": target, "name": name, "capture": self.capture, **packing.message}
+        message["dropped"] = self.sweep(packing)
         if self.channel.pending():
             raise self._tampered("an answer before its question")
         self._send(message)
         reply = self._receive()
-        while "callback" in reply:
-            self._call_back(reply, identifier)
+        while "ask" in reply:
+            if reply.get("id") != identifier:
+                raise self._tampered("a question of nobody")
+            self._answer(reply)
             reply = self._receive()
         if reply.get("id") != identifier:
             raise self._tampered("an answer to another question")
-        return self._taken(reply, args, packer, name)
+        return self._taken(reply, name in ("__next__", *GENERATOR_STEPS) or operation == "result")
 
-    def _taken(self, reply: dict[str, Any], args: list[Any], packer: Packer, name: str) -> Any:
+    def _taken(self, reply: dict[str, Any], ends: bool) -> Any:
         """The value in an answer; if it reports an exception, raises that."""
-        error: BaseException
         try:
             if self.capture and type(reply.get("printed")) is str:
                 sys.stdout.write(reply["printed"])
-            if "error" in reply:
-                error = self._error(checked_fault(reply["error"]), reply["error"].get("class"), name)
-            else:
-                unpacker = Unpacker(self._decode, self._blank, packer.objects)
-                unpacker.load(reply.get("heap", []))
-                if "args" in reply:
-                    _update(args, unpacker.unpack(reply["args"]))
-                return unpacker.unpack(reply["value"])
+            self.loaded(reply)
+            error = self._error(reply, ends) if "error" in reply else None
+            value = None if error else self.decoded(reply["value"])
+            self.dropped(reply)
         except (BadValue, LookupError, TypeError, ValueError) as wrong:
             raise self._tampered(str(wrong)) from None
-        raise error
+        if error is not None:
+            raise error
+        return value
 
-    def _error(self, fault: dict[str, Any], kind: Any, name: str) -> BaseException:
+    def _error(self, reply: dict[str, Any], ends: bool) -> BaseException:
         """The exception to raise here for one raised there. It carries its `fault`, by which the runner recognises it."""
-        above = [getattr(builtins, base, None) for base in fault["above"]]
-        base = next((it for it in above if isinstance(it, type) and issubclass(it, Exception | SystemExit)), Exception)
-        if base in (StopIteration, StopAsyncIteration) and name != "__next__":
-            base = RuntimeError  # it would end a loop in the test code, and the test with it
-        own = None if kind is None else self._known_class(kind, base)
-        if isinstance(own, type) and issubclass(own, Exception) and base is not StopIteration:
-            base = own
+        told = checked_fault(reply["error"])
+        error = self.decoded(reply["raised"]) if "raised" in reply else plain_error(told, (Exception, SystemExit))
+        if not isinstance(error, Exception | SystemExit):
+            error = plain_error(told, Exception)
+        if isinstance(error, _ENDS) and not ends:
+            error = RuntimeError(told["message"])  # it would end a loop in the test code, and the test with it
+        object.__setattr__(error, "fault", told)
+        return error
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        """Answer the solution's question about an object of the test code."""
         try:
-            error: Any = base(fault["message"])
-        except TypeError:  # UnicodeDecodeError and others take more arguments
-            error = Exception(fault["message"])
-        error.fault = fault
-        return typing.cast(BaseException, error)
+            self.loaded(message)
+            args, kwargs = self.decoded(message["args"]), dict(self.decoded(message["kwargs"]))
+            self.dropped(message)
+            if type(args) is not tuple:
+                raise BadValue("no arguments")
+            target, operation, name = message["target"], message["ask"], message["name"]
+            if type(target) is not int or target % 2 != self.own or target not in self.things or type(name) is not str:
+                raise BadValue("a question about nothing")
+        except (BadValue, LookupError, TypeError, ValueError) as wrong:
+            raise self._tampered(str(wrong)) from None
+        try:
+            answer = self.packing(returned=self._do(operation, self.things[target], name, args, kwargs)).message
+        except Exception as error:  # the other side handles whatever a callback raises
+            try:
+                answer = self.packing(raised=error).message
+            except Exception:
+                answer = {"told": fault(error)}
+        self._send(answer)
+
+    def _do(self, operation: Any, thing: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the solution may do with an object that it was given: call it, read what is public, iterate, compare, calculate."""
+        if operation == "call":
+            return thing(*args, **kwargs)
+        if operation == "get" and (not name.startswith("_") or name in READABLE - {"__dict__", "__code__", "__wrapped__", "__func__"}):
+            return getattr(thing, name)
+        if operation == "set" and not name.startswith("_"):
+            return setattr(thing, name, *args)
+        if operation == "special" and name in SPECIAL:
+            return getattr(type(thing), name)(thing, *args)
+        if operation == "run":
+            return _run(thing)
+        if operation == "special" and name in GENERATOR_STEPS:
+            return getattr(thing, name)(*args)
+        raise AttributeError(name)
+
+    async def awaited(self, number: int) -> Any:
+        """The result of a coroutine of the solution, which runs on an event loop there whenever the tests' own is idle."""
+        self.ask("start", target=number)
+        settling = list[asyncio.Task[None]]()
+        try:
+            while not (state := self.ask("step", target=number))[0]:
+                settling += [asyncio.create_task(self._settle(coroutine)) for coroutine in state[1]]
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.ask("cancel", target=number)
+            raise
+        return self.ask("result", target=number)
+
+    async def _settle(self, coroutine: Any) -> None:
+        """Run a coroutine of the tests that the solution waits for."""
+        try:
+            result = (await coroutine,)
+        except Exception as error:  # the solution handles it
+            self.ask("settle", args=(coroutine, (), error))
+        else:
+            self.ask("settle", args=(coroutine, result, None))
+
+    def describe(self, thing: Any, packing: Packing) -> dict[str, Any]:
+        """What the solution gets to know of an object of the test code."""
+        return described(thing, packing.encoder.encode, packing.class_of)
+
+    def named(self, thing: Any) -> dict[str, Any] | None:
+        """Functions of the standard library too are the solution's own ones there."""
+        if type(thing) not in _FUNCTIONS or type(thing.__module__) is not str:
+            return by_name(thing)
+        known = vars(loaded(thing.__module__) or builtins).get(thing.__name__) is thing
+        return {"common": [thing.__module__, thing.__name__]} if known else None
+
+    def made(self, number: int, tag: str, content: Any) -> Any:
+        """What stands here for an object of the solution."""
+        return made(self, number, tag, content)
+
+    def empty_record(self, name: Any) -> Any:
+        """A record without fields."""
+        if name not in self._records:
+            raise BadValue("no such class")
+        kind: Any = self._records[name]
+        return kind.__new__(kind)
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -134,105 +235,12 @@ class Remote:
         self.broken = Gone(what)
         return self.broken
 
-    def _encode(self, thing: Any) -> Any:
-        if isinstance(thing, RemoteClass):
-            return {"h": thing._asap_class[1]}
-        if isinstance(thing, Proxy):
-            return {"h": thing._asap_number}
-        name = str(getattr(thing, "__name__", ""))
-        if isinstance(thing, types.BuiltinFunctionType | type) and getattr(builtins, name, None) is thing:
-            return {"f": name}
-        if callable(thing):
-            self._callbacks.append(thing)
-            return {"k": len(self._callbacks) - 1}
-        if hasattr(thing, "__iter__"):
-            return self._packed_iterator(thing)
-        return {"o": type(thing).__name__}
 
-    def _packed_iterator(self, thing: Any) -> Any:
-        return Packer(self.records, self._encode).pack(list(thing))
+def _run(awaitable: Any) -> Any:
+    """The result of a coroutine of the tests, which the solution wants now. This thread may be inside an event loop."""
 
-    def _call_back(self, message: dict[str, Any], identifier: str) -> None:
-        """Answer the solution's call of a function that the test code passed to it."""
-        number = message.get("callback")
-        if message.get("id") != identifier or type(number) is not int or not 0 <= number < len(self._callbacks):
-            raise self._tampered("a call of nothing")
-        unpacker = Unpacker(self._decode, self._blank)
-        try:
-            unpacker.load(message.get("heap", []))
-            args, kwargs = unpacker.unpack(message["args"]), unpacker.unpack(message["kwargs"])
-            if type(args) is not list or type(kwargs) is not dict:
-                raise BadValue("no arguments")
-        except (BadValue, KeyError) as error:
-            raise self._tampered(str(error)) from None
-        packer = Packer(self.records, self._encode)
-        try:
-            answer = {"returned": packer.pack(self._callbacks[number](*args, **kwargs))}
-        except Exception as error:  # the other side handles whatever a callback raises
-            answer = {"returned": None, "raised": type(error).__name__, "message": str(error)[:300]}
-        self._send({**answer, "heap": packer.heap()})
+    async def result() -> Any:
+        return await awaitable
 
-    def _decode(self, tag: str, body: Any) -> Any:
-        if tag == "h" and type(body) is list and len(body) == 2 and type(body[0]) is int:
-            kind = self._known_class(body[1], None)
-            return made_object(kind, self, body[0])
-        if tag == "C":
-            return self._known_class(body, None)
-        if tag == "m" and type(body) is list and len(body) == 2 and type(body[0]) is str:
-            return _imported(body[0], body[1])
-        raise BadValue("no such tag")
-
-    def _known_class(self, described: Any, base: type | None) -> Any:
-        """The local class for one of the solution's."""
-        if type(described) is not list or len(described) != 5:
-            raise BadValue("not a class")
-        number, name, error, special, above = described
-        if type(number) is not int or type(name) is not str or type(special) is not list or type(above) is not list:
-            raise BadValue("not a class")
-        if number not in self._classes:
-            builtin = getattr(builtins, error, None) if type(error) is str else base
-            if isinstance(builtin, type) and issubclass(builtin, Exception):
-                known = [self._classes[base] for base in above[1:] if type(base) is int and base in self._classes]
-                bases = tuple(kind for kind in known[:1] if issubclass(kind, builtin)) or (builtin,)
-                self._classes[number] = type(name, bases, {})
-            else:
-                self._classes[number] = made_class(self, number, name, special, above)
-        return self._classes[number]
-
-    def _blank(self, name: str) -> Any:
-        if name not in self.records:
-            raise BadValue("no such class")
-        kind = self.records[name]
-        blank: Any = kind.__new__
-        return blank(kind)
-
-
-def _imported(module: str, name: Any) -> Any:
-    """A module of the standard library, or a name of typing: a solution's module holds such names from its imports."""
-    if module.partition(".")[0] not in sys.stdlib_module_names:
-        raise BadValue("no such module")
-    if name is None:
-        return importlib.import_module(module)
-    if module != "typing" or type(name) is not str or not hasattr(typing, name):
-        raise BadValue("no such name")
-    return getattr(typing, name)
-
-
-def _update(old: Any, new: Any) -> None:
-    """Turn `old`, an argument, into `new`, the solution's version of it, in place and as deep as their shapes agree."""
-    if type(old) is not type(new):
-        return
-    if isinstance(old, list):
-        same = len(old) == len(new)
-        for index, item in enumerate(new if same else ()):
-            if type(old[index]) is type(item) and isinstance(item, list | dict | set | bytearray):
-                _update(old[index], item)
-            elif type(old[index]) in _PLAIN_ARGUMENTS or type(item) in _PLAIN_ARGUMENTS:
-                old[index] = item
-        if not same:
-            old[:] = new
-    elif isinstance(old, dict | set):
-        old.clear()
-        old.update(new)
-    elif isinstance(old, bytearray):
-        old[:] = new
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, result()).result()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from asap.sandbox.jail.codec import BadValue, Channel
-from asap.sandbox.jail.proxy import Function
 from asap.sandbox.jail.remote import Gone, Remote
 
 Result = dict[str, Any]
@@ -56,7 +55,7 @@ def _checked(job: dict[str, Any], remote: Remote) -> Result:
     records = {name: kind for name, kind in namespace.items() if isinstance(kind, type) and kind.__module__ == "tests"}
     if records:
         remote.set_records(records)
-    proxy = Function(remote, job["entry"])
+    proxy = remote.entry(job["entry"])
     namespace[job["entry"]] = namespace["candidate"] = proxy
     try:
         exec(compile(job["source"], "tests.py", "exec", dont_inherit=True), namespace)

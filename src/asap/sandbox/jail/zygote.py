@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -31,6 +32,7 @@ _PRELOADED = (
     "json math operator queue random re statistics string struct tempfile textwrap threading time traceback typing unicodedata uuid"
 )
 _LATE = {"pytest": ("asap.sandbox.jail.apart", "run_apart")}
+_MOST_FILES = 4096
 _READY = b"ok"
 _OWN_FRAMES = 32  # at most so many of ours are below a solution's first one
 _CORES = os.cpu_count() or 1
@@ -232,15 +234,18 @@ def _send_output(link: int, reading: int) -> None:
 
 
 def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
-    """Set up descriptors 0, 1 and 2 as the standard streams, 3 as the link and 4 for the ready message; close all others."""
+    """Set up descriptors 0, 1 and 2 as the standard streams, and the link and the ready message far above; close all others.
+
+    A program that closes what it did not open, or writes to descriptor 3, does not reach the link by accident.
+    """
     streams = [*descriptors[1:], *[os.open(os.devnull, os.O_RDWR) for _ in range(3 - len(descriptors[1:]))]]
-    high = 64
+    high = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES) - 5
     for offset, descriptor in enumerate([*streams, descriptors[0], ready]):
-        os.dup2(descriptor, high + offset)
-    for number in range(5):
+        os.dup2(descriptor, high + offset, inheritable=False)
+    for number in range(3):
         os.dup2(high + number, number, inheritable=False)
-    os.closerange(5, 256)
-    return 3, 4
+    os.closerange(3, high + 3)
+    return high + 3, high + 4
 
 
 def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
