@@ -17,6 +17,7 @@ from typing import Any
 from asap.atomic import replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, one_line
+from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
 from asap.train.card import model_card
@@ -85,6 +86,7 @@ def _trainer(prepared: PreparedTraining, out: Path, checkpoint: Path | None) -> 
     except ImportError as error:
         raise missing_trainer() from error
     disable_progress_bars()
+    attend_in_any_shape()
     values, unsloth = prepared.job.values, prepared.job.backend == "unsloth"
     options = {name: value for name, value in values.items() if name not in (*MODEL_SETTINGS, *OWN_SETTINGS)}
     options["bf16"] = _bf16(values["bf16"])
