@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asap.spans import Span
-from asap.steps import SEPARATOR, STEP_SPLITS, StepSplit, join_steps, keep_steps, laid_out, separator, split_steps
+from asap.steps import SEPARATOR, STEP_SPLITS, StepSplit, has_line_break, join_steps, keep_steps, laid_out, separator, split_steps
 
-BLANK = " \t\r\n"
+BLANK = " \t\r\n\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
 
 fences = st.sampled_from(
     [
@@ -83,6 +83,8 @@ harmless = [
     "\t",
     "\r",
     "\f",
+    "\u00a0",
+    "\u3000 ",
     "\x85",
     "\u2028",
     "Wait.",
@@ -134,7 +136,7 @@ def test_spans_and_the_white_space_between_them_are_the_original(how: StepSplit,
     assert not (text[position:].strip(BLANK) if how == "fenced" else text[position:].strip())
     assert rebuilt + text[position:] == text
     if how != "sentence":
-        assert all("\n" in text[one.end : other.start] for one, other in pairwise(spans))
+        assert all(has_line_break(text[one.end : other.start]) for one, other in pairwise(spans))
 
 
 @given(documents_of_closed_blocks)
@@ -253,6 +255,7 @@ def test_code_with_blank_lines_is_one_step_and_paragraphs_are_steps(parts: list[
         ("> ```\n> x\n\n> y\n> ```\n\nb", ["> ```\n> x\n\n> y\n> ```", "b"]),
         ("```py\r\nx\r\n\r\ny\r\n```\r\n\r\nb", ["```py\r\nx\r\n\r\ny\r\n```", "b"]),
         ("a\f\n\n\f\n\nb", ["a\f", "\f", "b"]),
+        ("a\n\u00a0\nb\n \u3000\t\n\u00a0c", ["a", "b", "\u00a0c"]),
     ],
     ids=repr,
 )
