@@ -27,8 +27,7 @@ def test_a_missing_package_is_told_once_and_counts_for_nobody(tmp_path: Path, sa
     attempts = write_rows(tmp_path / "attempts.jsonl", [{"task_id": task, "solution": code} for task, code in programs])
     summary = score_file(attempts, small(), tmp_path / "out", sandbox)
     [entry] = summary["benchmarks"]
-    detail = "needs PyYAML: add --packages PyYAML"
-    assert entry["needs"] == [{"package": "PyYAML", "task_ids": ["echo"], "detail": detail}]
+    assert entry["needs"] == [{"package": "PyYAML", "installed": True, "task_ids": ["echo"]}]
     assert faults_of(entry) == ["1 problem lacks packages that are installed here: add --packages PyYAML"]
     assert (entry["scored"], entry["pass@1"], entry["not_scored"]) == (1, 1.0, ["echo"])
     assert "missing at 1 problem: PyYAML" in pass_line(entry)
@@ -61,3 +60,24 @@ def test_the_option_and_what_tests_import(tmp_path: Path, sandbox: Sandbox, caps
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["benchmarks"][0]["verdicts"] == {"pass": 2}
     assert {"rich", "pyyaml"} <= summary["settings"]["packages"].keys()
+
+
+def test_packages_that_tests_and_references_lack_are_told_in_one_sentence(
+    tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"id": f"p{number}", "question": "f", "test_file": f"import {module}\nfrom solution import f\ndef test_f():\n    assert f() == 1\n"}
+        for number, module in enumerate(["no_such_module", "nor_this", "no_such_module", "no_such_module", "no_such_module"])
+    ]
+    for row in rows[:3]:
+        row["reference_solution"] = "def f():\n    return 1\n"
+    attempts = write_rows(tmp_path / "attempts.jsonl", [{"task_id": row["id"], "solution": "def f(): return 1\n"} for row in rows])
+    tests = write_rows(tmp_path / "rows.jsonl", rows)
+    command = ["score", str(attempts), "--benchmark", f"traces:{tests}", "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert app(command, result_action="return_value") == 1
+    told = capsys.readouterr().err
+    assert told.count("5 problems lack packages that are not installed here: pip install no_such_module nor_this into the environment") == 1
+    records = read_rows(tmp_path / "out" / "verdicts.jsonl")
+    assert [record["needs"] for record in records] == ["no_such_module", "nor_this", *["no_such_module"] * 3]
+    assert [record.get("left_out") for record in records] == ["reference"] * 3 + [None] * 2
+    assert {record["verdict"] for record in records} == {"infra"}

@@ -249,16 +249,38 @@ def test_as_plain_python(sandbox, tmp_path, code, ours, pythons):
     assert plain(tmp_path, code) == pythons
 
 
+@pytest.mark.parametrize("given", ["", "\n", "a\r\nb\rc", "ä €\t𝄞\n\n", "no end", "\ufeff1\x00\x1a\x0c2\n", "x" * 200_000])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys\nprint(ascii(sys.stdin.read()))",
+        "import sys\nprint(ascii([*sys.stdin]))",
+        "print(ascii(input()))",
+        "import sys\nsys.stdout.write(sys.stdin.read())",
+        "import sys\nsys.stdout.buffer.write(sys.stdin.buffer.read())",
+        "import sys\nprint(ascii(sys.stdin.buffer.readlines()))",
+    ],
+)
+def test_every_character_arrives(sandbox, tmp_path, code, given):
+    done = run_plain(tmp_path, code, given)
+    check = Stdin([given], [done.stdout.decode()], lambda output, expected: output == expected)
+    assert sandbox.judge(check, code, ROOMY).verdict == ("error" if done.returncode else "pass")
+
+
 def plain(folder, code: str) -> str:
     """What the interpreter alone makes of a program."""
-    (folder / "solution.py").write_text(code, newline="")
-    (folder / "given").write_text(INPUT)
-    command = [sys.executable, "-X", "utf8", "solution.py"]
-    with (folder / "given").open() as given:
-        done = subprocess.run(command, cwd=folder, env={"HOME": "/tmp"}, stdin=given, capture_output=True, check=False, timeout=60)
+    done = run_plain(folder, code, INPUT)
     if done.returncode:
         return "error"
     return "pass" if done.stdout.decode().strip() == SUM else "fail"
+
+
+def run_plain(folder, code: str, given: str) -> subprocess.CompletedProcess[bytes]:
+    (folder / "solution.py").write_text(code, newline="")
+    (folder / "given").write_text(given, encoding="utf-8", newline="")
+    command = [sys.executable, "-X", "utf8", "solution.py"]
+    with (folder / "given").open() as file:
+        return subprocess.run(command, cwd=folder, env={"HOME": "/tmp"}, stdin=file, capture_output=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("code", ["import os\nos.fork()", "import subprocess\nsubprocess.run(['true'])", "import socket\nsocket.socket()"])

@@ -59,7 +59,8 @@ class Judge:
         alone, failed, judgeable = list[Job](), dict[str, dict[str, Any]](), list[Job]()
         for job in open_jobs.values():
             if fault := prepared[job.problem.task_id].fault:
-                failed[job.key] = {**_unjudged("infra", fault.detail, self.sandbox.kind), "left_out": fault.why}
+                needs = {"needs": fault.needs} if fault.needs else {}
+                failed[job.key] = {**_unjudged("infra", fault.detail, self.sandbox.kind), "left_out": fault.why, **needs}
             elif job.program is None:
                 failed[job.key] = _unjudged("no-answer", job.why, self.sandbox.kind)
             else:

@@ -40,10 +40,11 @@ class LimitSettings:
 
 
 class Fault(NamedTuple):
-    """Why a problem is left out: its tests cannot be run, or its reference does not pass them."""
+    """Why a problem is left out: its tests cannot be run, or its reference does not pass them. `needs`: the package that is missing."""
 
     why: str
     detail: str
+    needs: str | None = None
 
 
 class Prepared(NamedTuple):
@@ -109,13 +110,14 @@ class References:
         if wanting and isinstance(check, Calls):
             check = replace(check, expected=[None] * len(check.inputs), equal=take_down)
         verdict = self._sandbox.judge(check, reference, limits_of(self._settings, self._settings.reference_s, factor=1.0))
-        kept = {name: getattr(verdict, name) for name in ("verdict", "detail", "cpu_s", "wall_s", "wall_only")}
+        kept = {name: getattr(verdict, name) for name in ("verdict", "detail", "cpu_s", "wall_s", "wall_only", "needs")}
         return {**kept, "outputs": [encode(output) for output in outputs]} if wanting else kept
 
     def _prepared(self, problem: Problem, found: dict[str, Any]) -> Prepared:
         check = problem.check
         if found["verdict"] != "pass":
-            fault = Fault("reference", f"the reference solution does not pass here: {found['verdict']}: {found['detail']}")
+            detail = f"the reference solution does not pass here: {found['verdict']}: {found['detail']}"
+            fault = Fault("reference", detail, found.get("needs"))
             return Prepared(problem, limits_of(self._settings, None), fault)
         if "outputs" in found and isinstance(check, Calls):
             check = replace(check, expected=[decode(output) for output in found["outputs"]])

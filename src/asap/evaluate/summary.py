@@ -58,27 +58,27 @@ def _left_out(verdicts: Sequence[Record]) -> list[dict[str, str]]:
 
 
 def _needs(verdicts: Sequence[Record]) -> dict[str, list[dict[str, Any]]]:
-    """`needs`, if any: the packages for lack of which attempts could not be judged, at which problems, and what to do."""
+    """`needs`, if any: the packages for lack of which attempts could not be judged, whether they are installed, and at which problems."""
     found = dict[str, dict[str, Any]]()
     for record in verdicts:
         if package := record.get("needs"):
-            entry = found.setdefault(package, {"package": package, "task_ids": [], "detail": record["detail"]})
+            installed = "pip install" not in record["detail"]
+            entry = found.setdefault(package, {"package": package, "installed": installed, "task_ids": []})
             entry["task_ids"] += [] if record["task_id"] in entry["task_ids"] else [record["task_id"]]
     return {"needs": list(found.values())} if found else {}
 
 
 def _remedies(needs: Sequence[Record]) -> list[str]:
     """What to do about missing packages: one sentence for those to install, and one for those to name."""
-    if not needs:
-        return []
-    told = [f"{_first(need['task_ids'])}: {need['detail']}" for need in needs if "pip install" in need["detail"]]
-    here = [need for need in needs if "pip install" not in need["detail"]]
-    names = ",".join(need["package"] for need in here)
-    return (
-        [*told, f"{_problems(_at(here))} {'lacks' if _at(here) == 1 else 'lack'} packages that are installed here: add --packages {names}"]
-        if here
-        else told
-    )
+    told = list[str]()
+    for installed in (False, True):
+        if wanted := [need for need in needs if need["installed"] is installed]:
+            names = [need["package"] for need in wanted]
+            where, remedy = "are installed here", f"add --packages {','.join(names)}"
+            if not installed:
+                where, remedy = "are not installed here", f"pip install {' '.join(names)} into the environment of asap, and {remedy}"
+            told.append(f"{_problems(_at(wanted))} {'lacks' if _at(wanted) == 1 else 'lack'} packages that {where}: {remedy}")
+    return told
 
 
 def _at(needs: Sequence[Record]) -> int:
