@@ -138,6 +138,18 @@ def test_what_kills_the_tests_is_no_tampering(sandbox):
     assert verdict.verdict == "timeout", verdict
 
 
+def test_what_needs_one_process_is_said(sandbox):
+    code = "class V:\n def __init__(s, x): s.x = x\n def __eq__(s, o): return s.x == o\n def __sub__(s, o): return s.x - o\ndef f(x): return V(x)"
+    verdict = sandbox.judge(Program("def check(c): assert c(1) == 1", "f"), code, LIMITS)
+    assert verdict.verdict == "fail"
+    assert "__eq__ of a V with a plain value" in verdict.detail
+    verdict = sandbox.judge(Program("def check(c): assert c(3) - 1 == 2", "f"), code, LIMITS)
+    assert (verdict.verdict, "__sub__ of a V with a plain value" in verdict.detail) == ("fail", True)
+    body = "def check(c):\n class W(type(c(1))): pass\n assert W(1).x == 1"
+    verdict = sandbox.judge(Program(body, "f"), code, LIMITS)
+    assert (verdict.verdict, verdict.detail) == ("infra", "the tests need a subclass of V in the solution's process")
+
+
 LIKE_LIVECODEBENCH = {
     "a tuple": ("return (1, 2)", [1, 2], True),
     "a namedtuple": ("import collections\n  return collections.namedtuple('P', 'a b')(1, 2)", [1, 2], True),

@@ -39,8 +39,11 @@ class Link(Known):
         """What a call of the other end's object returns."""
         raise NotImplementedError
 
+    def misses(self, what: str) -> None:
+        """Note what never works from another process."""
+
     def lacks(self, what: str) -> None:
-        """Note what cannot be had from another process."""
+        """Note what an object of the other process is not asked."""
 
     def awaited(self, number: int) -> Coroutine[Any, Any, Any]:
         """A coroutine that waits for the other end's."""

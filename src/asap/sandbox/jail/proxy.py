@@ -25,7 +25,7 @@ class RemoteClass(type):
         """Refuse a subclass of the other end's class: half of its objects would be here, half there."""
         if "_asap" not in body:
             link = next(base._asap[0] for base in bases if isinstance(base, RemoteClass))
-            link.lacks(f"a subclass of {bases[0].__name__}")
+            link.misses(f"a subclass of {bases[0].__name__} in the solution's process")
             raise TypeError(f"a subclass of {bases[0].__name__} cannot live in another process")
         return super().__new__(cls, name, bases, body)
 
@@ -193,7 +193,7 @@ def _compare(self: Proxy, method: str, args: tuple[Any, ...]) -> Any:
     if _is_remote(args[0]):
         return _look(self, method, args) is True
     native = next((base for base in type(self).__mro__ if is_native(base)), None)
-    link.lacks(f"{method} of {type(self).__name__} with a plain value")
+    link.lacks(f"{method} of a {type(self).__name__} with a plain value")
     if native is not None:
         return getattr(native, method)(self, *args)
     return method == "__ne__" if method in ("__eq__", "__ne__") else NotImplemented
@@ -204,10 +204,10 @@ def _calculate(self: Proxy, method: str, args: tuple[Any, ...]) -> Any:
     if not link.trusting and not _is_remote(args[0]):
         native = next((base for base in type(self).__mro__ if hasattr(base, method) and is_native(base)), None)
         if native is not None:
-            link.lacks(f"{method} of {type(self).__name__} with a plain value")
+            link.lacks(f"{method} of a {type(self).__name__} with a plain value")
             return getattr(native, method)(self, *args)
     result = _look(self, method, args)
     if link.trusting or result is NotImplemented or _is_remote(result) or _is_remote(args[0]):
         return result
-    link.lacks(f"{method} of {type(self).__name__} with a plain value")
+    link.lacks(f"{method} of a {type(self).__name__} with a plain value")
     raise TypeError(f"{method} of the solution's {type(self).__name__} gives no such object")

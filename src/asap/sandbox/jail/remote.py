@@ -30,8 +30,10 @@ class Gone(BaseException):
 
 
 class Remote(Link):
-    """The solution's process. `broken` is set for good once the process ended or lied; `lacking` is what the tests did that needs one
-    process for both."""
+    """The solution's process. `broken` is set for good once the process ended or lied.
+
+    `needs` is what the tests themselves did that takes one process for both, `lacking` what an object of the solution would have decided.
+    """
 
     trusting = False
 
@@ -40,6 +42,7 @@ class Remote(Link):
         self.capture = capture
         self.calls = 0
         self.broken: Gone | None = None
+        self.needs: str | None = None
         self.lacking: list[str] = []
         self._records: dict[str, type] = {}
 
@@ -76,9 +79,13 @@ class Remote(Link):
             return found
         return Function(self, name)
 
+    def misses(self, what: str) -> None:
+        """Note what the tests do that never works from another process."""
+        self.needs = self.needs or what[:200]
+
     def lacks(self, what: str) -> None:
-        """Note what the tests cannot have from another process."""
-        if what not in self.lacking:
+        """Note what a solution's object is not asked."""
+        if not self.lacking:
             self.lacking.append(what[:200])
 
     def call(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

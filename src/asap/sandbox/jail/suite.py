@@ -39,12 +39,23 @@ def serve_tests(host: Channel, solution: Channel, test: Callable[[dict[str, Any]
     if remote.broken is not None:  # even if the test code caught it
         word, detail = ("gone", "") if remote.broken.tampered is None else ("tamper", remote.broken.tampered)
         result = {**result, "verdict": word, "detail": detail}
+    elif result["verdict"] == "fail":
+        result |= _explained(result, remote)
     host.send({**result, "calls": remote.calls})
 
 
 def outcome(verdict: str, detail: str = "", fault: dict[str, Any] | None = None, passed: int = 0, total: int = 0) -> Result:
     """The result of test code."""
     return {"verdict": verdict, "detail": detail, "fault": fault, "passed": passed, "total": total, "tests": []}
+
+
+def _explained(result: Result, remote: Remote) -> Result:
+    """What a failure owes to the two processes: all, if the tests did what never works so; maybe some, where a solution had its part."""
+    if remote.needs is not None:
+        return outcome("infra", f"the tests need {remote.needs}")
+    if remote.lacking:
+        return {"detail": f"{result['detail']} (from another process, {remote.lacking[0]} is not the solution's own)"}
+    return {}
 
 
 def _checked(job: dict[str, Any], remote: Remote) -> Result:
