@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from asap.dataset import RowRules
 from asap.doctor import Bin, DataDiagnosis, Diagnosis, Finding, examine, render
 from asap.doctor.data import check_data, quantile
 from asap.doctor.environment import check_environment
@@ -120,6 +121,25 @@ def test_every_reason_has_its_count_and_its_first_place(write: Write, words: str
 def test_the_most_frequent_reason_comes_first(write: Write, words: str) -> None:
     report = check_data([write([row("none"), row("<think>a"), row("<think>b"), row()])], scorer=words)
     assert names(report)[:4] == ["rows", "think tags", "unclosed_think", "no_think"]
+
+
+def test_rows_whose_prompt_orders_other_tags_than_are_written_are_named(write: Write, words: str) -> None:
+    order = "Think between <|begin_of_thought|> and <|end_of_thought|>."
+    as_ordered = row("<|begin_of_thought|>\n\na\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\nx\n\n<|end_of_solution|>", system=order)
+    asked = row(question="Use [THINK] and [/THINK].")
+    fine = [row(system="Use <think> and </think>."), row(system="Close with <|end_of_thought|>.")]
+    rows = [*fine, {**as_ordered, "id": "1"}, {**asked, "id": "2"}]
+    path = write(rows)
+
+    def ordered(**rules: Any) -> str | None:
+        findings = check_data([path], scorer=words, rules=RowRules(**rules)).findings
+        return next((finding.found for finding in findings if finding.name == "ordered tags"), None)
+
+    told = "row{} whose prompt orders other think tags than are written, first {}:{}: the {} orders {} and {} is written"
+    assert ordered() == "2 " + told.format("s", path, 3, "system message", "<|begin_of_thought|>", "<think>")
+    assert ordered(drop_system=True) == "1 " + told.format("", path, 4, "question", "[THINK]", "<think>")
+    assert ordered(write_tags="keep") == ordered(drop_system=True)
+    assert ordered(write_tags="magistral") == "2 " + told.format("s", path, 1, "system message", "<think>", "[THINK]")
 
 
 def test_a_response_with_several_think_parts_is_named(write: Write, words: str) -> None:

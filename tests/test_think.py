@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asap.errors import AsapError, RowError, UsageError
@@ -87,6 +87,7 @@ def test_every_row_of_the_table_delimits(row: ThinkTags, cot: str, answer: str) 
 
 
 @each_row
+@settings(max_examples=15)
 @given(prose.map("".join))
 def test_no_prefix_of_a_thought_holds_an_answer(row: ThinkTags, rest: str) -> None:
     """Wherever a token budget cuts, and though the draft in the thought is whole."""
@@ -238,6 +239,7 @@ def test_no_delimiter_is_part_of_another_one(row: ThinkTags) -> None:
     assert len(set(tags_of(row))) == len(tags_of(row))
 
 
+@settings(max_examples=40)
 @given(texts, st.sampled_from([row for row in TAGS if row is not HARMONY_WORDS]))
 def test_a_prompt_opens_the_thinking_at_its_end_or_not_at_all(text: str, row: ThinkTags) -> None:
     assert opened_by(text + OPENED) == THINK.open

@@ -20,7 +20,6 @@ Q, A = "What is 1+1?", "It is 2."
 STEPS = ["One and one.", "Wait, is that so?", "That is two."]
 C = "\n\n".join(STEPS)
 KEEP = RowRules(write_tags="keep")
-ORDER = "Think between <|begin_of_thought|> and <|end_of_thought|>."
 each_row = pytest.mark.parametrize("row", TAGS, ids=lambda row: row.name)
 
 
@@ -109,18 +108,6 @@ def test_own_tags_are_read_and_written(tmp_path: Path) -> None:
 def test_tags_that_are_none_are_refused(rules: RowRules, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="write"):
         list(read_samples(str(write_rows(tmp_path / "a.jsonl", [])), rules=rules))
-
-
-def test_doctor_names_rows_whose_prompt_orders_other_tags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [chat(IN_THINK.join(C, A)), chat(TAGS[8].frame.join(C, A), ORDER), chat(IN_THINK.join(C, A), "Use <think> and </think>.")]
-    source = str(write_rows(tmp_path / "rows.jsonl", rows))
-    assert run(["doctor", source, "--tokenizer", "bundled"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "1 row whose prompt orders other think tags than are written, first" in told
-    assert "the system message orders <|begin_of_thought|> and <think> is written" in told
-    for options in (["--write-tags", "keep"], ["--write-tags", "begin_of_thought", "--limit", "2"], ["--drop-system"]):
-        run(["doctor", source, "--tokenizer", "bundled", *options])
-        assert "ordered tags" not in capsys.readouterr().out
 
 
 def test_a_row_of_other_tags_can_be_stored_and_is_another_row() -> None:

@@ -228,6 +228,8 @@ def test_an_answer_may_quote_a_closing_tag(answer: str) -> None:
         (said([{"type": "redacted_thinking", "data": "x"}, TEXT]), "not_text"),
         ({"messages": [USER, {"role": "assistant", "channel": "analysis", "content": C}]}, "empty_answer"),
         ({"messages": [USER, {"role": "assistant", "content": [{"type": "thinking", "thinking": C}], "reasoning": "else"}]}, "two_traces"),
+        ({"messages": [USER, {"role": "assistant", "content": None, "reasoning_content": C}]}, "empty_answer"),
+        ({"messages": [USER, {"role": "assistant", "content": None, "reasoning_content": None}]}, "wrong_type"),
         ({"question": Q, "cot": [C, C], "answer": A}, "two_traces"),
         ({"messages": [USER]}, "no_answer"),
         ({"messages": [ANSWER]}, "no_question"),

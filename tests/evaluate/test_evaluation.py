@@ -89,19 +89,20 @@ def test_several_samples_give_pass_at_k(tmp_path: Path, sandbox: "Sandbox") -> N
     assert (entry["samples"], entry["pass@1"], entry["pass@5"]) == (10, pytest.approx(0.2), 1.0)
 
 
-def test_thinking_that_a_template_opened_unseen_is_no_answer(tmp_path: Path, sandbox: "Sandbox") -> None:
+@pytest.mark.parametrize(("opening", "closing"), [("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<a>", "</a>")])
+def test_thinking_that_a_template_opened_unseen_is_no_answer(tmp_path: Path, sandbox: "Sandbox", opening: str, closing: str) -> None:
     """A chat server does not show the tag that its template wrote; an answer that closes it gives it away for all."""
 
     def script(path: str, body: dict[str, Any]) -> Streamed:
         cut = name_of(body) == "negate"
         thought = answer(RIGHT[name_of(body)])
-        return Streamed([thought] if cut else [thought, "</think>", thought], finish_reason="length" if cut else "stop")
+        return Streamed([thought] if cut else [thought, closing, thought], finish_reason="length" if cut else "stop")
 
     with streaming(script) as server:
-        evaluate(tmp_path, server.base_url, sandbox, Plan(100))
+        evaluate(tmp_path, server.base_url, sandbox, Plan(100, think_tags="<a>,</a>"))
     attempts, verdicts = read_rows(tmp_path / "attempts.jsonl"), read_rows(tmp_path / "verdicts.jsonl")
     assert [row["verdict"] for row in verdicts] == ["pass", "no-answer"]
-    assert all(row["generation"].startswith("<think>\n") and row["opened"] for row in attempts)
+    assert all(row["generation"].startswith(f"{opening}\n") and row["opened"] for row in attempts)
     assert attempts[1]["tokens_thinking"] == attempts[1]["tokens"]
 
 

@@ -40,6 +40,23 @@ def test_a_draft_never_passes_and_the_answer_after_it_does(tmp_path: Path, sandb
     assert verdicts == ["no-answer"] * len(cut_off) + ["pass"] * len(whole) + ["no-answer"] * 3 + ["pass"]
 
 
+def test_thinking_in_parts_and_fields_is_no_answer_either(tmp_path: Path, sandbox: "Sandbox") -> None:
+    thought, text = {"type": "thinking", "thinking": DRAFT}, {"type": "text", "text": GOOD}
+    messages: list[Any] = [
+        {"role": "assistant", "content": None, "reasoning_content": DRAFT},
+        {"content": GOOD, "reasoning_content": DRAFT.replace("2 * x", "x")},
+        {"role": "assistant", "content": [thought]},
+        {"role": "assistant", "content": [thought, text]},
+        [{"role": "assistant", "channel": "analysis", "content": DRAFT}],
+        [{"role": "assistant", "channel": "analysis", "content": "hm"}, {"role": "assistant", "channel": "final", "content": GOOD}],
+    ]
+    rows = [{"task_id": "double", "choices": [{"message": message}] if isinstance(message, dict) else message} for message in messages]
+    rows += [{"task_id": "double", "generation": parts} for parts in ([thought], [thought, text], [{"type": "reasoning", "text": DRAFT}])]
+    score_file(write_rows(tmp_path / "a.jsonl", rows), benchmark(), tmp_path / "out", sandbox)
+    verdicts = [row["verdict"] for row in read_rows(tmp_path / "out/verdicts.jsonl")]
+    assert verdicts == ["no-answer", "pass"] * 4 + ["no-answer"]
+
+
 def test_own_tags_must_be_a_pair(tmp_path: Path, sandbox: "Sandbox") -> None:
     path = write_rows(tmp_path / "a.jsonl", [{"task_id": "double", "generation": GOOD}])
     with pytest.raises(UsageError, match="--think-tags is '<a>'; write the opening and the closing tag"):

@@ -78,10 +78,12 @@ def _turn(message: object, place: str) -> Turn:
     role = _ROLES.get(text_of(name, f"{place}.{role_key}"))
     if role is None:
         raise RowError("unknown_role", f"{place}.{role_key} is {name!r}; allowed: {', '.join(map(str, _ROLES))}")
-    content_key, content = first_of(message, _CONTENT_KEYS)
-    inside, text = _split(content, f"{place}.{content_key}")
     reasoning_key, reasoning = first_of(message, REASONING_KEYS)
     beside = None if reasoning is None else thinking_in(reasoning, f"{place}.{reasoning_key}")
+    content_key, content = first_of(message, _CONTENT_KEYS)
+    if content is None and beside:  # cut off while thinking
+        content = ""
+    inside, text = _split(content, f"{place}.{content_key}")
     if inside and beside and beside.strip() != inside.strip():
         raise RowError("two_traces", f"{place} has a trace in {reasoning_key} and another one among the parts of {content_key}")
     return Turn(role, text, inside or beside)

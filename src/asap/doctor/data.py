@@ -18,8 +18,8 @@ from asap.survey import LONG_STEP, Cases, Place, Survey
 _THINK_TAGS = {"no_think": "without any", "unclosed_think": "unclosed", "empty_think": "empty"}
 _DAMAGED = "the file is damaged there: write the line again as one JSON object in UTF-8"
 _ADVICE = {
-    "no_think": "they hold no reasoning to shorten: leave them out, or name the trace's column with --columns",
-    "unclosed_think": "they have no closing </think>, cut by a token limit: generate them again with more tokens",
+    "no_think": "they hold no reasoning to shorten: leave them out, or name the trace with --columns or its tags with --think-tags",
+    "unclosed_think": "their thinking is never closed, cut by a token limit: generate them again with more tokens",
     "empty_think": "the model did not think there, so there is nothing to shorten: leave them out",
     "text_before_think": "something stands before the opening tag: move it into the system message or take it away",
     "think_in_answer": "a closing think tag stands in the answer: take it out of the answer",

@@ -11,6 +11,7 @@ from asap.dataset.chat import chat_turns
 from asap.dataset.shapes import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import UNTOLD
+from asap.message_parts import REASONING_KEYS
 from asap.think_tags import IN_THINK
 
 UNCLEAR = "unclear"
@@ -109,11 +110,13 @@ def _flat(value: object, place: str) -> Iterator[str]:
         yield value
     elif isinstance(value, list) and any(isinstance(one, Mapping) and ("role" in one or "from" in one) for one in value):
         yield _last_answer(value, place)
+    elif isinstance(value, list) and any(isinstance(one, Mapping) and "type" in one for one in value):
+        yield _last_answer([{"role": "assistant", "content": value}], place)  # parts, some of which may be thinking
     elif isinstance(value, list):
         for at, one in enumerate(value):
             yield from _flat(one, f"{place}[{at}]")
-    elif isinstance(value, Mapping) and "role" in value:
-        yield _last_answer([value], place)
+    elif isinstance(value, Mapping) and ("role" in value or any(key in value for key in REASONING_KEYS)):
+        yield _last_answer([{"role": "assistant", **value}], place)
     elif isinstance(value, Mapping) and (inside := next((name for name in _INSIDE if value.get(name)), None)):
         yield from _flat(value[inside], f"{place}.{inside}")
     else:
