@@ -146,6 +146,16 @@ class Function(Proxy):
             [_parameter(*row) for row in rows[0]], return_annotation=rows[1][0] if rows[1] else inspect.Signature.empty
         )
 
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Function:
+            return False
+        link, number = self._asap
+        methods = {object.__getattribute__(one, "_kind") for one in (self, other)} == {"builtins.method"}
+        return other._asap[1] == number or (methods and link.ask("special", target=number, name="__eq__", args=(other,)) is True)
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
+
     def __repr__(self) -> str:
         return f"<function {object.__getattribute__(self, '__qualname__')}>"
 

@@ -14,7 +14,7 @@ from asap.sandbox.jail.link import Link
 from asap.sandbox.jail.names import by_name, loaded
 from asap.sandbox.jail.packing import MODULE, Packing
 from asap.sandbox.jail.proxy import Function, RemoteClass
-from asap.sandbox.jail.special import GENERATOR_STEPS, READABLE, SPECIAL, described
+from asap.sandbox.jail.special import GENERATOR_STEPS, READABLE, SPECIAL, described, signature_of
 from asap.sandbox.jail.standing import made
 
 _ENDS = (StopIteration, StopAsyncIteration)
@@ -172,6 +172,8 @@ class Remote(Link):
             return setattr(thing, name, *args)
         if operation == "special" and name in SPECIAL:
             return getattr(type(thing), name)(thing, *args)
+        if operation == "signature":
+            return signature_of(thing, defaults=False)
         if operation == "run":
             return _run(thing)
         if operation == "special" and name in GENERATOR_STEPS:

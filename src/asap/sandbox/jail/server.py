@@ -3,9 +3,9 @@
 import asyncio
 import copy
 import importlib
-import inspect
 import io
 import sys
+import threading
 import types
 from typing import Any
 
@@ -15,7 +15,7 @@ from asap.sandbox.jail.faults import checked_fault, fault, plain_error
 from asap.sandbox.jail.link import ALONE, Link
 from asap.sandbox.jail.names import by_name
 from asap.sandbox.jail.packing import ENTRY, MODULE, Packing
-from asap.sandbox.jail.special import GENERATOR_STEPS, IMMUTABLE, described
+from asap.sandbox.jail.special import GENERATOR_STEPS, IMMUTABLE, described, signature_of
 from asap.sandbox.jail.standing import made
 
 _PRINTED = 1 << 16  # characters of captured output in one answer
@@ -34,6 +34,7 @@ class Server(Link):
         self.things[ENTRY] = entry
         self.id: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asking = threading.RLock()  # threads of the solution may call the tests' functions
         self._wanted: list[Any] = []
         self._settled: dict[int, asyncio.Future[Any]] = {}
         self._tasks: dict[int, asyncio.Task[Any]] = {}
@@ -133,9 +134,7 @@ class Server(Link):
         return copy.deepcopy(thing)
 
     def _do_signature(self, thing: Any) -> Any:
-        signature = inspect.signature(thing)
-        rows = [(name, int(each.kind), _told(each.default), _told(each.annotation)) for name, each in signature.parameters.items()]
-        return tuple(rows), _told(signature.return_annotation)
+        return signature_of(thing)
 
     def _do_start(self, thing: Any) -> None:
         """Let a coroutine run whenever the other end waits for one."""
@@ -183,6 +182,10 @@ class Server(Link):
 
     def ask(self, operation: str, *, target: int = MODULE, name: str = "", args: Any = (), kwargs: Any = None) -> Any:
         """Ask about an object of the test code; raises what that raised."""
+        with self._asking:
+            return self._asked(operation, target, name, args, kwargs)
+
+    def _asked(self, operation: str, target: int, name: str, args: Any, kwargs: Any) -> Any:
         waiting = self.id
         message = self.packing(args=tuple(args), kwargs=tuple((kwargs or {}).items())).message
         self.channel.send({"id": waiting, "ask": operation, "target": target, "name": name, "dropped": [], **message})
@@ -216,11 +219,6 @@ class Server(Link):
 
 async def _result_of(awaitable: Any) -> Any:
     return await awaitable
-
-
-def _told(part: Any) -> tuple[Any, ...]:
-    """A part of a signature, if it is there."""
-    return () if part is inspect.Parameter.empty else (part,)
 
 
 def plain_form(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import collections.abc
 import decimal
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -91,14 +92,31 @@ def _names(thing: Any) -> list[str]:
     return [name[:_TEXT] if type(name) is str else "" for name in names]
 
 
+def signature_of(thing: Any, defaults: bool = True) -> tuple[Any, ...]:
+    """The rows of a function's signature, and what it returns; without `defaults`, only whether there are any."""
+    signature = inspect.signature(thing)
+    rows = [
+        (name, int(each.kind), _told(each.default if defaults or each.default is each.empty else ...), _told(each.annotation))
+        for name, each in signature.parameters.items()
+    ]
+    return tuple(rows), _told(signature.return_annotation)
+
+
+def _told(part: Any) -> tuple[Any, ...]:
+    """A part of a signature, if it is there."""
+    return () if part is inspect.Parameter.empty else (part,)
+
+
 def _exception(error: BaseException, encode: Callable[[Any], Any], class_of: Callable[[Any], Any]) -> list[Any]:
     name = type_name(type(error))
     kind = class_of(error) if name is None else {"type": name}
-    attributes = {} if name is None else {key: item for key, item in vars(error).items() if key != "__notes__"}
-    if name is not None:
+    attributes = {} if name is None else dict(vars(error))
+    if name is not None or isinstance(error, OSError):
         attributes |= {key: getattr(error, key) for key in _MEMBERS if getattr(error, key, None) is not None}
+    if getattr(error, "__notes__", None):
+        attributes["__notes__"] = list(error.__notes__)
     args = (error.message, error.exceptions) if isinstance(error, BaseExceptionGroup) else error.args
-    return [kind, encode(args), encode(error.__cause__), encode(tuple(attributes.items()))]
+    return [kind, encode(args), encode(error.__cause__), encode(error.__context__), encode(tuple(attributes.items()))]
 
 
 def _class(kind: type, encode: Callable[[Any], Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _texts(content: Any, count: int) -> list[str]:
     return content
 
 
-def _made_exception(link: Link, number: int, kind: Any, args: Any, cause: Any, attributes: Any) -> BaseException:
+def _made_exception(link: Link, number: int, kind: Any, args: Any, cause: Any, context: Any, attributes: Any) -> BaseException:
     if not issubclass(kind, BaseException) or type(args) is not tuple:
         raise BadValue("no exception")
     if isinstance(kind, RemoteClass):
@@ -72,6 +72,8 @@ def _made_exception(link: Link, number: int, kind: Any, args: Any, cause: Any, a
     object.__setattr__(error, "args", args)
     for name, value in dict(attributes).items():
         object.__setattr__(error, name, value)
+    if isinstance(context, BaseException):
+        object.__setattr__(error, "__context__", context)
     if isinstance(cause, BaseException):
         object.__setattr__(error, "__cause__", cause)
     return error

@@ -8,7 +8,6 @@ import collections.abc
 import datetime
 import decimal
 import fractions
-import itertools
 import re
 import time
 import types
@@ -159,7 +158,6 @@ ENCODED: dict[type, tuple[str, Callable[[Any, Coder], Any]]] = {
     re.Pattern: ("pattern", _to_pattern),
     types.GenericAlias: ("alias", lambda value, part: [part(value.__origin__), part(value.__args__)]),
     types.MappingProxyType: ("proxied", lambda value, part: part(dict(value))),
-    itertools.count: ("count", lambda value, part: [part(item) for item in value.__reduce__()[1]]),
 }
 """For each type that crosses by value: its tag, and its parts."""
 
@@ -188,7 +186,6 @@ DECODED: dict[str, Callable[[Any, Coder], Any]] = {
     "typing": lambda body, part: named_typing(body),
     "alias": lambda body, part: types.GenericAlias(part(body[0]), part(body[1])),
     "proxied": lambda body, part: types.MappingProxyType(part(body)),
-    "count": lambda body, part: itertools.count(*(part(item) for item in body[:2])),
 }
 """For each tag, what makes the value of its parts. They may raise anything for parts that no encoder makes."""
 
