@@ -160,7 +160,8 @@ def test_a_pytest_file_with_its_own_import_is_kept_as_it_is(tmp_path: Path) -> N
 
 def test_what_test_code_lacks_is_imported() -> None:
     made = asserts_file(["assert f(len([x for x in y])) == math.pi", "assert str(g) == 'z'"], "y = make()\nimport re")
-    assert made.startswith("import math\nfrom solution import make, f, g\ny = make()\nimport re\n\ndef test_all():\n    assert f(")
+    imports = ["import math", *(f"from solution import {name}" for name in ("make", "f", "g"))]
+    assert made.startswith("\n".join([*imports, "y = make()", "import re", "", "def test_all():", "    assert f("]))
     assert "import" not in asserts_file(["a = 1", "assert a == 1"], "")
     file = "from __future__ import annotations\nimport pytest\n\ndef test_f():\n    assert f(1) == pytest.approx(1)\n"
     assert pytest_file(file).startswith("from __future__ import annotations\nfrom solution import f\nimport pytest\n")

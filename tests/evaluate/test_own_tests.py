@@ -63,6 +63,11 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
         "def sum(a, b):\n    return b + a\n",
         "def sum(a, b):\n    return a\n",
     ),
+    "asserts about a function with a test's name": (
+        {"task_id": 7, "code": "def test_half(n):\n    return n // 2\n", "test_list": ["assert test_half(9) == 4"]},
+        "def test_half(n):\n    return n // 2\n",
+        "def test_half(n):\n    return n\n",
+    ),
     "asserts over several lines": (
         {"task_id": 7, "test_list": ['assert lines("""a\n    b""") == [\n    "a", "    b"\n]']},
         "def lines(text):\n    return text.split('\\n')\n",

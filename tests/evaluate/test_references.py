@@ -32,6 +32,10 @@ def test_every_reference_passes(name: str, count: int, tmp_path: Path, sandbox: 
     all_pass(name, count, tmp_path, sandbox)
 
 
+def test_every_solution_of_mbpp_passes_its_rows_asserts(tmp_path: Path, sandbox: "Sandbox") -> None:
+    all_pass(f"traces:{os.environ['ASAP_DATA']}/benchmarks/mbpp/mbpp.jsonl.gz", 974, tmp_path, sandbox)
+
+
 @pytest.mark.parametrize("name", ["humaneval", "humaneval+"])
 def test_every_reference_passes_beside_eight_busy_processes(name: str, tmp_path: Path, sandbox: "Sandbox") -> None:
     with ExitStack() as stack:

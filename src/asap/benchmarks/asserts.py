@@ -30,8 +30,14 @@ def asserts_file(statements: Sequence[str], before: str, references: Sequence[st
         raise SyntaxError("the statements assert nothing, so every solution would pass")
     body = ast.unparse(tree)  # indenting it changes no text in it
     before = textwrap.dedent(before).strip("\n")
-    head = _imports([before, body], references)
-    return "\n".join([head, before, "", "def test_all():", textwrap.indent(body, "    "), ""])
+    imports = _imports([before, body], references)
+    head, inside = ([line for line in imports if _is_collected(line) == inner] for inner in (False, True))
+    return "\n".join([*head, before, "", "def test_all():", *(f"    {line}" for line in inside), textwrap.indent(body, "    "), ""])
+
+
+def _is_collected(line: str) -> bool:
+    """Whether pytest would take what an import brings for a test, as MBPP's `test_distinct`."""
+    return line.rpartition(" ")[2].lower().startswith("test")
 
 
 def _asserts(node: ast.AST) -> bool:
@@ -44,10 +50,10 @@ def _asserts(node: ast.AST) -> bool:
 def _importing(source: str, references: Sequence[str]) -> str:
     lines = source.split("\n")
     first = max((number for number, line in enumerate(lines, 1) if _FUTURE.match(line)), default=0)
-    return "\n".join([*lines[:first], _imports([source], references), *lines[first:]])
+    return "\n".join([*lines[:first], *_imports([source], references), *lines[first:]])
 
 
-def _imports(sources: Iterable[str], references: Sequence[str]) -> str:
+def _imports(sources: Iterable[str], references: Sequence[str]) -> list[str]:
     """The imports that this code lacks. A builtin's name is the solution's if a reference defines it, as MBPP's `sum`."""
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     loaded = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
@@ -56,8 +62,7 @@ def _imports(sources: Iterable[str], references: Sequence[str]) -> str:
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     modules = [name for name in missing if name in sys.stdlib_module_names and name not in own | called]
     wanted = [name for name in missing if name not in modules]
-    lines = [f"import {name}" for name in modules]
-    return "\n".join([*lines, f"from solution import {', '.join(wanted)}"] if wanted else lines)
+    return [f"import {name}" for name in modules] + [f"from solution import {name}" for name in wanted]
 
 
 def bound_names(nodes: Iterable[ast.AST]) -> set[str]:

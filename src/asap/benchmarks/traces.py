@@ -111,7 +111,7 @@ def _worded(question: str, check: Check) -> str:
 
 def _imported(source: str) -> str:
     """The names that the tests import from the solution."""
-    found = re.findall(r"^from solution import (?:\(([^)]*)\)|([^\n(*#]+))", source, re.MULTILINE)
+    found = re.findall(r"^[ \t]*from solution import (?:\(([^)]*)\)|([^\n(*#]+))", source, re.MULTILINE)
     names = [name.strip() for group in found for name in ",".join(group).split(",")]
     return ", ".join(dict.fromkeys(name for name in names if name.isidentifier()))
 
