@@ -298,6 +298,7 @@ def test_lines_of(text: str, steps: list[str]) -> None:
         ("sentence", "Aa. Bb.\nCc.", "101", "Aa.\nCc."),
         ("sentence", "Aa.\n\nBb. Cc.", "101", "Aa.\n\nCc."),
         ("sentence", "甲。乙。丙", "101", "甲。丙"),
+        ("sentence", "Aa. 乙。Cc", "101", "Aa. Cc"),
         ("sentence", "Aa. Bb.\n```\nx\n```\nCc. Dd.", "10111", "Aa.\n```\nx\n```\nCc. Dd."),
         ("sentence", "Aa. Bb.\n```\nx\n```\nCc. Dd.", "00101", "```\nx\n```\nDd."),
     ],

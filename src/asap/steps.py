@@ -54,14 +54,14 @@ def laid_out(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
 
 def separator(text: str, before: Span, after: Span) -> str:
     """What joins two steps: a blank line where one lies between them in the text, else a line break if one does, else the white space
-    before the second.
+    before the second, or behind the first.
     """
     if _BLANK_LINE.search(text, before.end, after.start):
         return SEPARATOR
     if found := _LINE_BREAK.search(text, before.end, after.start):
         return found[0]
     between = text[before.end : after.start]
-    return between[len(between.rstrip()) :]
+    return between[len(between.rstrip()) :] or between[: len(between) - len(between.lstrip())]
 
 
 def has_line_break(space: str) -> bool:

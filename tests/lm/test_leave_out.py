@@ -71,6 +71,7 @@ def test_what_stands_around_a_gap_joins_what_is_left() -> None:
     assert [request.text(without) for without in (None, 0, 1, 2, 3)] == ["a\nb c\n\nd", "b c\n\nd", "a\nc\n\nd", "a\nb\n\nd", "a\nb c"]
     assert LeaveOutRequest("Q:\n", ["a", "b", "c"], "end", " ").text(1) == "a\n\nc end"
     assert LeaveOutRequest("Q:\n", ["a"]).text(0) == ""
+    assert LeaveOutRequest("Q:\n", ["a", "b", "c"], between=["", " "]).text(1) == "a c"
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:

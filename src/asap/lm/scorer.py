@@ -77,7 +77,7 @@ class LeaveOutRequest(NamedTuple):
         between = list(self.between or [SEPARATOR] * (len(self.steps) - 1))
         if without is not None and between:
             around = between[max(0, without - 1) : without + 1]
-            inner = [max(around, key=lambda one: (one.count("\n"), one.count("\r")))] if len(around) == 2 else []
+            inner = [max(around, key=lambda one: (one.count("\n"), one.count("\r"), len(one)))] if len(around) == 2 else []
             between[max(0, without - 1) : without + 1] = inner
         left = [step for index, step in enumerate(self.steps) if index != without]
         return "".join(chain.from_iterable(zip(left, [*between, ""], strict=False))) + self.lead + self.tail

@@ -118,12 +118,7 @@ class WordTokens:
         Of several texts each has to begin and end with a plain character.
         """
         text = "\n".join(texts)
-        if (
-            self.border is None
-            or (self.border and text.endswith("\n"))
-            or (whole and not self.border)
-            or self._may_hold_added(text[whole:])
-        ):
+        if self.border is None or (self.border and text.endswith("\n")) or (whole and not self.border) or self.may_hold_added(text[whole:]):
             return None
         if len(self._numbers) > _MOST or self._first[-1] > _MOST_TOKENS:
             self._forget()
@@ -145,7 +140,7 @@ class WordTokens:
         firsts = np.append(np.searchsorted(starts, begins), len(starts))
         return _Words(np.array(numbers, np.int64), starts - np.repeat(begins, np.diff(firsts)), firsts)
 
-    def _may_hold_added(self, text: str) -> bool:
+    def may_hold_added(self, text: str) -> bool:
         """Whether an added token such as <mask> may stand in the text: it may take the white space beside it along."""
         plain = unicodedata.normalize("NFKC", text).lower()
         return any(content in plain for content in self._added)

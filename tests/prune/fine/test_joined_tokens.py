@@ -47,6 +47,7 @@ def separated(texts: Sequence[str], between: Sequence[str]) -> tuple[str, list[S
 @settings(max_examples=100, deadline=None)
 def test_lines_and_sentences_are_counted_exactly(kind: str, texts: list[str], data: st.DataObject) -> None:
     between = data.draw(st.lists(st.sampled_from([" ", " ", "\n", "\n\n", "  ", ""]), min_size=len(texts), max_size=len(texts)))
+    texts = [text if space else f"{text}。" for text, space in zip(texts, between, strict=True)]
     check_toggles(kind, texts, data.draw(st.lists(st.integers(0, 7), max_size=10)), between)
 
 

@@ -14,7 +14,6 @@ false, and `removal_tokens` then tokenises the whole text after each removal.
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from asap.steps import SEPARATOR, has_line_break, join_steps, keep_steps, laid_o
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that a piece starts with the same tokens as inside a text
 _BEFORE_SPACE, _BEFORE_NOTHING = "A", "。"  # the same where only a space, or nothing, separates two sentences
+_TEXT, _STEP, _SPACE = 0, 1, 2
 _FIRST_WORDS = (16, 64)  # characters of the next step to include after a piece: plain words, the longest special token
 _LAST_WORDS = 32  # minimum characters, so that the text after a step cannot change the first token of its last words
 _WORD = re.compile("(?<=[a-z]) (?=[a-z])")
@@ -39,15 +39,7 @@ class _Tail(NamedTuple):
 
 
 _Run = tuple[int, ...]
-"""A clean step and the unclean ones after it, as kept: how it begins (see `_Begins`), the step behind it, and its own steps."""
-
-
-class _Begins(IntEnum):
-    """What stands before a kept step: nothing, white space that is counted with the step before, or its own space."""
-
-    TEXT = 0
-    STEP = 1
-    SPACE = 2
+"""A clean step and the unclean ones after it, as kept: how it begins (see `_begins`), the step behind it, and its own steps."""
 
 
 class _Piece(NamedTuple):
@@ -88,11 +80,14 @@ class JoinedTokens:
         encoded = by_words(tokens).encode(joined)
         offsets = [span.start for span in laid]
         found = [_token_at(encoded, offset) for offset in offsets]
-        self._spaces: list[str | None] = [None] * len(spans)
+        self._spaces = dict[str, int]()  # that separate two steps within a line
         for step, (before, after) in enumerate(pairwise(laid), start=1):
             space = joined[before.end : after.start]
             if not has_line_break(space):
-                self._spaces[step], found[step] = space, _start(encoded, before.end, space)
+                self._spaces.setdefault(space, len(self._spaces))
+                found[step] = _start(encoded, before.end, space)
+        if self._spaces and not anew and by_words(tokens).may_hold_added(joined):
+            self.exact = False  # special tokens take spaces beside them, so that a sentence's tokens depend on the one before
         self.total = len(encoded.ids)
         ends = [*(first for first, _ in found[1:]), self.total]
         self.step_tokens = [end - start for start, end in pairwise([0, *ends])]
@@ -186,19 +181,22 @@ class JoinedTokens:
             self._costs[run] = cost
             self.exact &= clean
 
-    def _begins(self, step: int, before: int) -> _Begins:
-        """What stands before a kept step, if `before` is the one kept before it (-1: none)."""
+    def _begins(self, step: int, before: int) -> int:
+        """How a kept step begins, if `before` is the one kept before it (-1: none): with the text, behind a line break, or from `_SPACE`
+        on with one of the spaces, which is counted with it.
+        """
         if before < 0:
-            return _Begins.TEXT
-        return _Begins.STEP if self._spaces[step] is None or has_line_break(self._separator(before, step)) else _Begins.SPACE
+            return _TEXT
+        space = self._separator(before, step)
+        return _STEP if has_line_break(space) else _SPACE + self._spaces.setdefault(space, len(self._spaces))
 
     def _separator(self, before: int, after: int) -> str:
         return separator(self._text, self._spans[before], self._spans[after])
 
     def _piece(self, run: _Run) -> _Piece:
+        space = list(self._spaces)[run[0] - _SPACE] if run[0] >= _SPACE else None
+        before = "" if run[0] == _TEXT else _BEFORE if space is None else _BEFORE_SPACE if space else _BEFORE_NOTHING
         text = join_steps(self._text, (self._spans[step] for step in run[2:]))
-        space = (self._spaces[run[2]] or "") if run[0] == _Begins.SPACE else None
-        before = "" if run[0] == _Begins.TEXT else _BEFORE if space is None else _BEFORE_SPACE if space else _BEFORE_NOTHING
         return _Piece(before, space, text, run[-1], run[1])
 
     def _counted(self, pieces: Sequence[_Piece]) -> list[tuple[int, bool]]:
@@ -216,7 +214,7 @@ class JoinedTokens:
             first, starts_here = _start(encoded, len(piece.before), piece.space)
             end, ends_here = len(encoded.ids), True
             if more is not None:
-                own = more[0] if self._begins(piece.behind, piece.last) == _Begins.SPACE else None
+                own = None if has_line_break(more[0]) else more[0]
                 end, ends_here = _start(encoded, len(whole) + (len(more[0]) if own is None else 0), own)
             found.append((end - first, ends_here and (starts_here or not piece.before)))
         return found
