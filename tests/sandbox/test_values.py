@@ -5,6 +5,7 @@ import array
 import contextlib
 import datetime
 import math
+import re
 import socket
 import textwrap
 import threading
@@ -23,9 +24,9 @@ from sandbox_helpers import LIMITS, honest_passes
 
 from asap.benchmarks.livecodebench import same_value
 from asap.benchmarks.problem import Calls, Program
-from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed
+from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed, decode
 from asap.sandbox.jail.remote import Gone, Remote
-from asap.sandbox.jail.server import Server
+from asap.sandbox.jail.server import Server, plain_form
 
 
 def checking(body: str) -> str:
@@ -347,6 +348,8 @@ FORGED = {
     "itself as its class": {"value": {"n": 4}, "heap": [[4, {"object": {"n": 4}}]]},
     "a module of its own": {"value": {"module": "antigravity"}},
     "any attribute": {"value": {"type": "os.system"}},
+    "a module that runs": {"value": {"module": "unittest.__main__"}},
+    "attributes of nothing": {"value": {"n": 4}, "heap": [[4, {"class": {**CLASS, "fields": [[5, 5]]}}]]},
     "a function": {"value": {"common": ["os", "system"]}},
     "another container": {"value": {"n": 4}, "heap": [[4, []], [4, {"s": []}]]},
     "an exception that is none": {
@@ -400,6 +403,14 @@ def test_any_heap_is_taken_or_refused(heap, value):
         remote = Remote(Channel(link, TRUSTED, TRUSTED))
         remote.broken = Gone(None)  # it may not ask
         remote._taken({"id": "", "value": value, "heap": [list(entry) for entry in heap]}, False)
+
+
+@pytest.mark.parametrize("tag", ["type", "module", "typing", "member", "pattern", "alias"])
+def test_the_host_imports_and_compiles_nothing(tag):
+    with pytest.raises(BadValue, match="no such tag"):
+        decode({tag: "builtins.int"})
+    for value in (int, math, re.compile("a"), list[int], list):
+        assert type(decode(plain_form(value))).__name__ == "Opaque"
 
 
 def test_the_solution_reads_nothing_private_of_the_tests(sandbox):

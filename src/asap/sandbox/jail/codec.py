@@ -25,8 +25,7 @@ from asap.sandbox.jail.collisions import SAME_ITEMS, known_keys, plain_keys, ref
 from asap.sandbox.jail.limits import MAX_DEPTH, MAX_HEX, MAX_NODES
 from asap.sandbox.jail.limits import BadValue as BadValue
 from asap.sandbox.jail.limits import TooLarge as TooLarge
-from asap.sandbox.jail.names import by_name
-from asap.sandbox.jail.values import DECODED, ENCODED
+from asap.sandbox.jail.values import DECODED, ENCODED, NAMED
 
 _SMALL = 1 << 62
 _PLAIN = {bool, str, float, type(None)}
@@ -82,7 +81,7 @@ class Encoder:
             return {"z": self.items(list(value), depth)}
         if kind is bytes:
             return {"b": value.hex()}
-        if kind in ENCODED:
+        if kind in ENCODED and (self.shared is not None or ENCODED[kind][0] not in NAMED):
             tag, parts = ENCODED[kind]
             return {tag: parts(value, lambda part: self.encode(part, depth + 1))}
         numpy = numpy_of(value)
@@ -124,7 +123,7 @@ class Encoder:
 
 def encode(value: Any, foreign: Foreign | None = None) -> Any:
     """The JSON form of a value as a tree: it keeps no identities. `foreign` is for values without one; the default is {"o": type}."""
-    return Encoder(foreign or (lambda other: by_name(other) or {"o": type(other).__name__[:80]})).encode(value)
+    return Encoder(foreign or (lambda other: {"o": type(other).__name__[:80]})).encode(value)
 
 
 def _encode_int(value: int) -> Any:
@@ -194,10 +193,11 @@ def _no_tag(tag: str, body: Any) -> Any:
 
 
 class Decoder:
-    """Decodes values; `foreign` decodes tags that are not the codec's."""
+    """Decodes values; `foreign` decodes tags that are not the codec's. `named`: also what is imported by name or compiled."""
 
-    def __init__(self, foreign: Callable[[str, Any], Any]) -> None:
+    def __init__(self, foreign: Callable[[str, Any], Any], named: bool = False) -> None:
         self.foreign = foreign
+        self.named = named
 
     def decode(self, data: Any) -> Any:
         """The value of a JSON form. Raises BadValue."""
@@ -232,7 +232,7 @@ class Decoder:
             return set(items) if tag == "s" else frozenset(items)
         if tag in _MADE:
             return _MADE[tag](self, body, depth)
-        if tag in DECODED:
+        if tag in DECODED and (self.named or tag not in NAMED):
             return DECODED[tag](body, lambda part: self.value(part, depth + 1))
         return self.foreign(tag, body)
 

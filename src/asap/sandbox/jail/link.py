@@ -24,7 +24,7 @@ class Link(Known):
     def __init__(self, channel: Channel, own: int) -> None:
         super().__init__(own)
         self.channel = channel
-        self.decoder = Decoder(self._referred)
+        self.decoder = Decoder(self._referred, named=True)
         self._pending: dict[int, Any] = {}
         self._survived = 0
 

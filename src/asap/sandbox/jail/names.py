@@ -81,7 +81,7 @@ def type_name(kind: type) -> str | None:
 def loaded(module: str) -> types.ModuleType | None:
     """A module of the standard library or numpy, imported; None for any other."""
     top = module.partition(".")[0]
-    if (top not in sys.stdlib_module_names and top != "numpy") or top in _UNLOADED:
+    if (top not in sys.stdlib_module_names and top != "numpy") or top in _UNLOADED or "__main__" in module:
         return None
     try:
         return importlib.import_module(module)

@@ -13,7 +13,6 @@ from asap.sandbox.jail.codec import Channel, Encoder, TooLarge
 from asap.sandbox.jail.containers import container_type
 from asap.sandbox.jail.faults import checked_fault, fault, plain_error
 from asap.sandbox.jail.link import ALONE, Link
-from asap.sandbox.jail.names import by_name
 from asap.sandbox.jail.packing import ENTRY, MODULE, Packing
 from asap.sandbox.jail.special import GENERATOR_STEPS, IMMUTABLE, described, signature_of
 from asap.sandbox.jail.standing import made
@@ -230,7 +229,7 @@ def plain_form(value: Any) -> Any:
         if container is not None:
             return encoder.body(other, container)
         base = next((base for base in kind.__mro__ if base in IMMUTABLE), None)
-        return encoder.encode(IMMUTABLE[base](other)) if base is not None else by_name(other) or {"o": kind.__name__[:80]}
+        return encoder.encode(IMMUTABLE[base](other)) if base is not None else {"o": kind.__name__[:80]}
 
     encoder = Encoder(foreign)
     return encoder.encode(value)

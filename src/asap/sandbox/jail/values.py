@@ -200,3 +200,7 @@ def _integer(value: Any) -> int:
     if type(value) is not int:
         raise BadValue("not an integer")
     return value
+
+
+NAMED = frozenset(("type", "module", "typing", "member", "pattern", "alias"))
+"""Tags that only a sandboxed process decodes, for they import modules or compile patterns."""
