@@ -9,6 +9,7 @@ import pytest
 from evaluate_helpers import DOUBLE, ECHO, NEGATE, OWN, RIGHT, WRONG, benchmark, read_rows, write_rows
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
+from asap.benchmarks.traces import traces
 from asap.cli import run
 from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
@@ -17,6 +18,7 @@ from asap.evaluate.ledger import Ledger
 from asap.evaluate.paired import compare, comparison_markdown, read_run
 from asap.evaluate.reference import LimitSettings, References
 from asap.evaluate.score import score_file
+from asap.evaluate.summary import figures, notes_of
 from asap.sandbox import Limits, Verdict
 
 if TYPE_CHECKING:
@@ -198,3 +200,44 @@ def test_more_than_three_are_counted(tmp_path: Path, sandbox: "Sandbox", capsys:
     said = capsys.readouterr().err
     assert said.count(" is left out: ") == 3
     assert "note: 2 problems more left out; summary.json names them" in said
+
+
+EQUAL = "from solution import made\ndef test_a():\n    assert made(1) == 1\n"
+MADE = "class V:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other\ndef made(x): return V(x)\n"
+STACK = "from solution import Stack\ndef test_a():\n    s = Stack()\n    s.push(1)\n    assert s.size() == 1\n"
+RIGHT_STACK = (
+    "class Stack(object):\n    def __init__(self): self.n = 0\n    def push(self, x): self.n += 1\n    def size(self): return self.n\n"
+)
+PRINTED = "from solution import made\ndef test_a(capsys):\n    made(1)\n    assert capsys.readouterr().out == '1\\n'\n"
+
+
+@pytest.mark.parametrize(
+    ("tests", "reference", "alone", "isolation"),
+    [
+        (EQUAL, MADE, "apart", "together"),
+        (STACK, RIGHT_STACK, "together", "apart"),
+        (PRINTED, "def made(x): print(x)\n", "together", "together"),
+    ],
+)
+def test_the_reference_says_whether_tests_and_solution_share_a_process(
+    tmp_path: Path, sandbox: "Sandbox", tests: str, reference: str, alone: str, isolation: str
+) -> None:
+    path = write_rows(tmp_path / "tests.jsonl", [{"id": "a", "question": "?", "test_file": tests, "reference_solution": reference}])
+    [problem] = traces(path)
+    assert isinstance(problem.check, Program)
+    assert problem.check.isolation == alone
+    [right, wrong, no_answer] = records(tmp_path, sandbox, problem, reference, "def made(x): return 0\nclass Stack: pass\n", "")
+    assert [(row["verdict"], row["isolation"]) for row in (right, wrong)] == [("pass", isolation), (wrong["verdict"], isolation)]
+    assert not wrong["passed"]
+    assert no_answer["isolation"] == isolation
+    entry = figures(benchmark(problem), [right, wrong, no_answer])
+    assert entry["isolation"] == {isolation: 3}
+    assert ("3 of 3 judged in one process with the tests" in notes_of(entry)) == (isolation == "together")
+
+
+def test_a_reference_that_passes_in_neither_leaves_the_problem_out(tmp_path: Path, sandbox: "Sandbox") -> None:
+    path = write_rows(
+        tmp_path / "tests.jsonl", [{"id": "a", "question": "?", "test_file": EQUAL, "reference_solution": "def made(x): pass"}]
+    )
+    [row] = records(tmp_path, sandbox, traces(path)[0], MADE)
+    assert (row["verdict"], row["left_out"]) == ("infra", "reference")

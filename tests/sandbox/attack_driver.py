@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox_helpers import ATTACKS, CALLS, CHECK, HANG, LIMITS, ROOMY, STDIN, header, honest_passes, runs
+from sandbox_helpers import ATTACKS, CALLS, CHECK, FILE, HANG, LIMITS, ROOMY, STDIN, TOGETHER, header, honest_passes, runs
 
 from asap.sandbox import Sandbox
 
@@ -62,12 +62,13 @@ def problems_with(sandbox: Sandbox, file: Path, watch: Watch) -> list[str]:
     expected = header(file, "expected verdict").split(",")
     found = []
     limits = ROOMY if file.name.startswith("c") else HANG if header(file, "category") == "hang" else LIMITS
-    for check in [CALLS, CHECK] if header(file, "kind") == "call" else [STDIN]:
+    for check in [CALLS, CHECK, FILE, TOGETHER] if header(file, "kind") == "call" else [STDIN]:
+        one_process = ["tamper", "disk"] if check is TOGETHER and "pass" not in expected else []  # cheats are seen; output goes to a file
         started = time.monotonic()
         verdict = sandbox.judge(check, program(file), limits)
         elapsed = time.monotonic() - started
-        if verdict.verdict not in expected or (file.name.startswith("a") and verdict.passed):
-            found.append(f"{type(check).__name__}: {verdict.verdict} ({verdict.detail}) instead of {expected}")
+        if verdict.verdict not in [*expected, *one_process] or (file.name.startswith("a") and verdict.passed):
+            found.append(f"{type(check).__name__} {verdict.isolation}: {verdict.verdict} ({verdict.detail}) instead of {expected}")
         if any(mark in verdict.detail for mark in ("LEAK", "FORK", "CLONED", "SEES", "RL:", "SYS:", "PROC:")):
             found.append(f"it got through: {verdict.detail}")
         if elapsed > limits.wall_s + SLACK_S:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from asap.benchmarks.problem import Calls, Program, Stdin
@@ -10,6 +11,12 @@ from asap.sandbox import Limits, Sandbox
 ATTACKS = Path(__file__).parent / "attacks"
 CALLS = Calls("f", [[1], [10], [-4]], [3, 21, -7], lambda _, output, expected: output == expected)
 CHECK = Program("def check(f):\n assert f(1) == 3\n assert f(10) == 21\n assert f(-4) == -7", "f")
+FILE = Program(
+    "from solution import f\ndef test_one(): assert f(1) == 3\ndef test_two(): assert f(10) == 21\ndef test_three(): assert f(-4) == -7",
+    None,
+    None,
+)
+TOGETHER = replace(FILE, isolation="together")
 STDIN = Stdin(["21\n"], ["43"], lambda output, expected: output.strip() == expected)
 HONEST = "def f(x): return 2 * x + 1"
 LIMITS = Limits(cpu_s=1, wall_s=30)  # a busy machine has to give a run its second in that

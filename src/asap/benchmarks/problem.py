@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Isolation = Literal["apart", "together"]
+
 
 @dataclass(frozen=True, slots=True)
 class Calls:
@@ -39,13 +41,16 @@ class Program:
 
     `source` runs with `entry_point` bound to the proxy; `prelude` (trusted, part of the problem) runs before both. If `check` is a
     name, `check(candidate)` is called afterwards (HumanEval, LeetCodeDataset); if it is None, `source` is a pytest file that imports
-    from a module `solution`, and all its `test_` functions run.
+    from a module `solution`, and pytest runs it. `isolation`: apart, as said, or together with the solution in one process.
+    `outcomes`: what became of each test with the reference solution (its name, and passed, skipped, xfailed or xpassed).
     """
 
     source: str
     entry_point: str | None
     check: str | None = "check"
     prelude: str = ""
+    isolation: Isolation = "apart"
+    outcomes: tuple[tuple[str, str], ...] | None = None
 
 
 Check = Calls | Stdin | Program

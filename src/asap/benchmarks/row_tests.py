@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asap.benchmarks.asserts import asserts_file, pytest_file
+from asap.benchmarks.isolation import isolation_of
 from asap.benchmarks.livecodebench import same_output, same_value
 from asap.benchmarks.problem import Calls, Check, Program, Stdin
 from asap.dataset.shapes import Row
@@ -105,11 +106,11 @@ def _tests(row: Row, columns: Mapping[str, object], references: Sequence[str]) -
     """The check of a group's columns; None if they hold no test."""
     [first, *_] = columns.values()
     if isinstance(first, str):
-        return RowTests(Program(pytest_file(first, references), None, None))
+        return RowTests(_pytest_program(pytest_file(first, references)))
     if isinstance(first, list) and isinstance(first[0], str):
         name = next(iter(columns))
         lines = [_text(one, f"{name}[{at}]") for at, one in enumerate(first)]
-        return RowTests(Program(asserts_file(lines, _before(row), references), None, None))
+        return RowTests(_pytest_program(asserts_file(lines, _before(row), references)))
     cases = [case for name, value in columns.items() for case in _cases(value, name, _function(row))]
     if not cases:
         return None
@@ -119,6 +120,10 @@ def _tests(row: Row, columns: Mapping[str, object], references: Sequence[str]) -
     [function] = functions
     check = _stdin(row, cases) if function is None else _calls(cases, _entry_point(row, function, references))
     return RowTests(check, all(case.place.startswith(_PUBLIC) for case in cases))
+
+
+def _pytest_program(source: str) -> Program:
+    return Program(source, None, None, isolation=isolation_of(source))
 
 
 def _before(row: Row) -> str:

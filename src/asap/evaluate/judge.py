@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem
+from asap.benchmarks.problem import Problem, Program
 from asap.digest import content_digest
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.extract import Extract, rule_of, whole_program
@@ -58,11 +58,13 @@ class Judge:
         prepared = self._prepared({job.problem.task_id: job.problem for job in open_jobs.values()})
         alone, failed, judgeable = list[Job](), dict[str, dict[str, Any]](), list[Job]()
         for job in open_jobs.values():
-            if fault := prepared[job.problem.task_id].fault:
+            ready = prepared[job.problem.task_id]
+            if fault := ready.fault:
                 needs = {"needs": fault.needs} if fault.needs else {}
-                failed[job.key] = {**_unjudged("infra", fault.detail, self.sandbox.kind), "left_out": fault.why, **needs}
+                record = _unjudged(ready.problem, "infra", fault.detail, self.sandbox.kind)
+                failed[job.key] = {**record, "left_out": fault.why, **needs}
             elif job.program is None:
-                failed[job.key] = _unjudged("no-answer", job.why, self.sandbox.kind)
+                failed[job.key] = _unjudged(ready.problem, "no-answer", job.why, self.sandbox.kind)
             else:
                 judgeable.append(job)
 
@@ -157,5 +159,7 @@ def _job_of(judge: Judge, benchmark: Benchmark, problem: Problem, attempt: Attem
     return judge.job(benchmark, problem, program, why)
 
 
-def _unjudged(verdict: str, detail: str, kind: str) -> dict[str, Any]:
-    return {"verdict": verdict, "passed": False, "cpu_s": 0.0, "wall_s": 0.0, "sandbox": kind, "detail": detail}
+def _unjudged(problem: Problem, verdict: str, detail: str, kind: str) -> dict[str, Any]:
+    isolation = problem.check.isolation if isinstance(problem.check, Program) else "apart"
+    record = {"verdict": verdict, "passed": False, "cpu_s": 0.0, "wall_s": 0.0, "sandbox": kind, "isolation": isolation}
+    return {**record, "detail": detail}

@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.benchmarks.isolation import isolation_of
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
@@ -91,9 +92,10 @@ class References:
         """What the first reference that passes does, with generous limits, or else the first of all."""
         first = None
         for reference in problem.references[:_MOST]:
-            found = self._run_one(problem.check, reference)
-            if found["verdict"] == "pass":
-                return found
+            for check in _ways(problem.check):
+                found = self._run_one(check, reference)
+                if found["verdict"] == "pass":
+                    return found
             first = first or found
         assert first is not None
         return first
@@ -111,6 +113,8 @@ class References:
             check = replace(check, expected=[None] * len(check.inputs), equal=take_down)
         verdict = self._sandbox.judge(check, reference, limits_of(self._settings, self._settings.reference_s, factor=1.0))
         kept = {name: getattr(verdict, name) for name in ("verdict", "detail", "cpu_s", "wall_s", "wall_only", "needs")}
+        if isinstance(check, Program):
+            kept |= {"isolation": verdict.isolation, "tests": verdict.tests}
         return {**kept, "outputs": [encode(output) for output in outputs]} if wanting else kept
 
     def _prepared(self, problem: Problem, found: dict[str, Any]) -> Prepared:
@@ -121,6 +125,9 @@ class References:
             return Prepared(problem, limits_of(self._settings, None), fault)
         if "outputs" in found and isinstance(check, Calls):
             check = replace(check, expected=[decode(output) for output in found["outputs"]])
+        if "tests" in found and isinstance(check, Program):
+            tests = tuple((name, became) for name, became in found["tests"])
+            check = replace(check, isolation=found["isolation"], outcomes=tests if check.check is None else None)
         return Prepared(replace(problem, check=check), limits_of(self._settings, found["cpu_s"]), None, found["cpu_s"])
 
     def _get(self, key: str) -> dict[str, Any] | None:
@@ -143,6 +150,16 @@ def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: flo
     """The limits of a problem by the CPU seconds of its reference (None: unknown)."""
     cpu_s = max(settings.least_s, (settings.factor if factor is None else factor) * (reference_s or 0.0))
     return Limits(cpu_s=cpu_s, wall_s=4 * cpu_s + settings.slack_s, memory_mb=settings.memory_mb)
+
+
+def _ways(check: Check) -> list[Check]:
+    """How to try a check with a reference: a pytest file apart from it, if that may do, then together with it."""
+    if not isinstance(check, Program) or check.check is not None:
+        return [check]
+    together: Check = replace(check, isolation="together")
+    if isolation_of(check.source, reference_passes_apart=True) == "together":
+        return [together]
+    return [replace(check, isolation="apart"), together]
 
 
 def has_tests(problem: Problem) -> bool:

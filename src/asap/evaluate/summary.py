@@ -41,6 +41,7 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         **_needs(verdicts),
         "untestable": [problem.untestable for problem in benchmark.problems if problem.untestable],
         "public_tests_only": benchmark.public_only,
+        "isolation": dict(sorted(Counter(record["isolation"] for record in verdicts).items())),
         "sandbox": sorted({record["sandbox"] for record in verdicts}),
         "extraction": sorted({record["extraction"] for record in verdicts if "extraction" in record}),
         "files": benchmark.files,
@@ -130,6 +131,8 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
         notes.append(f"not scored: {_first(unjudged)}")
     if "none" in entry["sandbox"]:
         notes.append("judged without a sandbox: a pass can be forged")
+    if together := entry.get("isolation", {}).get("together"):
+        notes.append(f"{together} of {entry['samples']} judged in one process with the tests")
     return notes
 
 

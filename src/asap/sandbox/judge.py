@@ -38,6 +38,7 @@ def _verdict(outcome: Outcome, report: Report, limits: Limits, kind: Kind) -> Ve
         passed_checks=outcome.passed,
         checks=outcome.total,
         calls=outcome.calls,
+        tests=outcome.tests,
         wall_only=word == "timeout" and report.reason == "wall",
     )
 

@@ -21,6 +21,7 @@ class Outcome:
     passed: int | None = None
     total: int | None = None
     calls: int | None = None
+    tests: tuple[tuple[str, str], ...] = ()
 
 
 def ending(report: Report, limits: Limits) -> tuple[Word, str]:

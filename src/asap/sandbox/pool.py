@@ -66,19 +66,22 @@ class Sandbox:
     def judge(self, check: Calls | Stdin | Program, solution: str, limits: Limits | None = None) -> Verdict:
         """The verdict on one solution, a whole program. A failure of the harness is retried once before it is reported."""
         limits = limits or Limits()
+        isolation = check.isolation if isinstance(check, Program) else "apart"
         if not solution.strip():
-            return Verdict("no-answer", sandbox=self.kind, limits=limits)
+            return Verdict("no-answer", sandbox=self.kind, limits=limits, isolation=isolation)
         slot, zygote = self._take()
         try:
             for attempt in range(_ATTEMPTS):
                 try:
                     zygote = self._living(slot, zygote)
-                    return replace(explained(judge_once(zygote, check, solution, limits), self.packages), retried=attempt > 0)
+                    verdict = explained(judge_once(zygote, check, solution, limits), self.packages)
+                    return replace(verdict, retried=attempt > 0, isolation=isolation)
                 except (InfraError, OSError) as error:
                     fault = error
                     self._dropped(zygote)
                     zygote = None
-            return Verdict("infra", f"{type(fault).__name__}: {fault}"[:300], sandbox=self.kind, limits=limits, retried=True)
+            why = f"{type(fault).__name__}: {fault}"[:300]
+            return Verdict("infra", why, sandbox=self.kind, limits=limits, retried=True, isolation=isolation)
         finally:
             self._idle.put((slot, zygote))
 

@@ -33,6 +33,8 @@ migrate_pages:256:238 move_pages:279:239 mbind:237:235 set_mempolicy:238:237 set
 """
 _MACHINES = {"x86_64": (0, 0xC000003E, 56, 16), "aarch64": (1, 0xC00000B7, 220, 29)}  # column, audit arch, clone, ioctl
 _CLONE3, _NEWEST, _X32 = 435, 462, 0x40000000
+_STARTS = ("fork", "vfork", "execve", "execveat")
+_CLONE_NEW = 0x7E020080  # any new namespace
 _CLONE_THREAD, _TIOCSTI, _TIOCLINUX = 0x10000, 0x5412, 0x541C
 _LOAD, _EQUAL, _ABOVE, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -46,8 +48,11 @@ def refused(machine: str) -> dict[str, int]:
     return {name: int(numbers[column]) for name, *numbers in rows if numbers[column] != "-"}
 
 
-def filter_program(machine: str | None = None) -> bytes:
-    """The filter's instructions for this architecture (or another). Raises UsageError for one it does not support."""
+def filter_program(machine: str | None = None, *, processes: bool = False) -> bytes:
+    """The filter's instructions for this architecture (or another). Raises UsageError for one it does not support.
+
+    With `processes`, a run may start processes, in its own namespaces: for test files that do.
+    """
     machine = machine or platform.machine()
     if machine not in _MACHINES:
         allowed = " and ".join(_MACHINES)
@@ -58,9 +63,10 @@ def filter_program(machine: str | None = None) -> bytes:
     lines += [_op(_AT_LEAST, _X32, 0, 1), _op(_RETURN, _KILL)]
     lines += [_op(_ABOVE, _NEWEST, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
     lines += [_op(_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]  # the C library falls back to clone
-    for number in refused(machine).values():
+    for number in [number for name, number in refused(machine).items() if not (processes and name in _STARTS)]:
         lines += [_op(_EQUAL, number, 0, 1), _op(_RETURN, no)]
-    lines += [_op(_EQUAL, clone, 0, 4), _op(_LOAD, _ARGUMENT_0), _op(_ANY_BIT, _CLONE_THREAD, 1, 0), _op(_RETURN, no), _op(_RETURN, _ALLOW)]
+    refuse = _op(_ANY_BIT, _CLONE_NEW, 0, 1) if processes else _op(_ANY_BIT, _CLONE_THREAD, 1, 0)
+    lines += [_op(_EQUAL, clone, 0, 4), _op(_LOAD, _ARGUMENT_0), refuse, _op(_RETURN, no), _op(_RETURN, _ALLOW)]
     lines += [_op(_EQUAL, ioctl, 0, 4), _op(_LOAD, _ARGUMENT_1), _op(_EQUAL, _TIOCSTI, 1, 0), _op(_EQUAL, _TIOCLINUX, 0, 1)]
     lines += [_op(_RETURN, no), _op(_RETURN, _ALLOW)]
     return b"".join(lines)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from asap.benchmarks.problem import Isolation
 from asap.errors import UsageError
 
 Word = Literal["pass", "fail", "error", "timeout", "memory", "disk", "output", "crash", "killed", "tamper", "no-answer", "infra"]
@@ -55,7 +56,9 @@ class Verdict:
 
     `cpu_s`, `wall_s`, `peak_mb` cover only the solution's processes. `wall_only`: a timeout that CPU time does not explain, so a busy
     machine may be to blame; judge it again when nothing else runs. `passed_checks` of `checks`: inputs or test functions, if counted.
-    `calls`: how often the test code called the solution. `needs`: the package for lack of which nothing can be said.
+    `calls`: how often the test code called the solution, if that is known. `needs`: the package for lack of which nothing can be said.
+    `isolation`: whether tests and solution ran in one process. `tests`: each test of a pytest file, and what became of it; not part of
+    the record.
     """
 
     verdict: Word
@@ -71,6 +74,8 @@ class Verdict:
     wall_only: bool = False
     retried: bool = False
     needs: str | None = None
+    isolation: Isolation = "apart"
+    tests: tuple[tuple[str, str], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -79,7 +84,9 @@ class Verdict:
 
     def record(self) -> dict[str, Any]:
         """The verdict as a JSON object, `passed` included."""
-        rest = {name: value for name, value in asdict(self).items() if name != "verdict" and not (name == "needs" and value is None)}
+        rest = {
+            name: value for name, value in asdict(self).items() if name not in ("verdict", "tests") and (name, value) != ("needs", None)
+        }
         return {"verdict": self.verdict, "passed": self.passed, **rest}
 
 

@@ -114,6 +114,7 @@ class Zygote:
         first = {
             "isolated": not unsafe,
             "seccomp": "" if unsafe else filter_program().hex(),
+            "seccomp_processes": "" if unsafe else filter_program(processes=True).hex(),
             "paths": [] if unsafe else [bwrap.site_folder(number) for number in packages.folders],
         }
         self.control.settimeout(_START_TIMEOUT)
@@ -141,8 +142,10 @@ class Zygote:
         self.control.close()
         return StartError(errors[0][:200] if errors else f"exit status {self.process.returncode}", self.unsafe)
 
-    def run(self, role: str, limits: Limits, *, link: socket.socket | None = None, streams: tuple[int, ...] = ()) -> Run:
-        """Start a run.
+    def run(
+        self, role: str, limits: Limits, *, link: socket.socket | None = None, streams: tuple[int, ...] = (), processes: bool = False
+    ) -> Run:
+        """Start a run, which may start `processes` or not.
 
         `link` is the run's end of a socket whose other end another run holds; by default the host holds it. `streams`: its standard input.
         """
@@ -150,7 +153,7 @@ class Zygote:
         ours, theirs = socket.socketpair() if link is None else (None, link)
         uid = self.uids[role in ("tests", "pytest")]
         gid = uid if os.geteuid() == 0 else os.getegid()
-        job = {"role": role, "limits": self._limits(limits), "uid": uid, "gid": gid}
+        job = {"role": role, "limits": self._limits(limits), "uid": uid, "gid": gid, "processes": processes}
         leash.settimeout(limits.wall_s + _REPORT_TIMEOUT)
         try:
             socket.send_fds(self.control, [json.dumps(job).encode()], [their_leash.fileno(), theirs.fileno(), *streams])

@@ -8,7 +8,8 @@ from asap.sandbox.jail.codec import Channel
 from asap.sandbox.jail.module import solution_module
 from asap.sandbox.jail.pytest_file import Plugin, Tally, run_pytest
 from asap.sandbox.jail.remote import Remote
-from asap.sandbox.jail.suite import Result, serve_tests
+from asap.sandbox.jail.result import Result
+from asap.sandbox.jail.suite import serve_tests
 
 
 def run_apart(host: Channel, solution: Channel) -> None:

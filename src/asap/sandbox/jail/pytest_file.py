@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from asap.sandbox.jail.suite import Result, missing_module, outcome, place
+from asap.sandbox.jail.result import Result, missing_module, outcome, place
 
 TEST_FILE = "test_solution.py"
 _OFF = "terminal cacheprovider junitxml pastebin stepwise doctest faulthandler setuponly setupplan"

@@ -11,9 +11,7 @@ from typing import Any
 
 from asap.sandbox.jail.codec import BadValue, Channel
 from asap.sandbox.jail.remote import Gone, Remote
-
-Result = dict[str, Any]
-"""`verdict` and `detail`; `fault` if it was an exception of the solution's; how many tests there were and `passed`, and which."""
+from asap.sandbox.jail.result import Result, missing_module, outcome, place
 
 
 def run_suite(host: Channel, solution: Channel) -> None:
@@ -42,11 +40,6 @@ def serve_tests(host: Channel, solution: Channel, test: Callable[[dict[str, Any]
     elif result["verdict"] == "fail":
         result |= _explained(result, remote)
     host.send({**result, "calls": remote.calls})
-
-
-def outcome(verdict: str, detail: str = "", fault: dict[str, Any] | None = None, passed: int = 0, total: int = 0) -> Result:
-    """The result of test code."""
-    return {"verdict": verdict, "detail": detail, "fault": fault, "passed": passed, "total": total, "tests": []}
 
 
 def _explained(result: Result, remote: Remote) -> Result:
@@ -86,18 +79,3 @@ def _lacking(error: BaseException) -> Result | None:
     """The result of test code that imports a module which is not here; None if that is not what went wrong."""
     module = missing_module(error)
     return outcome("infra", f"the tests need {module}") if module else None
-
-
-def missing_module(error: BaseException) -> str | None:
-    """The module that is not here, if that is the error."""
-    return error.name if isinstance(error, ModuleNotFoundError) and error.name != "solution" else None
-
-
-def place(error: BaseException, file: str) -> str:
-    """The line of the test code where an error occurred."""
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith(file):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" (line {line} of the tests)" if line else ""

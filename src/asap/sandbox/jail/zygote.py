@@ -4,7 +4,7 @@
       └─ run     first process of its PID namespace: everything it started dies with it
 
 Roles of a run: `solution` (answers calls), `program` (reads standard input), `tests` (a benchmark's `check`), `pytest` (a pytest
-file, apart from the solution). pytest is imported before the first run that needs it.
+file, apart from the solution), `together` (a pytest file and the solution). pytest is imported before the first run that needs it.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _PRELOADED = (
     "abc array ast bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
     "json math operator queue random re statistics string struct tempfile textwrap threading time traceback typing unicodedata uuid"
 )
-_LATE = {"pytest": ("asap.sandbox.jail.apart", "run_apart")}
+_LATE = {"pytest": ("asap.sandbox.jail.apart", "run_apart"), "together": ("asap.sandbox.jail.together", "run_together")}
 _MOST_FILES = 4096
 _READY = b"ok"
 _OWN_FRAMES = 32  # at most so many of ours are below a solution's first one
@@ -40,10 +40,14 @@ _CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class _Settings:
-    """What all runs of a zygote share. `isolated`: it is inside bubblewrap, with the capabilities that creating namespaces requires."""
+    """What all runs of a zygote share. `isolated`: it is inside bubblewrap, with the capabilities that creating namespaces requires.
+
+    `seccomp_processes` is the filter for tests that start processes.
+    """
 
     isolated: bool
     seccomp: bytes
+    seccomp_processes: bytes
     start_size: int
 
 
@@ -57,7 +61,7 @@ def main(control_fd: int) -> None:
     site.setquit()  # the interpreter itself starts without `site`
     site.setcopyright()
     site.sethelper()
-    settings = _warmed(_Settings(first["isolated"], bytes.fromhex(first["seccomp"]), 0))
+    settings = _warmed(_Settings(first["isolated"], bytes.fromhex(first["seccomp"]), bytes.fromhex(first["seccomp_processes"]), 0))
     control.send(b"warm")
     runs: list[_Run] = []
     while True:
@@ -72,10 +76,28 @@ def main(control_fd: int) -> None:
                     run.kill()
                 return
             job = json.loads(message)
-            if job["role"] in _LATE and _LATE[job["role"]][0] not in sys.modules:
-                importlib.import_module(_LATE[job["role"]][0])
-                settings = _warmed(settings)
-            runs += _started(job, descriptors, settings)
+            try:
+                settings = _ready_for(job["role"], settings)
+            except ImportError as error:
+                _refuse(descriptors, f"the tests need what is not here ({error}): install asap-cot[eval]")
+            else:
+                runs += _started(job, descriptors, settings)
+
+
+def _ready_for(role: str, settings: _Settings) -> _Settings:
+    """The settings for a run of this role, with the imports that only such runs need. Raises ImportError."""
+    if role not in _LATE or _LATE[role][0] in sys.modules:
+        return settings
+    importlib.import_module(_LATE[role][0])
+    return _warmed(settings)
+
+
+def _refuse(descriptors: list[int], why: str) -> None:
+    """Report through the leash that a run cannot start."""
+    for descriptor in descriptors[1:]:
+        os.close(descriptor)
+    with socket.socket(fileno=descriptors[0]) as leash:
+        leash.sendall(json.dumps({"reason": "infra", "detail": why}).encode())
 
 
 def _warmed(settings: _Settings) -> _Settings:
@@ -206,7 +228,7 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
             os.chdir(folder)
             kernel.set_limits(job["limits"], settings.start_size)
             kernel.die_with_parent()
-            kernel.install_filter(settings.seccomp)
+            kernel.install_filter(settings.seccomp_processes if job["processes"] else settings.seccomp)
         else:
             if job["role"] == "program":
                 reading, writing = os.pipe()
@@ -222,7 +244,7 @@ def _become_run(job: dict[str, Any], descriptors: list[int], ready: int, folder:
         os._exit(1)
     os.write(ready, _READY)
     os.close(ready)
-    _run_role(job["role"], socket.socket(fileno=link), job["limits"])
+    _run_role(job["role"], link, job["limits"])
 
 
 def _send_output(link: int, reading: int) -> None:
@@ -248,13 +270,18 @@ def _arrange(descriptors: list[int], ready: int) -> tuple[int, int]:
     return high + 3, high + 4
 
 
-def _run_role(role: str, link: socket.socket, limits: dict[str, Any]) -> NoReturn:
+def _run_role(role: str, link: int, limits: dict[str, Any]) -> NoReturn:
     sys.setrecursionlimit(sys.getrecursionlimit() + _OWN_FRAMES)
-    if role in ("tests", "pytest"):  # its standard input is the link to the solution
-        serve = suite.run_suite if role == "tests" else getattr(sys.modules[_LATE[role][0]], _LATE[role][1])
+    late = getattr(sys.modules[_LATE[role][0]], _LATE[role][1]) if role in _LATE else None
+    if role == "together" and late is not None:
+        late(link)
+    elif role in ("tests", "pytest"):  # its standard input is the link to the solution
         solution_link = socket.socket(fileno=os.dup(0))
-        serve(Channel(link, TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"]))
+        (late or suite.run_suite)(
+            Channel(socket.socket(fileno=link), TRUSTED, TRUSTED), Channel(solution_link, TRUSTED, limits["output_bytes"])
+        )
     else:
         with contextlib.suppress(Closed):
-            {"solution": solution.serve, "program": program.run_program}[role](Channel(link, limits["output_bytes"], TRUSTED))
+            serve = {"solution": solution.serve, "program": program.run_program}[role]
+            serve(Channel(socket.socket(fileno=link), limits["output_bytes"], TRUSTED))
     os._exit(0)

@@ -1,0 +1,151 @@
+"""The other thread of a process in which tests and solution run together. It alone knows the host's secret and speaks with the host.
+
+It hears of each event as it happens and looks at what tests with: whether functions of pytest, unittest, the builtins and the modules that
+the tests use are what they were before the solution was imported. What a solution may have done about it is `evidence`.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import os
+import random
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from asap.sandbox.jail.canary import WRONG
+from asap.sandbox.jail.channel import TRUSTED, Channel
+from asap.sandbox.jail.pytest_file import TEST_FILE, Event, Tally
+from asap.sandbox.jail.result import Result, outcome
+from asap.sandbox.jail.snapshot import Snapshot, imported_names, own_names
+
+_LOOKS = ("sys.settrace", "sys.setprofile", "sys.addaudithook", "sys._current_frames", "gc.get_objects", "gc.get_referrers")
+_OWN = ("asap", "pytest", "_pytest", "pluggy", "unittest", "builtins", "operator", "sys")
+_EVERY = 20  # after so many tests, only each twentieth is followed by a look: a file may have thousands
+
+
+def attend(link: int, hear: Callable[[], Event], say: Callable[[Any], None]) -> NoReturn:
+    """Serve one run of tests: take the job from the host, hear the events, answer the host, and end the process."""
+    moved = fcntl.fcntl(link, fcntl.F_DUPFD_CLOEXEC, 8 + random.SystemRandom().randrange(40))
+    os.close(link)
+    channel, leave = Channel(socket.socket(fileno=moved), TRUSTED, TRUSTED), os._exit
+    job = channel.receive()
+    try:
+        result = _attended(job["source"], job["code"], hear, say)
+    except BaseException as error:  # border: whatever went wrong, the host must learn of it
+        result = outcome("infra", f"{type(error).__name__}: {error}"[:300])
+    channel.send({**result, "secret": job["secret"]})
+    leave(0)
+
+
+def _attended(source: str, code: str, hear: Callable[[], Event], say: Callable[[Any], None]) -> Result:
+    """The result of the tests; `tamper` if there is evidence that the solution changed what judges it."""
+    evidence = list[str]()
+    for name in imported_names(source):
+        with contextlib.suppress(Exception):  # the tests will say what is missing
+            importlib.import_module(name)
+    say((source, code, evidence))
+    watch = _Watch(source, evidence)
+    while (event := hear()).what != "over":
+        say(watch.take(event))
+    watch.look()
+    if evidence:
+        return {**watch.tally.result(), "verdict": "tamper", "detail": f"the solution changed what judges it: {evidence[0]}", "fault": None}
+    return watch.tally.result()
+
+
+def _before_solution(source: str, exempt: frozenset[str], evidence: list[str]) -> Snapshot:
+    """What tests will be judged with, now that pytest is set up; from here on, whoever looks into the interpreter is taken down."""
+    imported = imported_names(source)
+    snapshot = Snapshot({name: sys.modules[name] for name in sys.modules if name.partition(".")[0] in _OWN or name in imported}, exempt)
+    sys.addaudithook(_hook(evidence, tuple(event for event in _LOOKS if event.rpartition(".")[2] not in source)))
+    return snapshot
+
+
+def _hook(evidence: list[str], looks: tuple[str, ...]) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook, which nothing can remove: takes down who looks into, or changes, what no honest solution does."""
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event in looks:
+            evidence.append(event)
+        elif event == "object.__setattr__" and args[1] == "__code__":
+            evidence.append(f"the code of {getattr(args[0], '__qualname__', '?')}")
+
+    return hook
+
+
+class _Watch:
+    """What has happened up to now, canaries apart from tests."""
+
+    def __init__(self, source: str, evidence: list[str]) -> None:
+        self.source = source
+        self.exempt = own_names(source)
+        self.evidence = evidence
+        self.snapshot = Snapshot({}, self.exempt)
+        self.tally = Tally()
+        self._plan: list[bool] = []
+        self._started = 0
+        self._caught = self._ended = self._raised = False
+
+    def take(self, event: Event) -> Any:
+        """The answer to an event."""
+        if event.what == "ready":
+            self.snapshot = _before_solution(self.source, self.exempt, self.evidence)
+            return None
+        if event.what == "collected":
+            return self._collected(event)
+        if event.what == "started":
+            self._end_of_canary()
+            self._started += 1
+            self._caught = self._ended = self._raised = False
+            if self._started > len(self._plan):
+                self.evidence.append("more tests ran than there are")
+        if event.what == "stopped":
+            self.tally.add(event)
+        elif event.what == "ended":
+            self._ended, self._raised = True, event.outcome == "failed"
+            if self._started < _EVERY or self._started % _EVERY == 0:
+                self.look()
+        elif self._is_canary():
+            self._heard_of_canary(event)
+        elif event.what == "call" and event.outcome == "passed" and (self._raised or not self._ended):
+            self.evidence.append("a test that failed, or never ran, was reported as passed")
+        else:
+            self.tally.add(event)
+        return None
+
+    def look(self) -> None:
+        """Compare with the snapshot."""
+        self._end_of_canary()
+        self.evidence += self.snapshot.changes()
+
+    def _collected(self, event: Event) -> list[tuple[int, Callable[[], None]]]:
+        """Where canaries go: one of each kind anywhere, and one at the end, where everything has had its time."""
+        self.look()
+        self.tally.add(event)
+        module = sys.modules.get(TEST_FILE.removesuffix(".py"))
+        if module is not None:
+            self.snapshot.add(module, self.exempt, values=True)
+        chance, order = random.SystemRandom(), [False] * len(event.tests)
+        places = list[tuple[int, Callable[[], None]]]()
+        for wrong in [*WRONG, *chance.choices(WRONG)] if order else []:
+            position = len(order) if len(places) == len(WRONG) else chance.randrange(len(order) + 1)
+            order.insert(position, True)
+            places.append((position, wrong))
+        self._plan = order
+        return places
+
+    def _is_canary(self) -> bool:
+        return 0 < self._started <= len(self._plan) and self._plan[self._started - 1]
+
+    def _heard_of_canary(self, event: Event) -> None:
+        """A canary must fail; what fails around it are fixtures of the tests before."""
+        if event.what == "call":
+            self._caught = event.outcome == "failed"
+        elif event.outcome == "failed" and self.tally.names:
+            self.tally.add(event)
+
+    def _end_of_canary(self) -> None:
+        if self._is_canary() and not self._caught:
+            self.evidence.append("a test that must fail did not")

@@ -1,0 +1,145 @@
+# ruff: noqa: E501
+"""pytest files that share a process with the solution: what works there, and what a solution cannot forge."""
+
+import pytest
+from sandbox_helpers import FILE, ROOMY, TOGETHER
+from sandbox_helpers import HONEST as HONEST_CODE
+
+from asap.benchmarks.problem import Program
+from asap.sandbox import Sandbox, bwrap
+
+INC = "def f(x): return x+1"
+HONEST = {
+    "capsys": ("from solution import f\ndef test_a(capsys):\n  f(1)\n  assert capsys.readouterr().out=='1\\n'", "def f(x): print(x)"),
+    "capfd": ("from solution import f\ndef test_a(capfd):\n  f(1)\n  assert capfd.readouterr().out=='1'", "import os\ndef f(x): os.write(1,b'1')"),
+    "caplog": ("from solution import f\ndef test_a(caplog):\n  f(1)\n  assert 'hello' in caplog.text", "import logging\ndef f(x): logging.warning('hello')"),
+    "monkeypatch": ("import solution\ndef test_a(monkeypatch):\n  monkeypatch.setattr('builtins.input',lambda *a:'4')\n  monkeypatch.setattr(solution,'two',lambda:5)\n  monkeypatch.setenv('HOW','x')\n  assert solution.f()==(4,5,'x')", "import os\ndef two(): return 2\ndef f(): return int(input()),two(),os.environ['HOW']"),
+    "mock.patch": ("from unittest.mock import patch,MagicMock,ANY\nimport solution\n@patch('solution.helper',return_value=9)\ndef test_a(h):\n  with patch('time.sleep') as s:\n    assert solution.f()==10\n  s.assert_called_once_with(ANY)\n  h.assert_called()\n  m=MagicMock(); solution.g(m); m.close.assert_called_once()", "import time\ndef helper(): return 1\ndef f():\n  time.sleep(9)\n  return helper()+1\ndef g(x): x.close()"),
+    "open, patched": ("from unittest.mock import mock_open,patch\nimport solution\ndef test_a():\n  with patch('builtins.open',mock_open(read_data='hi')): assert solution.f('x')=='hi'", "def f(p): return open(p).read()"),
+    "files": ("import tempfile,os\nfrom solution import f\ndef test_a(tmp_path,monkeypatch):\n  p=tmp_path/'a.txt'; p.write_text('hi')\n  assert f(str(p))=='hi'\n  monkeypatch.chdir(tmp_path)\n  assert f('a.txt')=='hi'\n  with tempfile.NamedTemporaryFile('w',delete=False) as t: t.write('ho')\n  assert f(t.name)=='ho'\n  os.unlink(t.name)", "def f(p): return open(p).read()"),
+    "standard input and output": ("import io,sys,contextlib\nfrom solution import f\ndef test_a():\n  sys.stdin=io.StringIO('4\\n')\n  s=io.StringIO()\n  with contextlib.redirect_stdout(s): f()\n  assert s.getvalue()=='5\\n'", "def f(): print(int(input())+1)"),
+    "async": ("import asyncio,pytest,unittest\nfrom solution import f\n@pytest.mark.asyncio\nasync def test_a(): assert await f(1)==2\ndef test_b(): assert asyncio.run(f(2))==3\nclass T(unittest.IsolatedAsyncioTestCase):\n  async def test_c(self): self.assertEqual(await f(3),4)", "async def f(x): return x+1"),
+    "warnings": ("import pytest,warnings\nfrom solution import f\ndef test_a():\n  with pytest.warns(UserWarning): f()\n  with warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always'); f()\n  assert len(w)==1", "import warnings\ndef f(): warnings.warn('x',UserWarning)"),
+    "variables, identity, subclasses": ("import solution\nfrom solution import Base,C\nclass Sub(Base):\n  def step(self): return 1\ndef test_a():\n  assert Sub().run()==2 and C() is C()\n  solution.LIMIT=5\n  assert solution.f(1)==6 and solution.count==1", "LIMIT,count=1,0\nclass Base:\n  def run(self): return self.step()+1\nclass C:\n  _i=None\n  def __new__(c):\n    c._i=c._i or super().__new__(c)\n    return c._i\ndef f(x):\n  global count\n  count+=1\n  return x+LIMIT"),
+    "equality with plain values": ("from solution import V,P,U\ndef test_a():\n  assert V(1)==1 and 1==V(1) and V(1)!=2\n  assert P(1,'a')==P(1,'a') and P(1,'a')!=P(2,'a')\n  assert [P(1,'b')]==[P(1,'b')] and U('A')=='a'", "from dataclasses import dataclass\nclass V:\n  def __init__(s,x): s.x=x\n  def __eq__(s,o): return s.x==(o.x if isinstance(o,V) else o)\n@dataclass\nclass P:\n  a:int\n  b:str\nclass U(str):\n  def __eq__(s,o): return str(s).lower()==o.lower()\n  __hash__=str.__hash__"),
+    "source and pickles": ("import inspect,pickle,copy\nimport solution\nfrom solution import C\ndef test_a():\n  assert 'x + 1' in inspect.getsource(solution.f) and len(inspect.signature(solution.f).parameters)==1\n  c=pickle.loads(pickle.dumps(C(3)))\n  assert c.x==3 and copy.deepcopy(c).x==3\n  assert solution.__file__.endswith('solution.py')", "class C:\n  def __init__(s,x): s.x=x\ndef f(x):\n  return x + 1"),
+    "numpy": ("import numpy as np\nfrom solution import f\ndef test_a():\n  np.testing.assert_allclose(f(),[1,2])\n  assert (f()==np.array([1,2])).all() and np.array_equal(f(),[1,2])", "import numpy as np\ndef f(): return np.array([1.0,2.0])"),
+    "other processes": ("import subprocess,sys\nfrom solution import f\ndef test_a():\n  assert f(1)==2\n  r=subprocess.run([sys.executable,'-c','import solution; print(solution.f(2))'],capture_output=True,text=True)\n  assert r.stdout=='3\\n'\n  r=subprocess.run([sys.executable,'solution.py'],input='4',capture_output=True,text=True)\n  assert r.stdout=='5\\n'", "def f(x): return x+1\nif __name__=='__main__': print(f(int(input())))"),
+    "multiprocessing": ("import multiprocessing\nfrom solution import f\ndef test_a():\n  with multiprocessing.get_context('fork').Pool(2) as p: assert p.map(f,[1,2])==[2,3]", INC),
+    "threads, signals, recursion": ("import threading,signal,sys\nfrom solution import f\ndef test_a():\n  r=[]\n  t=[threading.Thread(target=lambda n=n: r.append(f(n))) for n in range(5)]\n  [x.start() for x in t]; [x.join() for x in t]\n  assert sorted(r)==[1,2,3,4,5]\ndef test_b():\n  signal.signal(signal.SIGALRM,lambda *a: r.append(1)); r=[]\n  signal.setitimer(signal.ITIMER_REAL,0.01)\n  while not r: pass\n  assert f(1)==2", INC),
+    "marks for the whole file": ("import pytest\nfrom solution import f\npytestmark=pytest.mark.xfail\ndef test_a(): assert f(1)==9\ndef test_b(): assert f(1)==2", INC),
+    "module and class fixtures between canaries": ("import pytest,unittest\nfrom solution import f\nlog=[]\n@pytest.fixture(scope='module')\ndef m():\n  log.append('up'); yield 1; log.append('down')\nclass TestA:\n  @classmethod\n  def setup_class(cls): log.append('A')\n  def test_a(self,m): assert f(m)==2\n  def test_b(self,m): assert log==['up','A']\nclass T(unittest.TestCase):\n  @classmethod\n  def setUpClass(cls): log.append('T')\n  def test_c(self): assert log==['up','A','T'] and f(1)==2\n  def test_d(self):\n    for n in (1,2):\n      with self.subTest(n=n): self.assertEqual(f(n),n+1)\ndef test_e(): assert log==['up','A','T'] or log==['up','A','T','down']", INC),
+    "a test that changes its own names and modules": ("import time,math\nfrom solution import f\nn=0\ntime.sleep=lambda s: None\ndef helper(): return 1\ndef test_a():\n  global n,helper\n  n+=1\n  helper=lambda: 2\n  assert f(1)==2 and math.isclose(f(1),2)\ndef test_b(): assert n==1 and helper()==2 and f(1)==2", INC),
+    "equal to anything, made by the tests": ("from unittest.mock import ANY\nfrom solution import f\nclass Any:\n  def __eq__(s,o): return True\ndef test_a(): assert f(1)==Any() and f(1)==ANY and f(1)==2", INC),
+    "skips": ("import pytest,sys\nfrom solution import f\n@pytest.mark.skipif(sys.platform!='nowhere',reason='x')\ndef test_a(): assert f(1)==9\ndef test_b(): assert f(1)==2", INC),
+}  # fmt: skip
+
+
+def together(tests: str, outcomes=None) -> Program:
+    return Program(tests, None, None, isolation="together", outcomes=outcomes)
+
+
+@pytest.mark.parametrize(("tests", "solution"), HONEST.values(), ids=HONEST)
+def test_what_needs_one_process_passes(sandbox, tests, solution):
+    verdict = sandbox.judge(together(tests), solution, ROOMY)
+    assert (verdict.verdict, verdict.isolation) == ("pass", "together"), verdict.detail
+
+
+WRONG = "def f(x): return 0\n"
+T = "import math,pytest,unittest\nfrom solution import f\nEXPECTED=2\ndef test_a(): assert f(1)==EXPECTED\ndef test_b(): assert math.isclose(f(2),3)\ndef test_c():\n  with pytest.raises(ValueError): f('x')\ndef test_d(): assert f(3)==pytest.approx(4)\nclass TestE(unittest.TestCase):\n  def test_e(self): self.assertEqual(f(4),5)"
+ATTACKS = {
+    "another pytest": "import sys,types\nm=types.ModuleType('pytest'); m.raises=lambda *a: __import__('contextlib').nullcontext(); m.approx=lambda x: 0; sys.modules['pytest']=m\n" + WRONG,
+    "pytest's own functions": "import pytest,contextlib\npytest.raises=lambda *a,**k: contextlib.suppress(BaseException)\npytest.approx=lambda x: 0\n" + WRONG,
+    "the runner": "import _pytest.runner as r\nold=r.CallInfo.from_call.__func__\ndef new(cls,func,when,reraise=None):\n  def quiet():\n    try: func()\n    except BaseException: pass\n  return old(cls,quiet,when,reraise)\nr.CallInfo.from_call=classmethod(new)\n" + WRONG,
+    "the runner, put back at once": "import _pytest.runner as r\nold=r.CallInfo.__init__\ndef f(x):\n  def new(self,*a,**k):\n    r.CallInfo.__init__=old\n    k['excinfo']=None\n    old(self,*a,**k)\n  r.CallInfo.__init__=new\n  return 0",
+    "the call of a test function": "import _pytest.python as p\np.Function.runtest=lambda self: None\n" + WRONG,
+    "reports": "import _pytest.reports as r\nold=r.TestReport.__init__\ndef new(self,*a,**k):\n  old(self,*a,**k); self.outcome='passed'; self.longrepr=None\nr.TestReport.__init__=new\n" + WRONG,
+    "hooks": "import pluggy._hooks as h\nh.HookCaller.__call__=lambda self,**k: None\n" + WRONG,
+    "how hooks are called": "import pluggy._manager as m\nm.PluginManager._hookexec=lambda *a: None\n" + WRONG,
+    "AssertionError": "import builtins\nclass A(Exception): pass\nbuiltins.AssertionError=A\n" + WRONG,
+    "__import__": "import builtins\nold=builtins.__import__\ndef new(name,*a):\n  return old('solution' if name=='pytest' else name,*a)\nbuiltins.__import__=new\n" + WRONG,
+    "a builtin": "import builtins\nbuiltins.abs=lambda x: 0\nbuiltins.isinstance=lambda *a: True\n" + WRONG,
+    "unittest": "import unittest\nunittest.TestCase.assertEqual=lambda *a: None\nunittest.case.TestCase.run=lambda *a,**k: None\n" + WRONG,
+    "a function that tests use": "import math\nmath.isclose=lambda *a,**k: True\n" + WRONG,
+    "exit at once": "import os\nos._exit(0)",
+    "exit in a call": "import os\ndef f(x): os._exit(0)",
+    "exit at the end": "import atexit,os\natexit.register(os._exit,0)\n" + WRONG,
+    "exit from a thread": "import threading,os,time\nthreading.Thread(target=lambda: (time.sleep(0.05),os._exit(0))).start()\ndef f(x):\n  time.sleep(0.5)\n  return 0",
+    "no exit": "import os,sys\nos._exit=sys.exit=lambda *a: None\n" + WRONG,
+    "messages to every descriptor": "import os,json,struct\nb=json.dumps({'verdict':'pass','detail':'','fault':None,'passed':5,'total':5,'tests':[['test_a','passed']],'secret':''}).encode()\ndef f(x):\n  for n in range(3,64):\n    try: os.write(n,struct.pack('>I',len(b))+b)\n    except OSError: pass\n  os._exit(0)",
+    "printed success": "print('5 passed in 0.01s')\nimport sys\nsys.exit(0)",
+    "the tests' code": "import sys\ndef f(x):\n  m=sys.modules['test_solution']\n  for n in ('test_b','test_c','test_d'): getattr(m,n).__code__=(lambda: None).__code__\n  m.TestE.test_e=lambda self: None\n  return 2",
+    "the tests' functions": "import sys\ndef f(x):\n  m=sys.modules['test_solution']\n  m.TestE.test_e=lambda self: None\n  return 2",
+    "the tests' variables": "import sys\ndef f(x):\n  sys.modules['test_solution'].EXPECTED=0\n  return 0",
+    "a name before the builtin": "import sys\ndef f(x):\n  sys.modules['test_solution'].abs=lambda x: 0\n  return x+1",
+    "a skip": "import pytest\ndef f(x): pytest.skip('no')",
+    "a skip at import": "import pytest\npytest.skip('no',allow_module_level=True)",
+    "an expected failure": "import pytest\ndef f(x): pytest.xfail('no')",
+    "an end of the run": "import pytest\ndef f(x): pytest.exit('enough',0)",
+    "an interrupt": "def f(x): raise KeyboardInterrupt",
+    "marks on the tests": "import sys,pytest\nsys._getframe().f_back and None\nm=sys.modules['test_solution']; m.pytestmark=pytest.mark.xfail\n" + WRONG,
+    "a hook in the tests' module": "import sys\nsys.modules['test_solution'].pytest_generate_tests=lambda metafunc: metafunc.parametrize('x',[]) if 0 else metafunc.fixturenames.append('x') or metafunc.parametrize('x',[])\n" + WRONG,
+    "plugins on disk": "import os\nopen('conftest.py','w').write('import pytest\\ndef pytest_collection_modifyitems(items): items.clear()\\n')\nopen('pytest.ini','w').write('[pytest]\\naddopts=--collect-only\\n')\nos.environ['PYTEST_ADDOPTS']='--collect-only'\n" + WRONG,
+    "a module before the library's": "open('math.py','w').write('isclose=lambda *a: True')\nimport sys\nsys.path.insert(0,'.')\n" + WRONG,
+    "tracing": "import sys\ndef t(frame,event,arg): return t\ndef f(x):\n  sys.settrace(t)\n  sys._getframe(1).f_trace=t\n  return 0",
+    "profiling": "import sys\nsys.setprofile(lambda *a: None)\n" + WRONG,
+    "looking for the objects": "import gc\nfor o in gc.get_objects():\n  if type(o).__name__=='_Plugin': o.tell=lambda e: []\n" + WRONG,
+    "looking for the threads": "import sys\nF=sys._current_frames()\n" + WRONG,
+    "an equal object": "class E:\n  def __init__(s,*a): pass\n  def __eq__(s,o): return True\n  def __hash__(s): return 0\n  def __sub__(s,o): return 0.0\n  __rsub__=__sub__\n  def __float__(s): return 3.0\ndef f(x):\n  if x=='x': raise ValueError\n  return E()",
+    "an object equal to numbers": "class E(float):\n  def __eq__(s,o): return isinstance(o,(int,float))\n  __hash__=None\ndef f(x):\n  if x=='x': raise ValueError\n  return E(3.0) if x==2 else E(0)",
+    "a mock that equals": "from unittest.mock import ANY\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else ANY",
+    "an approximation of everything": "import pytest\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else pytest.approx(0,abs=1e300)",
+}  # fmt: skip
+
+
+def test_the_tests_of_the_attacks_can_be_passed(sandbox):
+    verdict = sandbox.judge(together(T), "def f(x):\n  if x=='x': raise ValueError\n  return x+1", ROOMY)
+    assert (verdict.verdict, verdict.passed_checks) == ("pass", 5), verdict.detail
+
+
+@pytest.mark.parametrize("solution", ATTACKS.values(), ids=ATTACKS)
+def test_no_attack_passes(sandbox, solution):
+    verdict = sandbox.judge(together(T), solution, ROOMY)
+    assert verdict.verdict in ("fail", "error", "tamper"), verdict.detail
+
+
+KNOWN = {
+    "frames lead to our plugin": "import sys\ndef f(x):\n  frame=sys._getframe()\n  while frame and not hasattr(frame.f_locals.get('item'),'config'): frame=frame.f_back\n  own=next(p for p in frame.f_locals['item'].config.pluginmanager.get_plugins() if type(p).__name__=='_Plugin')\n  if not hasattr(own,'real'):\n    own.real=own.tell; on=[True]\n    def tell(e):\n      on[0]=e.what!='started' and (on[0] or e.what=='ended')\n      return own.real(e._replace(outcome='passed',failure=None) if e.outcome=='failed' and on[0] else e)\n    own.tell=tell\n  return 0",
+    "frames tell who compares": "import sys\nclass E:\n  def __eq__(s,o): return 'test_solution' in sys._getframe(1).f_code.co_filename or 'unittest' in sys._getframe(1).f_code.co_filename or 'python_api' in sys._getframe(1).f_code.co_filename\n  def __hash__(s): return 0\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else 4 if x==3 else E()",
+    "the tests' own text": "import re\nT=open('test_solution.py').read()\ndef f(x):\n  if x=='x': raise ValueError\n  if x==1: return int(re.search(r'EXPECTED=(\\d+)',T)[1])\n  return int(re.search(r'f\\(%d\\)\\D*(\\d+)'%x,T)[1])",
+}  # fmt: skip
+
+
+@pytest.mark.xfail(strict=True, reason="named in docs/sandbox.md: what one process cannot rule out")
+@pytest.mark.parametrize("solution", KNOWN.values(), ids=KNOWN)
+def test_what_is_known_to_pass(sandbox, solution):
+    verdict = sandbox.judge(together(T), solution, ROOMY)
+    assert verdict.verdict != "pass"
+
+
+PARAMETERS = "import pytest, solution\n@pytest.mark.parametrize('g',[solution.f])\ndef test_a(g): assert g(1)==2\ndef test_b():\n  if not hasattr(solution,'extra'): pytest.skip('none')\n  assert solution.extra==1\n"
+
+
+@pytest.mark.parametrize("isolation", ["apart", "together"])
+def test_the_tests_that_ran_with_the_reference_must_run(sandbox, isolation):
+    check = Program(PARAMETERS, None, None, isolation=isolation)
+    reference = sandbox.judge(check, INC + "\nextra=1", ROOMY)
+    assert [(name[:6], became) for name, became in reference.tests] == [("test_a", "passed"), ("test_b", "passed")], reference.detail
+    assert sandbox.judge(check, INC, ROOMY).verdict == "pass"
+    check = Program(PARAMETERS, None, None, isolation=isolation, outcomes=reference.tests)
+    assert sandbox.judge(check, "def g(x): return x+1\nextra,f=1,g", ROOMY).verdict == "pass"
+    assert sandbox.judge(check, INC, ROOMY).detail == "test_b skipped, and has to pass"
+    fewer = Program(PARAMETERS, None, None, isolation=isolation, outcomes=reference.tests[:1])
+    assert "not the tests" in sandbox.judge(fewer, INC + "\nextra=1", ROOMY).detail
+
+
+def test_it_works_without_a_sandbox(monkeypatch, tmp_path):
+    monkeypatch.setitem(bwrap.ENVIRONMENT, "TMPDIR", str(tmp_path))
+    with Sandbox.open(workers=1, unsafe=True) as unsafe:
+        for check in (FILE, TOGETHER):
+            verdicts = [unsafe.judge(check, code, ROOMY) for code in (HONEST_CODE, "def f(x): return 3")]
+            assert [(one.verdict, one.sandbox, one.isolation) for one in verdicts] == [
+                ("pass", "none", check.isolation),
+                ("fail", "none", check.isolation),
+            ]
+    assert not list(tmp_path.iterdir())
