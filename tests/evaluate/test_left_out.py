@@ -241,3 +241,10 @@ def test_a_reference_that_passes_in_neither_leaves_the_problem_out(tmp_path: Pat
     )
     [row] = records(tmp_path, sandbox, traces(path)[0], MADE)
     assert (row["verdict"], row["left_out"]) == ("infra", "reference")
+
+
+def test_tests_that_never_call_the_solution_are_not_tried_in_its_process(tmp_path: Path, sandbox: "Sandbox") -> None:
+    own = "from solution import double\n\n\ndef double(x):\n    return 2 * x\n\n\ndef test_it():\n    assert double(2) == 4\n"
+    [row] = records(tmp_path, sandbox, replace(DOUBLE, check=Program(own, None, None)), RIGHT["double"])
+    assert (row["verdict"], row["left_out"]) == ("infra", "reference")
+    assert row["detail"] == f"{FAULT}the tests never called the solution"

@@ -96,6 +96,8 @@ class References:
                 found = self._run_one(check, reference)
                 if found["verdict"] == "pass":
                     return found
+                if found.get("untested"):  # together, such tests would pass whatever they are given
+                    break
             first = first or found
         assert first is not None
         return first
@@ -115,6 +117,7 @@ class References:
         kept = {name: getattr(verdict, name) for name in ("verdict", "detail", "cpu_s", "wall_s", "wall_only", "needs")}
         if isinstance(check, Program):
             kept |= {"isolation": verdict.isolation, "tests": verdict.tests}
+            kept["untested"] = verdict.calls == 0 and verdict.passed_checks == verdict.checks
         return {**kept, "outputs": [encode(output) for output in outputs]} if wanting else kept
 
     def _prepared(self, problem: Problem, found: dict[str, Any]) -> Prepared:
