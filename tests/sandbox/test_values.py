@@ -7,6 +7,7 @@ import datetime
 import math
 import re
 import socket
+import sys
 import textwrap
 import threading
 import types
@@ -33,6 +34,15 @@ def checking(body: str) -> str:
     return "def check(candidate):\n" + textwrap.indent(body, "    ")
 
 
+@pytest.fixture
+def recursion_limit():
+    """Set back afterwards: with a higher one, later tests of this process overflow the stack instead of raising RecursionError."""
+    before = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("recursion_limit")
 @pytest.mark.parametrize(("code", "body"), RIGHT.values(), ids=RIGHT)
 def test_a_right_function_passes_as_it_does_in_one_process(sandbox, code, body):
     solution: dict = {}
