@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -195,12 +196,11 @@ class Measured:
 
     def fused(self) -> Found:
         """The head's sums in one pass over the logits: a kernel of our own in Triton, and torch.compile. Both need a C compiler."""
-        from asap.lm import triton_sums
-
+        in_one_pass = import_module("asap.lm.triton_sums").sums_in_one_pass  # needs Triton
         head, hidden, targets = self.head_input()
         expected = head.scores(hidden, targets, entropy=True)
         ways = {
-            "Triton": lambda logits, _: triton_sums.sums_in_one_pass(logits),
+            "Triton": lambda logits, _: in_one_pass(logits),
             "compiled": torch.compile(vocabulary_head.eager_log_sum_and_mean, dynamic=False),
             "eager": vocabulary_head.eager_log_sum_and_mean,
         }

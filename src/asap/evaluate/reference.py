@@ -23,6 +23,17 @@ from asap.store.content import Contents, Database
 
 _FILE = "references.sqlite"
 _RECIPE = 2  # raised when what is kept comes to mean something else
+_HOLLOW = """
+class Called(BaseException):
+    pass
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    def hollow(*_, **__):
+        raise Called(name)
+    return hollow
+"""
 _MOST = 5  # published solutions of one problem that are tried: some are wrong, or for another Python
 
 
@@ -78,7 +89,7 @@ class References:
             detail = problem.untestable or "the problem has no tests in this file, so nothing can be said"
             return Prepared(problem, limits_of(self._settings, None), Fault("tests", detail))
         if not problem.references:
-            return Prepared(problem, limits_of(self._settings, None))
+            return Prepared(problem, limits_of(self._settings, None), self._emptiness(problem))
         key = _key(problem, self._sandbox, self._settings)
         found, settled = self._get(key), True
         if found is None:
@@ -87,6 +98,19 @@ class References:
             if found["verdict"] == "pass" or (again and found["verdict"] != "infra" and not found["wall_only"]):
                 self._put(key, found)
         return self._prepared(problem, found)._replace(settled=settled)
+
+    def _emptiness(self, problem: Problem) -> Fault | None:
+        """The fault of a pytest file that passes though no name of the solution does anything, found where calls cannot be counted."""
+        check = problem.check
+        if not isinstance(check, Program) or check.check is not None or isolation_of(check.source) == "apart":
+            return None
+        key = _key(problem, self._sandbox, self._settings)
+        found = self._get(key)
+        if found is None:
+            found = {"verdict": self._sandbox.judge(check, _HOLLOW, limits_of(self._settings, None)).verdict}
+            if found["verdict"] != "infra":
+                self._put(key, found)
+        return Fault("tests", "the tests never call the solution, so they say nothing") if found["verdict"] == "pass" else None
 
     def _run(self, problem: Problem) -> dict[str, Any]:
         """What the first reference that passes does, with generous limits, or else the first of all."""
