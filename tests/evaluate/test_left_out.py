@@ -255,7 +255,7 @@ def test_tests_that_pass_with_a_solution_that_does_nothing_are_left_out(
     calls: str, left_out: str | None, tmp_path: Path, sandbox: "Sandbox"
 ) -> None:
     file = f"from solution import double\n\n\ndef twice(x):\n    return 2 * x\n\n\ndef test_it(capsys):\n    assert {calls} == 4\n"
-    problem = replace(DOUBLE, references=[], check=Program(file, None, None))
+    problem = replace(DOUBLE, references=[], check=Program(file, None, None, isolation="together"))
     right, wrong = records(tmp_path, sandbox, problem, RIGHT["double"], WRONG["double"])
     assert (right.get("left_out"), wrong.get("left_out")) == (left_out, left_out)
     assert (right["verdict"], wrong["passed"]) == ("infra" if left_out else "pass", False)

@@ -102,7 +102,7 @@ class References:
     def _emptiness(self, problem: Problem) -> Fault | None:
         """The fault of a pytest file that passes though no name of the solution does anything, found where calls cannot be counted."""
         check = problem.check
-        if not isinstance(check, Program) or check.check is not None or isolation_of(check.source) == "apart":
+        if not isinstance(check, Program) or check.check is not None or check.isolation == "apart":
             return None
         key = _key(problem, self._sandbox, self._settings)
         found = self._get(key)
