@@ -180,6 +180,8 @@ def test_no_open_block_swallows_the_prose_behind_it(text: str) -> None:
         ("```py\nx\n\n## Head\n\n    y", "x\n"),
         ("````md\nx\n\n```py\ny\n\nz\n```\n\nEnd.", "x\n"),
         ("```py\nx\n\n```py\ny\n```\n\n    z", "x\n"),
+        ("```py\nx = 1\nfoo bar\nThen I check the case 3.\nDoes that hold for all?", "foo bar\n"),
+        ("```py\nx = 1\n# Then I go on with it.\n    A text inside of a docstring.", "docstring."),
     ],
     ids=repr,
 )

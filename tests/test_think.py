@@ -206,6 +206,11 @@ def test_tags_are_found_in_any_case_and_with_blanks(row: ThinkTags) -> None:
         ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=f <|message|>{}<|call|>", None),
         ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>```py\nx\n```<|return|>", "```py\nx\n```"),
         ("<|channel|>final<|message|>Yes.<|end|><|start|>assistant<|channel|>analysis<|message|>Wait", None),
+        (
+            "<|channel|>analysis<|message|>```py\nx\n```<|end|><|start|>assistant<|channel|>commentary<|message|>I write it."
+            "<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+            "Yes.",
+        ),
     ],
 )
 def test_harmony_answers_in_its_final_channel_only(text: str, answer: str | None) -> None:

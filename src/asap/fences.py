@@ -4,7 +4,8 @@ As in CommonMark, a fence is a line of three or more backticks or tildes, a bare
 indented by less than four columns more closes a block, and no backtick follows backticks on their line. A trace is not a document, and
 models write fences where CommonMark has none, so we differ on purpose in these points:
 
-- never closed: such a block ends before the first paragraph that does not look like code; CommonMark's extends to the end of the text;
+- never closed: such a block ends before the first paragraph that does not look like code, or the first line that is a sentence;
+  CommonMark's extends to the end of the text;
 - nested: inside a block, a fence with an info string opens another one, because models write code about Markdown;
 - indented: an opening fence may be indented by any white space, as in lists;
 - quoted: `>` before a fence is skipped, and no block ends because its quotation or its list item does;
@@ -32,6 +33,7 @@ _CODE_LINE = re.compile(
     r"[ \t]|[@}\])]|#(?!#)|//|/\*|[\w.]+\(.*[)\](,{:;\\]$|[\w.\[\]]+(?:, *[\w.\[\]]+)* *[-+*/%|&^]?=(?!=)"
     r"|(?:async|class|const|def|elif|else|except|finally|for|from|if|import|let|print|return|try|while|with)\b"
 )
+_SENTENCE = re.compile(r"[A-Z][^\s({\[=]* [^\n]*?\w[\w,:]* [^\n]*\w[.!?:]\s*$")
 
 
 class CodeBlock(NamedTuple):
@@ -209,7 +211,7 @@ def _may_follow(tail: str) -> bool:
 
 
 def _code_end(text: str, opening: _Line, limit: int) -> int:
-    """Where the code of an unclosed block ends: before the first blank line, up to `limit`, that no line of code follows."""
+    """Where the code of an unclosed block ends: before a sentence, or the first blank line, up to `limit`, that no line of code follows."""
     end, blank = min(opening.end + 1, limit), False
     position = end
     while position < limit:
@@ -218,12 +220,16 @@ def _code_end(text: str, opening: _Line, limit: int) -> int:
         line = text[position:line_end]
         if not line.strip(" \t\r\n"):
             blank = True
-        elif blank and not _CODE_LINE.match(line[opening.column :] if not line[: opening.column].strip(" \t") else line):
+        elif (blank or _SENTENCE.match(line)) and not _CODE_LINE.match(_unindented(line, opening.column)):
             break
         else:
             end, blank = line_end, False
         position = line_end
     return end
+
+
+def _unindented(line: str, columns: int) -> str:
+    return line if line[:columns].strip(" \t") else line[columns:]
 
 
 def _as_code(text: str, block: _Block) -> CodeBlock:

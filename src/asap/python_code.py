@@ -10,7 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
-_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:python|py)[0-9.]*(?![\w+#-])", re.IGNORECASE)
+_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:python|py)[0-9.]*(?:[_-](?:code|solution|program|script))?(?![\w+#-])", re.IGNORECASE)
 _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
 _LONGEST = 200_000  # characters; what is longer is not parsed
@@ -75,14 +75,26 @@ def defines(code: str, names: Iterable[str]) -> bool:
 
 
 def is_aside(code: str, earlier: str) -> bool:
-    """Whether code only demonstrates earlier code (calls its definitions and defines nothing), or quotes at most half of it.
+    """Whether code only demonstrates earlier code (calls its definitions and defines nothing), declares it, or quotes at most half of it.
 
     In 40 of 545 real answers the last block is an example, a walk-through or an alternative instead of the tested code.
     """
     lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
     if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):
         return True
-    return not _DEFINED.search(code) and not set(_DEFINED.findall(earlier)).isdisjoint(_CALLED.findall(code))
+    names, earlier_names = (set(_DEFINED.findall(text)) for text in (code, earlier))
+    return not earlier_names.isdisjoint(_CALLED.findall(code)) if not names else names <= earlier_names and _only_declares(code)
+
+
+def _only_declares(code: str) -> bool:
+    """Whether code consists of functions without bodies: `def f(x): ...`, perhaps with a docstring."""
+    tree = parsed(code)
+    functions = tree.body if tree else []
+    return bool(functions) and all(isinstance(one, ast.FunctionDef) and all(map(_is_constant, one.body)) for one in functions)
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
 
 
 def with_definitions(code: str, earlier: Sequence[str], names: Iterable[str] = ()) -> str:

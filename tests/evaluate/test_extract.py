@@ -92,6 +92,13 @@ AS_MODELS_WRITE = {
     "tildes": f"~~~python\n{CODE}\n~~~",
     "Markdown in Markdown": f"```markdown\n```python\n{CODE}\n```\n```",
     "Python in Python": f"```python\n```python\n{CODE}\n```\n```",
+    **{
+        f"named {info}": f"```{info}\n{CODE}\n```"
+        for info in ("text", "code", "tool_code", "solution.py", "python_code", "python-solution")
+    },
+    "text behind it": f"```python\n{CODE}\n```\n```text\nO(1)\n```",
+    "program, then text": f"```\n{CODE}\n```\n```text\nO(1)\n```",
+    "then its declaration": f'```python\n{CODE}\n```\nwhich has the signature\n```python\ndef f(x):\n    """Add one."""\n    ...\n```',
     "bare, then output": f"```\n{CODE}\n```\nOutput:\n```\n2\n```",
     "then output": f"```python\n{CODE}\n```\n```\n2\n```",
     "then usage": f"```python\n{CODE}\n```\nUsage:\n```python\nprint(f(1))\n```",

@@ -33,6 +33,7 @@ _BREAK = re.compile(rf"\n(?=[ \t\r]*(?:\n|{_TAG})|[A-Z][\w'’]* [a-z])|`{{3,}}|
 _END_TOKENS = re.compile(rf"(?:\s*{_TAG})+\s*\Z")
 _REST = re.compile(r"\A(?:(?:[`~].*|[ \t\r]*)(?:\n|\Z))+")  # a fence's line and blank ones
 _MARKDOWN = ("md", "markdown")
+_NO_LANGUAGE = ("text", "txt", "plain", "plaintext", "code", "tool_code", "program", "solution")
 _INTERPRETERS = ("ipython", "pycon", "pypy")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
@@ -131,7 +132,7 @@ def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[
     """The code in the closed blocks that are named Python or nothing, and a program in a last block that is never closed."""
     end = 0
     for block in blocks(answer):
-        if block.start < end or not (not block.info or _is_named(block.info) or block.info.lower() in _MARKDOWN):
+        if block.start < end or not (_may_be_python(block) or block.info.lower() in _MARKDOWN):
             continue
         whole = _beyond_docstring(answer, block)
         end = whole.end
@@ -145,7 +146,11 @@ def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[
 
 
 def _is_named(info: str) -> bool:
-    return is_python(info) or info.lower().startswith(_INTERPRETERS)
+    return is_python(info) or info.lower().startswith(_INTERPRETERS) or info.partition(" ")[0].endswith(".py")
+
+
+def _may_be_python(block: CodeBlock) -> bool:
+    return not block.info or _is_named(block.info) or (block.info.lower() in _NO_LANGUAGE and is_program(mended(block.code)))
 
 
 def _beyond_docstring(answer: str, block: CodeBlock) -> CodeBlock:
