@@ -33,6 +33,13 @@ SURELY = {
     "warns": F + "import pytest\ndef test_a():\n  with pytest.warns(UserWarning): f(1)",
     "files": F + "def test_a():\n  open('x', 'w')\n  f('x')",
     "environment": F + "import os\ndef test_a():\n  os.environ['X'] = '1'\n  f(1)",
+    "files looked for": F + "import os\ndef test_a():\n  f('x')\n  assert os.path.exists('x')",
+    "warnings as errors": F + "import pytest\n@pytest.mark.filterwarnings('error')\ndef test_a(): f(1)",
+    "precision": F + "import decimal\ndef test_a():\n  decimal.getcontext().prec = 5\n  f(1)",
+    "numpy's errors": F + "import numpy as np\ndef test_a():\n  with np.errstate(all='raise'): f(1)",
+    "CPU time": F + "import time\ndef test_a():\n  t = time.process_time()\n  f(1)\n  assert time.process_time() - t < 1",
+    "doctest": "import doctest, solution\ndef test_a(): assert not doctest.testmod(solution).failed",
+    "public names": "import solution\ndef test_a(): assert solution.__all__ == ['f']",
     "processes": F + "import subprocess\ndef test_a(): subprocess.run(['x'])",
     "inspect": F + "import inspect\ndef test_a(): inspect.signature(f)",
 }

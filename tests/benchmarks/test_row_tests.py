@@ -164,4 +164,5 @@ def test_what_test_code_lacks_is_imported() -> None:
     assert made.startswith("\n".join([*imports, "y = make()", "import re", "", "def test_all():", "    assert f("]))
     assert "import" not in asserts_file(["a = 1", "assert a == 1"], "")
     file = "from __future__ import annotations\nimport pytest\n\ndef test_f():\n    assert f(1) == pytest.approx(1)\n"
+    assert pytest_file("import os\ndef test_a(): os.remove(__file__)").startswith("import os")
     assert pytest_file(file).startswith("from __future__ import annotations\nfrom solution import f\nimport pytest\n")

@@ -58,7 +58,8 @@ def _imports(sources: Iterable[str], references: Sequence[str]) -> list[str]:
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     loaded = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
     own = {name for reference in references for name in _defined(reference)}
-    missing = [name for name in dict.fromkeys(loaded) if name not in bound_names(nodes) and (name in own or not hasattr(builtins, name))]
+    known = bound_names(nodes) | {"__file__", "__builtins__", "__cached__"}  # the tests' own, as in any module
+    missing = [name for name in dict.fromkeys(loaded) if name not in known and (name in own or not hasattr(builtins, name))]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     modules = [name for name in missing if name in sys.stdlib_module_names and name not in own | called]
     wanted = [name for name in missing if name not in modules]

@@ -15,16 +15,23 @@ _FIXTURES = (
     "capsys capsysbinary capfd capfdbinary caplog monkeypatch tmp_path tmp_path_factory tmpdir tmpdir_factory recwarn mocker pytester"
 )
 _MODULES = (
-    "asyncio builtins concurrent contextvars ctypes dataclasses faulthandler gc importlib inspect logging mock multiprocessing pathlib "
-    "pickle resource runpy shutil signal socket sqlite3 subprocess tempfile threading tracemalloc unittest.mock warnings weakref"
+    "asyncio builtins concurrent contextvars ctypes dataclasses doctest faulthandler gc glob importlib inspect locale logging mock "
+    "multiprocessing pathlib pickle resource runpy shutil signal socket sqlite3 subprocess tempfile threading tracemalloc unittest.mock "
+    "warnings weakref"
 )
 _ATTRIBUTES = {
-    "os": "environ getenv putenv chdir getcwd remove unlink mkdir makedirs rmdir listdir scandir walk stat open urandom",
+    "os": "environ getenv putenv chdir getcwd remove unlink mkdir makedirs rmdir listdir scandir walk stat open urandom umask",
+    "path": "exists lexists isfile isdir getsize getmtime",
     "sys": "stdin stderr modules argv setrecursionlimit getrecursionlimit settrace setprofile getrefcount",
     "random": "seed setstate",
+    "time": "process_time process_time_ns thread_time tzset",
+    "mark": "filterwarnings",
     "pytest": "warns deprecated_call MonkeyPatch",
 }
-_CALLS = "open input redirect_stderr redirect_stdin assertWarns assertWarnsRegex assertLogs assertNoLogs catch_warnings"
+_CALLS = (
+    "open input redirect_stderr redirect_stdin assertWarns assertWarnsRegex assertLogs assertNoLogs catch_warnings "
+    "errstate seterr getcontext setcontext localcontext set_printoptions printoptions"
+)
 _PATCHED = ("builtins", "time", "random", "os", "sys", "math")
 _PROCESSES = ("subprocess", "multiprocessing", "ProcessPoolExecutor", "os.fork", "os.system", "os.popen", "os.spawn")
 _CONSTANTS = (type(None), bool, type(Ellipsis))
@@ -81,6 +88,8 @@ def _must_share(node: ast.AST, names: _Names) -> bool:
             _last_name(node.func) in ("setattr", "delattr") and names.of_module(node.args[0])
         )
     if isinstance(node, ast.Attribute):
+        if node.attr == "__all__":  # a proxy has one of its own
+            return True
         if isinstance(node.ctx, ast.Store | ast.Del) and isinstance(node.value, ast.Name):
             return node.value.id in names.modules | names.things or (node.value.id in _PATCHED and node.attr != "stdout")
         return node.attr in _ATTRIBUTES.get(_last_name(node.value), "").split()

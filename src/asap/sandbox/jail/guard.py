@@ -11,7 +11,7 @@ import random
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from asap.sandbox.jail.pytest_file import TEST_FILE
@@ -26,12 +26,13 @@ _MOST = 10_000  # items of one container that are looked at
 
 def guard_tests(source: str, evidence: list[str]) -> None:
     """Have the test file compiled with the guard when it is imported. What it notices is added to `evidence`."""
-    sys.meta_path.insert(0, _Finder(_guard(source, evidence)))
+    own = list[types.CodeType]()
+    sys.meta_path.insert(0, _Finder(_guard(own, evidence, mocks="mock" in source), own))
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, guard: Callable[..., Any]) -> None:
-        self.guard = guard
+    def __init__(self, guard: Callable[..., Any], own: list[types.CodeType]) -> None:
+        self.guard, self.own = guard, own
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """The test file, compiled by us."""
@@ -40,20 +41,22 @@ class _Finder(importlib.abc.MetaPathFinder):
         found = importlib.machinery.PathFinder.find_spec(name, path)
         if found is None or found.origin is None:
             return None
-        return importlib.util.spec_from_file_location(name, found.origin, loader=_Loader(name, found.origin, self.guard))
+        return importlib.util.spec_from_file_location(name, found.origin, loader=_Loader(name, found.origin, self.guard, self.own))
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, name: str, path: str, guard: Callable[..., Any]) -> None:
+    def __init__(self, name: str, path: str, guard: Callable[..., Any], own: list[types.CodeType]) -> None:
         super().__init__(name, path)
-        self.guard = guard
+        self.guard, self.own = guard, own
 
     def source_to_code(self, data: Any, path: Any, *, _optimization: int = -1) -> types.CodeType:  # type: ignore[override]
         """The code, with the guard among its constants, where no name leads to it."""
         tree = ast.fix_missing_locations(_Guarded().visit(ast.parse(data, path)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of a text that is called: the guard takes its place
-            return _with_guard(compile(tree, path, "exec", dont_inherit=True), self.guard)
+            code = _with_guard(compile(tree, path, "exec", dont_inherit=True), self.guard)
+        self.own += _parts(code)
+        return code
 
 
 def _with_guard(code: types.CodeType, guard: Callable[..., Any]) -> types.CodeType:
@@ -63,6 +66,14 @@ def _with_guard(code: types.CodeType, guard: Callable[..., Any]) -> types.CodeTy
         return guard if type(constant) is str and constant == _MARK else constant
 
     return code.replace(co_consts=tuple(map(bound, code.co_consts)))
+
+
+def _parts(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A code object and all that lie in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _parts(constant)
 
 
 class _Guarded(ast.NodeTransformer):
@@ -89,9 +100,9 @@ def _passed(node: ast.expr) -> ast.expr:
     return ast.Call(ast.Constant(_MARK), [node, ast.Constant(size)], [])
 
 
-def _guard(source: str, evidence: list[str]) -> Callable[[Any, bool], Any]:
-    """The guard of a test file. Classes that are older than the solution are not looked at, nor are mocks of a file that makes some."""
-    pairs, old, own = _pairs(), _classes() - (set() if "mock" in source else _equal_to_any()), "__eq__" in source
+def _guard(own: list[types.CodeType], evidence: list[str], *, mocks: bool) -> Callable[[Any, bool], Any]:
+    """The guard of a test file with this code. Not looked at: classes older than the solution, except mocks of tests that make none."""
+    pairs, old = _pairs(), _classes() - (set() if mocks else _equal_to_any())
 
     def guard(value: Any, size: bool) -> Any:
         if type(value) not in _PLAIN:
@@ -105,7 +116,7 @@ def _guard(source: str, evidence: list[str]) -> Callable[[Any, bool], Any]:
             if depth < _DEPTH and not set(map(type, items)) <= _PLAIN:
                 for item in items[:_MOST]:
                     look(item, False, depth + 1)
-        elif kind not in old and not (own and _defined_by_tests(kind)):
+        elif kind not in old and not _defined_by(own, kind):
             if any(_says(lambda: value == one) and _says(lambda: value == other) for one, other in pairs):  # noqa: B023
                 evidence.append(f"an object of the class {kind.__name__[:80]} equals everything")
             elif size and _says(lambda: value < -1):
@@ -135,9 +146,10 @@ def _says(question: Callable[[], Any]) -> bool:
         return False
 
 
-def _defined_by_tests(kind: type) -> bool:
+def _defined_by(own: list[types.CodeType], kind: type) -> bool:
+    """Whether `__eq__` is the tests' own. Its file proves nothing: anybody can compile code under that name."""
     code = getattr(getattr(kind, "__eq__", None), "__code__", None)
-    return code is not None and code.co_filename.endswith(TEST_FILE)
+    return any(code is part for part in own)
 
 
 def _pairs() -> list[tuple[Any, Any]]:

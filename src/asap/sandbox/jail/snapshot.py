@@ -78,7 +78,10 @@ def _modules(node: ast.AST) -> Iterator[str]:
 
 
 def own_names(source: str) -> frozenset[str]:
-    """The names that a test file itself may change: those it assigns to, and words in the texts that it passes to functions."""
+    """The names that a test file itself may change: those it assigns to, those it patches, and words of dotted names in other calls.
+
+    A name in any text or keyword would be too much: `xfail(raises=KeyError)` replaces no `pytest.raises`, and `count("all")` no `all`.
+    """
     found = set[str]()
     for node in _nodes(source):
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
@@ -87,9 +90,16 @@ def own_names(source: str) -> frozenset[str]:
             found |= set(node.names)
         elif isinstance(node, ast.Call):
             texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-            found |= {word for text in texts for word in text.split(".") if word.isidentifier()}
-            found |= {keyword.arg for keyword in node.keywords if keyword.arg}
+            patches = _patches(node.func)
+            found |= {word for text in texts if patches or "." in text for word in text.split(".") if word.isidentifier()}
+            found |= {keyword.arg for keyword in node.keywords if keyword.arg and patches}
     return frozenset(found)
+
+
+def _patches(function: ast.expr) -> bool:
+    """Whether a call is one of those that put something in a name's place: `setattr`, `patch.object`."""
+    name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    return name in ("setattr", "delattr", "patch", "object", "multiple", "spy")
 
 
 def _nodes(source: str) -> Iterator[ast.AST]:

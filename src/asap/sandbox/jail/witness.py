@@ -66,8 +66,11 @@ def _before_solution(source: str, exempt: frozenset[str], evidence: list[str]) -
 def _hook(evidence: list[str], looks: tuple[str, ...]) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook, which nothing can remove: takes down who looks into, or changes, what no honest solution does."""
 
+    doctest, caller = sys.modules.get("doctest"), sys._getframe
+    restoring = doctest and doctest.DocTestRunner.run.__code__  # sets the trace function that it found
+
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in looks:
+        if event in looks and not (restoring and event == "sys.settrace" and caller(1).f_code is restoring):
             evidence.append(event)
         elif event == "object.__setattr__" and args[1] == "__code__":
             evidence.append(f"the code of {getattr(args[0], '__qualname__', '?')}")

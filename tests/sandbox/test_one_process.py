@@ -31,6 +31,8 @@ HONEST = {
     "module and class fixtures between canaries": ("import pytest,unittest\nfrom solution import f\nlog=[]\n@pytest.fixture(scope='module')\ndef m():\n  log.append('up'); yield 1; log.append('down')\nclass TestA:\n  @classmethod\n  def setup_class(cls): log.append('A')\n  def test_a(self,m): assert f(m)==2\n  def test_b(self,m): assert log==['up','A']\nclass T(unittest.TestCase):\n  @classmethod\n  def setUpClass(cls): log.append('T')\n  def test_c(self): assert log==['up','A','T'] and f(1)==2\n  def test_d(self):\n    for n in (1,2):\n      with self.subTest(n=n): self.assertEqual(f(n),n+1)\ndef test_e(): assert log==['up','A','T'] or log==['up','A','T','down']", INC),
     "a test that changes its own names and modules": ("import time,math\nfrom solution import f\nn=0\ntime.sleep=lambda s: None\ndef helper(): return 1\ndef test_a():\n  global n,helper\n  n+=1\n  helper=lambda: 2\n  assert f(1)==2 and math.isclose(f(1),2)\ndef test_b(): assert n==1 and helper()==2 and f(1)==2", INC),
     "equal to anything, made by the tests": ("from unittest.mock import ANY\nfrom solution import f\nclass Any:\n  def __eq__(s,o): return True\ndef test_a(): assert f(1)==Any() and f(1)==ANY and f(1)==2", INC),
+    "doctest": ("import doctest,solution\ndef test_a():\n  r=doctest.testmod(solution)\n  assert (r.attempted,r.failed)==(1,0)", "def f(x):\n  \"\"\"\n  >>> f(1)\n  2\n  \"\"\"\n  return x+1"),
+    "a builtin patched": ("from unittest.mock import patch\nimport solution\ndef test_a(monkeypatch):\n  monkeypatch.setattr('builtins.id',lambda x: 7)\n  with patch('builtins.sum',return_value=5): assert solution.f()==(7,5)", "def f(): return id(0),sum([1])"),
     "skips": ("import pytest,sys\nfrom solution import f\n@pytest.mark.skipif(sys.platform!='nowhere',reason='x')\ndef test_a(): assert f(1)==9\ndef test_b(): assert f(1)==2", INC),
 }  # fmt: skip
 
@@ -101,6 +103,21 @@ def test_the_tests_of_the_attacks_can_be_passed(sandbox):
 def test_no_attack_passes(sandbox, solution):
     verdict = sandbox.judge(together(T), solution, ROOMY)
     assert verdict.verdict in ("fail", "error", "tamper"), verdict.detail
+
+
+LOOSE = {
+    "a builtin by the name of a keyword": ("import pytest\nfrom solution import f\ndef test_a(): assert abs(f(1)-2)<1e-9 and 2==pytest.approx(2,abs=1)", "import builtins\nbuiltins.abs=lambda x: 0\n" + WRONG),
+    "a builtin by the name of an argument": ("from solution import f\ndef g(x): return x\ndef test_a(): assert all([f(1)==2,g('all')])", "import builtins\nbuiltins.all=lambda x: True\n" + WRONG),
+    "pytest.raises by the name of a keyword": ("import pytest\nfrom solution import f\n@pytest.mark.xfail(raises=OSError)\ndef test_a(): raise OSError\ndef test_b():\n  with pytest.raises(ValueError): f('x')", "import pytest,contextlib\npytest.raises=lambda *a: contextlib.nullcontext()\n" + WRONG),
+    "an equal object under the tests' name": ("from solution import f\nclass P:\n  def __eq__(s,o): return True\ndef test_a(): assert f(1)==2 and f(2)==3", "exec(compile('class E:\\n  def __eq__(s,o): return True','/tmp/test_solution.py','exec'))\ndef f(x): return E()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tests", "solution"), LOOSE.values(), ids=LOOSE)
+def test_what_the_tests_allow_themselves_is_no_way_in(sandbox, tests, solution):
+    right = "def f(x):\n  if x=='x': raise ValueError\n  return x+1"
+    assert sandbox.judge(together(tests), right, ROOMY).verdict == "pass"
+    assert sandbox.judge(together(tests), solution, ROOMY).verdict in ("fail", "tamper")
 
 
 KNOWN = {
