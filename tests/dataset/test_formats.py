@@ -3,13 +3,14 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asap.dataset import FORMATS, dataset_info, to_sample
 from asap.dataset.formats import format_of, pruned_row
 from asap.errors import RowError, UsageError
 from asap.sample import Sample, make_sample
+from asap.think import split_think
 
 SAMPLE = Sample("r1", "Why?", "Because.\n\nOf this.", "So.", "Be brief.")
 RESPONSE = "<think>\nBecause.\n\nOf this.\n</think>\n\nSo."
@@ -26,7 +27,22 @@ TEXTS = st.lists(st.sampled_from(_PIECES) | st.text(_CHARACTERS, max_size=20), m
 @st.composite
 def samples(draw: st.DrawFn) -> Sample:
     question, cot, answer = draw(TEXTS.filter(str.strip)), draw(TRACES.filter(str.strip)), draw(TEXTS.filter(str.strip)).strip("\r\n")
-    return make_sample(question, cot, answer, system=draw(st.none() | TEXTS.filter(bool)))
+    sample = make_sample(question, cot, answer, system=draw(st.none() | TEXTS.filter(bool)))
+    assume(_splits(sample))  # a row of which that is not true is refused, see below
+    return sample
+
+
+def _splits(sample: Sample) -> bool:
+    try:
+        return split_think(sample.response) == (sample.cot, sample.answer)
+    except RowError:
+        return False
+
+
+def test_a_trace_that_could_not_be_told_from_its_answer_again_is_refused() -> None:
+    row = {"question": "q", "cot": "a</think>```", "answer": "```"}
+    with pytest.raises(RowError, match="the trace holds </think>, so trace and answer could not be told apart again"):
+        to_sample(row)
 
 
 @pytest.mark.parametrize("name", [None, *FORMATS])

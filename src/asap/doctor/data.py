@@ -23,6 +23,7 @@ _ADVICE = {
     "empty_think": "the model did not think there, so there is nothing to shorten: leave them out",
     "text_before_think": "something stands before the opening tag: move it into the system message or take it away",
     "think_in_answer": "a closing think tag stands in the answer: take it out of the answer",
+    "think_in_trace": "a closing think tag stands in the trace, beside a code fence that is never closed: close the fence",
     "two_traces": "the trace stands beside the content and inside it: keep one of the two",
     "empty_question": "a question is needed: check the column with --columns question=...",
     "empty_answer": "the answer is missing, perhaps cut by a token limit: generate them again with more tokens",
