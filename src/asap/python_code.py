@@ -69,6 +69,11 @@ def _without_prompts(session: str) -> str:
     return "\n".join(line[4:] for line in session.splitlines() if line.startswith((">>> ", "... ")) or line in (">>>", "..."))
 
 
+def defined_names(code: str) -> list[str]:
+    """The functions and classes at the top level of code, in order, whether it parses or not."""
+    return _DEFINED.findall(code)
+
+
 def defines(code: str, names: Iterable[str]) -> bool:
     """Whether code defines one of these names at its top level."""
     return any(re.search(rf"(?m)^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)", code) for name in names)
@@ -82,7 +87,7 @@ def is_aside(code: str, earlier: str) -> bool:
     lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
     if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):
         return True
-    names, earlier_names = (set(_DEFINED.findall(text)) for text in (code, earlier))
+    names, earlier_names = (set(defined_names(text)) for text in (code, earlier))
     return not earlier_names.isdisjoint(_CALLED.findall(code)) if not names else names <= earlier_names and _only_declares(code)
 
 

@@ -11,6 +11,8 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from asap.python_code import defined_names
+
 _IMPORTS_SOLUTION = re.compile(r"^\s*(from\s+solution\s+import|import\s+solution)\b", re.MULTILINE)
 _HAS_TESTS = re.compile(r"^\s*(async\s+)?def\s+test|^class\s+\w*Test|^class\s+\w+\(.*TestCase", re.MULTILINE)
 _FUTURE = re.compile(r"\s*from\s+__future__\s")
@@ -57,7 +59,7 @@ def _imports(sources: Iterable[str], references: Sequence[str]) -> list[str]:
     """The imports that this code lacks. A builtin's name is the solution's if a reference defines it, as MBPP's `sum`."""
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     loaded = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
-    own = {name for reference in references for name in _defined(reference)}
+    own = {name for reference in references for name in defined_names(reference)}
     known = bound_names(nodes) | {"__file__", "__builtins__", "__cached__"}  # the tests' own, as in any module
     missing = [name for name in dict.fromkeys(loaded) if name not in known and (name in own or not hasattr(builtins, name))]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
@@ -81,8 +83,3 @@ def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
         elif isinstance(node, ast.ExceptHandler) and node.name:
             names.add(node.name)
     return names
-
-
-def _defined(program: str) -> list[str]:
-    """The functions and classes at the top of a program."""
-    return re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", program, re.MULTILINE)

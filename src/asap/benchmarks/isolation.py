@@ -144,11 +144,11 @@ def _last_name(node: ast.expr) -> str:
 def named_tests(source: str) -> list[str]:
     """The tests that a reader of the file sees: `test_a`, `TestB.test_c`. Where pytest's rules leave a doubt, none is named."""
     try:
-        body = ast.parse(source).body
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return []
     found = list[str]()
-    for node in body:
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test") and not _no_test(node):
             found.append(node.name)
         elif isinstance(node, ast.ClassDef) and not _no_test(node) and _collected(node):
@@ -156,7 +156,7 @@ def named_tests(source: str) -> list[str]:
                 f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef) and each.name.startswith("test")
             ]
     once = {name for name in found if found.count(name) == 1}
-    rebound = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    rebound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     return [name for name in found if name in once and name.partition(".")[0] not in rebound]
 
 

@@ -140,9 +140,10 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
     sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
     frame = rules.frame_of(sample.cot, sample.answer, assistant.content, _response_in(shape, row))
     sample = sample if frame == sample.frame else replace(sample, frame=frame)
-    tag = closing_tag(sample.answer) or closing_tag(sample.cot)
+    in_answer = closing_tag(sample.answer)
+    tag = in_answer or closing_tag(sample.cot)
     if tag and split_think(sample.response, rules.table) != (sample.cot, sample.answer):
-        part = "answer" if closing_tag(sample.answer) else "trace"
+        part = "answer" if in_answer else "trace"
         raise RowError(f"think_in_{part}", f"the {part} holds {tag}, so trace and answer could not be told apart again")
     return sample
 

@@ -7,7 +7,7 @@ from asap.sandbox.jail.containers import blank
 from asap.sandbox.jail.generators import Stepper, stands_for
 from asap.sandbox.jail.limits import BadValue
 from asap.sandbox.jail.link import Link
-from asap.sandbox.jail.names import stdlib_class
+from asap.sandbox.jail.names import stdlib_class, texts
 from asap.sandbox.jail.proxy import Function, Proxy, RemoteClass, attributes, forward, reader
 from asap.sandbox.jail.special import IMMUTABLE, SPECIAL, abstract, is_native
 
@@ -17,10 +17,10 @@ def made(link: Link, number: int, tag: str, content: Any) -> Any:
     if tag == "class" and type(content) is dict:
         return _made_class(link, number, content)
     if tag == "function":
-        kind, name, qualname, module = _texts(content[:4], 4)
+        kind, name, qualname, module = texts(content[:4], 4)
         return Function(link, name, number, kind, (qualname, module, content[4] if type(content[4]) is str else None))
     if tag in ("generator", "awaitable"):
-        name, qualname, _ = _texts(content, 3)
+        name, qualname, _ = texts(content, 3)
         running: Any = stands_for(Stepper(link.ask, number)) if tag == "generator" else link.awaited(number)
         running.__name__, running.__qualname__ = name, qualname
         return running
@@ -50,12 +50,6 @@ def _class(link: Link, data: Any) -> Any:
     return kind
 
 
-def _texts(content: Any, count: int) -> list[str]:
-    if type(content) is not list or len(content) != count or not all(type(text) is str for text in content):
-        raise BadValue("not texts")
-    return content
-
-
 def _made_exception(link: Link, number: int, kind: Any, args: Any, cause: Any, context: Any, attributes: Any) -> BaseException:
     if not issubclass(kind, BaseException) or type(args) is not tuple:
         raise BadValue("no exception")
@@ -81,7 +75,7 @@ def _made_exception(link: Link, number: int, kind: Any, args: Any, cause: Any, c
 
 def _made_class(link: Link, number: int, content: dict[str, Any]) -> RemoteClass:
     """The local class for one of the other end's, with the special methods that it defines."""
-    name, qualname, module = _texts([content["name"], content["qualname"], content["module"]], 3)
+    name, qualname, module = texts([content["name"], content["qualname"], content["module"]], 3)
     bases = [_base(link.decoded(base)) for base in content["bases"]]
     kept = [base for base in dict.fromkeys(bases) if base is not None]
     if not any(isinstance(base, RemoteClass) for base in kept):
