@@ -33,6 +33,7 @@ HONEST = {
     "equal to anything, made by the tests": ("from unittest.mock import ANY\nfrom solution import f\nclass Any:\n  def __eq__(s,o): return True\ndef test_a(): assert f(1)==Any() and f(1)==ANY and f(1)==2", INC),
     "doctest": ("import doctest,solution\ndef test_a():\n  r=doctest.testmod(solution)\n  assert (r.attempted,r.failed)==(1,0)", "def f(x):\n  \"\"\"\n  >>> f(1)\n  2\n  \"\"\"\n  return x+1"),
     "a builtin patched": ("from unittest.mock import patch\nimport solution\ndef test_a(monkeypatch):\n  monkeypatch.setattr('builtins.id',lambda x: 7)\n  with patch('builtins.sum',return_value=5): assert solution.f()==(7,5)", "def f(): return id(0),sum([1])"),
+    "what is set in functions and classes of one's own": ("from solution import f,P\ndef test_a(): assert f()==2 and P().b==1", "from collections import namedtuple\nP=namedtuple('P','a b',defaults=[0,1])\nclass A: pass\nclass B(A): x=2\na=A()\na.__class__=B\ndef g(x=1): return x\ng.__defaults__=(2,)\ndef f(): return a.x if g()==2 else 0"),
     "skips": ("import pytest,sys\nfrom solution import f\n@pytest.mark.skipif(sys.platform!='nowhere',reason='x')\ndef test_a(): assert f(1)==9\ndef test_b(): assert f(1)==2", INC),
 }  # fmt: skip
 
@@ -90,6 +91,11 @@ ATTACKS = {
     "an equal object": "class E:\n  def __init__(s,*a): pass\n  def __eq__(s,o): return True\n  def __hash__(s): return 0\n  def __sub__(s,o): return 0.0\n  __rsub__=__sub__\n  def __float__(s): return 3.0\ndef f(x):\n  if x=='x': raise ValueError\n  return E()",
     "an object equal to numbers": "class E(float):\n  def __eq__(s,o): return isinstance(o,(int,float))\n  __hash__=None\ndef f(x):\n  if x=='x': raise ValueError\n  return E(3.0) if x==2 else E(0)",
     "a mock that equals": "from unittest.mock import ANY\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else ANY",
+    "the class of a module": "import math,types\nclass M(types.ModuleType): isclose=property(lambda s: lambda *a: True)\nmath.__class__=M\n" + WRONG,
+    "who looks": "import math\nimport asap.sandbox.jail.snapshot as s\ns.Snapshot.comparison=lambda self: list\nfor m in ('look','take'): setattr(__import__('asap.sandbox.jail.witness').sandbox.jail.witness._Watch,m,lambda *a: None)\nmath.isclose=lambda *a,**k: True\n" + WRONG,
+    "who counts": "import asap.sandbox.jail.pytest_file as s\nold=s.Tally.result\ns.Tally.result=lambda self: {**old(self),'verdict':'pass','fault':None,'tests':[['test_a','passed']]}\n" + WRONG,
+    "who looks, put back before the end": "import math\nimport asap.sandbox.jail.witness as s\nold,close=s._Watch.take,math.isclose\ns._Watch.take=lambda self,event: old(self,event)\nmath.isclose=lambda *a,**k: True\ndef f(x):\n  if x=='x':\n    s._Watch.take,math.isclose=old,close\n    raise ValueError\n  return x+1 if x!=2 else 0",
+    "what was heard": "import asap.sandbox.jail.pytest_file as s\ns.Event.outcome=property(lambda s: 'passed')\n" + WRONG,
     "an approximation of everything": "import pytest\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else pytest.approx(0,abs=1e300)",
 }  # fmt: skip
 
@@ -106,6 +112,12 @@ def test_no_attack_passes(sandbox, solution):
 
 
 LOOSE = {
+    "a module behind another": ("import os\nfrom solution import f\ndef test_a(): assert f(1)==2 or not os.path.exists('/nowhere')\ndef test_b():\n  f(1)\n  assert os.path.exists('/nowhere') == (f(1)==0)", "import os\nos.path.exists=lambda p: True\n" + WRONG),
+    "a module of a package": ("import numpy as np\nfrom solution import f\ndef test_a(): np.testing.assert_allclose(f(1),2)", "import numpy.testing\nnumpy.testing.assert_allclose=lambda *a,**k: None\n" + WRONG),
+    "within a package": ("import numpy as np\nfrom solution import f\ndef test_a(): assert np.allclose([f(1)],[2])", "import sys,numpy\nfor m in [m for n,m in sys.modules.items() if n.startswith('numpy')]:\n  for k in ('isclose','allclose'):\n    if k in vars(m): setattr(m,k,lambda *a,**k: numpy.True_)\n" + WRONG),
+    "the defaults of a function": ("import numpy as np\nfrom solution import f\ndef test_a(): np.testing.assert_allclose(f(1),2)", "from numpy.testing import assert_allclose as a\na.__defaults__=(1e300,1e300,*a.__defaults__[2:])\n" + WRONG),
+    "a module imported from a package": ("from numpy import testing as t\nfrom solution import f\ndef test_a(): t.assert_allclose(f(1),2)", "import numpy.testing\nnumpy.testing.assert_allclose=lambda *a,**k: None\n" + WRONG),
+    "a skip of unittest's": ("from solution import f\ndef test_a(): assert f(1)==2", "import unittest\ndef f(x): raise unittest.SkipTest"),
     "a builtin by the name of a keyword": ("import pytest\nfrom solution import f\ndef test_a(): assert abs(f(1)-2)<1e-9 and 2==pytest.approx(2,abs=1)", "import builtins\nbuiltins.abs=lambda x: 0\n" + WRONG),
     "a builtin by the name of an argument": ("from solution import f\ndef g(x): return x\ndef test_a(): assert all([f(1)==2,g('all')])", "import builtins\nbuiltins.all=lambda x: True\n" + WRONG),
     "pytest.raises by the name of a keyword": ("import pytest\nfrom solution import f\n@pytest.mark.xfail(raises=OSError)\ndef test_a(): raise OSError\ndef test_b():\n  with pytest.raises(ValueError): f('x')", "import pytest,contextlib\npytest.raises=lambda *a: contextlib.nullcontext()\n" + WRONG),
@@ -117,12 +129,13 @@ LOOSE = {
 def test_what_the_tests_allow_themselves_is_no_way_in(sandbox, tests, solution):
     right = "def f(x):\n  if x=='x': raise ValueError\n  return x+1"
     assert sandbox.judge(together(tests), right, ROOMY).verdict == "pass"
-    assert sandbox.judge(together(tests), solution, ROOMY).verdict in ("fail", "tamper")
+    assert sandbox.judge(together(tests), solution, ROOMY).verdict in ("fail", "error", "tamper")
 
 
 KNOWN = {
     "frames lead to our plugin": "import sys\ndef f(x):\n  frame=sys._getframe()\n  while frame and not hasattr(frame.f_locals.get('item'),'config'): frame=frame.f_back\n  own=next(p for p in frame.f_locals['item'].config.pluginmanager.get_plugins() if type(p).__name__=='_Plugin')\n  if not hasattr(own,'real'):\n    own.real=own.tell; on=[True]\n    def tell(e):\n      on[0]=e.what!='started' and (on[0] or e.what=='ended')\n      return own.real(e._replace(outcome='passed',failure=None) if e.outcome=='failed' and on[0] else e)\n    own.tell=tell\n  return 0",
     "frames tell who compares": "import sys\nclass E:\n  def __eq__(s,o): return 'test_solution' in sys._getframe(1).f_code.co_filename or 'unittest' in sys._getframe(1).f_code.co_filename or 'python_api' in sys._getframe(1).f_code.co_filename\n  def __hash__(s): return 0\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else 4 if x==3 else E()",
+    "constants of the tests' code lead to the guard": "import sys\nclass E(int):\n  __eq__=lambda s,o: True\n  __hash__=None\ndef f(x):\n  guard=next(c for c in sys.modules['test_solution'].test_a.__code__.co_consts if callable(c))\n  for name,cell in zip(guard.__code__.co_freevars,guard.__closure__):\n    if name=='look': cell.cell_contents=lambda *a: None\n  if x=='x': raise ValueError\n  return 3 if x==2 else E()",
     "the tests' own text": "import re\nT=open('test_solution.py').read()\ndef f(x):\n  if x=='x': raise ValueError\n  if x==1: return int(re.search(r'EXPECTED=(\\d+)',T)[1])\n  return int(re.search(r'f\\(%d\\)\\D*(\\d+)'%x,T)[1])",
 }  # fmt: skip
 

@@ -121,10 +121,11 @@ class Plugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
         """A failure is described while its exception is here."""
+        raised = call.excinfo  # before unittest's plugin puts a skip of its own in the place of a SkipTest
         report = yield
         skipped = report.skipped and not hasattr(report, "wasxfail")
-        if call.excinfo is not None and (report.failed or (skipped and self.blame(call.excinfo.value))):
-            report.asap_failure = self.failure(_name(item), call.excinfo.value)
+        if raised is not None and (report.failed or (skipped and self.blame(raised.value))):
+            report.asap_failure = self.failure(_name(item), raised.value)
         elif report.failed:
             report.asap_failure = Failure("fail", f"{_name(item)}: {str(report.longrepr)[:200]}")
         return report

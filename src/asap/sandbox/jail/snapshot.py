@@ -2,9 +2,13 @@
 
 import ast
 import builtins
+import contextlib
+import importlib
+import operator
 import sys
 import types
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 _FREE = (
@@ -12,69 +16,122 @@ _FREE = (
     "last_value last_exc showwarning _showwarnmsg_impl"
 )
 _BUILTINS = frozenset(dir(builtins))
-_MISSING = object()
 _PLAIN = (int, float, str, bytes, bool, complex, tuple, frozenset, type(None))
 
 
+Changes = Callable[[], list[str]]
+"""Says what has changed; one is enough."""
+
+
 class Snapshot:
-    """Names, classes and code of modules. Names in `exempt` may change: the tests change them. So may those that pytest or programs set."""
+    """Names and classes of modules. Names in `exempt` may change: the tests change them. So may those that pytest or programs set.
+
+    `watched` are the numbers of these modules, classes and functions: what the interpreter tells its hook of (`__code__`, `__defaults__`,
+    `__class__`, `__bases__`) shows in no name.
+    """
 
     def __init__(self, modules: Mapping[str, types.ModuleType], exempt: frozenset[str]) -> None:
-        self._names: list[tuple[str, Mapping[str, Any], str, Any]] = []
-        self._codes: list[tuple[types.FunctionType, types.CodeType]] = []
-        self._spaces: list[tuple[str, Mapping[str, Any], frozenset[str]]] = []
-        for name, module in modules.items():
-            self._names.append(("sys.modules", sys.modules, name, module))
-            self.add(module, exempt | {*_FREE.split()})
+        self._exempt = exempt
+        self._modules = {name: module for name, module in modules.items() if sys.modules.get(name) is module}
+        self._spaces: list[tuple[str, Mapping[str, Any], Mapping[str, Any], frozenset[str], bool]] = []
+        self.watched = set(map(id, modules.values()))
+        free = exempt | {*_FREE.split()}
+        for module in modules.values():
+            self._add(module, free)
 
-    def add(self, module: types.ModuleType, exempt: frozenset[str], *, values: bool = False) -> None:
-        """Take down a module too; with `values`, also its plain variables."""
-        space = vars(module)
-        self._spaces.append((module.__name__, space, frozenset(space)))
-        for key, value in list(space.items()):
-            if key in exempt:
-                continue
-            if callable(value) or isinstance(value, types.ModuleType) or (values and type(value) in _PLAIN):
-                self._names.append((module.__name__, space, key, value))
-            self._take_code(value)
-            if isinstance(value, type) and value.__module__ == module.__name__:
-                self._take_class(value, exempt)
+    def add_tests(self, module: types.ModuleType) -> None:
+        """Take down the tests' module too, with its plain variables."""
+        self._add(module, self._exempt, values=True)
 
-    def _take_class(self, kind: type, exempt: frozenset[str]) -> None:
-        for key, value in list(vars(kind).items()):
-            inner = getattr(value, "__func__", getattr(value, "fget", value))
-            if key not in exempt and (callable(inner) or isinstance(value, property)):
-                self._names.append((kind.__qualname__, vars(kind), key, value))
-                self._take_code(inner)
+    def _add(self, module: types.ModuleType, exempt: frozenset[str], *, values: bool = False) -> None:
+        before = dict(vars(module))
+        self._spaces.append((module.__name__, vars(module), before, exempt, values))
+        for key, value in before.items():
+            if isinstance(value, types.FunctionType):
+                self.watched.add(id(value))
+            elif isinstance(value, type) and key not in exempt and value.__module__ == module.__name__:
+                inside = dict(vars(value))
+                self._spaces.append((value.__qualname__, vars(value), inside, exempt, False))
+                self.watched |= {id(value), *(id(each) for each in inside.values() if isinstance(each, types.FunctionType))}
 
-    def _take_code(self, function: Any) -> None:
-        if isinstance(function, types.FunctionType):
-            self._codes.append((function, function.__code__))
+    def comparison(self) -> Changes:
+        """What compares with this snapshot: a closure over C functions, so that no name leads to any part of it."""
+        every, each, same, size, is_called, is_a, kind_of = all, map, operator.is_, len, callable, isinstance, type
+        unique, least, found, modules, spaces = set, min, sys.modules.get, self._modules, self._spaces
+        module, described, plain, names, missing = types.ModuleType, (classmethod, staticmethod, property), _PLAIN, _BUILTINS, object()
 
-    def changes(self) -> list[str]:
-        """What has changed; one is enough."""
-        for owner, space, key, value in self._names:
-            if space.get(key, _MISSING) is not value:
-                return [f"{owner}.{key} is not what it was"]
-        for function, code in self._codes:
-            if function.__code__ is not code:
-                return [f"the code of {function.__qualname__}"]
-        for owner, space, before in self._spaces:
-            if len(space) != len(before) and (hidden := (set(space) - before) & _BUILTINS):
-                return [f"{owner} hides {min(hidden)}"]
-        return []
+        def changes() -> list[str]:
+            for owner, space, before, exempt, values in spaces:
+                if size(space) == size(before) and every(each(same, space, before)) and every(each(same, space.values(), before.values())):
+                    continue
+                for key, value in before.items():
+                    watched = is_called(value) or is_a(value, module) or is_a(value, described) or (values and kind_of(value) in plain)
+                    if watched and key not in exempt and space.get(key, missing) is not value:
+                        return [f"{owner}.{key} is not what it was"]
+                if hidden := (unique(space) - unique(before)) & names:
+                    return [f"{owner} hides {least(hidden)}"]
+            if not every(each(same, each(found, modules), modules.values())):
+                return ["sys.modules is not what it was"]
+            return []
 
-
-def imported_names(source: str) -> list[str]:
-    """The modules that a test file imports, except the solution."""
-    return sorted({name for node in _nodes(source) for name in _modules(node) if name.partition(".")[0] != "solution"})
+        return changes
 
 
-def _modules(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        yield node.module
+def intact(modules: Sequence[types.ModuleType]) -> Callable[[], bool]:
+    """What tells whether these modules and their classes are as they are now: a closure, as a snapshot's comparison."""
+    every, each, same, size = all, map, operator.is_, len
+    owners: list[Any] = [*modules]
+    for module in modules:
+        owners += [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
+    spaces = [(vars(owner).get, dict(vars(owner))) for owner in owners]
+    sizes = [(vars(module), len(vars(module))) for module in modules]
+
+    def is_intact() -> bool:
+        for get, before in spaces:
+            if not every(each(same, each(get, before), before.values())):
+                return False
+        return every([size(space) == count for space, count in sizes])  # a new name would hide a builtin
+
+    return is_intact
+
+
+def used_modules(source: str) -> dict[str, types.ModuleType]:
+    """The modules that a test file uses, loaded now. Packages load some when their name is read: no solution is to be the first."""
+    found = dict[str, types.ModuleType]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, attributes in _paths(source):
+            with contextlib.suppress(Exception):  # the tests will say what is missing
+                value: Any = importlib.import_module(name)
+                for attribute in ("", *attributes):
+                    value = getattr(value, attribute) if attribute else value
+                    if not isinstance(value, types.ModuleType):
+                        break
+                    found[value.__name__] = value
+    return found
+
+
+def _paths(source: str) -> set[tuple[str, tuple[str, ...]]]:
+    """The modules that a test file imports, each with what it reads of it: `numpy` and `testing`, `assert_allclose`."""
+    nodes, bound = list(_nodes(source)), dict[str, tuple[str, tuple[str, ...]]]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            bound |= {alias.asname or alias.name: (alias.name, ()) for alias in node.names}
+            bound |= {first: (first, ()) for alias in node.names if (first := alias.name.partition(".")[0]) and not alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            bound |= {alias.asname or alias.name: (node.module, (alias.name,)) for alias in node.names}
+    read = [(root, parts) for node in nodes if isinstance(node, ast.Attribute) for root, parts in [_parts(node)] if root in bound]
+    paths = [*bound.values(), *((bound[root][0], (*bound[root][1], *parts)) for root, parts in read)]
+    return {path for path in paths if path[0].partition(".")[0] != "solution"}
+
+
+def _parts(node: ast.expr) -> tuple[str, tuple[str, ...]]:
+    """The name that a chain of attributes begins with (empty if with something else), and the attributes."""
+    parts = list[str]()
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    return (node.id if isinstance(node, ast.Name) else ""), tuple(parts)
 
 
 def own_names(source: str) -> frozenset[str]:

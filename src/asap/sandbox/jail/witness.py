@@ -4,21 +4,20 @@ It hears of each event as it happens and looks at what tests with: whether funct
 the tests use are what they were before the solution was imported. What a solution may have done about it is `evidence`.
 """
 
-import contextlib
 import fcntl
-import importlib
 import os
 import random
 import socket
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from asap.sandbox.jail.canary import WRONG
+from asap.sandbox.jail.canary import WRONG, Canary
 from asap.sandbox.jail.channel import TRUSTED, Channel
 from asap.sandbox.jail.pytest_file import TEST_FILE, Event, Tally
 from asap.sandbox.jail.result import Result, outcome
-from asap.sandbox.jail.snapshot import Snapshot, imported_names, own_names
+from asap.sandbox.jail.snapshot import Snapshot, intact, own_names, used_modules
 
 _LOOKS = ("sys.settrace", "sys.setprofile", "sys.addaudithook", "sys._current_frames", "gc.get_objects", "gc.get_referrers")
 _OWN = ("asap", "pytest", "_pytest", "pluggy", "unittest", "builtins", "operator", "sys")
@@ -41,39 +40,35 @@ def attend(link: int, hear: Callable[[], Event], say: Callable[[Any], None]) -> 
 
 def _attended(source: str, code: str, hear: Callable[[], Event], say: Callable[[Any], None]) -> Result:
     """The result of the tests; `tamper` if there is evidence that the solution changed what judges it."""
-    evidence = list[str]()
-    for name in imported_names(source):
-        with contextlib.suppress(Exception):  # the tests will say what is missing
-            importlib.import_module(name)
-    say((source, code, evidence))
-    watch = _Watch(source, evidence)
-    while (event := hear()).what != "over":
-        say(watch.take(event))
+    evidence, noticed = list[str](), list[str]()  # what the guard notices is in reach of a solution, so it is taken over at each event
+    watch = _Watch(source, evidence, used_modules(source))
+    is_intact = intact([sys.modules[ours.__module__] for ours in (_Watch, Snapshot, Event, Canary, Channel, outcome)])
+    say((source, code, noticed))
+    over = False
+    while not over:
+        event = hear()
+        if not is_intact():  # asked before any of our own functions is called
+            evidence.append("our own code is not what it was")
+        evidence += noticed
+        over = event.what == "over"
+        if not over:
+            say(watch.take(event))
     watch.look()
     if evidence:
         return {**watch.tally.result(), "verdict": "tamper", "detail": f"the solution changed what judges it: {evidence[0]}", "fault": None}
     return watch.tally.result()
 
 
-def _before_solution(source: str, exempt: frozenset[str], evidence: list[str]) -> Snapshot:
-    """What tests will be judged with, now that pytest is set up; from here on, whoever looks into the interpreter is taken down."""
-    imported = imported_names(source)
-    snapshot = Snapshot({name: sys.modules[name] for name in sys.modules if name.partition(".")[0] in _OWN or name in imported}, exempt)
-    sys.addaudithook(_hook(evidence, tuple(event for event in _LOOKS if event.rpartition(".")[2] not in source)))
-    return snapshot
-
-
-def _hook(evidence: list[str], looks: tuple[str, ...]) -> Callable[[str, tuple[Any, ...]], None]:
+def _hook(evidence: list[str], looks: tuple[str, ...], watched: set[int]) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook, which nothing can remove: takes down who looks into, or changes, what no honest solution does."""
-
-    doctest, caller = sys.modules.get("doctest"), sys._getframe
+    doctest, caller, kind_of, number = sys.modules.get("doctest"), sys._getframe, type, id
     restoring = doctest and doctest.DocTestRunner.run.__code__  # sets the trace function that it found
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in looks and not (restoring and event == "sys.settrace" and caller(1).f_code is restoring):
             evidence.append(event)
-        elif event == "object.__setattr__" and args[1] == "__code__":
-            evidence.append(f"the code of {getattr(args[0], '__qualname__', '?')}")
+        elif event == "object.__setattr__" and (number(args[0]) in watched or args[1] == "__code__"):
+            evidence.append(f"{args[1]} of a {kind_of(args[0]).__name__}")
 
     return hook
 
@@ -81,11 +76,13 @@ def _hook(evidence: list[str], looks: tuple[str, ...]) -> Callable[[str, tuple[A
 class _Watch:
     """What has happened up to now, canaries apart from tests."""
 
-    def __init__(self, source: str, evidence: list[str]) -> None:
+    def __init__(self, source: str, evidence: list[str], used: Mapping[str, types.ModuleType]) -> None:
         self.source = source
         self.exempt = own_names(source)
         self.evidence = evidence
+        self.used = used
         self.snapshot = Snapshot({}, self.exempt)
+        self.changes = self.snapshot.comparison()
         self.tally = Tally()
         self._plan: list[bool] = []
         self._started = 0
@@ -94,8 +91,7 @@ class _Watch:
     def take(self, event: Event) -> Any:
         """The answer to an event."""
         if event.what == "ready":
-            self.snapshot = _before_solution(self.source, self.exempt, self.evidence)
-            return None
+            return self._ready()
         if event.what == "collected":
             return self._collected(event)
         if event.what == "started":
@@ -118,10 +114,19 @@ class _Watch:
             self.tally.add(event)
         return None
 
+    def _ready(self) -> None:
+        """Take down what tests will be judged with, now that pytest is set up; from here on, whoever looks into the interpreter too."""
+        roots = {*_OWN, *(name.partition(".")[0] for name in self.used)}
+        loaded = {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in roots}
+        self.snapshot = Snapshot({**loaded, **self.used}, self.exempt)
+        self.changes = self.snapshot.comparison()
+        looks = tuple(event for event in _LOOKS if event.rpartition(".")[2] not in self.source)
+        sys.addaudithook(_hook(self.evidence, looks, self.snapshot.watched))
+
     def look(self) -> None:
         """Compare with the snapshot."""
         self._end_of_canary()
-        self.evidence += self.snapshot.changes()
+        self.evidence += self.changes()
 
     def _collected(self, event: Event) -> list[tuple[int, Callable[[], None]]]:
         """Where canaries go: one of each kind anywhere, and one at the end, where everything has had its time."""
@@ -129,7 +134,7 @@ class _Watch:
         self.tally.add(event)
         module = sys.modules.get(TEST_FILE.removesuffix(".py"))
         if module is not None:
-            self.snapshot.add(module, self.exempt, values=True)
+            self.snapshot.add_tests(module)
         chance, order = random.SystemRandom(), [False] * len(event.tests)
         places = list[tuple[int, Callable[[], None]]]()
         for wrong in [*WRONG, *chance.choices(WRONG)] if order else []:
