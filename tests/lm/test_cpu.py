@@ -73,3 +73,11 @@ def test_a_slow_dtype_is_said_and_only_where_it_was_asked_for(speeds: Path, caps
     assert said == "asap: on this CPU bfloat16 takes 4.0 times as long as float32 (measured); leave --dtype out, which means float32\n"
     remember(speeds, 0.9)
     assert slow_dtype_note() is None
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 9_000, "KEY: null", "KEY: true", "KEY: -1.0", "KEY: NaN", 'KEY: "fast"'])
+def test_a_damaged_record_of_speeds_is_none(speeds: Path, content: str) -> None:
+    bfloat16_speed()
+    (key,) = json.loads(speeds.read_text("utf-8"))
+    speeds.write_text(content if "KEY" not in content else "{" + content.replace("KEY", json.dumps(key)) + "}", "utf-8")
+    assert bfloat16_speed() > 0

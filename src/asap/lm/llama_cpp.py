@@ -17,8 +17,9 @@ from typing import IO, Any
 from asap.errors import InputError, MissingExtra
 from asap.lm.cache import file_sha256
 from asap.lm.generate import MIN_P, EndpointError, Generation, Request, RequestRefused
-from asap.lm.gguf import BUNDLED_SHA256, converted_folder, gguf_tokenizer, is_complete
+from asap.lm.gguf import BUNDLED_SHA256, converted_folder, gguf_tokenizer
 from asap.lm.gguf_header import context_in_memory, read_header
+from asap.lm.model_cache import damage_in
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
@@ -167,8 +168,8 @@ class LlamaCppGenerator:
 
 def _tokens(file: Path, sha256: str, spec: str) -> TokenCounter | None:
     """The model's tokenizer, as far as transformers can read it: from the converted model if there is one, else from the file."""
-    folder = converted_folder(file, sha256)
     try:
-        return TokenCounter.load(str(folder), spec) if is_complete(folder) else TokenCounter(gguf_tokenizer(file), spec)
+        folder = converted_folder(file, sha256)
+        return TokenCounter.load(str(folder), spec) if damage_in(folder) is None else TokenCounter(gguf_tokenizer(file), spec)
     except (InputError, ImportError):
         return None

@@ -1,14 +1,16 @@
 """Device, number type, longest text and identity of a transformers model in this process."""
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from asap.errors import UsageError
+from asap.errors import InputError, UsageError
+from asap.lm.cache import file_sha256
 from asap.lm.hub import Dtype
+
+_OF_MODELS = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".tiktoken")
 
 
 def pick_device(device: str) -> torch.device:
@@ -54,17 +56,12 @@ def identity_of(name: str, spec: str, config: Any, dtype: torch.dtype) -> dict[s
 
 
 def _folder_digest(folder: Path) -> str:
-    """Digest of a model folder: whole configuration, and size with first and last MiB of each weight file."""
+    """Digest of all bytes that a model folder's configuration, weights, tokenizer and templates have."""
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
-        if file.suffix in (".json", ".safetensors", ".bin", ".model"):
-            digest.update(f"{file.name}:{file.stat().st_size}:".encode())
-            digest.update(b"".join(_ends_of(file)))
+    try:
+        for file in sorted([*folder.glob("*"), *folder.glob("additional_chat_templates/*")]) if folder.is_dir() else []:
+            if file.suffix in _OF_MODELS and file.is_file():
+                digest.update(f"{file.relative_to(folder)}:{file_sha256(file)}\n".encode())
+    except OSError as error:
+        raise InputError(f"model folder {folder} cannot be read ({error.filename}: {error.strerror})") from error
     return digest.hexdigest()[:16]
-
-
-def _ends_of(file: Path, size: int = 1 << 20) -> Iterable[bytes]:
-    with file.open("rb") as stream:
-        yield stream.read(size)
-        stream.seek(max(0, file.stat().st_size - size))
-        yield stream.read(size)
