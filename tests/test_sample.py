@@ -1,6 +1,9 @@
 """A response comes apart again; a record is checked when it is made and known by its content."""
 
+import math
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -74,16 +77,37 @@ def test_a_part_that_is_missing_is_refused_by_name(name: str) -> None:
     assert refusal(**{name: None}).detail.startswith(f"{name} is NoneType")
 
 
-@pytest.mark.parametrize("row_id", [True, False, 1.0, ["a"], {"a": 1}, b"a"], ids=repr)
-def test_an_id_that_is_neither_string_nor_whole_number_is_refused(row_id: object) -> None:
+@pytest.mark.parametrize("row_id", [True, False, ["a"], {"a": 1}, b"a"], ids=repr)
+def test_an_id_that_is_neither_string_nor_number_is_refused(row_id: object) -> None:
     error = refusal(row_id=row_id)
     assert error.reason == "wrong_type"
     assert error.detail.startswith(f"id is {type(row_id).__name__}")
 
 
-@pytest.mark.parametrize(("row_id", "shown"), [("r1", "r1"), (0, "0"), (-3, "-3"), (10**30, "1" + "0" * 30), (" ", " ")])
+@pytest.mark.parametrize(
+    ("row_id", "shown"),
+    [
+        ("r1", "r1"),
+        (0, "0"),
+        (-3, "-3"),
+        (10**30, "1" + "0" * 30),
+        (" ", " "),
+        (1.0, "1"),
+        (-0.0, "0"),
+        (3.5, "3.5"),
+        (1e300, str(int(1e300))),
+        (Decimal("7.0"), "7"),
+        (Decimal("7.25"), "7.25"),
+        (UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    ],
+)
 def test_an_id_is_kept_as_text(row_id: object, shown: str) -> None:
     assert make_sample(**PARTS, row_id=row_id).id == shown
+
+
+@pytest.mark.parametrize("row_id", [math.nan, math.inf, -math.inf, Decimal("NaN")], ids=repr)
+def test_an_id_that_is_not_a_number_is_none(row_id: object) -> None:
+    assert make_sample(**PARTS, row_id=row_id).id == make_sample(**PARTS).id
 
 
 @pytest.mark.parametrize(("name", "reason"), [("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")])

@@ -27,7 +27,8 @@ from asap.dataset.shard import Shard
 from asap.dataset.source import Source
 from asap.events import Listener
 from asap.reading import read_into
-from asap.store.work import Store, decision_body
+from asap.store.entry import decision_body
+from asap.store.work import Store
 from asap.tables import Table
 
 WORDS = "so the sum of two numbers is first wait check that loop again then answer list index value 42 17 x = y + 1 because hence returns"

@@ -15,6 +15,7 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
     values = {
         **manifest,
         "sources": [public_name(name) for name in manifest["settings"]["sources"]],
+        "columns": [public_name(name) for name in manifest.get("columns", [])],
         "llm": manifest["settings"]["llm"],
         "engine": engine_line(manifest["llm"] or {}),
         "histogram": histogram_rows(counts["histogram_before"], counts["histogram_after"]),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
+from asap.dataset.columns import line_of
 from asap.dataset.formats import FORMATS, format_of
 from asap.prune.decision import Decision, decision_line, decisions_file
 from asap.ratio_marker import NONE, marked
@@ -137,16 +138,16 @@ def write_output(
             totals.rows += 1
             if entry.sample is None or entry.decision is None:
                 rejected_by[entry.error.reason if entry.error else ""] += 1
-                rejected.write(_line(_rejection(entry)))
+                rejected.write(line_of(_rejection(entry)))
                 continue
             decision = recut(entry.decision, entry.sample) if recut else entry.decision
             sample = replace(entry.sample, cot=decision.apply(entry.sample.cot))
             totals.add(decision)
             decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
             asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
-            pruned.write(_line({**format_of(None)(asked), "question": sample.question}))
+            pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
             for file, name in zip(extra, files.formats, strict=True):
-                file.write(_line(format_of(name)(asked)))
+                file.write(line_of(format_of(name)(asked)))
     if files.zst:
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
@@ -164,6 +165,7 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     manifest = {
         "settings": dict(settings),
         "input_hash": input_hash,
+        **({"columns": columns} if (columns := (store.fact("source") or {}).get("columns")) else {}),
         "counts": counts,
         "llm": store.fact("llm"),
         "formats": list(formats),
@@ -188,10 +190,6 @@ def _digest_of(entry: Entry) -> bytes:
 def _rejection(entry: Entry) -> dict[str, Any]:
     assert entry.error is not None
     return Rejected.of(entry.source, entry.line, entry.error).as_row()
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _compact_line(row: Mapping[str, Any]) -> str:

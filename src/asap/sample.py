@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from math import isfinite
 from typing import Any
+from uuid import UUID
 
 from asap.digest import content_digest
 from asap.errors import RowError
@@ -19,6 +22,7 @@ class Sample:
     answer: str
     system: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The row's other columns, which travel along."""
     tested_code: str | None = field(default=None, compare=False)
     """The code that the row's own tests judged."""
     frame: Frame = IN_THINK
@@ -65,13 +69,13 @@ def make_sample(
     system: object = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Sample:
-    """A checked Sample; a row without an id gets one derived from its content. Raises RowError for an unusable row."""
+    """A checked Sample; a row without an id (`id_text`) gets one derived from its content. Raises RowError for an unusable row."""
     named = {"question": question, "cot": cot, "answer": answer}
     if system is not None:
         named["system"] = system
-    shown = str(row_id) if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) and row_id != "" else None
-    if shown is None and row_id not in (None, ""):
-        raise RowError("wrong_type", f"id is {type(row_id).__name__}; a string or a whole number is expected")
+    shown = id_text(row_id)
+    if shown is None and not (row_id in (None, "") or isinstance(row_id, float | Decimal)):
+        raise RowError("wrong_type", f"id is {type(row_id).__name__}; a string or a number is expected")
     texts = {name: _checked_text(name, value, shown) for name, value in {"id": shown or "", **named}.items()}
     for name in ("cot", "answer"):
         texts[name] = texts[name].strip("\r\n")
@@ -81,6 +85,15 @@ def make_sample(
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]
     return Sample(identity, texts["question"], texts["cot"], texts["answer"], system_text, meta or {}, tested_code_in(meta or {}))
+
+
+def id_text(value: object) -> str | None:
+    """An id as text; None for what cannot be one. A float without a fraction is the whole number that a gap in its column made it of."""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        if not isfinite(value):
+            return None
+        return str(int(value)) if value == int(value) else str(value)
+    return str(value) if isinstance(value, str | UUID) and value != "" else None
 
 
 def tested_code_in(columns: Mapping[str, Any]) -> str | None:

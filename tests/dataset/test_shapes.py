@@ -177,7 +177,7 @@ def test_a_row_of_codeforces_cots_is_read() -> None:
     assert shaped.shape == "prompt+generation"
     sample = shaped.sample
     assert (sample.id, sample.question, sample.cot, sample.answer, sample.system) == ("1000/A", Q, C, A, None)
-    assert dict(sample.meta) == {key: value for key, value in row.items() if key not in ("id", "prompt", "generation")}
+    assert dict(sample.meta) == {key: value for key, value in row.items() if key not in ("id", "prompt", "generation", "messages")}
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_an_answer_may_quote_a_closing_tag(answer: str) -> None:
         ({"prompt": [USER, ANSWER, USER], "completion": R}, "multi_turn"),
         ({"messages": [USER, {"role": "tool", "content": "x"}, ANSWER]}, "unknown_role"),
         ({"messages": [USER, {"role": "assistant", "content": [{"type": "image_url", "text": "x"}]}]}, "not_text"),
-        ({"id": 1.5, "question": Q, "response": R}, "wrong_type"),
+        ({"id": ["a"], "question": Q, "response": R}, "wrong_type"),
     ],
 )
 def test_a_row_that_cannot_be_used_has_a_reason(row: dict[str, object], reason: str) -> None:

@@ -23,9 +23,10 @@ from asap.lm.reply_cache import ReplyCache, Usage
 from asap.lm.specs import load_scorer
 from asap.prune.decision.step_cut import steps_from_columns
 from asap.prune.settings import OF_METHODS
+from asap.recut import recut
 from asap.sample import Sample
 from asap.store.work import Store
-from run_fixtures import count_decisions, model_folder, prune, row, same_output, write_rows
+from run_fixtures import count_decisions, model_folder, prune, read_rows, row, same_output, write_rows
 
 WORK = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -70,8 +71,11 @@ def work_of(folder: Path) -> list[tuple[str, tuple[Any, ...]]]:
     found = list[tuple[str, tuple[Any, ...]]]()
     with closing(sqlite3.connect(folder / "work.sqlite")) as connection:
         for table in ("facts", "samples", "decisions", "seconds", "input"):
-            found += [(table, tuple(map(as_then, values))) for values in connection.execute(f"SELECT * FROM {table}")]
-    return found
+            rows = connection.execute(f"SELECT * FROM {table}")
+            found += [(table, tuple(map(as_then, values[:8]))) for values in rows]  # its input had no other columns
+        [(known,)] = connection.execute("SELECT value FROM facts WHERE name = 'source'")
+    then = json.dumps({name: value for name, value in json.loads(known).items() if name != "columns"})
+    return [("facts", ("source", then)) if values[0] == "source" else (table, values) for table, values in found]
 
 
 def as_then(value: Any) -> Any:
@@ -97,6 +101,16 @@ def test_a_run_goes_on(missing: int, tmp_path: Path) -> None:
         assert [sample.tested_code for sample, _ in store.rows() if sample] == [f"x = {number}" for number in range(6)]
     same_output(fresh, prune(source, old))
     assert count_decisions(old) == 6
+
+
+def test_a_cut_of_a_run_has_no_other_columns(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{**row(number), "level": number} for number in range(3)])
+    old = write(tmp_path / "old/work.sqlite", WORK, work_of(prune(source, tmp_path / "fresh")))
+    for name, copied in (("cut", False), ("copy", True)):
+        recut(old, tmp_path / name, ratio=0.5, copy=copied)
+        assert [set(row) for row in read_rows(tmp_path / name / "pruned.jsonl")] == [{"id", "question", "cot", "answer", "messages"}] * 3
+    recut(tmp_path / "cut", tmp_path / "again", ratio=0.7)
+    assert read_rows(prune(source, old) / "pruned.jsonl")[2]["level"] == 2
 
 
 def test_settings_of_other_methods_are_no_difference_unless_somebody_chose_them(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ Columns = Annotated[
 ]
 HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=DATA)]
 HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=DATA)]
+KeepColumns = Annotated[
+    str | None,
+    Parameter(
+        help="The other columns that travel along into what is written: all, none, or names with commas between them (docs/data.md). "
+        "[default: all]",
+        group=DATA,
+    ),
+]
 Limit = Annotated[int | None, Parameter(help="Read only the first so many rows.", group=DATA, converter=whole)]
 ShardText = Annotated[
     str | None,

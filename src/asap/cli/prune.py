@@ -22,6 +22,7 @@ from asap.cli.options import (
     Columns,
     HubConfig,
     HubSplit,
+    KeepColumns,
     Limit,
     MaxRejected,
     Out,
@@ -120,6 +121,7 @@ def prune(
     llm: Llm = Llm(),  # noqa: B008 (frozen)
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
+    keep_columns: KeepColumns = None,
     thinking: Thinking = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -144,6 +146,7 @@ def prune(
 
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
+    from asap.dataset.columns import kept_columns
     from asap.dataset.shard import Shard
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
@@ -151,7 +154,16 @@ def prune(
     files = written.files()
     allow_own_methods(method)
     share = None if shard is None else Shard.parse(shard)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), share, rules=thinking.rules())
+    rows = Source(
+        source,
+        parse_columns(columns),
+        hub_config,
+        hub_split,
+        at_least("limit", limit, 1),
+        share,
+        rules=thinking.rules(),
+        keep_columns=kept_columns(keep_columns),
+    )
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     model.check()

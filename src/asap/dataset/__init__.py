@@ -1,11 +1,12 @@
 """Data sets: reads rows from any common container in any common shape, and writes rows for common training tools."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from asap.atomic import replacing
+from asap.dataset.columns import line_of, travelling
 from asap.dataset.containers import RawRow, iter_rows
 from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
@@ -117,6 +118,6 @@ def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample], forma
     count = 0
     with replacing(path) as file:
         for sample in samples:
-            file.write(json.dumps(to_row(sample), ensure_ascii=False) + "\n")
+            file.write(line_of(to_row(replace(sample, meta=travelling(sample.meta)))))
             count += 1
     return count

@@ -1,12 +1,29 @@
-"""Formats: turns a Sample into a row for a training tool. `to_sample` can read every format back."""
+"""Formats: turns a Sample into a row for a training tool. `to_sample` can read every format back.
+
+The row's other columns (`Sample.meta`) stand beside those of the format (`asap.dataset.columns`).
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from asap.dataset.columns import beside
 from asap.errors import UsageError
 from asap.sample import Sample
 
+MEANT = (
+    "messages",
+    "text",
+    "images",
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+    "labels",
+    "seq_lengths",
+    "completion_mask",
+    "assistant_masks",
+)
+"""Columns in which training tools look for something of their own: none of the source's has such a name in a training row."""
 _SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
@@ -53,12 +70,11 @@ FORMATS: Mapping[str, Callable[[Sample], dict[str, Any]]] = {
 
 
 def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
-    """The function that makes rows of the named format; None means the rows of pruned.jsonl."""
-    if name is None:
-        return pruned_row
-    if name not in FORMATS:
+    """The function that makes rows of the named format, with the other columns; None means the rows of pruned.jsonl."""
+    if name is not None and name not in FORMATS:
         raise UsageError(f"there is no format {name!r}; allowed: {', '.join(FORMATS)}")
-    return FORMATS[name]
+    own, taken = (pruned_row, ()) if name is None else (FORMATS[name], MEANT)
+    return lambda sample: beside(own(sample), sample.meta, taken)
 
 
 def dataset_info(file_name: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from asap.dataset.chat import Turn, chat_turns, one_exchange
+from asap.dataset.columns import is_former
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
 from asap.message_parts import text_of, thinking_in
-from asap.sample import Sample, make_sample
+from asap.sample import Sample, id_text, make_sample
 from asap.think import Thought, split_think
 from asap.think_tags import TagTable, closing_tag
 
@@ -136,7 +137,7 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
         used -= {name for name, part in shape.optional.items() if part == "system"}
     thought = _thought(assistant, rules.table)
     system = None if rules.drop_system else system
-    meta = {name: value for name, value in row.items() if name not in used}
+    meta = {name: value for name, value in row.items() if name not in used and not is_former(name, value, thought.cot)}
     sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
     frame = rules.frame_of(sample.cot, sample.answer, assistant.content, _response_in(shape, row))
     sample = sample if frame == sample.frame else replace(sample, frame=frame)
@@ -223,6 +224,5 @@ def _id_column(row: Row, columns: Mapping[str, str] | None) -> str | None:
 
 
 def _printable(row_id: object) -> str | None:
-    if isinstance(row_id, bool) or not isinstance(row_id, (str, int)) or row_id == "":
-        return None
-    return str(row_id).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = id_text(row_id)
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -23,6 +23,8 @@ class Source:
     shard: Shard | None = None
     """Use only this shard of the rows."""
     rules: RowRules = DEFAULT_RULES
+    keep_columns: Sequence[str] | None = None
+    """The other columns that travel along with the samples; None: all."""
 
     def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
         """Every row with its source and line, ignoring limit and shard."""
@@ -37,6 +39,7 @@ class Source:
             "hub_config": self.hub_config,
             "hub_split": self.hub_split,
             **self.rules.as_settings(),
+            **({} if self.keep_columns is None else {"keep_columns": list(self.keep_columns)}),
             **({"shard": str(self.shard)} if self.shard else {}),
         }
 

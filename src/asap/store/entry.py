@@ -1,10 +1,11 @@
-"""What a store tells of its rows."""
+"""What a store tells of its rows, and what it keeps of a decision."""
 
 from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
+from asap.store.content import packed
 
 
 class Entry(NamedTuple):
@@ -32,3 +33,8 @@ class Waiting(NamedTuple):
     digest: str
     sample: Sample
     size: int
+
+
+def decision_body(decision: Decision | RowError) -> bytes:
+    """The body that the store keeps of a decision, or of the error that a row failed with."""
+    return packed({"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row())

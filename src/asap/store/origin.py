@@ -9,7 +9,7 @@ from asap.digest import content_digest
 from asap.errors import InputError
 from asap.store.content import Database
 
-TABLES = ("samples", "decisions", "input")
+TABLES = ("samples", "columns", "decisions", "input")
 
 
 class Origin(NamedTuple):
@@ -29,8 +29,8 @@ class Origin(NamedTuple):
         """The folder of the run."""
         return Path(os.path.normpath(cut.resolve() / self.folder))
 
-    def attach(self, database: Database, cut: Path, name: str) -> None:
-        """Have a database read the run's tables from its file. Raises InputError if the run is gone, or is another by now."""
+    def attach(self, database: Database, cut: Path, name: str) -> str:
+        """Have a database read the run's tables from its file, and return its schema. Raises InputError if it is gone, or another now."""
         root = self.root(cut)
         how_to = "put it back, or cut again (asap cut --copy makes a folder that needs no other)"
         if not (root / name).is_file():
@@ -39,3 +39,4 @@ class Origin(NamedTuple):
         facts = {name: database.value(text) for name, text in database.execute(f"SELECT name, value FROM {schema}.facts")}
         if Origin.to(root, facts, cut) != self:
             raise InputError(f"{cut} is a cut of {root}, which holds another run or other rows by now; {how_to}")
+        return schema

@@ -1,4 +1,4 @@
-"""DIR/work.sqlite: the input in order, the original traces, the LLM's selections and the decisions.
+"""DIR/work.sqlite: the input in order, the original traces, the rows' other columns, the LLM's selections and the decisions.
 
 Work is keyed by content (a row's digest), never by position, and stored with the run's settings: a rerun does only what is missing,
 and another budget is cut from the stored decisions. SQLite runs in WAL mode, so that after `kill -9` a decision is stored whole or
@@ -8,6 +8,7 @@ not at all.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, tested_code_in
 from asap.store.claim import refuse_other
-from asap.store.content import Contents, Database, packed
+from asap.store.content import Contents, Database
 from asap.store.entry import Entry, Missing, Waiting
 from asap.store.incoming import SCHEMA as INPUT_SCHEMA
-from asap.store.incoming import Incoming, original_rows
+from asap.store.incoming import Incoming, original_rows, with_columns
 from asap.store.origin import TABLES, Origin
 
 FILE = "work.sqlite"
@@ -34,17 +35,13 @@ CREATE INDEX IF NOT EXISTS decisions_failed ON decisions (failed) WHERE failed;
 """
 
 
-def decision_body(decision: Decision | RowError) -> bytes:
-    """The body that the store keeps of a decision, or of the error that a row failed with."""
-    return packed({"reason": decision.reason, "detail": decision.detail} if isinstance(decision, RowError) else decision.as_row())
-
-
 class Store:
     """The work in one output folder, from `Store.open` or `Store.reading`."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._db = database
         self._samples = Contents(database, "samples", "digest")
+        self._columns = Contents(database, "columns", "digest")
         self._selections = Contents(database, "selections", "digest")
         self.transaction = database.transaction
         self.folder = folder
@@ -57,6 +54,7 @@ class Store:
             _check_there(folder)
         with Database.open(folder / FILE, _SCHEMA + INPUT_SCHEMA, synchronous="NORMAL") as database:
             store = cls(database, folder)
+            with_columns(database)
             if follow:
                 store.follow()
             yield store
@@ -67,7 +65,7 @@ class Store:
         """The store of a folder, to be read only, which several processes may do at once, but not while one has it open."""
         _check_there(folder)
         with Database.open(None) as database:
-            database.attach(folder / FILE, ("facts", *TABLES, "selections", "seconds"))
+            with_columns(database, database.attach(folder / FILE, ("facts", *TABLES, "selections", "seconds")))
             store = cls(database, folder)
             store.follow()
             yield store
@@ -75,7 +73,7 @@ class Store:
     def follow(self) -> None:
         """Read the rows and decisions of the run that this folder refers to, if it is a cut."""
         if self._origin:
-            self._origin.attach(self._db, self.folder, FILE)
+            with_columns(self._db, self._origin.attach(self._db, self.folder, FILE))
 
     def refer_to(self, other: "Store") -> None:
         """Make this store a cut of another: its facts, and a reference to where its rows and decisions are."""
@@ -93,11 +91,11 @@ class Store:
             return
         self._db.detach()
         with Store.reading(self.root) as other:
-            for table in ("samples", "decisions"):
+            for table in ("samples", "columns", "decisions"):
                 other._db.copy(table, self._db)
             with self.transaction():
                 self._db.execute("DELETE FROM input")
-                self._db.execute_many("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?)", other._db.rows("SELECT * FROM input"))
+                self._db.execute_many("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", other._db.rows("SELECT * FROM input"))
                 self._db.execute("DELETE FROM facts WHERE name = 'origin'")
 
     @property
@@ -137,7 +135,7 @@ class Store:
     @contextmanager
     def new_input(self) -> Iterator[Incoming]:
         """Rows that replace the input when the block ends without an error: until then, and after a kill, the earlier input stays."""
-        incoming = Incoming(self._db, self._samples)
+        incoming = Incoming(self._db, self._samples, self._columns)
         yield incoming
         incoming.flush()
         with self.transaction():
@@ -233,16 +231,18 @@ class Store:
     def entries(self) -> Iterator[Entry]:
         """Every input row in order. Raises InputError for an undecided row."""
         rows = self._db.rows(
-            "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, d.failed, d.body FROM input i "
-            "LEFT JOIN samples s USING (digest) LEFT JOIN decisions d USING (digest) ORDER BY i.position"
+            "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, c.body, d.failed, d.body FROM input i "
+            "LEFT JOIN samples s ON s.digest = i.digest LEFT JOIN columns c ON c.digest = i.columns "
+            "LEFT JOIN decisions d ON d.digest = i.digest ORDER BY i.position"
         )
-        for source, line, row_id, digest, reason, detail, sample_body, failed, body in rows:
+        for source, line, row_id, digest, reason, detail, sample_body, columns, failed, body in rows:
             if digest is None:
                 yield Entry(source, line, row_id, None, None, RowError(reason, detail, row_id))
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
             sample, fields = self._sample(row_id, sample_body), self._db.value(body)
+            sample = replace(sample, meta=self._db.value(columns)) if columns else sample
             if failed:
                 yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id))
             else:
@@ -287,7 +287,7 @@ class Store:
 
     def take(self, other: "Store", incoming: Incoming) -> None:
         """Take over another store's content, and its input for the new one of this store."""
-        for table in ("samples", "selections", "decisions", "seconds"):
+        for table in ("samples", "columns", "selections", "decisions", "seconds"):
             other._db.copy(table, self._db)
         for row in original_rows(other._db):
             incoming.add(row)

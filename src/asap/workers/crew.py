@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from asap.errors import InputError, RowError
 from asap.lm.tokens import TokenCounter
-from asap.store.work import decision_body
+from asap.store.entry import decision_body
 from asap.versions import __version__
 from asap.workers.rows import Decided, Undecided
 

@@ -15,7 +15,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
 from asap.prune.methods.own import code_digest
-from asap.store.work import decision_body
+from asap.store.entry import decision_body
 from asap.versions import __version__
 from asap.workers.rows import Decided, Undecided
 
