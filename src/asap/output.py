@@ -141,7 +141,7 @@ def write_output(
                 rejected.write(line_of(_rejection(entry)))
                 continue
             decision = recut(entry.decision, entry.sample) if recut else entry.decision
-            sample = replace(entry.sample, cot=decision.apply(entry.sample.cot))
+            sample = replace(entry.sample, cot=decision.apply(entry.sample.cot), logprobs=None)
             totals.add(decision)
             decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
             asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))

@@ -10,6 +10,7 @@ from uuid import UUID
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.think_tags import IN_THINK, Frame
+from asap.token_logprobs import TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Sample:
     """The code that the row's own tests judged."""
     frame: Frame = IN_THINK
     """The tags around trace and answer, as the response is written."""
+    logprobs: TokenLogprobs | None = field(default=None, compare=False)
+    """What the row ships about the tokens of its trace, where that is read."""
 
     @property
     def response(self) -> str:
@@ -45,11 +48,13 @@ class Sample:
         return [*self.prompt, {"role": "assistant", "content": self.response}]
 
     def digest(self) -> str:
-        """Hex SHA-256 of the content (not of the id): equal texts have equal digests."""
-        return content_digest(self.system, self.question, self.cot, self.answer, *(self.frame if self.frame != IN_THINK else ()))
+        """Hex SHA-256 of the content (not of the id): equal texts, with equal log-probabilities if any, have equal digests."""
+        frame = self.frame if self.frame != IN_THINK else ()
+        shipped = [self.logprobs.stored()] if self.logprobs else []
+        return content_digest(self.system, self.question, self.cot, self.answer, *frame, *shipped)
 
     def stored(self) -> dict[str, Any]:
-        """The content as JSON holds it, without the id."""
+        """The texts as JSON holds them, without the id."""
         content = {"question": self.question, "cot": self.cot, "answer": self.answer, "system": self.system}
         return {**content, "frame": list(self.frame)} if self.frame != IN_THINK else content
 
@@ -57,7 +62,8 @@ class Sample:
     def of_stored(cls, row_id: str, content: Mapping[str, Any], tested_code: str | None = None) -> "Sample":
         """The sample that `stored` gave this content of."""
         texts = {name: content[name] for name in ("question", "cot", "answer", "system")}
-        return cls(row_id, **texts, tested_code=tested_code, frame=Frame(*content.get("frame", IN_THINK)))
+        shipped = TokenLogprobs.of_stored(content["logprobs"]) if "logprobs" in content else None
+        return cls(row_id, **texts, tested_code=tested_code, frame=Frame(*content.get("frame", IN_THINK)), logprobs=shipped)
 
 
 def make_sample(

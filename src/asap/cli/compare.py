@@ -28,6 +28,7 @@ from asap.cli.options import (
     parse_columns,
     warn_of_dtype,
     whole,
+    with_logprobs,
 )
 from asap.errors import UsageError
 
@@ -62,7 +63,7 @@ def compare(
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[
-        str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>.", group=MODEL)
+        str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>, shipped:<columns>.", group=MODEL)
     ] = "bundled",
     judge: Annotated[
         str | None, Parameter(help="Who judges; better another model than the scorer. [default: the scorer]", group=MODEL)
@@ -124,7 +125,10 @@ def compare(
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=thinking.rules())
+    rules = with_logprobs(thinking.rules(), scorer, tokenizer)
+    if rules.logprobs and judge is None:
+        raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
     console = console_for(stderr=True)
     try:
         warn_of_dtype(dtype, device)

@@ -4,7 +4,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import AS_IT_IS, MODEL, Columns, HubConfig, HubSplit, Limit, Thinking, Tokenizer, at_least, console_for, parse_columns
+from asap.cli.options import (
+    AS_IT_IS,
+    MODEL,
+    Columns,
+    HubConfig,
+    HubSplit,
+    Limit,
+    Thinking,
+    Tokenizer,
+    at_least,
+    console_for,
+    parse_columns,
+    with_logprobs,
+)
 
 
 def doctor(
@@ -26,7 +39,7 @@ def doctor(
     report = examine(
         source or [],
         columns=parse_columns(columns),
-        rules=thinking.rules(),
+        rules=with_logprobs(thinking.rules(), scorer, tokenizer),
         hub_config=hub_config,
         hub_split=hub_split,
         scorer=scorer,

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,6 +113,17 @@ class Thinking:
 
 
 AS_IT_IS = Thinking()
+
+
+def with_logprobs(rules: "RowRules", scorer: str, tokenizer: str | None) -> "RowRules":
+    """The rules, which with a shipped: scorer also read the log-probabilities of each row. Raises UsageError for a wrong spec."""
+    from asap.dataset.logprobs import LogprobColumns
+    from asap.lm.specs import load_tokens, shipped_columns
+    from asap.lm.token_bytes import token_bytes
+
+    if not (columns := shipped_columns(scorer)):
+        return rules
+    return replace(rules, logprobs=LogprobColumns(columns, token_bytes(load_tokens(tokenizer)) if tokenizer else None))
 
 
 @Parameter(name="*")

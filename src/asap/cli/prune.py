@@ -40,6 +40,7 @@ from asap.cli.options import (
     print_summary,
     too_many_rejected,
     warn_of_dtype,
+    with_logprobs,
     write_page,
 )
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
@@ -81,7 +82,7 @@ class Model:
         str,
         Parameter(
             help="bundled, hf:<hub id or folder>, gguf:<file>, or openai:<model> on vLLM or SGLang (docs/scale.md), with --base-url and "
-            "the model's --tokenizer.",
+            "the model's --tokenizer; or none: shipped:COLUMN or shipped:TOKENS,LOGPROBS takes what the rows bring (docs/data.md).",
             group=MODEL,
         ),
     ] = "bundled"
@@ -93,6 +94,13 @@ class Model:
         Literal["auto", "float32", "bfloat16"],
         Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
     ] = "auto"
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the rows bring their log-probabilities. Raises UsageError for a wrong spec."""
+        from asap.lm.specs import shipped_columns
+
+        return bool(shipped_columns(self.scorer))
 
     @property
     def is_served(self) -> bool:
@@ -150,10 +158,12 @@ def prune(
     from asap.dataset.shard import Shard
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
+    from asap.prune.asap import check_served
 
     files = written.files()
     allow_own_methods(method)
     share = None if shard is None else Shard.parse(shard)
+    rules = with_logprobs(thinking.rules(), model.scorer, model.tokenizer)
     rows = Source(
         source,
         parse_columns(columns),
@@ -161,7 +171,7 @@ def prune(
         hub_split,
         at_least("limit", limit, 1),
         share,
-        rules=thinking.rules(),
+        rules=rules,
         keep_columns=kept_columns(keep_columns),
     )
     at_least("max-rejected", max_rejected, 0)
@@ -169,7 +179,9 @@ def prune(
     model.check()
     llm.check(coarse, values, for_scorer=model.is_served)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
-    settings = _settings(method, coarse or ("select" if llm.llm else "align"), values)
+    settings = _settings(method, coarse or ("select" if llm.llm else "none" if model.is_shipped else "align"), values)
+    if model.is_shipped:
+        check_served(settings)
     if coarse == "align" and method != "asap":  # there the default is ignored
         raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
     try:
@@ -227,9 +239,10 @@ def _prune(
                 warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)
                 workers = stack.enter_context(where.workers(blueprint))
-            if model.is_served and settings.needs_scorer and settings.stored_scores != "own":
+            if (model.is_served or model.is_shipped) and settings.needs_scorer and settings.stored_scores != "own":
                 without = ", ".join(method.name for method in settings.stored_methods if needs_entropies(method))
-                console.print(f"a server gives no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
+                who = "the rows bring" if model.is_shipped else "a server gives"
+                console.print(f"{who} no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
             listener, options = stack.enter_context(watcher(console)), llm.run_options(spending, source.rules.table)

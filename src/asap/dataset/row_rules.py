@@ -1,12 +1,15 @@
 """How the thinking of rows is found, and in which tags it is written again: the options that all commands share which read rows."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from asap.dataset.logprobs import LogprobColumns
 from asap.errors import RowError
 from asap.sample import Sample
 from asap.think import own_frame
 from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
+
+_SETTINGS = ("think_tags", "write_tags", "drop_system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class RowRules:
     """`keep`: those of the row; a row of the table, or a pair. None: `think`, but rows of pruned.jsonl stay as they were written."""
     drop_system: bool = False
     """Leave the system messages out."""
+    logprobs: LogprobColumns | None = None
+    """Columns with the log-probabilities of the response's tokens, which every row must have; the scorer's spec names them."""
 
     def check(self) -> None:
         """Raise UsageError for tags that are none."""
@@ -32,8 +37,8 @@ class RowRules:
         return table_with(self.think_tags)
 
     def as_settings(self) -> dict[str, Any]:
-        """Those that are given, by name."""
-        return {name: value for name, value in asdict(self).items() if value}
+        """Those that are given, by name, but for what a scorer's spec says."""
+        return {name: value for name in _SETTINGS if (value := getattr(self, name))}
 
     def applied(self, sample: Sample) -> Sample:
         """A sample that was read before, as these rules have it written."""

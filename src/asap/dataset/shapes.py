@@ -137,10 +137,14 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
         used -= {name for name, part in shape.optional.items() if part == "system"}
     thought = _thought(assistant, rules.table)
     system = None if rules.drop_system else system
+    if rules.logprobs:  # of the whole trace: they would not fit the pruned one
+        used |= {*rules.logprobs.names}
     meta = {name: value for name, value in row.items() if name not in used and not is_former(name, value, thought.cot)}
     sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
     frame = rules.frame_of(sample.cot, sample.answer, assistant.content, _response_in(shape, row))
     sample = sample if frame == sample.frame else replace(sample, frame=frame)
+    if rules.logprobs:
+        sample = replace(sample, logprobs=rules.logprobs.of_row(row, sample.cot, sample.answer))
     in_answer = closing_tag(sample.answer)
     tag = in_answer or closing_tag(sample.cot)
     if tag and split_think(sample.response, rules.table) != (sample.cot, sample.answer):

@@ -30,6 +30,8 @@ _ADVICE = {
     "multi_turn": "ASAP prunes one question with one answer: split longer conversations into rows",
     "unknown_shape": "name the columns: --columns question=...,response=... (or cot=...,answer=...)",
     "missing_column": "check the names given with --columns",
+    "no_logprobs": "check the columns named with --scorer shipped:..., or score with a model",
+    "logprobs_of_other_text": "the text was changed after it was written, or --tokenizer is another model's: score these with a model",
     "template_failed": "the scorer's chat template refuses them, often because of a system message: try --context raw",
     "lone_surrogate": "the text was cut in the middle of a character: clean it before use",
     "bad_json": _DAMAGED,
@@ -64,7 +66,8 @@ def check_data(
         pass
     findings = [*problems, _rows_found(survey, len(sources), limit), *_rejected(survey)]
     if survey.usable:
-        findings += [_shapes(survey), *_texts(survey), *_repeats(survey), *_lengths(survey, tokenizers)]
+        lengths = [one for one in _lengths(survey, tokenizers) if one.name != "scorer context" or not rules.logprobs]
+        findings += [_shapes(survey), *_texts(survey), *_repeats(survey), *lengths]
     return DataDiagnosis(findings, _histogram(survey.tokens))
 
 

@@ -11,7 +11,7 @@ from asap.lm.gguf import bundled_gguf, converted_folder, gguf_tokenizer
 from asap.lm.hub import load_pretrained
 from asap.lm.model_cache import damage_in
 from asap.lm.scorer import Scorer
-from asap.lm.specs import is_spec, load_tokens, model_folder
+from asap.lm.specs import is_spec, load_tokens, model_folder, shipped_columns
 from asap.lm.tokens import TokenCounter
 from asap.survey import Reader
 
@@ -34,6 +34,9 @@ class Tokenizers:
 
 def load_tokenizers(scorer: str, tokenizer: str | None, served: Scorer | None = None) -> tuple[Tokenizers, list[Finding]]:
     """The tokenizers, and a finding for each one that could not be loaded. `served` is the scorer where a server has it."""
+    if shipped_columns(scorer):  # no model reads
+        named = tokenizer or "bundled"
+        return Tokenizers(_load_tokens(named), f"tokenizer {named}", None), []
     try:
         reader = Reader(served.tokens, served.context_tokens) if served else Reader(_load_tokens(scorer), _context_tokens(scorer))
         found, problems = Tokenizers(reader.tokens, f"tokenizer of {scorer}", reader), list[Finding]()

@@ -14,6 +14,7 @@ from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.spans import Span
 from asap.steps import SEPARATOR
+from asap.token_logprobs import TokenLogprobs
 
 if TYPE_CHECKING:
     from asap.lm.causal_lm import CausalLM
@@ -39,7 +40,8 @@ class TokenScores(NamedTuple):
 class ScoreRequest(NamedTuple):
     """Score the first `depth` tokens (None: all) of each span of `text`, which follows `context`.
 
-    A token belongs to a span if it overlaps it, so a token that straddles the span's start counts as its first.
+    A token belongs to a span if it overlaps it, so a token that straddles the span's start counts as its first. `shipped` is what the
+    row ships about this very text, for the scorer that has no model.
     """
 
     context: str
@@ -47,6 +49,7 @@ class ScoreRequest(NamedTuple):
     spans: Sequence[Span]
     depth: int | None = None
     entropy: bool = False
+    shipped: TokenLogprobs | None = None
 
 
 class Scored(NamedTuple):

@@ -33,7 +33,7 @@ class Spec(NamedTuple):
 
 def is_spec(text: str) -> bool:
     """Whether the text has the form of a model spec."""
-    return text == "bundled" or text.partition(":")[0] in ("hf", "gguf", "openai")
+    return text == "bundled" or text.partition(":")[0] in ("hf", "gguf", "openai", "shipped")
 
 
 def model_folder(spec: str) -> str:
@@ -49,6 +49,16 @@ def is_server(spec: str) -> bool:
     return spec.startswith("openai:")
 
 
+def shipped_columns(spec: str) -> list[str]:
+    """The columns that `shipped:COLUMN` or `shipped:TOKENS,LOGPROBS` names; none for another spec. Raises UsageError."""
+    if not spec.startswith("shipped:"):
+        return []
+    names = [name.strip() for name in spec.removeprefix("shipped:").split(",")]
+    if not all(names) or len(set(names)) != len(names) or len(names) > 2:
+        raise UsageError(f"{spec!r} names no columns; write shipped:COLUMN, or shipped:TOKENS,LOGPROBS such as shipped:token_ids,logprobs")
+    return names
+
+
 def load_scorer(
     spec: str = "bundled",
     *,
@@ -58,7 +68,8 @@ def load_scorer(
     tokenizer: str | None = None,
     concurrency: int | None = None,
 ) -> Scorer:
-    """The scorer that a spec names: `bundled`, `hf:<hub id or folder>`, `gguf:<file>`, or `openai:<model>` on vLLM or SGLang.
+    """The scorer that a spec names: `bundled`, `hf:<hub id or folder>`, `gguf:<file>`, or `openai:<model>` on vLLM or SGLang;
+    `shipped:<columns>` for rows that were read with their log-probabilities (`asap.dataset.logprobs`).
 
     `base_url`, `tokenizer` (of the served model: a spec, Hub id or folder) and `concurrency` (requests at once, 16 by default) are for
     servers, `dtype` and `device` for all others. Raises UsageError or InputError.
@@ -68,13 +79,18 @@ def load_scorer(
 
         tokens = load_tokens(tokenizer or spec)  # says what is missing
         return ServerScorer(Spec.read(spec).name, tokens, base_url=base_url, concurrency=concurrency or 16)
+    if columns := shipped_columns(spec):
+        from asap.lm.scorer_shipped import ShippedScorer
+
+        return ShippedScorer(columns, load_tokens(tokenizer or spec))
     from asap.lm.scorer_transformers import HFScorer
 
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)
 
 
 def load_tokens(spec: str) -> TokenCounter:
-    """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too."""
+    """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too. `shipped:` names none: bundled's."""
+    spec = "bundled" if shipped_columns(spec) else spec
     return TokenCounter.load(model_folder(spec if is_spec(spec) else f"hf:{spec}"), spec)
 
 

@@ -44,7 +44,7 @@ class Windowed(NamedTuple):
         prefix = full.ids[:first]
         if bos is not None and full.ids[:1].tolist() != [bos]:
             prefix = np.concatenate([[bos], prefix])
-        begins, counts = _tokens_of(text, request)
+        begins, counts = tokens_in_spans(text, request)
         wanted = consecutive(begins, counts)
         return cls(text, wanted, counts, list(_lay_windows(prefix, text.ids, wanted, context_tokens)))
 
@@ -57,7 +57,7 @@ class Windowed(NamedTuple):
         return Scored(scores, max(1, len(self.windows)))
 
 
-def _tokens_of(text: Encoded, request: ScoreRequest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def tokens_in_spans(text: Encoded, request: ScoreRequest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first token that overlaps each span, and how many do, at most `depth`."""
     spans = np.array(request.spans, np.int64).reshape(-1, 2)
     first = np.searchsorted(text.ends, spans[:, 0], side="right")

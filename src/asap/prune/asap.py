@@ -14,6 +14,7 @@ from asap.lm.generate import Generator
 from asap.lm.prompt_style import PromptStyle, default_context
 from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
+from asap.lm.scorer_shipped import SERVES, ShippedScorer
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
@@ -65,10 +66,13 @@ class Asap:
         self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
         self.method = self.settings.name
         self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
-        if not self.scorer.gives_entropies and not self.settings.is_token_level and needs_entropies(self.settings.scoring):
+        if isinstance(self.scorer, ShippedScorer):
+            check_served(self.settings)
+        elif not self.scorer.gives_entropies and not self.settings.is_token_level and needs_entropies(self.settings.scoring):
             raise UsageError(f"method {self.method!r} needs entropies, which a server does not give; use a scorer bundled, hf:… or gguf:…")
         self.tokens = tokens or self.scorer.tokens
-        self.context: PromptStyle = self.settings.context or default_context(self.scorer.tokens)
+        no_prompt = isinstance(self.scorer, ShippedScorer)
+        self.context: PromptStyle = self.settings.context or ("raw" if no_prompt else default_context(self.scorer.tokens))
         self.token_level: TokenLevel | None = None
         if self.settings.is_token_level:
             self.token_level = TokenLevel(self.settings, self.scorer.tokens, self.tokens, importance)
@@ -83,7 +87,7 @@ class Asap:
         decision = self.decide([sample])[0]
         if isinstance(decision, RowError):
             raise decision
-        return Pruned(replace(sample, cot=decision.apply(sample.cot)), decision)
+        return Pruned(replace(sample, cot=decision.apply(sample.cot), logprobs=None), decision)
 
     def decide(self, samples: Sequence[Sample], selections: Sequence[Selection] | None = None) -> list[Decision | RowError]:
         """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others.
@@ -108,6 +112,14 @@ class Asap:
         if settings.support_floor is None:
             return decision
         return (yield from floored(decision, sample, settings.support_floor, scorer_tokens=self.scorer.tokens, tokens=self.tokens))
+
+
+def check_served(settings: AsapSettings) -> None:
+    """Raise UsageError for settings that need more than the log-probabilities which rows ship."""
+    if settings.reads_more is not None:
+        raise UsageError(f"{SERVES}; {settings.reads_more} needs a model that reads: use a scorer bundled, hf:… or gguf:…")
+    if settings.context is not None:
+        raise UsageError("context is what a model reads before the trace, and shipped log-probabilities have the context of who wrote it")
 
 
 class _Coarse(NamedTuple):

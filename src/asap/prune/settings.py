@@ -14,7 +14,7 @@ from asap.prune.coarse.select import Select
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, RECORDS, TokenLevelMethod, method_named
 from asap.prune.methods.llmlingua2 import LLMLingua2
-from asap.prune.methods.method import StepMethod, is_one_pass, needs_model
+from asap.prune.methods.method import StepMethod, is_one_pass, needs_entropies, needs_model
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.sample import Sample
@@ -46,7 +46,8 @@ class AsapSettings:
     """For methods that draw: random and tokenskip."""
     coarse: Coarse | str | None = "align"
     """Stage 1: `align` drops steps that the answer does not make likelier; with `select` an LLM names the steps to keep; with
-    `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, else align]"""
+    `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, none with a shipped: scorer,
+    else align]"""
     coarse_only: bool = False
     """Leave stage 2 out."""
     scores: Scores | None = None
@@ -209,6 +210,18 @@ class AsapSettings:
         if self.is_token_level or self.uses_llm:
             return False
         return needs_model(self.scoring) and is_one_pass(self.scoring)
+
+    @property
+    def reads_more(self) -> str | None:
+        """What here has a model read more than the whole trace after its question, or asks for entropies; None if nothing does."""
+        if self.is_token_level:
+            return f"method {self.name}" if self.needs_scorer else None
+        if self.coarse is not None:
+            return f"coarse {self.stage_1}"
+        if not is_one_pass(self.scoring) or needs_entropies(self.scoring):
+            return f"method {self.name}"
+        given = {"rescore": self.rescore, "support_floor": self.support_floor is not None, "scores every": self.scores == "every"}
+        return next((name for name, value in given.items() if value), None)
 
     @property
     def needs_scorer(self) -> bool:

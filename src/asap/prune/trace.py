@@ -61,7 +61,7 @@ class Steps:
 
     def read_anchored(self, depth: int | None = None) -> Scoring[list[TokenScores]]:
         """The same with the answer shown beside the question."""
-        return (yield from self._scored(self.request._replace(context=self.anchored, depth=depth, entropy=False))).spans
+        return (yield from self._scored(self.request._replace(context=self.anchored, depth=depth, entropy=False, shipped=None))).spans
 
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
         """The surprisal of the other steps, or with `answer` of the answer after them, without each step."""
@@ -110,8 +110,10 @@ class Trace:
         """The steps with these indices: in the original trace if all are left, else joined."""
         cot, spans = self.sample.cot, [self.spans[index] for index in left]
         texts = [cot[span.start : span.end] for span in spans]
-        text, laid = (cot, spans) if len(left) == len(self.spans) else laid_out(cot, spans)
-        request = ScoreRequest(self.context, text, visible(text, laid), entropy=self.entropies)
+        text, laid, shipped = cot, spans, self.sample.logprobs
+        if len(left) < len(self.spans):
+            (text, laid), shipped = laid_out(cot, spans), None
+        request = ScoreRequest(self.context, text, visible(text, laid), entropy=self.entropies, shipped=shipped)
         between = [separator(cot, *pair) for pair in pairwise(spans)]
         return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, self.entropies, between=between)
 

@@ -136,4 +136,6 @@ def with_columns(database: Database, attached: str | None = None) -> None:
 
 def _content(sample: Sample) -> dict[str, Any]:
     content = sample.stored()
+    if sample.logprobs is not None:
+        content["logprobs"] = sample.logprobs.stored()
     return content if sample.tested_code is None else {**content, "meta": {"tested_code": sample.tested_code}}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from asap.lm.hub import Dtype
 from asap.lm.scorer import NoModel, Scorer
-from asap.lm.specs import is_server, load_scorer, load_tokens
+from asap.lm.specs import is_server, load_scorer, load_tokens, shipped_columns
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
@@ -27,7 +27,8 @@ class Blueprint:
     @property
     def needs_model(self) -> bool:
         """Whether a model reads anything in the worker's own process."""
-        return (self.settings.needs_scorer and not is_server(self.scorer)) or self.settings.needs_classifier
+        elsewhere = is_server(self.scorer) or shipped_columns(self.scorer)
+        return (self.settings.needs_scorer and not elsewhere) or self.settings.needs_classifier
 
     def pruner(self, device: str) -> Asap:
         """The pruner with its models on a device. The selections of stage 1's LLM are given to it with the rows."""
