@@ -337,3 +337,20 @@ def test_the_answer_stands_after_the_last_closing_tag(generation: str, thinking:
 )
 def test_thinking_is_dropped(prompt: str, text: str, shown: str) -> None:
     assert strip_think(text, opened=bool(opened_by(prompt))) == shown
+
+
+def test_an_answer_that_is_one_answer_tag_loses_it_and_keeps_it_in_its_frame() -> None:
+    response = "<think>a</think>\n<answer>It is `</b>`.\n\nYes.</answer>"
+    assert split_think(response) == ("a", "It is `</b>`.\n\nYes.")
+    frame = own_frame(response)
+    assert frame.join("a", "b") == "<think>\na\n</think>\n\n<answer>\nb\n</answer>"
+    assert split_think(frame.join("a", "b")) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "answer", ["<answer>2", "So <answer>2</answer>", "<answer>1</answer> or <answer>2</answer>", "<answer>2</answer>!"]
+)
+def test_an_answer_with_answer_tags_inside_stays_as_it_is(answer: str) -> None:
+    response = f"<think>\na\n</think>\n\n{answer}"
+    assert split_think(response).answer == answer
+    assert own_frame(response) == IN_THINK

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import RowError
 
-REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought", "thoughts", "reasoning_details")
+REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "think", "thought", "thoughts", "reasoning_details")
 """The keys of a message, or of a part, that hold its thinking."""
 _TEXTS = (None, "text", "output_text", "input_text")
 _THOUGHTS = ("thinking", "thought", "reasoning", "reasoning_text", "summary_text", "reasoning.text", "reasoning.summary")

@@ -27,6 +27,9 @@ _AROUND_ANSWER = re.compile(
 )
 
 
+_OPEN_ANSWER, _CLOSE_ANSWER = "<answer>", "</answer>"
+
+
 class Thought(NamedTuple):
     """A response split into thinking and answer."""
 
@@ -58,14 +61,25 @@ def split_think(text: str, table: TagTable = TAGS) -> Thought:
     opening, closing = _delimiters(text, table)
     return Thought(
         cot=text[opening.end if opening else 0 : closing.start].strip("\r\n"),
-        answer=_AROUND_ANSWER.sub("", text[closing.end :]).strip("\r\n"),
+        answer=_without_answer_tags(_AROUND_ANSWER.sub("", text[closing.end :])).strip("\r\n"),
     )
+
+
+def _without_answer_tags(answer: str) -> str:
+    """An answer that is one `<answer>` as a whole, as in AM-DeepSeek-R1, without these tags; any other as it is."""
+    inside = answer.strip()
+    if inside.count(_OPEN_ANSWER) != 1 or not inside.startswith(_OPEN_ANSWER) or not inside.endswith(_CLOSE_ANSWER):
+        return answer
+    return inside[len(_OPEN_ANSWER) : -len(_CLOSE_ANSWER)]
 
 
 def own_frame(text: str, table: TagTable = TAGS) -> Frame:
     """The tags of a response that `split_think` splits, as they are spelled there and written again. Raises RowError as it does."""
     opening, closing = _delimiters(text, table)
-    return as_written(closing.row, opening and text[opening.start : opening.end], text[closing.start : closing.end]).frame
+    frame = as_written(closing.row, opening and text[opening.start : opening.end], text[closing.start : closing.end]).frame
+    if _without_answer_tags(text[closing.end :]) == text[closing.end :]:
+        return frame
+    return frame._replace(between=f"{frame.between}{_OPEN_ANSWER}\n", after=f"\n{_CLOSE_ANSWER}{frame.after}")
 
 
 def _delimiters(text: str, table: TagTable) -> tuple[Tag | None, Tag]:

@@ -1,5 +1,6 @@
 """Columns: the names that a user gives go before the table of shapes."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -26,6 +27,9 @@ def reject(row: Mapping[str, object], columns: Mapping[str, str] | None = None) 
         ({"p": [USER], "g": R}, {"question": "p", "response": "g"}),
         ({"p": Q, "g": [{"role": "assistant", "content": A, "reasoning": C}]}, {"question": "p", "response": "g"}),
         ({"p": Q, "t": C, "a": A}, {"answer": "a", "cot": "t", "question": "p"}),
+        ({"p": [USER, ANSWER]}, {"messages": "p"}),
+        ({"p": json.dumps([USER, ANSWER])}, {"messages": "p"}),
+        ({"p": [USER, {**ANSWER, "content": A}], "t": C}, {"messages": "p", "cot": "t"}),
         ({"p": Q, "g": R, "question": "no", "response": "no"}, {"question": "p", "response": "g"}),
     ],
 )
@@ -77,6 +81,7 @@ def test_a_question_may_be_chat_messages_beside_a_trace_and_a_list_of_one_text_i
         {"question": "p", "answer": "a"},
         {"question": "p", "response": "r", "cot": "c"},
         {"question": "p", "response": "p"},
+        {"messages": "m", "response": "r"},
         {"question": "p", "response": ""},
         {"id": "n"},
     ],
@@ -87,5 +92,5 @@ def test_columns_that_do_not_make_a_row_are_a_usage_error(columns: dict[str, str
 
 
 def test_a_usage_error_lists_what_is_allowed() -> None:
-    with pytest.raises(UsageError, match="'prompt'; allowed for --columns: id, question, response, cot, answer, system"):
+    with pytest.raises(UsageError, match="'prompt'; allowed for --columns: id, question, response, cot, answer, messages, system"):
         to_sample({}, {"prompt": "p"})

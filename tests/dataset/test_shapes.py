@@ -91,10 +91,13 @@ ROWS: dict[str, tuple[str, dict[str, object]]] = {
     "reasoning null in the question": ("messages", {"messages": [{**USER, "reasoning_content": None}, ANSWER]}),
     "sharegpt": ("conversations", {"conversations": [{"from": "human", "value": Q}, {"from": "gpt", "value": R}]}),
     "sharegpt, other names": ("conversations", {"conversations": [{"from": "user", "value": Q}, {"from": "assistant", "value": R}]}),
-    "alpaca": ("alpaca", {"instruction": Q, "output": R}),
-    "alpaca, empty input": ("alpaca", {"instruction": Q, "input": "", "output": R, "history": []}),
-    "alpaca, input": ("alpaca", {"instruction": Q, "input": "", "output": R, "system": ""}),
-    "openthoughts": ("openthoughts", {"problem": Q, "deepseek_reasoning": C, "deepseek_solution": A, "test_cases": "[]"}),
+    "alpaca": ("instruction+output", {"instruction": Q, "output": R}),
+    "alpaca, empty input": ("instruction+output", {"instruction": Q, "input": "", "output": R, "history": []}),
+    "alpaca, input": ("instruction+output", {"instruction": Q, "input": "", "output": R, "system": ""}),
+    "openthoughts": (
+        "problem+deepseek_reasoning+deepseek_solution",
+        {"problem": Q, "deepseek_reasoning": C, "deepseek_solution": A, "test_cases": "[]"},
+    ),
     "null columns are not there": ("messages", {"question": None, "response": None, "messages": [USER, ANSWER]}),
 }
 
@@ -257,8 +260,7 @@ def test_the_counts_of_a_long_conversation_are_named() -> None:
     ("row", "place", "found"),
     [
         ({"question": 3, "response": R}, "question", "int"),
-        ({"question": Q, "response": [R]}, "response", "list"),
-        ({"prompt": [USER], "generation": R}, "prompt", "list"),
+        ({"question": Q, "response": [3]}, "response", "int"),
         ({"prompt": [Q], "completion": R}, "prompt[0]", "str"),
         ({"prompt": Q, "completion": {"a": 1}}, "completion", "dict"),
         ({"question": Q, "cot": 1.5, "answer": A}, "cot", "float"),

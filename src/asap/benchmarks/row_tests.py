@@ -16,7 +16,7 @@ from asap.benchmarks.asserts import asserts_file, pytest_file
 from asap.benchmarks.isolation import isolation_of
 from asap.benchmarks.livecodebench import same_output, same_value
 from asap.benchmarks.problem import Calls, Check, Program, Stdin
-from asap.dataset.shapes import Row
+from asap.dataset.raw import Row
 from asap.errors import RowError
 
 GROUPS = (

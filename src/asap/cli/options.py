@@ -50,7 +50,12 @@ Budget = Annotated[
 ]
 Ratio = Annotated[float | None, Parameter(help="The share of each trace's tokens that may stay, instead of --budget.", group=CUT)]
 Columns = Annotated[
-    str | None, Parameter(help="Which columns to read: question=…,response=… or question=…,cot=…,answer=…; also id, system.", group=DATA)
+    str | None,
+    Parameter(
+        help="Which columns to read, where their names do not tell (docs/data.md): question=…,response=…, question=…,cot=…,answer=… or "
+        "messages=…; also id, system.",
+        group=DATA,
+    ),
 ]
 HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=DATA)]
 HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=DATA)]

@@ -1,8 +1,9 @@
 """Chat messages as data sets hold them: OpenAI style or ShareGPT, with the trace beside the content, among its parts or inside it."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from asap.errors import RowError
 from asap.message_parts import REASONING_KEYS, first_of, part_of, split_parts, text_of, thinking_in, wrong_type
@@ -19,6 +20,8 @@ _ROLES: Mapping[object, Role] = {
 }
 _ROLE_KEYS = ("role", "from")
 _CONTENT_KEYS = ("content", "value")
+_ASKED = ("query", "question", "user")
+_ANSWERED = ("answer", "response", "assistant")
 _THOUGHT_CHANNELS = ("analysis", "commentary")  # of gpt-oss; it answers in the channel "final"
 
 
@@ -38,13 +41,50 @@ class Exchange(NamedTuple):
     assistant: Turn
 
 
+def is_chat(value: object) -> bool:
+    """Whether a value is a list of chat messages, or the JSON text of one."""
+    messages = _messages(value)
+    return bool(messages) and all(isinstance(message, Mapping) and (_role_of(message) or _is_pair(message)) for message in messages)
+
+
+def has_answer(value: object) -> bool:
+    """Whether a value is a chat with an assistant message."""
+    return is_chat(value) and any(_is_pair(message) or _ROLES.get(_role_of(message)) == "assistant" for message in _messages(value))
+
+
+def _messages(value: object) -> Sequence[Any]:
+    """The items of a list, or of the JSON text of one; empty for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return ()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _role_of(message: Mapping[str, object]) -> str:
+    role = first_of(message, _ROLE_KEYS)[1]
+    return role if isinstance(role, str) else ""
+
+
+def _is_pair(message: object) -> bool:
+    """Whether an object holds a question and its answer, as in Dolci's `interactions`."""
+    if not isinstance(message, Mapping) or _role_of(message):
+        return False
+    return first_of(message, _ASKED)[1] is not None and first_of(message, _ANSWERED)[1] is not None
+
+
 def chat_turns(value: object, column: str) -> list[Turn]:
     """The messages of a column as turns. Raises RowError if the column holds anything else."""
-    if not isinstance(value, (list, tuple)):
+    messages = _messages(value)
+    if not messages and not isinstance(value, (list, tuple)):
         raise wrong_type(column, value, "a list of chat messages")
     turns, thoughts = list[Turn](), list[str]()
-    for index, message in enumerate(value):
+    for index, message in enumerate(messages):
         place = f"{column}[{index}]"
+        if _is_pair(message):
+            turns += _pair(message, place)
+            continue
         if _is_thought(message):
             thoughts.append(_thought(message, place))
             continue
@@ -69,6 +109,13 @@ def one_exchange(turns: Sequence[Turn]) -> Exchange:
     if turns.index(by_role["assistant"]) < turns.index(by_role["user"]):
         raise RowError("wrong_order", "the assistant message stands before the user message")
     return Exchange(by_role["system"].content if "system" in by_role else None, by_role["user"], by_role["assistant"])
+
+
+def _pair(message: Mapping[str, object], place: str) -> list[Turn]:
+    """The two turns of an object that holds a question and its answer."""
+    asked, question = first_of(message, _ASKED)
+    answer = {**message, "role": "assistant", "content": first_of(message, _ANSWERED)[1]}
+    return [Turn("user", text_of(question, f"{place}.{asked}")), _turn(answer, place)]
 
 
 def _turn(message: object, place: str) -> Turn:

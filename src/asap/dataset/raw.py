@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from asap.errors import RowError
 
+Row = Mapping[str, object]
+"""The columns of a row."""
+
 
 class RawRow(NamedTuple):
     """A row before its shape is known. Exactly one of `value` and `error` is set.
@@ -14,11 +17,11 @@ class RawRow(NamedTuple):
 
     source: str
     line: int
-    value: Mapping[str, object] | None
+    value: Row | None
     error: RowError | None
 
     @classmethod
-    def good(cls, source: str, line: int, value: Mapping[str, object]) -> "RawRow":
+    def good(cls, source: str, line: int, value: Row) -> "RawRow":
         """A readable row."""
         return cls(source, line, value, None)
 

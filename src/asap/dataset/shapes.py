@@ -1,32 +1,23 @@
 """Shapes: turns one row, in any of the common forms of reasoning data, into a Sample.
 
-Each shape is a line in the table SHAPES: the columns it needs, and the part of a conversation that each one holds.
+Which columns hold which part is known by their names (`asap.dataset.column_names`), or the user says it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from asap.dataset.chat import Turn, chat_turns, one_exchange
+from asap.dataset.chat import Turn, chat_turns, is_chat, one_exchange
+from asap.dataset.column_names import RESPONSES, Part, Shape, find_shape, holds_several, listed
 from asap.dataset.columns import is_former
+from asap.dataset.generations import listed_generations
+from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
-from asap.message_parts import text_of, thinking_in
+from asap.message_parts import first_of, text_of, thinking_in
 from asap.sample import Sample, id_text, make_sample
 from asap.think import Thought, split_think
 from asap.think_tags import TagTable, closing_tag
-
-Row = Mapping[str, object]
-Part = Literal["system", "user", "reasoning", "assistant", "chat", "history", "system in chat"]
-
-
-class Shape(NamedTuple):
-    """A form of row: its columns and what they hold. The columns of the parts in `lists` may hold chat messages."""
-
-    name: str
-    needed: Mapping[str, Part]
-    optional: Mapping[str, Part] = {"system": "system"}
-    lists: Sequence[Part] = ()
 
 
 class Shaped(NamedTuple):
@@ -36,27 +27,14 @@ class Shaped(NamedTuple):
     sample: Sample
 
 
-SHAPES = (
-    Shape(
-        "question+cot+answer",
-        {"question": "user", "cot": "reasoning", "answer": "assistant"},
-        {"system": "system", "messages": "system in chat"},  # the rows of pruned.jsonl
-    ),
-    Shape("question+response", {"question": "user", "response": "assistant"}),
-    Shape("prompt+generation", {"prompt": "user", "generation": "assistant"}),
-    Shape("prompt+completion", {"prompt": "user", "completion": "assistant"}, lists=("user", "assistant")),
-    Shape("messages", {"messages": "chat"}),
-    Shape("conversations", {"conversations": "chat"}),
-    Shape(
-        "alpaca",
-        {"instruction": "user", "output": "assistant"},
-        {"input": "user", "system": "system", "history": "history"},
-    ),
-    Shape("openthoughts", {"problem": "user", "deepseek_reasoning": "reasoning", "deepseek_solution": "assistant"}),
-)
-
-COLUMN_KEYS = ("id", "question", "response", "cot", "answer", "system")
-_COLUMN_PARTS: Mapping[str, Part] = {"question": "user", "response": "assistant", "cot": "reasoning", "answer": "assistant"}
+COLUMN_KEYS = ("id", "question", "response", "cot", "answer", "messages", "system")
+_COLUMN_PARTS: Mapping[str, Part] = {
+    "messages": "chat",
+    "question": "user",
+    "response": "assistant",
+    "cot": "reasoning",
+    "answer": "assistant",
+}
 _ID_COLUMNS = ("id", "uuid")
 
 
@@ -64,11 +42,15 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
     """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id if known."""
     if columns:
         check_columns(columns)
+    row = row if columns else listed_generations(row)
     id_column = _id_column(row, columns)
     row_id = None if id_column is None else row[id_column]
     try:
-        shape = _named_shape(row, columns) if columns else _find_shape(row)
-        return Shaped(shape.name, _read(shape, row, id_column, row_id, rules))
+        shape = _named_shape(row, columns) if columns else find_shape(row, rules.table)
+        sample = _read(shape, row, id_column, row_id, rules)
+        if shape.also is not None:
+            _check_the_same(sample, shape, shape.also, row, rules)
+        return Shaped("columns" if columns else shape.name, sample)
     except RowError as error:
         if error.row_id is not None:
             raise
@@ -76,8 +58,8 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
-    """Raise UsageError unless the keys make a whole row: a question, and a response or both cot and answer."""
-    allowed = f"allowed for --columns: {', '.join(COLUMN_KEYS)} (question, and response or cot and answer, are needed)"
+    """Raise UsageError unless the keys make a whole row: messages, or a question, and a response or both cot and answer."""
+    allowed = f"allowed for --columns: {', '.join(COLUMN_KEYS)} (needed are messages, or question, and response or cot and answer)"
     for key, name in columns.items():
         if key not in COLUMN_KEYS:
             raise UsageError(f"there is no column key {key!r}; {allowed}")
@@ -85,8 +67,8 @@ def check_columns(columns: Mapping[str, str]) -> None:
             raise UsageError(f"the column key {key!r} has the value {name!r}, which is not a column's name; {allowed}")
     if len(set(columns.values())) < len(columns):
         raise UsageError(f"two column keys name the same column: {', '.join(f'{key}={name}' for key, name in columns.items())}")
-    given = columns.keys() & {"response", "cot", "answer"}
-    if "question" not in columns or given not in ({"response"}, {"cot", "answer"}):
+    given = columns.keys() - {"id", "system"}
+    if given not in ({"messages"}, {"messages", "cot"}, {"question", "response"}, {"question", "cot", "answer"}):
         raise UsageError(f"the columns {', '.join(columns)} do not make a row; {allowed}")
 
 
@@ -103,28 +85,27 @@ def _shortened(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def _find_shape(row: Row) -> Shape:
-    for shape in SHAPES:
-        if all(row.get(column) is not None for column in shape.needed):
-            return shape
-    shapes = "; ".join("+".join(shape.needed) for shape in SHAPES)
-    raise RowError(
-        "unknown_shape",
-        f"the row has the columns {_listed(row)}; known shapes: {shapes}; name the columns with --columns question=...,response=...",
-    )
-
-
 def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
     needed = {name: _COLUMN_PARTS[key] for key, name in columns.items() if key in _COLUMN_PARTS}
     for key, name in columns.items():
         if name in needed and name not in row:
-            raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {_listed(row)}")
-    lists: Sequence[Part] = ("user",) if "cot" in columns else ("user", "assistant")  # beside a trace, the answer must be text
-    return Shape("columns", needed, {columns.get("system", "system"): "system"}, lists)
+            raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {listed(row)}")
+    return Shape(needed, {columns.get("system", "system"): "system"})
 
 
-def _listed(row: Row) -> str:
-    return ", ".join(f"{name!r} (null)" if value is None else repr(name) for name, value in row.items()) or "none"
+def _check_the_same(sample: Sample, shape: Shape, other: Shape, row: Row, rules: RowRules) -> None:
+    """Raise RowError if another reading of a row finds other thinking. One that is not possible says nothing."""
+    try:
+        found = _read(other, row, None, None, rules)
+    except RowError:
+        return
+    if found.cot.strip() != sample.cot.strip():
+        question, response = shape.needed
+        raise RowError(
+            "two_traces",
+            f"{response} and {other.name} hold different thinking: name one with --columns question={question},response={response} or "
+            f"--columns messages={other.name}",
+        )
 
 
 def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules) -> Sample:
@@ -165,6 +146,7 @@ def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
     """The turns of the conversation in order, and the texts by part."""
     texts: dict[Part, list[str]] = {"system": [], "user": [], "reasoning": [], "assistant": []}
     turns: list[Turn] = []
+    beside = "reasoning" in shape.needed.values()
     for column, part in {**shape.needed, **shape.optional}.items():
         value = row.get(column)
         if value is None and column in shape.optional:
@@ -173,15 +155,45 @@ def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
             _check_history(value)
         elif part == "system in chat":
             texts["system"] += [] if texts["system"] else _system_in(value)
-        elif part == "chat" or (isinstance(value, list) and part in shape.lists):
+        elif part == "chat" or _is_chat_of(part, value, beside=beside):
             turns += chat_turns(value, column)
         else:
-            texts[part].append(_one_trace(value, column) if part == "reasoning" else text_of(value, column))
+            texts["user" if part == "input" else part].append(_text(part, value, column))
     if texts["user"]:
         turns.insert(0, Turn("user", "\n".join(text for text in texts["user"] if text)))
+    trace = texts["reasoning"][0] if texts["reasoning"] else None
     if texts["assistant"]:
-        turns.append(Turn("assistant", texts["assistant"][0], texts["reasoning"][0] if texts["reasoning"] else None))
+        turns.append(Turn("assistant", texts["assistant"][0], trace))
+    elif trace is not None and turns and turns[-1].role == "assistant" and turns[-1].reasoning is None:
+        turns[-1] = turns[-1]._replace(reasoning=trace)
     return turns, texts
+
+
+def _text(part: Part, value: object, column: str) -> str:
+    if part == "reasoning":
+        return _one_trace(value, column)
+    return text_of(_one_text(value, column) if part == "assistant" else value, column)
+
+
+def _is_chat_of(part: Part, value: object, *, beside: bool) -> bool:
+    """Whether a column holds its part as chat messages. `beside` a trace, the answer must be text."""
+    if part == "user":
+        return isinstance(value, (list, tuple)) or is_chat(value)
+    return part == "assistant" and not beside and is_chat(value)
+
+
+def _one_text(value: object, column: str) -> object:
+    """The text of a response: itself, or the only one of a list, alone or in an object with its properties."""
+    if holds_several(value):
+        raise RowError(
+            "several_generations",
+            f"{column} holds {len(value)} generations: make a row of each with --each-generation",  # type: ignore[arg-type]
+        )
+    if isinstance(value, (list, tuple)) and value and not is_chat(value):
+        value = value[0]
+        if isinstance(value, Mapping):
+            value = first_of(value, ("text", *RESPONSES))[1]
+    return value
 
 
 def _one_trace(value: object, column: str) -> str:

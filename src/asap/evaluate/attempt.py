@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.dataset import Rejected
-from asap.dataset.shapes import Row
+from asap.dataset.raw import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import attempt_rows
 from asap.evaluate.attempt_texts import COLUMNS, ID_COLUMNS, ProblemIds, texts_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from asap.benchmarks.row_tests import decoded
 from asap.dataset.chat import chat_turns
-from asap.dataset.shapes import Row
+from asap.dataset.raw import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import UNTOLD
 from asap.message_parts import REASONING_KEYS

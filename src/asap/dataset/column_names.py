@@ -1,0 +1,244 @@
+"""Column names: which columns of a row hold its question, its thinking and its answer, or a chat of all three.
+
+A table of names, and one rule over it (docs/data.md). What a name leaves open, the content decides: a response is whole if there are
+think tags in it. A row that can be read in two ways is rejected, and told what to type.
+
+What this does not do: read the values (`asap.dataset.shapes`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, NoReturn
+
+from asap.dataset.chat import chat_turns, has_answer, is_chat
+from asap.dataset.raw import Row
+from asap.errors import RowError
+from asap.think_tags import HARMONY_WORDS, TagTable, has_tag, tag_at_start
+
+Part = Literal["system", "user", "input", "reasoning", "assistant", "chat", "history", "system in chat"]
+
+
+class Shape(NamedTuple):
+    """The columns of a row and what they hold. `also` is a second reading of the row, which must find the same thinking."""
+
+    needed: Mapping[str, Part]
+    optional: Mapping[str, Part]
+    also: "Shape | None" = None
+
+    @property
+    def name(self) -> str:
+        """The needed columns."""
+        return "+".join(self.needed)
+
+
+CHATS = ("messages", "conversations", "conversation", "reannotated_messages", "interactions", "chat", "dialogue", "dialog")
+QUESTIONS = ("question", "prompt", "problem", "query", "instruction", "user_prompt")
+LESSER_QUESTIONS = ("input", "user", "message")
+"""These hold the question only where no other column does."""
+TRACES = (
+    *("cot", "reasoning", "reasoning_content", "thinking", "think", "thought", "thoughts", "trace", "reasoning_trace"),
+    *("chain_of_thought", "complex_cot", "reasoning_details", "analysis", "deepseek_reasoning", "thinking_trajectories"),
+    *("thinking_trajectory", "deepseek_thinking_trajectory", "gemini_thinking_trajectory"),
+)
+RESPONSES = (
+    *("response", "generation", "completion", "output", "content", "final", "attempt", "generated_solution", "generated_response"),
+    *("r1_generation", "r1_solution", "deepseek_solution", "deepseek_attempt", "gemini_attempt", "reannotated_assistant_content"),
+    *("responses", "generations", "completions", "outputs", "attempts"),
+)
+"""What a model wrote: the answer beside a trace, or both in one text."""
+ANSWERS = ("answer", "solution")
+"""These may hold the right answer of the data set's author instead, so a response goes before them."""
+SYSTEMS = ("system", "system_prompt")
+_TOGETHER = {
+    "response": "question",
+    "answer": "question",
+    "r1_generation": "question",
+    "generation": "prompt",
+    "completion": "prompt",
+    "output": "instruction",
+    "solution": "problem",
+    "generated_solution": "problem",
+    "deepseek_solution": "problem",
+}
+"""The question that belongs to a response where a row has several."""
+_OWN: Mapping[str, Part] = {"question": "user", "cot": "reasoning", "answer": "assistant"}
+_FLAGS = ("on", "off", "true", "false", "yes", "no", "none", "low", "medium", "high")
+"""What a column with a trace's name holds where it only says whether there is one."""
+
+
+def find_shape(row: Row, table: TagTable) -> Shape:
+    """The shape of a row. Raises RowError if no columns make a sample, or if several do that are not the same."""
+    optional = _optional(row)
+    if _is_own(row):
+        return Shape(_OWN, {**optional, "messages": "system in chat"})  # the rows of pruned.jsonl
+    chat = next((name for name in _columns(row, (*CHATS, *QUESTIONS, *LESSER_QUESTIONS)) if has_answer(row[name])), None)
+    questions, traces = _questions(row), _traces(row)
+    answers = [*_columns(row, RESPONSES), *_columns(row, ANSWERS)]
+    whole = _different(row, (name for name in answers if has_thinking(row[name], table)))
+    if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
+        whole, traces = traces, []
+    of_chat = None if chat is None else _of_chat(row, chat, traces, table)
+    single = [name for name in whole if not holds_several(row[name])]
+    if questions and len(single) == 1:
+        beside = [name for name in traces if _is_filled(row[name])]
+        return _of_columns(row, questions, beside, single[0], of_chat if chat not in questions else None)
+    if of_chat is not None:
+        return of_chat
+    if questions and (whole or (traces and answers)):
+        return _of_columns(row, questions, traces, _one_answer(row, questions, traces, whole or _likeliest(row, answers)))
+    if questions and len(answers) == 1:
+        return _of_columns(row, questions, [], answers[0])
+    if questions and answers:
+        _refuse_without_thinking(row, questions, answers)
+    return _without_answer(row, optional)
+
+
+def has_thinking(value: object, table: TagTable) -> bool:
+    """Whether a text, one of several, or the answer of a chat has thinking in it."""
+    if is_chat(value):
+        try:
+            answers = [turn for turn in chat_turns(value, "") if turn.role == "assistant"]
+        except RowError:  # reading it will tell
+            return True
+        return any(turn.reasoning or has_thinking(turn.content, table) for turn in answers)
+    if isinstance(value, str):
+        return has_tag(value, [tags for tags in table if tags is not HARMONY_WORDS]) or tag_at_start(value, table) is not None
+    several = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return any(has_thinking(one, table) for one in several)
+
+
+def holds_several(value: object) -> bool:
+    """Whether a value is a list of more than one text or object, which are no chat."""
+    return isinstance(value, (list, tuple)) and len(value) > 1 and not is_chat(value)
+
+
+def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answer: str, also: Shape | None = None) -> Shape:
+    question = _one_question(row, questions, answer)
+    if len(traces) > 1:
+        _refuse("two_traces", traces, [f"question={question},cot={trace},answer={_partner(trace, row) or answer}" for trace in traces])
+    parts: dict[str, Part] = {question: "user", **dict.fromkeys(traces, "reasoning"), answer: "assistant"}
+    optional = _optional(row)
+    if question.lower() == "instruction":
+        optional |= {"input": "input", "history": "history"}
+    return Shape(parts, {name: part for name, part in optional.items() if name not in parts}, also)
+
+
+def _of_chat(row: Row, chat: str, traces: Sequence[str], table: TagTable) -> Shape:
+    if not traces or has_thinking(row[chat], table):
+        return Shape({chat: "chat"}, _optional(row))
+    if len(traces) > 1:
+        _refuse("two_traces", traces, [f"messages={chat},cot={trace}" for trace in traces])
+    return Shape({chat: "chat", traces[0]: "reasoning"}, _optional(row))
+
+
+def _optional(row: Row) -> dict[str, Part]:
+    return {next(iter(_columns(row, SYSTEMS)), "system"): "system"}
+
+
+def _is_own(row: Row) -> bool:
+    """Whether question, trace and answer have ASAP's own names, and no other column could be the answer unless there are messages."""
+    if not all(_is_filled(row.get(name)) for name in _OWN):
+        return False
+    return "messages" in row or not [name for name in _columns(row, (*RESPONSES, *ANSWERS)) if row[name] != row["answer"]]
+
+
+def _questions(row: Row) -> list[str]:
+    """The columns that may hold the question: chats without an answer, else those of the first names, else those of the lesser ones."""
+    chats = [name for name in _columns(row, (*CHATS, *QUESTIONS, *LESSER_QUESTIONS)) if is_chat(row[name])]
+    open_chats = [name for name in chats if not has_answer(row[name])]
+    with_history = [name for name in chats if name.lower() not in CHATS]
+    return open_chats[:1] or with_history[:1] or _columns(row, QUESTIONS) or _columns(row, LESSER_QUESTIONS)
+
+
+def _one_question(row: Row, questions: Sequence[str], answer: str) -> str:
+    different = _different(row, questions)
+    if len(different) == 1:
+        return different[0]
+    together = _TOGETHER.get(answer.lower())
+    found = next((name for name in different if name.lower() == together), None)
+    return found or _refuse("two_questions", different, [f"question={name},response={answer}" for name in different])
+
+
+def _traces(row: Row) -> list[str]:
+    """The columns that may hold the trace, without those that only say whether there is one."""
+    found = [name for name in _columns(row, TRACES) if not _is_flag(row[name])]
+    return _different(row, found)
+
+
+def _likeliest(row: Row, answers: Sequence[str]) -> list[str]:
+    """Of answers without thinking: what a model wrote, before what may be the right answer."""
+    written = [name for name in answers if name.lower() in RESPONSES]
+    return _different(row, written or answers)
+
+
+def _one_answer(row: Row, questions: Sequence[str], traces: Sequence[str], answers: Sequence[str]) -> str:
+    if len(answers) == 1:
+        return answers[0]
+    beside = f"cot={traces[0]},answer" if traces else "response"
+    partners = {_partner(trace, row) for trace in traces}
+    matching = [name for name in answers if name in partners]
+    return matching[0] if matching else _refuse("two_answers", answers, [f"question={questions[0]},{beside}={name}" for name in answers])
+
+
+def _partner(trace: str, row: Row) -> str | None:
+    """The answer of the same model: the column with the same first word, as in deepseek_attempt."""
+    model = trace.lower().partition("_")[0]
+    return next((name for name in _columns(row, RESPONSES) if name.lower().startswith(f"{model}_")), None)
+
+
+def _refuse(reason: str, columns: Sequence[str], choices: Sequence[str]) -> NoReturn:
+    what = {"two_questions": "question", "two_traces": "thinking", "two_answers": "answer"}[reason]
+    shown = " or ".join(f"--columns {choice}" for choice in choices)
+    raise RowError(reason, f"the columns {', '.join(columns)} may each hold the {what}, and differ: name one with {shown}")
+
+
+def _refuse_without_thinking(row: Row, questions: Sequence[str], answers: Sequence[str]) -> NoReturn:
+    one, other = sorted(answers[:2], key=lambda name: -len(str(row[name])))
+    named = f"question={questions[0]},cot={one},answer={other}"
+    raise RowError(
+        "no_think",
+        f"none of {', '.join(answers)} holds think tags, and no column holds a trace; if one of them is the thinking, name them, for "
+        f"example --columns {named}",
+    )
+
+
+def _without_answer(row: Row, optional: Mapping[str, Part]) -> Shape:
+    """The shape of a row with a chat that lacks its answer, for which it will be rejected."""
+    chats = _columns(row, CHATS)
+    if chats:
+        return Shape({chats[0]: "chat"}, optional)
+    raise RowError(
+        "unknown_shape",
+        f"the row has the columns {listed(row)}; none of them is known to hold thinking and answer (docs/data.md); name the columns "
+        "with --columns question=...,response=...",
+    )
+
+
+def listed(row: Row) -> str:
+    """The names of a row's columns."""
+    return ", ".join(f"{name!r} (null)" if value is None else repr(name) for name, value in row.items()) or "none"
+
+
+def _columns(row: Row, names: Iterable[str]) -> list[str]:
+    """The columns of these names, in any case: those that hold something, else those that are there."""
+    spelled = {name.lower(): name for name in row}
+    there = [spelled[name] for name in names if row.get(spelled.get(name, "")) is not None]
+    there = [name for name in there if not isinstance(row[name], bool)]
+    texts = [name for name in there if isinstance(row[name], (str, list, tuple)) and _is_filled(row[name])]
+    return texts or there
+
+
+def _different(row: Row, columns: Iterable[str]) -> list[str]:
+    """The columns without those that repeat an earlier one."""
+    found = list[str]()
+    for name in columns:
+        if all(row[name] != row[earlier] for earlier in found):
+            found.append(name)
+    return found
+
+
+def _is_filled(value: object) -> bool:
+    return bool(value.strip()) if isinstance(value, str) else value is not None and value != []
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _FLAGS
