@@ -403,7 +403,7 @@ def test_a_store_of_another_program_is_refused(source: Path, tmp_path: Path, cap
     connection.execute("CREATE TABLE input (something TEXT)")
     connection.commit()
     connection.close()
-    assert "work.sqlite cannot be used (" in refusal(capsys, *prune_words(source, tmp_path / "out"), lines=None)
+    assert "work.sqlite is damaged, or not a file of asap; move it away" in refusal(capsys, *prune_words(source, tmp_path / "out"))
 
 
 def test_a_hub_that_cannot_be_reached_is_told_without_waiting(source: Path, tmp_path: Path) -> None:

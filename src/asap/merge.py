@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from asap.dataset.shard import Shard
 from asap.errors import InputError, UsageError
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
-from asap.output import Files, Totals, write_output
+from asap.output import Files, Totals, claim_files, write_output
+from asap.ownership import same_file
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.recut import tokens_of
@@ -53,7 +54,7 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
 
     Raises InputError if they are not all the shards of one run, each once, or if no row is usable.
     """
-    if out.resolve() in [folder.resolve() for folder in folders]:
+    if any(same_file(out, folder) for folder in folders):
         raise UsageError(f"the shards cannot be merged into {out}, which is one of them; choose another --out")
     parts = sorted((_Part.of(folder) for folder in folders), key=lambda part: part.shard)
     _check_complete(parts)
@@ -64,6 +65,7 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
     settings = dict(parts[0].settings)
     with Store.open(out) as store:
         store.claim(settings, OF_METHODS)
+        claim_files(store, files)
         store.own()
         store.retry_failed()  # of a merge before
         with store.new_input() as incoming:

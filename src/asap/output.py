@@ -18,7 +18,8 @@ from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.columns import line_of
 from asap.dataset.formats import FORMATS, format_of
-from asap.prune.decision import Decision, decision_line, decisions_file
+from asap.ownership import record_in
+from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
 from asap.store.entry import Entry
@@ -110,10 +111,36 @@ class Files:
     zst: bool = False
     """decisions.jsonl.zst instead of decisions.jsonl."""
 
-    def kept_up(self, folder: Path) -> "Files":
-        """With the formats and the form that the folder has already, so that nothing in it becomes stale."""
-        formats = [name for name in FORMATS if name in self.formats or (folder / f"{name}.jsonl").exists()]
-        return replace(self, formats=formats, zst=self.zst or decisions_file(folder).suffix == ".zst")
+    def kept_up(self, store: Store) -> "Files":
+        """With the formats and the form that the store's folder has already, so that nothing in it becomes stale."""
+        known = store.written()
+        there = {name for name in (_written_before(store.folder) if known is None else known) if (store.folder / name).exists()}
+        formats = [name for name in FORMATS if name in self.formats or f"{name}.jsonl" in there]
+        return replace(self, formats=formats, zst=self.zst or "decisions.jsonl.zst" in there)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files that are written."""
+        explained = "decisions.jsonl.zst" if self.zst else "decisions.jsonl"
+        rows = ["pruned.jsonl", explained, "rejected.jsonl", *(f"{name}.jsonl" for name in self.formats)]
+        return [*rows, *(["dataset_info.json"] if "llamafactory" in self.formats else []), "README.md", "manifest.json"]
+
+
+def claim_files(store: Store, files: Files | None, *, record: bool = False) -> Files:
+    """The files that a run will write, kept up. Raises InputError if one of them is there and no run of this folder wrote it.
+
+    With `record`, they are the run's from now on.
+    """
+    files = (files or Files()).kept_up(store)
+    store.claim_files(files.names, before=_written_before(store.folder), record=record)
+    return files
+
+
+def _written_before(folder: Path) -> set[str]:
+    """The files that an earlier version, which did not record them, wrote into a folder that holds a run."""
+    manifest = record_in(folder / "manifest.json") or {}
+    formats = manifest.get("formats", FORMATS)
+    return set(Files([name for name in FORMATS if name in formats]).names) | {"decisions.jsonl.zst", "dataset_info.json"}
 
 
 def write_output(
@@ -126,12 +153,11 @@ def write_output(
 ) -> Totals:
     """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
     totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
-    files = (files or Files()).kept_up(store.folder)
+    files = claim_files(store, files, record=True)
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     with ExitStack() as stack:
-        explained = "decisions.jsonl.zst" if files.zst else "decisions.jsonl"
-        names = ["pruned.jsonl", explained, "rejected.jsonl", *(f"{name}.jsonl" for name in files.formats)]
+        names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
         for entry in store.entries():
             input_hash.update(_digest_of(entry))
@@ -148,7 +174,7 @@ def write_output(
             pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
             for file, name in zip(extra, files.formats, strict=True):
                 file.write(line_of(format_of(name)(asked)))
-    if files.zst:
+    if files.zst and "decisions.jsonl" in (store.written() or ()):
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.renamed = store.renamed()

@@ -8,7 +8,8 @@ from typing import Any
 from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.output import Files, Totals, write_output
+from asap.output import Files, Totals, claim_files, write_output
+from asap.ownership import same_file
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.settings import OF_METHODS
@@ -35,7 +36,7 @@ def recut(
     check_budget(budget=budget, ratio=ratio)
     if budget is None and ratio is None:
         raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
-    if out.resolve() == folder.resolve():
+    if same_file(out, folder):
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
     if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
         raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
@@ -52,10 +53,11 @@ def recut(
         if settings["method"] == "tokenskip" and budget is not None:
             raise UsageError("tokenskip tells each row's ratio in its question, so it is cut to a --ratio, not to a budget")
         next((entry for entry in store.entries() if entry.decision), None)  # an unreadable decision raises before `out` is created
-        if out.resolve() == store.root.resolve():
+        if same_file(out, store.root):
             raise UsageError(f"{folder} is itself a cut of {out}; choose another --out")
         with Store.open(out, follow=False) as other:
             other.claim(settings, OF_METHODS)
+            claim_files(other, files)
             copy = copy or (other.root == out and not other.is_untouched())  # it has its own, and may be needed when the run is gone
             other.refer_to(store)
             other.follow()

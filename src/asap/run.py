@@ -16,7 +16,8 @@ from asap.events import DecidedRows, Listener
 from asap.llm_pass import LlmOptions, select_missing
 from asap.lm.generate import Generator
 from asap.lm.spending import SpendingLimit
-from asap.output import Files, Totals, write_output
+from asap.output import Files, Totals, claim_files, write_output
+from asap.ownership import refuse_sources
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.settings import OF_METHODS
@@ -42,8 +43,10 @@ def prune_into(
     Raises InputError if the folder contains a run with other settings, or if no row is usable.
     """
     listener = listener or Listener()
+    refuse_sources(folder, source.names)
     with Store.open(folder) as store:
         settings = store.claim(run_settings(source, workers.described, llm), OF_METHODS)
+        claim_files(store, files)  # before the hours of scoring
         store.own()
         started = time.perf_counter()
         read_into(store, source, listener)

@@ -108,8 +108,8 @@ def test_a_folder_of_another_run_is_not_continued(source: Path, tmp_path: Path, 
 
 def test_a_folder_with_something_else_is_left_alone(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "work.sqlite").write_bytes(b"")
-    assert "holds something else than a training run" in refusal(capsys, train_words(source, tmp_path / "out"))
+    (tmp_path / "out" / "config.json").write_text("{}")
+    assert "holds config.json, which asap did not write" in refusal(capsys, train_words(source, tmp_path / "out"))
 
 
 def test_no_usable_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,11 +105,12 @@ def compare(
     Example: asap compare traces.jsonl --methods asap,random --ratios 0.5 --judge hf:Qwen/Qwen2.5-Coder-0.5B-Instruct --out compared
     """
     from asap.compare.grid import Grid, measure_all, prune_all, pruners_of
-    from asap.compare.report import write_report
+    from asap.compare.report import REPORT_FILES, write_report
     from asap.compare.support import SupportScorer
     from asap.compare.table import markdown
     from asap.dataset.source import Source
     from asap.lm.specs import load_scorer, load_tokens
+    from asap.ownership import COMPARED, claim_folder, refuse_sources
     from asap.progress import measuring, watcher
     from asap.prune.methods.llmlingua2 import CLASSIFIER, LLMLingua2
     from asap.prune.settings import AsapSettings
@@ -129,6 +130,8 @@ def compare(
     if rules.logprobs and judge is None:
         raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
+    refuse_sources(out, [*source, *([tests] if tests else [])])
+    claim_folder(out, COMPARED)
     console = console_for(stderr=True)
     try:
         warn_of_dtype(dtype, device)
@@ -152,12 +155,12 @@ def compare(
             "runs": {name: run_settings(rows, description(pruner)) for name, pruner in pruners.items()},
         }
         # errors of judge, classifier or tests are found before the hours of pruning
-        with _sufficiency(other, out, tests or source[0], generate) as sufficiency:
+        with SupportScorer.open(other, out) as judge_of, _sufficiency(other, out, tests or source[0], generate) as sufficiency:
+            judge_of.claim_files(REPORT_FILES, before=REPORT_FILES)
             with watcher(console) as listener:
                 totals = prune_all(out, rows, pruners, listener)
-            with SupportScorer.open(other, out) as judge_of:
-                measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
-                report = write_report(out, measured, settings, totals)
+            measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
+            report = write_report(out, measured, settings, totals)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130

@@ -23,7 +23,10 @@ def compare_runs(
     """
     from asap.atomic import replacing
     from asap.evaluate.paired import compare, comparison_markdown, read_run
+    from asap.ownership import check_file
 
+    if out is not None:
+        check_file(out, lambda head: head.startswith(b'{\n  "a": "'), "comparison.json")
     compared = compare(read_run(a), read_run(b), common=common)
     print(comparison_markdown(compared))
     if out is not None:

@@ -66,13 +66,16 @@ def evaluate(
     --max-new-tokens 6144 --out out/my-model
     """
     from asap.benchmarks.load import load_benchmark
-    from asap.evaluate.ledger import Ledger
+    from asap.evaluate.ledger import EVALUATION_FILES, Ledger
     from asap.evaluate.run import Evaluation, Plan
     from asap.evaluate.summary import pass_line
     from asap.lm.specs import load_llm
+    from asap.ownership import EVALUATED, claim_folder, refuse_sources
 
     plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker, judging.think_tags)
     plan.check()
+    refuse_sources(out, [file for name in benchmark.split(",") if (file := name.partition(":")[2])], EVALUATION_FILES)
+    claim_folder(out, EVALUATED)
     limits, workers, first = judging.limits, judging.worker_count, at_least("limit", limit, 1)
     names = [name.strip() for name in benchmark.split(",")]
     if len(set(names)) < len(names):

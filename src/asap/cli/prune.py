@@ -158,6 +158,7 @@ def prune(
     from asap.dataset.shard import Shard
     from asap.dataset.source import Source
     from asap.lm.generate import SpendingStop
+    from asap.ownership import PRUNED, claim_folder, refuse_sources
     from asap.prune.asap import check_served
 
     files = written.files()
@@ -184,6 +185,13 @@ def prune(
         check_served(settings)
     if coarse == "align" and method != "asap":  # there the default is ignored
         raise UsageError(f"method {method!r} has no stage 1; leave --coarse out")
+    if out is not None:
+        refuse_sources(out, source)
+        claim_folder(out, PRUNED)
+        if review:
+            from asap.review import check_page
+
+            check_page(out / "review.html")
     try:
         if dry_run:
             return _dry_run(rows, settings, model, where, llm, out)

@@ -7,6 +7,8 @@ from cyclopts import Parameter
 
 from asap.cli.options import RUN
 
+_FIRST_CELLS = b"| arm | rows | steps |"
+
 
 def report(
     runs: Annotated[list[Path], Parameter(help="Output folders of asap train; the first one is the baseline, the Original arm.")],
@@ -19,8 +21,11 @@ def report(
     Example: asap report original asap-half
     """
     from asap.atomic import replacing
+    from asap.ownership import check_file
     from asap.train.cost import cost_of, cost_table
 
+    if out is not None:
+        check_file(out, lambda head: head.startswith(_FIRST_CELLS), "report.md")
     table = cost_table([cost_of(run) for run in runs])
     print(table, end="")
     if out is not None:

@@ -32,9 +32,12 @@ def score(
     Example: asap score samples.jsonl --benchmark humaneval --out scored
     """
     from asap.benchmarks.load import load_benchmark
-    from asap.evaluate.score import score_file
+    from asap.evaluate.score import SCORED_FILES, score_file
     from asap.evaluate.summary import pass_line
+    from asap.ownership import EVALUATED, claim_folder, refuse_sources
 
+    refuse_sources(out, [attempts, *benchmark.split(":", 1)[1:]], SCORED_FILES)
+    claim_folder(out, EVALUATED)
     limits, workers = judging.limits, judging.worker_count
     loaded = load_benchmark(benchmark)
     try:

@@ -14,6 +14,7 @@ from asap.errors import MissingExtra, RowError
 from asap.output import Totals
 from asap.versions import versions_of
 
+REPORT_FILES = ("judged.jsonl", *(f"table.{suffix}" for suffix in ("md", "csv", "tex", "html")), "pareto.png", "manifest.json")
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 

@@ -22,6 +22,7 @@ class SupportScorer:
         self.computed = 0
         """The number of supports computed because none was stored."""
         self._verdicts = verdicts
+        self.claim_files = verdicts.claim_files
         self._identity = content_digest(dict(scorer.identity), scorer.context_tokens)
 
     @classmethod

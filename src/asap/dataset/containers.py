@@ -9,6 +9,7 @@ from asap.dataset.hub import hub_rows, looks_like_hub_id
 from asap.dataset.jsonl import jsonl_rows
 from asap.dataset.raw import RawRow
 from asap.errors import InputError
+from asap.ownership import refuse_output_folder
 
 __all__ = ["RawRow", "iter_rows"]
 
@@ -36,7 +37,10 @@ def iter_rows(source: str, *, hub_config: str | None = None, hub_split: str | No
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{source!r}: is not a file name ({error})") from error
-    return _folder_rows(path, hub_split) if folder else _file_rows(path)
+    if folder:
+        refuse_output_folder(path)
+        return _folder_rows(path, hub_split)
+    return _file_rows(path)
 
 
 def _folder_rows(folder: Path, split: str | None) -> Iterator[RawRow]:

@@ -11,6 +11,8 @@ from typing import Any
 from asap.store.content import Contents, Database
 
 EVALUATION_FILE = "evaluation.sqlite"
+EVALUATION_FILES = ("attempts.jsonl", "verdicts.jsonl", "rejected.jsonl", "summary.json", "summary.md")
+"""What `asap evaluate` and `asap score` write beside it."""
 
 _SESSIONS = "CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, wall_s REAL NOT NULL, generated INTEGER NOT NULL);"
 
@@ -22,6 +24,10 @@ class Ledger:
         self._db = database
         done = Contents(database, "done")
         self.get, self.put, self.missing = done.get, done.put, done.missing
+
+    def claim_files(self, *names: str) -> None:
+        """Make files ours that will be written beside this one. Raises InputError if one is there and no run of this folder wrote it."""
+        self._db.claim_files(names, before=EVALUATION_FILES)
 
     @classmethod
     @contextmanager

@@ -101,6 +101,7 @@ class Evaluation:
 
     def generate(self, ledger: Ledger) -> None:
         """Have the model write missing answers, then write attempts.jsonl. Raises EndpointError and InputError; stored answers stay."""
+        ledger.claim_files("attempts.jsonl")
         for benchmark in self._benchmarks:
             requests = {key: request for problem in benchmark.problems for key, request in self._requests(problem).items()}
             missing = ledger.missing(requests)
@@ -111,6 +112,7 @@ class Evaluation:
 
     def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
         """Judge the answers without a verdict, and write verdicts.jsonl and the summary. Returns the summary."""
+        ledger.claim_files("verdicts.jsonl", "summary.json", "summary.md")
         judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:

@@ -19,9 +19,12 @@ from asap.evaluate.opened import OpenedPrompts
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.summary import figures, summary_markdown
 from asap.evaluate.told import told
+from asap.ownership import refuse_sources
 from asap.sandbox import Sandbox
 from asap.think_tags import TagTable, table_with
 from asap.versions import __version__
+
+SCORED_FILES = ("verdicts.jsonl", "rejected.jsonl", "summary.json", "summary.md")
 
 
 def score_file(
@@ -41,6 +44,7 @@ def score_file(
     Returns what summary.json holds. Raises InputError for a file without a usable row.
     """
     limits = limits or LimitSettings()
+    refuse_sources(out, [path], SCORED_FILES)
     rejected = list[Rejected]()
     table = table_with(think_tags)
     prompts = OpenedPrompts.seen_in(_attempts(path, benchmark, [], table))
@@ -50,6 +54,7 @@ def score_file(
         why = f"; the first is: line {rejected[0].line}, {rejected[0].detail}" if rejected else ""
         raise InputError(f"{path}: none of its {len(rejected)} rows is an attempt at {benchmark.name}{why}")
     with Ledger.open(out) as ledger:
+        ledger.claim_files(*SCORED_FILES)
         judge = Judge(sandbox, ledger, limits, workers, on_progress)
         verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from asap.atomic import replacing
 from asap.errors import InputError, UsageError
+from asap.ownership import check_file
 from asap.review.data import MOST_TRACES, page_data
 from asap.review.embedded import embedded, embedded_json
 from asap.review.folder import FinishedRun
@@ -36,6 +37,7 @@ MODULES = (
     "main.js",
 )
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+_TITLE = ": what was cut and why</title>"
 _EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 
 
@@ -56,8 +58,7 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
 
     if most < 1:
         raise UsageError(f"limit is {most}; 1 or more is expected")
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file, for example --out {out / 'review.html'}")
+    check_page(out)
     data = page_data([FinishedRun.open(path) for path in (folder, other) if path is not None], most)
     script, style = script_text(), _resource("style.css")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
@@ -78,6 +79,11 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
     with replacing(out) as file:
         file.writelines(page)
     return WrittenPage(data.shown, data.total, out.stat().st_size)
+
+
+def check_page(out: Path) -> None:
+    """Raise InputError if a page cannot be written because another file is there."""
+    check_file(out, lambda head: _TITLE.encode() in head, "review.html")
 
 
 def script_text() -> str:

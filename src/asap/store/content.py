@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asap.errors import InputError
+from asap.ownership import DATABASES, claim_folder, refuse_foreign_files, written_run_in
 
 _EXCLUSIVE = "PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
+_WRITTEN = "CREATE TABLE IF NOT EXISTS written (name TEXT PRIMARY KEY);"
 _PIECE = 200
 _PATIENCE_S = {False: 1.0, True: 30.0}  # processes that share a file wait for each other
 
@@ -41,8 +43,14 @@ class Database:
     def open(
         cls, file: Path | None, schema: str = "", *, synchronous: Literal["FULL", "NORMAL"] = "FULL", shared: bool = False
     ) -> Iterator["Database"]:
-        """A file's database (None: in memory), closed at the end; creates its folder. Several processes may open a `shared` file."""
+        """A file's database (None: in memory), closed at the end; creates its folder. Several processes may open a `shared` file.
+
+        Raises InputError for an output folder that is not ours.
+        """
         folder = file.parent if file else Path()
+        ours = file is not None and file.name in DATABASES
+        if file and ours:
+            claim_folder(folder, *DATABASES[file.name][1:])
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if file and not os.access(folder, os.W_OK):
@@ -55,7 +63,9 @@ class Database:
         database = cls(connection, file or Path(":memory:"))
         try:
             with database._errors():
-                connection.executescript(("" if shared else _EXCLUSIVE.format(synchronous)) + schema)
+                connection.executescript("" if shared else _EXCLUSIVE.format(synchronous))
+                is_new = ours and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+                connection.executescript(schema + (_WRITTEN if is_new and not written_run_in(folder) else ""))
             yield database
             if not shared:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -130,6 +140,25 @@ class Database:
                 self.execute("ROLLBACK")
             raise
         self.execute("COMMIT")
+
+    def written(self) -> set[str] | None:
+        """The names of the files beside this database that were written from it; None if an earlier version did not record them."""
+        if not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'written'"):
+            return None
+        return {name for [name] in self.execute("SELECT name FROM written")}
+
+    def claim_files(self, names: Iterable[str], *, before: Iterable[str], record: bool = True) -> None:
+        """Raise InputError if a file that will be written beside this database is there and is not ours; if not, it is from now on.
+
+        `before`: those that an earlier version would have written. Without `record` nothing is ours yet.
+        """
+        known = self.written()
+        names, ours = {*names}, {*before} if known is None else known
+        refuse_foreign_files(self._file.parent, names, ours)
+        if record:
+            with self.transaction():
+                self.execute(_WRITTEN)
+                self.execute_many("INSERT OR IGNORE INTO written VALUES (?)", ([name] for name in sorted(names | ours)))
 
     def value(self, body: bytes | str) -> Any:
         """The JSON value of a stored body, or of its text."""

@@ -44,6 +44,7 @@ class Store:
         self._columns = Contents(database, "columns", "digest")
         self._selections = Contents(database, "selections", "digest")
         self.transaction = database.transaction
+        self.written, self.claim_files = database.written, database.claim_files
         self.folder = folder
 
     @classmethod

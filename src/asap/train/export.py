@@ -14,6 +14,7 @@ import yaml
 from asap.atomic import replacing
 from asap.dataset import dataset_info
 from asap.errors import UsageError
+from asap.ownership import refuse_foreign_files
 from asap.sample import Sample
 from asap.spans import Span
 from asap.think_tags import IN_THINK
@@ -31,9 +32,10 @@ def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
     """Write DIR/train.jsonl and the tool's config; returns the files."""
     if prepared.job.wanted.mask_pruned and tool == "llamafactory":
         raise UsageError("LLaMA-Factory lays the loss on whole responses, so --mask-pruned cannot be given to it; use trl or axolotl")
+    files = [out / "train.jsonl", out / f"{tool}.yaml"]
+    refuse_foreign_files(out, [*(path.name for path in files), "dataset_info.json"], _written_in(out))
     prepared.corpus.write(out)
     rows, config = _WRITERS[tool](prepared, out)
-    files = [out / "train.jsonl", out / f"{tool}.yaml"]
     with replacing(files[0]) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -45,6 +47,13 @@ def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
             file.write(json.dumps(dataset_info("train.jsonl"), indent=2) + "\n")
     prepared.corpus.remove()
     return files
+
+
+def _written_in(out: Path) -> list[str]:
+    """The files that were written here for any tool, as its config tells."""
+    configs = {tool: out / f"{tool}.yaml" for tool in _START}
+    ours = [path.name for tool, path in configs.items() if path.is_file() and path.read_bytes().startswith(f"# {_START[tool]} ".encode())]
+    return [*ours, "train.jsonl", "dataset_info.json"] if ours else []
 
 
 def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:

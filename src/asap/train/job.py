@@ -12,12 +12,13 @@ from asap.errors import InputError, UsageError
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
+from asap.ownership import TRAINED, claim_folder, record_in, refuse_sources
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
-from asap.train.gather import Wanted, gather
+from asap.train.gather import Wanted, gather, rows_file
 from asap.train.recipe import accumulation
 from asap.train.rows import shown_mask
-from asap.train.shared import corpus_key, remove_others, shared_corpus
+from asap.train.shared import corpus_key, ids_file, remove_others, shared_corpus
 from asap.train.template import TrainingTemplate
 from asap.versions import __version__
 
@@ -77,6 +78,8 @@ def prepare(job: TrainingJob, out: Path, *, to_train: bool = True) -> PreparedTr
         raise UsageError(
             f"--model {job.model}: a model behind a server cannot be trained; name bundled, hf:<hub id or folder> or gguf:<file>"
         )
+    claim_folder(out, TRAINED)
+    refuse_sources(out, _files_read(job))
     name = model_folder(job.model)
     limit = min(job.values["max_length"], context_limit(load_config(name)))
     accumulation(job.values, process().world)
@@ -117,18 +120,21 @@ def last_checkpoint(out: Path) -> Path | None:
     return max(whole)[1] if whole else None
 
 
+def _files_read(job: TrainingJob) -> list[str | Path]:
+    """The files of rows, ids and settings that a job reads."""
+    ids = [] if job.wanted.ids_from is None else [ids_file(job.wanted.ids_from)]
+    return [*map(rows_file, job.source.names), *ids, *([job.recipe] if Path(job.recipe).suffix in (".yaml", ".yml") else [])]
+
+
 def _refuse_other(out: Path, settings: Mapping[str, Any]) -> None:
-    """Raise InputError if the folder belongs to a run with other settings, or to something else."""
-    path = out / "settings.json"
-    if path.is_file():
-        stored = json.loads(path.read_text("utf-8"))
+    """Raise InputError if the folder belongs to a run with other settings."""
+    stored = record_in(out / "settings.json")
+    if stored is not None:
         names = {*stored, *settings} - ({_ROWS_HASH} - settings.keys())
         differing = [name for name in sorted(names) if stored.get(name) != settings.get(name)]
         if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
             shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
             raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
-    elif out.is_dir() and any((out / name).exists() for name in ("work.sqlite", "config.json", "manifest.json")):
-        raise InputError(f"{out} holds something else than a training run; choose another --out")
 
 
 def _short(value: Any) -> str:

@@ -34,7 +34,7 @@ def corpus_key(source: Source, template: TrainingTemplate, limit: int, wanted: W
     for name in names:
         if process().world > 1 and Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir()):
             raise UsageError(f"{name} can be read only once, and {process().world} processes train; write its rows into a file first")
-    ids = [] if wanted.ids_from is None else [str(_ids_file(wanted.ids_from))]
+    ids = [] if wanted.ids_from is None else [str(ids_file(wanted.ids_from))]
     about = [source.as_settings(), source.limit, wanted.drop_long, wanted.mask_pruned, samples, limit]
     return content_digest(_FORMAT, __version__, template.hash, template.tokens.fingerprint, _content(names), _content(ids), *about)
 
@@ -99,6 +99,7 @@ def _wait_for(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _ids_file(path: Path) -> Path:
+def ids_file(path: Path) -> Path:
+    """The file with the ids of a training run, a pruned folder or a data file."""
     rows = path / "rows.jsonl"
     return rows if rows.is_file() else Path(rows_file(str(path)))
