@@ -62,6 +62,22 @@ def test_nobody_is_judged_where_there_are_no_tests(tmp_path: Path, sandbox: "San
     assert row["detail"] == "rows.jsonl, line 4: tests is int"
 
 
+def test_nobody_is_judged_where_the_tests_need_another_program(tmp_path: Path, sandbox: "Sandbox") -> None:
+    source = "import subprocess\nfrom solution import double\ndef test_a(): assert double(2) == 4\n"
+    needy = source + "def test_b(): subprocess.run(['git', '--version'], check=True)\n"
+    alone = replace(DOUBLE, check=Program(needy, None, None, isolation="together"), references=[])
+    found = records(tmp_path / "alone", sandbox, alone, RIGHT["double"], WRONG["double"])
+    assert {(row["verdict"], row["left_out"], row["detail"]) for row in found} == {
+        ("infra", "tests", "the tests need the program git, which no sandbox gives")
+    }
+    found = records(tmp_path / "failed", sandbox, replace(alone, references=[RIGHT["double"]]), RIGHT["double"])
+    assert [(row["left_out"], row["detail"].partition(": ")[2]) for row in found] == [
+        ("reference", "infra: the tests need the program git")
+    ]
+    passed = replace(alone, check=Program(source + "def test_b(): subprocess.run(['python3', '-V'])\n", None, None, isolation="together"))
+    assert [row["verdict"] for row in records(tmp_path / "passed", sandbox, passed, RIGHT["double"], WRONG["double"])] == ["pass", "fail"]
+
+
 def test_one_of_several_references_is_enough(tmp_path: Path, sandbox: "Sandbox") -> None:
     several = replace(DOUBLE, references=["print 'for Python 2'", WRONG["double"], RIGHT["double"]])
     assert [row["verdict"] for row in records(tmp_path, sandbox, several, RIGHT["double"], WRONG["double"])] == ["pass", "fail"]

@@ -25,6 +25,7 @@ HONEST = {
     "source and pickles": ("import inspect,pickle,copy\nimport solution\nfrom solution import C\ndef test_a():\n  assert 'x + 1' in inspect.getsource(solution.f) and len(inspect.signature(solution.f).parameters)==1\n  c=pickle.loads(pickle.dumps(C(3)))\n  assert c.x==3 and copy.deepcopy(c).x==3\n  assert solution.__file__.endswith('solution.py')", "class C:\n  def __init__(s,x): s.x=x\ndef f(x):\n  return x + 1"),
     "numpy": ("import numpy as np\nfrom solution import f\ndef test_a():\n  np.testing.assert_allclose(f(),[1,2])\n  assert (f()==np.array([1,2])).all() and np.array_equal(f(),[1,2])", "import numpy as np\ndef f(): return np.array([1.0,2.0])"),
     "other processes": ("import subprocess,sys\nfrom solution import f\ndef test_a():\n  assert f(1)==2\n  r=subprocess.run([sys.executable,'-c','import solution; print(solution.f(2))'],capture_output=True,text=True)\n  assert r.stdout=='3\\n'\n  r=subprocess.run([sys.executable,'solution.py'],input='4',capture_output=True,text=True)\n  assert r.stdout=='5\\n'", "def f(x): return x+1\nif __name__=='__main__': print(f(int(input())))"),
+    "python by name": ("import subprocess\nfrom solution import f\ndef test_a(): assert subprocess.check_output(['python3','-c','import solution; print(solution.f(2))'])==b'3\\n' and f(1)==2", INC),
     "multiprocessing": ("import multiprocessing\nfrom solution import f\ndef test_a():\n  with multiprocessing.get_context('fork').Pool(2) as p: assert p.map(f,[1,2])==[2,3]", INC),
     "threads, signals, recursion": ("import threading,signal,sys\nfrom solution import f\ndef test_a():\n  r=[]\n  t=[threading.Thread(target=lambda n=n: r.append(f(n))) for n in range(5)]\n  [x.start() for x in t]; [x.join() for x in t]\n  assert sorted(r)==[1,2,3,4,5]\ndef test_b():\n  signal.signal(signal.SIGALRM,lambda *a: r.append(1)); r=[]\n  signal.setitimer(signal.ITIMER_REAL,0.01)\n  while not r: pass\n  assert f(1)==2", INC),
     "marks for the whole file": ("import pytest\nfrom solution import f\npytestmark=pytest.mark.xfail\ndef test_a(): assert f(1)==9\ndef test_b(): assert f(1)==2", INC),
@@ -50,6 +51,8 @@ def test_what_needs_one_process_passes(sandbox, tests, solution):
 
 WRONG = "def f(x): return 0\n"
 T = "import math,pytest,unittest\nfrom solution import f\nEXPECTED=2\ndef test_a(): assert f(1)==EXPECTED\ndef test_b(): assert math.isclose(f(2),3)\ndef test_c():\n  with pytest.raises(ValueError): f('x')\ndef test_d(): assert f(3)==pytest.approx(4)\nclass TestE(unittest.TestCase):\n  def test_e(self): self.assertEqual(f(4),5)"
+# from whatever thread runs it, to the secret and the way out
+STEAL = "import sys\ndef steal():\n  frame=sys._getframe()\n  while frame:\n    if 'job' in frame.f_locals:\n      frame.f_locals['channel'].send({'verdict':'pass','detail':'','fault':None,'passed':5,'total':5,'tests':[['test_'+c,'passed'] for c in 'abcd']+[['TestE.test_e','passed']],'secret':frame.f_locals['job']['secret']})\n      frame.f_locals['leave'](0)\n    frame=frame.f_back\n"
 ATTACKS = {
     "another pytest": "import sys,types\nm=types.ModuleType('pytest'); m.raises=lambda *a: __import__('contextlib').nullcontext(); m.approx=lambda x: 0; sys.modules['pytest']=m\n" + WRONG,
     "pytest's own functions": "import pytest,contextlib\npytest.raises=lambda *a,**k: contextlib.suppress(BaseException)\npytest.approx=lambda x: 0\n" + WRONG,
@@ -96,6 +99,9 @@ ATTACKS = {
     "who counts": "import asap.sandbox.jail.pytest_file as s\nold=s.Tally.result\ns.Tally.result=lambda self: {**old(self),'verdict':'pass','fault':None,'tests':[['test_a','passed']]}\n" + WRONG,
     "who looks, put back before the end": "import math\nimport asap.sandbox.jail.witness as s\nold,close=s._Watch.take,math.isclose\ns._Watch.take=lambda self,event: old(self,event)\nmath.isclose=lambda *a,**k: True\ndef f(x):\n  if x=='x':\n    s._Watch.take,math.isclose=old,close\n    raise ValueError\n  return x+1 if x!=2 else 0",
     "what was heard": "import asap.sandbox.jail.pytest_file as s\ns.Event.outcome=property(lambda s: 'passed')\n" + WRONG,
+    "who asks for a class": STEAL + "class C:\n  @property\n  def __class__(s):\n    steal()\n    return C\n  def __call__(s,x): return 0\nf=C()",
+    "who asks a class": STEAL + "class M(type):\n  def __getattribute__(s,n):\n    steal()\n    return super().__getattribute__(n)\n  def __hash__(s):\n    steal()\n    return 1\nclass f(metaclass=M):\n  __module__='test_solution'\n  def __init__(s,x): pass",
+    "who asks the tests' module": STEAL + "class Q:\n  f=staticmethod(lambda x: 0)\n  __file__='x'\n  @property\n  def __dict__(s):\n    steal()\n    return {}\nsys.modules['test_solution']=Q()\ndef f(x): return 0",
     "an approximation of everything": "import pytest\ndef f(x):\n  if x=='x': raise ValueError\n  return 3 if x==2 else pytest.approx(0,abs=1e300)",
 }  # fmt: skip
 
@@ -130,6 +136,46 @@ def test_what_the_tests_allow_themselves_is_no_way_in(sandbox, tests, solution):
     right = "def f(x):\n  if x=='x': raise ValueError\n  return x+1"
     assert sandbox.judge(together(tests), right, ROOMY).verdict == "pass"
     assert sandbox.judge(together(tests), solution, ROOMY).verdict in ("fail", "error", "tamper")
+
+
+CLAIMS = {
+    "a package": "import functools\nf=functools.partial(__import__,'no_such_module')",
+    "a package that is here": "from concurrent.futures import Future\nu=Future()\nu.set_exception(ModuleNotFoundError('x',name='unittest'))\nf=u.result",
+    "a fixture": "from concurrent.futures import Future\nu=Future()\nu.set_exception(type('FixtureLookupError',(Exception,),{'argname':'clock'})())\nf=u.result",
+    "a plugin": "from concurrent.futures import Future\nfrom asap.sandbox.jail.pytest_file import Unsupported\nu=Future()\nu.set_exception(Unsupported('pytest-asyncio'))\nf=u.result",
+    "another Python": "from concurrent.futures import Future\ne=SyntaxError('new'); e.filename='test_solution.py'\nu=Future()\nu.set_exception(e)\nf=u.result",
+    "memory": "kept=[]\ndef f(n):\n  try:\n    while 1: kept.append(bytearray(1<<20))\n  except MemoryError:\n    while 1: kept.append(bytearray(1<<8))",
+}
+
+
+@pytest.mark.parametrize("solution", CLAIMS.values(), ids=CLAIMS)
+def test_a_solution_that_says_what_the_tests_lack_is_wrong(sandbox, solution):
+    verdict = sandbox.judge(together(T), solution, ROOMY)
+    assert verdict.verdict in ("fail", "error", "memory"), verdict.detail
+
+
+LACKS = {
+    "a package": ("the tests need no_such_module", "import no_such_module\nfrom solution import f\ndef test_a(): assert f(1)==2"),
+    "a package, in a test": ("the tests need no_such_module", "from solution import f\ndef test_a():\n  from no_such_module import x\n  assert f(1)==2"),
+    "a fixture": ("the tests need the fixture clock", "from solution import f\ndef test_a(clock): assert f(1)==2"),
+    "a test that is not skipped": ("every test is skipped", "import pytest\nfrom solution import f\n@pytest.mark.skip\ndef test_a(): assert f(1)==2"),
+    "a test": ("the test file has no test", "from solution import f\ndef check(): assert f(1)==2"),
+    "a program": ("the tests need the program git", "import subprocess\nfrom solution import f\ndef test_a(): subprocess.run(['git','init'],check=True)\ndef test_b(): assert f(1)==2"),
+    "a shell": ("the tests need a shell", "import subprocess\nfrom solution import f\ndef test_a(): assert f(1)==2 and subprocess.getoutput('echo 2')=='2'"),
+    "the network": ("the tests need the network", "import socket\nfrom solution import f\ndef test_a():\n  socket.create_server(('127.0.0.1',0))\n  assert f(1)==2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("detail", "tests"), LACKS.values(), ids=LACKS)
+def test_what_the_tests_lack_is_no_fault_of_a_solutions(sandbox, detail, tests):
+    right, wrong = (sandbox.judge(together(tests), solution, ROOMY) for solution in (INC, WRONG))
+    assert (right.verdict, wrong.verdict) == ("infra", "infra")
+    assert right.detail.startswith(detail)
+
+
+def test_what_a_reference_has_passed_lacks_nothing(sandbox):
+    passed = together(LACKS["a program"][1], (("test_a", "passed"), ("test_b", "passed")))
+    assert sandbox.judge(passed, INC, ROOMY).verdict == "fail"
 
 
 KNOWN = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.benchmarks.isolation import isolation_of
+from asap.benchmarks.needs import outside_need
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
@@ -89,7 +90,7 @@ class References:
             detail = problem.untestable or "the problem has no tests in this file, so nothing can be said"
             return Prepared(problem, limits_of(self._settings, None), Fault("tests", detail))
         if not problem.references:
-            return Prepared(problem, limits_of(self._settings, None), self._emptiness(problem))
+            return Prepared(problem, limits_of(self._settings, None), self._fault_of_tests(problem))
         key = _key(problem, self._sandbox, self._settings)
         found, settled = self._get(key), True
         if found is None:
@@ -99,10 +100,17 @@ class References:
                 self._put(key, found)
         return self._prepared(problem, found)._replace(settled=settled)
 
-    def _emptiness(self, problem: Problem) -> Fault | None:
-        """The fault of a pytest file that passes though no name of the solution does anything, found where calls cannot be counted."""
+    def _fault_of_tests(self, problem: Problem) -> Fault | None:
+        """The fault of a pytest file for which no reference speaks: it needs what no sandbox gives, or it passes whatever it is given.
+
+        The latter is tried with a solution that does nothing, where calls cannot be counted.
+        """
         check = problem.check
-        if not isinstance(check, Program) or check.check is not None or check.isolation == "apart":
+        if not isinstance(check, Program) or check.check is not None:
+            return None
+        if self._sandbox.kind == "bwrap" and (need := outside_need(check.source)):
+            return Fault("tests", f"the tests need {need}, which no sandbox gives")
+        if check.isolation == "apart":
             return None
         key = _key(problem, self._sandbox, self._settings)
         found = self._get(key)

@@ -23,7 +23,7 @@ REMEDY = (
 _SOURCE = Path(__file__).parent / "jail"
 _START = "import sys; sys.path.insert(0, {path!r}); from asap.sandbox.jail.zygote import main; main({fd})"
 ENVIRONMENT = {
-    "PATH": "/nowhere",
+    "PATH": "/programs",  # python, and nothing else
     "HOME": "/tmp",
     "USER": "nobody",
     "LANG": "C.UTF-8",
@@ -65,8 +65,10 @@ def command(bwrap: str, control_fd: int, packages: Packages) -> list[str]:
     binds += [("--ro-bind", str(place), f"{site_folder(number)}/{name}") for (number, name), place in packages.places.items()]
     for folder in dict.fromkeys(str(parent) for bind in binds for parent in reversed(Path(bind[-1]).parents[:-1])):
         line += ["--perms", "0755", "--dir", folder]  # bubblewrap's default admits only root
+    line += ["--perms", "0755", "--dir", "/programs"]
     for bind in binds:
         line += bind
+    line += [part for name in ("python", "python3") for part in ("--symlink", interpreter, f"/programs/{name}")]
     line += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]
     return [*line, interpreter, *_FLAGS, "-c", _START.format(path="/runner", fd=control_fd)]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from asap.benchmarks.isolation import named_tests, needs_processes
+from asap.benchmarks.needs import outside_need
 from asap.benchmarks.problem import Program
 from asap.sandbox.jail.channel import TRUSTED, BadValue, Channel, Closed
 from asap.sandbox.jail.faults import checked_fault
@@ -18,7 +19,13 @@ def judge_program(zygote: Zygote, check: Program, solution: str, limits: Limits)
     """The outcome of test code, in the isolation that the check names."""
     together = check.check is None and check.isolation == "together"
     outcome, report = (_judge_together if together else _judge_apart)(zygote, check, solution, limits)
-    return (_as_expected(outcome, check) if outcome.word == "pass" and check.check is None else outcome), report
+    if check.check is not None:
+        return outcome, report
+    if outcome.word == "pass":
+        return _as_expected(outcome, check), report
+    is_open = zygote.unsafe or check.outcomes is not None  # a reference that passed needed nothing
+    need = None if is_open else outside_need(check.source)
+    return (replace(outcome, word="infra", detail=f"the tests need {need}") if need else outcome), report
 
 
 def _as_expected(outcome: Outcome, check: Program) -> Outcome:

@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import contextlib
 import importlib
 import operator
 import sys
@@ -16,6 +15,8 @@ _FREE = (
     "last_value last_exc showwarning _showwarnmsg_impl"
 )
 _BUILTINS = frozenset(dir(builtins))
+_variables: Any = vars(types.ModuleType)["__dict__"].__get__  # `vars` would ask the object
+_attributes: Any = vars(type)["__dict__"].__get__
 _PLAIN = (int, float, str, bytes, bool, complex, tuple, frozenset, type(None))
 
 
@@ -37,38 +38,44 @@ class Snapshot:
         self.watched = set(map(id, modules.values()))
         free = exempt | {*_FREE.split()}
         for module in modules.values():
-            self._add(module, free)
+            self._add(module.__name__, vars(module), free)
 
-    def add_tests(self, module: types.ModuleType) -> None:
-        """Take down the tests' module too, with its plain variables."""
-        self._add(module, self._exempt, values=True)
+    def add_tests(self, name: str, module: types.ModuleType) -> None:
+        """Take down the tests' module too, with its plain variables. It holds objects of the solution's, whose code must not run here."""
+        self._add(name, _variables(module), self._exempt, values=True)
 
-    def _add(self, module: types.ModuleType, exempt: frozenset[str], *, values: bool = False) -> None:
-        before = dict(vars(module))
-        self._spaces.append((module.__name__, vars(module), before, exempt, values))
+    def _add(self, name: str, space: Mapping[str, Any], exempt: frozenset[str], *, values: bool = False) -> None:
+        before: dict[str, Any] = space.copy()  # type: ignore[attr-defined]  # hashes nothing anew, as `dict` would
+        self._spaces.append((name, space, before, exempt, values))
         for key, value in before.items():
-            if isinstance(value, types.FunctionType):
+            if issubclass(type(value), types.FunctionType):
                 self.watched.add(id(value))
-            elif isinstance(value, type) and key not in exempt and value.__module__ == module.__name__:
-                inside = dict(vars(value))
-                self._spaces.append((value.__qualname__, vars(value), inside, exempt, False))
-                self.watched |= {id(value), *(id(each) for each in inside.values() if isinstance(each, types.FunctionType))}
+            elif issubclass(type(value), type) and type(key) is str and key not in exempt:
+                self._add_class(name, _attributes(value), id(value), exempt)
+
+    def _add_class(self, owner: str, space: Mapping[str, Any], number: int, exempt: frozenset[str]) -> None:
+        """Take down a class, if it is one of this module's own."""
+        module = space.get("__module__")
+        if type(module) is str and module == owner:
+            before: dict[str, Any] = space.copy()  # type: ignore[attr-defined]
+            self._spaces.append((f"a class of {owner}", space, before, exempt, False))
+            self.watched |= {number, *(id(each) for each in before.values() if issubclass(type(each), types.FunctionType))}
 
     def comparison(self) -> Changes:
         """What compares with this snapshot: a closure over C functions, so that no name leads to any part of it."""
-        every, each, same, size, is_called, is_a, kind_of = all, map, operator.is_, len, callable, isinstance, type
+        every, each, same, size, is_called, below, kind_of, text = all, map, operator.is_, len, callable, issubclass, type, str
         unique, least, found, modules, spaces = set, min, sys.modules.get, self._modules, self._spaces
-        module, described, plain, names, missing = types.ModuleType, (classmethod, staticmethod, property), _PLAIN, _BUILTINS, object()
+        kept, plain, names, missing = (types.ModuleType, classmethod, staticmethod, property), _PLAIN, _BUILTINS, object()
 
         def changes() -> list[str]:
             for owner, space, before, exempt, values in spaces:
                 if size(space) == size(before) and every(each(same, space, before)) and every(each(same, space.values(), before.values())):
                     continue
                 for key, value in before.items():
-                    watched = is_called(value) or is_a(value, module) or is_a(value, described) or (values and kind_of(value) in plain)
-                    if watched and key not in exempt and space.get(key, missing) is not value:
+                    watched = is_called(value) or below(kind_of(value), kept) or (values and below(kind_of(value), plain))
+                    if watched and kind_of(key) is text and key not in exempt and space.get(key, missing) is not value:
                         return [f"{owner}.{key} is not what it was"]
-                if hidden := (unique(space) - unique(before)) & names:
+                if hidden := unique([key for key in space if kind_of(key) is text and key in names and key not in before]):
                     return [f"{owner} hides {least(hidden)}"]
             if not every(each(same, each(found, modules), modules.values())):
                 return ["sys.modules is not what it was"]
@@ -95,33 +102,47 @@ def intact(modules: Sequence[types.ModuleType]) -> Callable[[], bool]:
     return is_intact
 
 
-def used_modules(source: str) -> dict[str, types.ModuleType]:
-    """The modules that a test file uses, loaded now. Packages load some when their name is read: no solution is to be the first."""
-    found = dict[str, types.ModuleType]()
+def used_modules(source: str) -> tuple[dict[str, types.ModuleType], set[str]]:
+    """The modules that a test file uses, loaded now, and the names of those that are missing.
+
+    Packages load some when their name is read: no solution is to be the first. One that a test file only tries to import is not missing.
+    """
+    found, missing = dict[str, types.ModuleType](), set[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, attributes in _paths(source):
-            with contextlib.suppress(Exception):  # the tests will say what is missing
+        for name, attributes, is_tried in _paths(source):
+            try:
                 value: Any = importlib.import_module(name)
                 for attribute in ("", *attributes):
                     value = getattr(value, attribute) if attribute else value
                     if not isinstance(value, types.ModuleType):
                         break
                     found[value.__name__] = value
-    return found
+            except ModuleNotFoundError as error:
+                missing |= {error.name or name} if not is_tried else set()
+            except Exception:  # border: the tests will say what is wrong
+                pass
+    return found, missing
 
 
-def _paths(source: str) -> set[tuple[str, tuple[str, ...]]]:
-    """The modules that a test file imports, each with what it reads of it: `numpy` and `testing`, `assert_allclose`."""
-    nodes, bound = list(_nodes(source)), dict[str, tuple[str, tuple[str, ...]]]()
+def _paths(source: str) -> set[tuple[str, tuple[str, ...], bool]]:
+    """The modules that a test file imports, what it reads of each, as `numpy` and `testing`, `assert_allclose`, and whether in a `try`."""
+    nodes, bound = list(_nodes(source)), dict[str, tuple[str, tuple[str, ...], bool]]()
+    tried = {id(inner) for node in nodes if isinstance(node, ast.Try) for inner in ast.walk(node)}
     for node in nodes:
         if isinstance(node, ast.Import):
-            bound |= {alias.asname or alias.name: (alias.name, ()) for alias in node.names}
-            bound |= {first: (first, ()) for alias in node.names if (first := alias.name.partition(".")[0]) and not alias.asname}
+            for alias in node.names:
+                first = alias.name.partition(".")[0]
+                bound[alias.asname or alias.name] = (alias.name, (), id(node) in tried)
+                bound |= {} if alias.asname else {first: (first, (), id(node) in tried)}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            bound |= {alias.asname or alias.name: (node.module, (alias.name,)) for alias in node.names}
-    read = [(root, parts) for node in nodes if isinstance(node, ast.Attribute) for root, parts in [_parts(node)] if root in bound]
-    paths = [*bound.values(), *((bound[root][0], (*bound[root][1], *parts)) for root, parts in read)]
+            bound |= {alias.asname or alias.name: (node.module, (alias.name,), id(node) in tried) for alias in node.names}
+    paths = {*bound.values()}
+    for node in nodes:
+        root, parts = _parts(node) if isinstance(node, ast.Attribute) else ("", ())
+        if root in bound:
+            name, attributes, is_tried = bound[root]
+            paths.add((name, (*attributes, *parts), is_tried))
     return {path for path in paths if path[0].partition(".")[0] != "solution"}
 
 

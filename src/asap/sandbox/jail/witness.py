@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from asap.sandbox.jail.canary import WRONG, Canary
 from asap.sandbox.jail.channel import TRUSTED, Channel
+from asap.sandbox.jail.lacking import is_lacking
 from asap.sandbox.jail.pytest_file import TEST_FILE, Event, Tally
 from asap.sandbox.jail.result import Result, outcome
 from asap.sandbox.jail.snapshot import Snapshot, intact, own_names, used_modules
@@ -32,6 +33,8 @@ def attend(link: int, hear: Callable[[], Event], say: Callable[[Any], None]) -> 
     job = channel.receive()
     try:
         result = _attended(job["source"], job["code"], hear, say)
+    except MemoryError:
+        result = outcome("memory", total=1)
     except BaseException as error:  # border: whatever went wrong, the host must learn of it
         result = outcome("infra", f"{type(error).__name__}: {error}"[:300])
     channel.send({**result, "secret": job["secret"]})
@@ -41,34 +44,40 @@ def attend(link: int, hear: Callable[[], Event], say: Callable[[Any], None]) -> 
 def _attended(source: str, code: str, hear: Callable[[], Event], say: Callable[[Any], None]) -> Result:
     """The result of the tests; `tamper` if there is evidence that the solution changed what judges it."""
     evidence, noticed = list[str](), list[str]()  # what the guard notices is in reach of a solution, so it is taken over at each event
-    watch = _Watch(source, evidence, used_modules(source))
-    is_intact = intact([sys.modules[ours.__module__] for ours in (_Watch, Snapshot, Event, Canary, Channel, outcome)])
+    used, missing = used_modules(source)
+    watch = _Watch(source, evidence, used)
+    is_intact = intact([sys.modules[ours.__module__] for ours in (_Watch, Snapshot, Event, Canary, Channel, outcome, is_lacking)])
     say((source, code, noticed))
     over = False
     while not over:
         event = hear()
         if not is_intact():  # asked before any of our own functions is called
             evidence.append("our own code is not what it was")
+            break
         evidence += noticed
         over = event.what == "over"
         if not over:
             say(watch.take(event))
-    watch.look()
+    if not evidence:
+        watch.look()
     if evidence:
-        return {**watch.tally.result(), "verdict": "tamper", "detail": f"the solution changed what judges it: {evidence[0]}", "fault": None}
-    return watch.tally.result()
+        return outcome("tamper", f"the solution changed what judges it: {evidence[0]}", total=1)
+    result = watch.tally.result()
+    if result["verdict"] == "infra" and not is_lacking(source, result["detail"], missing):
+        return {**result, "verdict": "fail", "detail": f"nothing in the test file bears out that {result['detail']}"}
+    return result
 
 
 def _hook(evidence: list[str], looks: tuple[str, ...], watched: set[int]) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook, which nothing can remove: takes down who looks into, or changes, what no honest solution does."""
-    doctest, caller, kind_of, number = sys.modules.get("doctest"), sys._getframe, type, id
+    doctest, caller, kind_of, text, number = sys.modules.get("doctest"), sys._getframe, type, str, id
     restoring = doctest and doctest.DocTestRunner.run.__code__  # sets the trace function that it found
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in looks and not (restoring and event == "sys.settrace" and caller(1).f_code is restoring):
             evidence.append(event)
-        elif event == "object.__setattr__" and (number(args[0]) in watched or args[1] == "__code__"):
-            evidence.append(f"{args[1]} of a {kind_of(args[0]).__name__}")
+        elif event == "object.__setattr__" and kind_of(args[1]) is text and (number(args[0]) in watched or args[1] == "__code__"):
+            evidence.append(f"{args[1]} of a function, class or module")
 
     return hook
 
@@ -132,9 +141,12 @@ class _Watch:
         """Where canaries go: one of each kind anywhere, and one at the end, where everything has had its time."""
         self.look()
         self.tally.add(event)
-        module = sys.modules.get(TEST_FILE.removesuffix(".py"))
-        if module is not None:
-            self.snapshot.add_tests(module)
+        name = TEST_FILE.removesuffix(".py")
+        module = sys.modules.get(name)
+        if type(module) is types.ModuleType:
+            self.snapshot.add_tests(name, module)
+        elif event.tests:
+            self.evidence.append("the tests' module is another")
         chance, order = random.SystemRandom(), [False] * len(event.tests)
         places = list[tuple[int, Callable[[], None]]]()
         for wrong in [*WRONG, *chance.choices(WRONG)] if order else []:
