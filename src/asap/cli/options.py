@@ -92,7 +92,7 @@ class Thinking:
         str | None,
         Parameter(
             help="OPEN,CLOSE: think tags of the rows, or of stage 1's LLM, beside <think>, <thought>, [THINK], Harmony's channels and the "
-            "others in docs/data.md.",
+            "others in docs/thinking.md.",
             group=DATA,
         ),
     ] = None
@@ -100,7 +100,7 @@ class Thinking:
         str | None,
         Parameter(
             help="The tags of the responses that are written: keep (each row's own), think, magistral, begin_of_thought, harmony, another "
-            "name in docs/data.md, or a pair OPEN,CLOSE. [default: think; rows of pruned.jsonl stay as they are]",
+            "name in docs/thinking.md, or a pair OPEN,CLOSE. [default: think; rows of pruned.jsonl stay as they are]",
             group=DATA,
         ),
     ] = None

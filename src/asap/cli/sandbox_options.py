@@ -40,7 +40,7 @@ class SandboxOptions:
         str | None,
         Parameter(
             help="OPEN,CLOSE: tags that the model thinks between, beside <think>, <thought>, [THINK], Harmony's channels and the others "
-            "that are known (docs/data.md).",
+            "that are known (docs/thinking.md).",
             group=JUDGING,
         ),
     ] = None

@@ -42,8 +42,8 @@ _ADVICE = {
     "not_an_object": _DAMAGED,
 }
 _ORDERED = (
-    "write the tags that the prompt orders (--write-tags keep, or a name in docs/data.md), or leave system messages out (--drop-system): "
-    "else the model learns to do otherwise than it is told"
+    "write the tags that the prompt orders (--write-tags keep, or a name in docs/thinking.md), or leave system messages out "
+    "(--drop-system): else the model learns to do otherwise than it is told"
 )
 _REJECTS = "`asap prune` lists the rejected rows in rejected.jsonl and goes on with the others"
 _LONGEST_DETAIL = 160
