@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 
 from asap.python_code import is_program, is_python, mended, parsed, with_definitions
 
-PYTHON = ["python", "PyThOn", "py3", "python3.12", "{python}", "{.python .x}", "py title=a", "python:a.py"]
+PYTHON = [
+    "python",
+    "PyThOn",
+    "py3",
+    "python3.12",
+    "{python}",
+    "{.python .x}",
+    "py title=a",
+    "python:a.py",
+    "ipython",
+    "{code-cell} ipython3",
+    "{code-block} python",
+]
 OTHERS = [
     "",
     "jsx",
@@ -18,7 +30,7 @@ OTHERS = [
     "cpython-log",
     "python-traceback",
     "happy",
-    "ipython",
+    "{code-cell}",
     "pycon",
     "Python-like",
     "jython",

@@ -26,6 +26,7 @@ def sentences(text: str) -> list[str]:
         "So:\n|\\[ a = b. \\\\\nThen c \\]\n|And $$ A. B\nC $$ end. | \\begin{align*} A. B\n\n\n C \\end{align*} is all.",
         "So: ```py\nx = 1. Y\n\nZ. A\n```\n|It is. | See `a`.\n|```\nA. B\n```",
         "e.g. It\r\nis. \r\n\r\n|Two.",
+        "One.\u2028|Two\x85|Three\u2029|four.\u2028\u2028|Five goes\u2028on.\n\u2028|1. First. | Then.",
         "J. Smith said. | So.\n|A. One. | It.\n|iv. Four.",
     ],
 )

@@ -24,6 +24,7 @@ from asap.think_tags import (
     table_with,
     unopened,
 )
+from asap.thinking_names import opens_at_end
 
 tags = st.sampled_from([tag for row in TAGS for tag in (row.open, row.close, row.open_answer, row.close_answer) if tag])
 pieces = st.sampled_from(["a", "<", "think>", "\n", "\r\n", " ", "\n\n"]) | st.text(max_size=3)
@@ -218,10 +219,10 @@ def test_harmony_answers_in_its_final_channel_only(text: str, answer: str | None
 
 
 def test_tags_of_ones_own_join_the_table() -> None:
-    table = table_with("<scratch>, </scratch>")
-    assert split_think("<scratch>hm</Scratch>yes", table) == ("hm", "yes")
-    assert parts_of(f"<scratch>\n{DRAFT}", table=table).answer is None
-    assert parts_of(f"<scratch>\n{DRAFT}").answer is not None
+    table = table_with("<zone>, </zone>")
+    assert split_think("<zone>hm</Zone>yes", table) == ("hm", "yes")
+    assert parts_of(f"<zone>\n{DRAFT}", table=table).answer is None
+    assert parts_of(f"<zone>\n{DRAFT}").answer is not None
     assert split_think("Thought: hm\n\nAnswer: yes", table_with("Thought:,Answer:")) == (" hm", " yes")
     assert split_think("[THINK]hm[/THINK]yes", table) == ("hm", "yes")
     for wrong in ("", "<a>", "<a>,", ",<a>", "<a>,<b>,<c>", "<a>,<a>"):
@@ -354,3 +355,107 @@ def test_an_answer_with_answer_tags_inside_stays_as_it_is(answer: str) -> None:
     response = f"<think>\na\n</think>\n\n{answer}"
     assert split_think(response).answer == answer
     assert own_frame(response) == IN_THINK
+
+
+THOUGHTS = [
+    ("<think duration='3'>\n", "\n</think>\n"),
+    ('<thinking a="1" b=2>', "</thinking>"),
+    ("**<think>**\n", "\n**</think>**\n"),
+    ("**<think>** Okay. ", "\n**</think>**\n"),
+    ("# <think>\n", "\n</think>\n"),
+    ("> <reasoning>\n", "\n</reasoning>\n"),
+    ("<scratchpad>\n", "\n</scratchpad>\n"),
+    ("**<scratchpad>**\n", "\n**</scratchpad>**\n"),
+    ("<Reflection id='a'>", "</reflection>"),
+    ("<inner-monologue>", "</inner-monologue>"),
+    ("<my:chain_of_thought>", "</my:chain_of_thought>"),
+    ("<analysis>\n", "\n</analysis>\n"),
+    ("<|think|>", "<|/think|>"),
+    ("<|thinking_start|>", "<|thinking_end|>"),
+    ("<|begin_of_reasoning|>", "<|end_of_reasoning|>"),
+    ("<|im_start|>assistant\n<start_of_analysis>", "<end_of_analysis>"),
+    ("[ANALYSIS]\n", "\n[/ANALYSIS]\n"),
+    ("&lt;think&gt;\n", "\n&lt;/think&gt;\n"),
+    ("<\u601d\u8003>\n", "\n</\u601d\u8003>\n"),
+    ("Sure, let me see.\n\n<scratchpad>\n", "\n</scratchpad>\n"),
+    ("Here is my thought process:\n", "\n\nHere is my response:\n"),
+    ("Here\u2019s my reasoning:\n", "\n**Here is my final answer:**\n"),
+    ("## Thought process\n", "\n## Final code\n"),
+    ("**Thinking:**\n", "\n**Solution**\n"),
+    ("Thought: ", "\nAnswer: "),
+    ("Thinking...\n", "\n...done thinking.\n"),
+    ("<|im_start|>think\n", "\nanswer\n"),
+]
+"""Of no row of the table, or written otherwise than there."""
+
+
+@pytest.mark.parametrize(("opening", "closing"), THOUGHTS)
+@pytest.mark.parametrize("thought", [f"Let me see.\n{DRAFT}But wait, that is", f"{DRAFT}Hm", f"1. A list.\n{DRAFT}"])
+def test_no_prefix_of_a_thought_called_so_holds_an_answer(opening: str, closing: str, thought: str) -> None:
+    written = f"{opening}{thought}"
+    for end in range(len(opening), len(written) + 1):
+        assert parts_of(written[:end]) == (written[:end], None)
+    whole = f"{written}.{closing}The code:\n{CODE}Done."
+    assert (parts_of(whole).answer or "").strip() == f"The code:\n{CODE}Done."
+    if not opening.startswith("Sure"):
+        assert split_think(whole).answer.strip() == f"The code:\n{CODE}Done."
+        assert split_think(own_frame(whole).join("hm", "yes")) == ("hm", "yes")
+        assert strip_think(whole, opened=None).rstrip() == f"The code:\n{CODE}Done."
+
+
+@pytest.mark.parametrize("name", ["foo", "mindspace", "plan", "my_draft", "work x='1'"])
+def test_no_prefix_within_an_unknown_tag_at_the_start_holds_an_answer(name: str) -> None:
+    thought = f"<{name}>\nFirst this:\n{DRAFT}But wait"
+    for end in range(len(name) + 4, len(thought) + 1):
+        assert parts_of(thought[:end]).answer is None
+    closed = f"{thought}</{name.split()[0]}>\n{CODE}"
+    assert parts_of(closed) == (None, closed), "nobody knows what it encloses, but the last code counts"
+
+
+def test_a_prompt_may_open_a_thought_that_no_table_has() -> None:
+    assert opens_at_end("<|assistant|>\n<scratchpad>\n")
+    assert not opens_at_end("<|assistant|>\n<scratchpad></scratchpad>\n")
+    thought = f"Let me see.\n{DRAFT}It is a <reflection>no</reflection>. Wait"
+    assert parts_of(thought, opened=True) == (thought, None)
+    assert parts_of(f"{thought}\n</scratchpad>\n{CODE}", opened=True).answer == f"\n{CODE}"
+    assert parts_of(f"{thought}\n</scratchpad>\n{CODE}").answer == f"\n{CODE}"
+
+
+PLAIN_NAMES = re.findall(
+    r"\w+", "answer code html output solution python final_answer response p div table file patch svg xml tool_call final_thoughts"
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(f"<{name}>\nHere it is.\n{CODE}{end}" for name in PLAIN_NAMES for end in ("", f"</{name}>")),
+        *(f"{opening.strip()} is what I strip.\n{CODE}" for opening, _ in THOUGHTS[2:3] + THOUGHTS[7:8]),
+        *(f"{before}I use `<scratchpad>` and **<analysis>**.\n{CODE}" for before in ("", f"{CODE}\n<foo>\n")),
+        f"<lambda> functions are short.\n{CODE}",
+        f"<foo>\n{CODE}",
+        f"<s>The code:\n{CODE}",
+        f"<|python_tag|>{CODE}",
+        f"{CODE}\n<analysis>\nIt is O(1).\n</analysis>",
+        f"{CODE}\n<analysis>\nIt is O(1).",
+        f"<answer>\n{CODE}</answer>\n<rationale>It adds.</rationale>",
+        "```python\ntag = '<scratchpad>'\n```\n",
+        '```python\nT = """\n<scratchpad>\n"""\n```\n',
+        f"Reasoning: it adds one.\n{CODE}",
+        f"**Analysis**\n\nIt adds one.\n{CODE}",
+        f"I was thinking: add one.\n{CODE}",
+        f"# <think> tags are stripped\n{CODE}",
+    ],
+)
+def test_markup_and_quoted_names_stay_answers(answer: str) -> None:
+    assert parts_of(answer) == (None, answer)
+    assert parts_of(f"<think>hm</think>{answer}").answer == answer
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "< ", "<think ", "<think a=1 ", "<scratchpad>", "Thinking...\n  ", " ", "\n", "**", "[A", "&lt;", "think\n", "a. "]
+)
+def test_megabytes_are_split(piece: str) -> None:
+    for text in (piece * (100_000 // len(piece)), piece + " " * 300_000 + "x", f"Thinking...\n{piece}{' ' * 300_000}"):
+        for opened in (False, True):
+            assert "".join(part for part in parts_of(text, opened=opened) if part) == text

@@ -240,5 +240,5 @@ def _as_code(text: str, block: _Block) -> CodeBlock:
         code = re.sub(rf"(?m)^(?:[ \t]{{0,3}}>[ \t]?){{0,{quotation.count('>') + 1}}}", "", code)
     width = len(within) - bool(sign and within)
     if within.strip():  # a list marker, behind which models forget to indent the code
-        width = min([width, *(len(line) - len(line.lstrip(" \t")) for line in code.splitlines() if line.strip())])
+        width = min([width, *(len(line) - len(line.lstrip(" \t")) for line in code.split("\n") if line.strip())])
     return CodeBlock(block.start, block.end, opening.info, re.sub(rf"(?m)^[ \t]{{0,{width}}}", "", code))

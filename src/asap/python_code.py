@@ -10,9 +10,15 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 
-_NAME = re.compile(r"[{.\s]*(?:language-|lang-)?(?:python|py)[0-9.]*(?:[_-](?:code|solution|program|script))?(?![\w+#-])", re.IGNORECASE)
+_LINE = re.compile(r"\r\n|\r|\n")  # as in Python; str.splitlines ends lines at more characters
+_NAME = re.compile(
+    r"(?:\{(?:code|sourcecode|exec|jupyter)[\w-]*\}\s*)?[{.\s]*(?:language-|lang-)?"
+    r"(?:i?python|py)[0-9.]*(?:[_-](?:code|solution|program|script))?(?![\w+#-])",
+    re.IGNORECASE,
+)
 _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
+_CELL = re.compile(r"\A\s*---\n(?:.*\n)*?---\n|^[ \t]*(?:[%!]|:[\w-]+:(?=[ \t\n])).*\n?", re.MULTILINE)
 _LONGEST = 200_000  # characters; what is longer is not parsed
 _SPACES = (0x00A0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 _INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
@@ -57,16 +63,17 @@ def _acts(statement: ast.stmt) -> bool:
 
 
 def mended(code: str) -> str:
-    """The code, where it does not parse but for such damage without it: odd white space, invisible characters, indentation, prompts."""
+    """The code, where it does not parse but for such damage without it: odd white space, indentation, prompts, options of a notebook."""
     if parsed(code) is not None:
         return code
     plain = textwrap.dedent(code.translate(_PLAIN))
-    return next((text for text in (plain, _without_prompts(plain)) if text and parsed(text) is not None), code)
+    others = (plain, _without_prompts(plain), _CELL.sub("", plain))
+    return next((text for text in others if text.strip() and parsed(text) is not None), code)
 
 
 def _without_prompts(session: str) -> str:
     """What was typed in an interactive session."""
-    return "\n".join(line[4:] for line in session.splitlines() if line.startswith((">>> ", "... ")) or line in (">>>", "..."))
+    return "\n".join(line[4:] for line in _LINE.split(session) if line.startswith((">>> ", "... ")) or line in (">>>", "..."))
 
 
 def defined_names(code: str) -> list[str]:
@@ -84,7 +91,7 @@ def is_aside(code: str, earlier: str) -> bool:
 
     In 40 of 545 real answers the last block is an example, a walk-through or an alternative instead of the tested code.
     """
-    lines, earlier_lines = ({line.strip() for line in text.splitlines()} - {""} for text in (code, earlier))
+    lines, earlier_lines = ({line.strip() for line in _LINE.split(text)} - {""} for text in (code, earlier))
     if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):
         return True
     names, earlier_names = (set(defined_names(text)) for text in (code, earlier))
@@ -106,7 +113,7 @@ def with_definitions(code: str, earlier: Sequence[str], names: Iterable[str] = (
     """The code behind those top-level statements of earlier pieces that bind one of the names, or one that it reads, but does not bind."""
     missing, needed = _unbound(code).union(name for name in names if not defines(code, [name])), list[str]()
     for piece in reversed(earlier if missing else []):
-        tree, lines = parsed(piece), piece.splitlines()
+        tree, lines = parsed(piece), _LINE.split(piece)
         for statement in reversed(tree.body if tree else []):
             if found := missing.intersection(_binds(statement)):
                 first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])

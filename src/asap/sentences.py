@@ -1,9 +1,10 @@
 r"""Where lines and sentences end, in characters of the text: the white space between them, for traces without blank lines.
 
-A line ends at a line break. A sentence also ends at `.`, `!`, `?` or `…`, with closing quotes and brackets, before white space and
-anything but a lower-case letter, and at their wide forms such as `。`; it does not end at a line break before a lower-case letter if
-the line has no such end. The point of `e.g.`, `Fig.` and the like, and of `1.` at the start of a line, ends nothing; that of 3.14 has
-no white space behind it. Nothing ends in displayed maths (`\[ … \]`, `$$ … $$`, `\begin{…} … \end{…}`), nor in inline code and maths.
+A line ends at a line break, also U+0085, U+2028 and U+2029. A sentence also ends at `.`, `!`, `?` or `…`, with closing quotes and
+brackets, before white space and anything but a lower-case letter, and at their wide forms such as `。`; it does not end at a line break
+before a lower-case letter if the line has no such end. The point of `e.g.`, `Fig.` and the like, and of `1.` at the start of a line, ends
+nothing; that of 3.14 has no white space behind it. Nothing ends in displayed maths (`\[ … \]`, `$$ … $$`, `\begin{…} … \end{…}`), nor in
+inline code and maths.
 
 What this does not do: read a language. A rule in a hundred lines is right for the prose of reasoning traces; a library for sentences
 would need a model, or normalise the text, and every character must stay.
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from asap.spans import Span
 
 _BLANK = r"[^\S\n\f\v\x1c-\x1f\x85\u2028\u2029]*"  # white space within a line, carriage returns included
-_LINE = rf"(?:\r?\n(?:{_BLANK}\n)*|\r(?!\n)(?:[ \t]*\r(?!\n))*)"
+_LINE = rf"(?:\r?\n(?:{_BLANK}\n)*|\r(?!\n)(?:[ \t]*\r(?!\n))*|[\x85\u2028\u2029]+)"
+_ONE_BREAK = re.compile(r"\r\n?|[\n\x85\u2028]")
 _LINES = re.compile(_LINE)
 _SENTENCES = re.compile(
     rf"(?P<line>{_LINE})"
@@ -60,7 +62,7 @@ def _gap(text: str, found: re.Match[str]) -> Span | None:
     if found["line"] is not None:
         rest = text[found.end() : found.end() + _BEFORE].lstrip(" \t")
         goes_on = (
-            len(re.findall("\r\n?|\n", found["line"])) == 1
+            _ONE_BREAK.fullmatch(found["line"]) is not None
             and rest[:1].islower()
             and text[max(0, found.start() - _BEFORE) : found.start()].rstrip(" \t*_)\"'")[-1:] not in _ENDS
         )
@@ -68,7 +70,7 @@ def _gap(text: str, found: re.Match[str]) -> Span | None:
     if found["wide"] is not None:
         return Span(*found.span("none"))
     before = text[max(0, found.start() - _BEFORE) : found.start()]
-    line = before.rpartition("\n")[2]
+    line = re.split(r"[\n\r\x85\u2028\u2029]", before)[-1]
     if text[found.end()].islower() or (found["end"] == "." and (_ABBREVIATED.search(before) or _NUMBERED.match(line))):
         return None
     return Span(*found.span("space"))

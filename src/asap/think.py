@@ -5,6 +5,8 @@ The rule, the same for data, replies and generations:
 - Thinking is a prefix. It is open from the start if the prompt opened it, or if the text begins with an opening tag, after white
   space, special tokens and the name of the role. Of a text with an opening tag only that row's tags count from there on.
 - A closing tag without an opening one closes what the prompt had opened.
+- A text without a tag of the table may have tags or headings that are called thinking (`asap.thinking_names`): a thought that opens so
+  before any code block is thinking, and no answer if it never ends. So is one that begins with a tag of unknown meaning.
 - Tags that are quoted do not count (`asap.quotation`).
 - The thinking ends at the last closing tag: what lies between two thoughts belongs to the thinking.
 - A thought that opens later, as models think again after an answer, is thinking too. If it never ends, there is no answer.
@@ -13,11 +15,14 @@ What this does not do: judge the thinking, or split it into steps.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.quotation import Region
-from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Frame, Tag, TagTable, as_written, tag_at_start, tags_in
+from asap.spans import Span
+from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Frame, Tag, TagTable, as_written, tag_at_start, tags_in, widened
+from asap.thinking_names import announced, is_undecided, named_at_start, named_tags
 
 _AROUND_ANSWER = re.compile(
     "|".join(
@@ -135,11 +140,47 @@ def answer_starts(generation: str, table: TagTable = TAGS) -> int | None:
 
 def _tags_that_count(text: str, opened: bool, table: TagTable) -> _Found:
     """The tags that count in a text. `opened`: it begins inside of a thought."""
-    opening, closing = tag_at_start(text, [row for row in table if row is not HARMONY_WORDS] if opened else table), None
-    is_open = opened or opening is not None
+    anywhere = [row for row in table if row is not HARMONY_WORDS]
+    opening = tag_at_start(text, anywhere if opened else table)
     start = opening.end if opening else 0
-    region = Region(text, start, is_answer=False)
-    for tag in tags_in(text, (opening.row,) if opening else [row for row in table if row is not HARMONY_WORDS], start):
+    found = _counted(text, opened, opening, tags_in(text, (opening.row,) if opening else anywhere, start))
+    if opening or found.closing is not None:
+        return found
+    return _named(text, opened, found)
+
+
+def _named(text: str, opened: bool, found: _Found) -> _Found:
+    """The tags that count, by what they are called, in a text that neither begins with a tag of the table nor holds one that closes."""
+    if not opened:
+        if opening := named_at_start(text):
+            return _counted(text, False, opening, named_tags(text, opening.end))
+        if found.opening:
+            return found
+        if headings := announced(text):
+            return _Found(*headings, is_open=headings[1] is None)
+    named = _counted(text, opened, None, _outside_answers(text, opened))
+    if named.opening or named.closing or opened:
+        return named
+    return _Found(None, None, is_undecided(text))
+
+
+def _outside_answers(text: str, opened: bool) -> Iterator[Tag]:
+    """The tags that are called thinking, without pairs that open within a thought or after code."""
+    code = min([place for fence in ("```", "~~~") if (place := text.find(fence)) >= 0], default=len(text))
+    inside = set[str]()
+    for tag in named_tags(text):
+        if tag.opens and (opened or tag.start > code):
+            inside.add(tag.row.name)
+        if tag.row.name not in inside:
+            yield tag
+
+
+def _counted(text: str, opened: bool, opening: Tag | None, tags: Iterable[Tag]) -> _Found:
+    """Of the tags behind the one that opens a text, if there is one, those that are used and of one row."""
+    closing, is_open = None, opened or opening is not None
+    region = Region(text, opening.end if opening else 0, is_answer=False)
+    for found in tags:
+        tag = found if found.opens or region.is_answer else _with_bold(text, found)
         row = opening.row if opening else closing.row if closing else tag.row
         if tag.row.name != row.name or not region.uses(tag):
             continue
@@ -152,6 +193,12 @@ def _tags_that_count(text: str, opened: bool, table: TagTable) -> _Found:
     return _Found(opening, closing, is_open)
 
 
+def _with_bold(text: str, tag: Tag) -> Tag:
+    """A tag with the marks of bold around it, if it has its line for itself then."""
+    wide = tag._replace(**widened(text, Span(tag.start, tag.end))._asdict())
+    return wide if wide != tag and _is_alone(text, wide) else tag
+
+
 def strip_think(text: str, *, opened: bool | None, table: TagTable = TAGS) -> str:
     """A reply without the thinking at its start; empty if that never ends.
 
@@ -159,7 +206,7 @@ def strip_think(text: str, *, opened: bool | None, table: TagTable = TAGS) -> st
     """
     if opened is None:
         opened = closes_unopened(text, table) is not None
-    if not opened and tag_at_start(text, table) is None:
+    if not (opened or tag_at_start(text, table) or named_at_start(text) or announced(text)):
         return text
     return (parts_of(text, opened=opened, table=table).answer or "").lstrip()
 

@@ -1,9 +1,11 @@
 """The table of the tags between which models think, and how each row of it is found in a text.
 
-Tags are found in any case, and with blanks inside (`< Think >`). One row stands for gpt-oss' Harmony channels as they are rendered,
-and one for what is left of them when the special tokens are dropped; its words are delimiters only in a text that begins with them.
+Tags are found in any case, with blanks inside (`< Think >`) and with attributes (`<think duration="3">`). One row stands for gpt-oss'
+Harmony channels as they are rendered, and one for what is left of them when the special tokens are dropped; its words are delimiters only
+in a text that begins with them.
 
-What this does not do: tell a tag that is used from one that is quoted (`asap.quotation`), or split texts (`asap.think`).
+What this does not do: know tags by what they are called (`asap.thinking_names`), tell a tag that is used from one that is quoted
+(`asap.quotation`), or split texts (`asap.think`).
 """
 
 import re
@@ -13,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from asap.errors import UsageError
+from asap.spans import Span
 
 
 class Frame(NamedTuple):
@@ -103,7 +106,13 @@ ANYWHERE: TagTable = tuple(row for row in TAGS if row is not HARMONY_WORDS)
 """The rows whose tags are looked for anywhere in a text."""
 # The English word "analysis" is followed by a blank, a mark or, in code, by "_" or "("; the channel by the text itself.
 _WORDS_AT_START = r"(?-i:(?:assistant)?(?:analysis|commentary)(?:(?![ \t,.:;!?)=_(\[\-'])|(?=[\s\S]*?assistantfinal)))"
-_BEFORE = r"(?:\s|[\ufeff\u200b]|<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>|<bos>|<start_of_turn>|\[/INST\]|(?:assistant|model)\b:?)*?"
+BEFORE = r"(?:\s|[\ufeff\u200b]|<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>|<bos>|<start_of_turn>|\[/INST\]|(?:assistant|model)\b:?)*?"
+"""What may stand before the thinking: white space, special tokens and the name of the role."""
+ATTRIBUTES = r"""(?:\s++[\w:-]++\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s"'<>]++))*+[ \t]*+"""
+_XML = re.compile(r"<([\w:]+)>")
+_DECORATION = re.compile(r"\s*(?:(?:#{1,6}|>)[ \t]*|(?P<bold>[*_]{1,3}))")
+_ALONE = re.compile(r"[*_]*[ \t]*(?:\n|\Z)")
+_NOT_MENTIONED = re.compile(r"[*_]*(?:[ \t]*(?:\n|\Z)|[ \t]*[^\sa-z*_,.;:!?)\]|-])")
 
 
 class Tag(NamedTuple):
@@ -126,12 +135,29 @@ def tags_in(text: str, table: TagTable, start: int = 0) -> Iterator[Tag]:
 
 
 def tag_at_start(text: str, table: TagTable = TAGS) -> Tag | None:
-    """The opening tag that a text begins with, after white space, special tokens and the name of the role."""
-    found = _openings(tuple(table)).match(text)
+    """The opening tag that a text begins with, after white space, special tokens and the name of the role, or in bold or as a heading."""
+    found = match_at_start(text, _openings(tuple(table)))
     if found is None:
         return None
     kind = found.lastgroup or ""
-    return Tag(found.start(kind), found.end(kind), table[int(kind[1:])], True)
+    return Tag(*widened(text, Span(*found.span(kind))), table[int(kind[1:])], True)
+
+
+def match_at_start(text: str, opening: re.Pattern[str]) -> re.Match[str] | None:
+    """The opening tag that a text begins with, perhaps in bold, as a heading or quotation, but not if a sentence about it goes on."""
+    found = opening.match(text)
+    mark = None if found else _DECORATION.match(text)
+    if mark is None or (inside := opening.match(text, mark.end())) is None:
+        return found
+    return inside if (_NOT_MENTIONED if mark["bold"] else _ALONE).match(text, inside.end()) else None
+
+
+def widened(text: str, span: Span) -> Span:
+    """A span with the marks of bold on both of its sides."""
+    start, end = span
+    while text[end : end + 1] in ("*", "_") and text[start - 1 : start] == text[end]:
+        start, end = start - 1, end + 1
+    return Span(start, end)
 
 
 def opened_by(prompt: str) -> str:
@@ -205,6 +231,8 @@ def _tag_at_end(text: str) -> Tag | None:
 
 def _pattern(tag: str) -> str:
     """The pattern of a tag: blanks may stand beside the words in it, and before its slash."""
+    if xml := _XML.fullmatch(tag):
+        return rf"<[ \t]*+{xml[1]}{ATTRIBUTES}>"
     pieces = (piece if index % 2 else re.escape(piece).replace("/", r"[ \t]*/") for index, piece in enumerate(re.split(r"([\w:]+)", tag)))
     return r"[ \t]*".join(pieces) if re.match(r"\W.*\W$", tag, re.DOTALL) else re.escape(tag)
 
@@ -220,4 +248,4 @@ def _tags(table: Sequence[ThinkTags]) -> tuple[re.Pattern[str], re.Pattern[str]]
 @lru_cache(maxsize=64)
 def _openings(table: Sequence[ThinkTags]) -> re.Pattern[str]:
     at_start = ((index, _WORDS_AT_START if row is HARMONY_WORDS else row.opening) for index, row in enumerate(table))
-    return re.compile(_BEFORE + "(?:" + "|".join(f"(?P<o{index}>{pattern})" for index, pattern in at_start) + ")", re.IGNORECASE)
+    return re.compile(BEFORE + "(?:" + "|".join(f"(?P<o{index}>{pattern})" for index, pattern in at_start) + ")", re.IGNORECASE)

@@ -59,6 +59,8 @@ def test_the_last_python_block_is_the_code(answer: str, code: str | None) -> Non
 
 
 CODE = "def f(x):\n    return x + 1"
+ADDED = "+" + CODE.replace("\n", "\n+")
+HELPER = "def one():\n    return 1\n"
 DOCSTRING = 'def f(x):\n{0}"""Adds one:\n{0}```\n{0}f(1)\n{0}```\n{0}"""\n{0}return x + 1'
 AS_MODELS_WRITE = {
     **{
@@ -132,6 +134,28 @@ AS_MODELS_WRITE = {
     "no fence, a tag": f"<solution>\n{CODE}\n</solution>\nThat is it.",
     "no fence, brackets": f"[PYTHON]\n{CODE}\n[/PYTHON]",
     "no fence, end token": f"{CODE}<|endoftext|>",
+    **{
+        f"notebook {info}": f"```{info}\n{{}}{CODE}\n```".format(options)
+        for info in ("{{code-cell}} ipython3", "{{code-cell}}", "{{code-block}} python", "ipython3", "{{jupyter-execute}} py")
+        for options in ("", ":tags: [hide-input]\n:linenos:\n\n", "---\ntags: [a]\n---\n", "%matplotlib inline\n!pip install a\n")
+    },
+    **{f"superset {info}": f"```{info}\n{CODE}\n```" for info in ("cython", "pyx", "sage", "jupyter")},
+    "JSON": json.dumps({"explanation": "It adds one.", "code": CODE}),
+    "JSON, line breaks in it": f'{{"code": "{CODE}"}}',
+    "JSON in a block": f"Here:\n```json\n{json.dumps({'answer': {'code': CODE}}, indent=1)}\n```",
+    "JSON in a bare block": f"Here:\n```\n{json.dumps([{'tests': 'assert f(1) == 2', 'solution': CODE}])}\n```",
+    "JSON among prose": f"Sure: {json.dumps([CODE])}\nThat is it.",
+    "JSON with Markdown": json.dumps({"answer": f"It adds:\n```python\n{CODE}\n```\nDone."}),
+    "a diff": f"```diff\n{ADDED}\n```",
+    "a diff of a new file": f"```diff\n--- /dev/null\n+++ b/a.py\n@@ -0,0 +1,2 @@\n{ADDED}\n\\ No newline at end of file\n```",
+    "a diff with the line before": "```patch\n@@ -1 +1,2 @@\n def f(x):\n+    return x + 1\n```",
+    "a diff without a fence": "Apply it:\n\ndiff --git a/a.py b/a.py\nnew file mode 100644\nindex 000..123\n--- /dev/null\n+++ b/a.py\n"
+    f"@@ -0,0 +1,2 @@\n{ADDED}\n\nThis adds one.",
+    "a diff of two files": f"```diff\n--- /dev/null\n+++ b/a.py\n@@ -0,0 +1,2 @@\n{ADDED}\n--- /dev/null\n+++ b/test.py\n@@ -0,0 +1 @@\n"
+    "+import a\n```",
+    "characters that end no line of Python": f"```python\nodd = '\u2028\x85\x0c'\n{HELPER}```\n"
+    f"```python\n{CODE.replace('1', 'one()')}\n```",
+    "these in a list": "- ```python\n  odd = '\u2028'\n  def f(x):\n      return x + 1\n  ```",
 }
 
 
@@ -155,6 +179,10 @@ def test_the_right_program_is_found_in_answers_as_models_write_them(answer: str)
         "```python\ndef f(x):\n    return x + 1\n\ndef g(",
         "def f(x):\n    y = x\n\n    return (y",
         "Sure:\n\ndef f(x):\n    return x\n\ndef g(:\n    pass\n\nDone.",
+        "```diff\n-def f(x):\n+def f(x, y=0):\n     return x\n```",
+        '```json\n{"code": "def f(x):\\n    return (x +"}\n```',
+        '{"code": "def f(x):\\n    return x',
+        "```cython\ncdef int f(int x):\n    return x\n```",
     ],
 )
 def test_no_program_is_made_of_another_language_of_prose_or_of_what_is_broken_off(answer: str) -> None:
@@ -260,6 +288,23 @@ def test_the_three_kinds_of_attempts() -> None:
     assert whole_program(PROBLEM, "generation", ONE) == "import math\none = 1\n"
     with pytest.raises(UsageError, match="has no prompt that a completion could continue"):
         whole_program(Problem("t", "?", None, Program("", "f")), "completion", "x")
+
+
+@pytest.mark.parametrize("thought", ["", "<think>hm</think>", "<think>hm</think>\n\n"])
+@pytest.mark.parametrize("shown", ["{0}", "\n{0}", "{0}\n```\n\nThat is it.", "Sure:\n\n```python\n{0}\n```\n", "```\nreturn abs(x)\n```"])
+def test_what_a_model_wrote_may_continue_the_prompt(thought: str, shown: str) -> None:
+    """As in HumanEval's own evaluation, where prompt and completion are the program."""
+    program = whole_program(PROBLEM, "generation", thought + shown.format("    return abs(x)"))
+    assert program is not None
+    assert [line for line in program.splitlines() if line.strip()] == ["def f(x):", "    return abs(x)"]
+
+
+def test_a_draft_that_continues_the_prompt_is_no_answer_within_thinking() -> None:
+    assert whole_program(PROBLEM, "generation", "<think>\n    return abs(x)\n") is None
+    assert whole_program(PROBLEM, "generation", "    return abs(x)\n", opened=True) is None
+    whole = "    def f(x):\n        return abs(x)\n"
+    assert (whole_program(PROBLEM, "generation", whole) or "").startswith("import math\ndef f(x)"), "and no function within the function"
+    assert whole_program(replace(PROBLEM, prompt=None), "generation", "    return abs(x)\n") is None
 
 
 def test_a_header_leaves_future_imports_first() -> None:

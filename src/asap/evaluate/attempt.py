@@ -13,6 +13,7 @@ from asap.evaluate.attempt_files import attempt_rows
 from asap.evaluate.attempt_texts import COLUMNS, ID_COLUMNS, ProblemIds, texts_of
 from asap.think import parts_of
 from asap.think_tags import TAGS, TagTable, opened_by
+from asap.thinking_names import opens_at_end
 
 _LONG = ("doc", "arguments")  # of lm-evaluation-harness
 _STOPS = ("stopped_by", "finish_reason", "stop_reason")
@@ -43,7 +44,7 @@ class Attempt:
     def opened(self) -> bool:
         """Whether its prompt is known to end with an opened thought: by the record `opened`, or by the `prompt` itself."""
         known, prompt = self.measured.get("opened"), self.measured.get("prompt")
-        return known if isinstance(known, bool) else isinstance(prompt, str) and bool(opened_by(prompt))
+        return known if isinstance(known, bool) else isinstance(prompt, str) and bool(opened_by(prompt) or opens_at_end(prompt))
 
     @property
     def answer(self) -> str | None:

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program
 from asap.errors import UsageError
+from asap.evaluate.continuation import continuation
+from asap.evaluate.packed import packed_in
 from asap.fences import CodeBlock, blocks, longer_block, unclosed_block
 from asap.python_code import defines, is_aside, is_program, is_python, mended, parsed, with_definitions
 from asap.think import parts_of
@@ -33,8 +35,13 @@ _BREAK = re.compile(rf"\n(?=[ \t\r]*(?:\n|{_TAG})|[A-Z][\w'’]* [a-z])|`{{3,}}|
 _END_TOKENS = re.compile(rf"(?:\s*{_TAG})+\s*\Z")
 _REST = re.compile(r"\A(?:(?:[`~].*|[ \t\r]*)(?:\n|\Z))+")  # a fence's line and blank ones
 _MARKDOWN = ("md", "markdown")
-_NO_LANGUAGE = ("text", "txt", "plain", "plaintext", "code", "tool_code", "program", "solution")
-_INTERPRETERS = ("ipython", "pycon", "pypy")
+_NO_LANGUAGE = (
+    *("text", "txt", "plain", "plaintext", "code", "tool_code", "program", "solution", "jupyter", "notebook"),
+    *("{code}", "{code-cell}", "{code-block}"),  # of MyST, without the name of a language
+    *("cython", "pyx", "sage"),  # which Python is a part of
+)
+_INTERPRETERS = ("pycon", "pypy")
+_PACKED = ("json", "json5", "jsonc", "diff", "patch", "udiff")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
 _TRIED_STARTS, _TRIED_ENDS = 8, 32  # of a program among prose
@@ -65,7 +72,8 @@ def whole_program(
     opened: bool = False,
     table: TagTable = TAGS,
 ) -> str | None:
-    """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, a `generation`'s code.
+    """The whole program of an attempt: a `solution` as it is, a `completion` behind the prompt, the code of a `generation`, which may be
+    a completion, too.
 
     None where a generation holds no answer; `cut_off` says that its token budget ran out, `opened` that its prompt ends with an opened
     thought. Raises UsageError for a completion of a problem that has nothing to continue.
@@ -79,11 +87,13 @@ def whole_program(
     rule, answer = rule_of(problem, extract), parts_of(text, opened=opened, table=table).answer
     if answer is None:
         return None
-    code = (
-        between_last_fences(answer)
-        if rule == "livecodebench"
-        else code_of(answer, "last" if extract == "benchmark" else extract, wanted_names(problem), cut_off=cut_off)
-    )
+    if rule == "livecodebench":
+        code = between_last_fences(answer)
+    else:
+        names = wanted_names(problem)
+        code = code_of(answer, "last" if extract == "benchmark" else extract, names, cut_off=cut_off)
+        if problem.prompt and (rest := continuation(problem.prompt, answer, code, names)) is not None:
+            return problem.prompt + rest
     return None if code is None else with_header(problem.header, code)
 
 
@@ -111,7 +121,10 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     Python come before those without a language, closed ones before one that is never closed; others do not count. Without any
     block, the part of the answer that is a program counts. Of an answer that was `cut_off`, only closed blocks do.
     """
-    found = [*_fenced_codes(answer, names, cut_off)] or [*_other_codes(answer, names, cut_off)]
+    found = [*_fenced_codes(answer, names, cut_off)]
+    if not found:
+        others, packed = [*_other_codes(answer, names, cut_off)], [*_packed_codes(answer, names)]
+        found = packed or others if answer.lstrip().startswith(("{", "[")) else others or packed
     named = [code for code in found if code.is_named] or found
     if extract in ("first", "longest"):
         texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
@@ -138,6 +151,8 @@ def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[
         end = whole.end
         if "```" in whole.code and parsed(whole.code) is None and (inner := [*_fenced_codes(whole.code, names, cut_off=True)]):
             yield from inner  # Markdown within Markdown
+        elif packed := [] if block.info else _unpacked(whole.code, names):
+            yield from packed
         elif block.info.lower() not in _MARKDOWN:
             yield _Code(mended(whole.code), _is_named(block.info), is_closed=True)
     last = None if cut_off else unclosed_block(answer)
@@ -150,7 +165,21 @@ def _is_named(info: str) -> bool:
 
 
 def _may_be_python(block: CodeBlock) -> bool:
-    return not block.info or _is_named(block.info) or (block.info.lower() in _NO_LANGUAGE and is_program(mended(block.code)))
+    info = block.info.lower()
+    return not info or _is_named(info) or (info in _NO_LANGUAGE and is_program(mended(block.code)))
+
+
+def _packed_codes(answer: str, names: Sequence[str]) -> Iterator[_Code]:
+    """The programs in the JSON and the diffs of an answer, which are in code blocks, or all of the answer if it has none."""
+    found = blocks(answer)
+    for text in [block.code for block in found if block.info.lower() in _PACKED] if found else [answer]:
+        yield from _unpacked(text, names)
+
+
+def _unpacked(text: str, names: Sequence[str]) -> list[_Code]:
+    """The programs in a text that is JSON or a diff."""
+    codes = (code_of(packed, names=names) if "```" in packed else mended(packed) for packed in packed_in(text))
+    return [_Code(code, is_named=False, is_closed=True) for code in codes if code is not None]
 
 
 def _beyond_docstring(answer: str, block: CodeBlock) -> CodeBlock:

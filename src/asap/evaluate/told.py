@@ -3,19 +3,15 @@
 Markdown and thinking in a `solution` or `completion` are read like any answer of a model: no Python program has either.
 """
 
-import ast
-import re
-import textwrap
 from typing import NamedTuple
 
 from asap.benchmarks.problem import Calls, Problem, Program
 from asap.evaluate.attempt_texts import UNCLEAR
+from asap.evaluate.continuation import continuation
 from asap.evaluate.extract import code_of, wanted_names
 from asap.python_code import defines, parsed
 from asap.think import parts_of
 from asap.think_tags import TAGS, TagTable
-
-_FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 class Told(NamedTuple):
@@ -46,37 +42,12 @@ def _has_marks(text: str, table: TagTable) -> bool:
 
 
 def _continued(problem: Problem, text: str, table: TagTable) -> Told | None:
-    """An answer as a completion, if its code is the rest of the prompt's function.
-
-    That is a code block that returns, but not in a function, or indented lines before a fence that the request had opened.
-    """
+    """An answer as a completion, if its code is the rest of the prompt's function."""
     answer = parts_of(text, table=table).answer
-    head = "" if answer is None else _FENCE_LINE.split(answer, maxsplit=1)[0]
-    if problem.prompt and re.match(r"\s*\n[ \t]|[ \t]+\S", head) and parsed(problem.prompt + head):
-        return Told("completion", head)
-    code = None if answer is None or not problem.prompt else code_of(answer)
-    tree = None if code is None else parsed(textwrap.dedent(code))
-    if code is None or tree is None or not problem.prompt or not _returns(tree):
+    if answer is None or not problem.prompt:
         return None
-    return Told("completion", textwrap.indent(textwrap.dedent(code), _indentation(problem.prompt)))
-
-
-def _returns(program: ast.Module) -> bool:
-    """Whether a program returns outside of its functions."""
-    left: list[ast.AST] = [*program.body]
-    while left:  # no recursion: a chain of a thousand elif is as deep
-        node = left.pop()
-        if isinstance(node, ast.Return):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
-            left += ast.iter_child_nodes(node)
-    return False
-
-
-def _indentation(prompt: str) -> str:
-    """That of a function's body whose beginning ends a prompt."""
-    last = prompt.rstrip().rpartition("\n")[2]
-    return last[: len(last) - len(last.lstrip())] or "    "
+    rest = continuation(problem.prompt, answer, code_of(answer), wanted_names(problem))
+    return None if rest is None else Told("completion", rest)
 
 
 def _of_unclear(problem: Problem, text: str) -> Told:
