@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def evaluate(out: Path, base_url: str, sandbox: "Sandbox", plan: Plan, *benchmar
     model = OpenAIGenerator("m", base_url=base_url, concurrency=2, measured=True, clock=NoWait(), **options)
     evaluation = Evaluation(out, benchmarks or [BOTH], model, plan)
     with Ledger.open(out) as ledger:
+        evaluation.leave_out(ledger, sandbox, LIMITS, 2)
         evaluation.generate(ledger)
         return evaluation.judge(ledger, sandbox, LIMITS, 2)
 
@@ -77,6 +79,22 @@ def test_two_benchmarks_that_ask_the_same_share_the_answers(tmp_path: Path, sand
     assert len(server.requests) == 2
     assert [(entry["benchmark"], entry["pass@1"]) for entry in summary["benchmarks"]] == [("small", 1.0), ("small+", 1.0)]
     assert Counter(row["benchmark"] for row in read_rows(tmp_path / "verdicts.jsonl")) == {"small": 2, "small+": 2}
+
+
+def test_nobody_is_asked_about_a_problem_that_is_left_out(tmp_path: Path, sandbox: "Sandbox") -> None:
+    wrongly = replace(DOUBLE, references=[WRONG["double"]])
+    with streaming(right) as server:
+        plan = Plan(100, samples=2, temperature=0.6, budgets=())
+        summary = evaluate(tmp_path, server.base_url, sandbox, plan, benchmark(wrongly, NEGATE))
+        assert {name_of(body) for _, body in server.requests} == {"negate"}
+        assert len(server.requests) == 2
+    [entry] = summary["benchmarks"]
+    assert (entry["problems"], entry["scored"], entry["samples"], entry["pass@1"]) == (2, 1, 4, 1.0)
+    assert entry["verdicts"] == {"infra": 2, "pass": 2}
+    assert [(one["task_id"], one["why"]) for one in entry["left_out"]] == [("double", "reference")]
+    assert [row["task_id"] for row in read_rows(tmp_path / "attempts.jsonl")] == ["negate", "negate"]
+    rows = [(row["task_id"], row["sample"], row.get("left_out")) for row in read_rows(tmp_path / "verdicts.jsonl")]
+    assert rows == [("negate", 0, None), ("negate", 1, None), ("double", 0, "reference"), ("double", 1, "reference")]
 
 
 def test_several_samples_give_pass_at_k(tmp_path: Path, sandbox: "Sandbox") -> None:

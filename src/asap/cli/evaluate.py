@@ -94,6 +94,7 @@ def evaluate(
             with judging.sandbox(
                 problem for entry in loaded for problem in entry.problems
             ) as sandbox:  # first: no answers are written that cannot be judged
+                evaluation.leave_out(ledger, sandbox, limits, workers)
                 evaluation.generate(ledger)
                 summary = evaluation.judge(ledger, sandbox, limits, workers)
     except KeyboardInterrupt:

@@ -59,10 +59,8 @@ class Judge:
         alone, failed, judgeable = list[Job](), dict[str, dict[str, Any]](), list[Job]()
         for job in open_jobs.values():
             ready = prepared[job.problem.task_id]
-            if fault := ready.fault:
-                needs = {"needs": fault.needs} if fault.needs else {}
-                record = _unjudged(ready.problem, "infra", fault.detail, self.sandbox.kind)
-                failed[job.key] = {**record, "left_out": fault.why, **needs}
+            if ready.fault:
+                failed[job.key] = self._left_out(ready)
             elif job.program is None:
                 failed[job.key] = _unjudged(ready.problem, "no-answer", job.why, self.sandbox.kind)
             else:
@@ -86,6 +84,16 @@ class Judge:
                 self.ledger.put(job.key, record)
             self.on_progress("judged again, alone", done, len(alone))
         return failed
+
+    def left_out(self, problems: Iterable[Problem]) -> dict[str, dict[str, Any]]:
+        """The problems that nobody can be judged on, by id, with the record of any attempt at them."""
+        prepared = self._prepared({problem.task_id: problem for problem in problems})
+        return {task_id: self._left_out(ready) for task_id, ready in prepared.items() if ready.fault}
+
+    def _left_out(self, ready: Prepared) -> dict[str, Any]:
+        assert ready.fault is not None, "only such are left out"
+        needs = {"needs": ready.fault.needs} if ready.fault.needs else {}
+        return {**_unjudged(ready.problem, "infra", ready.fault.detail, self.sandbox.kind), "left_out": ready.fault.why, **needs}
 
     def _prepared(self, problems: Mapping[str, Problem]) -> dict[str, Prepared]:
         """The problems with their limits. A reference that fails gets a second chance when nothing else runs."""

@@ -1,5 +1,7 @@
 """One evaluation: generates missing answers, judges new ones, and writes attempts.jsonl, verdicts.jsonl and the summary.
 
+References judge first, so that no model is asked about a problem that nobody can be judged on.
+
 Both halves resume after an interruption. The key of a stored generation is made from model, question and settings, so two
 benchmarks that ask the same question (HumanEval and HumanEval+) share it.
 """
@@ -77,7 +79,7 @@ class Plan:
 
 
 class Evaluation:
-    """An evaluation into one output folder. First `generate`, then `judge`."""
+    """An evaluation into one output folder. First `leave_out` if answers will be judged, then `generate`, then `judge`."""
 
     def __init__(
         self,
@@ -98,12 +100,30 @@ class Evaluation:
         self._model = model
         self._plan = plan
         self._on_progress = on_progress
+        self._left_out = dict[str, dict[str, dict[str, Any]]]()
+
+    def leave_out(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> None:
+        """Run the reference solutions: a problem that falls out is asked of nobody, and its verdicts say why."""
+        judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
+        self._left_out = {benchmark.name: judge.left_out(benchmark.problems) for benchmark in self._benchmarks}
+
+    def _asked(self, benchmark: Benchmark) -> list[Problem]:
+        return [problem for problem in benchmark.problems if problem.task_id not in self._left_out.get(benchmark.name, {})]
+
+    def _unasked(self, benchmark: Benchmark) -> list[dict[str, Any]]:
+        """The verdicts on answers that nobody was asked for."""
+        left_out = self._left_out.get(benchmark.name, {})
+        return [
+            {"benchmark": benchmark.name, "task_id": task_id, "sample": sample, **record}
+            for task_id, record in left_out.items()
+            for sample in range(self._plan.samples)
+        ]
 
     def generate(self, ledger: Ledger) -> None:
         """Have the model write missing answers, then write attempts.jsonl. Raises EndpointError and InputError; stored answers stay."""
         ledger.claim_files("attempts.jsonl")
         for benchmark in self._benchmarks:
-            requests = {key: request for problem in benchmark.problems for key, request in self._requests(problem).items()}
+            requests = {key: request for problem in self._asked(benchmark) for key, request in self._requests(problem).items()}
             missing = ledger.missing(requests)
             if missing:
                 keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
@@ -118,6 +138,7 @@ class Evaluation:
         for benchmark in self._benchmarks:
             costs = list[dict[str, Any]]()
             verdicts = verdicts_of(judge, benchmark, self._attempts(benchmark, ledger, costs), self._plan.extract)
+            verdicts += self._unasked(benchmark)
             all_verdicts += verdicts
             sessions = {cost["session"] for cost in costs}
             engines += [found for session in sorted(sessions) if (found := ledger.get(_identity_key(session))) and found not in engines]
@@ -148,7 +169,7 @@ class Evaluation:
 
     def rows(self, benchmark: Benchmark, ledger: Ledger) -> Iterator[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
-        asked = [(problem, key, request.draw) for problem in benchmark.problems for key, request in self._requests(problem).items()]
+        asked = [(problem, key, request.draw) for problem in self._asked(benchmark) for key, request in self._requests(problem).items()]
         sessions, hidden, table = set[int](), "", self._plan.table
         for _, key, _ in asked:
             row = ledger.get(key) or {}
