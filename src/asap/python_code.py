@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 _LINE = re.compile(r"\r\n|\r|\n")  # as in Python; str.splitlines ends lines at more characters
 _NAME = re.compile(
     r"(?:\{(?:code|sourcecode|exec|jupyter)[\w-]*\}\s*)?[{.\s]*(?:language-|lang-)?"
-    r"(?:i?python|py)[0-9.]*(?:[_-](?:code|solution|program|script))?(?![\w+#-])",
+    r"(?:python|py)[0-9.]*(?:[_-](?:code|solution|program|script))?(?![\w+#-])",
     re.IGNORECASE,
 )
 _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)

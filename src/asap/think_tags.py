@@ -203,7 +203,7 @@ def own_tags(pair: str, option: str = "--think-tags") -> ThinkTags:
     """The row for a pair OPEN,CLOSE. Raises UsageError for anything else."""
     opening, comma, closing = (part.strip() for part in pair.partition(","))
     if not (opening and comma and closing) or "," in closing or opening == closing or "\n" in pair:
-        raise UsageError(f"{option} is {pair!r}; write the opening and the closing tag, for example '<scratch>,</scratch>'")
+        raise UsageError(f"{option} is {pair!r}; write the opening and the closing tag, for example '<zone>,</zone>'")
     return ThinkTags(pair, opening, closing)
 
 

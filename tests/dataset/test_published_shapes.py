@@ -85,8 +85,8 @@ def test_rows_of_pruned_jsonl_are_read_as_they_are_whatever_columns_travel_with_
 
 
 def test_tags_of_ones_own_tell_a_response_too() -> None:
-    response = R.replace("<think>", "<scratch>").replace("</think>", "</scratch>")
-    rules = RowRules(think_tags="<scratch>,</scratch>")
+    response = R.replace("<think>", "<zone>").replace("</think>", "</zone>")
+    rules = RowRules(think_tags="<zone>,</zone>")
     assert to_sample({"question": Q, "solution": "2", "answer": response}, rules=rules).sample.cot == C
 
 

@@ -96,12 +96,12 @@ def test_a_run_goes_on_with_the_same_tags_only(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_own_tags_are_read_and_written(tmp_path: Path) -> None:
-    rows = [chat(f"<scratch>\n{C}\n</scratch>\n\n{A}")]
+    rows = [chat(f"<zone>\n{C}\n</zone>\n\n{A}")]
     assert prune(tmp_path, rows) == 2, "nobody knows them"
-    assert prune(tmp_path, rows, "--think-tags", "<scratch>,</scratch>", "--write-tags", "keep", out="own") == 0
-    assert responses(tmp_path / "own/pruned.jsonl") == [f"<scratch>\n{STEPS[2]}\n</scratch>\n\n{A}"]
+    assert prune(tmp_path, rows, "--think-tags", "<zone>,</zone>", "--write-tags", "keep", out="own") == 0
+    assert responses(tmp_path / "own/pruned.jsonl") == [f"<zone>\n{STEPS[2]}\n</zone>\n\n{A}"]
     [sample] = read_samples(str(tmp_path / "own/pruned.jsonl"))
-    assert sample.frame == Frame("<scratch>\n", "\n</scratch>\n\n")
+    assert sample.frame == Frame("<zone>\n", "\n</zone>\n\n")
 
 
 @pytest.mark.parametrize("rules", [RowRules(write_tags="thin"), RowRules(write_tags="<a>,"), RowRules(think_tags="<a>")])

@@ -34,8 +34,8 @@ def test_a_draft_never_passes_and_the_answer_after_it_does(tmp_path: Path, sandb
     whole = [row.frame.join(DRAFT.replace("2 * x", "x"), GOOD) for row in TAGS]
     known = [{"generation": DRAFT, "opened": True}, {"generation": DRAFT, "prompt": "<|assistant|>\n<think>\n"}]
     rows = [{"task_id": "double", "generation": text} for text in [*cut_off, *whole]] + [{"task_id": "double", **row} for row in known]
-    rows += [{"task_id": "double", "generation": f"<scratch>{DRAFT}"}, {"task_id": "double", "generation": f"<scratch>hm</scratch>{GOOD}"}]
-    score_file(write_rows(tmp_path / "a.jsonl", rows), benchmark(), tmp_path / "out", sandbox, think_tags="<scratch>,</scratch>")
+    rows += [{"task_id": "double", "generation": f"<zone>{DRAFT}"}, {"task_id": "double", "generation": f"<zone>hm</zone>{GOOD}"}]
+    score_file(write_rows(tmp_path / "a.jsonl", rows), benchmark(), tmp_path / "out", sandbox, think_tags="<zone>,</zone>")
     verdicts = [row["verdict"] for row in read_rows(tmp_path / "out/verdicts.jsonl")]
     assert verdicts == ["no-answer"] * len(cut_off) + ["pass"] * len(whole) + ["no-answer"] * 3 + ["pass"]
 

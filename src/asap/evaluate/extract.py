@@ -40,7 +40,7 @@ _NO_LANGUAGE = (
     *("{code}", "{code-cell}", "{code-block}"),  # of MyST, without the name of a language
     *("cython", "pyx", "sage"),  # which Python is a part of
 )
-_INTERPRETERS = ("pycon", "pypy")
+_INTERPRETER = re.compile(r"(?:\{code[\w-]*\}\s*)?(?:ipython|pycon|pypy)", re.IGNORECASE)
 _PACKED = ("json", "json5", "jsonc", "diff", "patch", "udiff")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
@@ -161,7 +161,7 @@ def _fenced_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[
 
 
 def _is_named(info: str) -> bool:
-    return is_python(info) or info.lower().startswith(_INTERPRETERS) or info.partition(" ")[0].endswith(".py")
+    return is_python(info) or _INTERPRETER.match(info) is not None or info.partition(" ")[0].endswith(".py")
 
 
 def _may_be_python(block: CodeBlock) -> bool:
