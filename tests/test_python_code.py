@@ -15,8 +15,6 @@ PYTHON = [
     "{.python .x}",
     "py title=a",
     "python:a.py",
-    "ipython",
-    "{code-cell} ipython3",
     "{code-block} python",
 ]
 OTHERS = [
@@ -31,6 +29,8 @@ OTHERS = [
     "python-traceback",
     "happy",
     "{code-cell}",
+    "{code-cell} ipython3",
+    "ipython",
     "pycon",
     "Python-like",
     "jython",
