@@ -15,7 +15,8 @@ _TEXTS = (None, "text", "output_text", "input_text")
 _THOUGHTS = ("thinking", "thought", "reasoning", "reasoning_text", "summary_text", "reasoning.text", "reasoning.summary")
 _SUMMARIES = ("summary_text", "reasoning.summary")
 _TEXT_KEYS = ("text", "content")
-_THOUGHT_KEYS = ("thinking", "reasoning", "text", "content", "summary", "reasoningText")
+THOUGHT_KEYS = ("thinking", "reasoning", "text", "content", "summary", "reasoningText")
+"""The keys of a part of thinking that hold its text."""
 
 
 class PartOfContent(NamedTuple):
@@ -43,7 +44,7 @@ def part_of(part: object, place: str) -> PartOfContent:
 def thinking_in(value: object, place: str) -> str:
     """The text of thinking: a text, a part, or a list of these."""
     if isinstance(value, Mapping):
-        key, inside = first_of(value, _THOUGHT_KEYS)
+        key, inside = first_of(value, THOUGHT_KEYS)
         return thinking_in(inside, f"{place}.{key}")
     if isinstance(value, (list, tuple)):
         gap = "\n\n" if any(isinstance(part, Mapping) and part.get("type") in _SUMMARIES for part in value) else ""

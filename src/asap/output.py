@@ -7,7 +7,7 @@ and settings, the manifest differs only in `seconds` and `llm` (the requests to 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.columns import line_of
-from asap.dataset.formats import FORMATS, format_of
+from asap.dataset.formats import FORMATS, conversation_row, format_of
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
@@ -33,13 +33,17 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 @dataclass(slots=True)
 class Totals:
-    """Counts and token totals of a finished run: rows = pruned + unchanged + rejected."""
+    """Counts and token totals of a finished run: rows = pruned + unchanged + rejected. Each turn that thinks counts as a row."""
 
     rows: int = 0
     pruned: int = 0
     unchanged: int = 0
     rejected: int = 0
     rejected_by: dict[str, int] = field(default_factory=dict)
+    turns: int = 0
+    """Rows that are turns of conversations."""
+    conversations: int = 0
+    """The conversations that they are of; each is one row of pruned.jsonl, unless all of its turns were rejected."""
     renamed: int = 0
     """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
     over_budget: int = 0
@@ -159,21 +163,30 @@ def write_output(
     with ExitStack() as stack:
         names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
-        for entry in store.entries():
-            input_hash.update(_digest_of(entry))
-            totals.rows += 1
-            if entry.sample is None or entry.decision is None:
-                rejected_by[entry.error.reason if entry.error else ""] += 1
-                rejected.write(line_of(_rejection(entry)))
-                continue
-            decision = recut(entry.decision, entry.sample) if recut else entry.decision
-            sample = replace(entry.sample, cot=decision.apply(entry.sample.cot), logprobs=None)
-            totals.add(decision)
-            decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
-            asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
-            pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
-            for file, name in zip(extra, files.formats, strict=True):
-                file.write(line_of(format_of(name)(asked)))
+        for group in _in_rows(store.entries(), totals):
+            shorter = dict[int, str]()
+            for entry in group:
+                input_hash.update(_digest_of(entry))
+                totals.rows += 1
+                if entry.sample is None or entry.decision is None:
+                    rejected_by[entry.error.reason if entry.error else ""] += 1
+                    rejected.write(line_of(_rejection(entry)))
+                    continue
+                decision = recut(entry.decision, entry.sample) if recut else entry.decision
+                sample = replace(entry.sample, cot=decision.apply(entry.sample.cot), logprobs=None)
+                totals.add(decision)
+                decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
+                if entry.turn:
+                    shorter[entry.turn.number] = sample.cot
+                    continue
+                asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
+                pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
+                for file, name in zip(extra, files.formats, strict=True):
+                    file.write(line_of(format_of(name)(asked)))
+            if shorter and (turn := group[0].turn):
+                pruned.write(line_of(conversation_row(turn.conversation, shorter)))
+                for file, name in zip(extra, files.formats, strict=True):
+                    file.write(line_of(conversation_row(turn.conversation, shorter, name)))
     if files.zst and "decisions.jsonl" in (store.written() or ()):
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
@@ -183,9 +196,27 @@ def write_output(
     return totals
 
 
+def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[list[Entry]]:
+    """The entries of each row: one, or the turns of a conversation, which are counted."""
+    group, last = list[Entry](), None
+    for entry in entries:
+        name = entry.turn.conversation.id if entry.turn else None
+        if group and (name is None or name != last):
+            yield group
+            group = []
+        totals.turns += name is not None
+        totals.conversations += name is not None and not group
+        group.append(entry)
+        last = name
+    if group:
+        yield group
+
+
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
     """Write the files about the run, the manifest last: its existence means that the folder is complete."""
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
+    if not totals.turns:
+        del counts["turns"], counts["conversations"]
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):
         counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
     manifest = {

@@ -4,12 +4,12 @@ What this does not do: parse (`asap.dataset`), or store (`asap.store`).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import NamedTuple
 
-from asap.dataset import Shaped
+from asap.conversation import Conversation, TurnOf
+from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.columns import check_kept, travelling
 from asap.dataset.source import Source, printable
 from asap.dataset.state import SourcePart, same_content, state_of
@@ -20,7 +20,10 @@ from asap.store.work import Store
 
 
 class ReadRow(NamedTuple):
-    """A row as a run reads it, at its position in the whole source; `digest` is that of its sample, `wanted` false in another shard."""
+    """A row as a run reads it, or a turn of a conversation, at its position in the whole source.
+
+    `digest` is that of its sample; `wanted` is false in another shard.
+    """
 
     position: int
     source: str
@@ -29,25 +32,69 @@ class ReadRow(NamedTuple):
     digest: str | None
     wanted: bool
 
+    @property
+    def turn(self) -> TurnOf | None:
+        """The turn of a conversation that it is."""
+        return _turn_of(self.result)
+
+    @property
+    def columns(self) -> Iterable[str]:
+        """The names of its other columns."""
+        return _others(self.result)
+
 
 def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
     """Each row of a source up to its limit, announced to the listener, with the columns that travel along; with a shard also the rows of
     the others.
     """
-    shown, others = False, dict[str, None]()
-    for position, (name, line, found) in enumerate(islice(source.rows(), source.limit)):
-        if source.keep_columns and not isinstance(found, RowError):
-            others.update(dict.fromkeys(found.sample.meta))
-        result = _with_columns(found, source.keep_columns)
+    shown, others, whole = False, dict[str, None](), _Whole(source.keep_columns)
+    for position, (name, line, found) in enumerate(source.rows()):
+        if source.keep_columns:
+            others.update(dict.fromkeys(_others(found)))
+        result = whole.with_columns(found) if _turn_of(found) else _with_columns(found, source.keep_columns)
         digest = None if isinstance(result, RowError) else result.sample.digest()
-        wanted = source.shard is None or source.shard.holds(position, digest)
-        yield ReadRow(position, printable(name), line, result, digest, wanted)
+        row = ReadRow(position, printable(name), line, result, digest, True)
+        if source.shard is not None:
+            content = row.turn.conversation.digest if row.turn else digest  # the turns of a conversation stay together
+            row = row._replace(wanted=source.shard.holds(position, content))
+        yield row
         if not shown and not isinstance(result, RowError):
             listener.first_row(result)
             shown = True
         listener.reading(position + 1)
     if others:
         check_kept(source.keep_columns or (), [*others])
+
+
+def _turn_of(found: Shaped | RowError) -> TurnOf | None:
+    if isinstance(found, RowError):
+        return found.turn if isinstance(found, RejectedTurn) else None
+    return found.sample.turn
+
+
+def _others(found: Shaped | RowError) -> Iterable[str]:
+    turn = _turn_of(found)
+    return turn.conversation.others if turn else () if isinstance(found, RowError) else found.sample.meta
+
+
+class _Whole:
+    """Conversations with the columns that travel along; the last one is kept for its next turn."""
+
+    def __init__(self, keep: Sequence[str] | None) -> None:
+        self._keep = keep
+        self._last: tuple[Conversation, Conversation] | None = None
+
+    def with_columns(self, found: Shaped | RowError) -> Shaped | RowError:
+        """A turn of the conversation with these columns."""
+        turn = _turn_of(found)
+        if turn is None or self._keep is None:
+            return found
+        if self._last is None or self._last[0] is not turn.conversation:
+            self._last = turn.conversation, turn.conversation.keeping(self._keep)
+        turn = turn._replace(conversation=self._last[1])
+        if isinstance(found, RowError):
+            return RejectedTurn(found.reason, found.detail, found.row_id, turn)
+        return found._replace(sample=replace(found.sample, turn=turn))
 
 
 def _with_columns(found: Shaped | RowError, keep: Sequence[str] | None) -> Shaped | RowError:
@@ -74,10 +121,9 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
         for row in listened_rows(source, listener):
             rows = row.position + 1
             content.update(_identity(row))
-            if not isinstance(row.result, RowError):
-                columns.update(dict.fromkeys(row.result.sample.meta))
+            columns.update(dict.fromkeys(row.columns))
             if row.wanted and isinstance(row.result, RowError):
-                incoming.add_rejected(row.position, row.source, row.line, row.result)
+                incoming.add_rejected(row.position, row.source, row.line, row.result, row.turn)
             elif row.wanted and not isinstance(row.result, RowError):
                 incoming.add_sample(row.position, row.source, row.line, row.result.sample, row.digest)
         unchanged = same_content(state, state_of(source.names, state or ()))  # while it was read
@@ -97,4 +143,5 @@ def _identity(row: ReadRow) -> bytes:
     else:
         columns = row.result.sample.meta
         text = f"{row.result.sample.id}\0{row.digest}" + (f"\0{columns_key(columns)}" if columns else "")
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    whole = f"\0{row.turn.conversation.digest}" if row.turn else ""
+    return f"{text}{whole}\n".encode("utf-8", "backslashreplace")

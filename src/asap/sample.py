@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
+from asap.conversation import TurnOf
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.think_tags import IN_THINK, Frame
@@ -30,6 +31,8 @@ class Sample:
     """The tags around trace and answer, as the response is written."""
     logprobs: TokenLogprobs | None = field(default=None, compare=False)
     """What the row ships about the tokens of its trace, where that is read."""
+    turn: TurnOf | None = field(default=None, compare=False)
+    """The turn that this is, of a conversation; the question is then what stands before it."""
 
     @property
     def response(self) -> str:
@@ -64,6 +67,13 @@ class Sample:
         texts = {name: content[name] for name in ("question", "cot", "answer", "system")}
         shipped = TokenLogprobs.of_stored(content["logprobs"]) if "logprobs" in content else None
         return cls(row_id, **texts, tested_code=tested_code, frame=Frame(*content.get("frame", IN_THINK)), logprobs=shipped)
+
+    @classmethod
+    def of_turn(cls, turn: TurnOf) -> "Sample":
+        """A turn that thinks, as a sample."""
+        conversation, number = turn
+        texts = conversation.before(number), conversation.cot(number), conversation.answer(number), conversation.system
+        return cls(turn.id, *texts, tested_code=tested_code_in(conversation.row), turn=turn)
 
 
 def make_sample(

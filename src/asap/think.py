@@ -63,11 +63,29 @@ def split_think(text: str, table: TagTable = TAGS) -> Thought:
     A missing opening tag is accepted (chat templates often write it). With several tags the trace runs from
     the first opening to the last closing one, so nothing in between is lost.
     """
+    cot, answer = think_spans(text, table)
+    return Thought(text[cot.start : cot.end], text[answer.start : answer.end])
+
+
+def think_spans(text: str, table: TagTable = TAGS) -> tuple[Span, Span]:
+    """Where thinking and answer stand in a response, as `split_think` splits it. Raises RowError as it does."""
     opening, closing = _delimiters(text, table)
-    return Thought(
-        cot=text[opening.end if opening else 0 : closing.start].strip("\r\n"),
-        answer=_without_answer_tags(_AROUND_ANSWER.sub("", text[closing.end :])).strip("\r\n"),
-    )
+    start, end = closing.end, len(text)
+    for found in _AROUND_ANSWER.finditer(text[closing.end :]):
+        if found.start():
+            end = closing.end + found.start()
+        else:
+            start = closing.end + found.end()
+    inside = _without_answer_tags(text[start : max(start, end)])
+    answer = text.index(inside, start)
+    return _stripped(text, opening.end if opening else 0, closing.start), _stripped(text, answer, answer + len(inside))
+
+
+def _stripped(text: str, start: int, end: int) -> Span:
+    """A span without the line breaks at its start and end."""
+    piece = text[start:end]
+    start += len(piece) - len(piece.lstrip("\r\n"))
+    return Span(start, start + len(piece.strip("\r\n")))
 
 
 def _without_answer_tags(answer: str) -> str:

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from asap.atomic import replacing
 from asap.dataset.columns import line_of, travelling
 from asap.dataset.containers import RawRow, iter_rows
+from asap.dataset.conversations import RejectedTurn, turns_of
 from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
@@ -18,6 +20,7 @@ __all__ = [
     "FORMATS",
     "RawRow",
     "Rejected",
+    "RejectedTurn",
     "RowRules",
     "Shaped",
     "check_columns",
@@ -58,32 +61,46 @@ def iter_shaped(
     hub_config: str | None = None,
     hub_split: str | None = None,
     rules: RowRules = DEFAULT_RULES,
+    limit: int | None = None,
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
-    """Every row of the sources in order: source, line, and the sample with its shape, or the row's error.
+    """Every row of the sources, or the first `limit`, in order: source, line, and the sample with its shape, or the row's error.
+
+    A conversation of several turns gives one result for each turn that thinks.
 
     Raises UsageError at the call for wrong `columns` or `rules`, and InputError on reaching a source that cannot be used.
     """
     if columns:
         check_columns(columns)
     rules.check()
-    return _shaped(sources, columns, hub_config, hub_split, rules)
+    return _shaped(sources, columns, hub_config, hub_split, rules, limit)
 
 
 def _shaped(
-    sources: Sequence[str], columns: Mapping[str, str] | None, hub_config: str | None, hub_split: str | None, rules: RowRules
+    sources: Sequence[str],
+    columns: Mapping[str, str] | None,
+    hub_config: str | None,
+    hub_split: str | None,
+    rules: RowRules,
+    left: int | None,
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
     for source in sources:
-        for row in iter_rows(source, hub_config=hub_config, hub_split=hub_split):
-            yield row.source, row.line, _shape(row, columns, rules)
+        if left == 0:
+            return
+        for row in islice(iter_rows(source, hub_config=hub_config, hub_split=hub_split), left):
+            left = None if left is None else left - 1
+            for result in _shape(row, columns, rules):
+                yield row.source, row.line, result
 
 
-def _shape(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Shaped | RowError:
+def _shape(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
+    """What a row gives: one sample, each turn of a conversation that thinks, or an error."""
     if row.value is None:
-        return row.error or RowError("bad_value", "the row has neither a value nor an error")
+        return [row.error or RowError("bad_value", "the row has neither a value nor an error")]
     try:
-        return to_sample(row.value, columns, rules)
+        turns = turns_of(row.value, columns, rules)
+        return turns if turns is not None else [to_sample(row.value, columns, rules)]
     except RowError as error:
-        return error
+        return [error]
 
 
 def read_samples(

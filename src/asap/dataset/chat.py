@@ -5,23 +5,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from asap.conversation import Speaker
 from asap.errors import RowError
 from asap.message_parts import REASONING_KEYS, first_of, part_of, split_parts, text_of, thinking_in, wrong_type
 
 Role = Literal["system", "user", "assistant"]
 
-_ROLES: Mapping[object, Role] = {
+_ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
     "human": "user",
     "assistant": "assistant",
     "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
 }
+_TOOLS = ("tool", "function", "ipython", "environment", "observation", "tool_response")
+ROLES = (*_ROLES, *_TOOLS)
+"""The names of roles, in any case."""
+_ITEMS: Mapping[object, Speaker] = {"function_call": "assistant", "function_call_output": "tool"}  # of the Responses API
 _ROLE_KEYS = ("role", "from")
-_CONTENT_KEYS = ("content", "value")
-_ASKED = ("query", "question", "user")
-_ANSWERED = ("answer", "response", "assistant")
+CONTENT_KEYS = ("content", "value")
+"""The keys of a message that hold its content."""
+ASKED = ("query", "question", "user")
+ANSWERED = ("answer", "response", "assistant")
+"""The keys of an object that holds a question and its answer."""
 _THOUGHT_CHANNELS = ("analysis", "commentary")  # of gpt-oss; it answers in the channel "final"
 
 
@@ -43,16 +53,20 @@ class Exchange(NamedTuple):
 
 def is_chat(value: object) -> bool:
     """Whether a value is a list of chat messages, or the JSON text of one."""
-    messages = _messages(value)
-    return bool(messages) and all(isinstance(message, Mapping) and (_role_of(message) or _is_pair(message)) for message in messages)
+    messages = messages_in(value)
+    return bool(messages) and all(isinstance(message, Mapping) and _is_message(message) for message in messages)
 
 
 def has_answer(value: object) -> bool:
     """Whether a value is a chat with an assistant message."""
-    return is_chat(value) and any(_is_pair(message) or _ROLES.get(_role_of(message)) == "assistant" for message in _messages(value))
+    return is_chat(value) and any(is_pair(message) or speaker_of(message) == "assistant" for message in messages_in(value))
 
 
-def _messages(value: object) -> Sequence[Any]:
+def _is_message(message: Mapping[Any, Any]) -> bool:
+    return bool(_role_of(message)) or is_pair(message) or is_thought(message) or message.get("type") in _ITEMS
+
+
+def messages_in(value: object) -> Sequence[Any]:
     """The items of a list, or of the JSON text of one; empty for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
         try:
@@ -67,25 +81,25 @@ def _role_of(message: Mapping[str, object]) -> str:
     return role if isinstance(role, str) else ""
 
 
-def _is_pair(message: object) -> bool:
+def is_pair(message: object) -> bool:
     """Whether an object holds a question and its answer, as in Dolci's `interactions`."""
     if not isinstance(message, Mapping) or _role_of(message):
         return False
-    return first_of(message, _ASKED)[1] is not None and first_of(message, _ANSWERED)[1] is not None
+    return first_of(message, ASKED)[1] is not None and first_of(message, ANSWERED)[1] is not None
 
 
 def chat_turns(value: object, column: str) -> list[Turn]:
     """The messages of a column as turns. Raises RowError if the column holds anything else."""
-    messages = _messages(value)
+    messages = messages_in(value)
     if not messages and not isinstance(value, (list, tuple)):
         raise wrong_type(column, value, "a list of chat messages")
     turns, thoughts = list[Turn](), list[str]()
     for index, message in enumerate(messages):
         place = f"{column}[{index}]"
-        if _is_pair(message):
+        if is_pair(message):
             turns += _pair(message, place)
             continue
-        if _is_thought(message):
+        if is_thought(message):
             thoughts.append(_thought(message, place))
             continue
         turn = _turn(message, place)
@@ -113,21 +127,36 @@ def one_exchange(turns: Sequence[Turn]) -> Exchange:
 
 def _pair(message: Mapping[str, object], place: str) -> list[Turn]:
     """The two turns of an object that holds a question and its answer."""
-    asked, question = first_of(message, _ASKED)
-    answer = {**message, "role": "assistant", "content": first_of(message, _ANSWERED)[1]}
+    asked, question = first_of(message, ASKED)
+    answer = {**message, "role": "assistant", "content": first_of(message, ANSWERED)[1]}
     return [Turn("user", text_of(question, f"{place}.{asked}")), _turn(answer, place)]
+
+
+def speaker_of(message: Mapping[Any, Any]) -> Speaker | None:
+    """Who writes a message, which may be a tool; None if its role is unknown."""
+    name = first_of(message, _ROLE_KEYS)[1]
+    if name is None:
+        return _ITEMS.get(message.get("type"))
+    role = name.strip().lower() if isinstance(name, str) else ""
+    return "tool" if role in _TOOLS or role.startswith("functions.") else _ROLES.get(role)
+
+
+def recipient_of(message: Mapping[Any, Any]) -> str | None:
+    """The tool to which a message of gpt-oss is written."""
+    recipient = message.get("recipient")
+    return recipient if isinstance(recipient, str) and recipient not in ("", "all", "assistant", "user") else None
 
 
 def _turn(message: object, place: str) -> Turn:
     if not isinstance(message, Mapping):
         raise wrong_type(place, message, "a chat message (an object with role and content)")
     role_key, name = first_of(message, _ROLE_KEYS)
-    role = _ROLES.get(text_of(name, f"{place}.{role_key}"))
+    role = _ROLES.get(text_of(name, f"{place}.{role_key}").strip().lower())
     if role is None:
         raise RowError("unknown_role", f"{place}.{role_key} is {name!r}; allowed: {', '.join(map(str, _ROLES))}")
     reasoning_key, reasoning = first_of(message, REASONING_KEYS)
     beside = None if reasoning is None else thinking_in(reasoning, f"{place}.{reasoning_key}")
-    content_key, content = first_of(message, _CONTENT_KEYS)
+    content_key, content = first_of(message, CONTENT_KEYS)
     if content is None and beside:  # cut off while thinking
         content = ""
     inside, text = _split(content, f"{place}.{content_key}")
@@ -143,9 +172,11 @@ def _split(content: object, place: str) -> tuple[str, str]:
     return split_parts(part_of(part, f"{place}[{index}]") for index, part in enumerate(content))
 
 
-def _is_thought(message: object) -> bool:
+def is_thought(message: object) -> bool:
     """Whether a message is only a thought of the next one: in a channel of its own, or an item of the Responses API."""
     if not isinstance(message, Mapping):
+        return False
+    if recipient_of(message) is not None:
         return False
     return message.get("channel") in _THOUGHT_CHANNELS or (message.get("type") == "reasoning" and "role" not in message)
 
@@ -154,5 +185,5 @@ def _thought(message: object, place: str) -> str:
     assert isinstance(message, Mapping)
     if "role" not in message and "from" not in message:
         return thinking_in(message, place)
-    key, content = first_of(message, _CONTENT_KEYS)
+    key, content = first_of(message, CONTENT_KEYS)
     return "\n\n".join(filter(None, _split(content, f"{place}.{key}")))

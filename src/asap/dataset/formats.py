@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from asap.conversation import Conversation
 from asap.dataset.columns import beside
 from asap.errors import UsageError
 from asap.sample import Sample
@@ -75,6 +76,12 @@ def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
         raise UsageError(f"there is no format {name!r}; allowed: {', '.join(FORMATS)}")
     own, taken = (pruned_row, ()) if name is None else (FORMATS[name], MEANT)
     return lambda sample: beside(own(sample), sample.meta, taken)
+
+
+def conversation_row(conversation: Conversation, thoughts: Mapping[int, str], format: str | None = None) -> dict[str, Any]:
+    """The row of a conversation with other thinking in some turns, by the numbers of their messages, in the form that it came in."""
+    row = conversation.with_thinking(thoughts)
+    return {"id": conversation.id, **{name: value for name, value in row.items() if name != "id"}}
 
 
 def dataset_info(file_name: str) -> dict[str, Any]:

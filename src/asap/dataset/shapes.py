@@ -46,7 +46,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
     id_column = _id_column(row, columns)
     row_id = None if id_column is None else row[id_column]
     try:
-        shape = _named_shape(row, columns) if columns else find_shape(row, rules.table)
+        shape = shape_of(row, columns, rules)
         sample = _read(shape, row, id_column, row_id, rules)
         if shape.also is not None:
             _check_the_same(sample, shape, shape.also, row, rules)
@@ -55,6 +55,17 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
         if error.row_id is not None:
             raise
         raise RowError(error.reason, error.detail, _printable(row_id)) from error
+
+
+def shape_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Shape:
+    """The shape of a row. Raises RowError if it has none."""
+    return _named_shape(row, columns) if columns else find_shape(row, rules.table)
+
+
+def id_of(row: Row, columns: Mapping[str, str] | None = None) -> str | None:
+    """The id that a row has, if that can be one."""
+    column = _id_column(row, columns)
+    return None if column is None else _printable(row[column])
 
 
 def check_columns(columns: Mapping[str, str]) -> None:

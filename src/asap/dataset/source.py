@@ -27,9 +27,9 @@ class Source:
     """The other columns that travel along with the samples; None: all."""
 
     def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
-        """Every row with its source and line, ignoring limit and shard."""
-        columns = self.columns or None
-        return iter_shaped(self.names, columns=columns, hub_config=self.hub_config, hub_split=self.hub_split, rules=self.rules)
+        """Every row up to the limit with its source and line, ignoring the shard; a conversation as each of its turns that thinks."""
+        hub = {"hub_config": self.hub_config, "hub_split": self.hub_split}
+        return iter_shaped(self.names, columns=self.columns or None, **hub, rules=self.rules, limit=self.limit)
 
     def as_settings(self) -> dict[str, Any]:
         """The settings that must not change when a run is continued; the limit may."""

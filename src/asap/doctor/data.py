@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -30,7 +29,6 @@ _ADVICE = {
     "several_generations": "make a row of each generation: --each-generation",
     "empty_question": "a question is needed: check the column with --columns question=...",
     "empty_answer": "the answer is missing, perhaps cut by a token limit: generate them again with more tokens",
-    "multi_turn": "ASAP prunes one question with one answer: split longer conversations into rows",
     "unknown_shape": "name the columns: --columns question=...,response=... (or cot=...,answer=...)",
     "missing_column": "check the names given with --columns",
     "no_logprobs": "check the columns named with --scorer shipped:..., or score with a model",
@@ -65,7 +63,7 @@ def check_data(
     """The findings about the first `limit` rows of the sources (None: all). A source that cannot be read is a finding."""
     tokenizers, problems = load_tokenizers(scorer, tokenizer, served)
     survey = Survey(tokenizers.count, tokenizers.scorer)
-    for _ in survey.lengths(islice(_rows(sources, columns, hub_config, hub_split, rules, problems), limit)):
+    for _ in survey.lengths(_rows(sources, columns, hub_config, hub_split, rules, limit, problems)):
         pass
     findings = [*problems, _rows_found(survey, len(sources), limit), *_rejected(survey)]
     if survey.usable:
@@ -80,13 +78,18 @@ def _rows(
     config: str | None,
     split: str | None,
     rules: RowRules,
+    limit: int | None,
     problems: list[Finding],
 ) -> Iterator[tuple[Place, Shaped | RowError]]:
-    for source in sources:
-        rows = iter_shaped([source], columns=columns, hub_config=config, hub_split=split, rules=rules)
+    left = limit
+    for source in sources if limit != 0 else ():
+        rows, last = iter_shaped([source], columns=columns, hub_config=config, hub_split=split, rules=rules, limit=left), None
         try:
             for name, line, result in rows:
-                yield Place(name, line), result
+                place = Place(name, line)
+                left = left if left is None or place == last else left - 1  # the turns of a conversation have one place
+                last = place
+                yield place, result
         except (InputError, MissingExtra) as error:
             problems.append(Finding("source", "fail", str(error), "`asap prune` stops here: correct this first"))
 

@@ -85,13 +85,16 @@ class Database:
             yield cls(connection, file)
 
     def attach(self, file: Path, tables: Iterable[str]) -> str:
-        """Read these tables from another file from now on, and return the name of its schema. Several processes may read a file."""
+        """Read these tables from another file from now on, and return the name of its schema. Several processes may read a file.
+
+        A table that the file lacks, as one of an earlier version may, stays this database's own.
+        """
         name = f"file{len(self._attached)}"
         self._attached[name] = file
         with _errors_of(file):
             self._connection.execute(f"ATTACH ? AS {name}", (_address(file),))
-            self._connection.execute(f"SELECT COUNT(*) FROM {name}.sqlite_master").fetchall()  # now, not later, if it is locked
-            for table in tables:
+            there = {found for [found] in self._connection.execute(f"SELECT name FROM {name}.sqlite_master")}  # now, if it is locked
+            for table in there.intersection(tables):
                 self._connection.execute(f"DROP VIEW IF EXISTS temp.{table}")
                 self._connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM {name}.{table}")
         return name

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from asap.conversation import TurnOf
 from asap.errors import RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
@@ -9,7 +10,7 @@ from asap.store.content import packed
 
 
 class Entry(NamedTuple):
-    """The final state of an input row: a sample with its decision, or its error."""
+    """The final state of an input row, or of a turn of a conversation: a sample with its decision, or its error."""
 
     source: str
     line: int
@@ -17,6 +18,7 @@ class Entry(NamedTuple):
     sample: Sample | None
     decision: Decision | None
     error: RowError | None
+    turn: TurnOf | None = None
 
 
 class Missing(NamedTuple):

@@ -3,16 +3,20 @@
 Rows are written in pieces, which a kill may end anywhere: samples are stored under their digests, where a half-read input does no harm.
 Ids get their numbers at the end, in the order of the positions, so that rows may be added in any order.
 A row's other columns are stored under a key of their content, like samples.
+
+A conversation is stored once. Each turn that thinks has a position of its own, and a line in `turns` that says whose it is.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from asap.conversation import TurnOf, turn_id
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.sample import Sample
 from asap.store.content import Contents, Database, packed
+from asap.store.samples import Samples
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS input (
@@ -22,7 +26,12 @@ CREATE UNIQUE INDEX IF NOT EXISTS input_ids ON input (id) WHERE digest IS NOT NU
 CREATE TABLE IF NOT EXISTS incoming (
     position INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, id TEXT, digest TEXT, reason TEXT, detail TEXT,
     columns TEXT);
+CREATE TABLE IF NOT EXISTS turns (position INTEGER PRIMARY KEY, conversation TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS incoming_turns (position INTEGER PRIMARY KEY, conversation TEXT NOT NULL, number INTEGER NOT NULL);
 """
+_IS_TAKEN = "SELECT 1 FROM input WHERE id = ? AND digest IS NOT NULL UNION ALL SELECT 1 FROM taken WHERE id = ? LIMIT 1"
+_PUT_IN = "INSERT OR IGNORE INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_WITH_TURNS = "LEFT JOIN turns t USING (position) ORDER BY position"
 _PIECE_ROWS = 1000
 _PIECE_BYTES = 4_000_000
 
@@ -30,7 +39,8 @@ _PIECE_BYTES = 4_000_000
 class InputRow(NamedTuple):
     """A row of the input under the id that it has in its source: the digest of its sample, or the reason why it has none.
 
-    `columns` is the key of its other columns, which two rows with equal samples may have different.
+    `columns` is the key of its other columns, which two rows with equal samples may have different. A turn has the id of its
+    conversation here, the digest of that, and the number of its message.
     """
 
     position: int
@@ -41,38 +51,50 @@ class InputRow(NamedTuple):
     reason: str | None = None
     detail: str | None = None
     columns: str | None = None
+    conversation: str | None = None
+    number: int | None = None
 
 
 class Incoming:
     """A new input, from `Store.new_input`."""
 
-    def __init__(self, database: Database, samples: Contents, columns: Contents) -> None:
+    def __init__(self, database: Database, samples: Samples, columns: Contents) -> None:
         self._db = database
         self._samples, self._columns = samples, columns
         self._rows = list[InputRow]()
-        self._bodies, self._others = dict[str, bytes](), dict[str, bytes]()
+        self._bodies, self._others, self._whole = dict[str, bytes](), dict[str, bytes](), dict[str, bytes]()
         self._size = 0
         self.source: Any = None
         """What is known about the source, stored with the input."""
         database.execute("DELETE FROM incoming")
+        database.execute("DELETE FROM incoming_turns")
 
     def add_sample(self, position: int, source: str, line: int, sample: Sample, digest: str | None = None) -> None:
         """Add a usable row, and its sample unless the store has it. `digest` is the sample's, if known."""
         digest = digest or sample.digest()
-        self._keep(self._samples, self._bodies, digest, _content(sample))
+        self._keep(self._samples.texts, self._bodies, digest, _content(sample))
         columns = columns_key(sample.meta) if sample.meta else None
         if columns:
             self._keep(self._columns, self._others, columns, sample.meta)
-        self.add(InputRow(position, source, line, sample.id, digest, columns=columns))
+        row = InputRow(position, source, line, sample.id, digest, columns=columns)
+        self.add(self._of_turn(row, sample.turn) if sample.turn else row)
 
     def _keep(self, contents: Contents, new: dict[str, bytes], key: str, value: Any) -> None:
         if key not in new and not contents.has(key):
             new[key] = packed(value)
             self._size += len(new[key])
 
-    def add_rejected(self, position: int, source: str, line: int, error: RowError) -> None:
-        """Add an unusable row."""
-        self.add(InputRow(position, source, line, error.row_id, None, error.reason, error.detail))
+    def add_rejected(self, position: int, source: str, line: int, error: RowError, turn: TurnOf | None = None) -> None:
+        """Add an unusable row, or an unusable turn of a conversation."""
+        row = InputRow(position, source, line, error.row_id, None, error.reason, error.detail)
+        self.add(self._of_turn(row, turn) if turn else row)
+
+    def _of_turn(self, row: InputRow, turn: TurnOf) -> InputRow:
+        """A row as a turn of its conversation, which is stored unless the store has it."""
+        conversation = turn.conversation
+        if conversation.digest not in self._whole:
+            self._keep(self._samples.conversations, self._whole, conversation.digest, conversation.stored())
+        return row._replace(id=conversation.id, conversation=conversation.digest, number=turn.number)
 
     def add(self, row: InputRow) -> None:
         """Add a row whose sample the store has, or an unusable one."""
@@ -85,31 +107,79 @@ class Incoming:
         with self._db.transaction():
             self._db.execute_many("INSERT OR IGNORE INTO samples VALUES (?, ?)", self._bodies.items())
             self._db.execute_many("INSERT OR IGNORE INTO columns VALUES (?, ?)", self._others.items())
-            self._db.execute_many("INSERT OR REPLACE INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._rows)
-        self._rows, self._bodies, self._others, self._size = [], {}, {}, 0
+            self._db.execute_many("INSERT OR IGNORE INTO conversations VALUES (?, ?)", self._whole.items())
+            self._db.execute_many("INSERT OR REPLACE INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (row[:8] for row in self._rows))
+            turns = ((row.position, row.conversation, row.number) for row in self._rows if row.conversation)
+            self._db.execute_many("INSERT OR REPLACE INTO incoming_turns VALUES (?, ?, ?)", turns)
+        self._rows, self._bodies, self._others, self._whole, self._size = [], {}, {}, {}, 0
 
     def replace_input(self) -> None:
-        """Put the rows in place of the earlier input; a duplicate id gets `#2`, `#3`, … appended. Belongs inside a transaction."""
+        """Put the rows in place of the earlier input; a duplicate id gets `#2`, `#3`, … appended. Belongs inside a transaction.
+
+        The turns of a conversation share its number: `A#2@1`, `A#2@3`.
+        """
         self._db.execute("DELETE FROM input")
+        self._db.execute("DELETE FROM turns")
+        self._db.execute("INSERT INTO turns SELECT * FROM incoming_turns")
+        self._db.execute("CREATE TEMP TABLE taken (id TEXT PRIMARY KEY)")  # by conversations
         copies: dict[str, int] = {}  # ids that occurred more than once, and the last number appended
-        for row in map(InputRow._make, self._db.rows("SELECT * FROM incoming ORDER BY position")):
-            copy = copies.get(row.id or "", 1) if row.digest else 1
-            while not self._insert(row, copy):
+        rows = self._db.rows(f"SELECT i.*, t.conversation, t.number FROM incoming i {_WITH_TURNS}")
+        for group in _in_groups(map(InputRow._make, rows)):
+            row_id = group[0].id or ""
+            copy = copies.get(row_id, 1) if group[0].digest or group[0].conversation else 1
+            while not self._insert(group, copy):
                 copy += 1
-                copies[row.id or ""] = copy
+                copies[row_id] = copy
         self._db.execute("DELETE FROM incoming")
+        self._db.execute("DELETE FROM incoming_turns")
+        self._db.execute("DROP TABLE taken")
         self._db.execute("DELETE FROM columns WHERE digest NOT IN (SELECT columns FROM input WHERE columns IS NOT NULL)")
 
-    def _insert(self, row: InputRow, copy: int) -> bool:
-        """Whether the row could be put in, which it cannot if its numbered id is taken."""
-        row_id = row.id if copy == 1 else f"{row.id}#{copy}"
-        values = (row.position, row.source, row.line, row_id, copy > 1, row.digest, row.reason, row.detail, row.columns)
-        return bool(self._db.execute("INSERT OR IGNORE INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1", values))
+    def _insert(self, group: Sequence[InputRow], copy: int) -> bool:
+        """Whether a row or the turns of a conversation could be put in, which they cannot if their numbered id is taken."""
+        first = group[0]
+        name = first.id if copy == 1 else f"{first.id}#{copy}"
+        if first.conversation is None:
+            if first.digest and self._db.execute("SELECT 1 FROM taken WHERE id = ?", (name,)):
+                return False
+            return bool(self._db.execute(f"{_PUT_IN} RETURNING 1", _placed(first, name, copy)))
+        ids = [turn_id(name or "", row.number or 0) for row in group]
+        if any(self._db.execute(_IS_TAKEN, (one, one)) for one in (name, *ids)):
+            return False
+        self._db.execute("INSERT INTO taken VALUES (?)", (name,))
+        self._db.execute_many(_PUT_IN, [_placed(row, row_id, copy) for row, row_id in zip(group, ids, strict=True)])
+        return True
+
+
+def _placed(row: InputRow, row_id: str | None, copy: int) -> tuple[Any, ...]:
+    """The values of a row in the table `input`."""
+    return (row.position, row.source, row.line, row_id, copy > 1, row.digest, row.reason, row.detail, row.columns)
+
+
+def _in_groups(rows: Iterable[InputRow]) -> Iterator[list[InputRow]]:
+    """Each row by itself, but the turns of one conversation together."""
+    group = list[InputRow]()
+    for row in rows:
+        if group and not _go_together(group[-1], row):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _go_together(one: InputRow, other: InputRow) -> bool:
+    """Whether two rows, one after the other, are turns of the same conversation."""
+    same = one.conversation is not None and one.conversation == other.conversation
+    return same and (one.source, one.line) == (other.source, other.line) and (one.number or 0) < (other.number or 0)
 
 
 def original_rows(database: Database) -> Iterator[InputRow]:
     """The rows of a database's input in order, under the ids that they have in their source."""
-    for position, source, line, row_id, renamed, *rest in database.rows("SELECT * FROM input ORDER BY position"):
+    rows = database.rows(f"SELECT i.*, t.conversation, t.number FROM input i {_WITH_TURNS}")
+    for position, source, line, row_id, renamed, *rest in rows:
+        if rest[-1] is not None:
+            row_id = row_id.removesuffix(turn_id("", rest[-1]))
         yield InputRow(position, source, line, row_id.rpartition("#")[0] if renamed else row_id, *rest)
 
 
@@ -135,6 +205,8 @@ def with_columns(database: Database, attached: str | None = None) -> None:
 
 
 def _content(sample: Sample) -> dict[str, Any]:
+    if sample.turn is not None:
+        return {"turn": [sample.turn.conversation.digest, sample.turn.number]}
     content = sample.stored()
     if sample.logprobs is not None:
         content["logprobs"] = sample.logprobs.stored()

@@ -9,7 +9,7 @@ from asap.digest import content_digest
 from asap.errors import InputError
 from asap.store.content import Database
 
-TABLES = ("samples", "columns", "decisions", "input")
+TABLES = ("samples", "conversations", "columns", "decisions", "input", "turns")
 
 
 class Origin(NamedTuple):

@@ -15,13 +15,14 @@ from typing import Any
 from asap.errors import InputError, RowError
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision, decision_from_row
-from asap.sample import Sample, tested_code_in
+from asap.sample import Sample
 from asap.store.claim import refuse_other
 from asap.store.content import Contents, Database
 from asap.store.entry import Entry, Missing, Waiting
 from asap.store.incoming import SCHEMA as INPUT_SCHEMA
 from asap.store.incoming import Incoming, original_rows, with_columns
 from asap.store.origin import TABLES, Origin
+from asap.store.samples import Samples
 
 FILE = "work.sqlite"
 
@@ -40,7 +41,7 @@ class Store:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._db = database
-        self._samples = Contents(database, "samples", "digest")
+        self._samples = Samples(database)
         self._columns = Contents(database, "columns", "digest")
         self._selections = Contents(database, "selections", "digest")
         self.transaction = database.transaction
@@ -65,7 +66,7 @@ class Store:
     def reading(cls, folder: Path) -> Iterator["Store"]:
         """The store of a folder, to be read only, which several processes may do at once, but not while one has it open."""
         _check_there(folder)
-        with Database.open(None) as database:
+        with Database.open(None, INPUT_SCHEMA) as database:
             with_columns(database, database.attach(folder / FILE, ("facts", *TABLES, "selections", "seconds")))
             store = cls(database, folder)
             store.follow()
@@ -92,11 +93,13 @@ class Store:
             return
         self._db.detach()
         with Store.reading(self.root) as other:
-            for table in ("samples", "columns", "decisions"):
+            for table in ("samples", "conversations", "columns", "decisions"):
                 other._db.copy(table, self._db)
             with self.transaction():
                 self._db.execute("DELETE FROM input")
+                self._db.execute("DELETE FROM turns")
                 self._db.execute_many("INSERT INTO input VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", other._db.rows("SELECT * FROM input"))
+                self._db.execute_many("INSERT INTO turns VALUES (?, ?, ?)", other._db.rows("SELECT * FROM turns"))
                 self._db.execute("DELETE FROM facts WHERE name = 'origin'")
 
     @property
@@ -188,8 +191,8 @@ class Store:
         )
         while rows := self._db.execute(query, (position, size)):
             position = rows[-1][0]
-            distinct = {digest: Waiting(digest, self._sample(row_id, body), len(body)) for _, row_id, digest, body in reversed(rows)}
-            yield list(reversed(distinct.values()))
+            distinct = {digest: (row_id, body) for _, row_id, digest, body in reversed(rows)}
+            yield [Waiting(digest, self._samples.sample(*row), len(row[1])) for digest, row in reversed(distinct.items())]
 
     def select(self, sample: Sample, selection: Selection) -> None:
         """Record the selection of stage 1's LLM for a sample."""
@@ -225,29 +228,31 @@ class Store:
 
     def sample(self, row_id: str) -> Sample | None:
         """The sample with an id."""
-        query = "SELECT s.body FROM input i JOIN samples s USING (digest) WHERE i.id = ? AND i.digest IS NOT NULL"
+        tables = "input i JOIN samples s USING (digest) LEFT JOIN turns t USING (position)"
+        query = f"SELECT s.body, t.conversation, t.number FROM {tables} WHERE i.id = ? AND i.digest IS NOT NULL"
         found = self._db.execute(query, (row_id,))
-        return self._sample(row_id, found[0][0]) if found else None
+        return self._samples.sample(row_id, *found[0]) if found else None
 
     def entries(self) -> Iterator[Entry]:
         """Every input row in order. Raises InputError for an undecided row."""
         rows = self._db.rows(
-            "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, c.body, d.failed, d.body FROM input i "
-            "LEFT JOIN samples s ON s.digest = i.digest LEFT JOIN columns c ON c.digest = i.columns "
-            "LEFT JOIN decisions d ON d.digest = i.digest ORDER BY i.position"
+            "SELECT i.source, i.line, i.id, i.digest, i.reason, i.detail, s.body, c.body, d.failed, d.body, t.conversation, t.number "
+            "FROM input i LEFT JOIN samples s ON s.digest = i.digest LEFT JOIN columns c ON c.digest = i.columns "
+            "LEFT JOIN decisions d ON d.digest = i.digest LEFT JOIN turns t ON t.position = i.position ORDER BY i.position"
         )
-        for source, line, row_id, digest, reason, detail, sample_body, columns, failed, body in rows:
+        for source, line, row_id, digest, reason, detail, sample_body, columns, failed, body, *place in rows:
+            turn = self._samples.turn(row_id, *place) if place[0] else None
             if digest is None:
-                yield Entry(source, line, row_id, None, None, RowError(reason, detail, row_id))
+                yield Entry(source, line, row_id, None, None, RowError(reason, detail, row_id), turn)
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
-            sample, fields = self._sample(row_id, sample_body), self._db.value(body)
+            sample, fields = Sample.of_turn(turn) if turn else self._samples.sample(row_id, sample_body), self._db.value(body)
             sample = replace(sample, meta=self._db.value(columns)) if columns else sample
             if failed:
-                yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id))
+                yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id), turn)
             else:
-                yield Entry(source, line, row_id, sample, self._read({**fields, "id": row_id}), None)
+                yield Entry(source, line, row_id, sample, self._read({**fields, "id": row_id}), None, turn)
 
     def decision(self, sample: Sample) -> Decision | None:
         """The decision about a sample; None if undecided or failed."""
@@ -257,10 +262,6 @@ class Store:
     def is_decided(self, digest: str) -> bool:
         """Whether a sample has a decision and did not fail."""
         return bool(self._db.execute("SELECT 1 FROM decisions WHERE digest = ? AND NOT failed", (digest,)))
-
-    def _sample(self, row_id: str, body: bytes) -> Sample:
-        content = self._db.value(body)
-        return Sample.of_stored(row_id, content, tested_code_in(content.get("meta", {})))
 
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:
@@ -275,7 +276,7 @@ class Store:
         """Every input row in order, as read: the sample, or the reason why it is unusable."""
         query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"
         for row_id, reason, body in self._db.rows(query):
-            yield (None, reason) if body is None else (self._sample(row_id, body), None)
+            yield (None, reason) if body is None else (self._samples.sample(row_id, body), None)
 
     def count_rows(self) -> int:
         """The number of all input rows."""
@@ -288,7 +289,7 @@ class Store:
 
     def take(self, other: "Store", incoming: Incoming) -> None:
         """Take over another store's content, and its input for the new one of this store."""
-        for table in ("samples", "columns", "selections", "decisions", "seconds"):
+        for table in ("samples", "conversations", "columns", "selections", "decisions", "seconds"):
             other._db.copy(table, self._db)
         for row in original_rows(other._db):
             incoming.add(row)

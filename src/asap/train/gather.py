@@ -56,7 +56,7 @@ def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wante
     fates, long = _Fates(), _TooLong(limit, wanted, template.tokens)
     places = list[int]()
     with _rows_file(folder / ROWS, samples) as file, replacing(folder / REJECTED) as rejected:
-        for batch in _batches(_asked_for(islice(_found(source, wanted.mask_pruned), source.limit), order, fates)):
+        for batch in _batches(_asked_for(_found(source, wanted.mask_pruned), order, fates)):
             encoded = list(_encoded(template, batch))
             for name, line, row in encoded:
                 if isinstance(row, RowError):
@@ -172,7 +172,7 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
                 f"--mask-pruned needs an output folder of asap prune with its {FILE} (the full traces are in it); {name} has none"
             )
         with Store.open(folder, create=False) as store:
-            for entry in store.entries():
+            for entry in islice(store.entries(), source.limit):
                 if entry.error is not None:
                     yield entry.source, entry.line, entry.error
                 elif entry.sample is not None and entry.decision is not None:

@@ -1,0 +1,246 @@
+"""A conversation of several turns, or one with tools: its row as it came, and where in it each message's text and thinking stand.
+
+A row's texts are never copied: a `Piece` says where one stands, so that the row with other thinking is the row itself, spliced.
+`Conversation.before` renders what stood before a turn as one text, by a rule that no chat template changes:
+
+- One user message alone is its text. Otherwise each message is a line `User:`, `Assistant:`, `Tool:` or `System:` and its text below,
+  with blank lines between; before all of them come the tools (`Tools:`), if the row has some. A system message at the start stays apart.
+- Thinking of earlier turns counts where chat templates show it to the model: since the last user message, as in a loop of tool calls.
+- A tool call is `<tool_call>`, its name and arguments as JSON, `</tool_call>`, each on a line of its own.
+
+What this does not do: find messages in a row (`asap.dataset.conversations`), or prune.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from asap.digest import content_digest
+
+Speaker = Literal["system", "user", "assistant", "tool"]
+Path = tuple[str | int, ...]
+
+_TITLES: Mapping[Speaker, str] = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_ARGUMENTS = ("arguments", "input", "parameters")
+
+
+class Piece(NamedTuple):
+    """A value in a row, or the characters `start:end` of one that is a text (`end` None: all of them)."""
+
+    path: Path
+    start: int = 0
+    end: int | None = None
+
+
+class Line(NamedTuple):
+    """A message: where it stands, its text, its thinking (none if it is empty or cannot be read), and its tool calls.
+
+    `copies` hold the same thinking once more, as rows do that have it inside the content and beside it.
+    """
+
+    number: int
+    role: Speaker
+    path: Path
+    text: Sequence[Piece] = ()
+    thinking: Sequence[Piece] = ()
+    copies: Sequence[Piece] = ()
+    calls: Sequence[Piece] = ()
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A row of several messages. `tools` is the column that holds the tools, if any."""
+
+    id: str
+    row: Mapping[str, Any]
+    lines: Sequence[Line]
+    tools: str | None = None
+    encoded: Sequence[str] = ()
+    """The columns whose messages came as JSON text, and are written as that again."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The name of its content, in which the order of the columns counts: it is written again."""
+        return content_digest(json.dumps(self.row, ensure_ascii=True))
+
+    @property
+    def thinking(self) -> list[Line]:
+        """The turns that think."""
+        return [line for line in self.lines if line.thinking]
+
+    @property
+    def system(self) -> str | None:
+        """The system message at the start."""
+        return self._text(self.lines[0]) or None if self.lines[0].role == "system" else None
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that hold no message, no tools and no id."""
+        used = {line.path[0] for line in self.lines} | {piece.path[0] for line in self.lines for piece in line.thinking}
+        return [name for name, value in self.row.items() if name not in {*used, self.tools, "id"}]
+
+    def keeping(self, names: Collection[str]) -> "Conversation":
+        """The same without its other columns but these."""
+        gone = {name for name in self.others if name not in names}
+        return replace(self, row={name: value for name, value in self.row.items() if name not in gone})
+
+    def line(self, number: int) -> Line:
+        """The message with a number."""
+        return next(line for line in self.lines if line.number == number)
+
+    def cot(self, number: int) -> str:
+        """The thinking of a turn."""
+        return "\n\n".join(filter(None, (piece_of(self.row, piece) for piece in self.line(number).thinking)))
+
+    def answer(self, number: int) -> str:
+        """What a turn says and calls after its thinking."""
+        return self._said(self.line(number)).strip("\r\n")
+
+    def before(self, number: int) -> str:
+        """What stands before a turn, as one text; empty if there is nothing but a system message."""
+        lines = [line for line in self.lines[self.lines[0].role == "system" :] if line.number < number]
+        if len(lines) == 1 and lines[0].role == "user" and not self.tools:
+            return self._text(lines[0])
+        last = max((line.number for line in lines if line.role == "user"), default=-1)
+        tools = [f"Tools:\n{_as_text(self.row[self.tools])}"] if self.tools else []
+        return "\n\n".join(
+            [*tools, *(f"{_TITLES[line.role]}:\n{self._shown(line, line.number > last)}" for line in lines)] if lines else []
+        )
+
+    def with_thinking(self, thoughts: Mapping[int, str]) -> dict[str, Any]:
+        """The row with other thinking in some turns, by number; nothing else in it differs. A thought in several pieces becomes one."""
+        row: Any = dict(self.row)
+        gone = list[Path]()
+        for line in self.lines:
+            if line.number not in thoughts:
+                continue
+            first, *others = line.thinking
+            for piece in (first, *line.copies):
+                row = _with(row, piece.path, self._spliced(piece, thoughts[line.number]))
+            for piece in others:
+                element = _element(piece.path)
+                if element in (line.path, ()):
+                    row = _with(row, piece.path, self._spliced(piece, ""))
+                else:
+                    gone.append(element)
+        for path in sorted(set(gone), key=_order, reverse=True):
+            row = _without(row, path)
+        return {name: json.dumps(value, ensure_ascii=False) if name in self.encoded else value for name, value in row.items()}
+
+    def stored(self) -> dict[str, Any]:
+        """The conversation as JSON holds it."""
+        return {"id": self.id, "row": self.row, "lines": self.lines, "tools": self.tools, "encoded": self.encoded}
+
+    @classmethod
+    def of_stored(cls, content: Mapping[str, Any]) -> "Conversation":
+        """The conversation that `stored` gave this content of."""
+        lines = [
+            Line(number, role, tuple(path), *(tuple(Piece(tuple(where), *span) for where, *span in pieces) for pieces in kinds))
+            for number, role, path, *kinds in content["lines"]
+        ]
+        return cls(content["id"], content["row"], lines, content["tools"], content["encoded"])
+
+    def _shown(self, line: Line, with_thinking: bool) -> str:
+        """A message as later turns read it."""
+        said = self._said(line)
+        return f"<think>\n{self.cot(line.number)}\n</think>\n\n{said}" if with_thinking and line.thinking else said
+
+    def _said(self, line: Line) -> str:
+        calls = (f"<tool_call>\n{_call(value_at(self.row, piece.path))}\n</tool_call>" for piece in line.calls)
+        return "\n".join(filter(None, [self._text(line), *calls]))
+
+    def _spliced(self, piece: Piece, text: str) -> str:
+        """The whole text that a piece is of, with another text in its place."""
+        old = _as_text(value_at(self.row, piece.path))
+        return old[: piece.start] + text + old[_end(piece, old) :]
+
+    def _text(self, line: Line) -> str:
+        return "".join(piece_of(self.row, piece) for piece in line.text)
+
+
+class TurnOf(NamedTuple):
+    """A turn of a conversation, by the number of its message."""
+
+    conversation: Conversation
+    number: int
+
+    @property
+    def id(self) -> str:
+        """The id of the turn: that of its conversation, and its number."""
+        return turn_id(self.conversation.id, self.number)
+
+
+def turn_id(name: str, number: int) -> str:
+    """The id of a turn of the conversation with a name."""
+    return f"{name}@{number}"
+
+
+def _end(piece: Piece, text: str) -> int:
+    return len(text) if piece.end is None else piece.end
+
+
+def value_at(row: Any, path: Path) -> Any:
+    """What stands in a row at a path."""
+    for key in path:
+        row = row[key]
+    return row
+
+
+def piece_of(row: Mapping[str, Any], piece: Piece) -> str:
+    """The text of a piece; of a value that is no text, its JSON."""
+    text = _as_text(value_at(row, piece.path))
+    return text[piece.start : _end(piece, text)]
+
+
+def _with(row: Any, path: Path, value: str) -> Any:
+    """A copy of a row with another value at a path."""
+    if not path:
+        return value
+    copy: Any = list(row) if isinstance(row, (list, tuple)) else dict(row)
+    copy[path[0]] = _with(row[path[0]], path[1:], value)
+    return copy
+
+
+def _without(row: Any, path: Path) -> Any:
+    """A copy of a row without the element of a list at a path."""
+    copy: Any = list(row) if isinstance(row, (list, tuple)) else dict(row)
+    if len(path) == 1:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = _without(row[path[0]], path[1:])
+    return copy
+
+
+def _element(path: Path) -> Path:
+    """The path of the innermost element of a list that holds what is at a path."""
+    return next((path[: end + 1] for end in reversed(range(len(path))) if isinstance(path[end], int)), ())
+
+
+def _order(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts paths by their places in lists."""
+    return [(key, "") if isinstance(key, int) else (-1, key) for key in path]
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _call(value: object) -> str:
+    """A tool call as JSON text: its name and its arguments, if that is what it has; else as it is."""
+    inner = value.get("function") or value if isinstance(value, Mapping) else value
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        return _as_text(inner)
+    key = next((key for key in _ARGUMENTS if inner.get(key) is not None), None)
+    return json.dumps({"name": inner["name"], "arguments": _parsed(inner[key]) if key else {}}, ensure_ascii=False)
+
+
+def _parsed(value: Any) -> Any:
+    """The value of a JSON text; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
