@@ -40,7 +40,7 @@ def dry_run(
     requests.
     """
     found, low, high, over_budget = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0
-    rows = ((Place(row.source, row.line), row.result) for row in listened_rows(source, listener) if row.wanted)
+    rows = ((Place(row.source, row.line), row.result) for row in listened_rows(source, listener) if row.wanted or row.is_filtered)
     for sample, steps, length in found.lengths(rows):
         kept = token_budget(length, budget=settings.budget, ratio=settings.ratio) or length
         read = tokens_read(settings, Size(max(1, steps), length, tokens.count(sample.answer)), min(kept, length))

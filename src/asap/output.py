@@ -44,6 +44,8 @@ class Totals:
     """Rows that are turns of conversations."""
     conversations: int = 0
     """The conversations that they are of; each is one row of pruned.jsonl, unless all of its turns were rejected."""
+    filtered: int | None = None
+    """Rows that `--where` left out, which `rows` does not count; None without it."""
     renamed: int = 0
     """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
     over_budget: int = 0
@@ -191,6 +193,7 @@ def write_output(
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.renamed = store.renamed()
+    totals.filtered = (store.fact("source") or {}).get("filtered")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
     _write_about(store, settings, totals, input_hash.hexdigest(), files.formats)
     return totals
@@ -214,7 +217,7 @@ def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[list[Entry]]:
 
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
     """Write the files about the run, the manifest last: its existence means that the folder is complete."""
-    counts = {name: value for name, value in asdict(totals).items() if name != "seconds"}
+    counts = {name: value for name, value in asdict(totals).items() if name != "seconds" and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):

@@ -13,6 +13,7 @@ from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.columns import check_kept, travelling
 from asap.dataset.source import Source, printable
 from asap.dataset.state import SourcePart, same_content, state_of
+from asap.dataset.where import FILTERED
 from asap.errors import RowError
 from asap.events import Listener
 from asap.store.incoming import columns_key
@@ -22,7 +23,7 @@ from asap.store.work import Store
 class ReadRow(NamedTuple):
     """A row as a run reads it, or a turn of a conversation, at its position in the whole source.
 
-    `digest` is that of its sample; `wanted` is false in another shard.
+    `digest` is that of its sample; `wanted` is false in another shard, and for a row that `--where` leaves out.
     """
 
     position: int
@@ -42,6 +43,11 @@ class ReadRow(NamedTuple):
         """The names of its other columns."""
         return _others(self.result)
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether `--where` leaves the row out."""
+        return isinstance(self.result, RowError) and self.result.reason == FILTERED
+
 
 def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
     """Each row of a source up to its limit, announced to the listener, with the columns that travel along; with a shard also the rows of
@@ -57,7 +63,7 @@ def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
         if source.shard is not None:
             content = row.turn.conversation.digest if row.turn else digest  # the turns of a conversation stay together
             row = row._replace(wanted=source.shard.holds(position, content))
-        yield row
+        yield row._replace(wanted=False) if row.is_filtered else row
         if not shown and not isinstance(result, RowError):
             listener.first_row(result)
             shown = True
@@ -116,10 +122,10 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
         store.set_fact("source", {**last, "state": state})
         listener.unchanged(last["rows"])
         return
-    content, rows, columns = hashlib.sha256(), 0, dict[str, None]()
+    content, rows, filtered, columns = hashlib.sha256(), 0, 0, dict[str, None]()
     with store.new_input() as incoming:
         for row in listened_rows(source, listener):
-            rows = row.position + 1
+            rows, filtered = rows + (not row.is_filtered), filtered + row.is_filtered
             content.update(_identity(row))
             columns.update(dict.fromkeys(row.columns))
             if row.wanted and isinstance(row.result, RowError):
@@ -133,6 +139,7 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
             "rows": rows,
             "content": content.hexdigest(),
             "columns": list(columns),
+            **({"filtered": filtered} if source.rules.where else {}),
         }
 
 

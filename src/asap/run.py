@@ -62,14 +62,15 @@ def prune_into(
         seconds["score"] = store.fact("score_s") or 0.0
         totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, lambda: workers.tokens))
     if totals.rejected == totals.rows and source.shard is None:
-        raise InputError(f"{no_usable_row(source.names, totals.rejected_by)}; see {folder}/rejected.jsonl")
+        raise InputError(f"{no_usable_row(source.names, totals.rejected_by, totals.filtered)}; see {folder}/rejected.jsonl")
     return totals
 
 
-def no_usable_row(sources: Sequence[str], rejected_by: Mapping[str, int]) -> str:
+def no_usable_row(sources: Sequence[str], rejected_by: Mapping[str, int], filtered: int | None = None) -> str:
     """The message about a source whose rows were all rejected."""
     reasons = ", ".join(f"{reason} {count}" for reason, count in rejected_by.items())
-    return f"no usable row in {', '.join(sources)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'})"
+    others = f"; {filtered:,} do not meet --where" if filtered else ""
+    return f"no usable row in {', '.join(sources)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'}){others}"
 
 
 def run_settings(source: Source, described: Mapping[str, Any], llm: Generator | None = None) -> dict[str, Any]:

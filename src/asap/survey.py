@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from asap.dataset import Shaped
+from asap.dataset.where import FILTERED
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.fences import fenced, is_open
@@ -99,6 +100,8 @@ class Survey:
     shapes: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, Cases] = field(default_factory=dict)
     """Rows that cannot be used, by reason."""
+    filtered: int = 0
+    """Rows that `--where` leaves out, which count nowhere else."""
     tokens: Counter[int] = field(default_factory=Counter)
     """The number of usable rows by the tokens of their traces."""
     steps: Counter[int] = field(default_factory=Counter)
@@ -160,6 +163,9 @@ class Survey:
                     contexts.append(self._context(result.sample))
                     usable.append((place, result))
                 except RowError as error:
+                    if error.reason == FILTERED:
+                        self.filtered += 1
+                        continue
                     self.rejected.setdefault(error.reason, Cases()).add(place, error.detail)
             yield from self._counted(usable, contexts)
 

@@ -19,8 +19,8 @@ from asap.cli.options import (
     HubSplit,
     Limit,
     Out,
+    RowOptions,
     Sources,
-    Thinking,
     Tokenizer,
     allow_own_methods,
     at_least,
@@ -92,7 +92,7 @@ def compare(
         Parameter(help="With --generate: rows with their own tests (docs/evaluate.md), by id. [default: the first source]", group=METHOD),
     ] = None,
     columns: Columns = None,
-    thinking: Thinking = AS_IT_IS,
+    row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -126,7 +126,7 @@ def compare(
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
-    rules = with_logprobs(thinking.rules(), scorer, tokenizer)
+    rules = with_logprobs(row_options.rules(), scorer, tokenizer)
     if rules.logprobs and judge is None:
         raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)

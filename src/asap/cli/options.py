@@ -85,8 +85,8 @@ MaxRejected = Annotated[int | None, Parameter(help="Exit with 1 if more rows wer
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Thinking:
-    """How the thinking of rows is found and written."""
+class RowOptions:
+    """Which rows are read and how, and how their thinking is written."""
 
     think_tags: Annotated[
         str | None,
@@ -108,16 +108,33 @@ class Thinking:
         bool, Parameter(negative="", help="Leave system messages out, for example one that orders other think tags.", group=DATA)
     ] = False
 
+    each_generation: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Make a row of each generation where a row holds several, with ID/1, ID/2, … as ids (docs/data.md).",
+            group=DATA,
+        ),
+    ] = False
+    where: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="COLUMN=VALUE: read only rows whose column holds this text, number, true, false or null; again for more conditions.",
+            group=DATA,
+        ),
+    ] = None
+
     def rules(self) -> "RowRules":
         """The same for the library. Raises UsageError."""
         from asap.dataset.row_rules import RowRules
 
-        rules = RowRules(self.think_tags, self.write_tags, self.drop_system)
+        rules = RowRules(self.think_tags, self.write_tags, self.drop_system, self.each_generation, tuple(self.where or ()))
         rules.check()
         return rules
 
 
-AS_IT_IS = Thinking()
+AS_IT_IS = RowOptions()
 
 
 def with_logprobs(rules: "RowRules", scorer: str, tokenizer: str | None) -> "RowRules":
@@ -237,6 +254,8 @@ def warn_of_dtype(dtype: str, device: str) -> None:
 def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
     """Print the table at the end of a run."""
     lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
+    if totals.filtered is not None:
+        lines.append(("", f"not read: {totals.filtered:,} rows that do not meet --where"))
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
     lines += [
         ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),

@@ -28,9 +28,9 @@ from asap.cli.options import (
     Out,
     Ratio,
     Review,
+    RowOptions,
     ShardText,
     Sources,
-    Thinking,
     Tokenizer,
     Written,
     allow_own_methods,
@@ -130,7 +130,7 @@ def prune(
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
     keep_columns: KeepColumns = None,
-    thinking: Thinking = AS_IT_IS,
+    row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -164,7 +164,7 @@ def prune(
     files = written.files()
     allow_own_methods(method)
     share = None if shard is None else Shard.parse(shard)
-    rules = with_logprobs(thinking.rules(), model.scorer, model.tokenizer)
+    rules = with_logprobs(row_options.rules(), model.scorer, model.tokenizer)
     rows = Source(
         source,
         parse_columns(columns),
@@ -277,8 +277,9 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
         found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
     if not found.survey.usable and source.shard is None:
-        raise InputError(no_usable_row(source.names, rejected_by))
-    print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected")
+        raise InputError(no_usable_row(source.names, rejected_by, found.survey.filtered))
+    left_out = f"; {found.survey.filtered:,} rows do not meet --where" if source.rules.where else ""
+    print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected{left_out}")
     for reason, count in rejected_by.items():
         print(f"  {reason}: {count}")
     print(

@@ -16,8 +16,8 @@ from asap.cli.options import (
     HubSplit,
     Limit,
     Out,
+    RowOptions,
     Sources,
-    Thinking,
     at_least,
     console_for,
     parse_columns,
@@ -64,7 +64,7 @@ def train(
     ] = None,
     backend: Annotated[Literal["trl", "unsloth"], Parameter(help="Who trains; unsloth has an environment of its own.", group=RUN)] = "trl",
     columns: Columns = None,
-    thinking: Thinking = AS_IT_IS,
+    row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
     limit: Limit = None,
@@ -95,7 +95,7 @@ def train(
 
     at_least("max-rejected", max_rejected, 0)
     launch = wanted_launch(launch)
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=thinking.rules())
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=row_options.rules())
     wanted = Wanted(ids_from, drop_long, mask_pruned)
     job = TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend)
     prepared = prepare(job, out, to_train=emit_config is None)
@@ -137,9 +137,10 @@ def _tell(prepared: "PreparedTraining") -> None:
     notes = (
         ("rejected", "rows cannot be used; see rejected.jsonl"),
         ("dropped_long", "rows are longer than max_length and were left out"),
+        ("filtered", "rows do not meet --where and were left out"),
         ("not_in_ids_from", "rows are not among the ids of --ids-from"),
         ("rewritten_to_nfc", "rows hold characters that the tokenizer rewrites (Unicode NFC)"),
     )
     for name, text in notes:
-        if counts[name]:
+        if counts.get(name):
             print(f"note: {counts[name]:,} {text}")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from asap.atomic import replacing
@@ -11,8 +11,11 @@ from asap.dataset.columns import line_of, travelling
 from asap.dataset.containers import RawRow, iter_rows
 from asap.dataset.conversations import RejectedTurn, turns_of
 from asap.dataset.formats import FORMATS, dataset_info, format_of
+from asap.dataset.generations import each_generation
+from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
-from asap.dataset.shapes import Shaped, check_columns, render_row, to_sample
+from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, render_row, to_sample
+from asap.dataset.where import FILTERED, check_wanted
 from asap.errors import RowError
 from asap.sample import Sample
 
@@ -88,19 +91,23 @@ def _shaped(
             return
         for row in islice(iter_rows(source, hub_config=hub_config, hub_split=hub_split), left):
             left = None if left is None else left - 1
-            for result in _shape(row, columns, rules):
+            if row.value is None:
+                yield row.source, row.line, row.error or RowError("bad_value", "the row has neither a value nor an error")
+                continue
+            id_column = id_column_of(row.value, columns)
+            rows = each_generation(row.value, columns or {}, id_column, rules.table) if rules.each_generation else (row.value,)
+            for result in chain.from_iterable(_shape(value, columns, rules) for value in rows):
                 yield row.source, row.line, result
 
 
-def _shape(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
+def _shape(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
     """What a row gives: one sample, each turn of a conversation that thinks, or an error."""
-    if row.value is None:
-        return [row.error or RowError("bad_value", "the row has neither a value nor an error")]
     try:
-        turns = turns_of(row.value, columns, rules)
-        return turns if turns is not None else [to_sample(row.value, columns, rules)]
+        check_wanted(row, rules.conditions)
+        turns = turns_of(row, columns, rules)
+        return turns if turns is not None else [to_sample(row, columns, rules)]
     except RowError as error:
-        return [error]
+        return [error if error.row_id is not None else RowError(error.reason, error.detail, id_of(row, columns))]
 
 
 def read_samples(
@@ -111,7 +118,10 @@ def read_samples(
     rules: RowRules = DEFAULT_RULES,
     on_reject: Callable[[Rejected], None] | None = None,
 ) -> Iterator[Sample]:
-    """The samples of the sources in order. A bad row is passed to `on_reject`; without it, it raises RowError."""
+    """The samples of the sources in order, without rows that `rules.where` leaves out.
+
+    A bad row is passed to `on_reject`; without it, it raises RowError.
+    """
     rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, rules=rules)
     return _samples(rows, on_reject)
 
@@ -120,6 +130,8 @@ def _samples(rows: Iterator[tuple[str, int, Shaped | RowError]], on_reject: Call
     for source, line, result in rows:
         if isinstance(result, Shaped):
             yield result.sample
+        elif result.reason == FILTERED:
+            continue
         elif on_reject is not None:
             on_reject(Rejected.of(source, line, result))
         else:

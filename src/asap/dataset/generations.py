@@ -1,14 +1,28 @@
-"""Several generations in a row: columns that are numbered, as one list of them.
+"""Several generations in one row: `--each-generation` makes a row of each.
 
-What this does not do: choose a generation; read one (`asap.dataset.shapes`).
+Generations are a list of texts, a list of objects with a text and its properties, or numbered columns. Lists of the same length that say
+something of each of them, such as `correctness_math_verify`, are taken apart with them.
+
+What this does not do: choose a generation (`asap.dataset.where`), or read one (`asap.dataset.shapes`).
 """
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
-from asap.dataset.column_names import RESPONSES, TRACES
+from asap.dataset.chat import has_answer, is_chat
+from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, has_thinking
 from asap.dataset.raw import Row
+from asap.message_parts import first_of
+from asap.sample import id_text
+from asap.think_tags import TagTable
 
-_NUMBERED = re.compile(rf"({'|'.join(sorted((*RESPONSES, *TRACES), key=len, reverse=True))})_?(\d{{1,3}})", re.IGNORECASE)
+_PARTS = (*RESPONSES, *ANSWERS, *TRACES)
+_NUMBERED = re.compile(rf"({'|'.join(sorted(_PARTS, key=len, reverse=True))})_?(\d{{1,3}})", re.IGNORECASE)
+_OF_EACH = re.compile(
+    "finish|correct|complete|model|generat|judg|verdict|score|reward|grade|verif|pass|reason|logprob|token", re.IGNORECASE
+)
+"""What the name of a column holds whose texts or lists say something of each generation."""
 
 
 def listed_generations(row: Row) -> Row:
@@ -23,3 +37,68 @@ def listed_generations(row: Row) -> Row:
     gone = {name for names in lists.values() for name in names}
     kept = {name: value for name, value in row.items() if name not in gone}
     return {**kept, **{base: [row[name] for name in names if row[name] is not None] for base, names in lists.items()}}
+
+
+def each_generation(row: Row, columns: Mapping[str, str], id_column: str | None, table: TagTable) -> Iterator[Row]:
+    """A row for each generation of a row, with ID/1, ID/2, … as ids; the row itself if it holds no list of them.
+
+    A conversation that holds one of the generations is left out of the rows that are made.
+    """
+    row = row if columns else listed_generations(row)
+    names = [columns[key] for key in ("response", "answer", "cot") if key in columns] or _in_order(row)
+    lists = {name: value for name in names if _are_generations(value := row.get(name))}
+    lists = {name: value for name, value in lists.items() if has_thinking(value, table)} or lists
+    if not lists:
+        yield row
+        return
+    count = len(next(iter(lists.values())))
+    apart = {name for name, value in row.items() if _length(value) == count and (name in lists or _is_of_each(name, value))}
+    kept = {name: value for name, value in row.items() if columns or name.lower() not in CHATS or name in apart}
+    if not columns and not any(name.lower() in QUESTIONS for name in row):
+        kept = {**row, **{name: _without_answers(value) for name, value in row.items() if has_answer(value)}}
+    row_id = None if id_column is None else id_text(row[id_column])
+    for index in range(count):
+        made = dict[str, object]()
+        for name, value in kept.items():
+            made |= _one_of(name, value[index], row, flat=name in lists) if name in apart else {name: value}  # type: ignore[index]
+        yield made if row_id is None else {**made, str(id_column): f"{row_id}/{index + 1}"}
+
+
+def _in_order(row: Row) -> list[str]:
+    """The columns that may hold generations or their traces, in the order of the names."""
+    spelled = {name.lower(): name for name in row}
+    return [spelled[name] for name in _PARTS if name in spelled]
+
+
+def _are_generations(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether a value is a list of texts, or of objects that hold one, which are no chat."""
+    if not isinstance(value, (list, tuple)) or not value or is_chat(value):
+        return False
+    return all(one is None or isinstance(one, str) or (isinstance(one, Mapping) and text_in(one)[1] is not None) for one in value)
+
+
+def text_in(generation: Mapping[str, object]) -> tuple[str, object]:
+    """The text of a generation that is an object, and its key."""
+    return first_of(generation, ("text", *RESPONSES))
+
+
+def _is_of_each(name: str, value: object) -> bool:
+    """Whether a list says something of each generation: flags do, anything else if its name tells."""
+    assert isinstance(value, (list, tuple))
+    return not is_chat(value) and (all(one is None or isinstance(one, bool) for one in value) or _OF_EACH.search(name) is not None)
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, (list, tuple)) else 0
+
+
+def _one_of(name: str, value: object, row: Row, *, flat: bool) -> dict[str, object]:
+    """The columns of one generation: its text, and its properties as columns if it is an object."""
+    if not flat or not isinstance(value, Mapping):
+        return {name: value}
+    key, text = text_in(value)
+    return {name: text, **{other: inside for other, inside in value.items() if other != key and other not in row}}
+
+
+def _without_answers(chat: object) -> object:
+    return [message for message in chat if not has_answer([message])] if isinstance(chat, (list, tuple)) else None

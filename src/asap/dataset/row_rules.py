@@ -1,15 +1,16 @@
-"""How the thinking of rows is found, and in which tags it is written again: the options that all commands share which read rows."""
+"""Which rows are read and how, and in which tags thinking is written again: the options that all commands share which read rows."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from asap.dataset.logprobs import LogprobColumns
+from asap.dataset.where import Condition, conditions_of
 from asap.errors import RowError
 from asap.sample import Sample
 from asap.think import own_frame
 from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
 
-_SETTINGS = ("think_tags", "write_tags", "drop_system")
+_SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,24 @@ class RowRules:
     """`keep`: those of the row; a row of the table, or a pair. None: `think`, but rows of pruned.jsonl stay as they were written."""
     drop_system: bool = False
     """Leave the system messages out."""
+    each_generation: bool = False
+    """Make a row of each generation of a row."""
+    where: tuple[str, ...] = ()
+    """COLUMN=VALUE: read only the rows whose column has the value; with several, those that meet all."""
     logprobs: LogprobColumns | None = None
     """Columns with the log-probabilities of the response's tokens, which every row must have; the scorer's spec names them."""
 
     def check(self) -> None:
-        """Raise UsageError for tags that are none."""
+        """Raise UsageError for tags or conditions that are none."""
         if self.write_tags not in (None, "keep"):
             frame_named(self.write_tags, self.table)
         table_with(self.think_tags)
+        conditions_of(self.where)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What the rows must meet."""
+        return conditions_of(self.where)
 
     @property
     def table(self) -> TagTable:
@@ -38,7 +49,8 @@ class RowRules:
 
     def as_settings(self) -> dict[str, Any]:
         """Those that are given, by name, but for what a scorer's spec says."""
-        return {name: value for name in _SETTINGS if (value := getattr(self, name))}
+        given = {name: value for name in _SETTINGS if (value := getattr(self, name))}
+        return {**given, "where": list(self.where)} if self.where else given
 
     def applied(self, sample: Sample) -> Sample:
         """A sample that was read before, as these rules have it written."""

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from asap.dataset.chat import Turn, chat_turns, is_chat, one_exchange
-from asap.dataset.column_names import RESPONSES, Part, Shape, find_shape, holds_several, listed
+from asap.dataset.column_names import Part, Shape, find_shape, holds_several, listed
 from asap.dataset.columns import is_former
-from asap.dataset.generations import listed_generations
+from asap.dataset.generations import listed_generations, text_in
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
-from asap.message_parts import first_of, text_of, thinking_in
+from asap.message_parts import text_of, thinking_in
 from asap.sample import Sample, id_text, make_sample
 from asap.think import Thought, split_think
 from asap.think_tags import TagTable, closing_tag
@@ -42,10 +42,10 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
     """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id if known."""
     if columns:
         check_columns(columns)
-    row = row if columns else listed_generations(row)
-    id_column = _id_column(row, columns)
+    id_column = id_column_of(row, columns)
     row_id = None if id_column is None else row[id_column]
     try:
+        row = row if columns else listed_generations(row)
         shape = shape_of(row, columns, rules)
         sample = _read(shape, row, id_column, row_id, rules)
         if shape.also is not None:
@@ -64,7 +64,7 @@ def shape_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Sh
 
 def id_of(row: Row, columns: Mapping[str, str] | None = None) -> str | None:
     """The id that a row has, if that can be one."""
-    column = _id_column(row, columns)
+    column = id_column_of(row, columns)
     return None if column is None else _printable(row[column])
 
 
@@ -203,7 +203,7 @@ def _one_text(value: object, column: str) -> object:
     if isinstance(value, (list, tuple)) and value and not is_chat(value):
         value = value[0]
         if isinstance(value, Mapping):
-            value = first_of(value, ("text", *RESPONSES))[1]
+            value = text_in(value)[1]
     return value
 
 
@@ -245,7 +245,8 @@ def _thought(turn: Turn, table: TagTable) -> Thought:
     return inside
 
 
-def _id_column(row: Row, columns: Mapping[str, str] | None) -> str | None:
+def id_column_of(row: Row, columns: Mapping[str, str] | None) -> str | None:
+    """The column with the row's id; None if it has none."""
     named = [columns["id"]] if columns and "id" in columns else []
     return next((name for name in (*named, *_ID_COLUMNS) if row.get(name) is not None), None)
 

@@ -17,6 +17,7 @@ import numpy as np
 from asap.atomic import replacing
 from asap.dataset import Rejected, Shaped, iter_shaped
 from asap.dataset.source import Source
+from asap.dataset.where import FILTERED
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
@@ -59,7 +60,9 @@ def gather(source: Source, template: TrainingTemplate, limit: int, wanted: Wante
         for batch in _batches(_asked_for(_found(source, wanted.mask_pruned), order, fates)):
             encoded = list(_encoded(template, batch))
             for name, line, row in encoded:
-                if isinstance(row, RowError):
+                if isinstance(row, RowError) and row.reason == FILTERED:
+                    fates.filtered += 1
+                elif isinstance(row, RowError):
                     fates.reject(row)
                     rejected.write(json.dumps(Rejected.of(name, line, row).as_row(), ensure_ascii=False) + "\n")
             usable = [row for _, _, row in encoded if not isinstance(row, RowError)]
@@ -93,6 +96,7 @@ class _Fates:
     rows: int = 0
     rejected: int = 0
     not_wanted: int = 0
+    filtered: int = 0
     rewritten: int = 0
     tokens: int = 0
     response_tokens: int = 0
@@ -120,6 +124,7 @@ class _Fates:
             "rejected": self.rejected,
             "dropped_long": dropped,
             "not_in_ids_from": self.not_wanted,
+            **({"filtered": self.filtered} if self.filtered else {}),
             "rewritten_to_nfc": self.rewritten,
             "tokens": self.tokens,
             "response_tokens": self.response_tokens,
