@@ -45,7 +45,7 @@ UNUSABLE: dict[str, tuple[Maker, str]] = {
     "truncated.jsonl.gz": (lambda path: path.write_bytes(gzip.compress(GOOD)[:-300]), "truncated or corrupt"),
     "truncated.jsonl.zst": (lambda path: path.write_bytes(zstandard.compress(GOOD)[:-300]), "truncated or corrupt"),
     "damaged.parquet": (lambda path: path.write_bytes(b"PAR1" + bytes(100)), "truncated or corrupt"),
-    "array.json": (lambda path: path.write_text(json.dumps([row(1)])), "one JSON array"),
+    "array.json": (lambda path: path.write_text(json.dumps([row(1)])[:-1]), "is not valid JSON after row 1"),
     "no usable row": (lambda path: path.write_bytes(b"nope\n[]\n"), "2 rejected (bad_json 1, not_an_object 1); see"),
 }
 

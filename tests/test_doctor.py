@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from asap.cli import run
 from asap.dataset import RowRules
 from asap.doctor import Bin, DataDiagnosis, Diagnosis, Finding, examine, render
 from asap.doctor.data import check_data, quantile
@@ -580,3 +581,18 @@ def test_a_bar_is_empty_only_for_nothing() -> None:
 def test_quantiles_are_values_that_occur() -> None:
     counts = Counter([5, 1, 9, 9])
     assert [quantile(counts, share) for share in (0.25, 0.5, 0.75, 0.9, 1)] == [1, 5, 9, 9, 9]
+
+
+@pytest.mark.parametrize("words", [["--split", "train"], ["--columns", "question=q,response=r"], ["--limit", "3"], ["--drop-system"]])
+def test_an_option_about_data_without_data_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", *words]) == 2
+    assert f"{words[0]} is about data, and no data is named" in capsys.readouterr().err
+
+
+def test_a_split_that_must_be_chosen_is_a_failure_and_chosen_is_counted(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        shutil.copy(EXAMPLES, tmp_path / f"{name}.jsonl")
+    [found] = [finding for finding in check_data([str(tmp_path)], scorer=NO_SCORER).findings if finding.name == "source"]
+    assert found.status == "fail"
+    assert "choose one with --split: train (1 file" in found.found
+    assert "several" not in str(check_data([str(tmp_path)], scorer=NO_SCORER, hub_split="test").findings)

@@ -12,7 +12,7 @@ from asap.conversation import Conversation, TurnOf
 from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.columns import check_kept, travelling
 from asap.dataset.source import Source, printable
-from asap.dataset.state import SourcePart, same_content, state_of
+from asap.dataset.state import SourcePart, same_content
 from asap.dataset.where import FILTERED
 from asap.errors import RowError
 from asap.events import Listener
@@ -117,7 +117,7 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
     store.retry_failed()
     last = store.fact("source") or {}
     known = [SourcePart(*part) for part in last.get("state") or ()]
-    state = state_of(source.names, known)
+    state = source.state(known)
     if "columns" in last and last.get("limit") == source.limit and same_content(state, known or None):
         store.set_fact("source", {**last, "state": state})
         listener.unchanged(last["rows"])
@@ -132,7 +132,7 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
                 incoming.add_rejected(row.position, row.source, row.line, row.result, row.turn)
             elif row.wanted and not isinstance(row.result, RowError):
                 incoming.add_sample(row.position, row.source, row.line, row.result.sample, row.digest)
-        unchanged = same_content(state, state_of(source.names, state or ()))  # while it was read
+        unchanged = same_content(state, source.state(state or ()))  # while it was read
         incoming.source = {
             "state": state if unchanged else None,
             "limit": source.limit,

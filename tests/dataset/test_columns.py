@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from asap.dataset import to_sample
-from asap.errors import RowError, UsageError
+from asap.dataset import iter_shaped, to_sample
+from asap.errors import InputError, RowError, UsageError
 
 Q, C, A, S = "What is 1+1?", "One and one.\n\nThat is two.", "It is 2.", "Be brief."
 R = f"<think>\n{C}\n</think>\n\n{A}"
@@ -94,3 +95,14 @@ def test_columns_that_do_not_make_a_row_are_a_usage_error(columns: dict[str, str
 def test_a_usage_error_lists_what_is_allowed() -> None:
     with pytest.raises(UsageError, match="'prompt'; allowed for --columns: id, question, response, cot, answer, messages, system"):
         to_sample({}, {"prompt": "p"})
+
+
+def test_a_column_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"q": "q", "r": "<think>\\na\\n</think>b"}\n' * 3, "utf-8")
+    columns = {"question": "q", "response": "r", "id": "nr"}
+    for limit in (None, 1):
+        with pytest.raises(InputError, match=r"--columns id=nr names a column that no row has; the first row has: 'q', 'r'"):
+            list(iter_shaped([str(file)], columns=columns, limit=limit))
+    file.write_text(file.read_text("utf-8") + '{"q": "q", "r": "<think>\\na\\n</think>b", "nr": 7}\n', "utf-8")
+    assert len(list(iter_shaped([str(file)], columns=columns))) == 4

@@ -95,10 +95,10 @@ def test_a_single_split_needs_no_option(repository: str) -> None:
 @pytest.mark.parametrize(
     ("config", "split", "expected"),
     [
-        (None, None, "choose one with --hub-config: one, two, broken"),
-        ("three", None, "there is no config 'three'; allowed for --hub-config: one, two, broken"),
-        ("one", None, "choose one with --hub-split: train, test"),
-        ("two", "test", "there is no split 'test'; allowed for --hub-split: train"),
+        (None, None, "choose one with --subset: one, two, broken"),
+        ("three", None, "there is no subset 'three'; allowed for --subset: one, two, broken"),
+        ("one", None, "choose one with --split: train, test"),
+        ("two", "test", "there is no split 'test'; allowed for --split: train"),
     ],
 )
 def test_a_choice_that_is_missing_or_wrong_lists_what_there_is(

@@ -46,7 +46,7 @@ def test_a_saved_dataset_dict_with_one_split_needs_no_option(tmp_path: Path) -> 
 
 def test_a_saved_dataset_dict_with_several_splits_asks_for_one(tmp_path: Path) -> None:
     folder = save(tmp_path / "d", splits=("train", "test"))
-    assert "--hub-split: train, test" in refusal(folder)
+    assert "--split: train, test" in refusal(folder)
     assert "'val'" in refusal(folder, hub_split="val")
     assert values(folder, hub_split="test") == ROWS
 

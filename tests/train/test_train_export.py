@@ -132,6 +132,9 @@ def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, t
     assert run(train_words(pruned, tmp_path / "other", "--mask-pruned", "--emit-config", "axolotl", "--write-tags", "magistral")) == 2
     assert "written in [THINK], and masked rows for axolotl only in <think>" in capsys.readouterr().err
 
+    assert run(train_words(pruned, tmp_path / "split", "--mask-pruned", "--emit-config", "trl", "--split", "train")) == 2
+    assert "--mask-pruned reads the rows that asap prune stored, so leave --columns, --subset and --split out" in capsys.readouterr().err
+
     assert run(train_words(pruned, tmp_path / "trl", "--mask-pruned", "--emit-config", "trl")) == 0
     rows = [json.loads(line) for line in (tmp_path / "trl" / "train.jsonl").read_text().splitlines()]
     assert all(len(one["input_ids"]) == len(one["labels"]) for one in rows)

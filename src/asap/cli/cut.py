@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import AS_USUAL, METHOD, RUN, Budget, Out, Ratio, Written, print_summary
+from asap.cli.options import AS_USUAL, METHOD, RUN, Budget, Out, Ratio, Written
+from asap.cli.run_summary import print_summary
 
 
 def cut(

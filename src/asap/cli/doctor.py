@@ -1,5 +1,6 @@
 """`asap doctor`: examines the machine and the data."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -18,6 +19,7 @@ from asap.cli.options import (
     parse_columns,
     with_logprobs,
 )
+from asap.errors import UsageError
 
 
 def doctor(
@@ -36,6 +38,10 @@ def doctor(
     """Examine this machine, and data if named: what is there, what is wrong, what to do."""
     from asap.doctor import examine, render
 
+    typed = {"columns": columns, "subset": hub_config, "split": hub_split, "limit": limit, **asdict(row_options)}
+    needless = [name.replace("_", "-") for name, value in typed.items() if value]
+    if not source and needless:
+        raise UsageError(f"--{needless[0]} is about data, and no data is named: asap doctor SOURCE --{needless[0]} …")
     report = examine(
         source or [],
         columns=parse_columns(columns),

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import AS_USUAL, MaxRejected, Out, Review, Written, print_summary, too_many_rejected, write_page
+from asap.cli.options import AS_USUAL, MaxRejected, Out, Review, Written, too_many_rejected, write_page
+from asap.cli.run_summary import print_summary
 
 
 def merge(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from asap.dataset.row_rules import RowRules
-    from asap.lm.spending import SpendingLimit
     from asap.output import Files, Totals
 
 DATA = Group("Reading the data", sort_key=1)
@@ -42,7 +41,7 @@ def floats(name: str, text: str) -> tuple[float, ...]:
         raise UsageError(f"--{name} is {text!r}; write numbers with commas between them, for example 1.0,0.75,0.5") from None
 
 
-Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), Parquet, a save_to_disk folder, or a Hub id owner/name.")]
+Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), JSON, Parquet, a folder of them, or a Hub id owner/name.")]
 Out = Annotated[Path, Parameter(help="The output folder. The same command again continues what is there.", group=RUN)]
 Budget = Annotated[
     int | None,
@@ -57,8 +56,18 @@ Columns = Annotated[
         group=DATA,
     ),
 ]
-HubConfig = Annotated[str | None, Parameter(help="Configuration of a Hub data set, such as solutions_py.", group=DATA)]
-HubSplit = Annotated[str | None, Parameter(help="Split of a Hub data set or of a saved DatasetDict.", group=DATA)]
+HubConfig = Annotated[
+    str | None,
+    Parameter(name=("--subset", "--hub-config"), help="Subset of a folder or a Hub data set, such as solutions_py.", group=DATA),
+]
+HubSplit = Annotated[
+    str | None,
+    Parameter(
+        name=("--split", "--hub-split"),
+        help="Split of a folder or a Hub data set, such as train; needed if there are several.",
+        group=DATA,
+    ),
+]
 KeepColumns = Annotated[
     str | None,
     Parameter(
@@ -249,44 +258,3 @@ def warn_of_dtype(dtype: str, device: str) -> None:
 
     if pick_device(device).type == "cpu" and (note := slow_dtype_note()):
         print(f"asap: {note}", file=sys.stderr)
-
-
-def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
-    """Print the table at the end of a run."""
-    lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
-    if totals.filtered is not None:
-        lines.append(("", f"not read: {totals.filtered:,} rows that do not meet --where"))
-    lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
-    lines += [
-        ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),
-        ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
-        ("kept", f"{totals.ratio:.1%} of the tokens"),
-    ]
-    if totals.floor_grades:
-        shown = ", ".join(f"{grade} {count:,}" for grade, count in sorted(totals.floor_grades.items()))
-        lines.append(("floor", f"of the traces that were cut: {shown}"))
-    if totals.attempts or totals.failures_by:
-        lines += _llm_lines(totals, spending)
-    notes = (
-        (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
-        (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
-        (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
-        (totals.kept_all, "traces were kept whole by the LLM"),
-    )
-    lines += [("note", f"{count:,} {text}") for count, text in notes if count]
-    if totals.seconds:
-        lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
-    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md"))
-    print("\n".join(f"{name:<8} {text}" for name, text in lines))
-
-
-def _llm_lines(totals: "Totals", spending: "SpendingLimit | None") -> list[tuple[str, str]]:
-    """The lines about stage 1: what decided, which replies were unusable, and what the LLM cost."""
-    decided = ", ".join(f"{name} {count:,}" for name, count in totals.coarse_by.items())
-    lines = [("stage 1", f"decided by {decided} (align: no usable reply); {totals.attempts:,} replies asked for")]
-    if totals.failures_by:
-        lines.append(("", "not usable: " + ", ".join(f"{reason} {count:,}" for reason, count in totals.failures_by.items())))
-    if spending is not None:
-        cost = f", {spending.spent:.4f} US dollars" if spending.price else ""
-        lines.append(("spent", f"{spending.requests:,} requests, {spending.prompt_tokens:,} + {spending.completion_tokens:,} tokens{cost}"))
-    return lines

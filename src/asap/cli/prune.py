@@ -37,12 +37,12 @@ from asap.cli.options import (
     at_least,
     console_for,
     parse_columns,
-    print_summary,
     too_many_rejected,
     warn_of_dtype,
     with_logprobs,
     write_page,
 )
+from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.cli.where_options import Where
 from asap.errors import InputError, UsageError
@@ -150,7 +150,7 @@ def prune(
 
         asap prune traces.jsonl --out pruned --ratio 0.5
 
-        asap prune open-r1/codeforces-cots --hub-config solutions_py --out pruned --scorer hf:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B
+        asap prune open-r1/codeforces-cots --subset solutions_py --out pruned --scorer hf:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B
 
         asap prune traces.jsonl --out pruned --llm openai:deepseek-chat --base-url https://api.deepseek.com --max-cost 5
     """
@@ -233,8 +233,8 @@ def _prune(
     from asap.run import prune_into
     from asap.workers.blueprint import Blueprint
 
-    for name in source.names:  # refuses a wrong file name before loading the model
-        iter_rows(name)
+    for name in source.names:  # refuses a wrong name or split before loading the model
+        iter_rows(name, hub_config=source.hub_config, hub_split=source.hub_split)
     console = console_for(stderr=True)
     spending = llm.spending()
     try:

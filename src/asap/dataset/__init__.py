@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 from asap.atomic import replacing
@@ -16,7 +16,7 @@ from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, render_row, to_sample
 from asap.dataset.where import FILTERED, check_wanted
-from asap.errors import RowError
+from asap.errors import AsapError, InputError, MissingExtra, RowError
 from asap.sample import Sample
 
 __all__ = [
@@ -65,39 +65,57 @@ def iter_shaped(
     hub_split: str | None = None,
     rules: RowRules = DEFAULT_RULES,
     limit: int | None = None,
+    on_failure: Callable[[AsapError], None] | None = None,
 ) -> Iterator[tuple[str, int, Shaped | RowError]]:
     """Every row of the sources, or the first `limit`, in order: source, line, and the sample with its shape, or the row's error.
 
     A conversation of several turns gives one result for each turn that thinks.
 
-    Raises UsageError at the call for wrong `columns` or `rules`, and InputError on reaching a source that cannot be used.
+    Raises UsageError at the call for wrong `columns` or `rules`, InputError on reaching a source that cannot be used, and at the end for
+    `columns` that no row has. With `on_failure`, that gets the error of a source, and the next source follows.
     """
     if columns:
         check_columns(columns)
     rules.check()
-    return _shaped(sources, columns, hub_config, hub_split, rules, limit)
+    rows = _all_rows(sources, hub_config, hub_split, on_failure)
+    return _shaped(islice(rows, limit), columns, rules)
 
 
-def _shaped(
-    sources: Sequence[str],
-    columns: Mapping[str, str] | None,
-    hub_config: str | None,
-    hub_split: str | None,
-    rules: RowRules,
-    left: int | None,
-) -> Iterator[tuple[str, int, Shaped | RowError]]:
+def _all_rows(
+    sources: Sequence[str], config: str | None, split: str | None, on_failure: Callable[[AsapError], None] | None
+) -> Iterator[RawRow]:
     for source in sources:
-        if left == 0:
-            return
-        for row in islice(iter_rows(source, hub_config=hub_config, hub_split=hub_split), left):
-            left = None if left is None else left - 1
-            if row.value is None:
-                yield row.source, row.line, row.error or RowError("bad_value", "the row has neither a value nor an error")
-                continue
-            id_column = id_column_of(row.value, columns)
-            rows = each_generation(row.value, columns or {}, id_column, rules.table) if rules.each_generation else (row.value,)
-            for result in chain.from_iterable(_shape(value, columns, rules) for value in rows):
-                yield row.source, row.line, result
+        try:
+            yield from iter_rows(source, hub_config=config, hub_split=split)
+        except (InputError, MissingExtra) as error:
+            if on_failure is None:
+                raise
+            on_failure(error)
+
+
+def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: RowRules) -> Iterator[tuple[str, int, Shaped | RowError]]:
+    wanted, has, usable = dict(columns or {}), dict[str, None](), False
+    for row in rows:
+        results = _of_row(row, columns, rules)
+        usable = usable or any(isinstance(result, Shaped) for result in results)
+        if wanted and row.value is not None:
+            has = has or dict.fromkeys(row.value)
+            wanted = {key: name for key, name in wanted.items() if name not in row.value}
+        for result in results:
+            yield row.source, row.line, result
+    if wanted and usable:  # else the rejections tell
+        missing = ", ".join(f"{key}={name}" for key, name in wanted.items())
+        raise InputError(f"--columns {missing} names a column that no row has; the first row has: {', '.join(map(repr, has))}")
+
+
+def _of_row(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
+    """What a row gives: a sample for each generation and turn that is read, or errors."""
+    if row.value is None:
+        return [row.error or RowError("bad_value", "the row has neither a value nor an error")]
+    if not rules.each_generation:
+        return _shape(row.value, columns, rules)
+    rows = each_generation(row.value, columns or {}, id_column_of(row.value, columns), rules.table)
+    return [result for value in rows for result in _shape(value, columns, rules)]
 
 
 def _shape(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:

@@ -35,16 +35,25 @@ def is_saved(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def saved_rows(folder: Path, split: str | None) -> Iterator[RawRow]:
-    """The rows of a folder that `save_to_disk` wrote; a DatasetDict with several splits needs `split`."""
-    if (folder / "dataset_dict.json").is_file():
-        folder = folder / _chosen_split(folder, split)
+def saved_rows(folder: Path) -> Iterator[RawRow]:
+    """The rows of a folder that `save_to_disk` wrote of one split."""
     rows = 0
     for row in _numbered(str(folder), _stream_batches(_arrow_files(folder))):
         rows += 1
         yield row
     if not rows:
         raise InputError(f"{folder}: the saved data set has no rows")
+
+
+def saved_split(folder: Path, config: str | None, split: str | None) -> Path:
+    """The folder of one split of what `save_to_disk` wrote; a DatasetDict with several needs `split`."""
+    if config is not None:
+        raise InputError(f"{folder}: what save_to_disk wrote has no subsets, so there is no {config!r}; leave --subset out")
+    if (folder / "dataset_dict.json").is_file():
+        return folder / _chosen_split(folder, split)
+    if split is not None:
+        raise InputError(f"{folder}: save_to_disk wrote it without splits, so there is no {split!r}; leave --split out")
+    return folder
 
 
 def _chosen_split(folder: Path, split: str | None) -> str:
@@ -56,9 +65,9 @@ def _chosen_split(folder: Path, split: str | None) -> str:
     if split is None and len(names) == 1:
         return names[0]
     if split is None:
-        raise InputError(f"{folder}: the data set has several splits; choose one with --hub-split: {', '.join(names)}")
+        raise InputError(f"{folder}: the data set has several splits; choose one with --split: {', '.join(names)}")
     if split not in names:
-        raise InputError(f"{folder}: there is no split {split!r}; allowed for --hub-split: {', '.join(names)}")
+        raise InputError(f"{folder}: there is no split {split!r}; allowed for --split: {', '.join(names)}")
     return split
 
 

@@ -28,7 +28,7 @@ def loaded_rows(name: str, config: str | None, split: str | None) -> Iterator[Ra
     """The rows of anything that `datasets.load_dataset` can stream; `config` and `split` are optional if there is only one."""
     datasets = _import_datasets(name)
     try:
-        chosen = _chosen(name, "config", config, datasets.get_dataset_config_names(name))
+        chosen = _chosen(name, "subset", config, datasets.get_dataset_config_names(name))
         splits = datasets.load_dataset(name, chosen, streaming=True)
         rows = splits[_chosen(name, "split", split, list(splits))]
         line = 0
@@ -88,9 +88,9 @@ def _chosen(name: str, kind: str, wanted: str | None, known: Sequence[str]) -> s
     if wanted is None and len(known) == 1:
         return known[0]
     if wanted is None:
-        raise InputError(f"{name}: the data set has several {kind}s; choose one with --hub-{kind}: {names}")
+        raise InputError(f"{name}: the data set has several {kind}s; choose one with --{kind}: {names}")
     if wanted not in known:
-        raise InputError(f"{name}: there is no {kind} {wanted!r}; allowed for --hub-{kind}: {names}")
+        raise InputError(f"{name}: there is no {kind} {wanted!r}; allowed for --{kind}: {names}")
     return wanted
 
 

@@ -1,4 +1,4 @@
-"""JSONL files, plain or compressed with gzip or zstd, one row at a time."""
+"""JSONL files, plain or compressed with gzip or zstd, one row at a time; also those that hold one JSON list of rows."""
 
 import codecs
 import gzip
@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
-from asap.dataset.raw import RawRow
+from asap.dataset.json_array import array_rows
+from asap.dataset.raw import RawRow, not_an_object
 from asap.errors import InputError
 
 _HEAD = 1 << 16
@@ -19,11 +20,14 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def jsonl_rows(path: Path) -> Iterator[RawRow]:
-    """The rows of a JSONL file. Blank lines are skipped; an unreadable line becomes a row with an error."""
+    """The rows of a JSONL file, or of one JSON list. Blank lines are skipped; an unreadable line becomes a row with an error."""
     source, number, rows = str(path), 0, 0
     try:
         with opened(path) as stream:
-            _check_head(source, stream.peek(_HEAD)[:_HEAD])
+            if _is_array(source, stream.peek(_HEAD)[:_HEAD]):
+                for row in array_rows(source, stream):
+                    number, rows = row.line, rows + 1
+                    yield row
             for number, line in enumerate(stream, 1):
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
@@ -66,26 +70,21 @@ def _buffered(stream: object) -> io.BufferedReader:
     return io.BufferedReader(cast(io.RawIOBase, stream), _HEAD)
 
 
-def _check_head(source: str, head: bytes) -> None:
-    """Raise InputError if the first 64 KiB cannot be the start of a JSONL file."""
+def _is_array(source: str, head: bytes) -> bool:
+    """Whether the first 64 KiB begin a JSON list of rows. Raises InputError if they cannot be the start of a JSONL file either."""
     if b"\0" in head or _mostly_not_utf8(head):
         raise InputError(f"{source}: this is a binary file (or not UTF-8 text); allowed: JSONL (also .gz, .zst) in UTF-8, or Parquet")
     lines = head.removeprefix(codecs.BOM_UTF8).lstrip().split(b"\n", 1)
     first = lines[0].rstrip()
-    if first == b"[" or (first.startswith(b"[") and first[1:].lstrip().startswith(b"{")):
-        raise InputError(_not_jsonl(source, "one JSON array", ".[]"))
     if first == b"{":
-        raise InputError(_not_jsonl(source, "pretty-printed JSON", "."))
-
-
-def _not_jsonl(source: str, found: str, jq_filter: str) -> str:
-    plain = source.removesuffix(".gz").removesuffix(".zst")
-    target = f"{plain.removesuffix('.json').removesuffix('.jsonl')}-rows.jsonl"
-    reader = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(Path(source).suffix, "cat")
-    return (
-        f"{source}: the file holds {found}; JSONL (one object per line) is expected, "
-        f"convert it with: {reader} '{source}' | jq -c '{jq_filter}' > '{target}'"
-    )
+        plain = source.removesuffix(".gz").removesuffix(".zst")
+        target = f"{plain.removesuffix('.json').removesuffix('.jsonl')}-rows.jsonl"
+        reader = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(Path(source).suffix, "cat")
+        raise InputError(
+            f"{source}: the file holds pretty-printed JSON; JSONL (one object per line) or one list of rows is expected, "
+            f"convert it with: {reader} '{source}' | jq -c . > '{target}'"
+        )
+    return first == b"[" or (first.startswith(b"[") and first[1:].lstrip().startswith(b"{"))
 
 
 def _mostly_not_utf8(head: bytes) -> bool:
@@ -117,13 +116,8 @@ def _parsed(source: str, number: int, line: bytes) -> RawRow:
     except ValueError as error:  # a whole number of more than 4,300 digits
         return RawRow.bad(source, number, "bad_json", str(error))
     if not isinstance(value, dict):
-        return RawRow.bad(source, number, "not_an_object", f"the line holds a JSON {_json_name(value)}; an object is expected")
+        return not_an_object(source, number, "line", value)
     return RawRow.good(source, number, value)
-
-
-def _json_name(value: object) -> str:
-    names: dict[type, str] = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), "null")
 
 
 def read_json(path: Path) -> object:

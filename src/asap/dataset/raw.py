@@ -29,3 +29,9 @@ class RawRow(NamedTuple):
     def bad(cls, source: str, line: int, reason: str, detail: str) -> "RawRow":
         """An unreadable row, with the reason."""
         return cls(source, line, None, RowError(reason, detail))
+
+
+def not_an_object(source: str, line: int, what: str, value: object) -> RawRow:
+    """The row of a JSON value that is no object. `what` it stands on: a line, or as a row of a list."""
+    names: dict[type, str] = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return RawRow.bad(source, line, "not_an_object", f"the {what} holds a JSON {names.get(type(value), 'null')}; an object is expected")

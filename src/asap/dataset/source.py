@@ -1,13 +1,14 @@
 """The source of rows: files, folders or Hub ids, and how to read them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from asap.dataset import Shaped, iter_shaped
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shard import Shard
-from asap.errors import RowError
+from asap.dataset.state import SourcePart, state_of
+from asap.errors import AsapError, RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,21 @@ class Source:
     keep_columns: Sequence[str] | None = None
     """The other columns that travel along with the samples; None: all."""
 
-    def rows(self) -> Iterator[tuple[str, int, Shaped | RowError]]:
-        """Every row up to the limit with its source and line, ignoring the shard; a conversation as each of its turns that thinks."""
-        hub = {"hub_config": self.hub_config, "hub_split": self.hub_split}
-        return iter_shaped(self.names, columns=self.columns or None, **hub, rules=self.rules, limit=self.limit)
+    def rows(self, on_failure: Callable[[AsapError], None] | None = None) -> Iterator[tuple[str, int, Shaped | RowError]]:
+        """Every row up to the limit with its source and line, ignoring the shard (`iter_shaped`)."""
+        return iter_shaped(
+            self.names,
+            columns=self.columns or None,
+            hub_config=self.hub_config,
+            hub_split=self.hub_split,
+            rules=self.rules,
+            limit=self.limit,
+            on_failure=on_failure,
+        )
+
+    def state(self, known: Sequence[SourcePart] = ()) -> list[SourcePart] | None:
+        """What tells whether the source still holds the same (`state_of`)."""
+        return state_of(self.names, known, hub_config=self.hub_config, hub_split=self.hub_split)
 
     def as_settings(self) -> dict[str, Any]:
         """The settings that must not change when a run is continued; the limit may."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.dataset.containers import files_in
+from asap.dataset.containers import files_of
 from asap.dataset.hub import looks_like_hub_id, revision_of
 from asap.errors import InputError
 
@@ -26,11 +26,13 @@ class SourcePart(NamedTuple):
     digest: str
 
 
-def state_of(names: Iterable[str], known: Sequence[SourcePart] = ()) -> list[SourcePart] | None:
+def state_of(
+    names: Iterable[str], known: Sequence[SourcePart] = (), *, hub_config: str | None = None, hub_split: str | None = None
+) -> list[SourcePart] | None:
     """The state of sources, with the digests of those files in `known` that have not changed; None if a source has no state."""
     before = {part[:3]: part for part in known}
     try:
-        found = [_parts(name, before) for name in names]
+        found = [_parts(name, before, hub_config, hub_split) for name in names]
     except (OSError, InputError):  # reading it will tell
         return None
     return [part for parts in found if parts is not None for part in parts] if None not in found else None
@@ -43,12 +45,12 @@ def same_content(one: Sequence[SourcePart] | None, other: Sequence[SourcePart] |
     return [(part.name, part.digest) for part in one] == [(part.name, part.digest) for part in other]
 
 
-def _parts(name: str, before: dict[tuple[str, int, int], SourcePart]) -> list[SourcePart] | None:
+def _parts(name: str, before: dict[tuple[str, int, int], SourcePart], config: str | None, split: str | None) -> list[SourcePart] | None:
     path = Path(name)
     if not path.exists() and looks_like_hub_id(name):
         revision = revision_of(name)
         return None if revision is None else [SourcePart(name, 0, 0, revision)]
-    files = files_in(path) if path.is_dir() else [path]
+    files = files_of(path, config, split)
     return [_of_file(file, before) for file in files] if all(file.is_file() for file in files) else None
 
 

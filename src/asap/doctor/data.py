@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from asap.dataset import Shaped, iter_shaped
+from asap.dataset import Shaped
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
+from asap.dataset.source import Source
 from asap.doctor.finding import Bin, DataDiagnosis, Finding
 from asap.doctor.tokenizers import Tokenizers, load_tokenizers
-from asap.errors import InputError, MissingExtra, RowError
+from asap.errors import AsapError, InputError, RowError
 from asap.lm.scorer import Scorer
 from asap.prune.settings import BUDGET
 from asap.survey import LONG_STEP, Cases, Place, Survey
@@ -63,7 +64,8 @@ def check_data(
     """The findings about the first `limit` rows of the sources (None: all). A source that cannot be read is a finding."""
     tokenizers, problems = load_tokenizers(scorer, tokenizer, served)
     survey = Survey(tokenizers.count, tokenizers.scorer)
-    for _ in survey.lengths(_rows(sources, columns, hub_config, hub_split, rules, limit, problems)):
+    source = Source(sources, columns or {}, hub_config, hub_split, limit, rules=rules)
+    for _ in survey.lengths(_rows(source, problems)):
         pass
     findings = [*problems, _rows_found(survey, len(sources), limit), *_rejected(survey)]
     if survey.usable:
@@ -72,26 +74,15 @@ def check_data(
     return DataDiagnosis(findings, _histogram(survey.tokens))
 
 
-def _rows(
-    sources: Sequence[str],
-    columns: Mapping[str, str] | None,
-    config: str | None,
-    split: str | None,
-    rules: RowRules,
-    limit: int | None,
-    problems: list[Finding],
-) -> Iterator[tuple[Place, Shaped | RowError]]:
-    left = limit
-    for source in sources if limit != 0 else ():
-        rows, last = iter_shaped([source], columns=columns, hub_config=config, hub_split=split, rules=rules, limit=left), None
-        try:
-            for name, line, result in rows:
-                place = Place(name, line)
-                left = left if left is None or place == last else left - 1  # the turns of a conversation have one place
-                last = place
-                yield place, result
-        except (InputError, MissingExtra) as error:
-            problems.append(Finding("source", "fail", str(error), "`asap prune` stops here: correct this first"))
+def _rows(source: Source, problems: list[Finding]) -> Iterator[tuple[Place, Shaped | RowError]]:
+    def note(error: AsapError) -> None:
+        problems.append(Finding("source", "fail", str(error), "`asap prune` stops here: correct this first"))
+
+    try:
+        for name, line, result in source.rows(note):
+            yield Place(name, line), result
+    except InputError as error:
+        note(error)
 
 
 def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:

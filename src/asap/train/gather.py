@@ -170,6 +170,8 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
         for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
             yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
         return
+    if source.columns or source.hub_config or source.hub_split:
+        raise UsageError("--mask-pruned reads the rows that asap prune stored, so leave --columns, --subset and --split out")
     for name in source.names:
         folder = Path(name)
         if not (folder / FILE).is_file():

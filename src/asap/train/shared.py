@@ -8,11 +8,12 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 from asap.dataset.source import Source
-from asap.dataset.state import state_of
+from asap.dataset.state import SourcePart, state_of
 from asap.digest import content_digest
 from asap.errors import InputError, UsageError
 from asap.train.corpus import Corpus
@@ -34,14 +35,14 @@ def corpus_key(source: Source, template: TrainingTemplate, limit: int, wanted: W
     for name in names:
         if process().world > 1 and Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir()):
             raise UsageError(f"{name} can be read only once, and {process().world} processes train; write its rows into a file first")
+    rows = _content(state_of(names) if wanted.mask_pruned else replace(source, names=names).state())
     ids = [] if wanted.ids_from is None else [str(ids_file(wanted.ids_from))]
     about = [source.as_settings(), source.limit, wanted.drop_long, wanted.mask_pruned, samples, limit]
-    return content_digest(_FORMAT, __version__, template.hash, template.tokens.fingerprint, _content(names), _content(ids), *about)
+    return content_digest(_FORMAT, __version__, template.hash, template.tokens.fingerprint, rows, _content(state_of(ids)), *about)
 
 
-def _content(names: Sequence[str]) -> object:
+def _content(state: Sequence[SourcePart] | None) -> object:
     """What sources hold, as far as it is known: what has no state, such as a pipe, holds something else each time."""
-    state = state_of(names)
     return uuid4().hex if state is None else [(part.name, part.digest) for part in state]
 
 
