@@ -59,7 +59,7 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,phrases,ray,train,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,math,phrases,ray,train,test]"
 	@touch $@
 
 picture: .venv/.test

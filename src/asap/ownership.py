@@ -24,7 +24,7 @@ DATABASES = {
     "work.sqlite": ("facts", PRUNED),
     "replies.sqlite": ("replies|batches", PRUNED),
     "batches.sqlite": ("batches|answers", PRUNED),
-    "evaluation.sqlite": ("done", EVALUATED, COMPARED),
+    "evaluation.sqlite": ("done", EVALUATED, COMPARED, PRUNED),
 }
 """The databases of our folders: the tables of which each has one, and the commands whose folders may hold it, the usual one first."""
 _RECORDS = {

@@ -4,7 +4,7 @@ What this does not do: parse (`asap.dataset`), or store (`asap.store`).
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ class ReadRow(NamedTuple):
     """A row as a run reads it, or a turn of a conversation, at its position in the whole source.
 
     `digest` is that of its sample; `wanted` is false in another shard, and for a row that `--where` leaves out.
+    `identity` tells it from another row at its place, before any check.
     """
 
     position: int
@@ -32,6 +33,7 @@ class ReadRow(NamedTuple):
     result: Shaped | RowError
     digest: str | None
     wanted: bool
+    identity: bytes
 
     @property
     def turn(self) -> TurnOf | None:
@@ -49,6 +51,12 @@ class ReadRow(NamedTuple):
         return isinstance(self.result, RowError) and self.result.reason == FILTERED
 
 
+NOT_JUDGED = "not_judged"
+"""The reason to reject a row that a check could not judge here; such rows are read again by the next run."""
+RowCheck = Callable[[Source, Iterator[ReadRow]], Iterator[ReadRow]]
+"""Gives the rows of a source back in order, those that do not pass as errors."""
+
+
 def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
     """Each row of a source up to its limit, announced to the listener, with the columns that travel along; with a shard also the rows of
     the others.
@@ -59,7 +67,7 @@ def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
             others.update(dict.fromkeys(_others(found)))
         result = whole.with_columns(found) if _turn_of(found) else _with_columns(found, source.keep_columns)
         digest = None if isinstance(result, RowError) else result.sample.digest()
-        row = ReadRow(position, printable(name), line, result, digest, True)
+        row = ReadRow(position, printable(name), line, result, digest, True, _identity(result, digest))
         if source.shard is not None:
             content = row.turn.conversation.digest if row.turn else digest  # the turns of a conversation stay together
             row = row._replace(wanted=source.shard.holds(position, content))
@@ -112,8 +120,11 @@ def _with_columns(found: Shaped | RowError, keep: Sequence[str] | None) -> Shape
         return RowError(error.reason, error.detail, found.sample.id)
 
 
-def read_into(store: Store, source: Source, listener: Listener) -> None:
-    """Read the source into the store, unless it holds what was read last. The earlier input stays until the new one is complete."""
+def read_into(store: Store, source: Source, listener: Listener, check: RowCheck | None = None) -> None:
+    """Read the source into the store, unless it holds what was read last. The earlier input stays until the new one is complete.
+
+    `check` sees the rows before they are stored.
+    """
     store.retry_failed()
     last = store.fact("source") or {}
     known = [SourcePart(*part) for part in last.get("state") or ()]
@@ -123,18 +134,20 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
         listener.unchanged(last["rows"])
         return
     content, rows, filtered, columns = hashlib.sha256(), 0, 0, dict[str, None]()
+    read, judged = listened_rows(source, listener), True
     with store.new_input() as incoming:
-        for row in listened_rows(source, listener):
+        for row in check(source, read) if check else read:
             rows, filtered = rows + (not row.is_filtered), filtered + row.is_filtered
-            content.update(_identity(row))
+            content.update(row.identity)
             columns.update(dict.fromkeys(row.columns))
             if row.wanted and isinstance(row.result, RowError):
                 incoming.add_rejected(row.position, row.source, row.line, row.result, row.turn)
+                judged = judged and row.result.reason != NOT_JUDGED
             elif row.wanted and not isinstance(row.result, RowError):
                 incoming.add_sample(row.position, row.source, row.line, row.result.sample, row.digest)
         unchanged = same_content(state, source.state(state or ()))  # while it was read
         incoming.source = {
-            "state": state if unchanged else None,
+            "state": state if unchanged and judged else None,
             "limit": source.limit,
             "rows": rows,
             "content": content.hexdigest(),
@@ -143,12 +156,13 @@ def read_into(store: Store, source: Source, listener: Listener) -> None:
         }
 
 
-def _identity(row: ReadRow) -> bytes:
+def _identity(result: Shaped | RowError, digest: str | None) -> bytes:
     """What tells a row from another at its place: its id, its content or error, and its other columns."""
-    if isinstance(row.result, RowError):
-        text = f"{row.result.row_id}\0{row.result}"
+    if isinstance(result, RowError):
+        text = f"{result.row_id}\0{result}"
     else:
-        columns = row.result.sample.meta
-        text = f"{row.result.sample.id}\0{row.digest}" + (f"\0{columns_key(columns)}" if columns else "")
-    whole = f"\0{row.turn.conversation.digest}" if row.turn else ""
+        columns = result.sample.meta
+        text = f"{result.sample.id}\0{digest}" + (f"\0{columns_key(columns)}" if columns else "")
+    turn = _turn_of(result)
+    whole = f"\0{turn.conversation.digest}" if turn else ""
     return f"{text}{whole}\n".encode("utf-8", "backslashreplace")

@@ -22,7 +22,7 @@ from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
-from asap.reading import read_into
+from asap.reading import RowCheck, read_into
 from asap.store.work import Store
 from asap.workers.rows import Undecided, Workers
 
@@ -36,20 +36,21 @@ def prune_into(
     files: Files | None = None,
     listener: Listener | None = None,
     llm_options: LlmOptions | None = None,
+    check: RowCheck | None = None,
 ) -> Totals:
     """Prune all rows of the source into a folder, or those that are missing there, and write its files.
 
-    `llm` is asked in stage 1, before the workers decide.
+    `llm` is asked in stage 1, before the workers decide. `check` rejects rows without a right answer while they are read.
     Raises InputError if the folder contains a run with other settings, or if no row is usable.
     """
     listener = listener or Listener()
     refuse_sources(folder, source.names)
     with Store.open(folder) as store:
-        settings = store.claim(run_settings(source, workers.described, llm), OF_METHODS)
+        settings = store.claim(run_settings(source, workers.described, llm, only_passing=check is not None), OF_METHODS)
         claim_files(store, files)  # before the hours of scoring
         store.own()
         started = time.perf_counter()
-        read_into(store, source, listener)
+        read_into(store, source, listener, check)
         seconds = {"read": time.perf_counter() - started}
         if store.missing().rows:
             if llm:
@@ -73,13 +74,15 @@ def no_usable_row(sources: Sequence[str], rejected_by: Mapping[str, int], filter
     return f"no usable row in {', '.join(sources)}: {sum(rejected_by.values())} rejected ({reasons or 'no rows'}){others}"
 
 
-def run_settings(source: Source, described: Mapping[str, Any], llm: Generator | None = None) -> dict[str, Any]:
+def run_settings(
+    source: Source, described: Mapping[str, Any], llm: Generator | None = None, *, only_passing: bool = False
+) -> dict[str, Any]:
     """Everything that determines the output, by name; JSON-able. Runs with equal settings and rows write equal files.
 
     `described` is what the workers say of themselves.
     """
     asked = {"llm": llm.model if llm else None, "llm_prompts_hash": prompts_hash(described["coarse"]) if llm else None}
-    return {**described, **source.as_settings(), **asked}
+    return {**described, **source.as_settings(), **asked, **({"only_passing": True} if only_passing else {})}
 
 
 def _decide_missing(store: Store, workers: Workers, listener: Listener) -> None:

@@ -14,7 +14,7 @@ from asap.benchmarks.humaneval import humaneval_problem
 from asap.benchmarks.leetcode import leetcode_problem
 from asap.benchmarks.livecodebench import livecodebench_problem, same_output
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
-from asap.benchmarks.row_tests import RowTests, decoded, tests_of
+from asap.benchmarks.row_tests import decoded, tests_of
 from asap.benchmarks.wording import worded
 from asap.dataset.chat import chat_turns
 from asap.digest import content_digest
@@ -65,18 +65,25 @@ def row_id(row: Mapping[str, object]) -> str | None:
     return None
 
 
-def _problem(row: FileRow) -> Problem:
+def problem_of(row: FileRow) -> Problem:
+    """The problem that a row's tests make. Raises RowError, or InputError for a row of a benchmark, if they cannot be used."""
     known = row_id(row.value) or content_digest(dict(row.value))[:16]
+    if reader := _own_reader(row):
+        return replace(reader(row), task_id=known)
+    references = list(dict.fromkeys(_references(row)))
+    tests = tests_of(row.value, references)
+    return Problem(known, _worded(_question(row.value), tests.check), None, tests.check, references, tests.public_only)
+
+
+def _problem(row: FileRow) -> Problem:
     try:
-        if reader := _own_reader(row):
-            return replace(reader(row), task_id=known)
-        references = list(dict.fromkeys(_references(row)))
-        tests, why = tests_of(row.value, references), ""
+        return problem_of(row)
     except RowError as error:
-        references, tests, why = [], RowTests(Stdin([], [], same_output)), f"{row.place}: {error.detail}"
+        why = f"{row.place}: {error.detail}"
     except InputError as error:
-        references, tests, why = [], RowTests(Stdin([], [], same_output)), str(error)
-    return Problem(known, _worded(_question(row.value), tests.check), None, tests.check, references, tests.public_only, untestable=why)
+        why = str(error)
+    known, nothing = row_id(row.value) or content_digest(dict(row.value))[:16], Stdin([], [], same_output)
+    return Problem(known, _worded(_question(row.value), nothing), None, nothing, untestable=why)
 
 
 def _own_reader(row: FileRow) -> Callable[[FileRow], Problem] | None:

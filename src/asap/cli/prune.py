@@ -3,17 +3,19 @@
 import sys
 import tempfile
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from asap.cli.llm_options import Llm
+from asap.cli.model_options import Model
 from asap.cli.options import (
     AS_IT_IS,
     AS_USUAL,
     CUT,
+    DATA,
     LLM,
     METHOD,
     MODEL,
@@ -31,7 +33,6 @@ from asap.cli.options import (
     RowOptions,
     ShardText,
     Sources,
-    Tokenizer,
     Written,
     allow_own_methods,
     at_least,
@@ -42,6 +43,7 @@ from asap.cli.options import (
     with_logprobs,
     write_page,
 )
+from asap.cli.passing import passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.cli.where_options import Where
@@ -73,48 +75,6 @@ else:
 _NOTHING_TYPED = SettingsOptions()
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Model:
-    """Which model scores."""
-
-    scorer: Annotated[
-        str,
-        Parameter(
-            help="bundled, hf:<hub id or folder>, gguf:<file>, or openai:<model> on vLLM or SGLang (docs/scale.md), with --base-url and "
-            "the model's --tokenizer; or none: shipped:COLUMN or shipped:TOKENS,LOGPROBS takes what the rows bring (docs/data.md).",
-            group=MODEL,
-        ),
-    ] = "bundled"
-    scorer_url: Annotated[
-        str | None, Parameter(help="The server of an openai: scorer, where it is another than --base-url.", group=MODEL)
-    ] = None
-    tokenizer: Tokenizer = None
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Parameter(help="Of the scorer and an hf: LLM; auto: bfloat16 on a GPU that has it, else float32.", group=MODEL),
-    ] = "auto"
-
-    @property
-    def is_shipped(self) -> bool:
-        """Whether the rows bring their log-probabilities. Raises UsageError for a wrong spec."""
-        from asap.lm.specs import shipped_columns
-
-        return bool(shipped_columns(self.scorer))
-
-    @property
-    def is_served(self) -> bool:
-        """Whether a server scores."""
-        from asap.lm.specs import is_server
-
-        return is_server(self.scorer)
-
-    def check(self) -> None:
-        """Raise UsageError for options of a server that is none."""
-        if self.scorer_url is not None and not self.is_served:
-            raise UsageError(f"--scorer-url is about a server, but {self.scorer!r} runs here; leave it out")
-
-
 def prune(
     source: Sources,
     /,
@@ -124,12 +84,21 @@ def prune(
     ratio: Ratio = None,
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
-    model: Model = Model(),
+    model: Model = Model(),  # noqa: B008 (frozen)
     where: Where = Where(),  # noqa: B008 (frozen)
     llm: Llm = Llm(),  # noqa: B008 (frozen)
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
     keep_columns: KeepColumns = None,
+    only_passing: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Only rows with a right answer: their own tests are run in the sandbox, gold answers of maths compared by math-verify. "
+            "The others go to rejected.jsonl with the reason (docs/data.md).",
+            group=DATA,
+        ),
+    ] = False,
     row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -194,10 +163,13 @@ def prune(
             check_page(out / "review.html")
     try:
         if dry_run:
-            return _dry_run(rows, settings, model, where, llm, out)
+            code = _dry_run(rows, settings, model, where, llm, out)
+            if only_passing:
+                print_counts(rows)
+            return code
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-        code = _prune(rows, out, settings, model, where, llm, files, max_rejected)
+        code = _prune(rows, out, settings, model, where, llm, files, max_rejected, only_passing=only_passing)
     except SpendingStop as error:
         print(f"asap: stopped: {error}", file=sys.stderr)
         return 130
@@ -227,6 +199,8 @@ def _prune(
     llm: Llm,
     files: "Files",
     max_rejected: int | None,
+    *,
+    only_passing: bool,
 ) -> int:
     from asap.dataset import iter_rows
     from asap.progress import watcher
@@ -253,12 +227,15 @@ def _prune(
                 console.print(f"{who} no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
-            listener, options = stack.enter_context(watcher(console)), llm.run_options(spending, source.rules.table)
-            totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=options)
+            listener, asks = stack.enter_context(watcher(console)), llm.run_options(spending, source.rules.table)
+            check = passing_check(out) if only_passing else None
+            totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
         print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
         return 130
     print_summary(totals, out, spending if llm.llm else None)
+    if only_passing:
+        print_hints(totals)
     return int(too_many_rejected(totals, out, max_rejected))
 
 

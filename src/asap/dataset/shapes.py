@@ -5,6 +5,7 @@ Which columns hold which part is known by their names (`asap.dataset.column_name
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from asap.dataset.chat import Turn, chat_turns, is_chat, one_exchange
@@ -21,10 +22,11 @@ from asap.think_tags import TagTable, closing_tag
 
 
 class Shaped(NamedTuple):
-    """A sample and the name of the shape it was read from."""
+    """A sample, the name of the shape it was read from, and the row's columns without those that hold the response."""
 
     shape: str
     sample: Sample
+    task: Row = MappingProxyType({})
 
 
 COLUMN_KEYS = ("id", "question", "response", "cot", "answer", "messages", "system")
@@ -36,6 +38,7 @@ _COLUMN_PARTS: Mapping[str, Part] = {
     "answer": "assistant",
 }
 _ID_COLUMNS = ("id", "uuid")
+_WRITTEN = ("assistant", "reasoning", "chat", "history", "system in chat")
 
 
 def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
@@ -50,7 +53,9 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
         sample = _read(shape, row, id_column, row_id, rules)
         if shape.also is not None:
             _check_the_same(sample, shape, shape.also, row, rules)
-        return Shaped("columns" if columns else shape.name, sample)
+        parts: Mapping[str, Part] = {**shape.needed, **shape.optional, **(shape.also.needed if shape.also else {})}
+        task = {name: value for name, value in row.items() if parts.get(name) not in _WRITTEN}
+        return Shaped("columns" if columns else shape.name, sample, task)
     except RowError as error:
         if error.row_id is not None:
             raise

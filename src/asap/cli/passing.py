@@ -1,0 +1,38 @@
+"""`--only-passing` of `asap prune`: how it is opened, and what it says."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asap.dataset.source import Source
+    from asap.output import Totals
+    from asap.reading import RowCheck
+
+_MOST_WORKERS = 8
+_HINTS = {
+    "no_tests": "bring neither tests nor a gold answer; docs/data.md lists the columns that are read",
+    "not_judged": "could not be judged here, through no fault of theirs: the same command tries them again",
+    "reference_fails": "have a reference solution that does not pass their tests here: a package may be missing (asap doctor)",
+}
+
+
+def passing_check(out: Path) -> "RowCheck":
+    """The check that lets only rows with a right answer through."""
+    from asap.evaluate.passing import Passing
+
+    return Passing(out, min(_MOST_WORKERS, os.cpu_count() or 1))
+
+
+def print_hints(totals: "Totals") -> None:
+    """Print what to do about rows that were rejected though nobody showed their answer to be wrong."""
+    for reason, hint in _HINTS.items():
+        if count := totals.rejected_by.get(reason):
+            print(f"note     {count:,} rows {hint}")
+
+
+def print_counts(source: "Source") -> None:
+    """Print how the rows would be judged; nothing is run."""
+    from asap.evaluate.passing import counted
+
+    print(f"--only-passing: {', '.join(f'{count} rows with {what}' for what, count in counted(source))}. Nothing was run.")

