@@ -52,6 +52,13 @@ def problems(tmp_path: Path, *rows: dict[str, Any]) -> list[Any]:
         ({"tests": [{"type": "spj", **CASE}]}, 'tests[0]: the type is "spj"; allowed: stdin, stdin_stdout,'),
         ({"tests": [{"type": "functional", **CASE}]}, 'tests[0]: the type is "functional", but no fn_name says which function to call'),
         ({"tests": [{"fn_name": "a", **CASE}, {"fn_name": "b", **CASE}]}, "tests: tests of 2 functions or kinds; one is expected"),
+        ({"inputs": ["[1]"], "outputs": ["2"], "func_name": "a"}, 'inputs and outputs[0], input is "[1]"; the list of arguments of a'),
+        (
+            {"official_tests": [{"input": "1", "output": ""}]},
+            "official_tests: every expected output is empty, so a solution",
+        ),
+        ({"input_output": {"fn_name": "a", "inputs": [[1]], "outputs": [None]}}, "input_output: every expected output is empty"),
+        ({"verification_info": {"ground_truth": "2"}}, 'verification_info.ground_truth is "2"; test code, or inputs with outputs'),
         ({"tests": [{"fn_name": "a", "input": "one", "output": "2"}]}, "tests[0]: an input of a is no JSON"),
     ],
 )
@@ -92,6 +99,7 @@ def test_a_row_without_an_id_gets_one_from_its_content(tmp_path: Path) -> None:
         ({"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "P"}]}, "P"),
         ({"description": "D", "input_format": "One n.", "output_format": "Its half."}, "D\n\nOne n.\n\nIts half."),
         ({"question": " ", "text": "T"}, "T"),
+        ({"prompt": [1, 2], "instruction": "I"}, "I"),
     ],
 )
 def test_the_question_of_a_row(columns: dict[str, Any], expected: str, tmp_path: Path) -> None:
@@ -147,9 +155,28 @@ def test_the_first_group_of_columns_that_holds_tests_counts(tmp_path: Path) -> N
 
 
 def test_arguments_in_livecodebenchs_form(tmp_path: Path) -> None:
-    [problem] = problems(tmp_path, {"id": 1, "tests": [{"type": "functional", "fn_name": "f", "input": '[1, 2]\n"a"', "output": "null"}]})
+    tests = [{"fn_name": "f", "input": text, "output": output} for text, output in (('[1, 2]\n"a"', "null"), ('[]\n"b"', "1"))]
+    [problem] = problems(tmp_path, {"id": 1, "tests": tests})
     assert isinstance(problem.check, Calls)
-    assert (problem.check.inputs, problem.check.expected) == ([[[1, 2], "a"]], [None])
+    assert (problem.check.inputs, problem.check.expected) == ([[[1, 2], "a"], [[], "b"]], [None, 1])
+
+
+def test_a_list_of_one_around_a_value_counts_if_all_expected_values_have_one(tmp_path: Path) -> None:
+    outputs: dict[str, list[Any]] = {"wrapped": [[3], [[4, 5]]], "lists": [[3], [4, 5]]}
+    tests = {name: {"fn_name": "f", "inputs": [[1], [2]], "outputs": found} for name, found in outputs.items()}
+    wrapped, lists = problems(tmp_path, *({"id": name, "input_output": found} for name, found in tests.items()))
+    assert all(wrapped.check.equal([], output, expected) for output, expected in ((3, [3]), ([3], [3]), ([4, 5], [[4, 5]])))
+    assert all(lists.check.equal([], output, expected) for output, expected in (([3], [3]), ((4, 5), [4, 5]), ([(1, 2)], [[1, 2]])))
+    assert not wrapped.check.equal([], 4, [[4, 5]])
+    assert not lists.check.equal([], 3, [3])
+
+
+def test_several_rows_of_one_problem_are_one_problem(tmp_path: Path) -> None:
+    trials = [{**GOOD, "trace": trace, "solution": code} for trace, code in (("a", "def inc(x): return x + 1"), ("b", "inc = (1).__add__"))]
+    [problem] = problems(tmp_path, *trials)
+    assert problem.references == ["def inc(x): return x + 1", "inc = (1).__add__"]
+    with pytest.raises(InputError, match="two problems have the id 'good'"):
+        problems(tmp_path, GOOD, {**GOOD, "test_list": ["assert inc(1) == 3"]})
 
 
 def test_a_pytest_file_with_its_own_import_is_kept_as_it_is(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_row_whose_reference_fails_is_left_out(columns: dict[str, Any], wrong:
 
 
 def test_a_value_in_a_list_around_it_or_a_tuple_for_a_list_is_right(tmp_path: Path, sandbox: "Sandbox") -> None:
-    tests = {"fn_name": "pair", "inputs": [[1], [2]], "outputs": [[[1, 1]], [2, 2]]}
+    tests = {"fn_name": "pair", "inputs": [[1], [2]], "outputs": [[[1, 1]], [[2, 2]]]}
     _, found = score(
         tmp_path, sandbox, {"id": "x", "input_output": tests}, *(f"def pair(n):\n    return {text}\n" for text in ("(n, n)", "[n, n]", "n"))
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, traces
+from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, stdin, traces
 from asap.benchmarks.files import file_digest
 from asap.benchmarks.problem import Problem
 from asap.benchmarks.wording import template_digest
@@ -27,13 +27,13 @@ _KINDS = {
     "humaneval+": _Kind(evalplus.humaneval_plus_file, evalplus.humaneval_plus, evalplus.HUMANEVAL_PROBLEMS, ("complete",), False),
     "mbpp+": _Kind(evalplus.mbpp_plus_file, evalplus.mbpp_plus, evalplus.MBPP_PROBLEMS, ("task",), False),
     "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, 228, ("query", "call")),
+    "stdin": _Kind(stdin.stdin_file, stdin.stdin, None, ("stdin",)),
     "traces": _Kind(traces.traces_file, traces.traces, None, ("trace", "trace_named")),
 }
 
 
-NAMES = ", ".join(
-    [*_KINDS, "livecodebench:v1_v3 (or another window)", *(f"{name}:FILE" for name, kind in _KINDS.items() if kind.takes_files)]
-)
+_FILES = [f"{name}:FILE" for name, kind in _KINDS.items() if kind.takes_files]
+NAMES = ", ".join([*(name for name in _KINDS if name != "stdin"), "livecodebench:v1_v3 (or another window)", *_FILES])
 
 
 @dataclass(frozen=True, slots=True)

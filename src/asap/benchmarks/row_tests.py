@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asap.benchmarks.asserts import asserts_file, pytest_file
+from asap.benchmarks.decoding import decoded
 from asap.benchmarks.isolation import isolation_of
 from asap.benchmarks.livecodebench import same_output, same_value
 from asap.benchmarks.problem import Calls, Check, Program, Stdin
@@ -36,6 +37,7 @@ GROUPS = (
     ("test_cases",),
     ("tests",),
     ("reward_model",),
+    ("inputs", "outputs"),
     ("examples",),
 )
 """Columns with tests; the first group that holds any counts, all of its columns together."""
@@ -53,6 +55,10 @@ _STDIN, _CALL = ("stdin", "stdin_stdout", "stdio"), ("functional", "function_cal
 _INPUTS, _OUTPUTS = ("input", "inputs", "stdin"), ("output", "outputs", "expected_output", "expected_outputs", "expected", "stdout")
 _INNER = ("test_cases", "tests", "cases", "ground_truth")
 _PUBLIC = ("public_", "examples")
+_COLUMNS = "inputs and outputs"
+_COUNTS = ("generated_tests",)
+"""Columns that in some data sets hold how many tests there are elsewhere."""
+
 _PYTHON = re.compile(r"py(thon|py)?\s*[\d.]*", re.IGNORECASE)
 
 
@@ -76,6 +82,7 @@ def tests_of(row: Row, references: Sequence[str]) -> RowTests:
     """The tests of a row. Raises RowError that names column, value and what is allowed."""
     for group in GROUPS:
         columns = {name: value for name in group if (value := decoded(row.get(name))) not in (None, "", [], {})}
+        columns = {name: value for name, value in columns.items() if name not in _COUNTS or not isinstance(value, int)}
         if not columns:
             continue
         try:
@@ -92,26 +99,18 @@ def tests_of(row: Row, references: Sequence[str]) -> RowTests:
     )
 
 
-def decoded(value: object) -> object:
-    """A column's value; JSON in a text is decoded."""
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
 def _tests(row: Row, columns: Mapping[str, object], references: Sequence[str]) -> RowTests | None:
     """The check of a group's columns; None if they hold no test."""
-    [first, *_] = columns.values()
-    if isinstance(first, str):
+    if "inputs" in columns or "outputs" in columns:
+        columns = {_COLUMNS: columns}
+    told = [_unwrapped(value, name, _function(row)) for name, value in columns.items()]
+    place, first, _ = told[0]
+    if isinstance(first, str) and (place in columns or "assert" in first):
         return RowTests(_pytest_program(pytest_file(first, references)))
-    if isinstance(first, list) and isinstance(first[0], str):
-        name = next(iter(columns))
-        lines = [_text(one, f"{name}[{at}]") for at, one in enumerate(first)]
+    if isinstance(first, list) and first and isinstance(first[0], str):
+        lines = [_text(one, f"{place}[{at}]") for at, one in enumerate(first)]
         return RowTests(_pytest_program(asserts_file(lines, _before(row), references)))
-    cases = [case for name, value in columns.items() for case in _cases(value, name, _function(row))]
+    cases = [case for where, value, function in told for case in _cases(value, where, function)]
     if not cases:
         return None
     functions = {case.function for case in cases}
@@ -119,7 +118,29 @@ def _tests(row: Row, columns: Mapping[str, object], references: Sequence[str]) -
         raise RowError("bad_tests", f"{' and '.join(columns)}: tests of {len(functions)} functions or kinds; one is expected")
     [function] = functions
     check = _stdin(row, cases) if function is None else _calls(cases, _entry_point(row, function, references))
-    return RowTests(check, all(case.place.startswith(_PUBLIC) for case in cases))
+    _check_outputs(check, " and ".join(columns))
+    is_part = "official_tests" in columns and row.get("official_tests_complete") is False
+    return RowTests(check, is_part or all(case.place.startswith(_PUBLIC) for case in cases))
+
+
+def _unwrapped(value: object, place: str, function: str | None) -> tuple[str, object, str | None]:
+    """The tests in an object that holds them beside a language, where they stand, and the function that is named beside them."""
+    while isinstance(value, Mapping):
+        language = value.get("language")
+        if isinstance(language, str) and not _PYTHON.fullmatch(language):
+            raise RowError("bad_tests", f"{place}.language is {language!r}; python is expected")
+        function, inner = _function(value) or function, _first(value, _INNER)
+        if inner is None:
+            break
+        value, place = decoded(value[inner]), f"{place}.{inner}"
+    return place, value, function
+
+
+def _check_outputs(check: Stdin | Calls, place: str) -> None:
+    """Raise RowError if the expected outputs are those of a solution that does nothing."""
+    empty = all(not text.strip() for text in check.expected) if isinstance(check, Stdin) else all(one is None for one in check.expected)
+    if empty:
+        raise RowError("bad_tests", f"{place}: every expected output is empty, so a solution that does nothing would pass")
 
 
 def _pytest_program(source: str) -> Program:
@@ -139,7 +160,11 @@ def _before(row: Row) -> str:
 def _cases(value: object, place: str, function: str | None) -> Iterator[_Case]:
     """The inputs and outputs in a value: a list of objects, or an object of two lists."""
     if isinstance(value, Mapping):
-        yield from _cases_of_object(value, place, function)
+        given, wanted = (decoded(value[name]) if (name := _first(value, names)) else None for names in (_INPUTS, _OUTPUTS))
+        if not isinstance(given, list) or not isinstance(wanted, list) or len(given) != len(wanted):
+            raise RowError("bad_tests", f"{place} is {_shown(value)}; inputs and outputs, lists of one length, are expected")
+        kind = _kind(value, place, function)
+        yield from (_Case(f"{place}[{at}]", one, other, kind) for at, (one, other) in enumerate(zip(given, wanted, strict=True)))
         return
     if not isinstance(value, list):
         raise RowError("bad_tests", f"{place} is {_shown(value)}; test code, or inputs with outputs, are expected")
@@ -153,20 +178,6 @@ def _cases(value: object, place: str, function: str | None) -> Iterator[_Case]:
 def _first(value: object, names: Sequence[str]) -> str | None:
     """The first of these keys that an object has."""
     return next((name for name in names if name in value), None) if isinstance(value, Mapping) else None
-
-
-def _cases_of_object(value: Mapping[str, Any], place: str, function: str | None) -> Iterator[_Case]:
-    language = value.get("language")
-    if isinstance(language, str) and not _PYTHON.fullmatch(language):
-        raise RowError("bad_tests", f"{place}.language is {language!r}; python is expected")
-    if inner := _first(value, _INNER):
-        yield from _cases(decoded(value[inner]), f"{place}.{inner}", _function(value) or function)
-        return
-    given, wanted = (value[name] if (name := _first(value, names)) else None for names in (_INPUTS, _OUTPUTS))
-    if not isinstance(given, list) or not isinstance(wanted, list) or len(given) != len(wanted):
-        raise RowError("bad_tests", f"{place} is {_shown(value)}; inputs and outputs, lists of one length, are expected")
-    kind = _kind(value, place, _function(value) or function)
-    yield from (_Case(f"{place}[{at}]", one, other, kind) for at, (one, other) in enumerate(zip(given, wanted, strict=True)))
 
 
 def _kind(case: Mapping[str, Any], place: str, function: str | None) -> str | None:
@@ -184,7 +195,8 @@ def _kind(case: Mapping[str, Any], place: str, function: str | None) -> str | No
 def _function(row: Mapping[str, Any]) -> str | None:
     """The function that a row, a column or a test names."""
     metadata = decoded(row.get("metadata"))
-    told = row.get("fn_name") or (metadata.get("func_name") or metadata.get("fn_name") if isinstance(metadata, Mapping) else None)
+    inner = (metadata.get("func_name") or metadata.get("fn_name")) if isinstance(metadata, Mapping) else None
+    told = row.get("fn_name") or row.get("func_name") or inner
     return told if isinstance(told, str) else None
 
 
@@ -213,7 +225,8 @@ def _lines(value: object, place: str) -> str:
 
 
 def _calls(cases: Sequence[_Case], entry_point: str) -> Calls:
-    if all(isinstance(case.given, str) for case in cases):  # LiveCodeBench's form: one JSON value a line
+    is_text = all(isinstance(case.given, str) for case in cases) and not cases[0].place.startswith(_COLUMNS)
+    if is_text:  # LiveCodeBench's form: one JSON value a line
         try:
             inputs = [[json.loads(line) for line in str(case.given).strip("\n").split("\n")] for case in cases]
             return Calls(entry_point, inputs, [_expected(case.wanted) for case in cases], same_value)
@@ -224,9 +237,9 @@ def _calls(cases: Sequence[_Case], entry_point: str) -> Calls:
     for case in cases:
         if not isinstance(case.given, list):
             raise RowError("bad_tests", f"{case.place}, input is {_shown(case.given)}; the list of arguments of {entry_point} is expected")
-    return Calls(
-        entry_point, [case.given for case in cases if isinstance(case.given, list)], [case.wanted for case in cases], same_or_wrapped
-    )
+    inputs, wanted = [case.given for case in cases if isinstance(case.given, list)], [case.wanted for case in cases]
+    wrapped = all(isinstance(value, list) and len(value) == 1 for value in wanted)
+    return Calls(entry_point, inputs, wanted, same_or_wrapped if wrapped else same_listed)
 
 
 def _expected(value: object) -> object:
@@ -234,10 +247,13 @@ def _expected(value: object) -> object:
 
 
 def same_or_wrapped(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
-    """The comparison of APPS and TACO: the expected value itself, or the only value of a list around it; a tuple counts as a list."""
-    return same_value(arguments, output, expected) or (
-        isinstance(expected, list) and bool(expected) and (same_value(arguments, output, expected[0]) or _listed(output) == expected[0])
-    )
+    """The comparison of APPS and TACO where each expected value is a list of one: that list, or what is in it."""
+    return same_listed(arguments, output, expected) or same_listed(arguments, output, expected[0])
+
+
+def same_listed(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
+    """Whether two values are the same; a tuple counts as a list, also as an item of one, since JSON has none."""
+    return same_value(arguments, output, expected) or bool(_listed(output) == expected)
 
 
 def _listed(value: Any) -> Any:

@@ -5,16 +5,17 @@ A row whose tests cannot be used stays a problem, which says why, so that nothin
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from asap.benchmarks.decoding import decoded
 from asap.benchmarks.files import FileRow, data_file, rows_of
 from asap.benchmarks.humaneval import humaneval_problem
 from asap.benchmarks.leetcode import leetcode_problem
 from asap.benchmarks.livecodebench import livecodebench_problem, same_output
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
-from asap.benchmarks.row_tests import decoded, tests_of
+from asap.benchmarks.row_tests import tests_of
 from asap.benchmarks.wording import worded
 from asap.dataset.chat import chat_turns
 from asap.digest import content_digest
@@ -23,17 +24,24 @@ from asap.fences import blocks
 
 _FILE = "traces/kodcode_r1.jsonl.gz"
 _IDS = ("id", "task_id", "question_id", "problem_id", "uuid", "name")
-_QUESTIONS = ("question", "prompt", "text", "problem", "description", "question_content", "problem_description", "instruction", "statement")
+_QUESTIONS = (
+    *("question", "prompt", "text", "problem", "description", "question_content", "problem_description", "instruction", "statement"),
+    *("query", "instruct_prompt", "complete_prompt", "input"),
+)
 _AROUND = ("input_format", "output_format")
 _REFERENCES = (
     "reference_solution",
     "canonical_solution",
     "gold_standard_solution",
+    "ground_truth_solution",
     "solution",
     "code",
     "solutions",
     "accepted_solutions",
 )
+_BEGUN = ("code_prompt", "complete_prompt", "prompt")
+"""What a reference that is no whole program continues (BigCodeBench)."""
+
 _PYTHON_3 = re.compile(r"(python|pypy)? ?3.*|python", re.IGNORECASE)
 _CODE_LINE = re.compile(r"^\s*(def|class|import|from)\s", re.MULTILINE)
 
@@ -47,11 +55,26 @@ def traces_file() -> Path:
 
 
 def traces(path: Path) -> list[Problem]:
-    """A problem for each row, under the row's id (or one derived from its content). Raises InputError if no row has usable tests."""
-    problems = [_problem(row) for row in rows_of(path)]
+    """A problem for each row, under the row's id (or one derived from its content). Raises InputError if no row has usable tests.
+
+    Rows with the same id, question and tests are trials of one problem.
+    """
+    problems = _merged(map(row_problem, rows_of(path)))
     if problems and all(problem.untestable for problem in problems):
         raise InputError(problems[0].untestable)
     return problems
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    found = dict[str, Problem]()
+    others = list[Problem]()
+    for problem in problems:
+        first = found.setdefault(problem.task_id, problem)
+        if first is not problem and (first.check, first.question) == (problem.check, problem.question):
+            found[problem.task_id] = replace(first, references=[*dict.fromkeys([*first.references, *problem.references])])
+        elif first is not problem:
+            others.append(problem)
+    return [*found.values(), *others]
 
 
 def row_id(row: Mapping[str, object]) -> str | None:
@@ -72,10 +95,11 @@ def problem_of(row: FileRow) -> Problem:
         return replace(reader(row), task_id=known)
     references = list(dict.fromkeys(_references(row)))
     tests = tests_of(row.value, references)
-    return Problem(known, _worded(_question(row.value), tests.check), None, tests.check, references, tests.public_only)
+    return Problem(known, _worded(question_of(row.value), tests.check), None, tests.check, references, tests.public_only)
 
 
-def _problem(row: FileRow) -> Problem:
+def row_problem(row: FileRow) -> Problem:
+    """The problem of a row, which says why if its tests cannot be used."""
     try:
         return problem_of(row)
     except RowError as error:
@@ -83,7 +107,7 @@ def _problem(row: FileRow) -> Problem:
     except InputError as error:
         why = str(error)
     known, nothing = row_id(row.value) or content_digest(dict(row.value))[:16], Stdin([], [], same_output)
-    return Problem(known, _worded(_question(row.value), nothing), None, nothing, untestable=why)
+    return Problem(known, _worded(question_of(row.value), nothing), None, nothing, untestable=why)
 
 
 def _own_reader(row: FileRow) -> Callable[[FileRow], Problem] | None:
@@ -95,12 +119,15 @@ def _own_reader(row: FileRow) -> Callable[[FileRow], Problem] | None:
     return livecodebench_problem if "question_content" in row.value and "public_test_cases" in row.value else None
 
 
-def _question(row: Mapping[str, object]) -> str:
+def question_of(row: Mapping[str, object]) -> str:
     """The task as a row words it; empty if no column does."""
     for name in _QUESTIONS:
         value = row.get(name)
         if isinstance(value, list):  # a chat: its last message of the user
-            said = [turn.content for turn in chat_turns(value, name) if turn.role == "user"]
+            try:
+                said = [turn.content for turn in chat_turns(value, name) if turn.role == "user"]
+            except RowError:  # a list of something else
+                continue
             value = said[-1] if said else None
         if isinstance(value, str) and value.strip():
             more = [text for column in _AROUND if name == "description" and isinstance(text := row.get(column), str) and text.strip()]
@@ -128,7 +155,7 @@ def _references(row: FileRow) -> Iterator[str]:
     for name in _REFERENCES:
         value = decoded(row.value.get(name))
         if isinstance(value, str):
-            yield from [program for program in [_program(value)] if _CODE_LINE.search(program) or _is_python(program)]
+            yield from [program for program in [_whole(row.value, _program(value))] if _CODE_LINE.search(program) or _is_python(program)]
         else:  # of many some are for Python 2, which is no fault of the tests
             yield from filter(_is_python, map(_program, _texts(value)))
 
@@ -154,6 +181,14 @@ def _program(text: str) -> str:
     """The last code block of a text, or the text if it has none."""
     found = blocks(text)
     return found[-1].code if found else text
+
+
+def _whole(row: Mapping[str, object], program: str) -> str:
+    """A program, after what it continues if it is none by itself."""
+    if _is_python(program):
+        return program
+    begun = (begin + program for name in _BEGUN if isinstance(begin := row.get(name), str))
+    return next(filter(_is_python, begun), program)
 
 
 def _is_python(text: str) -> bool:

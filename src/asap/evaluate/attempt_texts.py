@@ -6,7 +6,7 @@ wrote. Where neither column nor file says so, the kind is `UNCLEAR`, and the tex
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from asap.benchmarks.row_tests import decoded
+from asap.benchmarks.decoding import decoded
 from asap.dataset.chat import chat_turns
 from asap.dataset.raw import Row
 from asap.errors import RowError

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Literal, NamedTuple
 
-from asap.benchmarks.row_tests import decoded
+from asap.benchmarks.decoding import decoded
 from asap.errors import InputError, MissingExtra
 from asap.versions import versions_of
 
