@@ -58,6 +58,7 @@ CODE = [
 MATHS = [
     maths_row("boxed", "So it is \\boxed{\\frac{1}{2}}.", answer="0.5"),
     maths_row("number", "There are 72 apples.", answer="He had 70 and gets 2 more.\n#### 72"),
+    maths_row("dollars", "\\( \\$6 - \\$2 = \\$4 \\). **Answer:** bread costs \\$4 more.", answer="4"),
     maths_row("other", "\\boxed{7}", expected_answer=8),
     maths_row("nothing", "I do not know.", ground_truth="8"),
     maths_row("nested", "\\boxed{x+1}", reward_model={"ground_truth": "1+x", "style": "rule"}),
@@ -102,7 +103,7 @@ def test_only_answers_that_pass_their_tests_are_pruned(sandboxed: None, tmp_path
 @needs_math
 def test_only_maths_that_equals_the_gold_answer_is_pruned(tmp_path: Path) -> None:
     out = prune(write_rows(tmp_path / "rows.jsonl", MATHS), tmp_path / "out", "--only-passing")
-    assert kept(out) == ["boxed", "number", "nested"]
+    assert kept(out) == ["boxed", "number", "dollars", "nested"]
     assert rejected(out) == {"other": "answer_fails", "nothing": "answer_fails", "no gold": "no_tests"}
 
 
@@ -127,7 +128,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes_and_shards_agree(sandboxed: None
 def test_a_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [*CODE, *MATHS])
     assert run(["prune", str(source), "--only-passing", "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
-    assert "7 rows with tests to run, 5 rows with gold answers to compare, 3 rows with neither" in capsys.readouterr().out
+    assert "7 rows with tests to run, 6 rows with gold answers to compare, 3 rows with neither" in capsys.readouterr().out
 
 
 @needs_math
@@ -168,6 +169,25 @@ def test_an_answer_that_takes_too_long_is_not_judged_and_holds_up_no_other(monke
             assert comparer.compare("1", "\\boxed{" + "9!" * 40 + "}") == "timeout"
         assert comparer.compare("2", "\\boxed{2}") == "pass"
         assert comparer.compare("2", "\\boxed{3}") == "fail"
+
+
+@needs_math
+def test_what_could_not_be_judged_is_judged_by_the_same_command_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", MATHS[:2])
+    with monkeypatch.context() as impatient:
+        impatient.setattr(gold, "_ANSWER_S", 0.0)
+        assert run(prune_words(source, tmp_path / "out", "--only-passing")) == 2
+    assert {*rejected(tmp_path / "out").values()} == {"not_judged"}
+    assert kept(prune(source, tmp_path / "out", "--only-passing")) == ["boxed", "number"]
+
+
+@needs_math
+def test_each_generation_is_compared_for_itself(tmp_path: Path) -> None:
+    said = [maths_row("", f"\\boxed{{{number}}}")["response"] for number in (7, 8)]
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "two", "problem": "7?", "generations": said, "answer": "7"}])
+    out = prune(source, tmp_path / "out", "--only-passing", "--each-generation")
+    assert len(kept(out)) == 1
+    assert [*rejected(out).values()] == ["answer_fails"]
 
 
 @needs_math

@@ -147,8 +147,9 @@ def _verdict(gold: str, answer: str) -> MathVerdict:
     from math_verify.errors import TimeoutException
 
     try:
+        gold = gold.replace("\\$", "")
         wanted = parse(gold if "$" in gold or "\\boxed" in gold else f"${gold}$", raise_on_error=True)
-        found = parse(answer, raise_on_error=True)
+        found = parse(answer.replace("\\$", ""), raise_on_error=True)  # `\\$5` would open a formula
         if not found:
             return "no-answer"
         return "pass" if verify(wanted, found, raise_on_error=True) else "fail"
