@@ -215,7 +215,7 @@ def test_a_great_many_rows_with_one_id_are_numbered_without_counting_them_again(
         with store.new_input() as incoming:
             for number in range(2000):
                 incoming.add_sample(number, "s", number, Sample("x", "q", str(number), "a"))
-        ids = [sample.id for sample, _ in store.rows() if sample is not None]
+        ids = [waiting.sample.id for page in store.batches(100) for waiting in page]
     assert ids[:3] == ["x", "x#2", "x#3"]
     assert len(set(ids)) == 2000
     assert len(queries) < 10 * 2000

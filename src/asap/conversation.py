@@ -73,7 +73,7 @@ class Conversation:
     @property
     def system(self) -> str | None:
         """The system message at the start."""
-        return self._text(self.lines[0]) or None if self.lines[0].role == "system" else None
+        return self.text(self.lines[0]) or None if self.lines[0].role == "system" else None
 
     @property
     def others(self) -> list[str]:
@@ -96,13 +96,13 @@ class Conversation:
 
     def answer(self, number: int) -> str:
         """What a turn says and calls after its thinking."""
-        return self._said(self.line(number)).strip("\r\n")
+        return self.said(self.line(number)).strip("\r\n")
 
     def before(self, number: int) -> str:
         """What stands before a turn, as one text; empty if there is nothing but a system message."""
         lines = [line for line in self.lines[self.lines[0].role == "system" :] if line.number < number]
         if len(lines) == 1 and lines[0].role == "user" and not self.tools:
-            return self._text(lines[0])
+            return self.text(lines[0])
         last = max((line.number for line in lines if line.role == "user"), default=-1)
         tools = [f"Tools:\n{_as_text(self.row[self.tools])}"] if self.tools else []
         return "\n\n".join(
@@ -144,19 +144,27 @@ class Conversation:
 
     def _shown(self, line: Line, with_thinking: bool) -> str:
         """A message as later turns read it."""
-        said = self._said(line)
+        said = self.said(line)
         return f"<think>\n{self.cot(line.number)}\n</think>\n\n{said}" if with_thinking and line.thinking else said
 
-    def _said(self, line: Line) -> str:
-        calls = (f"<tool_call>\n{_call(value_at(self.row, piece.path))}\n</tool_call>" for piece in line.calls)
-        return "\n".join(filter(None, [self._text(line), *calls]))
+    def said(self, line: Line) -> str:
+        """What a message says and calls, without its thinking."""
+        calls = (f"<tool_call>\n{_call(self.call(line, piece))}\n</tool_call>" for piece in line.calls)
+        return "\n".join(filter(None, [self.text(line), *calls]))
 
     def _spliced(self, piece: Piece, text: str) -> str:
         """The whole text that a piece is of, with another text in its place."""
         old = _as_text(value_at(self.row, piece.path))
         return old[: piece.start] + text + old[_end(piece, old) :]
 
-    def _text(self, line: Line) -> str:
+    def call(self, line: Line, piece: Piece) -> Any:
+        """A tool call as it came; one that is a whole message, to a tool as its recipient, as an object of name and arguments."""
+        call, message = value_at(self.row, piece.path), value_at(self.row, line.path)
+        recipient = message.get("recipient") if isinstance(message, Mapping) else None
+        return {"name": recipient.removeprefix("functions."), "arguments": call} if isinstance(recipient, str) else call
+
+    def text(self, line: Line) -> str:
+        """What a message says, without its thinking and its calls."""
         return "".join(piece_of(self.row, piece) for piece in line.text)
 
 
@@ -227,13 +235,24 @@ def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _call(value: object) -> str:
+def name_of(call: object) -> str | None:
+    """The name of the tool that is called, where the call says it."""
+    inner = call.get("function") or call if isinstance(call, Mapping) else call
+    return inner["name"] if isinstance(inner, Mapping) and isinstance(inner.get("name"), str) else None
+
+
+def arguments_of(call: Mapping[str, Any]) -> Any:
+    """The arguments of a call that has a name: a JSON value, or the text of one."""
+    inner = call.get("function") or call
+    return next((inner[key] for key in _ARGUMENTS if inner.get(key) is not None), {})
+
+
+def _call(value: Any) -> str:
     """A tool call as JSON text: its name and its arguments, if that is what it has; else as it is."""
-    inner = value.get("function") or value if isinstance(value, Mapping) else value
-    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-        return _as_text(inner)
-    key = next((key for key in _ARGUMENTS if inner.get(key) is not None), None)
-    return json.dumps({"name": inner["name"], "arguments": _parsed(inner[key]) if key else {}}, ensure_ascii=False)
+    name = name_of(value)
+    if name is None:
+        return _as_text(value)
+    return json.dumps({"name": name, "arguments": _parsed(arguments_of(value))}, ensure_ascii=False)
 
 
 def _parsed(value: Any) -> Any:

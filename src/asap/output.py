@@ -18,6 +18,7 @@ from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.columns import line_of
 from asap.dataset.formats import FORMATS, conversation_row, format_of
+from asap.dataset.turn_formats import TrainTurns, training_rows
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
@@ -116,13 +117,16 @@ class Files:
     """decisions.jsonl with the scores of methods that did not decide."""
     zst: bool = False
     """decisions.jsonl.zst instead of decisions.jsonl."""
+    train_turns: TrainTurns | None = None
+    """The turns of conversations that carry the loss in training formats; None: as before, or all."""
 
     def kept_up(self, store: Store) -> "Files":
         """With the formats and the form that the store's folder has already, so that nothing in it becomes stale."""
         known = store.written()
         there = {name for name in (_written_before(store.folder) if known is None else known) if (store.folder / name).exists()}
         formats = [name for name in FORMATS if name in self.formats or f"{name}.jsonl" in there]
-        return replace(self, formats=formats, zst=self.zst or "decisions.jsonl.zst" in there)
+        train = self.train_turns or store.fact("train_turns")
+        return replace(self, formats=formats, zst=self.zst or "decisions.jsonl.zst" in there, train_turns=train)
 
     @property
     def names(self) -> list[str]:
@@ -160,6 +164,8 @@ def write_output(
     """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
     totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
     files = claim_files(store, files, record=True)
+    store.set_fact("train_turns", files.train_turns)
+    whole = store.has_conversations()
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     with ExitStack() as stack:
@@ -184,11 +190,11 @@ def write_output(
                 asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
                 pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
                 for file, name in zip(extra, files.formats, strict=True):
-                    file.write(line_of(format_of(name)(asked)))
+                    file.write(line_of(format_of(name, among_conversations=whole and files.train_turns in (None, "all"))(asked)))
             if shorter and (turn := group[0].turn):
                 pruned.write(line_of(conversation_row(turn.conversation, shorter)))
                 for file, name in zip(extra, files.formats, strict=True):
-                    file.write(line_of(conversation_row(turn.conversation, shorter, name)))
+                    file.writelines(map(line_of, training_rows(turn.conversation, shorter, name, files.train_turns or "all")))
     if files.zst and "decisions.jsonl" in (store.written() or ()):
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
@@ -229,12 +235,13 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         "counts": counts,
         "llm": store.fact("llm"),
         "formats": list(formats),
+        **({"train_turns": store.fact("train_turns") or "all"} if totals.turns and formats else {}),
         "versions": versions_of(_PACKAGES),
         "seconds": totals.seconds,
     }
     if "llamafactory" in formats:
         with replacing(store.folder / "dataset_info.json") as file:
-            file.write(json.dumps(dataset_info("llamafactory.jsonl"), indent=2) + "\n")
+            file.write(json.dumps(dataset_info("llamafactory.jsonl", with_history=totals.turns > 0), indent=2) + "\n")
     with replacing(store.folder / "README.md") as file:
         file.write(dataset_card(manifest))
     with replacing(store.folder / "manifest.json") as file:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -163,7 +163,15 @@ class Written:
     """What the output folder holds beside the usual."""
 
     format: Annotated[
-        list[str] | None, Parameter(negative="", help="Also write trl, axolotl, llamafactory or sharegpt rows.", group=RUN)
+        list[str] | None, Parameter(negative="", help="Also write trl, axolotl, llamafactory, sharegpt, verl or rllm rows.", group=RUN)
+    ] = None
+    train_turns: Annotated[
+        Literal["all", "thinking", "last"] | None,
+        Parameter(
+            help="Which turns of conversations carry the loss in trl, axolotl, verl and rllm rows: all of the assistant's, those that "
+            "think, or the last (docs/data.md). [default: all]",
+            group=RUN,
+        ),
     ] = None
     all_scores: Annotated[
         bool,
@@ -177,11 +185,13 @@ class Written:
     def files(self) -> "Files":
         """The same for the library. Raises UsageError for an unknown format."""
         from asap.dataset.formats import format_of
+        from asap.dataset.turn_formats import check_train_turns
         from asap.output import Files
 
         for name in self.format or []:
             format_of(name)
-        return Files(self.format or (), self.all_scores, self.zst)
+        check_train_turns(self.train_turns, self.format or ())
+        return Files(self.format or (), self.all_scores, self.zst, self.train_turns)
 
 
 AS_USUAL = Written()

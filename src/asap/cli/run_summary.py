@@ -14,6 +14,8 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     if totals.filtered is not None:
         lines.append(("", f"not read: {totals.filtered:,} rows that do not meet --where"))
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
+    if totals.turns:
+        lines.append(("turns", f"{totals.turns:,} of these rows are turns of {totals.conversations:,} conversations"))
     lines += [
         ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),
         ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),

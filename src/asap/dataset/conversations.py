@@ -18,6 +18,7 @@ from asap.dataset.messages import is_call, message_line, pair_lines, thinking_pi
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import RowRules
 from asap.dataset.shapes import Shaped, id_of, shape_of
+from asap.dataset.turn_formats import FLAGS
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.message_parts import text_of, wrong_type
@@ -26,8 +27,6 @@ from asap.think import split_think, think_spans
 from asap.think_tags import TagTable, closing_tag
 
 TOOLS = ("tools", "functions")
-FLAGS = ("trainable", "train", "training", "weight")
-"""The keys of a message that say whether it is learnt."""
 _NOTHING = ("", "[]", "null", "{}")
 _ORDER: Sequence[Part] = ("system", "history", "chat", "user", "input", "reasoning", "assistant")
 """In which the parts of a conversation stand."""

@@ -62,29 +62,51 @@ def sharegpt_row(sample: Sample) -> dict[str, Any]:
     return {"conversations": turns}
 
 
+def verl_row(sample: Sample) -> dict[str, Any]:
+    """Chat messages of which the response is learnt, for verl's multi-turn data set."""
+    return {"messages": [{**message, "trainable": message["role"] == "assistant"} for message in sample.messages]}
+
+
+def rllm_row(sample: Sample) -> dict[str, Any]:
+    """The same for rllm, with thinking and text as parts."""
+    prompt = [{**message, "content": [{"type": "text", "text": message["content"]}], "trainable": False} for message in sample.prompt]
+    parts = [{"type": "thinking", "thinking": sample.cot}, {"type": "text", "text": sample.answer}]
+    return {"messages": [*prompt, {"role": "assistant", "content": parts, "trainable": True}]}
+
+
 FORMATS: Mapping[str, Callable[[Sample], dict[str, Any]]] = {
     "trl": trl_row,
     "axolotl": axolotl_row,
     "llamafactory": llamafactory_row,
     "sharegpt": sharegpt_row,
+    "verl": verl_row,
+    "rllm": rllm_row,
 }
+_AMONG: Mapping[str, Callable[[Sample], dict[str, Any]]] = {
+    "trl": lambda sample: {"messages": sample.messages},
+    "llamafactory": lambda sample: {**llamafactory_row(sample), "history": []},
+}
+"""The rows that stand among those of conversations, where these have other columns."""
 
 
-def format_of(name: str | None) -> Callable[[Sample], dict[str, Any]]:
+def format_of(name: str | None, *, among_conversations: bool = False) -> Callable[[Sample], dict[str, Any]]:
     """The function that makes rows of the named format, with the other columns; None means the rows of pruned.jsonl."""
     if name is not None and name not in FORMATS:
         raise UsageError(f"there is no format {name!r}; allowed: {', '.join(FORMATS)}")
-    own, taken = (pruned_row, ()) if name is None else (FORMATS[name], MEANT)
-    return lambda sample: beside(own(sample), sample.meta, taken)
+    if name is None:
+        return lambda sample: beside(pruned_row(sample), sample.meta)
+    own = _AMONG.get(name, FORMATS[name]) if among_conversations else FORMATS[name]
+    return lambda sample: beside(own(sample), sample.meta, MEANT)
 
 
-def conversation_row(conversation: Conversation, thoughts: Mapping[int, str], format: str | None = None) -> dict[str, Any]:
-    """The row of a conversation with other thinking in some turns, by the numbers of their messages, in the form that it came in."""
+def conversation_row(conversation: Conversation, thoughts: Mapping[int, str]) -> dict[str, Any]:
+    """The row of pruned.jsonl of a conversation: as it came, with other thinking in some turns, by the numbers of their messages."""
     row = conversation.with_thinking(thoughts)
     return {"id": conversation.id, **{name: value for name, value in row.items() if name != "id"}}
 
 
-def dataset_info(file_name: str) -> dict[str, Any]:
+def dataset_info(file_name: str, *, with_history: bool = False) -> dict[str, Any]:
     """The entry in LLaMA-Factory's dataset_info.json for a file in the format `llamafactory`, named after the file's stem."""
     columns = {"prompt": "instruction", "query": "input", "response": "output", "system": "system"}
+    columns |= {"history": "history"} if with_history else {}
     return {PurePath(file_name).stem: {"file_name": file_name, "columns": columns}}

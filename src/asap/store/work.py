@@ -272,12 +272,6 @@ class Store:
                 f"{self.folder} was written by another version of asap ({what}); run asap prune again into another --out"
             ) from error
 
-    def rows(self) -> Iterator[tuple[Sample | None, str | None]]:
-        """Every input row in order, as read: the sample, or the reason why it is unusable."""
-        query = "SELECT i.id, i.reason, s.body FROM input i LEFT JOIN samples s USING (digest) ORDER BY i.position"
-        for row_id, reason, body in self._db.rows(query):
-            yield (None, reason) if body is None else (self._samples.sample(row_id, body), None)
-
     def count_rows(self) -> int:
         """The number of all input rows."""
         return int(self._db.execute("SELECT COUNT(*) FROM input")[0][0])
@@ -286,6 +280,10 @@ class Store:
         """The number of rows whose id was already in use."""
         query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
         return int(self._db.execute(query)[0][0])
+
+    def has_conversations(self) -> bool:
+        """Whether some rows are turns of conversations."""
+        return bool(self._db.execute("SELECT 1 FROM turns LIMIT 1"))
 
     def take(self, other: "Store", incoming: Incoming) -> None:
         """Take over another store's content, and its input for the new one of this store."""
