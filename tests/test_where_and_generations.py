@@ -84,7 +84,8 @@ def test_a_condition_that_no_row_meets_or_that_names_no_column_is_an_error(
 ) -> None:
     words = ["prune", str(source), "--out", str(tmp_path / "out"), *WITHOUT_MODEL, "--each-generation", "--where"]
     assert "12 do not meet --where" in refusal(capsys, *words, "correct=maybe", lines=None)
-    assert "missing_column 12" in refusal(capsys, *words[:3], str(tmp_path / "other"), *words[4:], "corect=true", lines=None)
+    said = refusal(capsys, *words[:3], str(tmp_path / "other"), *words[4:], "corect=true", lines=None)
+    assert "no row has the column that --where names: the row has no column 'corect'" in said
     assert "write COLUMN=VALUE" in refusal(capsys, *words, "correct")
 
 

@@ -135,11 +135,11 @@ PUBLISHED: dict[str, dict[str, object]] = {
     },
     "ServiceNow-AI/R1-Distill-SFT": {
         "id": "i1",
-        "problem": Q,
         "reannotated_assistant_content": R,
-        "solution": "Two.",
-        "reannotated_messages": [USER, ANSWER],
         "source": "own",
+        "reannotated_messages": [USER, ANSWER],
+        "messages": [USER, {"role": "assistant", "content": "Two."}],
+        "source_dataset": "own",
         "verified": None,
         "quality_metrics": None,
     },
@@ -203,6 +203,18 @@ PUBLISHED: dict[str, dict[str, object]] = {
 """By the name on the Hub."""
 
 OTHERS: dict[str, dict[str, object]] = {
+    "problem, reannotated_assistant_content": {
+        "id": "i1",
+        "reannotated_assistant_content": R,
+        "problem": Q,
+        "source": "own",
+        "solution": "Two.",
+        "verified": None,
+    },
+    "two chats with the same thinking": {
+        "messages": [USER, ANSWER],
+        "conversations": [{"from": "human", "value": Q}, {"from": "gpt", "value": R}],
+    },
     "uuid, input, output": {"uuid": "u1", "input": Q, "output": R, "domain": "math", "meta": {"n": 1}},
     "problem, messages with reasoning_content, tools": {
         "problem": "Something else",

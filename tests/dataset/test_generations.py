@@ -135,7 +135,7 @@ def test_a_column_that_a_row_lacks_or_that_holds_a_list_is_a_reason_of_its_own(t
     [lacks, holds] = read(tmp_path, [{"id": 1, "question": Q, "response": R}, OPENR1], RowRules(where=("correctness_math_verify=true",)))
     assert isinstance(lacks, RowError)
     assert isinstance(holds, RowError)
-    assert (lacks.reason, lacks.row_id) == ("missing_column", "1")
+    assert (lacks.reason, lacks.row_id) == ("lacks_column", "1")
     assert "'correctness_math_verify' (--where correctness_math_verify=true); it has 'id', 'question', 'response'" in lacks.detail
     assert (holds.reason, holds.row_id) == ("wrong_type", "u1")
     assert "--each-generation" in holds.detail

@@ -43,6 +43,7 @@ def reject(row: Mapping[str, object]) -> RowError:
         ({"question": Q, "cot": C, "reasoning": "Else.", "response": A}, "two_traces", {"cot", "reasoning"}),
         ({"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Else."}, "two_traces", {"cot", "thinking"}),
         ({"input": [USER], "output": A, "reasoning": "off"}, "no_think", set()),
+        ({"conversations": [USER, {**ANSWER, "content": OTHER}], "messages": [USER, ANSWER]}, "two_traces", {"conversations", "messages"}),
         ({"question": Q, "cot": C, "answer": A, "solution": "2"}, "two_answers", {"answer", "solution"}),
         ({"interactions": [{"query": Q, "think": C, "answer": A}] * 2}, "multi_turn", set()),
     ],
@@ -63,10 +64,11 @@ def test_a_row_with_two_readings_is_rejected_and_names_both(row: Mapping[str, ob
         {"problem": Q, "query": "Other?", "answer": R},
         {"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Else."},
         {"prompt": Q, "completion": R, "messages": [USER, {**ANSWER, "content": OTHER}]},
+        {"conversations": [USER, {**ANSWER, "content": OTHER}], "messages": [USER, ANSWER]},
     ],
 )
 def test_what_the_rejection_says_to_type_reads_the_row(row: Mapping[str, object]) -> None:
-    said = re.search(r"--columns (\S+)", reject(row).detail)
+    said = re.search(r"--columns (\S+?),?(?= |$)", reject(row).detail)
     assert said is not None
     sample = to_sample(row, dict(pair.split("=") for pair in said[1].split(","))).sample
     assert (sample.question, sample.cot, sample.answer) == (Q, C, A)

@@ -15,7 +15,7 @@ from asap.dataset.generations import each_generation
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, render_row, to_sample
-from asap.dataset.where import FILTERED, check_wanted
+from asap.dataset.where import FILTERED, LACKS, check_wanted
 from asap.errors import AsapError, InputError, MissingExtra, RowError
 from asap.sample import Sample
 
@@ -72,7 +72,7 @@ def iter_shaped(
     A conversation of several turns gives one result for each turn that thinks.
 
     Raises UsageError at the call for wrong `columns` or `rules`, InputError on reaching a source that cannot be used, and at the end for
-    `columns` that no row has. With `on_failure`, that gets the error of a source, and the next source follows.
+    `columns` or columns of `rules.where` that no row has. With `on_failure`, that gets the error of a source, and the next source follows.
     """
     if columns:
         check_columns(columns)
@@ -95,6 +95,8 @@ def _all_rows(
 
 def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: RowRules) -> Iterator[tuple[str, int, Shaped | RowError]]:
     wanted, has, usable = dict(columns or {}), dict[str, None](), False
+    lacking: RowError | None = None
+    chosen = not rules.where
     for row in rows:
         results = _of_row(row, columns, rules)
         usable = usable or any(isinstance(result, Shaped) for result in results)
@@ -102,7 +104,13 @@ def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: Ro
             has = has or dict.fromkeys(row.value)
             wanted = {key: name for key, name in wanted.items() if name not in row.value}
         for result in results:
+            if isinstance(result, RowError) and result.reason == LACKS:
+                lacking = result
+            elif row.value is not None:
+                chosen = True
             yield row.source, row.line, result
+    if lacking and not chosen:
+        raise InputError(f"no row has the column that --where names: {lacking.detail}")
     if wanted and usable:  # else the rejections tell
         missing = ", ".join(f"{key}={name}" for key, name in wanted.items())
         raise InputError(f"--columns {missing} names a column that no row has; the first row has: {', '.join(map(repr, has))}")

@@ -70,17 +70,19 @@ def find_shape(row: Row, table: TagTable) -> Shape:
     optional = _optional(row)
     if _is_own(row):
         return Shape(_OWN, {**optional, "messages": "system in chat"})  # the rows of pruned.jsonl
-    chat = next((name for name in _columns(row, (*CHATS, *QUESTIONS, *LESSER_QUESTIONS)) if has_answer(row[name])), None)
+    chats = [name for name in _columns(row, (*CHATS, *QUESTIONS, *LESSER_QUESTIONS)) if has_answer(row[name])]
+    if len(chats) > 1:  # of R1-Distill-SFT one is without its thinking
+        chats = [name for name in _different(row, chats) if has_thinking(row[name], table)] or chats
     questions, traces = _questions(row), _traces(row)
     answers = [*_columns(row, RESPONSES), *_columns(row, ANSWERS)]
     whole = _different(row, (name for name in answers if has_thinking(row[name], table)))
     if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
         whole, traces = traces, []
-    of_chat = None if chat is None else _of_chat(row, chat, traces, table)
+    of_chat = _of_chat(row, chats, traces, table) if chats else None
     single = [name for name in whole if not holds_several(row[name])]
     if questions and len(single) == 1:
         beside = [name for name in traces if _is_filled(row[name])]
-        return _of_columns(row, questions, beside, single[0], of_chat if chat not in questions else None)
+        return _of_columns(row, questions, beside, single[0], of_chat if chats[:1] != questions else None)
     if of_chat is not None:
         return of_chat
     if questions and (whole or (traces and answers)):
@@ -122,9 +124,11 @@ def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answe
     return Shape(parts, {name: part for name, part in optional.items() if name not in parts}, also)
 
 
-def _of_chat(row: Row, chat: str, traces: Sequence[str], table: TagTable) -> Shape:
+def _of_chat(row: Row, chats: Sequence[str], traces: Sequence[str], table: TagTable) -> Shape:
+    chat = chats[0]
     if not traces or has_thinking(row[chat], table):
-        return Shape({chat: "chat"}, _optional(row))
+        also = [Shape({other: "chat"}, _optional(row)) for other in chats[1:2] if has_thinking(row[other], table)]
+        return Shape({chat: "chat"}, _optional(row), also[0] if also else None)
     if len(traces) > 1:
         _refuse("two_traces", traces, [f"messages={chat},cot={trace}" for trace in traces])
     return Shape({chat: "chat", traces[0]: "reasoning"}, _optional(row))
@@ -187,8 +191,9 @@ def _partner(trace: str, row: Row) -> str | None:
 
 def _refuse(reason: str, columns: Sequence[str], choices: Sequence[str]) -> NoReturn:
     what = {"two_questions": "question", "two_traces": "thinking", "two_answers": "answer"}[reason]
-    shown = " or ".join(f"--columns {choice}" for choice in choices)
-    raise RowError(reason, f"the columns {', '.join(columns)} may each hold the {what}, and differ: name one with {shown}")
+    first, *others = (choice.split(",") for choice in choices)
+    instead = "".join(f", or {','.join(pair for pair in other if pair not in first)}" for other in others)
+    raise RowError(reason, f"{' and '.join(columns)} differ: name the one with the {what}, --columns {','.join(first)}{instead}")
 
 
 def _refuse_without_thinking(row: Row, questions: Sequence[str], answers: Sequence[str]) -> NoReturn:

@@ -116,12 +116,14 @@ def _check_the_same(sample: Sample, shape: Shape, other: Shape, row: Row, rules:
     except RowError:
         return
     if found.cot.strip() != sample.cot.strip():
-        question, response = shape.needed
-        raise RowError(
-            "two_traces",
-            f"{response} and {other.name} hold different thinking: name one with --columns question={question},response={response} or "
-            f"--columns messages={other.name}",
-        )
+        one, other_one = (f"--columns {_named(one)}" for one in (shape, other))
+        raise RowError("two_traces", f"{shape.name} and {other.name} hold different thinking: name one with {one} or {other_one}")
+
+
+def _named(shape: Shape) -> str:
+    """What names the columns of a shape on the command line."""
+    keys = {part: key for key, part in _COLUMN_PARTS.items() if key != "answer"}
+    return ",".join(f"{keys[part]}={name}" for name, part in shape.needed.items() if part in keys)
 
 
 def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules) -> Sample:

@@ -14,6 +14,8 @@ from asap.errors import RowError, UsageError
 
 FILTERED = "filtered"
 """The reason of the error that stands for a row that was not asked for."""
+LACKS = "lacks_column"
+"""The reason for a row without the column of a condition."""
 
 
 class Condition(NamedTuple):
@@ -35,7 +37,7 @@ class Condition(NamedTuple):
         shown = f"--where {self.column}={self.value}"
         if self.column not in row:
             has = ", ".join(map(repr, row)) or "none"
-            raise RowError("missing_column", f"the row has no column {self.column!r} ({shown}); it has {has}")
+            raise RowError(LACKS, f"the row has no column {self.column!r} ({shown}); it has {has}")
         found = row[self.column]
         if isinstance(found, (list, tuple, dict)):
             raise RowError(

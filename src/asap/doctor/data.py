@@ -31,6 +31,7 @@ _ADVICE = {
     "empty_question": "a question is needed: check the column with --columns question=...",
     "empty_answer": "the answer is missing, perhaps cut by a token limit: generate them again with more tokens",
     "unknown_shape": "name the columns: --columns question=...,response=... (or cot=...,answer=...)",
+    "lacks_column": "they lack the column that --where names, so they are not chosen",
     "missing_column": "check the names given with --columns",
     "no_logprobs": "check the columns named with --scorer shipped:..., or score with a model",
     "logprobs_of_other_text": "the text was changed after it was written, or --tokenizer is another model's: score these with a model",
