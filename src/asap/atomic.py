@@ -17,10 +17,16 @@ _PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
     """A text file to write (UTF-8, "\\n"; compressed for a name in .zst) that replaces `path` when the block ends without an error."""
     target = Path(path)
+    with placing(target) as partial, _opened(partial, compressed=target.suffix == ".zst") as file:
+        yield file
+
+
+@contextmanager
+def placing(target: Path) -> Iterator[Path]:
+    """The name of a file to write, which replaces `target` when the block ends without an error."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with _opened(partial, compressed=target.suffix == ".zst") as file:
-            yield file
+        yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(target)

@@ -18,6 +18,8 @@ from asap.card import dataset_card
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.columns import line_of
 from asap.dataset.formats import FORMATS, conversation_row, format_of
+from asap.dataset.parquet import write_parquet
+from asap.dataset.parquet_types import types_in
 from asap.dataset.turn_formats import TrainTurns, training_rows
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
@@ -29,6 +31,7 @@ from asap.versions import versions_of
 
 Key = TypeVar("Key", str, int)
 Recut = Callable[[Decision, Sample], Decision]
+PARQUET = "pruned.parquet"
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -119,6 +122,8 @@ class Files:
     """decisions.jsonl.zst instead of decisions.jsonl."""
     train_turns: TrainTurns | None = None
     """The turns of conversations that carry the loss in training formats; None: as before, or all."""
+    parquet: bool = False
+    """The rows of pruned.jsonl as pruned.parquet, too."""
 
     def kept_up(self, store: Store) -> "Files":
         """With the formats and the form that the store's folder has already, so that nothing in it becomes stale."""
@@ -126,14 +131,16 @@ class Files:
         there = {name for name in (_written_before(store.folder) if known is None else known) if (store.folder / name).exists()}
         formats = [name for name in FORMATS if name in self.formats or f"{name}.jsonl" in there]
         train = self.train_turns or store.fact("train_turns")
-        return replace(self, formats=formats, zst=self.zst or "decisions.jsonl.zst" in there, train_turns=train)
+        zst, parquet = self.zst or "decisions.jsonl.zst" in there, self.parquet or PARQUET in there
+        return replace(self, formats=formats, zst=zst, train_turns=train, parquet=parquet)
 
     @property
     def names(self) -> list[str]:
         """The names of all files that are written."""
         explained = "decisions.jsonl.zst" if self.zst else "decisions.jsonl"
         rows = ["pruned.jsonl", explained, "rejected.jsonl", *(f"{name}.jsonl" for name in self.formats)]
-        return [*rows, *(["dataset_info.json"] if "llamafactory" in self.formats else []), "README.md", "manifest.json"]
+        others = [name for name, is_there in (("dataset_info.json", "llamafactory" in self.formats), (PARQUET, self.parquet)) if is_there]
+        return [*rows, *others, "README.md", "manifest.json"]
 
 
 def claim_files(store: Store, files: Files | None, *, record: bool = False) -> Files:
@@ -150,7 +157,7 @@ def _written_before(folder: Path) -> set[str]:
     """The files that an earlier version, which did not record them, wrote into a folder that holds a run."""
     manifest = record_in(folder / "manifest.json") or {}
     formats = manifest.get("formats", FORMATS)
-    return set(Files([name for name in FORMATS if name in formats]).names) | {"decisions.jsonl.zst", "dataset_info.json"}
+    return set(Files([name for name in FORMATS if name in formats]).names) | {"decisions.jsonl.zst", "dataset_info.json", PARQUET}
 
 
 def write_output(
@@ -195,13 +202,15 @@ def write_output(
                 pruned.write(line_of(conversation_row(turn.conversation, shorter)))
                 for file, name in zip(extra, files.formats, strict=True):
                     file.writelines(map(line_of, training_rows(turn.conversation, shorter, name, files.train_turns or "all")))
+    if files.parquet:
+        write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in((store.fact("source") or {}).get("types")))
     if files.zst and "decisions.jsonl" in (store.written() or ()):
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.renamed = store.renamed()
     totals.filtered = (store.fact("source") or {}).get("filtered")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
-    _write_about(store, settings, totals, input_hash.hexdigest(), files.formats)
+    _write_about(store, settings, totals, input_hash.hexdigest(), files)
     return totals
 
 
@@ -221,7 +230,7 @@ def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[list[Entry]]:
         yield group
 
 
-def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, formats: Sequence[str]) -> None:
+def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, files: Files) -> None:
     """Write the files about the run, the manifest last: its existence means that the folder is complete."""
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds" and value is not None}
     if not totals.turns:
@@ -234,12 +243,12 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         **({"columns": columns} if (columns := (store.fact("source") or {}).get("columns")) else {}),
         "counts": counts,
         "llm": store.fact("llm"),
-        "formats": list(formats),
-        **({"train_turns": store.fact("train_turns") or "all"} if totals.turns and formats else {}),
+        "formats": [*files.formats, *(["parquet"] if files.parquet else [])],
+        **({"train_turns": store.fact("train_turns") or "all"} if totals.turns and files.formats else {}),
         "versions": versions_of(_PACKAGES),
         "seconds": totals.seconds,
     }
-    if "llamafactory" in formats:
+    if "llamafactory" in files.formats:
         with replacing(store.folder / "dataset_info.json") as file:
             file.write(json.dumps(dataset_info("llamafactory.jsonl", with_history=totals.turns > 0), indent=2) + "\n")
     with replacing(store.folder / "README.md") as file:

@@ -152,6 +152,7 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
             "rows": rows,
             "content": content.hexdigest(),
             "columns": list(columns),
+            "types": source.types() if columns else None,
             **({"filtered": filtered} if source.rules.where else {}),
         }
 

@@ -163,7 +163,10 @@ class Written:
     """What the output folder holds beside the usual."""
 
     format: Annotated[
-        list[str] | None, Parameter(negative="", help="Also write trl, axolotl, llamafactory, sharegpt, verl or rllm rows.", group=RUN)
+        list[str] | None,
+        Parameter(
+            negative="", help="Also write trl, axolotl, llamafactory, sharegpt, verl or rllm rows, or pruned.parquet: parquet.", group=RUN
+        ),
     ] = None
     train_turns: Annotated[
         Literal["all", "thinking", "last"] | None,
@@ -188,10 +191,11 @@ class Written:
         from asap.dataset.turn_formats import check_train_turns
         from asap.output import Files
 
-        for name in self.format or []:
+        formats = [name for name in self.format or [] if name != "parquet"]
+        for name in formats:
             format_of(name)
-        check_train_turns(self.train_turns, self.format or ())
-        return Files(self.format or (), self.all_scores, self.zst, self.train_turns)
+        check_train_turns(self.train_turns, formats)
+        return Files(formats, self.all_scores, self.zst, self.train_turns, parquet="parquet" in (self.format or ()))
 
 
 AS_USUAL = Written()

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from asap.dataset import Shaped, iter_shaped
+from asap.dataset.containers import files_of
+from asap.dataset.parquet_types import types_of
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shard import Shard
 from asap.dataset.state import SourcePart, state_of
@@ -42,6 +45,11 @@ class Source:
     def state(self, known: Sequence[SourcePart] = ()) -> list[SourcePart] | None:
         """What tells whether the source still holds the same (`state_of`)."""
         return state_of(self.names, known, hub_config=self.hub_config, hub_split=self.hub_split)
+
+    def types(self) -> str | None:
+        """The types of the columns in its Parquet and Arrow files (`types_of`); None without any."""
+        paths = [path for path in map(Path, self.names) if path.exists()]
+        return types_of(file for path in paths for file in files_of(path, self.hub_config, self.hub_split))
 
     def as_settings(self) -> dict[str, Any]:
         """The settings that must not change when a run is continued; the limit may."""
