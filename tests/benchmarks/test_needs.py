@@ -3,7 +3,7 @@
 
 import pytest
 
-from asap.benchmarks.needs import outside_need
+from asap.benchmarks.needs import outside_need, uses_solution
 
 RUN = "import subprocess\ndef test_a():\n  "
 NEEDS = {
@@ -45,3 +45,25 @@ def test_what_a_file_surely_starts_or_connects_to_is_needed(source, need):
 @pytest.mark.parametrize("source", NOTHING.values(), ids=NOTHING)
 def test_what_may_not_matter_is_not_needed(source):
     assert outside_need(source) is None
+
+
+USED = [
+    "from solution import f\ndef test_a(): assert f(1)",
+    "from solution import f as g\ndef test_a(): assert g(1)",
+    "import solution as s\ndef test_a(): assert s.f(1)",
+    "from solution import *\ndef test_a(): assert f(1)",
+    "import importlib\ndef test_a(): assert importlib.import_module('solution').f(1)",
+    "from solution import f, g\ndef g(x): return x\ndef test_a(): assert f(1) == g(1)",
+    "def test_a(:",
+]
+UNUSED = [
+    "from solution import f\ndef f(x): return x\ndef test_a(): assert f(1)",
+    "from solution import *\ndef f(x): return x\ndef test_a(): assert len([f(1)])",
+    "from solution import f\ndef test_a(): assert 1 == 1",
+    "import pytest\ndef test_a(): assert 1 == 1",
+]
+
+
+@pytest.mark.parametrize("source", [*USED, *UNUSED])
+def test_whether_a_file_uses_the_solution(source):
+    assert uses_solution(source) == (source in USED)

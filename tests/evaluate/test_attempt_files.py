@@ -87,6 +87,17 @@ def test_lm_eval_harness(tmp_path: Path) -> None:
     assert [row.reason if isinstance(row, Rejected) else row.sample for row in kept] == [0, "other_filter", 1]
 
 
+def test_a_folder_of_lm_eval_harness(tmp_path: Path) -> None:
+    for folder in ("model", "other"):
+        (tmp_path / folder).mkdir()
+    write_rows(tmp_path / "model/samples_humaneval_2026.jsonl", [{**LM_EVAL, "filtered_resps": [A]}])
+    (tmp_path / "model/results_2026.json").write_text("{}", encoding="utf-8")
+    assert found_in(tmp_path) == found_in(tmp_path / "model") == BOTH[:1]
+    write_rows(tmp_path / "other/samples_humaneval_2026.jsonl", [LM_EVAL])
+    with pytest.raises(InputError, match=r"samples of 2 runs \(model/samples_humaneval_2026.jsonl, other/.*\); name one"):
+        found_in(tmp_path)
+
+
 def test_inspect(tmp_path: Path) -> None:
     expected = [("Own/0", 0, UNCLEAR, A)]
     assert of_rows(tmp_path, INSPECT) == expected

@@ -264,6 +264,10 @@ def test_tests_that_never_call_the_solution_are_not_tried_in_its_process(tmp_pat
     [row] = records(tmp_path, sandbox, replace(DOUBLE, check=Program(own, None, None)), RIGHT["double"])
     assert (row["verdict"], row["left_out"]) == ("infra", "reference")
     assert row["detail"] == f"{FAULT}the tests never called the solution"
+    found = records(
+        tmp_path / "alone", sandbox, replace(DOUBLE, check=Program(own, None, None), references=[]), RIGHT["double"], "import x"
+    )
+    assert {(row["verdict"], row["left_out"]) for row in found} == {("infra", "tests")}
 
 
 @pytest.mark.parametrize(("calls", "left_out"), [("twice(2)", "tests"), ("double(2)", None)])

@@ -7,6 +7,10 @@ from sandbox_helpers import LIMITS
 from asap.benchmarks.problem import Program
 
 CASES = {
+    "a value that is only read": ("pass", "from solution import ANSWER\ndef test_a(): assert ANSWER==[4,2]", "ANSWER=[4,2]"),
+    "a wrong value": ("fail", "import solution\ndef test_a(): assert solution.ANSWER==[4,2]", "ANSWER=[4,3]"),
+    "a type that is only used": ("pass", "from solution import Bag\ndef test_a(): assert Bag('aa')['a']==2", "from collections import Counter as Bag"),
+    "a function that is imported, but not called": ("fail", "from solution import f\ndef test_a(): assert 1==1", "def f(x): return x"),
     "a solution that skips": ("error", "from solution import f\ndef test_a(): assert f(1)==2", "import unittest\ndef f(x): raise unittest.SkipTest('no')"),
     "marks": ("pass", "from solution import *\nimport pytest\n@pytest.mark.parametrize('a,b',[(1,2),pytest.param(2,3)])\ndef test_a(a,b): assert inc(a)==b\ndef test_r():\n  with pytest.raises(ValueError): inc('x')\n  with pytest.raises(MyErr): inc(None)\n  assert inc(0.1)==pytest.approx(1.1)\n@pytest.mark.skip\ndef test_s(): assert 0", "class MyErr(KeyError): pass\ndef inc(x):\n  if x is None: raise MyErr('n')\n  return x+1 if not isinstance(x,str) else int(x)"),
     "classes": ("pass", "from solution import V\ndef test_v():\n  assert V(1)+V(2)==V(3)\n  assert V(2)*2==V(4)\n  assert V(1)<V(2)\n  assert len(V(3))==3\n  assert [x for x in V(2)]==[0,1]\n  v=V(1); v.x=5; assert v.x==5\n  assert isinstance(v,V)\n  assert str(v)=='V5'\n  assert V.make(3).x==3\n  assert V(1) != 1", "class V:\n  def __init__(s,x): s.x=x\n  def __add__(s,o): return V(s.x+o.x)\n  def __mul__(s,k): return V(s.x*k)\n  def __eq__(s,o): return s.x==o.x\n  def __lt__(s,o): return s.x<o.x\n  def __len__(s): return s.x\n  def __iter__(s): return iter(range(s.x))\n  def __str__(s): return f'V{s.x}'\n  @classmethod\n  def make(c,x): return c(x)"),

@@ -1,12 +1,15 @@
-"""Reads a test file to tell whether it needs what no sandbox gives: other programs than Python, a shell, the network.
+"""Reads a test file to tell whether it uses the solution, and whether it needs what no sandbox gives: other programs, a shell, the network.
 
 Only calls that the file surely makes count, with the program as a literal: those outside of `try`, of `raises` and of `__main__`, in a file
 that skips, patches and looks for nothing. From such a file nobody learns whether a solution is right. No solution is asked.
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
+
+from asap.benchmarks.asserts import bound_names
 
 _GUARDS = re.compile(r"skip|patch|mock|which\(|responses|httpserver|respx|vcr|CI\b")
 _PYTHON = re.compile(r"(.*/)?python[\d.]*")
@@ -26,6 +29,26 @@ _NETWORK = {
     "ftplib": "FTP FTP_TLS",
 }
 _CONNECTS = {f"{module}.{name}" for module, names in _NETWORK.items() for name in names.split()}
+
+
+def uses_solution(source: str) -> bool:
+    """Whether a test file may use what it imports from the solution; if not, it says nothing. In doubt it does."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return True
+    if any(isinstance(node, ast.Constant) and "solution" in str(node.value) for node in nodes):
+        return True
+    imported, own = set[str](), {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            imported |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.asname or alias.name for alias in node.names if alias.name == "solution"}
+    loaded = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    if "*" in imported:
+        return bool(loaded - bound_names(nodes) - {*dir(builtins)})
+    return bool(loaded & (imported - own))
 
 
 def outside_need(source: str) -> str | None:

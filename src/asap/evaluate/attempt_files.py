@@ -1,8 +1,8 @@
 """Files and folders in which tools leave attempts, read as rows.
 
 JSONL is read line by line. Also read: a JSON array or object (LiveCodeBench, EvalPlus' results, bigcode-evaluation-harness, inspect),
-inspect's `.eval` archives, and EvalPlus' folders with a file `TASK_ID/SAMPLE.py` for each program. Only what is clear is: a list of
-lists says nothing about its problems unless there is a list for each of them.
+inspect's `.eval` archives, EvalPlus' folders with a file `TASK_ID/SAMPLE.py` for each program, and folders of lm-evaluation-harness. Only
+what is clear is: a list of lists says nothing about its problems unless there is a list for each of them.
 """
 
 import json
@@ -21,7 +21,7 @@ UNTOLD = "output"
 def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
     """The rows of a file or folder of attempts, in order. `known` are the ids of the problems. Raises InputError."""
     if path.is_dir():
-        return _of_folder(path)
+        return _of_samples(path) or _of_folder(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; attempts are expected, such as JSONL with task_id and solution")
     if path.suffix == ".eval":
@@ -84,6 +84,15 @@ def _of_archive(path: Path) -> Iterator[RawRow]:
         raise InputError(
             f"{path}: cannot be read as inspect's archive ({one_line(error)}); convert it with: inspect log convert --to json"
         ) from error
+
+
+def _of_samples(folder: Path) -> Iterator[RawRow] | None:
+    """The rows that lm-evaluation-harness logged into a folder or a model's folder in it; None if it did not."""
+    found = sorted([*folder.glob("samples_*.jsonl"), *folder.glob("*/samples_*.jsonl")])
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in found[:5])
+        raise InputError(f"{folder}: the folder holds samples of {len(found)} runs ({names}); name one of these files")
+    return jsonl_rows(found[0]) if found else None
 
 
 def _of_folder(folder: Path) -> Iterator[RawRow]:

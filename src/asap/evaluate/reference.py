@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.benchmarks.isolation import isolation_of
-from asap.benchmarks.needs import outside_need
+from asap.benchmarks.needs import outside_need, uses_solution
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
@@ -101,7 +101,7 @@ class References:
         return self._prepared(problem, found)._replace(settled=settled)
 
     def _fault_of_tests(self, problem: Problem) -> Fault | None:
-        """The fault of a pytest file for which no reference speaks: it needs what no sandbox gives, or it passes whatever it is given.
+        """The fault of a pytest file for which no reference speaks: it needs what no sandbox gives, or passes whatever it is given.
 
         The latter is tried with a solution that does nothing, where calls cannot be counted.
         """
@@ -110,6 +110,8 @@ class References:
             return None
         if self._sandbox.kind == "bwrap" and (need := outside_need(check.source)):
             return Fault("tests", f"the tests need {need}, which no sandbox gives")
+        if not uses_solution(check.source):
+            return Fault("tests", "the tests never use what they import from the solution, so they say nothing")
         if check.isolation == "apart":
             return None
         key = _key(problem, self._sandbox, self._settings)
