@@ -221,3 +221,59 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_as_if_nothing_had_happen
     for name, columns in (("attempts.jsonl", ("task_id", "sample", "generation")), ("verdicts.jsonl", ("task_id", "sample", "verdict"))):
         rows = [[[row[column] for column in columns] for row in read_rows(folder / name)] for folder in (whole, killed)]
         assert rows[0] == rows[1]
+
+
+def unusable_for_negate(path: str, body: dict[str, Any]) -> Streamed:
+    return right(path, body) if name_of(body) == "double" else Streamed(body={"choices": []})
+
+
+def test_an_answer_that_is_never_usable_ends_one_run_and_fails_the_attempt_in_the_next(tmp_path: Path, sandbox: "Sandbox") -> None:
+    with streaming(unusable_for_negate) as server:
+        with pytest.raises(EndpointError, match=r"same command asks again \(what gets no usable answer then either, from a server"):
+            evaluate(tmp_path, server.base_url, sandbox, Plan(100))
+        asked = len(server.requests)
+        [entry] = evaluate(tmp_path, server.base_url, sandbox, Plan(100))["benchmarks"]
+        assert len(server.requests) == asked + 6
+    assert entry["pass@1"] == 0.5
+    rows = read_rows(tmp_path / "attempts.jsonl")
+    assert [(row["task_id"], row["stopped_by"], bool(row["generation"])) for row in rows] == [
+        ("double", "stop", True),
+        ("negate", "server_error", False),
+    ]
+
+
+def test_a_server_that_never_answers_fails_no_attempt(tmp_path: Path, sandbox: "Sandbox") -> None:
+    with streaming(lambda path, body: Streamed(status=400, message="no")) as server:
+        for _ in range(3):
+            with pytest.raises(EndpointError, match="no"):
+                evaluate(tmp_path, server.base_url, sandbox, Plan(100))
+    with streaming(right) as server:
+        assert evaluate(tmp_path, server.base_url, sandbox, Plan(100))["benchmarks"][0]["pass@1"] == 1.0
+
+
+def test_what_a_providers_filter_refuses_is_an_outcome(tmp_path: Path, sandbox: "Sandbox") -> None:
+    def script(path: str, body: dict[str, Any]) -> Streamed:
+        return right(path, body) if name_of(body) == "double" else Streamed(status=400, message="content_filter: not this")
+
+    with streaming(script) as server:
+        assert evaluate(tmp_path, server.base_url, sandbox, Plan(100))["benchmarks"][0]["pass@1"] == 0.5
+    assert [row["stopped_by"] for row in read_rows(tmp_path / "attempts.jsonl")] == ["stop", "content_filter"]
+
+
+def test_halves_of_surrogate_pairs_neither_come_in_nor_keep_an_older_run_from_its_end(tmp_path: Path, sandbox: "Sandbox") -> None:
+    def script(path: str, body: dict[str, Any]) -> Streamed:
+        return Streamed([answer(RIGHT[name_of(body)]), "\ud800"], finish_reason="\udfff")
+
+    with streaming(script) as server:
+        evaluate(tmp_path / "new", server.base_url, sandbox, Plan(100))
+        [first, _] = read_rows(tmp_path / "new" / "attempts.jsonl")
+        assert first["generation"] == answer(RIGHT["double"]) + "?"
+        assert first["stopped_by"] == "unknown"
+        with Ledger.open(tmp_path / "new") as ledger:  # as versions before stored it
+            for key, body in ledger._db.execute("SELECT key, body FROM done"):
+                row = ledger._db.value(body)
+                if "text" in row:
+                    ledger._db.execute("DELETE FROM done WHERE key = ?", (key,))
+                    ledger.put(key, {**row, "text": row["text"] + "\ud800", "stopped_by": "\ud800"})
+        assert evaluate(tmp_path / "new", server.base_url, sandbox, Plan(100))["benchmarks"][0]["pass@1"] == 1.0
+    assert {row["stopped_by"] for row in read_rows(tmp_path / "new" / "attempts.jsonl")} == {"?"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from batch_server import BatchServer, Script
+from hostile_server import JSON, Hostile, completion, hostile
 from scripted_server import Scripted, error
 
 from asap.lm import batch
@@ -254,3 +255,34 @@ def test_an_answer_that_came_back_survives_a_kill_before_it_was_handed_on(tmp_pa
         outcomes, _ = ask_all(server, tmp_path, ["a"])
         assert server.batches == {}
     assert outcomes[0].text == "re: a"
+
+
+def test_a_list_of_batches_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(batch, "_PAGES", 5)
+    remember(tmp_path, "mark")
+    asked = list[str]()
+
+    def endless(path: str, state: Hostile) -> list[bytes]:
+        if "batches" not in path:
+            return completion("")
+        asked.append(path)
+        page = {"data": [{"id": f"b{len(asked)}", "status": "completed"}], "has_more": True}
+        return [JSON, json.dumps(page).encode()]
+
+    with hostile(endless, answers_get=True) as server:
+        [outcome], said = ask_all(server, tmp_path, ["a"])  # type: ignore[arg-type]
+    assert len(asked) == 5
+    assert any("knows no batch mark any more" in line for line in said)
+    assert isinstance(outcome, EndpointError)
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"id": 7}', b"null", b"\xff", b'{"id": "b", "status": {}}'])
+def test_answers_about_batches_that_cannot_be_read_end_in_one_sentence(tmp_path: Path, answer: bytes) -> None:
+    def script(path: str, state: Hostile) -> list[bytes]:
+        if path.endswith("/models"):
+            return [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]
+        return [JSON, b'{"id": "f"}' if path.endswith("/files") else answer]
+
+    with hostile(script, answers_get=True) as server:
+        [outcome], _ = ask_all(server, tmp_path, ["a"])  # type: ignore[arg-type]
+    assert isinstance(outcome, EndpointError | RequestRefused)

@@ -25,26 +25,26 @@ CHAT = [
 
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
 def test_pieces_of_any_size_give_the_same_text(size: int) -> None:
-    streamed, data = Streamed(), b"".join(CHAT)
+    streamed, data = Streamed(100), b"".join(CHAT)
     brought = [streamed.feed(data[start : start + size]) for start in range(0, len(data), size)]
     assert any(brought)
     assert read_generation(streamed.content(), 99, None) == Generation("y\x85es", "stop", 7, 3, thought="h\u2028m")
 
 
 def test_the_first_text_is_noticed() -> None:
-    streamed = Streamed()
+    streamed = Streamed(100)
     assert [streamed.feed(data) for data in CHAT] == [False, True, True, True, False, False]
 
 
 def test_a_plain_completion_is_text_and_is_counted_where_no_usage_comes() -> None:
-    streamed = Streamed()
+    streamed = Streamed(100)
     streamed.feed(event({"text": "x" * 30}) + event({"text": "x" * 5, "finish_reason": "length"}))
     assert read_generation(streamed.content(), 9, None) == Generation("x" * 35, "length", 9, 10, counted_here=True)
 
 
 @pytest.mark.parametrize("data", [b"", CHAT[2], CHAT[2] + b'data: {"choi', CHAT[2] + b"data: 7\n\ndata: {not json\n\n"])
 def test_a_stream_without_an_end_says_so(data: bytes) -> None:
-    streamed = Streamed()
+    streamed = Streamed(100)
     streamed.feed(data)
     found = read_generation(streamed.content(), 9, None)
     assert found is not None
@@ -52,7 +52,7 @@ def test_a_stream_without_an_end_says_so(data: bytes) -> None:
 
 
 def test_an_error_in_the_stream_is_no_generation() -> None:
-    streamed = Streamed()
+    streamed = Streamed(100)
     streamed.feed(CHAT[2] + b'data: {"error": {"message": "upstream", "code": 502}}\n\n')
     assert read_generation(streamed.content(), 9, None) is None
     assert b"upstream" in streamed.content()

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from asap.errors import RowError, UsageError
 from asap.lm.generate import EndpointError
 from asap.lm.prompt_logprobs import SGLANG, VLLM
 from asap.lm.scorer import LeaveOutRequest, ScoreRequest
-from asap.lm.scorer_server import ServerScorer
+from asap.lm.scorer_server import _PROBE, ServerScorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
@@ -178,6 +179,29 @@ def test_a_text_that_the_server_refuses_is_the_fault_of_its_row_only(folder: Pat
             scorer.score([ScoreRequest(QUESTION, TRACE, [Span(0, len(TRACE))])])
         scorer.close()
     assert refused.value.reason == "context_too_long"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf"), 5.0, True, 10**400, "1"], ids=lambda number: str(number)[:5])
+def test_numbers_that_are_none_of_one_text_reject_its_row_and_of_every_text_end_the_run(folder: Path, number: Any) -> None:
+    spoilt = [False, False]
+
+    def spoil(values: list[float | None], _: int) -> list[float | None]:
+        is_test_text = len(values) == len(TokenCounter.load(str(folder)).input_ids(_PROBE))
+        return [value if value is None else number for value in values] if spoilt[is_test_text] else values
+
+    request = ScoreRequest(QUESTION, TRACE, [Span(0, len(TRACE))])
+    with LogprobServer(folder, change=spoil) as server:
+        scorer = served(server, folder)
+        spoilt[False] = True
+        with pytest.raises(RowError) as rejected:
+            scorer.score([request])
+        spoilt[True] = True
+        with pytest.raises(EndpointError, match="log-probabilities"):
+            scorer.score([request])
+        spoilt[:] = False, False
+        assert np.isfinite(scorer.score([request])[0].spans[0].logprobs).all()
+        scorer.close()
+    assert rejected.value.reason == "no_logprobs"
 
 
 def test_a_server_that_goes_away_ends_the_run_and_what_was_scored_is_kept(folder: Path) -> None:

@@ -23,7 +23,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._db = database
         done = Contents(database, "done")
-        self.get, self.put, self.missing = done.get, done.put, done.missing
+        self.get, self.put, self.has, self.missing = done.get, done.put, done.has, done.missing
 
     def claim_files(self, *names: str) -> None:
         """Make files ours that will be written beside this one. Raises InputError if one is there and no run of this folder wrote it."""

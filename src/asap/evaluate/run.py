@@ -28,6 +28,7 @@ from asap.evaluate.score import write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import write_all
+from asap.lm.fields import clean_text
 from asap.lm.generate import Generator, Request
 from asap.ratio_marker import MARKER, marked
 from asap.sandbox import Sandbox
@@ -127,7 +128,16 @@ class Evaluation:
             missing = ledger.missing(requests)
             if missing:
                 keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
-                asyncio.run(write_all(self._model, {key: requests[key] for key in missing}, keeping.keep, self._plan.table))
+                before = {key for key in missing if ledger.has(_refused_key(key))}
+                work = write_all(
+                    self._model,
+                    {key: requests[key] for key in missing},
+                    keeping.keep,
+                    self._plan.table,
+                    refused_before=before,
+                    on_refused=keeping.note_refusal,
+                )
+                asyncio.run(work)
         write_rows(self._out / "attempts.jsonl", (row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)))
 
     def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
@@ -172,12 +182,12 @@ class Evaluation:
         asked = [(problem, key, request.draw) for problem in self._asked(benchmark) for key, request in self._requests(problem).items()]
         sessions, hidden, table = set[int](), "", self._plan.table
         for _, key, _ in asked:
-            row = ledger.get(key) or {}
+            row = _kept(ledger, key)
             sessions.add(row["session"])
             hidden = hidden or closes_unopened(row["text"], table) or ""
         sent = {session: ledger.get(_identity_key(session)) or {} for session in sessions}
         for problem, key, sample in asked:
-            row = ledger.get(key) or {}
+            row = _kept(ledger, key)
             # a chat server does not tell that its template opens the thought; the answers that end one do
             opened = bool(hidden) and not row["opened"] and not opens_itself(row["text"], table)
             text = f"{hidden}\n{row['text']}" if opened else row["text"]
@@ -235,6 +245,11 @@ class _Keeping:
         self._done += 1
         self._on_progress("written", self._done, self._total)
 
+    def note_refusal(self, key: str) -> None:
+        """Remember that a request got no usable answer, from a server that answered others."""
+        if self._done:
+            self._ledger.put(_refused_key(key), True)
+
 
 def _distinct(benchmark: Benchmark) -> Benchmark:
     """The benchmark without problems that ask and test the same as an earlier one: training rows often come in several trials."""
@@ -243,6 +258,16 @@ def _distinct(benchmark: Benchmark) -> Benchmark:
         tests = problem.check.source if isinstance(problem.check, Program) else problem.task_id
         first.setdefault(content_digest(problem.question, tests), problem)
     return replace(benchmark, problems=list(first.values()))
+
+
+def _kept(ledger: Ledger, key: str) -> dict[str, Any]:
+    """The row of a stored answer; versions before kept what no file could hold."""
+    row = ledger.get(key) or {}
+    return {**row, **{name: clean_text(row[name]) for name in ("text", "stopped_by") if name in row}}
+
+
+def _refused_key(key: str) -> str:
+    return f"refused-{key}"
 
 
 def _identity_key(session: int) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from asap.errors import AsapError
+from asap.lm.fields import clean_text, count_in, json_in, word_in
 from asap.lm.generate import EndpointError, RequestRefused
 
 KEPT = "what was answered is kept, and the same command goes on"
 _LONGEST_SAID = 300
+_MOST_READ = 1 << 16
 SAMPLERS = ("top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "top_p", "temperature")
 _SHORTEST_SECRET = 6  # of a query: `v=1` is none
 _CONTENT = re.compile(r"content[ _](filter|policy|management|exists)|moderation|flagged")
@@ -53,25 +55,23 @@ class ApiError:
     said: str
     headers: Mapping[str, str] = field(default_factory=dict)
     words: str = ""  # type, code, parameter and message, in lower case
+    is_final: bool = False
+    """The same request would only bring the same again, and be paid for again."""
 
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], content: bytes, secrets: Secrets) -> "ApiError":
         """What an answer without a reply says; an error that comes with status 200 counts as the status that it names."""
-        text = content.decode("utf-8", "replace")
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            data = None
+        text = content[:_MOST_READ].decode("utf-8", "replace")
+        data = json_in(text)
         error = data.get("error") or data if isinstance(data, dict) else text
         details: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
         if 200 <= status < 300:
-            code = details.get("code")
-            status = code if isinstance(code, int) and 400 <= code < 600 else 502
+            status = count_in(details.get("code"), 400, 599) or 502
         message = details.get("message") or details.get("detail") or text
-        said = message if isinstance(message, str) else json.dumps(message)
+        said = clean_text(message) or (text if isinstance(message, str) else json.dumps(message))
         said = re.sub(r"<[^<>]*>", " ", said) if said.lstrip().startswith("<") else said
         said = secrets.mask(" ".join(said.split()))
-        words = " ".join(str(details.get(name) or "") for name in ("type", "code", "param")) + " " + said
+        words = " ".join(word_in(details.get(name)) or "" for name in ("type", "code", "param")) + " " + said
         return cls(status, said[:_LONGEST_SAID], headers, words.lower())
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class ApiError:
     @property
     def passes(self) -> bool:
         """Whether the same request may work later."""
-        return (self.status in (0, 408, 409) or self.status >= 500) and not _CONTEXT.search(self.words)
+        return not self.is_final and (self.status in (0, 408, 409) or self.status >= 500) and not _CONTEXT.search(self.words)
 
     @property
     def is_rate_limit(self) -> bool:

@@ -8,30 +8,40 @@ lost, or did not get to in time, goes into the next batch.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol
 
 from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
 from asap.digest import content_digest
 from asap.lm.api_error import KEPT, ApiError
+from asap.lm.bounded_client import at_most
 from asap.lm.endpoint import TRIES
+from asap.lm.fields import AnswerTooLarge, clean_text, count_in, json_in, list_in, object_in, word_in
 from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.tokens import count_prompt
 
-_T = TypeVar("_T")
 _URL: Final = "/v1/chat/completions"
 _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
 _MOST_BYTES = 100 * 2**20
 _QUIET_S = 0.5  # without a new request: everybody waits for an answer now
 _POLL_S = 30.0
 _LISTED = 100  # batches in an answer
+_PAGES = 100  # of such answers
+_LONGEST_FILE = 1 << 30
+_SHOWN = 300
 _ENDED = ("completed", "expired", "cancelled", "failed")
+
+
+class _Raw(Protocol):
+    """What the SDK makes of an answer that it does not read."""
+
+    @property
+    def content(self) -> bytes: ...
 
 
 class _Line(NamedTuple):
@@ -153,79 +163,118 @@ class BatchGenerator:
         mark = content_digest(sorted(chunk))[:32]
         self._batches.add(mark, len(chunk))  # before anything is paid for: a kill from here on is noticed
         content = b"\n".join(chunk.values()) + b"\n"
-        file = await self._call(lambda client: client.files.create(file=("requests.jsonl", content), purpose="batch"))
+        file = await self._call(lambda client: client.files.with_raw_response.create(file=("requests.jsonl", content), purpose="batch"))
+        file_id = self._named(file)
 
-        def create(client: AsyncOpenAI) -> Awaitable[Any]:
-            return client.batches.create(input_file_id=file.id, endpoint=_URL, completion_window="24h", metadata={"asap": mark})
+        def create(client: AsyncOpenAI) -> Awaitable[_Raw]:
+            given = {"input_file_id": file_id, "endpoint": _URL, "completion_window": "24h", "metadata": {"asap": mark}}
+            return client.batches.with_raw_response.create(**given)  # type: ignore[arg-type]
 
         try:
-            batch = await self._call(create, tries=1)
+            batch = _Batch.read(await self._call(create, tries=1))
         except EndpointError:  # the server may have taken it and only the answer was lost
-            batch = await self._find(mark) or await self._call(create)
-        self._log(f"handed in batch {batch.id} with {len(chunk):,} requests")
+            batch = await self._find(mark) or _Batch.read(await self._call(create))
+        batch = batch or await self._find(mark)
+        self._log(f"handed in batch {batch.id if batch else mark} with {len(chunk):,} requests")
         return await self._collect(mark, batch)
 
-    async def _find(self, name: str) -> Any:
+    def _named(self, answer: object) -> str:
+        """The id in an answer. Raises EndpointError where there is none."""
+        if name := word_in(object_in(answer).get("id")):
+            return name
+        raise EndpointError(f"{self.server.endpoint.host} answered a call about batches with nothing that can be read; {KEPT}")
+
+    async def _find(self, name: str) -> "_Batch | None":
         """The latest batch of a mark, or that of an id; None where the server knows none."""
+        after = dict[str, str]()
+        for _ in range(_PAGES):
+            page = object_in(await self._call(lambda client, after=after: client.batches.with_raw_response.list(limit=_LISTED, **after)))  # type: ignore[misc]
+            listed = [batch for entry in list_in(page.get("data")) if (batch := _Batch.read(entry))]
+            if found := next((batch for batch in listed if name in (batch.id, batch.mark)), None):
+                return found
+            if page.get("has_more") is not True or not listed:
+                break
+            after = {"after": listed[-1].id}
+        return None
 
-        async def found(client: AsyncOpenAI) -> Any:
-            async for batch in client.batches.list(limit=_LISTED):
-                if name in (batch.id, (batch.metadata or {}).get("asap")):
-                    return batch
-            return None
-
-        return await self._call(found)
-
-    async def _collect(self, name: str, batch: Any) -> dict[str, _Line]:
+    async def _collect(self, name: str, batch: "_Batch | None") -> dict[str, _Line]:
         """Wait for a batch, store its answers and forget it. Returns what came back, by key."""
         logged = ""
         while batch and batch.status not in _ENDED:
-            counts = batch.request_counts
-            state = f"{batch.status}, {counts.completed:,} of {counts.total:,} done" if counts else batch.status
+            state = batch.status if batch.total is None else f"{batch.status}, {batch.completed or 0:,} of {batch.total:,} done"
             if state != logged:
                 self._log(f"batch {batch.id}: {state}")
             logged = state
             await asyncio.sleep(self._poll_s)
-            batch = await self._call(lambda client, batch_id=batch.id: client.batches.retrieve(batch_id))  # type: ignore[misc]
+            answer = await self._call(lambda client, batch_id=batch.id: client.batches.with_raw_response.retrieve(batch_id))  # type: ignore[misc]
+            self._named(answer)
+            batch = _Batch.read(answer) or batch
         lines = dict[str, _Line]()
-        for file_id in (batch.output_file_id, batch.error_file_id) if batch else ():
-            if file_id:
-                lines |= _read_lines((await self._call(partial(_content_of, file_id=file_id))).splitlines())
+        for file_id in batch.files if batch else ():
+            lines |= _read_lines((await self._content_of(file_id)).splitlines())
         self._batches.close(name, {key: line.body for key, line in lines.items() if 200 <= line.status < 300})
         if batch is None:
             self._log(f"{self.server.endpoint.host} knows no batch {name} any more: its requests are asked anew")
         elif batch.status == "failed":
-            errors = batch.errors.data if batch.errors and batch.errors.data else []
-            reason = "; ".join(self.server.endpoint.secrets.mask(str(error.message)) for error in errors[:3]) or "no reason given"
+            reason = "; ".join(self.server.endpoint.secrets.mask(error) for error in batch.errors[:3]) or "no reason given"
             raise EndpointError(f"the server refused batch {batch.id} ({reason}); without --batch requests are sent one by one")
         return lines
 
-    async def _call(self, call: Callable[[AsyncOpenAI], Awaitable[_T]], tries: int = TRIES) -> _T:
-        """The result of a call about files or batches, for which the SDK's own retries will do."""
+    async def _call(self, call: Callable[[AsyncOpenAI], Awaitable[_Raw]], tries: int = TRIES) -> Any:
+        """The JSON that a call about batches brings."""
+        return json_in(await self._content(call, tries))
+
+    async def _content_of(self, file_id: str) -> bytes:
+        with at_most(_LONGEST_FILE):
+            return await self._content(lambda client: client.files.with_raw_response.content(file_id))
+
+    async def _content(self, call: Callable[[AsyncOpenAI], Awaitable[_Raw]], tries: int = TRIES) -> bytes:
+        """The body that a call about files or batches brings, for which the SDK's own retries will do."""
         server = self.server
         try:
-            return await call(server.endpoint.client.with_options(max_retries=tries - 1))
+            async with asyncio.timeout(tries * server.endpoint.timeout_s):
+                return (await call(server.endpoint.client.with_options(max_retries=tries - 1))).content
         except APIStatusError as error:
             failure = ApiError.read(error.status_code, error.response.headers, error.response.content, server.endpoint.secrets)
-        except OpenAIError as error:
-            failure = ApiError(0, server.endpoint.secrets.mask(f"{type(error.__cause__ or error).__name__}"))
+        except (OpenAIError, TimeoutError) as error:
+            cause = error.__cause__ or error
+            known = isinstance(cause, (AnswerTooLarge, EndpointError))
+            failure = ApiError(0, server.endpoint.secrets.mask(str(cause) if known else type(cause).__name__))
         if failure.status in (404, 405):
             raise EndpointError(f"{server.endpoint.host} takes no batches ({failure.said}); leave --batch out")
         raise EndpointError(f"{server.endpoint.host} did not take a call about batches ({failure}); {KEPT}")
 
 
-async def _content_of(client: AsyncOpenAI, file_id: str) -> bytes:
-    return (await client.files.content(file_id)).content
+class _Batch(NamedTuple):
+    """What a server says about a batch."""
+
+    id: str
+    status: str
+    mark: str | None
+    completed: int | None
+    total: int | None
+    files: Sequence[str]
+    errors: Sequence[str]
+
+    @classmethod
+    def read(cls, value: object) -> "_Batch | None":
+        """The batch in an answer, or in an entry of a list; None where there is none."""
+        given = object_in(value)
+        name, status, counts = word_in(given.get("id")), word_in(given.get("status")), object_in(given.get("request_counts"))
+        if name is None or status is None:
+            return None
+        files = [file for key in ("output_file_id", "error_file_id") if (file := word_in(given.get(key)))]
+        errors = [clean_text(object_in(error).get("message"))[:_SHOWN] for error in list_in(object_in(given.get("errors")).get("data"))]
+        mark, done, total = object_in(given.get("metadata")).get("asap"), counts.get("completed"), counts.get("total")
+        return cls(name, status, word_in(mark), count_in(done), count_in(total), files, errors)
 
 
 def _read_lines(lines: Iterable[bytes]) -> dict[str, _Line]:
     """The lines of a batch's output by key; one that cannot be read is a request without an answer."""
     found = dict[str, _Line]()
     for line in lines:
-        try:
-            row = json.loads(line)
-            key, response = str(row["custom_id"]), row.get("response") or {}
-            found[key] = _Line(int(response.get("status_code") or 500), response.get("body") or row.get("error") or {})
-        except (ValueError, LookupError, TypeError, AttributeError):
-            continue
+        row = object_in(json_in(line))
+        response = object_in(row.get("response"))
+        if key := word_in(row.get("custom_id")):
+            found[key] = _Line(count_in(response.get("status_code"), 100, 599) or 500, response.get("body") or row.get("error") or {})
     return found

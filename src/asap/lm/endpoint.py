@@ -7,19 +7,22 @@ What this does not do: know what is asked for; `openai` asks for text, `scorer_s
 """
 
 import asyncio
-import json
 import logging
 import os
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from openai import AsyncOpenAI, DefaultAsyncHttpx2Client, OpenAIError, Timeout
+from httpx2 import Limits, Timeout
+from openai import AsyncOpenAI, OpenAIError
 
 from asap.lm.address import host_of, is_local, sent_key, server_url
 from asap.lm.api_error import KEPT, ApiError, Secrets
-from asap.lm.engine import ENGINE_PATHS, json_object, read_engine
+from asap.lm.bounded_client import BoundedClient, at_most
+from asap.lm.engine import ENGINE_PATHS, read_engine
+from asap.lm.fields import count_in, json_in, list_in, object_in
 from asap.lm.generate import EndpointError, RequestRefused
 from asap.lm.rate_limit import PATIENCE_S, Clock, RateLimit, backoff_s
 from asap.lm.response import Served, read_model
@@ -30,7 +33,8 @@ FAILED_IN_A_ROW = 5
 _CONNECT_S = 30.0
 _PAGE_S = 10.0
 _COUNTING_S = 60.0
-_LONGEST = 1 << 20
+_LONGEST_PAGE = 1 << 24
+_CONNECTIONS = Limits(max_connections=1000, max_keepalive_connections=100)
 _URL_LOGGERS = ("httpx", "httpx2")
 T = TypeVar("T")
 
@@ -74,7 +78,7 @@ class Endpoint:
             max_retries=0,
             timeout=timeout,
             # a proxy of the environment is not asked for what runs on this machine
-            http_client=DefaultAsyncHttpx2Client(timeout=timeout, trust_env=False) if is_local(self._url) else None,
+            http_client=BoundedClient(timeout=timeout, limits=_CONNECTIONS, trust_env=not is_local(self._url)),
         )
         for logger in _URL_LOGGERS:
             logging.getLogger(logger).addFilter(self._hide)
@@ -99,8 +103,9 @@ class Endpoint:
     async def served(self) -> Served:
         """What its list of models says about the model; servers without one say nothing."""
         try:
-            async with asyncio.timeout(min(self.timeout_s, _CONNECT_S)):
-                answer = await self.client.models.with_raw_response.list()
+            with at_most(_LONGEST_PAGE):
+                async with asyncio.timeout(min(self.timeout_s, _CONNECT_S)):
+                    answer = await self.client.models.with_raw_response.list()
         except (OpenAIError, TimeoutError):
             return Served()
         return read_model(answer.content, self.model)
@@ -113,31 +118,24 @@ class Endpoint:
     async def count_messages(self, messages: Sequence[Mapping[str, str]]) -> int | None:
         """The tokens of a prompt by the server's own tokenizer and chat template; None where it does not count messages."""
         body = {"model": self.model, "messages": [dict(message) for message in messages], "add_generation_prompt": True}
-        count = json_object(await self._page("tokenize", body)).get("count")
-        return count if isinstance(count, int) and count > 0 else None
+        return count_in(object_in(json_in(await self._page("tokenize", body))).get("count"), 1)
 
     async def _page(self, path: str, body: Mapping[str, Any] | None = None) -> str:
         """The text at an address beside OpenAI's API, or the answer to a body sent there; empty where the server has none."""
-        client, url = self.client.with_options(max_retries=0), f"{self.root}/{path}"
-        try:
-            if body is not None:
-                async with asyncio.timeout(_COUNTING_S):
-                    return str(await client.post(url, cast_to=str, body=body))
-            async with asyncio.timeout(_PAGE_S):
-                answer = await client.get(url, cast_to=str)
-        except (OpenAIError, TimeoutError):
-            return ""
-        return answer[:_LONGEST] if isinstance(answer, str) else json.dumps(answer)[:_LONGEST]
+        timeout_s = _PAGE_S if body is None else _COUNTING_S
+        answer = await send_json(self.client, f"{self.root}/{path}", body, timeout_s=timeout_s, most=_LONGEST_PAGE)
+        return answer.content.decode("utf-8", "replace") if 200 <= answer.status < 300 else ""
 
     async def tokenize(self, text: str) -> list[int] | None:
         """The ids of a text without special tokens, by the server's tokenizer; None where it does not tell them."""
-        ids = json_object(await self._page("tokenize", {"model": self.model, "prompt": text, "add_special_tokens": False})).get("tokens")
-        return ids if isinstance(ids, list) and all(isinstance(one, int) for one in ids) else None
+        page = await self._page("tokenize", {"model": self.model, "prompt": text, "add_special_tokens": False})
+        ids = [count_in(token) for token in list_in(object_in(json_in(page)).get("tokens"))]
+        return [token for token in ids if token is not None] if ids and None not in ids else None
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """The whole answer to a body sent to a path of OpenAI's API, or without a leading slash to one beside it."""
+    async def post(self, path: str, body: Mapping[str, Any], most: int) -> Answer:
+        """The answer, of at most `most` bytes, to a body sent to a path of OpenAI's API, or without a leading slash to one beside it."""
         url = path if path.startswith("/") else f"{self.root}/{path}"
-        return await send_json(self.client, url, body, timeout_s=self.timeout_s)
+        return await send_json(self.client, url, body, timeout_s=self.timeout_s, most=most)
 
     async def ask(self, send: Callable[[], Awaitable[Sent[T]]], changed: Callable[[ApiError], Awaitable[bool]]) -> T:
         """What a request brings. Raises RequestRefused (this request) or EndpointError (any request).
@@ -157,12 +155,14 @@ class Endpoint:
                     slowed_since = now if slowed_since is None else slowed_since
                     if now - slowed_since > PATIENCE_S:
                         raise RequestRefused("server_error", f"{self.host} answered 429 for {PATIENCE_S / 60:g} minutes, to others not")
+                elif outcome.is_final:
+                    raise self._given_up(outcome, 1)
                 elif await changed(outcome):
                     continue
                 elif not outcome.passes:
                     raise outcome.error(self.host, self.model)
                 elif (failures := failures + 1) == TRIES:
-                    raise self._given_up(outcome)
+                    raise self._given_up(outcome, TRIES)
                 else:
                     slowed_since = None
                     await self._clock.sleep(backoff_s(failures, outcome.headers))
@@ -171,6 +171,10 @@ class Endpoint:
         """One HTTP request, made when its turn comes, and what it means for the pace."""
         async with self._rate.turn() as turn:
             answer, outcome = await send()
+        if answer.fatal:
+            raise EndpointError(f"{self.host} cannot be asked: {answer.fatal}")
+        if isinstance(outcome, ApiError) and answer.is_too_large:
+            return replace(outcome, is_final=True)
         if isinstance(outcome, ApiError) and outcome.is_rate_limit:
             silent_s = self._rate.refused(turn, answer.headers)
             if silent_s > PATIENCE_S:
@@ -179,10 +183,10 @@ class Endpoint:
             self._rate.answered()
         return outcome
 
-    def _given_up(self, error: ApiError) -> Exception:
+    def _given_up(self, error: ApiError, tries: int) -> Exception:
         self._failed_in_a_row += 1
+        times = "once" if tries == 1 else f"{tries} times"
         if self._failed_in_a_row >= FAILED_IN_A_ROW:
-            return EndpointError(f"{self.host} failed {FAILED_IN_A_ROW} requests in a row, {TRIES} times each ({error}); {KEPT}")
-        return RequestRefused(
-            "server_error", f"{self.host} {'failed' if error.status else 'does not answer, tried'} {TRIES} times ({error})"
-        )
+            return EndpointError(f"{self.host} failed {FAILED_IN_A_ROW} requests in a row, {times} each ({error}); {KEPT}")
+        how = "failed" if error.status or error.is_final else "does not answer, tried"
+        return RequestRefused("server_error", f"{self.host} {how} {times} ({error})")

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from openai import APIStatusError, OpenAIError
-
 from asap.lm.api_error import SAMPLERS, ApiError
 from asap.lm.endpoint import Endpoint, Sent
 from asap.lm.engine import NEUTRAL
@@ -68,7 +66,7 @@ class OpenAIGenerator:
         self._measured = measured
         self._extra = dict(extra or {})
         self._sends_ids = measured and tokens is not None and bool(tokens.hf.chat_template)
-        self._counts_messages = False
+        self._counts_messages = self._counts_here = False
         self._log = log or (lambda text: print(text, file=sys.stderr))
         self.left_out: set[str] = set()
         """What the server does not take, as far as that is known."""
@@ -175,9 +173,10 @@ class OpenAIGenerator:
             outcome = self.read(answer.status, answer.headers, answer.content, prompt_tokens)
             if isinstance(outcome, Generation):
                 self.spending.settle(reservation, outcome.prompt_tokens, outcome.completion_tokens)
-            elif answer.status >= 300 or outcome.said.startswith(_NOT_SENT):
+            elif answer.status >= 300 or answer.fatal or outcome.said.startswith(_NOT_SENT):
                 self.spending.settle(reservation, 0, 0)
         if isinstance(outcome, Generation):
+            self._note_counting(outcome)
             short = prompt is not None and body["max_tokens"] < request.max_new_tokens
             opened = prompt.opened if prompt else None
             outcome = outcome._replace(opened=opened, context_ran_out=short, ttft_s=answer.ttft_s, seconds=answer.seconds)
@@ -212,10 +211,12 @@ class OpenAIGenerator:
         """Whether the server takes token ids at all; then an error has other reasons."""
         if not self._sends_ids:
             return False
-        try:
-            await self.endpoint.client.completions.create(model=self.model, prompt=[1, 2, 3], max_tokens=1)
-        except APIStatusError:
-            return False
-        except OpenAIError:
-            return True  # nobody knows; the next try will show
-        return True
+        body = {"model": self.model, "prompt": [1, 2, 3], "max_tokens": 1}
+        answer = await send_completion(self.endpoint.client, body, timeout_s=self.endpoint.timeout_s)
+        return answer.status < 300  # 0: nobody knows; the next try will show
+
+    def _note_counting(self, generation: Generation) -> None:
+        """Says once that the tokens of this server's replies are counted here."""
+        if generation.counted_here and not self._counts_here:
+            self._counts_here = True
+            self._log(f"note: {self.endpoint.host} tells no usable numbers of tokens; they are counted here")

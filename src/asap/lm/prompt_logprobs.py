@@ -4,12 +4,13 @@ vLLM: `prompt_logprobs` of /v1/completions. SGLang: `return_logprob` of /generat
 take token ids and write one token, because they must.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from asap.lm.fields import json_in, list_in, number_in, object_in
 
 Logprobs = NDArray[np.float64]
 """One for each token of a prompt; NaN for those before the first that was asked for."""
@@ -31,14 +32,12 @@ def _vllm_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any]:
 
 def _read_vllm(content: bytes, ids: Sequence[int], first: int) -> Logprobs | None:
     """The numbers in an answer; None where it holds none, or not all of them."""
-    try:
-        given = json.loads(content)["choices"][0]["prompt_logprobs"]
-        if len(given) != len(ids):
-            return None
-        found = [given[place][str(ids[place])]["logprob"] for place in range(first, len(ids))]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    choice = object_in(next(iter(list_in(object_in(json_in(content)).get("choices"))), None))
+    given = list_in(choice.get("prompt_logprobs"))
+    if len(given) != len(ids):
         return None
-    return _from(first, found)
+    entries = [object_in(object_in(given[place]).get(str(ids[place]))) for place in range(first, len(ids))]
+    return _from(first, [entry.get("logprob") for entry in entries])
 
 
 def _sglang_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any]:
@@ -48,22 +47,24 @@ def _sglang_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any
 
 def _read_sglang(content: bytes, ids: Sequence[int], first: int) -> Logprobs | None:
     """The same. It gives triples (number, id, text) for the prompt's last tokens, null for the first of them."""
-    try:
-        given = json.loads(content)["meta_info"]["input_token_logprobs"]
-        wanted = given[len(given) - (len(ids) - first) :]
-        if [entry[1] for entry in wanted] != [*ids[first:]]:
-            return None
-        found = [entry[0] for entry in wanted]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    given = list_in(object_in(object_in(json_in(content)).get("meta_info")).get("input_token_logprobs"))
+    wanted = [list_in(entry)[:2] for entry in given[max(0, len(given) - (len(ids) - first)) :]]
+    if [entry[1:] for entry in wanted] != [[token] for token in ids[first:]]:
         return None
-    return _from(first, found)
+    return _from(first, [entry[0] for entry in wanted])
 
 
-def _from(first: int, values: Sequence[Any]) -> Logprobs | None:
-    if not all(isinstance(value, (int, float)) for value in values):
+def _from(first: int, values: Sequence[object]) -> Logprobs | None:
+    numbers = [number_in(value) for value in values]
+    if None in numbers:
         return None
-    return np.concatenate([np.full(first, np.nan), np.array(values, np.float64)])
+    return np.concatenate([np.full(first, np.nan), np.array(numbers, np.float64)])
 
 
 VLLM = Wire("/completions", _vllm_body, _read_vllm)
 SGLANG = Wire("generate", _sglang_body, _read_sglang)
+
+
+def most_bytes(ids: Sequence[int]) -> int:
+    """How large the answer about a prompt may be."""
+    return (1 << 20) + (len(ids) << 10)

@@ -95,22 +95,20 @@ def backoff_s(failures: int, headers: Mapping[str, str]) -> float:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The seconds that Retry-After (seconds or a date) or retry-after-ms names; None where neither can be read."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    text = headers.get("retry-after")
+    """The seconds that Retry-After (seconds or a date) or retry-after-ms names; None where neither can be read, or is a day or more."""
+    milliseconds, text = _number(headers.get("retry-after-ms")), headers.get("retry-after")
     seconds = _number(text.removesuffix("s")) if text else None
-    if seconds is not None or not text:
-        return seconds if seconds is not None and seconds <= _LONGEST_TOLD_S else None
-    then, now = _date(text), _date(headers.get("date")) or datetime.now(UTC)
-    return max(0.0, (then - now).total_seconds()) if then else None
+    if milliseconds is not None:
+        seconds = milliseconds / 1000
+    elif text and seconds is None and (then := _date(text)):
+        seconds = max(0.0, (then - (_date(headers.get("date")) or datetime.now(UTC))).total_seconds())
+    return seconds if seconds is not None and seconds <= _LONGEST_TOLD_S else None
 
 
 def _date(text: str | None) -> datetime | None:
     try:
         date = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, LookupError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 

@@ -19,9 +19,10 @@ from asap.errors import RowError
 from asap.lm.api_error import ApiError
 from asap.lm.endpoint import Endpoint, Sent
 from asap.lm.engine import engine_name
+from asap.lm.fields import count_in
 from asap.lm.generate import EndpointError, RequestRefused
 from asap.lm.loop_thread import LoopThread
-from asap.lm.prompt_logprobs import SGLANG, VLLM, Logprobs
+from asap.lm.prompt_logprobs import SGLANG, VLLM, Logprobs, most_bytes
 from asap.lm.rate_limit import Clock
 from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, leave_out_anew
 from asap.lm.tokens import TokenCounter
@@ -31,9 +32,14 @@ _PROBE = (
     "def mean(values):\n    return sum(values) / len(values)\n\nWait, 3.14159 * 2 is 6.28318, so the area isn't 12,566 cm².\n\n"
     "Let's check: naïve façade, 東京, Привет, x₁ ≤ y → z.\tOkay.\n\n"
 ) * 4
+_LEAST_CONTEXT = 16
 _CLOSE = 1e-3
 _FAR = 0.25
 _OTHERWISE = "use bundled, hf:… or gguf:…, which score in this process"
+
+
+class _NoNumbers(Exception):
+    """A server's answer does not give the log-probabilities that were asked for."""
 
 
 class ServerScorer:
@@ -100,6 +106,9 @@ class ServerScorer:
         ids = [*window.ids.tolist(), int(window.targets[window.rows.argmax()])]  # what is predicted last is read too
         try:
             return (await self._logprobs(ids, int(window.rows.min()) + 1))[window.rows + 1]
+        except _NoNumbers as error:
+            await self._probed(self._known_ids)  # a server that gives no numbers for any text ends the run
+            raise RowError("no_logprobs", f"{str(error).partition('; ')[0]}; of a test text it does") from None
         except RequestRefused as error:
             if error.reason == "server_error":  # it may be back later: no fault of the row
                 raise EndpointError(f"{error.detail}; what was scored is kept, and the same command goes on") from None
@@ -109,14 +118,14 @@ class ServerScorer:
         endpoint, wire = self._endpoint, self._wire
 
         async def send() -> Sent[Logprobs]:
-            answer = await endpoint.post(wire.path, wire.body(endpoint.model, ids, first))
+            answer = await endpoint.post(wire.path, wire.body(endpoint.model, ids, first), most_bytes(ids))
             if not 200 <= answer.status < 300:
                 return Sent(answer, ApiError.read(answer.status, answer.headers, answer.content, endpoint.secrets))
             found = wire.read(answer.content, ids, first)
             if found is None:
-                raise EndpointError(f"{endpoint.host} does not give the log-probabilities of all tokens of a prompt; {_OTHERWISE}")
+                raise _NoNumbers(f"{endpoint.host} does not give the log-probabilities of all tokens of a prompt; {_OTHERWISE}")
             if (found > 1e-6).any():
-                raise EndpointError(f"{endpoint.host} gives logits and not log-probabilities; serve with --logprobs-mode raw_logprobs")
+                raise _NoNumbers(f"{endpoint.host} gives logits and not log-probabilities; serve with --logprobs-mode raw_logprobs")
             return Sent(answer, found)
 
         async def changed(error: ApiError) -> bool:
@@ -128,21 +137,22 @@ class ServerScorer:
         """Learn what the server says of itself, and check that it scores with this tokenizer, the same text always the same."""
         served, engine = await self._endpoint.served(), await self._endpoint.engine()
         self._wire = SGLANG if engine["name"] == "sglang" else VLLM
-        context = served.context_tokens or engine.get("context_length")
+        context = count_in(served.context_tokens or engine.get("context_length"), _LEAST_CONTEXT, 1 << 40)
         await self._check_answers()
-        if not isinstance(context, int) or context < 16:
+        if context is None:
             raise EndpointError(f"{self._endpoint.host} does not tell how long a text {model!r} reads; vLLM and SGLang do; {_OTHERWISE}")
         self.context_tokens = context - 2
         self.identity = _identity(model, engine, served.weights, context)
         await self._check_tokenizer()
+        self._known_ids = self.tokens.input_ids(_PROBE)[: self.context_tokens]
         await self._check_numbers()
 
     async def _check_answers(self) -> None:
         """Fail at once where nobody answers, or the model has another name; later on requests are patient."""
-        answer = await self._endpoint.post(self._wire.path, self._wire.body(self._endpoint.model, [1, 2, 3], 1))
+        answer = await self._endpoint.post(self._wire.path, self._wire.body(self._endpoint.model, [1, 2, 3], 1), most_bytes([1, 2, 3]))
         error = ApiError.read(answer.status, answer.headers, answer.content, self._endpoint.secrets)
         if answer.status == 0:
-            raise EndpointError(f"{self._endpoint.host} does not answer ({error})")
+            raise EndpointError(f"{self._endpoint.host} does not answer ({answer.fatal or error})")
         if answer.status in (401, 403, 404):
             raise error.error(self._endpoint.host, self._endpoint.model)
 
@@ -160,7 +170,7 @@ class ServerScorer:
 
     async def _check_numbers(self) -> None:
         """The same text twice, and once more after another one that begins alike, must get the same numbers."""
-        ids = self.tokens.input_ids(_PROBE)[: self.context_tokens]
+        ids = self._known_ids
         if len(ids) < 4:
             return
         other = [*ids[: len(ids) // 2], *reversed(ids[len(ids) // 2 :])]
@@ -176,6 +186,8 @@ class ServerScorer:
     async def _probed(self, ids: Sequence[int]) -> Logprobs:
         try:
             return await self._logprobs(ids, 1)
+        except _NoNumbers as error:
+            raise EndpointError(str(error)) from None
         except RequestRefused as error:
             raise EndpointError(f"{self._endpoint.host} does not score a test text ({error.detail}); {_OTHERWISE}") from None
 

@@ -74,6 +74,7 @@ class SpendingLimit:
 
     def begin(self, requests: int, prompt_tokens: int, completion_tokens: int) -> None:
         """Count in what former runs have spent already."""
+        prompt_tokens, completion_tokens = max(0, prompt_tokens), max(0, completion_tokens)  # versions before believed any usage
         self.requests += requests
         self._spend(self._cost(prompt_tokens, completion_tokens), prompt_tokens, completion_tokens)
 
