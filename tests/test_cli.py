@@ -189,7 +189,7 @@ def test_too_many_rejected_rows_end_with_one_but_all_files_are_there(
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "asap", "cut", str(tmp_path / "none"), "--budget", "5", "--out", str(tmp_path / "out")]
     done = subprocess.run([*words, "--debug"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "asap.errors.InputError: " in done.stderr
     done = subprocess.run(words, capture_output=True, text=True, check=False)

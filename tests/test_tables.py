@@ -85,7 +85,8 @@ class Cells(HTMLParser):
 @given(tables)
 def test_csv_and_html_give_every_cell_back(table: Table) -> None:
     written = [list(row) for row in (table.header, *table.rows)]
-    assert list(csv.reader(io.StringIO(table.csv(), newline=""))) == written
+    read = list(csv.reader(io.StringIO(table.csv(), newline="")))
+    assert [[cell.removeprefix("'") for cell in row] for row in read] == [[cell.removeprefix("'") for cell in row] for row in written]
     assert Cells(table.html()).rows == written
 
 
@@ -93,3 +94,17 @@ def test_csv_and_html_give_every_cell_back(table: Table) -> None:
 def test_markdown_has_a_cell_for_each_cell(table: Table) -> None:
     for text in (table.markdown(), table.markdown(padded=True)):
         assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in text.splitlines()} == {len(table.header) + 1}
+
+
+def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
+    formulas = ["=1+1", "@SUM(A1)", "+HYPERLINK(x)", "-cmd|' /C calc'!A1", "\t=1"]
+    numbers = ["-0.5", "+1,234.5", "-inf", "1e-05", "-1e-05", "-12%", "asap", "", "a=b"]
+    [_, *rows] = csv.reader(io.StringIO(Table(["a"], [[cell] for cell in formulas + numbers]).csv(), newline=""))
+    assert [row[0] if row else "" for row in rows] == [f"'{cell}" for cell in formulas] + numbers
+
+
+def test_what_hides_in_a_cell_is_escaped_in_every_format() -> None:
+    table = Table(["a\x1b"], [["b\u202e\U000e0041"]])
+    for text in (table.markdown(), table.markdown(padded=True), table.latex(), table.html()):
+        assert text.isascii()
+        assert "\x1b" not in text

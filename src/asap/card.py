@@ -1,12 +1,16 @@
 """Cards: the README.md of an output folder, generated from its manifest, which makes the folder ready to publish."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
+from markupsafe import Markup
+
 from asap.lm.engine import engine_name, prefix_caching
+from asap.tables import markdown_escaped
 
 
 def dataset_card(manifest: Mapping[str, Any]) -> str:
@@ -45,15 +49,26 @@ def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str
 def _template(package: str, name: str) -> Any:
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_in_markdown
+    )
     return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
+def _in_markdown(value: object) -> str:
+    """A value on one line, escaped for Markdown: no name of a file or model makes a link, an image or a tag. Markup stays as it is."""
+    if isinstance(value, Markup):
+        return value
+    text = str(value)
+    escaped = re.sub(r"[\[\]]", r"\\\g<0>", markdown_escaped(text))
+    return " " * text.startswith(" ") + escaped + " " * (text.endswith(" ") and text != " ")
+
+
 def public_name(source: str) -> str:
-    """A source or model spec without this machine's folders, escaped for a Markdown table."""
+    """A source or model spec without this machine's folders, on one line."""
     kind, colon, name = source.rpartition(":") if source.startswith(("hf:", "gguf:")) else ("", "", source)
     name = PurePath(name).name if PurePath(name).is_absolute() else name
-    return " ".join(f"{kind}{colon}{name}".split()).replace("|", "\\|")
+    return " ".join(f"{kind}{colon}{name}".split())
 
 
 def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: int = 24) -> list[tuple[str, str]]:
@@ -64,6 +79,7 @@ def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: i
     def bar(count: int) -> str:
         return f"{'█' * round(width * count / most):<{width}} {count:>6}"
 
-    return [
+    rows = [
         (f"{top // 2 + 1 if top > 1 else 0:>7}-{top:<7}", f"{bar(before.get(str(top), 0))}  {bar(after.get(str(top), 0))}") for top in tops
     ]
+    return [(Markup(tokens), Markup(bars)) for tokens, bars in rows]

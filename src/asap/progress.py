@@ -10,11 +10,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from asap.dataset import Shaped, render_row
 from asap.events import DecidedRows, Listener, LlmProgress, MeasuringProgress
 from asap.lm.spending import Amount, Estimate, SpendingLimit
+from asap.revealed import revealed
 
 _HEARTBEAT_S = 15.0
 _READING_EVERY = 1000
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-"""Escapes for control characters in a row, which could otherwise move the terminal's cursor or set its title."""
 
 
 class Watcher(Listener):
@@ -31,8 +30,7 @@ class Watcher(Listener):
         """Show how the first row was read, once."""
         if self.show_row:
             self.show_row = False
-            text = render_row(shaped).translate(_VISIBLE)
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(revealed(render_row(shaped)), markup=False, highlight=False, soft_wrap=True)
             self.console.print()
 
     def unchanged(self, rows: int) -> None:

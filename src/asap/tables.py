@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from asap.revealed import revealed
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -44,14 +46,14 @@ class Table:
 
     def html(self) -> str:
         """A `<table>`, whose alignment is up to the page's style."""
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in self.header)
-        body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
+        head = "".join(f"<th>{escape(revealed(cell))}</th>" for cell in self.header)
+        body = "\n".join(f"<tr>{''.join(f'<td>{escape(revealed(cell))}</td>' for cell in row)}</tr>" for row in self.rows)
         return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
     def csv(self) -> str:
         """Comma-separated lines that end with a line feed."""
         out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([self.header, *self.rows])
+        csv.writer(out, lineterminator="\n").writerows([map(_no_formula, row) for row in (self.header, *self.rows)])
         return out.getvalue()
 
 
@@ -76,4 +78,9 @@ def latex_escaped(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return revealed(" ".join(text.split()), keep="")
+
+
+def _no_formula(cell: str) -> str:
+    """The cell, with an apostrophe before what a spreadsheet would take for a formula and is no number."""
+    return f"'{cell}" if re.match(r"[=+@\t\r-]", cell) and not re.fullmatch(r"[+-]?(?:\d[\d.,e+-]*|inf|nan)%?", cell) else cell

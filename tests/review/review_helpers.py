@@ -79,13 +79,15 @@ def write_run(
     **settings: Any,
 ) -> Path:
     """A folder as `asap prune` leaves it, as far as the page reads it."""
-    counts = {"rejected": len(rejected), "rejected_by": {error.reason: 1 for error in rejected}, "tokens_before": 0, "tokens_after": 0}
+    counts: dict[str, Any] = {"rows": len(rejected), "pruned": 0, "unchanged": 0}
+    counts |= {"rejected": len(rejected), "rejected_by": {error.reason: 1 for error in rejected}, "tokens_before": 0, "tokens_after": 0}
     lines = list[str]()
     with Store.open(folder) as store, store.new_input() as incoming:
         for position, (sample, decision) in enumerate(rows):
             row = decision.as_row() if isinstance(decision, Decision) else dict(decision)
             incoming.add_sample(position, "rows.jsonl", position + 1, sample)
             store.decide(sample.digest(), False, packed(row))
+            counts |= {"rows": counts["rows"] + 1, "pruned": counts["pruned"] + 1}
             lines.append(json.dumps(decision_line(decision_from_row(row))))
             for name in ("tokens_before", "tokens_after"):
                 counts[name] += row[name]

@@ -1,13 +1,15 @@
 """The command line: a thin layer over the library, one file per command. Options have the names of the settings that they set."""
 
-import io
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import traceback
+from collections.abc import Sequence
 
 from cyclopts import App
 
-from asap.errors import AsapError, UsageError, one_line
+from asap.cli.config import config_of, without_config
+from asap.cli.terminal import console_for, screens
+from asap.errors import AsapError, one_line
+from asap.revealed import revealed
 from asap.versions import __version__
 
 app = App(
@@ -35,67 +37,50 @@ for name, summary in COMMANDS.items():  # imported only when called, so that eac
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary)
 
 
+PRINTING = ("compare-runs", "doctor", "report")
+"""The commands whose result is what they print, unless they have an --out."""
+
+
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0 done, 1 too many rejected rows or no score, 2 bad usage or input, 130 interrupted."""
+    """Run one command and return its exit code.
+
+    0 done, 1 too many rejected rows or no score, 2 bad usage or input, 70 a bug of ours, 130 interrupted or stopped by a limit. A stdout
+    or stderr that takes no text changes none of them, except that a result which is only printed and cannot be is no 0.
+    """
+    with screens() as made:
+        code = _run(arguments)
+        lost = next((screen.failure for screen in made if screen.is_stdout), None)
+        if lost is not None and not isinstance(lost, BrokenPipeError):  # a pipe that nobody reads any more, as of `head`, is no failure
+            print(f"asap: what was printed could not be written ({lost.strerror or lost}); the files are", file=sys.stderr)
+            return code or 2 * (arguments[0] in PRINTING and "--out" not in arguments)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     debug = "--debug" in arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name or character that the terminal cannot show must not end a run
-            stream.reconfigure(errors="backslashreplace")
     try:
-        words = _with_config([word for word in arguments if word != "--debug"])
+        words, config = without_config([word for word in arguments if word != "--debug"])
+        app.config = (config_of(config, words),) if config is not None else ()
         if words and words[0] in COMMANDS:
             app[words[0]].help = None  # the command's docstring says more
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(words, console=console_for(), exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except (AsapError, CycloptsError) as error:
-        if debug:
-            raise
-        print(f"asap: {one_line(error)}", file=sys.stderr)
+        _trace(debug)
+        print(f"asap: {revealed(one_line(error), keep='')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("asap: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # a bug of ours: a traceback only with --debug
-        if debug:
-            raise
-        print(f"asap: internal error: {type(error).__name__}: {error}; run again with --debug and report what it prints", file=sys.stderr)
+        _trace(debug)
+        advice = "report what is above" if debug else "run again with --debug and report what it prints"
+        print(f"asap: internal error: {type(error).__name__}: {revealed(one_line(error), keep='')}; {advice}", file=sys.stderr)
         return 70
 
 
-def _with_config(arguments: list[str]) -> list[str]:
-    """The arguments without `--config FILE.yaml` and with the file's values for the options that were not typed."""
-    words, path = list[str](), None
-    remaining = iter(arguments)
-    for word in remaining:
-        if word == "--config" or word.startswith("--config="):
-            path = word.partition("=")[2] or next(remaining, "")
-            if not path:
-                raise UsageError("--config needs a file, for example --config asap.yaml")
-        else:
-            words.append(word)
-    app.config = (_config(Path(path), words),) if path is not None else ()
-    return words
-
-
-def _config(path: Path, words: Sequence[str]) -> Callable[..., None]:
-    import yaml
-    from cyclopts.config import Dict
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        values = {} if values is None else values
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"--config {path} is not valid YAML: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"--config {path} holds no mapping; write one option a line, for example budget: 1024")
-    settings = {str(name).replace("_", "-"): value for name, value in values.items()}
-    if "unsafe-no-sandbox" in settings:
-        raise UsageError(f"--config {path} holds unsafe-no-sandbox; running untrusted code without a sandbox must be typed each time")
-    for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # either one replaces the other
-        if any(word.partition("=")[0] == typed for word in words):
-            settings.pop(instead, None)
-    return Dict(settings, use_commands_as_keys=False, source=str(path))
+def _trace(debug: bool) -> None:
+    if debug:
+        print(traceback.format_exc(), end="", file=sys.stderr)

@@ -1,6 +1,5 @@
 """`asap compare`: compares methods at equal token counts, without training a model."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,12 +23,12 @@ from asap.cli.options import (
     Tokenizer,
     allow_own_methods,
     at_least,
-    console_for,
     parse_columns,
     warn_of_dtype,
     whole,
     with_logprobs,
 )
+from asap.cli.terminal import console_for, say
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -162,12 +161,13 @@ def compare(
             measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
             report = write_report(out, measured, settings, totals)
     except KeyboardInterrupt:
-        print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
+        say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
         return 130
     print(markdown(report.aggregates, report.caption))
-    print(f"\nwritten: {out}/{', '.join(report.files)}")
+    print()
+    say(f"written: {out}/{', '.join(report.files)}")
     if report.no_plot:
-        console.print(f"note: {report.no_plot}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {report.no_plot}", error=True)
     return 0
 
 

@@ -15,10 +15,10 @@ from asap.cli.options import (
     RowOptions,
     Tokenizer,
     at_least,
-    console_for,
     parse_columns,
     with_logprobs,
 )
+from asap.cli.terminal import console_for
 from asap.errors import UsageError
 
 

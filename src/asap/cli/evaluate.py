@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 
 from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
+from asap.cli.terminal import say
 from asap.errors import UsageError
 
 WRITING = Group("Writing", sort_key=3)
@@ -89,7 +90,7 @@ def evaluate(
         with Ledger.open(out) as ledger:
             if generate_only:
                 evaluation.generate(ledger)
-                print(f"written: {out}/attempts.jsonl")
+                say(f"written: {out}/attempts.jsonl")
                 return 0
             with judging.sandbox(
                 problem for entry in loaded for problem in entry.problems
@@ -103,7 +104,7 @@ def evaluate(
     print((Path(out) / "summary.md").read_text(encoding="utf-8"))
     for entry in summary["benchmarks"]:
         print(pass_line(entry))
-    print(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
+    say(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
     return code
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from asap.cli.terminal import say
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from asap.dataset.row_rules import RowRules
     from asap.output import Files, Totals
 
@@ -239,19 +238,12 @@ def at_least(name: str, value: int | None, least: int) -> int | None:
     return value
 
 
-def console_for(*, stderr: bool = False) -> "Console":
-    """A console for text that people read."""
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
 def too_many_rejected(totals: "Totals", out: Path, most: int | None) -> bool:
     """Whether more rows were rejected than `--max-rejected` allows, which is then said."""
     if most is None or totals.rejected <= most:
         return False
     shown = f"{totals.rejected} rows were rejected, more than --max-rejected {most} allows; see {out}/rejected.jsonl"
-    print(f"asap: {shown}", file=sys.stderr)
+    say(f"asap: {shown}", error=True)
     return True
 
 
@@ -260,7 +252,7 @@ def write_page(out: Path) -> None:
     from asap.review import write_review
 
     write_review(out, out / "review.html")
-    print(f"review   {out}/review.html: open it in a browser")
+    say(f"review   {out}/review.html: open it in a browser")
 
 
 def warn_of_dtype(dtype: str, device: str) -> None:
@@ -271,4 +263,4 @@ def warn_of_dtype(dtype: str, device: str) -> None:
     from asap.lm.model import pick_device
 
     if pick_device(device).type == "cpu" and (note := slow_dtype_note()):
-        print(f"asap: {note}", file=sys.stderr)
+        say(f"asap: {note}", error=True)

@@ -1,6 +1,5 @@
 """`asap prune`: prunes the traces of a data set."""
 
-import sys
 import tempfile
 from contextlib import ExitStack, nullcontext
 from dataclasses import fields, is_dataclass
@@ -36,7 +35,6 @@ from asap.cli.options import (
     Written,
     allow_own_methods,
     at_least,
-    console_for,
     parse_columns,
     too_many_rejected,
     warn_of_dtype,
@@ -46,6 +44,7 @@ from asap.cli.options import (
 from asap.cli.passing import passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
+from asap.cli.terminal import console_for, say
 from asap.cli.where_options import Where
 from asap.errors import InputError, UsageError
 from asap.prune.coarse.align import Align
@@ -171,7 +170,7 @@ def prune(
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
         code = _prune(rows, out, settings, model, where, llm, files, max_rejected, only_passing=only_passing)
     except SpendingStop as error:
-        print(f"asap: stopped: {error}", file=sys.stderr)
+        say(f"asap: stopped: {error}", error=True)
         return 130
     if review and code in (0, 1):
         write_page(out)
@@ -231,7 +230,7 @@ def _prune(
             check = passing_check(out) if only_passing else None
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
-        print(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", file=sys.stderr)
+        say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
         return 130
     print_summary(totals, out, spending if llm.llm else None)
     if only_passing:

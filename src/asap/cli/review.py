@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import RUN, whole
+from asap.cli.terminal import say
 
 
 def review(
@@ -34,5 +35,5 @@ def review(
     shown = (
         f"{written.shown:,} traces" if written.shown == written.total else f"{written.shown:,} of {written.total:,} traces (see --limit)"
     )
-    print(f"written: {out}, {shown}, {written.size / 1e6:.1f} MB")
+    say(f"written: {out}, {shown}, {written.size / 1e6:.1f} MB")
     return 0

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asap.revealed import revealed
+
 if TYPE_CHECKING:
     from asap.lm.spending import SpendingLimit
     from asap.output import Totals
@@ -36,7 +38,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     if totals.seconds:
         lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
     lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md"))
-    print("\n".join(f"{name:<8} {text}" for name, text in lines))
+    print("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines))
 
 
 def _llm_lines(totals: "Totals", spending: "SpendingLimit | None") -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.options import at_least, console_for, whole
+from asap.cli.options import at_least, whole
+from asap.cli.terminal import console_for, say
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def print_faults(summary: Mapping[str, Any]) -> int:
     """Print to stderr what a reader of the figures must know. Returns the exit code: 1 if nothing of a benchmark could be scored."""
     from asap.evaluate.summary import faults_of
 
-    console, code = console_for(stderr=True), 0
+    code = 0
     for entry in summary["benchmarks"]:
         notes = [f"note: {fault}" for fault in faults_of(entry)]
         if entry.get("opened_assumed"):
@@ -131,13 +132,11 @@ def print_faults(summary: Mapping[str, Any]) -> int:
                 "Pass@1; mend what the details in verdicts.jsonl name (tests, packages, reference solutions) and run the same again"
             )
         for note in notes:
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+            say(note, error=True)
     return code
 
 
 def interrupted(out: Path) -> int:
     """Print how to continue an interrupted run, and return its exit code."""
-    console_for(stderr=True).print(
-        f"asap: interrupted; what was done is kept in {out}: the same command again continues there", markup=False, soft_wrap=True
-    )
+    say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
     return 130

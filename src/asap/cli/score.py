@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from asap.cli.options import DATA, RUN, Out, whole
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
+from asap.cli.terminal import say
 
 
 def score(
@@ -58,5 +59,5 @@ def score(
     [entry] = summary["benchmarks"]
     code = print_faults(summary)
     print(pass_line(entry))
-    print(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
+    say(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
     return code or int(max_rejected is not None and entry["rejected"] > max_rejected)

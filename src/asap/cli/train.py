@@ -19,9 +19,9 @@ from asap.cli.options import (
     RowOptions,
     Sources,
     at_least,
-    console_for,
     parse_columns,
 )
+from asap.cli.terminal import console_for, say
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,18 +109,18 @@ def train(
     if emit_config is not None:
         from asap.train.export import emit
 
-        print(f"written: {', '.join(str(path) for path in emit(prepared, emit_config, out))}")
+        say(f"written: {', '.join(str(path) for path in emit(prepared, emit_config, out))}")
         return 0
     if launch is not None:  # all checks passed: start the processes that train
         claim(prepared, out, write=False)
         return launched(launch, sys.argv[1:])
     try:
-        manifest = fit(prepared, out, lambda text: print(text) if main else None)
+        manifest = fit(prepared, out, lambda text: say(text) if main else None)
     except KeyboardInterrupt:
-        print(f"asap: interrupted; the same command again goes on from the last checkpoint in {out}", file=sys.stderr)
+        say(f"asap: interrupted; the same command again goes on from the last checkpoint in {out}", error=True)
         return 130
     if main:
-        print(f"{manifest['steps']:,} steps, mean loss {manifest['train_loss']:.4f}; written: {out} (hf:{out} is the trained model)")
+        say(f"{manifest['steps']:,} steps, mean loss {manifest['train_loss']:.4f}; written: {out} (hf:{out} is the trained model)")
     return 0
 
 
@@ -143,4 +143,4 @@ def _tell(prepared: "PreparedTraining") -> None:
     )
     for name, text in notes:
         if counts.get(name):
-            print(f"note: {counts[name]:,} {text}")
+            say(f"note: {counts[name]:,} {text}")

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asap.doctor.finding import DataDiagnosis, Diagnosis, Finding, Status
+from asap.revealed import revealed
 
 _STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _MARKS: dict[Status, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
@@ -39,9 +40,9 @@ def _findings(findings: Iterable[Finding], names: int, plain: bool) -> Renderabl
     table.add_column(width=names, no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        table.add_row(Text(marks[finding.status], _STYLES[finding.status]), Text(finding.name), Text(_shown(finding.found)))
+        table.add_row(Text(marks[finding.status], _STYLES[finding.status]), Text(finding.name), Text(revealed(finding.found, keep="")))
         if finding.advice:
-            table.add_row("", "", Text(f"{arrow} {_shown(finding.advice)}", style="dim italic"))
+            table.add_row("", "", Text(f"{arrow} {revealed(finding.advice, keep='')}", style="dim italic"))
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
@@ -71,8 +72,3 @@ def _verdict(report: Diagnosis) -> Text:
     parts: Sequence[tuple[Status, str]] = (("fail", "to correct"), ("warn", "to look at"))
     found = " and ".join(f"{counts[status]} thing{'s' * (counts[status] != 1)} {what}" for status, what in parts if counts[status])
     return Text(f"{found[0].upper()}{found[1:]}.", _STYLES[report.status])
-
-
-def _shown(text: str) -> str:
-    """The text with control characters and lone surrogates (which file names may contain) written as escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -10,6 +10,7 @@ from typing import Any
 from asap.dataset.jsonl import jsonl_rows, read_json
 from asap.errors import InputError, UsageError
 from asap.evaluate.metrics import mean
+from asap.revealed import revealed
 from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
 from asap.tables import Table
 
@@ -161,7 +162,7 @@ def _shown(value: object) -> str:
 
 def comparison_markdown(compared: Mapping[str, Any]) -> str:
     """The tables of a comparison."""
-    parts = [f"A: {compared['a']}", f"B: {compared['b']}", ""]
+    parts = [revealed(f"A: {compared['a']}", keep=""), revealed(f"B: {compared['b']}", keep=""), ""]
     if compared["differs"]:
         parts += ["Besides the models these differ, and may be the reason for what is found:"]
         parts += [*(f"- {text}" for text in compared["differs"]), ""]

@@ -24,6 +24,7 @@ from asap.lm.generate import EndpointError, Generation, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.tokens import count_prompt
+from asap.revealed import revealed
 
 _URL: Final = "/v1/chat/completions"
 _AT_ONCE = 10_000  # requests in a batch; OpenAI takes 50,000 and 200 MB
@@ -72,7 +73,7 @@ class BatchGenerator:
         self.concurrency = _AT_ONCE
         self._folder = folder
         self._poll_s = poll_s
-        self._log = log or (lambda text: print(text, file=sys.stderr))
+        self._log = log or (lambda text: print(revealed(text), file=sys.stderr))
 
     async def __aenter__(self) -> "BatchGenerator":
         await self.server.__aenter__()

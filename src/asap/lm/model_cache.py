@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from asap.errors import InputError
 from asap.lm.cache import file_sha256
+from asap.revealed import revealed
 
 SUMS = "SHA256SUMS"
 _SCRATCH = ".converting-"
@@ -59,7 +60,7 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
             _remove_scratch(folder.parent)
             damage = damage_in(folder)  # another process may have been quicker
             if damage not in (None, MISSING):
-                print(f"note: the converted model {folder} is damaged ({damage}); it is made anew", file=sys.stderr)
+                print(f"note: the converted model {revealed(str(folder))} is damaged ({damage}); it is made anew", file=sys.stderr)
             if damage is not None:
                 _replace(folder, make)
     except OSError as error:

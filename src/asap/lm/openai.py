@@ -19,6 +19,7 @@ from asap.lm.response import CUT_SHORT, read_generation
 from asap.lm.send import send_completion
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter, count_prompt
+from asap.revealed import revealed
 
 _CUT_SHORT = ("insufficient_system_resource", "abort", "error", CUT_SHORT)  # the server's own trouble, as a finish reason
 _NOT_SENT = ("ConnectError", "ConnectTimeout")
@@ -68,6 +69,8 @@ class OpenAIGenerator:
         self._sends_ids = measured and tokens is not None and bool(tokens.hf.chat_template)
         self._counts_messages = self._counts_here = False
         self._log = log or (lambda text: print(text, file=sys.stderr))
+        self._counts_messages = False
+        self._log = log or (lambda text: print(revealed(text), file=sys.stderr))
         self.left_out: set[str] = set()
         """What the server does not take, as far as that is known."""
 

@@ -27,6 +27,7 @@ from asap.lm.rate_limit import Clock
 from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, leave_out_anew
 from asap.lm.tokens import TokenCounter
 from asap.lm.windows import Window, Windowed
+from asap.revealed import revealed
 
 _PROBE = (
     "def mean(values):\n    return sum(values) / len(values)\n\nWait, 3.14159 * 2 is 6.28318, so the area isn't 12,566 cm².\n\n"
@@ -66,7 +67,7 @@ class ServerScorer:
     ) -> None:
         self.tokens = tokens
         self._arguments = (model, tokens, base_url, concurrency, timeout_s, key)
-        self._log = log or (lambda text: print(text, file=sys.stderr))
+        self._log = log or (lambda text: print(revealed(text), file=sys.stderr))
         self._endpoint = Endpoint(model, base_url=base_url, concurrency=concurrency, timeout_s=timeout_s, key=key, clock=clock)
         self._loop = LoopThread()
         self.close = weakref.finalize(self, _close, self._loop, self._endpoint)

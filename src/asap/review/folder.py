@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.dataset.jsonl import opened
-from asap.errors import InputError
+from asap.errors import InputError, one_line
 from asap.prune.decision import Decision, decision_from_row, decisions_file
+from asap.prune.decision.check import check_decision
 from asap.prune.decision.step_cut import StepCut
 from asap.sample import Sample
 from asap.store.work import Store
 
+_REMEDY = "it was changed since; run the same asap prune or asap cut again"
 _ID = re.compile(rb'\{"id": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -36,16 +38,17 @@ class FinishedRun:
         """The run of a folder. Raises InputError if the folder holds none, or an unfinished one."""
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-            if not decisions_file(folder).is_file() or "input_hash" not in manifest:
+            if not decisions_file(folder).is_file() or not isinstance(manifest, dict) or "input_hash" not in manifest:
                 raise InputError(f"{folder} is not an output folder of asap prune; review shows what prune and cut write")
         except FileNotFoundError:
             if (folder / "work.sqlite").is_file():
                 raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it") from None
             raise InputError(f"{folder} holds no manifest.json, so it is not an output folder of asap prune") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{folder / 'manifest.json'} cannot be read ({error})") from error
+        _check_manifest(manifest, folder / "manifest.json")
         return cls(folder, manifest)
 
     def keys(self) -> Iterator[RowKey]:
@@ -65,30 +68,69 @@ class FinishedRun:
         """The decided rows of these keys in input order: the original, its decision, and the seconds it took (None: unknown)."""
         path = decisions_file(self.folder)
         with Store.reading(self.folder) as store:
+            number, seen = 0, set[str]()
             for number, line in _lines(path):
                 row_id = _id_of(line, path, number)
                 digest = store.digest_of(row_id)
-                if digest is None:
-                    raise InputError(f"{self.folder}: {path.name} has a row {row_id!r} that work.sqlite does not have")
+                if digest is None or row_id in seen:
+                    what = "has it twice" if row_id in seen else "does not have it"
+                    where = path.name if row_id in seen else "work.sqlite"
+                    raise InputError(f"{path}, line {number}: a row {row_id!r}, and {where} {what}; {_REMEDY}")
+                seen.add(row_id)
                 if (key := RowKey(digest, row_id)) in chosen and (sample := store.sample(row_id)) is not None:
-                    yield key, sample, self._decision(_parsed(line, path, number), store, sample), store.seconds_of(digest)
+                    decision = _decision(_parsed(line, path, number), sample, f"{path}, line {number}")
+                    yield key, sample, _with_all_scores(decision, store, sample, f"{path}, line {number}"), store.seconds_of(digest)
+            self._check_count(path, number)
 
-    def _decision(self, row: Mapping[str, Any], store: Store, sample: Sample) -> Decision:
-        """The decision of a line, with the stored scores of all methods."""
-        try:
-            decision = decision_from_row(row)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.folder}: decisions.jsonl was written by another version of asap; run asap prune again") from error
-        if isinstance(decision, StepCut) and decision.method != "asap" and (stored := store.decision(sample)) is not None:
-            steps = zip(decision.steps, stored.steps, strict=True)
-            return replace(decision, steps=[replace(step, scores=before.scores) for step, before in steps])
-        return decision
+    def _check_count(self, path: Path, lines: int) -> None:
+        """Raise InputError unless the decisions are as many as the manifest counts."""
+        counts = self.manifest["counts"]
+        if lines != (counted := counts["pruned"] + counts["unchanged"]):
+            raise InputError(f"{path} has {lines} rows, and manifest.json counts {counted}; {_REMEDY}")
 
     def rejected(self) -> Iterator[dict[str, Any]]:
         """The lines of rejected.jsonl."""
         path = self.folder / "rejected.jsonl"
         for number, line in _lines(path):
             yield _parsed(line, path, number)
+
+
+def _check_manifest(manifest: Mapping[str, Any], file: Path) -> None:
+    """Raise InputError unless a manifest has what the page shows of it."""
+    settings, counts = manifest.get("settings"), manifest.get("counts")
+    whole = (
+        isinstance(settings, dict)
+        and isinstance(settings.get("sources"), list)
+        and all(isinstance(name, str) for name in settings["sources"])
+        and isinstance(counts, dict)
+        and all(type(counts.get(name)) is int for name in ("rows", "pruned", "unchanged", "rejected"))
+        and isinstance(manifest.get("versions"), dict)
+        and isinstance(manifest.get("llm"), dict | None)
+    )
+    if not whole:
+        raise InputError(f"{file}: settings, counts or versions are missing or no longer what asap wrote; {_REMEDY}")
+
+
+def _decision(row: Mapping[str, Any], sample: Sample, where: str) -> Decision:
+    """The decision of a line. Raises InputError unless it fits the trace."""
+    try:
+        decision = decision_from_row(row)
+        check_decision(decision, len(sample.cot))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
+        raise InputError(f"{where}: this is no decision about the trace of row {sample.id!r} ({what}); {_REMEDY}") from error
+    return decision
+
+
+def _with_all_scores(decision: Decision, store: Store, sample: Sample, where: str) -> Decision:
+    """The decision with the stored scores of all methods."""
+    if not isinstance(decision, StepCut) or decision.method == "asap" or (stored := store.decision(sample)) is None:
+        return decision
+    if len(stored.steps) != len(decision.steps):
+        counts = f"{len(decision.steps)} steps here and {len(stored.steps)} in work.sqlite"
+        raise InputError(f"{where}: row {sample.id!r} has {counts}; {_REMEDY}")
+    steps = zip(decision.steps, stored.steps, strict=True)
+    return replace(decision, steps=[replace(step, scores=before.scores) for step, before in steps])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -101,9 +143,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = json.loads(line)
-    except ValueError as error:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{path}, line {number}: an object is expected; {_REMEDY}")
     return row
 
 

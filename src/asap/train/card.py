@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from asap.card import public_name, rendered_card
 from asap.dataset.hub import looks_like_hub_id
 from asap.lm.gguf import BUNDLED_NAME
@@ -16,7 +18,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     values = {
         **manifest,
         "name": name.split("/")[-1],
-        "base_model": name if spec.startswith("hf:") and looks_like_hub_id(name) else None,
+        "base_model": Markup(name) if spec.startswith("hf:") and looks_like_hub_id(name) else None,
         "settings": {**manifest["settings"], "model": public_name(spec)},
         "data": [{**source, "shown": public_name(source["source"])} for source in data],
     }

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from asap.errors import MissingExtra, UsageError, one_line
+from asap.errors import MissingExtra, UsageError
+from asap.yaml_text import yaml_mapping
 
 OWN_SETTINGS = ("effective_batch_size",)
 """The settings of a recipe beyond TRL's."""
@@ -79,12 +80,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
             raise UsageError(f"recipe {name} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
     else:
         raise UsageError(f"there is no recipe {name!r}; choose from {', '.join(recipe_names())}, or give a .yaml file")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name} is not valid YAML: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"recipe {name} holds no mapping; write one setting a line, for example learning_rate: 4.0e-5")
+    values = yaml_mapping(text, f"recipe {name}", "learning_rate: 4.0e-5")
     values = {key: _checked(str(key), value) for key, value in values.items()}
     return _complete(values | dict(_change(text) for text in changes), name)
 
@@ -95,7 +91,7 @@ def _change(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set is {text!r}; write key=value, for example --set learning_rate=1e-5")
     try:
         return key.strip(), _checked(key.strip(), yaml.safe_load(value))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError):
         raise UsageError(f"--set {key} is {value!r}, which is not valid YAML") from None
 
 
