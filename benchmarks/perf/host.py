@@ -31,10 +31,10 @@ from figures import Figure, print_figures, real_rows
 from asap.dataset.source import Source
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import model_folder
-from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from asap.run import prune_into
+from asap.totals import Totals
 from asap.workers.blueprint import Blueprint
 from asap.workers.local import InProcess
 

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 from asap.dataset.shard import Shard
 from asap.errors import InputError, UsageError
 from asap.lm.reply_cache import REPLIES_FILE, ReplyCache
-from asap.output import Files, Totals, claim_files, write_output
+from asap.output import Files, claim_files, write_output
 from asap.ownership import same_file
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.recut import tokens_of
 from asap.run import no_usable_row
 from asap.store.work import Store
+from asap.totals import Totals
 
 
 class _Part(NamedTuple):
@@ -77,8 +78,8 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
         seconds = {"ask": store.fact("ask_s")} if settings["llm"] else {}
         seconds["score"] = store.fact("score_s")
         totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
-    if totals.rejected == totals.rows:
-        raise InputError(f"{no_usable_row(settings['sources'], totals.rejected_by)}; see {out}/rejected.jsonl")
+    if totals.rejected + totals.passed == totals.rows:
+        raise InputError(f"{no_usable_row(settings['sources'], {**totals.rejected_by, **totals.passed_by})}; see {out}/rejected.jsonl")
     return totals
 
 

@@ -9,12 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any
 
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
+from asap.conversation import Conversation
 from asap.dataset import Rejected, dataset_info
 from asap.dataset.columns import line_of
 from asap.dataset.formats import FORMATS, conversation_row, format_of
@@ -27,87 +28,12 @@ from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
 from asap.store.entry import Entry
 from asap.store.work import Store
+from asap.totals import Totals
 from asap.versions import versions_of
 
-Key = TypeVar("Key", str, int)
 Recut = Callable[[Decision, Sample], Decision]
 PARQUET = "pruned.parquet"
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counts and token totals of a finished run: rows = pruned + unchanged + rejected. Each turn that thinks counts as a row."""
-
-    rows: int = 0
-    pruned: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    rejected_by: dict[str, int] = field(default_factory=dict)
-    turns: int = 0
-    """Rows that are turns of conversations."""
-    conversations: int = 0
-    """The conversations that they are of; each is one row of pruned.jsonl, unless all of its turns were rejected."""
-    filtered: int | None = None
-    """Rows that `--where` left out, which `rows` does not count; None without it."""
-    renamed: int = 0
-    """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
-    over_budget: int = 0
-    """Traces that no cut brings under the budget, because the steps that must be kept exceed it."""
-    windowed: int = 0
-    """Traces longer than the scorer's context."""
-    coarse_by: dict[str, int] = field(default_factory=dict)
-    """Traces by what decided in stage 1; with an LLM, `align` counts those without a usable reply."""
-    attempts: int = 0
-    """Pruning replies requested from an LLM."""
-    failures_by: dict[str, int] = field(default_factory=dict)
-    """Unusable replies by reason."""
-    floor_grades: dict[str, int] = field(default_factory=dict)
-    """Cut traces by their grade under `--support-floor`."""
-    kept_all: int = 0
-    """Traces whose every step the LLM kept."""
-    steps: int = 0
-    steps_coarse: int = 0
-    steps_fine: int = 0
-    tokens_before: int = 0
-    tokens_coarse: int = 0
-    tokens_after: int = 0
-    histogram_before: dict[int, int] = field(default_factory=dict)
-    """Traces by the smallest power of two not below their token count."""
-    histogram_after: dict[int, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float:
-        """Tokens after pruning as a share of the tokens before."""
-        return self.tokens_after / self.tokens_before if self.tokens_before else 1.0
-
-    def add(self, decision: Decision) -> None:
-        """Count one decided row."""
-        removed = Counter(step.removed_by for step in decision.steps)
-        self.pruned += decision.changed
-        self.unchanged += not decision.changed
-        self.over_budget += decision.budget is not None and decision.floor is None and decision.tokens_after > decision.budget
-        self.windowed += decision.windows > 1
-        self._count(self.coarse_by, decision.coarse.by)
-        for reason in decision.coarse.failures:
-            self._count(self.failures_by, reason)
-        if decision.floor is not None:
-            self._count(self.floor_grades, decision.floor.grade)
-        self.attempts += decision.coarse.attempts
-        self.kept_all += decision.coarse.by in ("select", "rewrite") and not removed["coarse"]
-        self.steps += len(decision.steps)
-        self.steps_coarse += removed["coarse"]
-        self.steps_fine += removed["fine"]
-        self.tokens_before += decision.tokens_before
-        self.tokens_coarse += decision.tokens_coarse
-        self.tokens_after += decision.tokens_after
-        for histogram, tokens in ((self.histogram_before, decision.tokens_before), (self.histogram_after, decision.tokens_after)):
-            self._count(histogram, 1 << max(0, tokens - 1).bit_length())
-
-    @staticmethod
-    def _count(counts: dict[Key, int], key: Key) -> None:
-        counts[key] = counts.get(key, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +95,25 @@ def write_output(
     recut: Recut | None = None,
 ) -> Totals:
     """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
-    totals, input_hash, rejected_by = Totals(), hashlib.sha256(), Counter[str]()
+    totals, input_hash, rejected_by, passed_by = Totals(), hashlib.sha256(), Counter[str](), Counter[str]()
     files = claim_files(store, files, record=True)
     store.set_fact("train_turns", files.train_turns)
-    whole = store.has_conversations()
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     with ExitStack() as stack:
         names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
+        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store))
         for group in _in_rows(store.entries(), totals):
             shorter = dict[int, str]()
             for entry in group:
                 input_hash.update(_digest_of(entry))
                 totals.rows += 1
+                if entry.passed is not None and entry.error is not None:
+                    passed_by[entry.error.reason] += 1
+                    decisions.write(_compact_line({"id": entry.id, "passed": entry.error.reason, "detail": entry.error.detail}))
+                    rows.write(entry.passed)
+                    continue
                 if entry.sample is None or entry.decision is None:
                     rejected_by[entry.error.reason if entry.error else ""] += 1
                     rejected.write(line_of(_rejection(entry)))
@@ -193,25 +124,49 @@ def write_output(
                 decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
                 if entry.turn:
                     shorter[entry.turn.number] = sample.cot
-                    continue
-                asked = replace(sample, question=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
-                pruned.write(line_of({**format_of(None)(asked), "question": sample.question}))
-                for file, name in zip(extra, files.formats, strict=True):
-                    file.write(line_of(format_of(name, among_conversations=whole and files.train_turns in (None, "all"))(asked)))
+                else:
+                    rows.write(sample, asked=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
             if shorter and (turn := group[0].turn):
-                pruned.write(line_of(conversation_row(turn.conversation, shorter)))
-                for file, name in zip(extra, files.formats, strict=True):
-                    file.writelines(map(line_of, training_rows(turn.conversation, shorter, name, files.train_turns or "all")))
+                rows.write(turn.conversation, shorter)
     if files.parquet:
         write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in((store.fact("source") or {}).get("types")))
     if files.zst and "decisions.jsonl" in (store.written() or ()):
         (store.folder / "decisions.jsonl").unlink(missing_ok=True)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
+    totals.passed, totals.passed_by = passed_by.total(), dict(sorted(passed_by.items()))
     totals.renamed = store.renamed()
     totals.filtered = (store.fact("source") or {}).get("filtered")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
     _write_about(store, settings, totals, input_hash.hexdigest(), files)
     return totals
+
+
+def _with_conversations(store: Store) -> bool:
+    """Whether some rows of a store are conversations, whose columns the other rows then share."""
+    return store.has_conversations() or bool((store.fact("source") or {}).get("passed_conversations"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The files that the rows are written to: pruned.jsonl, and those of training formats by name."""
+
+    pruned: IO[str]
+    formats: Mapping[str, IO[str]]
+    files: Files
+    among_conversations: bool
+
+    def write(self, whole: Sample | Conversation, thoughts: Mapping[int, str] | None = None, *, asked: str | None = None) -> None:
+        """Write a row: a sample, which training formats ask with another question, or a conversation with other thinking in some turns."""
+        if isinstance(whole, Conversation):
+            self.pruned.write(line_of(conversation_row(whole, thoughts or {})))
+            for name, file in self.formats.items():
+                file.writelines(map(line_of, training_rows(whole, thoughts or {}, name, self.files.train_turns or "all")))
+            return
+        marked_sample = whole if asked is None else replace(whole, question=asked)
+        self.pruned.write(line_of({**format_of(None)(marked_sample), "question": whole.question}))
+        among = self.among_conversations and self.files.train_turns in (None, "all")
+        for name, file in self.formats.items():
+            file.write(line_of(format_of(name, among_conversations=among)(marked_sample)))
 
 
 def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[list[Entry]]:
@@ -235,6 +190,8 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds" and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
+    if not totals.passed:
+        del counts["passed"], counts["passed_by"]
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):
         counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
     manifest = {
@@ -250,7 +207,7 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     }
     if "llamafactory" in files.formats:
         with replacing(store.folder / "dataset_info.json") as file:
-            file.write(json.dumps(dataset_info("llamafactory.jsonl", with_history=totals.turns > 0), indent=2) + "\n")
+            file.write(json.dumps(dataset_info("llamafactory.jsonl", with_history=_with_conversations(store)), indent=2) + "\n")
     with replacing(store.folder / "README.md") as file:
         file.write(dataset_card(manifest))
     with replacing(store.folder / "manifest.json") as file:

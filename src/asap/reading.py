@@ -16,6 +16,7 @@ from asap.dataset.state import SourcePart, same_content
 from asap.dataset.where import FILTERED
 from asap.errors import RowError
 from asap.events import Listener
+from asap.sample import Unthinking
 from asap.store.incoming import columns_key
 from asap.store.work import Store
 
@@ -80,6 +81,16 @@ def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
         check_kept(source.keep_columns or (), [*others])
 
 
+def _passed_with(found: Unthinking, keep: Sequence[str] | None) -> RowError:
+    """A row that passes through, with the columns that travel along."""
+    if isinstance(found.whole, Conversation):
+        return found if keep is None else Unthinking(found.reason, found.detail, found.whole.keeping(keep))
+    try:
+        return Unthinking(found.reason, found.detail, replace(found.whole, meta=travelling(found.whole.meta, keep)))
+    except RowError as error:
+        return RowError(error.reason, error.detail, found.whole.id)
+
+
 def _turn_of(found: Shaped | RowError) -> TurnOf | None:
     if isinstance(found, RowError):
         return found.turn if isinstance(found, RejectedTurn) else None
@@ -87,6 +98,8 @@ def _turn_of(found: Shaped | RowError) -> TurnOf | None:
 
 
 def _others(found: Shaped | RowError) -> Iterable[str]:
+    if isinstance(found, Unthinking):
+        return found.whole.others if isinstance(found.whole, Conversation) else found.whole.meta
     turn = _turn_of(found)
     return turn.conversation.others if turn else () if isinstance(found, RowError) else found.sample.meta
 
@@ -112,6 +125,8 @@ class _Whole:
 
 
 def _with_columns(found: Shaped | RowError, keep: Sequence[str] | None) -> Shaped | RowError:
+    if isinstance(found, Unthinking):
+        return _passed_with(found, keep)
     if isinstance(found, RowError) or not found.sample.meta:
         return found
     try:
@@ -133,13 +148,14 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
         store.set_fact("source", {**last, "state": state})
         listener.unchanged(last["rows"])
         return
-    content, rows, filtered, columns = hashlib.sha256(), 0, 0, dict[str, None]()
+    content, rows, filtered, columns, talks = hashlib.sha256(), 0, 0, dict[str, None](), False
     read, judged = listened_rows(source, listener), True
     with store.new_input() as incoming:
         for row in check(source, read) if check else read:
             rows, filtered = rows + (not row.is_filtered), filtered + row.is_filtered
             content.update(row.identity)
             columns.update(dict.fromkeys(row.columns))
+            talks = talks or (isinstance(row.result, Unthinking) and isinstance(row.result.whole, Conversation))
             if row.wanted and isinstance(row.result, RowError):
                 incoming.add_rejected(row.position, row.source, row.line, row.result, row.turn)
                 judged = judged and row.result.reason != NOT_JUDGED
@@ -153,6 +169,7 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
             "content": content.hexdigest(),
             "columns": list(columns),
             "types": source.types() if columns else None,
+            **({"passed_conversations": True} if talks else {}),
             **({"filtered": filtered} if source.rules.where else {}),
         }
 
@@ -160,7 +177,7 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
 def _identity(result: Shaped | RowError, digest: str | None) -> bytes:
     """What tells a row from another at its place: its id, its content or error, and its other columns."""
     if isinstance(result, RowError):
-        text = f"{result.row_id}\0{result}"
+        text = f"{result.row_id}\0{result}" + (f"\0{columns_key(result.stored())}" if isinstance(result, Unthinking) else "")
     else:
         columns = result.sample.meta
         text = f"{result.sample.id}\0{digest}" + (f"\0{columns_key(columns)}" if columns else "")

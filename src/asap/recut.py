@@ -8,13 +8,14 @@ from typing import Any
 from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
-from asap.output import Files, Totals, claim_files, write_output
+from asap.output import Files, claim_files, write_output
 from asap.ownership import same_file
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.store.work import Store
+from asap.totals import Totals
 
 
 def recut(

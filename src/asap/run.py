@@ -16,7 +16,7 @@ from asap.events import DecidedRows, Listener
 from asap.llm_pass import LlmOptions, select_missing
 from asap.lm.generate import Generator
 from asap.lm.spending import SpendingLimit
-from asap.output import Files, Totals, claim_files, write_output
+from asap.output import Files, claim_files, write_output
 from asap.ownership import refuse_sources
 from asap.prune.coarse.requests import prompts_hash
 from asap.prune.coarse.selection import NOT_ASKED
@@ -24,6 +24,7 @@ from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.reading import RowCheck, read_into
 from asap.store.work import Store
+from asap.totals import Totals
 from asap.workers.rows import Undecided, Workers
 
 
@@ -62,8 +63,9 @@ def prune_into(
             seconds["ask"] = store.fact("ask_s") or 0.0
         seconds["score"] = store.fact("score_s") or 0.0
         totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, lambda: workers.tokens))
-    if totals.rejected == totals.rows and source.shard is None:
-        raise InputError(f"{no_usable_row(source.names, totals.rejected_by, totals.filtered)}; see {folder}/rejected.jsonl")
+    if totals.rejected + totals.passed == totals.rows and source.shard is None:
+        reasons = {**totals.rejected_by, **totals.passed_by}
+        raise InputError(f"{no_usable_row(source.names, reasons, totals.filtered)}; see {folder}/rejected.jsonl")
     return totals
 
 

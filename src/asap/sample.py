@@ -1,13 +1,13 @@
 """The record that every stage reads and writes: a question, the reasoning trace (`cot`) and the answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from asap.conversation import TurnOf
+from asap.conversation import Conversation, TurnOf
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.think_tags import IN_THINK, Frame
@@ -76,6 +76,30 @@ class Sample:
         return cls(turn.id, *texts, tested_code=tested_code_in(conversation.row), turn=turn)
 
 
+class Unthinking(RowError):
+    """A row without thinking that passes through as it is: a sample without a trace, or a conversation."""
+
+    def __init__(self, reason: str, detail: str, whole: Sample | Conversation) -> None:
+        super().__init__(reason, detail, whole.id)
+        self.whole = whole
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.detail, self.whole)
+
+    def stored(self) -> dict[str, Any]:
+        """The row as JSON holds it."""
+        if isinstance(self.whole, Conversation):
+            return {"conversation": self.whole.stored()}
+        return {"sample": self.whole.stored(), "meta": self.whole.meta}
+
+
+def unthinking_of(row_id: str, content: Mapping[str, Any]) -> Sample | Conversation:
+    """The row that `Unthinking.stored` gave this content of, under an id."""
+    if "conversation" in content:
+        return replace(Conversation.of_stored(content["conversation"]), id=row_id)
+    return replace(Sample.of_stored(row_id, content["sample"]), meta=content["meta"])
+
+
 def make_sample(
     question: object,
     cot: object,
@@ -84,8 +108,12 @@ def make_sample(
     row_id: object = None,
     system: object = None,
     meta: Mapping[str, Any] | None = None,
+    thinks: bool = True,
 ) -> Sample:
-    """A checked Sample; a row without an id (`id_text`) gets one derived from its content. Raises RowError for an unusable row."""
+    """A checked Sample; a row without an id (`id_text`) gets one derived from its content. Raises RowError for an unusable row.
+
+    A row that does not think (`thinks`) may have an empty trace.
+    """
     named = {"question": question, "cot": cot, "answer": answer}
     if system is not None:
         named["system"] = system
@@ -96,7 +124,7 @@ def make_sample(
     for name in ("cot", "answer"):
         texts[name] = texts[name].strip("\r\n")
     for name, reason in (("question", "empty_question"), ("cot", "empty_think"), ("answer", "empty_answer")):
-        if not texts[name].strip():
+        if not texts[name].strip() and (thinks or name != "cot"):
             raise RowError(reason, f"{name} is empty or white space", shown)
     system_text = texts.get("system") or None
     identity = shown or content_digest(system_text, texts["question"], texts["cot"], texts["answer"])[:16]

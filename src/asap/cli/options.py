@@ -14,7 +14,8 @@ from asap.errors import UsageError
 
 if TYPE_CHECKING:
     from asap.dataset.row_rules import RowRules
-    from asap.output import Files, Totals
+    from asap.output import Files
+    from asap.totals import Totals
 
 DATA = Group("Reading the data", sort_key=1)
 CUT = Group("How much to cut", sort_key=2)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
-    from asap.output import Totals
     from asap.reading import RowCheck
+    from asap.totals import Totals
 
 _MOST_WORKERS = 8
 _HINTS = {

@@ -2,7 +2,7 @@
 
 import tempfile
 from contextlib import ExitStack, nullcontext
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -89,6 +89,10 @@ def prune(
     options: Annotated[SettingsOptions, Parameter(name="*")] = _NOTHING_TYPED,
     columns: Columns = None,
     keep_columns: KeepColumns = None,
+    pass_through: Annotated[
+        bool,
+        Parameter(negative="", help="Write rows without thinking as they are, in their places, instead of rejecting them.", group=DATA),
+    ] = False,
     only_passing: Annotated[
         bool,
         Parameter(
@@ -140,7 +144,7 @@ def prune(
         hub_split,
         at_least("limit", limit, 1),
         share,
-        rules=rules,
+        rules=replace(rules, pass_through=pass_through),
         keep_columns=kept_columns(keep_columns),
     )
     at_least("max-rejected", max_rejected, 0)

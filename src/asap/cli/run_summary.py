@@ -7,12 +7,14 @@ from asap.revealed import revealed
 
 if TYPE_CHECKING:
     from asap.lm.spending import SpendingLimit
-    from asap.output import Totals
+    from asap.totals import Totals
 
 
 def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" = None) -> None:
     """Print the table at the end of a run."""
-    lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged + {totals.rejected} rejected")]
+    passed = f" + {totals.passed} passed through" if totals.passed else ""
+    lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged{passed} + {totals.rejected} rejected")]
+    lines += [("", f"passed through: {reason} {count}") for reason, count in totals.passed_by.items()]
     if totals.filtered is not None:
         lines.append(("", f"not read: {totals.filtered:,} rows that do not meet --where"))
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]

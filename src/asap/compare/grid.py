@@ -20,7 +20,6 @@ from asap.events import Listener, MeasuringProgress
 from asap.fences import outside
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
-from asap.output import Totals
 from asap.prune.asap import Asap
 from asap.prune.decision import Decision
 from asap.prune.methods import METHODS, TOKEN_LEVEL
@@ -32,6 +31,7 @@ from asap.prune.settle import reordered
 from asap.run import prune_into
 from asap.sample import Sample
 from asap.store.work import Store
+from asap.totals import Totals
 from asap.workers.local import InProcess
 
 

@@ -11,7 +11,7 @@ from asap.compare.measurement import Measurement
 from asap.compare.plot import pareto
 from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
-from asap.output import Totals
+from asap.totals import Totals
 from asap.versions import versions_of
 
 REPORT_FILES = ("judged.jsonl", *(f"table.{suffix}" for suffix in ("md", "csv", "tex", "html")), "pareto.png", "manifest.json")

@@ -22,7 +22,7 @@ from asap.dataset.turn_formats import FLAGS
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.message_parts import text_of, wrong_type
-from asap.sample import Sample
+from asap.sample import Sample, Unthinking
 from asap.think import split_think, think_spans
 from asap.think_tags import TagTable, closing_tag
 
@@ -87,7 +87,10 @@ def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> list[
     results: list[Shaped | RowError] = [_turn(shape, TurnOf(conversation, one.line.number), one.error) for one in thinking]
     if not results:
         turns = sum(one.line.role == "assistant" for one in read)
-        raise RowError("no_think" if turns else "no_answer", f"none of the conversation's {turns} assistant messages thinks", name)
+        detail = f"none of the conversation's {turns} assistant messages thinks"
+        if turns and rules.pass_through:
+            raise Unthinking("no_think", detail, conversation)
+        raise RowError("no_think" if turns else "no_answer", detail, name)
     return results
 
 

@@ -1,6 +1,7 @@
 """Formats: turns a Sample into a row for a training tool. `to_sample` can read every format back.
 
-The row's other columns (`Sample.meta`) stand beside those of the format (`asap.dataset.columns`).
+The row's other columns (`Sample.meta`) stand beside those of the format (`asap.dataset.columns`). A sample without a trace, which passes
+through, is written with its response as it stands.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +47,7 @@ def trl_row(sample: Sample) -> dict[str, Any]:
 
 def axolotl_row(sample: Sample) -> dict[str, Any]:
     """Chat messages with the trace beside the answer, for axolotl's `chat_template`."""
-    answer = {"role": "assistant", "reasoning_content": sample.cot, "content": sample.answer}
+    answer = {"role": "assistant", "reasoning_content": sample.cot, "content": sample.answer} if sample.cot else sample.messages[-1]
     return {"messages": [*sample.prompt, answer]}
 
 
@@ -70,7 +71,8 @@ def verl_row(sample: Sample) -> dict[str, Any]:
 def rllm_row(sample: Sample) -> dict[str, Any]:
     """The same for rllm, with thinking and text as parts."""
     prompt = [{**message, "content": [{"type": "text", "text": message["content"]}], "trainable": False} for message in sample.prompt]
-    parts = [{"type": "thinking", "thinking": sample.cot}, {"type": "text", "text": sample.answer}]
+    text = {"type": "text", "text": sample.answer if sample.cot else sample.response}
+    parts = [{"type": "thinking", "thinking": sample.cot}, text] if sample.cot else [text]
     return {"messages": [*prompt, {"role": "assistant", "content": parts, "trainable": True}]}
 
 

@@ -10,7 +10,7 @@ from asap.sample import Sample
 from asap.think import own_frame
 from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
 
-_SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation")
+_SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation", "pass_through")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class RowRules:
     """Make a row of each generation of a row."""
     where: tuple[str, ...] = ()
     """COLUMN=VALUE: read only the rows whose column has the value; with several, those that meet all."""
+    pass_through: bool = False
+    """Rows without thinking are no errors but pass through (`Unthinking`)."""
     logprobs: LogprobColumns | None = None
     """Columns with the log-probabilities of the response's tokens, which every row must have; the scorer's spec names them."""
 

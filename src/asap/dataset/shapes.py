@@ -16,9 +16,10 @@ from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
 from asap.message_parts import text_of, thinking_in
-from asap.sample import Sample, id_text, make_sample
-from asap.think import Thought, split_think
-from asap.think_tags import TagTable, closing_tag
+from asap.sample import Sample, Unthinking, id_text, make_sample
+from asap.spans import Span
+from asap.think import Thought, split_think, think_spans
+from asap.think_tags import Frame, TagTable, closing_tag
 
 
 class Shaped(NamedTuple):
@@ -38,6 +39,7 @@ _COLUMN_PARTS: Mapping[str, Part] = {
     "answer": "assistant",
 }
 _ID_COLUMNS = ("id", "uuid")
+_UNTHINKING = ("no_think", "empty_think")
 _WRITTEN = ("assistant", "reasoning", "chat", "history", "system in chat")
 
 
@@ -57,6 +59,9 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
         task = {name: value for name, value in row.items() if parts.get(name) not in _WRITTEN}
         return Shaped("columns" if columns else shape.name, sample, task)
     except RowError as error:
+        if rules.pass_through and error.reason in _UNTHINKING:
+            sample = _read(shape_of(row, columns, rules), row, id_column, row_id, rules, thinks=False)
+            raise Unthinking(error.reason, error.detail, sample) from error
         if error.row_id is not None:
             raise
         raise RowError(error.reason, error.detail, _printable(row_id)) from error
@@ -126,7 +131,8 @@ def _named(shape: Shape) -> str:
     return ",".join(f"{keys[part]}={name}" for name, part in shape.needed.items() if part in keys)
 
 
-def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules) -> Sample:
+def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules, *, thinks: bool = True) -> Sample:
+    """The sample of a row; with `thinks` false its response is as it stands, empty thinking and all, and has no trace."""
     turns, texts = _parts(shape, row)
     system, user, assistant = one_exchange(turns)
     used = {*shape.needed, *(name for name, part in shape.optional.items() if part != "system in chat"), id_column}
@@ -134,12 +140,14 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
         system = texts["system"][0]
     elif texts["system"]:  # the message in the conversation wins, and the column remains in meta
         used -= {name for name, part in shape.optional.items() if part == "system"}
-    thought = _thought(assistant, rules.table)
     system = None if rules.drop_system else system
+    thought = _thought(assistant, rules.table) if thinks else Thought("", assistant.content)
     if rules.logprobs:  # of the whole trace: they would not fit the pruned one
         used |= {*rules.logprobs.names}
     meta = {name: value for name, value in row.items() if name not in used and not is_former(name, value, thought.cot)}
-    sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta)
+    sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta, thinks=thinks)
+    if not thinks:
+        return _as_it_stands(sample, assistant.content, rules.table)
     frame = rules.frame_of(sample.cot, sample.answer, assistant.content, _response_in(shape, row))
     sample = sample if frame == sample.frame else replace(sample, frame=frame)
     if rules.logprobs:
@@ -149,6 +157,19 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
     if tag and split_think(sample.response, rules.table) != (sample.cot, sample.answer):
         part = "answer" if in_answer else "trace"
         raise RowError(f"think_in_{part}", f"the {part} holds {tag}, so trace and answer could not be told apart again")
+    return sample
+
+
+def _as_it_stands(sample: Sample, response: str, table: TagTable) -> Sample:
+    """A sample without a trace whose response is a text: of that the empty thinking, if any, is its frame."""
+    try:
+        _, answer = think_spans(response, table)
+    except RowError:
+        answer = Span(0, len(response))
+    frame = Frame(response[: answer.start], "", response[answer.end :])
+    sample = replace(sample, answer=response[answer.start : answer.end], frame=frame)
+    if not sample.answer.strip():
+        raise RowError("empty_answer", "the row neither thinks nor answers", sample.id)
     return sample
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from asap.conversation import TurnOf
+from asap.conversation import Conversation, TurnOf
 from asap.errors import RowError
 from asap.prune.decision import Decision
 from asap.sample import Sample
@@ -19,6 +19,8 @@ class Entry(NamedTuple):
     decision: Decision | None
     error: RowError | None
     turn: TurnOf | None = None
+    passed: Sample | Conversation | None = None
+    """The row, if it passes through because it does not think, which is then the error."""
 
 
 class Missing(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from asap.conversation import TurnOf, turn_id
 from asap.digest import content_digest
 from asap.errors import RowError
-from asap.sample import Sample
+from asap.sample import Sample, Unthinking
 from asap.store.content import Contents, Database, packed
 from asap.store.samples import Samples
 
@@ -39,7 +39,8 @@ _PIECE_BYTES = 4_000_000
 class InputRow(NamedTuple):
     """A row of the input under the id that it has in its source: the digest of its sample, or the reason why it has none.
 
-    `columns` is the key of its other columns, which two rows with equal samples may have different. A turn has the id of its
+    `columns` is the key of its other columns, which two rows with equal samples may have different, or of a whole row that passes
+    through. A turn has the id of its
     conversation here, the digest of that, and the number of its message.
     """
 
@@ -85,8 +86,12 @@ class Incoming:
             self._size += len(new[key])
 
     def add_rejected(self, position: int, source: str, line: int, error: RowError, turn: TurnOf | None = None) -> None:
-        """Add an unusable row, or an unusable turn of a conversation."""
-        row = InputRow(position, source, line, error.row_id, None, error.reason, error.detail)
+        """Add an unusable row, or an unusable turn of a conversation, or a row that passes through."""
+        passed = error.stored() if isinstance(error, Unthinking) else None
+        columns = columns_key(passed) if passed else None
+        if passed and columns:
+            self._keep(self._columns, self._others, columns, passed)
+        row = InputRow(position, source, line, error.row_id, None, error.reason, error.detail, columns)
         self.add(self._of_turn(row, turn) if turn else row)
 
     def _of_turn(self, row: InputRow, turn: TurnOf) -> InputRow:
@@ -126,7 +131,7 @@ class Incoming:
         rows = self._db.rows(f"SELECT i.*, t.conversation, t.number FROM incoming i {_WITH_TURNS}")
         for group in _in_groups(map(InputRow._make, rows)):
             row_id = group[0].id or ""
-            copy = copies.get(row_id, 1) if group[0].digest or group[0].conversation else 1
+            copy = copies.get(row_id, 1) if group[0].digest or group[0].conversation or group[0].columns else 1
             while not self._insert(group, copy):
                 copy += 1
                 copies[row_id] = copy
@@ -139,6 +144,12 @@ class Incoming:
         """Whether a row or the turns of a conversation could be put in, which they cannot if their numbered id is taken."""
         first = group[0]
         name = first.id if copy == 1 else f"{first.id}#{copy}"
+        if first.conversation is None and first.digest is None and first.columns:  # it passes through
+            if self._db.execute(_IS_TAKEN, (name, name)):
+                return False
+            self._db.execute("INSERT INTO taken VALUES (?)", (name,))
+            self._db.execute(_PUT_IN, _placed(first, name, copy))
+            return True
         if first.conversation is None:
             if first.digest and self._db.execute("SELECT 1 FROM taken WHERE id = ?", (name,)):
                 return False

@@ -15,7 +15,7 @@ from typing import Any
 from asap.errors import InputError, RowError
 from asap.prune.coarse.selection import Selection
 from asap.prune.decision import Decision, decision_from_row
-from asap.sample import Sample
+from asap.sample import Sample, unthinking_of
 from asap.store.claim import refuse_other
 from asap.store.content import Contents, Database
 from asap.store.entry import Entry, Missing, Waiting
@@ -243,7 +243,8 @@ class Store:
         for source, line, row_id, digest, reason, detail, sample_body, columns, failed, body, *place in rows:
             turn = self._samples.turn(row_id, *place) if place[0] else None
             if digest is None:
-                yield Entry(source, line, row_id, None, None, RowError(reason, detail, row_id), turn)
+                passed = unthinking_of(row_id, self._db.value(columns)) if columns else None
+                yield Entry(source, line, row_id, None, None, RowError(reason, detail, row_id), turn, passed)
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
@@ -278,7 +279,7 @@ class Store:
 
     def renamed(self) -> int:
         """The number of rows whose id was already in use."""
-        query = "SELECT COUNT(*) FROM input WHERE digest IS NOT NULL AND renamed"
+        query = "SELECT COUNT(*) FROM input WHERE (digest IS NOT NULL OR columns IS NOT NULL) AND renamed"
         return int(self._db.execute(query)[0][0])
 
     def has_conversations(self) -> bool:
