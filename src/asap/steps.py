@@ -5,7 +5,10 @@ them are the original, byte for byte. A fenced code block is never split, except
 """
 
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Literal, get_args
 
 from asap.fences import fenced
@@ -19,6 +22,9 @@ SEPARATOR = "\n\n"
 _BLANK = " \t\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _BLANK_LINE = re.compile(rf"\n[{_BLANK}]*\n|\r[{_BLANK}]*\r")
 _LINE_BREAK = re.compile(r"\r?\n|\r")
+_BREAK = re.compile(r"[\r\n]")
+_BLANK_LINES = re.compile(rf"\n(?=([{_BLANK}]*)\n)|\r(?=([{_BLANK.replace(chr(13), '')}]*)\r)")
+_NEAR = 32  # characters
 
 
 def split_steps(text: str, how: StepSplit = "fenced") -> list[Span]:
@@ -62,6 +68,37 @@ def separator(text: str, before: Span, after: Span) -> str:
         return found[0]
     between = text[before.end : after.start]
     return between[len(between.rstrip()) :] or between[: len(between) - len(between.lstrip())]
+
+
+class Separators:
+    """`separator` for any two steps of one text, without reading what lies between them each time."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._breaks = array("q", (found.start() for found in _BREAK.finditer(text)))
+        blank = [(found.start(), found.end(1) + 1 if found[1] is not None else found.end(2) + 1) for found in _BLANK_LINES.finditer(text)]
+        self._starts = array("q", (start for start, _ in blank))
+        self._ends = array("q", accumulate((end for _, end in reversed(blank)), min))[::-1]
+        """For each blank line, the first end of it and those behind it."""
+
+    def between(self, before: Span, after: Span) -> str:
+        """What joins two steps."""
+        start, end = before.end, after.start
+        if end - start < _NEAR:
+            return separator(self._text, before, after)
+        at = bisect_left(self._starts, start)
+        if at < len(self._ends) and self._ends[at] <= end:
+            return SEPARATOR
+        at = bisect_left(self._breaks, start)
+        if at < len(self._breaks) and (place := self._breaks[at]) < end:
+            return "\r\n" if self._text.startswith("\r\n", place, end) else self._text[place]
+        first, last = start, end
+        while last > start and self._text[last - 1].isspace():
+            last -= 1
+        if last == end:
+            while self._text[first].isspace():
+                first += 1
+        return self._text[last:end] or self._text[start:first]
 
 
 def has_line_break(space: str) -> bool:

@@ -178,9 +178,11 @@ def _stage_2(trace: Trace, left: list[int], steps: Steps, settings: AsapSettings
     while settings.rescore and len(free) > settings.rescore and len(left) > settings.rescore:
         gone = _by_score(free, scores)[: settings.rescore]
         order += gone
-        left, free = [index for index in left if index not in set(gone)], [index for index in free if index not in set(gone)]
+        going = set(gone)
+        left, free = [index for index in left if index not in going], [index for index in free if index not in going]
         scores.update(zip(left, (yield from scores_of(settings.scoring, trace.steps(left))), strict=True))
-    protected = [index for index in left if index not in set(free)]
+    unprotected = set(free)
+    protected = [index for index in left if index not in unprotected]
     return _Fine(scores, [*order, *_by_score(free, scores), *_by_score(protected, scores)])
 
 

@@ -64,7 +64,7 @@ def reordered(
     scores = _scores(decision, sample, spans, method, tokens, seed)
     num_steps = len(spans)
     protected = [index for index in range(num_steps) if index < keep_first or index >= num_steps - keep_last]
-    free = [index for index in range(num_steps) if index not in set(protected)]
+    free = [index for index in range(num_steps) if keep_first <= index < num_steps - keep_last]
     order = [group[place] for group in (free, protected) for place in removal_order([scores[index] for index in group])]
     lengths = removal_tokens(sample.cot, spans, order, tokens)
     tokens_left = recounted(sample.cot, spans, order, tokens, gap) if gap else lengths.tokens_left

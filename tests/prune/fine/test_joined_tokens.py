@@ -1,16 +1,19 @@
 """The sums of JoinedTokens are held to tokenising the joined text anew, for a tiny tokenizer of every common kind."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_helpers import CORPUS, TOKENIZERS, laid_out, steps, tokens_of
 
+from asap import steps as steps_module
+from asap.lm.tokens import Encoded, TokenCounter
+from asap.prune.fine import joined_tokens
 from asap.prune.fine.joined_tokens import JoinedTokens
 from asap.spans import Span
-from asap.steps import join_steps
+from asap.steps import STEP_SPLITS, Separators, join_steps, separator, split_steps
 
 every_kind = pytest.mark.parametrize("kind", [*TOKENIZERS, "bundled", "deepseek"])
 SENTENCES = [line for line in CORPUS.split("\n") if line.strip()]
@@ -36,9 +39,9 @@ def check_toggles(kind: str, texts: Sequence[str], toggles: Sequence[int], betwe
 def separated(texts: Sequence[str], between: Sequence[str]) -> tuple[str, list[Span]]:
     """The steps, each with the separator that follows it, and their spans."""
     text, spans = "", list[Span]()
-    for step, separator in zip(texts, between, strict=False):
+    for step, space in zip(texts, between, strict=False):
         spans.append(Span(len(text), len(text) + len(step)))
-        text += step + separator
+        text += step + space
     return text[: spans[-1].end], spans
 
 
@@ -63,7 +66,69 @@ def test_sentences_are_counted_without_the_whole_text(kind: str) -> None:
         kept.remove(step)
         assert total == tokens.count(join_steps(text, (spans[index] for index in kept)))
     assert joined.exact
-    assert sum(len(run) - 2 for run in joined._costs) < 40 * 20, "runs of a few sentences each"
+
+
+class Counted:
+    """A tokenizer that counts the characters that it is asked about."""
+
+    def __init__(self, tokens: TokenCounter) -> None:
+        self.tokens, self.characters = tokens, 0
+
+    def encode(self, text: str) -> Encoded:
+        self.characters += len(text)
+        return self.tokens.encode(text)
+
+    def encode_many(self, texts: Sequence[str]) -> list[Encoded]:
+        self.characters += sum(map(len, texts))
+        return self.tokens.encode_many(texts)
+
+    def may_hold_added(self, text: str) -> bool:
+        return False
+
+
+def _list_item(number: int) -> str:
+    return f"{'  ' * (number % 40)}- so we add a number {number} to it"
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "make",
+    [lambda number: f"So it is {number}.", _list_item, lambda number: f"    we see\n    that {number}"],
+    ids=["line", "list", "code"],
+)
+@pytest.mark.parametrize("between", ["\n\n", " "])
+def test_a_removal_reads_as_much_however_many_steps_there_are(
+    kind: str, make: Callable[[int], str], between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where lists are deep, where no step starts with a token of its own, and where the kept steps are far apart."""
+    read, whole = list[int](), (lambda step: step) if "\n" in between else (lambda step: " ".join(step.split()))
+    for count in (80, 320):
+        counted = Counted(tokens_of(kind))
+        monkeypatch.setattr(joined_tokens, "by_words", lambda tokens, counted=counted: counted)
+        text, spans = separated([whole(make(number)) for number in range(count)], [between] * count)
+        steps = list(range(count))
+        for order in (steps[::-1], steps, random.Random(1).sample(steps, count), [*steps[1:], 0]):
+            joined = JoinedTokens(text, spans, tokens_of(kind))
+            totals, half = joined.remove_each(order), sorted(order[count // 2 :])
+            assert joined.exact
+            assert totals[count // 2 - 1] == tokens_of(kind).count(join_steps(text, (spans[step] for step in half)))
+            assert not joined._costs, "nothing is kept of what is gone"
+        read.append(counted.characters)
+    assert read[1] < 5 * read[0]
+
+
+@given(st.text(alphabet="a \n\r\t\u2028.", max_size=60), st.data())
+def test_separators_of_any_two_steps(text: str, data: st.DataObject) -> None:
+    monkeypatched = steps_module._NEAR
+    spans = split_steps(text, data.draw(st.sampled_from(STEP_SPLITS)))
+    try:
+        steps_module._NEAR = 0
+        separators = Separators(text)
+        for first in range(len(spans)):
+            for second in range(first + 1, len(spans)):
+                assert separators.between(spans[first], spans[second]) == separator(text, spans[first], spans[second])
+    finally:
+        steps_module._NEAR = monkeypatched
 
 
 @every_kind
