@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from asap.cli import run
@@ -123,6 +126,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes_and_shards_agree(sandboxed: None
     shares = [prune(source, tmp_path / f"share{number}", "--only-passing", "--shard", f"{number}/2") for number in (0, 1)]
     assert run(["merge", *map(str, shares), "--out", str(tmp_path / "merged")]) == 0
     assert (tmp_path / "merged" / "pruned.jsonl").read_bytes() == (whole / "pruned.jsonl").read_bytes()
+
+
+def test_values_that_only_parquet_has_keep_no_row_from_its_tests(sandboxed: None, tmp_path: Path) -> None:
+    columns = {"question": "Add.", "response": maths_row("", f"```python\n{ADD}\n```")["response"], "test": TESTS}
+    table = pa.table({**{name: [value] for name, value in columns.items()}, "at": [datetime(2026, 1, 1)], "raw": [b"\xff"]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert len(kept(prune(tmp_path / "rows.parquet", tmp_path / "out", "--only-passing"))) == 1
 
 
 def test_a_dry_run_counts_and_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 
 from asap.cli import run
 from asap.dataset.logprobs import LogprobColumns
-from asap.errors import RowError
+from asap.errors import RowError, UsageError
 from asap.lm.prompt_style import render_context
 from asap.lm.scorer import ScoreRequest
 from asap.lm.scorer_shipped import ShippedScorer
@@ -174,6 +174,12 @@ def test_a_killed_run_goes_on_with_its_shipped_log_probabilities(tmp_path: Path)
     same_output(tmp_path / "killed", whole)
 
 
+def test_processes_of_their_own_decide_alike(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [shipping(one, as_ids) for one in asked_rows()])
+    scorer = ["--scorer", "shipped:token_ids,logprobs", "--tokenizer", str(model_folder())]
+    same_output(prune(source, tmp_path / "two", *scorer, "--devices", "cpu,cpu"), prune(source, tmp_path / "one", *scorer))
+
+
 def test_other_numbers_for_the_same_text_are_decided_anew(tmp_path: Path) -> None:
     scorer = ["--scorer", "shipped:token_ids,logprobs", "--tokenizer", str(model_folder())]
     first = shipping(row(1), as_ids)
@@ -220,6 +226,23 @@ def test_numbers_that_are_all_the_same_say_nothing() -> None:
 def test_texts_that_lost_halves_of_characters_say_what_to_give_instead() -> None:
     with pytest.raises(RowError, match=r"first 3 characters.*give the ids and --tokenizer"):
         LogprobColumns(["t", "n"]).of_row({"t": ["Hi ", "\ufffd", "\ufffd", "Yes"], "n": [-1, -2, -3, -4]}, "Hi 😀", "Yes")
+
+
+_KEYS = st.sampled_from(["logprob", "logprobs", "tokens", "token", "content", "bytes", "7", "decoded_token"])
+_LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from([-1.0, "Hm", 7, "[1]", '{"7": -1}'])
+)
+_VALUES: Any = st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=12)
+
+
+@given(_VALUES, _VALUES, st.sampled_from([["n"], ["t", "n"]]), st.booleans())
+def test_whatever_the_columns_hold_it_is_laid_on_the_trace_or_refused(tokens: Any, numbers: Any, names: list[str], with_ids: bool) -> None:
+    columns = LogprobColumns(names, (lambda one: b"Hm" if one == 7 else None) if with_ids else None)
+    try:
+        found = columns.of_row({"t": tokens, "n": numbers}, "Hm", "Hm")
+    except (RowError, UsageError):
+        return
+    assert len(found.ends) * 2 == len(found.values) > 0
 
 
 def test_texts_of_vllm_need_no_tokenizer_and_the_token_that_was_written_stands_first() -> None:

@@ -88,26 +88,26 @@ def row_id(row: Mapping[str, object]) -> str | None:
     return None
 
 
-def problem_of(row: FileRow) -> Problem:
-    """The problem that a row's tests make. Raises RowError, or InputError for a row of a benchmark, if they cannot be used."""
-    known = row_id(row.value) or content_digest(dict(row.value))[:16]
+def problem_of(row: FileRow, name: str) -> Problem:
+    """The problem that a row's tests make, under a name. Raises RowError, or InputError for a row of a benchmark, if they are of no use."""
     if reader := _own_reader(row):
-        return replace(reader(row), task_id=known)
+        return replace(reader(row), task_id=name)
     references = list(dict.fromkeys(_references(row)))
     tests = tests_of(row.value, references)
-    return Problem(known, _worded(question_of(row.value), tests.check), None, tests.check, references, tests.public_only)
+    return Problem(name, _worded(question_of(row.value), tests.check), None, tests.check, references, tests.public_only)
 
 
 def row_problem(row: FileRow) -> Problem:
     """The problem of a row, which says why if its tests cannot be used."""
+    name = row_id(row.value) or content_digest(dict(row.value))[:16]
     try:
-        return problem_of(row)
+        return problem_of(row, name)
     except RowError as error:
         why = f"{row.place}: {error.detail}"
     except InputError as error:
         why = str(error)
-    known, nothing = row_id(row.value) or content_digest(dict(row.value))[:16], Stdin([], [], same_output)
-    return Problem(known, _worded(question_of(row.value), nothing), None, nothing, untestable=why)
+    nothing = Stdin([], [], same_output)
+    return Problem(name, _worded(question_of(row.value), nothing), None, nothing, untestable=why)
 
 
 def _own_reader(row: FileRow) -> Callable[[FileRow], Problem] | None:

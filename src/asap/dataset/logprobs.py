@@ -138,8 +138,8 @@ def _token(value: object, place: str) -> Token:
 
 def _number_of(value: object, token: object, place: str) -> float:
     """The number in an item beside its token: itself, in an object, or in an object by token id."""
-    if isinstance(value, Mapping) and "logprob" not in value and (str(token) in value or token in value):
-        value = value[str(token)] if str(token) in value else value[token]
+    if isinstance(value, Mapping) and "logprob" not in value:  # by token id, as vLLM has it
+        value = value.get(str(token), value)
     if isinstance(value, Mapping):
         value = value.get("logprob", value)
     elif isinstance(value, (list, tuple)) and value:

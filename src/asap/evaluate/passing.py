@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,9 +60,9 @@ def task_of(shaped: Shaped) -> Problem | str:
     if shaped.sample.turn:
         raise RowError("no_tests", "the turns of a conversation have no tests or gold answers of their own")
     try:
-        problem = problem_of(FileRow("the row", shaped.task))
+        problem = problem_of(FileRow("the row", shaped.task), content_digest(json.dumps(dict(shaped.task), default=str, sort_keys=True)))
         if has_tests(problem):
-            return replace(problem, task_id=content_digest(json.dumps(shaped.task, default=str, sort_keys=True)))
+            return problem
         error = RowError("no_tests", problem.untestable or _NO_TESTS)
     except InputError as unusable:
         error = RowError("bad_tests", str(unusable))
