@@ -21,7 +21,8 @@ from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.recut import tokens_of
 from asap.run import no_usable_row
-from asap.store.work import Store
+from asap.store.claim import check_settings
+from asap.store.work import FILE, Store
 from asap.totals import Totals
 
 
@@ -45,6 +46,7 @@ class _Part(NamedTuple):
                 raise InputError(f"{folder} is no shard: it was pruned without --shard, so there is nothing to merge it with")
             if not settings or source is None or store.missing().rows_missing:
                 raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it, then merge")
+            check_settings(folder / FILE, settings)
             shard = Shard.parse(settings.pop("shard"))
             seconds = {name: store.fact(name) or 0.0 for name in ("ask_s", "score_s")}
             return cls(folder, shard, settings, store.count_rows(), source, store.fact("llm"), seconds)

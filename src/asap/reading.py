@@ -142,11 +142,11 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
     """
     store.retry_failed()
     last = store.fact("source") or {}
-    known = [SourcePart(*part) for part in last.get("state") or ()]
+    known = [SourcePart(*part) for part in last.get("state") or () if isinstance(part, list) and len(part) == len(SourcePart._fields)]
     state = source.state(known)
     if "columns" in last and last.get("limit") == source.limit and same_content(state, known or None):
         store.set_fact("source", {**last, "state": state})
-        listener.unchanged(last["rows"])
+        listener.unchanged(last.get("rows", 0))
         return
     content, rows, filtered, columns, talks = hashlib.sha256(), 0, 0, dict[str, None](), False
     read, judged = listened_rows(source, listener), True

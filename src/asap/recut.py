@@ -14,7 +14,8 @@ from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
-from asap.store.work import Store
+from asap.store.claim import check_settings
+from asap.store.work import FILE, Store
 from asap.totals import Totals
 
 
@@ -45,6 +46,7 @@ def recut(
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
+        check_settings(folder / FILE, stored)
         settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False, "support_floor": None}
         if method is not None and method != stored["method"]:
             if method in TOKEN_LEVEL:

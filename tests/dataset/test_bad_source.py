@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import zstandard
 from dataset_helpers import ROWS, TEXT, refusal, write
 
 from asap.dataset import iter_rows
+from asap.dataset.jsonl import jsonl_rows
+from asap.errors import InputError
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "data/missing.jsonl", "a/b/c", "", "gsm8k", "x\0y", "n" * 5000, "data/missing.parquet"])
@@ -130,3 +133,45 @@ def test_an_unreadable_source_is_refused(tmp_path: Path, name: str) -> None:
     with no_super_user():
         assert "Permission denied" in refusal(path)
     path.chmod(0o700)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("long", [b'{"id": "long", "question": "%s"}\n', b"%s\n", b"%s"])
+def test_a_line_without_an_end_costs_its_row_and_little_memory(
+    suffix: str, long: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asap.dataset.jsonl.LARGEST_ROW", 1 << 20)
+    good = json.dumps({"id": "a", "question": "q", "cot": "c", "answer": "a"}).encode() + b"\n"
+    content = good + long % (b" " * (1 << 26)) + (good if long.endswith(b"\n") else b"")
+    path = tmp_path / f"rows.jsonl{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix == ".gz" else zstandard.compress(content) if suffix == ".zst" else content)
+    del content
+    tracemalloc.start()
+    rows = list(jsonl_rows(path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row.value is None for row in rows] == [False, True, False][: len(rows)]
+    assert rows[1].error is not None
+    assert (rows[1].line, rows[1].error.reason) == (2, "too_long")
+    assert most < 1 << 24
+
+
+def test_a_list_with_a_row_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asap.dataset.json_array.LARGEST_ROW", 1 << 20)
+    path = tmp_path / "rows.json"
+    path.write_bytes(b'[{"id": "' + b"a" * (1 << 24) + b'"}]')
+    with pytest.raises(InputError, match=r"not valid JSON after row 0 .the next row has more than 1 MiB"):
+        list(jsonl_rows(path))
+
+
+@pytest.mark.parametrize("name", ["../secret.arrow", "/dev/zero", "data/../../secret.arrow", "a\0b"])
+def test_a_saved_data_set_reads_nothing_outside_of_its_folder(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
+    with pytest.raises(InputError, match="which is not in the folder"):
+        list(iter_rows(str(folder)))
+    (folder / "state.json").unlink()
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": [name]}))
+    with pytest.raises(InputError, match="which is not in the folder"):
+        list(iter_rows(str(folder)))

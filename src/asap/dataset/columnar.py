@@ -50,7 +50,7 @@ def saved_split(folder: Path, config: str | None, split: str | None) -> Path:
     if config is not None:
         raise InputError(f"{folder}: what save_to_disk wrote has no subsets, so there is no {config!r}; leave --subset out")
     if (folder / "dataset_dict.json").is_file():
-        return folder / _chosen_split(folder, split)
+        return _inside(folder, _chosen_split(folder, split), "dataset_dict.json")
     if split is not None:
         raise InputError(f"{folder}: save_to_disk wrote it without splits, so there is no {split!r}; leave --split out")
     return folder
@@ -82,9 +82,17 @@ def _arrow_files(folder: Path) -> list[Path]:
             "load it and call flatten_indices() and save_to_disk() once more"
         )
     try:
-        return [folder / str(file["filename"]) for file in files]
+        return [_inside(folder, str(file["filename"]), "state.json") for file in files]
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / 'state.json'}: a data file has no file name") from error
+
+
+def _inside(folder: Path, name: str, listing: str) -> Path:
+    """What a file of a folder names in it. Raises InputError for a name that leads out of the folder."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise InputError(f"{folder / listing}: names {name!r}, which is not in the folder")
+    return folder / path
 
 
 def _stream_batches(files: Iterable[Path]) -> Iterator[Any]:

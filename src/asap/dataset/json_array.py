@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from asap.dataset.raw import RawRow, not_an_object
+from asap.dataset.raw import LARGEST_ROW, RawRow, not_an_object
 from asap.errors import InputError
 
 _PIECE = 1 << 18
@@ -26,6 +26,8 @@ class _Text:
 
     def more(self) -> None:
         """Read on; the pieces grow with what has to be kept."""
+        if len(self.text) - self.at > LARGEST_ROW:
+            raise ValueError(f"the next row has more than {LARGEST_ROW >> 20} MiB")
         data = self._stream.read(max(_PIECE, len(self.text) - self.at))
         self.ended = not data
         self.text, self.at = self.text[self.at :] + self._decoder.decode(data, self.ended), 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from asap.dataset.json_array import array_rows
-from asap.dataset.raw import RawRow, not_an_object
+from asap.dataset.raw import LARGEST_ROW, RawRow, not_an_object
 from asap.errors import InputError
 
 _HEAD = 1 << 16
@@ -28,10 +28,8 @@ def jsonl_rows(path: Path) -> Iterator[RawRow]:
                 for row in array_rows(source, stream):
                     number, rows = row.line, rows + 1
                     yield row
-            for number, line in enumerate(stream, 1):
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if line.strip():
+            for number, line in enumerate(_lines(stream), 1):
+                if line is None or line.strip():
                     rows += 1
                     yield _parsed(source, number, line)
     except (EOFError, zlib.error) as error:
@@ -47,6 +45,19 @@ def jsonl_rows(path: Path) -> Iterator[RawRow]:
         ) from error
     if not rows:
         raise InputError(f"{source}: the file is empty; JSONL with one object per line is expected")
+
+
+def _lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
+    """The lines of a stream, None for one that is too long to be read: a few compressed bytes may hold gigabytes."""
+    if stream.peek(3).startswith(codecs.BOM_UTF8):
+        stream.read(len(codecs.BOM_UTF8))
+    while line := stream.readline(LARGEST_ROW + 1):
+        if len(line) <= LARGEST_ROW:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(_HEAD)
+        yield None
 
 
 @contextmanager
@@ -104,7 +115,9 @@ def _not_utf8(data: bytes, final: bool = True) -> bool:
     return False
 
 
-def _parsed(source: str, number: int, line: bytes) -> RawRow:
+def _parsed(source: str, number: int, line: bytes | None) -> RawRow:
+    if line is None:
+        return RawRow.bad(source, number, "too_long", f"the line has more than {LARGEST_ROW >> 20} MiB")
     try:
         value = json.loads(line.rstrip(b"\r\n").decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from asap.errors import RowError
 
+LARGEST_ROW = 1 << 28
+"""The most bytes of a row: reading takes some times as much memory."""
+
 Row = Mapping[str, object]
 """The columns of a row."""
 

@@ -68,8 +68,6 @@ class OpenAIGenerator:
         self._extra = dict(extra or {})
         self._sends_ids = measured and tokens is not None and bool(tokens.hf.chat_template)
         self._counts_messages = self._counts_here = False
-        self._log = log or (lambda text: print(text, file=sys.stderr))
-        self._counts_messages = False
         self._log = log or (lambda text: print(revealed(text), file=sys.stderr))
         self.left_out: set[str] = set()
         """What the server does not take, as far as that is known."""

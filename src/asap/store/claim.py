@@ -26,6 +26,12 @@ def refuse_other(folder: Path, stored: Mapping[str, Any], settings: Mapping[str,
     raise InputError(f"{folder} holds a run with other settings: {shown}; {advice}")
 
 
+def check_settings(file: Path, settings: Mapping[str, Any]) -> None:
+    """Raise InputError unless stored settings are those of a run."""
+    if missing := [name for name in ("method", "sources", "scorer", "tokenizer", "tokenizer_name") if name not in settings]:
+        raise InputError(f"{file} is damaged (its settings lack {', '.join(missing)}); prune the rows again into another --out")
+
+
 def _as_json(value: object) -> object:
     """A setting as JSON brings it back."""
     return list(value) if isinstance(value, tuple) else value

@@ -163,21 +163,34 @@ class Database:
                 self.execute(_WRITTEN)
                 self.execute_many("INSERT OR IGNORE INTO written VALUES (?)", ([name] for name in sorted(names | ours)))
 
-    def value(self, body: bytes | str) -> Any:
-        """The JSON value of a stored body, or of its text."""
+    def value(self, body: bytes | str, kind: type | tuple[type, ...] = object) -> Any:
+        """The JSON value of a stored body, or of its text. Raises InputError for one that is not of this kind."""
         try:
-            return json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
-        except (zlib.error, ValueError) as error:
+            found = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
+        except (zlib.error, RecursionError, TypeError, ValueError) as error:
             raise self._damage(error) from error
+        if not isinstance(found, kind):
+            raise self._damage(f"it holds {found!r:.60}")
+        return found
 
     def text(self, body: bytes) -> str:
         """The text of a stored body."""
         try:
             return zlib.decompress(body).decode("utf-8", "surrogatepass")
-        except (zlib.error, ValueError) as error:
+        except (zlib.error, TypeError, ValueError) as error:
             raise self._damage(error) from error
 
-    def _damage(self, error: Exception) -> InputError:
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """A block that takes values apart; what is missing in one, or of another kind, raises InputError."""
+        try:
+            yield
+        except InputError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._damage(f"{type(error).__name__}: {error}") from error
+
+    def _damage(self, error: object) -> InputError:
         return storage_error(sqlite3.DatabaseError(f"a row is malformed: {error}"), self._read_from)
 
     @property

@@ -9,6 +9,15 @@ from asap.digest import content_digest
 from asap.errors import InputError
 from asap.store.content import Database
 
+RUN_FACTS: Mapping[str, type | tuple[type, ...]] = {
+    "settings": dict,
+    "source": dict,
+    "llm": dict,
+    "origin": list,
+    "ask_s": (int, float),
+    "score_s": (int, float),
+}
+"""The kinds of what a store knows about its run."""
 TABLES = ("samples", "conversations", "columns", "decisions", "input", "turns")
 
 
@@ -36,7 +45,10 @@ class Origin(NamedTuple):
         if not (root / name).is_file():
             raise InputError(f"{cut} is a cut of {root}, which is not there any more; {how_to}")
         schema = database.attach(root / name, TABLES)
-        facts = {name: database.value(text) for name, text in database.execute(f"SELECT name, value FROM {schema}.facts")}
+        facts = {
+            name: database.value(text, RUN_FACTS.get(name, object))
+            for name, text in database.execute(f"SELECT name, value FROM {schema}.facts")
+        }
         if Origin.to(root, facts, cut) != self:
             raise InputError(f"{cut} is a cut of {root}, which holds another run or other rows by now; {how_to}")
         return schema

@@ -18,17 +18,19 @@ class Samples:
 
     def sample(self, row_id: str, body: bytes, conversation: str | None = None, number: int | None = None) -> Sample:
         """The sample of a body, as the turn of a conversation if it is one; it then belongs to this one, if that is given."""
-        content = self._db.value(body)
-        place = (conversation, number) if conversation is not None else content.get("turn")
-        if place:
-            return replace(Sample.of_turn(self.turn(row_id, *place)), id=row_id)
-        return Sample.of_stored(row_id, content, tested_code_in(content.get("meta", {})))
+        with self._db.whole():
+            content = self._db.value(body, dict)
+            place = (conversation, number) if conversation is not None else content.get("turn")
+            if place:
+                return replace(Sample.of_turn(self.turn(row_id, *place)), id=row_id)
+            return Sample.of_stored(row_id, content, tested_code_in(content.get("meta", {})))
 
     def turn(self, row_id: str, digest: str, number: int) -> TurnOf:
         """A turn, whose conversation has the name that the turn's id begins with."""
         conversation = self._last.get(digest)
         if conversation is None:
-            conversation = Conversation.of_stored(self.conversations.get(digest))
+            with self._db.whole():
+                conversation = Conversation.of_stored(self.conversations.get(digest))
             self._last = {digest: conversation}
         name = row_id.removesuffix(turn_id("", number))
         return TurnOf(conversation if name == conversation.id else replace(conversation, id=name), number)

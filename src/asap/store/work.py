@@ -21,7 +21,7 @@ from asap.store.content import Contents, Database
 from asap.store.entry import Entry, Missing, Waiting
 from asap.store.incoming import SCHEMA as INPUT_SCHEMA
 from asap.store.incoming import Incoming, original_rows, with_columns
-from asap.store.origin import TABLES, Origin
+from asap.store.origin import RUN_FACTS, TABLES, Origin
 from asap.store.samples import Samples
 
 FILE = "work.sqlite"
@@ -79,7 +79,7 @@ class Store:
 
     def refer_to(self, other: "Store") -> None:
         """Make this store a cut of another: its facts, and a reference to where its rows and decisions are."""
-        facts = {name: self._db.value(text) for name, text in other._db.execute("SELECT name, value FROM facts")}
+        facts = {name: other.fact(name) for [name] in other._db.execute("SELECT name FROM facts")}
         origin = Origin.to(other.root, facts, self.folder)
         if other._origin:
             origin = other._origin._replace(folder=origin.folder)
@@ -110,12 +110,13 @@ class Store:
     @property
     def _origin(self) -> Origin | None:
         found = self.fact("origin")
-        return None if found is None else Origin(*found)
+        with self._db.whole():
+            return None if found is None else Origin(*found)
 
     def fact(self, name: str) -> Any:
         """A stored JSON value, or None."""
         found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,))
-        return self._db.value(found[0][0]) if found else None
+        return self._db.value(found[0][0], RUN_FACTS.get(name, object)) if found else None
 
     def set_fact(self, name: str, value: Any) -> None:
         """Store a JSON value under a name."""
@@ -248,17 +249,17 @@ class Store:
                 continue
             if body is None:
                 raise InputError(f"{self.folder} holds an unfinished run (row {row_id!r} is not decided); run the same asap prune again")
-            sample, fields = Sample.of_turn(turn) if turn else self._samples.sample(row_id, sample_body), self._db.value(body)
-            sample = replace(sample, meta=self._db.value(columns)) if columns else sample
+            sample, fields = Sample.of_turn(turn) if turn else self._samples.sample(row_id, sample_body), self._db.value(body, dict)
+            sample = replace(sample, meta=self._db.value(columns, dict)) if columns else sample
             if failed:
-                yield Entry(source, line, row_id, sample, None, RowError(fields["reason"], fields["detail"], row_id), turn)
+                yield Entry(source, line, row_id, sample, None, RowError(fields.get("reason", ""), fields.get("detail", ""), row_id), turn)
             else:
                 yield Entry(source, line, row_id, sample, self._read({**fields, "id": row_id}), None, turn)
 
     def decision(self, sample: Sample) -> Decision | None:
         """The decision about a sample; None if undecided or failed."""
         found = self._db.execute("SELECT body FROM decisions WHERE digest = ? AND NOT failed", (sample.digest(),))
-        return self._read({**self._db.value(found[0][0]), "id": sample.id}) if found else None
+        return self._read({**self._db.value(found[0][0], dict), "id": sample.id}) if found else None
 
     def is_decided(self, digest: str) -> bool:
         """Whether a sample has a decision and did not fail."""
@@ -267,7 +268,7 @@ class Store:
     def _read(self, row: Mapping[str, Any]) -> Decision:
         try:
             return decision_from_row(row)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             what = f"its decisions differ in {error}"
             raise InputError(
                 f"{self.folder} was written by another version of asap ({what}); run asap prune again into another --out"
