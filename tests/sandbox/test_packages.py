@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Packages of the environment in the sandbox: which files become visible, and what is said of those that are not."""
 
 import json
@@ -8,7 +9,7 @@ from sandbox_helpers import ROOMY
 
 from asap.benchmarks.problem import Calls, Problem, Program, Stdin
 from asap.errors import UsageError
-from asap.sandbox import Sandbox, imported_modules
+from asap.sandbox import Limits, Sandbox, imported_modules
 from asap.sandbox import packages as packages_module
 from asap.sandbox.known_packages import KNOWN
 from asap.sandbox.packages import visible_packages
@@ -165,6 +166,31 @@ def test_plugins_of_pytest_work_if_they_are_named(environment, sandbox):
     verdict = sandbox.judge(tests, "def f(): return 1", ROOMY)
     assert (verdict.verdict, verdict.needs) == ("infra", "pytest-mock")
     assert verdict.detail == "the tests need the fixture mocker: add --packages pytest-mock"
+
+
+AS_USED = {
+    "pandas": (
+        "import pandas as pd, pandas.testing as tm\nfrom solution import f\ndef test_a(): tm.assert_frame_equal(f(), pd.DataFrame({'g': ['a', 'b'], 'x': [3, 3]}))",
+        "import pandas as pd\npd.set_option('display.max_rows', 5)\ndef f(): return pd.DataFrame({'g': ['a', 'b', 'a'], 'x': [1, 3, 2]}).query('x>0').groupby('g', as_index=False)['x'].sum()",
+    ),
+    "networkx": (  # compiles functions when they are first called
+        "import networkx as nx\nfrom solution import f\ndef test_a(): assert nx.is_connected(f())",
+        "import networkx as nx\ndef f():\n  g = nx.path_graph(5)\n  nx.spring_layout(g)\n  nx.minimum_spanning_tree(g)\n  return g",
+    ),
+    "torch": (  # replaces methods of classes and its own functions
+        "import torch\nfrom solution import f\ndef test_a(): torch.testing.assert_close(f(), torch.tensor([2.0]))",
+        "import torch\ntorch.manual_seed(0)\ndef f():\n  m = torch.nn.Linear(1, 1)\n  torch.optim.Adam(m.parameters()).step()\n  return torch.tensor([2.0])",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_USED)
+def test_packages_that_change_as_they_are_used_work_in_one_process(name):
+    pytest.importorskip(name)
+    tests, solution = AS_USED[name]
+    with Sandbox.open(1, packages=[name]) as opened:
+        verdict = opened.judge(Program(tests, None, None, isolation="together"), solution, Limits(cpu_s=60, memory_mb=4096))
+    assert verdict.verdict == "pass", verdict.detail
 
 
 def test_what_problems_import():

@@ -289,3 +289,18 @@ def test_what_is_refused_is_named(sandbox, code):
     assert verdict.verdict == "error"
     assert "PermissionError" in verdict.detail
     assert "allows no new process and no connection" in verdict.detail
+
+
+TELLS = {  # named in docs/sandbox.md
+    "frames below its own": "import inspect\nprint(len(inspect.stack()) > 1)",
+    "process 1, which its own signals do not end": "import os\nos.kill(os.getpid(), 9)\nprint(os.getpid() == 1)",
+    "no /proc": "import os\nprint(not os.path.exists('/proc/self'))",
+}
+
+
+@pytest.mark.parametrize("code", TELLS.values(), ids=TELLS)
+def test_how_a_program_can_tell_that_it_is_judged(sandbox, code):
+    if sandbox.kind == "none":
+        pytest.skip("without a sandbox, a program is a process like others")
+    verdict = sandbox.judge(Stdin([INPUT], ["True\n"], lambda output, expected: output == expected), code, ROOMY)
+    assert verdict.verdict == "pass", verdict.detail

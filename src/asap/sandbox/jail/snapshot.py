@@ -27,18 +27,18 @@ Changes = Callable[[], list[str]]
 class Snapshot:
     """Names and classes of modules. Names in `exempt` may change: the tests change them. So may those that pytest or programs set.
 
-    `watched` are the numbers of these modules, classes and functions: what the interpreter tells its hook of (`__code__`, `__defaults__`,
-    `__class__`, `__bases__`) shows in no name.
+    So may, of each module, the names in `unread`. `watched` are the numbers of these modules, classes and functions: what the interpreter
+    tells its hook of (`__code__`, `__defaults__`, `__class__`, `__bases__`) shows in no name.
     """
 
-    def __init__(self, modules: Mapping[str, types.ModuleType], exempt: frozenset[str]) -> None:
+    def __init__(self, modules: Mapping[str, types.ModuleType], exempt: frozenset[str], unread: Mapping[str, frozenset[str]]) -> None:
         self._exempt = exempt
         self._modules = {name: module for name, module in modules.items() if sys.modules.get(name) is module}
         self._spaces: list[tuple[str, Mapping[str, Any], Mapping[str, Any], frozenset[str], bool]] = []
         self.watched = set(map(id, modules.values()))
         free = exempt | {*_FREE.split()}
         for module in modules.values():
-            self._add(module.__name__, vars(module), free)
+            self._add(module.__name__, vars(module), free | unread.get(module.__name__, frozenset()))
 
     def add_tests(self, name: str, module: types.ModuleType) -> None:
         """Take down the tests' module too, with its plain variables. It holds objects of the solution's, whose code must not run here."""

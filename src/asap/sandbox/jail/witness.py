@@ -22,6 +22,7 @@ from asap.sandbox.jail.snapshot import Snapshot, intact, own_names, used_modules
 
 _LOOKS = ("sys.settrace", "sys.setprofile", "sys.addaudithook", "sys._current_frames", "gc.get_objects", "gc.get_referrers")
 _OWN = ("asap", "pytest", "_pytest", "pluggy", "unittest", "builtins", "operator", "sys")
+_STEADY = {*_OWN, "numpy", "pandas", *sys.stdlib_module_names}  # other packages may replace parts of themselves as they are used
 _EVERY = 20  # after so many tests, only each twentieth is followed by a look: a file may have thousands
 
 
@@ -70,14 +71,18 @@ def _attended(source: str, code: str, hear: Callable[[], Event], say: Callable[[
 
 def _hook(evidence: list[str], looks: tuple[str, ...], watched: set[int]) -> Callable[[str, tuple[Any, ...]], None]:
     """An audit hook, which nothing can remove: takes down who looks into, or changes, what no honest solution does."""
-    doctest, caller, kind_of, text, number = sys.modules.get("doctest"), sys._getframe, type, str, id
+    caller, kind_of, text, number, function = sys._getframe, type, str, id, types.FunctionType
+    doctest, networkx = sys.modules.get("doctest"), sys.modules.get("networkx.utils.decorators")
     restoring = doctest and doctest.DocTestRunner.run.__code__  # sets the trace function that it found
+    compiling = networkx and networkx.argmap._lazy_compile.__code__  # replaces the code of its own functions
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in looks and not (restoring and event == "sys.settrace" and caller(1).f_code is restoring):
             evidence.append(event)
-        elif event == "object.__setattr__" and kind_of(args[1]) is text and (number(args[0]) in watched or args[1] == "__code__"):
-            evidence.append(f"{args[1]} of a function, class or module")
+        elif event == "object.__setattr__" and kind_of(args[1]) is text and not (compiling and caller(1).f_code is compiling):
+            is_tests = kind_of(args[0]) is function and args[0].__code__.co_filename.endswith(TEST_FILE)
+            if is_tests or number(args[0]) in watched:
+                evidence.append(f"{args[1]} of a function, class or module")
 
     return hook
 
@@ -90,7 +95,7 @@ class _Watch:
         self.exempt = own_names(source)
         self.evidence = evidence
         self.used = used
-        self.snapshot = Snapshot({}, self.exempt)
+        self.snapshot = Snapshot({}, self.exempt, {})
         self.changes = self.snapshot.comparison()
         self.tally = Tally()
         self._plan: list[bool] = []
@@ -125,9 +130,13 @@ class _Watch:
 
     def _ready(self) -> None:
         """Take down what tests will be judged with, now that pytest is set up; from here on, whoever looks into the interpreter too."""
-        roots = {*_OWN, *(name.partition(".")[0] for name in self.used)}
-        loaded = {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in roots}
-        self.snapshot = Snapshot({**loaded, **self.used}, self.exempt)
+        whole = {*_OWN, *(root for name in self.used if (root := name.partition(".")[0]) in _STEADY)}
+        inner = tuple(f"{name}." for name in self.used if "." in name)
+        found = list(sys.modules.items())
+        loaded = {name: module for name, module in found if name.partition(".")[0] in whole or (inner and name.startswith(inner))}
+        others = {name: vars(module) for name, module in self.used.items() if name.partition(".")[0] not in _STEADY}
+        unread = {name: frozenset(key for key in space if key not in self.source) for name, space in others.items() if "." not in name}
+        self.snapshot = Snapshot({**loaded, **self.used}, self.exempt, unread)
         self.changes = self.snapshot.comparison()
         looks = tuple(event for event in _LOOKS if event.rpartition(".")[2] not in self.source)
         sys.addaudithook(_hook(self.evidence, looks, self.snapshot.watched))
