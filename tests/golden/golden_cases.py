@@ -76,6 +76,7 @@ PRUNE = {
     "named-columns": _prune("--columns", "id=n,question=q,response=r", "--budget", "30", source="in/renamed.jsonl"),
     "parquet-rows": _prune(*_HALF, "--method", "longest-first", source="in/rows.parquet"),
     "two-sources": ["prune", "in/plain.jsonl", "in/code.jsonl", *_SCORER, *_HALF, "--limit", "3"],
+    "shipped": _prune("--scorer", "shipped:logprobs", "--tokenizer", "models/scorer", *_HALF, source="in/shipped.jsonl"),
     "config-file": _prune("--config", "in/settings.yaml", "--ratio", "0.7"),
     "many-shapes": _prune(*_HALF, "--coarse", "none", "--format", "sharegpt", source="in/shapes.jsonl"),
     "select-local": _prune("--llm", "hf:models/judge", "--attempts", "1", *_HALF),

@@ -168,6 +168,14 @@ def _chat(row: Mapping[str, Any]) -> Row:
     return {"messages": [*system, *turns]}
 
 
+def _shipping(row: Mapping[str, Any]) -> Row:
+    """A row with the texts of its tokens, of three letters each, and a number for each that follows from its place."""
+    text = f"<think>\n{row['cot']}\n</think>\n\n{row['answer']}"
+    tokens = [text[place : place + 3] for place in range(0, len(text), 3)]
+    numbers = [-((place * 37) % 101) / 16 for place in range(len(tokens))]
+    return {**row, "logprobs": {"tokens": tokens, "token_logprobs": numbers}}
+
+
 def _lines(rows: Sequence[Row | str]) -> str:
     return "".join((row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
@@ -249,6 +257,7 @@ def write_inputs(folder: Path) -> None:
         "problems.jsonl": _lines(PROBLEMS),
         "attempts.jsonl": _lines(ATTEMPTS),
         "shapes.jsonl": _lines(SHAPES),
+        "shipped.jsonl": _lines([*map(_shipping, CODE_ROWS), TRAIN_SPEED]),
         "settings.yaml": "method: keep-tail\nratio: 0.6\nkeep-first: 1\n",
     }
     for name, text in files.items():
