@@ -1,6 +1,7 @@
 # make demo    set everything up and prune half of the example traces with the bundled model
 # make demo-all prunes the other half into the same folder
 # make test    set everything up and run lint, types, import contracts and the tests
+# make nightly kill commands with SIGKILL at a thousand random moments and compare what they write (KILLS=1000 SEED=…)
 # make picture make the pictures of the review page anew (needs chromium)
 # PIP_ARGS is passed on to pip, for example PIP_ARGS="--index-url https://..." for another build of torch.
 
@@ -9,12 +10,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS)
 # a test process for each core, up to four: each loads torch and models of its own
 TESTS := $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal
+KILLS ?= 1000
+SEED ?= $(shell date +%j)
 # CI pins everything; TORCH can be changed where another build is wanted
 CONSTRAINTS := constraints.txt
 TORCH ?= torch==2.13.0
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm lint types imports picture clean
+.PHONY: demo demo-all test test-all test-vllm nightly lint types imports picture clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -36,6 +39,9 @@ test-all: .venv/.test lint types imports
 # against a real vLLM (its CPU build, 3.5 GB, in an environment of its own)
 test-vllm: .venv/.test
 	ASAP_VLLM_ENV="$${ASAP_VLLM_ENV:-.venv-vllm}" $(BIN)/python -m pytest -q tests/lm/test_vllm.py
+
+nightly: .venv/.test
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/golden $(BIN)/python tests/nightly/kill9.py --kills $(KILLS) --seed $(SEED)
 
 lint:
 	$(BIN)/ruff check .

@@ -49,10 +49,12 @@ def _rewriting(prompt: str, asked_before: int) -> str:
 
 
 @contextmanager
-def llm_server(port: int = 0) -> Iterator[str]:
-    """The address of a server that runs meanwhile."""
+def llm_server(port: int = 0, *, forgets: bool = False) -> Iterator[str]:
+    """The address of a server that runs meanwhile; `forgets`: it replies to the first question as to all others."""
     asked = Counter[str]()
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"asked": asked, "lock": threading.Lock()}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", port), type("Handler", (_Handler,), {"asked": asked, "forgets": forgets, "lock": threading.Lock()})
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     server.daemon_threads = True
     thread.start()
@@ -67,6 +69,7 @@ def llm_server(port: int = 0) -> Iterator[str]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"  # one request for each connection, so that nothing is left open
     asked: Counter[str]
+    forgets: bool
     lock: threading.Lock
 
     def do_GET(self) -> None:
@@ -79,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         prompt = request["messages"][-1]["content"]
         with self.lock:
-            text = _reply(prompt, self.asked[prompt])
+            text = _reply(prompt, 1 if self.forgets else self.asked[prompt])
             self.asked[prompt] += 1
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
         usage["total_tokens"] = sum(usage.values())

@@ -1,6 +1,5 @@
 """`asap prune`: prunes the traces of a data set."""
 
-import tempfile
 from contextlib import ExitStack, nullcontext
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -53,6 +52,7 @@ from asap.prune.coarse.select import Select
 from asap.prune.methods import METHODS, RECORDS, TOKEN_LEVEL, TokenLevelMethod
 from asap.prune.methods.method import needs_entropies
 from asap.prune.settings import STAGE_1, AsapSettings
+from asap.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
@@ -253,8 +253,8 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
     spending = llm.spending()
     generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
     asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
-    with tempfile.TemporaryDirectory(prefix="asap-") as scratch, watcher(console_for(stderr=True)) as listener:
-        found = dry_run(Path(scratch), source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
+    with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True)) as listener:
+        found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
     rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
     if not found.survey.usable and source.shard is None:
         raise InputError(no_usable_row(source.names, rejected_by, found.survey.filtered))

@@ -1,9 +1,7 @@
 """Tests that the sandbox holds, with gentle probes before the first solution runs, instead of inferring it."""
 
 import socket
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from asap.benchmarks.problem import Calls
@@ -11,6 +9,7 @@ from asap.sandbox.bwrap import ENVIRONMENT
 from asap.sandbox.judge import judge_once
 from asap.sandbox.verdict import Limits, Verdict
 from asap.sandbox.zygote import Zygote
+from asap.scratch import scratch_folder
 
 _LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=256, file_mb=4)  # generous, so that a busy machine does not fail the test
 _ALSO_SET = ("PWD", "TMPDIR")  # by bubblewrap, and for each run
@@ -67,10 +66,10 @@ _LOOP = "def probe():\n    while True: pass\n"
 def probe(zygote: Zygote) -> list[tuple[str, bool, str]]:
     """Every property that the sandbox promises: its name, whether it holds, and what was seen."""
     seen: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="asap-canary-") as folder, socket.socket() as listener:
-        canary = Path(folder, "canary")
+    with scratch_folder("asap-canary") as folder, socket.socket() as listener:
+        canary = folder / "canary"
         canary.write_text("canary")
-        Path(folder).chmod(0o755)  # so that only the sandbox prevents reading it
+        folder.chmod(0o755)  # so that only the sandbox prevents reading it
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         listener.setblocking(False)
