@@ -267,5 +267,6 @@ OTHERS: dict[str, dict[str, object]] = {
     "a flag called reasoning": {"question": Q, "response": R, "reasoning": "on", "thinking": True},
     "a gold answer": {"question": Q, "reasoning": C, "response": A, "answer": "2", "solution": "Add."},
     "empty columns beside filled ones": {"question": "", "prompt": Q, "cot": "", "reasoning": C, "answer": None, "response": A},
+    "an empty response beside an answer": {"question": Q, "reasoning": C, "response": "", "answer": A},
     "tags in the second candidate": {"question": Q, "solution": "Add.", "answer": R},
 }

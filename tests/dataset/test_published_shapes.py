@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from published_rows import ANSWER, OTHER, OTHERS, PUBLISHED, USER, A, C, Q, R
 
 from asap.dataset import to_sample
+from asap.dataset.column_names import ANSWERS, CHATS, LESSER_QUESTIONS, QUESTIONS, RESPONSES, TRACES
 from asap.dataset.row_rules import RowRules
 from asap.errors import RowError
 
@@ -40,11 +44,12 @@ def reject(row: Mapping[str, object]) -> RowError:
         ({"problem": Q, "query": "Other?", "answer": R}, "two_questions", {"problem", "query"}),
         ({"prompt": Q, "response": R, "thinking": C + "!"}, "two_traces", set()),
         ({"prompt": Q, "completion": R, "messages": [USER, {**ANSWER, "content": OTHER}]}, "two_traces", {"completion", "messages"}),
-        ({"question": Q, "cot": C, "reasoning": "Else.", "response": A}, "two_traces", {"cot", "reasoning"}),
-        ({"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Else."}, "two_traces", {"cot", "thinking"}),
+        ({"question": Q, "cot": C, "reasoning": "Something else.", "response": A}, "two_traces", {"cot", "reasoning"}),
+        ({"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Something else."}, "two_traces", {"cot", "thinking"}),
         ({"input": [USER], "output": A, "reasoning": "off"}, "no_think", set()),
         ({"conversations": [USER, {**ANSWER, "content": OTHER}], "messages": [USER, ANSWER]}, "two_traces", {"conversations", "messages"}),
         ({"question": Q, "cot": C, "answer": A, "solution": "2"}, "two_answers", {"answer", "solution"}),
+        ({"messages": [USER, ANSWER], "question": Q, "reasoning": "Something else.", "answer": A}, "two_traces", {"messages", "reasoning"}),
         ({"interactions": [{"query": Q, "think": C, "answer": A}] * 2}, "multi_turn", set()),
     ],
 )
@@ -62,7 +67,7 @@ def test_a_row_with_two_readings_is_rejected_and_names_both(row: Mapping[str, ob
         {"question": Q, "response": R, "solution": OTHER},
         {"question": Q, "reasoning": C, "answer": A, "solution": "2"},
         {"problem": Q, "query": "Other?", "answer": R},
-        {"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Else."},
+        {"messages": [USER, {**ANSWER, "content": A}], "cot": C, "thinking": "Something else."},
         {"prompt": Q, "completion": R, "messages": [USER, {**ANSWER, "content": OTHER}]},
         {"conversations": [USER, {**ANSWER, "content": OTHER}], "messages": [USER, ANSWER]},
     ],
@@ -95,3 +100,31 @@ def test_tags_of_ones_own_tell_a_response_too() -> None:
 def test_a_text_in_brackets_is_a_question_unless_it_is_a_chat() -> None:
     for question in ("[1, 2]", '[{"a": 1}]', "[not JSON]", json.dumps([{"query": "x"}])):
         assert to_sample({"prompt": question, "completion": R}).sample.question == question
+
+
+OTHER_VALUES = st.sampled_from(
+    [None, "", " ", "on", "2", 2, True, [], ["x"], "Add them up.", OTHER, [OTHER], [USER], [USER, {**ANSWER, "content": OTHER}], {"a": 1}]
+)
+ANY_NAME = st.sampled_from([*QUESTIONS, *LESSER_QUESTIONS, *TRACES, *RESPONSES, *ANSWERS, *CHATS, "id", "text", "tests", "Answer"])
+
+
+@st.composite
+def rows_with_others(draw: st.DrawFn) -> dict[str, object]:
+    """A row that holds Q with the trace C in one of the ways, among other columns of any name with other values."""
+    kind = draw(st.sampled_from(["whole", "beside", "chat", "open chat"]))
+    question: dict[str, object] = {draw(st.sampled_from(QUESTIONS)): Q}
+    beside: dict[str, object] = {draw(st.sampled_from(TRACES)): C, draw(st.sampled_from([*RESPONSES, *ANSWERS])): A}
+    rows: dict[str, dict[str, object]] = {
+        "whole": {**question, draw(st.sampled_from([*RESPONSES, *ANSWERS])): R},
+        "beside": {**question, **beside},
+        "chat": {draw(st.sampled_from(CHATS)): [USER, ANSWER]},
+        "open chat": {draw(st.sampled_from(CHATS)): [USER], **beside},
+    }
+    return {**draw(st.dictionaries(ANY_NAME, OTHER_VALUES, max_size=4)), **rows[kind]}
+
+
+@given(rows_with_others())
+def test_whatever_else_a_row_holds_no_other_thinking_is_read(row: dict[str, object]) -> None:
+    assume(sum("three" in json.dumps(value) for value in row.values()) <= 1)  # two that agree are a chat and the generation it holds
+    with suppress(RowError):
+        assert to_sample(row).sample.cot == C

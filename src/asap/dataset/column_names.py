@@ -18,11 +18,11 @@ Part = Literal["system", "user", "input", "reasoning", "assistant", "chat", "his
 
 
 class Shape(NamedTuple):
-    """The columns of a row and what they hold. `also` is a second reading of the row, which must find the same thinking."""
+    """The columns of a row and what they hold. `also` are other readings, one of which must find the same thinking."""
 
     needed: Mapping[str, Part]
     optional: Mapping[str, Part]
-    also: "Shape | None" = None
+    also: "tuple[Shape, ...]" = ()
 
     @property
     def name(self) -> str:
@@ -35,18 +35,18 @@ QUESTIONS = ("question", "prompt", "problem", "query", "instruction", "user_prom
 LESSER_QUESTIONS = ("input", "user", "message")
 """These hold the question only where no other column does."""
 TRACES = (
-    *("cot", "reasoning", "reasoning_content", "thinking", "think", "thought", "thoughts", "trace", "reasoning_trace"),
-    *("chain_of_thought", "complex_cot", "reasoning_details", "analysis", "deepseek_reasoning", "thinking_trajectories"),
+    *("cot", "reasoning", "reasoning_content", "thinking", "think", "thought", "thoughts", "reasoning_trace"),
+    *("chain_of_thought", "complex_cot", "reasoning_details", "deepseek_reasoning", "thinking_trajectories"),
     *("thinking_trajectory", "deepseek_thinking_trajectory", "gemini_thinking_trajectory"),
 )
 RESPONSES = (
-    *("response", "generation", "completion", "output", "content", "final", "attempt", "generated_solution", "generated_response"),
+    *("response", "generation", "completion", "attempt", "generated_solution", "generated_response"),
     *("r1_generation", "r1_solution", "deepseek_solution", "deepseek_attempt", "gemini_attempt", "reannotated_assistant_content"),
     *("responses", "generations", "completions", "outputs", "attempts"),
 )
 """What a model wrote: the answer beside a trace, or both in one text."""
-ANSWERS = ("answer", "solution")
-"""These may hold the right answer of the data set's author instead, so a response goes before them."""
+ANSWERS = ("answer", "solution", "output", "content")
+"""These may hold something else, such as the right answer of the data set's author, so a response goes before them."""
 SYSTEMS = ("system", "system_prompt")
 _TOGETHER = {
     "response": "question",
@@ -61,8 +61,6 @@ _TOGETHER = {
 }
 """The question that belongs to a response where a row has several."""
 _OWN: Mapping[str, Part] = {"question": "user", "cot": "reasoning", "answer": "assistant"}
-_FLAGS = ("on", "off", "true", "false", "yes", "no", "none", "low", "medium", "high")
-"""What a column with a trace's name holds where it only says whether there is one."""
 
 
 def find_shape(row: Row, table: TagTable) -> Shape:
@@ -74,17 +72,17 @@ def find_shape(row: Row, table: TagTable) -> Shape:
     if len(chats) > 1:  # of R1-Distill-SFT one is without its thinking
         chats = [name for name in _different(row, chats) if has_thinking(row[name], table)] or chats
     questions, traces = _questions(row), _traces(row)
-    answers = [*_columns(row, RESPONSES), *_columns(row, ANSWERS)]
+    answers = _columns(row, (*RESPONSES, *ANSWERS))
     whole = _different(row, (name for name in answers if has_thinking(row[name], table)))
     if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
         whole, traces = traces, []
     of_chat = _of_chat(row, chats, traces, table) if chats else None
     single = [name for name in whole if not holds_several(row[name])]
     if questions and len(single) == 1:
-        beside = [name for name in traces if _is_filled(row[name])]
-        return _of_columns(row, questions, beside, single[0], of_chat if chats[:1] != questions else None)
+        beside = [name for name in traces if _is_text(row[name])]
+        return _of_columns(row, questions, beside, single[0], *([of_chat] if of_chat and chats[:1] != questions else []))
     if of_chat is not None:
-        return of_chat
+        return of_chat if of_chat.also else of_chat._replace(also=_beside_chat(row, traces, answers, of_chat))
     if questions and (whole or (traces and answers)):
         return _of_columns(row, questions, traces, _one_answer(row, questions, traces, whole or _likeliest(row, answers)))
     if questions and len(answers) == 1:
@@ -113,7 +111,7 @@ def holds_several(value: object) -> bool:
     return isinstance(value, (list, tuple)) and len(value) > 1 and not is_chat(value)
 
 
-def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answer: str, also: Shape | None = None) -> Shape:
+def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answer: str, *also: Shape) -> Shape:
     question = _one_question(row, questions, answer)
     if len(traces) > 1:
         _refuse("two_traces", traces, [f"question={question},cot={trace},answer={_partner(trace, row) or answer}" for trace in traces])
@@ -127,11 +125,20 @@ def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answe
 def _of_chat(row: Row, chats: Sequence[str], traces: Sequence[str], table: TagTable) -> Shape:
     chat = chats[0]
     if not traces or has_thinking(row[chat], table):
-        also = [Shape({other: "chat"}, _optional(row)) for other in chats[1:2] if has_thinking(row[other], table)]
-        return Shape({chat: "chat"}, _optional(row), also[0] if also else None)
+        also = (Shape({other: "chat"}, _optional(row)) for other in chats[1:] if has_thinking(row[other], table))
+        return Shape({chat: "chat"}, _optional(row), tuple(also))
     if len(traces) > 1:
         _refuse("two_traces", traces, [f"messages={chat},cot={trace}" for trace in traces])
     return Shape({chat: "chat", traces[0]: "reasoning"}, _optional(row))
+
+
+def _beside_chat(row: Row, traces: Sequence[str], answers: Sequence[str], of_chat: Shape) -> tuple[Shape, ...]:
+    """The readings of a row by a trace and an answer beside a chat that has both."""
+    names = [name for name in _columns(row, (*QUESTIONS, *LESSER_QUESTIONS, *CHATS)) if not has_answer(row[name])]
+    questions = [name for name in names if isinstance(row[name], str) or is_chat(row[name])]
+    if not (questions and answers) or len(of_chat.needed) > 1:
+        return ()
+    return tuple(_of_columns(row, questions[:1], [trace], answer) for trace in traces for answer in answers)
 
 
 def _optional(row: Row) -> dict[str, Part]:
@@ -163,8 +170,8 @@ def _one_question(row: Row, questions: Sequence[str], answer: str) -> str:
 
 
 def _traces(row: Row) -> list[str]:
-    """The columns that may hold the trace, without those that only say whether there is one."""
-    found = [name for name in _columns(row, TRACES) if not _is_flag(row[name])]
+    """The columns that may hold the trace, without those that only say in a word whether there is one, or of which kind."""
+    found = [name for name in _columns(row, TRACES) if not _is_word(row[name])]
     return _different(row, found)
 
 
@@ -184,7 +191,9 @@ def _one_answer(row: Row, questions: Sequence[str], traces: Sequence[str], answe
 
 
 def _partner(trace: str, row: Row) -> str | None:
-    """The answer of the same model: the column with the same first word, as in deepseek_attempt."""
+    """The answer that belongs to a trace: of the same model by the first word of its name, as in deepseek_attempt, or the content."""
+    if trace.lower() == "reasoning_content":
+        return next(iter(_columns(row, ("content",))), None)
     model = trace.lower().partition("_")[0]
     return next((name for name in _columns(row, RESPONSES) if name.lower().startswith(f"{model}_")), None)
 
@@ -225,11 +234,11 @@ def listed(row: Row) -> str:
 
 def _columns(row: Row, names: Iterable[str]) -> list[str]:
     """The columns of these names, in any case: those that hold something, else those that are there."""
-    spelled = {name.lower(): name for name in row}
-    there = [spelled[name] for name in names if row.get(spelled.get(name, "")) is not None]
-    there = [name for name in there if not isinstance(row[name], bool)]
-    texts = [name for name in there if isinstance(row[name], (str, list, tuple)) and _is_filled(row[name])]
-    return texts or there
+    spelled: dict[str, list[str]] = {}
+    for name in row:
+        spelled.setdefault(name.lower(), []).append(name)
+    there = [name for known in names for name in spelled.get(known, ()) if row[name] is not None and not isinstance(row[name], bool)]
+    return [name for name in there if _is_text(row[name])] or there
 
 
 def _different(row: Row, columns: Iterable[str]) -> list[str]:
@@ -245,5 +254,9 @@ def _is_filled(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else value is not None and value != []
 
 
-def _is_flag(value: object) -> bool:
-    return isinstance(value, str) and value.strip().lower() in _FLAGS
+def _is_text(value: object) -> bool:
+    return isinstance(value, (str, list, tuple)) and _is_filled(value)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and len(value.split(maxsplit=1)) == 1

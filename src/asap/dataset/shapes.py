@@ -4,6 +4,7 @@ Which columns hold which part is known by their names (`asap.dataset.column_name
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -53,10 +54,10 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
         row = row if columns else listed_generations(row)
         shape = shape_of(row, columns, rules)
         sample = _read(shape, row, id_column, row_id, rules)
-        if shape.also is not None:
-            _check_the_same(sample, shape, shape.also, row, rules)
-        parts: Mapping[str, Part] = {**shape.needed, **shape.optional, **(shape.also.needed if shape.also else {})}
-        task = {name: value for name, value in row.items() if parts.get(name) not in _WRITTEN}
+        _check_the_same(sample, shape, row, rules)
+        parts = {**shape.needed, **shape.optional}
+        repeated = {name for other in shape.also for name, part in other.needed.items() if part in ("chat", "reasoning")}
+        task = {name: value for name, value in row.items() if parts.get(name) not in _WRITTEN and name not in repeated}
         return Shaped("columns" if columns else shape.name, sample, task)
     except RowError as error:
         if rules.pass_through and error.reason in _UNTHINKING:
@@ -114,20 +115,22 @@ def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
     return Shape(needed, {columns.get("system", "system"): "system"})
 
 
-def _check_the_same(sample: Sample, shape: Shape, other: Shape, row: Row, rules: RowRules) -> None:
-    """Raise RowError if another reading of a row finds other thinking. One that is not possible says nothing."""
-    try:
-        found = _read(other, row, None, None, rules)
-    except RowError:
-        return
-    if found.cot.strip() != sample.cot.strip():
+def _check_the_same(sample: Sample, shape: Shape, row: Row, rules: RowRules) -> None:
+    """Raise RowError if the other readings of a row find other thinking. One that is not possible says nothing."""
+    found = dict[str, Shape]()
+    for other in shape.also:
+        with suppress(RowError):
+            found.setdefault(_read(other, row, None, None, rules).cot.strip(), other)
+    if found and sample.cot.strip() not in found:
+        other = next(iter(found.values()))
         one, other_one = (f"--columns {_named(one)}" for one in (shape, other))
         raise RowError("two_traces", f"{shape.name} and {other.name} hold different thinking: name one with {one} or {other_one}")
 
 
 def _named(shape: Shape) -> str:
     """What names the columns of a shape on the command line."""
-    keys = {part: key for key, part in _COLUMN_PARTS.items() if key != "answer"}
+    unused = "response" if "reasoning" in shape.needed.values() else "answer"
+    keys = {part: key for key, part in _COLUMN_PARTS.items() if key != unused}
     return ",".join(f"{keys[part]}={name}" for name, part in shape.needed.items() if part in keys)
 
 
@@ -269,7 +272,9 @@ def _thought(turn: Turn, table: TagTable) -> Thought:
             return beside
         raise
     if turn.reasoning.strip() and turn.reasoning.strip() != inside.cot.strip():
-        raise RowError("two_traces", "there is a trace beside the content and another one inside it, between think tags")
+        raise RowError(
+            "two_traces", "there is a trace beside the content and another one inside it, between think tags: name one with --columns"
+        )
     return inside
 
 
