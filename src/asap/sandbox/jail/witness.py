@@ -31,10 +31,11 @@ def attend(link: int, hear: Callable[[], Event], say: Callable[[Any], None]) -> 
     moved = fcntl.fcntl(link, fcntl.F_DUPFD_CLOEXEC, 8 + random.SystemRandom().randrange(40))
     os.close(link)
     channel, leave = Channel(socket.socket(fileno=moved), TRUSTED, TRUSTED), os._exit
-    job = channel.receive()
+    job, reserve = channel.receive(), bytearray(1 << 20)  # to say that there is no memory
     try:
         result = _attended(job["source"], job["code"], hear, say)
-    except MemoryError:
+    except (MemoryError, SystemError):  # the interpreter raises either
+        reserve.clear()
         result = outcome("memory", total=1)
     except BaseException as error:  # border: whatever went wrong, the host must learn of it
         result = outcome("infra", f"{type(error).__name__}: {error}"[:300])
