@@ -16,7 +16,7 @@ HOSTILE = [
     "<svg onload=alert(1)><iframe src='https://example.invalid/'></iframe>",
     "javascript:alert(1) {{ 7 * 7 }} ${alert(1)} <!-- ]]> &lt;b&gt;",
     "\u202eright to left\u2069 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u05e2\u05d1\u05e8\u05d9\u05ea",
-    "bell \x07 escape \x1b[31m null \x00 zero\u200bwidth \ufeff",
+    "bell \x07 escape \x1b[31m null \x00 zero\u200bwidth \ufeff tag \U000e0041 sign \u06dd",
     "x" * 60_000,
     "```html\n<script>alert(2)</script>\n```",
     "# <style>body { display: none }</style> \U0001f642 e\u0301",
@@ -39,7 +39,9 @@ def test_no_text_does_anything(visit: Visit, paged: Paged, tmp_path: Path) -> No
         assert clean in page.locator(".steps").text_content()
         assert page.evaluate("document.querySelectorAll('#app img, #app script, #app iframe, #app style').length") == 0
         assert text.id[:2] in page.locator("h1").inner_text()
-    assert page.locator(".unseen[title='the character U+202E']").count() > 0
+    for code in ("202E", "E0041", "001B"):
+        assert page.locator(f".unseen[title='the character U+{code}']").count() > 0
+    assert page.locator(".unseen[title='the character U+06DD']").count() == 0
     assert page.title() == title
 
 

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 // Invisible characters and those that change the direction of text are shown by number. Joiners are kept: scripts and emoji need them.
 const UNSEEN =
-  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|\r(?!\n)/g;
+  /(?![\t\n\u0600-\u0605\u06dd\u070f\u08e2\u200c\u200d]|\r\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0\u{e0100}-\u{e01ef}]/gu;
 
 /** An element with attributes, `on…` listeners and children; strings become text, never markup. */
 export function h(tag, attributes = {}, ...children) {
@@ -31,9 +31,9 @@ export function shown(text) {
   let from = 0;
   for (const found of text.matchAll(UNSEEN)) {
     if (found.index > from) nodes.push(text.slice(from, found.index));
-    const code = found[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    const code = found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
     nodes.push(h("span", { class: "unseen", title: `the character U+${code}` }, code));
-    from = found.index + 1;
+    from = found.index + found[0].length;
   }
   nodes.push(text.slice(from));
   return nodes;

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from asap.atomic import replacing
 from asap.errors import InputError, UsageError
 from asap.ownership import check_file
+from asap.revealed import revealed
 from asap.review.data import MOST_TRACES, page_data
 from asap.review.embedded import embedded, embedded_json
 from asap.review.folder import FinishedRun
@@ -63,7 +64,7 @@ def write_review(folder: Path, out: Path, other: Path | None = None, *, most: in
     script, style = script_text(), _resource("style.css")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     page = environment.from_string(_resource("template.html")).generate(
-        title=" and ".join(run["name"] for run in data.overview["runs"]),
+        title=revealed(" and ".join(run["name"] for run in data.overview["runs"]), keep=""),
         script_hash=_hash(script),
         style_hash=_hash(style),
         script=script,
