@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,6 +161,9 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
     assert "3 traces are over their budget. Nothing was written." in dry[3]
     assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
+    assert dry[4:] == ["stage 1: align removes at most 6 of 24 steps, also from traces within their budget; --coarse none leaves it out"]
+    steps = [decision["steps"] for decision in read_decisions(tmp_path / "out")]
+    assert 0 < sum(step["removed_by"] == "coarse" for trace in steps for step in trace) <= 6
     capsys.readouterr()
     dry_words = ["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]  # no --out is needed
     for method, told in (
@@ -276,3 +280,29 @@ def test_a_run_can_end_with_its_page(tmp_path: Path, source: Path, capsys: pytes
     with Store.open(tmp_path / "cut") as store:
         assert all(store.seconds_of(digest) is None for digest, _ in store.row_keys())
     assert run([*prune_words(source, out), "--review"]) == 0
+
+
+def test_a_dry_run_of_rows_that_do_not_fit_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"text": "a"}, {"text": "b"}, {"id": "x", "question": "q", "response": "no thinking"}])
+    assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 2
+    said = capsys.readouterr().err
+    assert f"no usable row in {source}: 3 rejected (no_think 1, unknown_shape 2); unknown_shape, first {source}:1: the row has the" in said
+    assert f"no_think, first {source}:3: the response has no think part" in said
+
+
+@pytest.mark.parametrize(
+    "row", [{"response": None}, {"response": ""}, {"cot": "", "reasoning": "So.\n\nThen."}, {"cot": None, "answer": " "}]
+)
+def test_an_empty_column_hides_no_full_one(row: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "<think>\na\n\nb\n</think>\n\nc"}]
+    other = {"question": "q", "answer": "c"} if "reasoning" in row else {"question": "q", "messages": chat}
+    source = write_rows(tmp_path / "rows.jsonl", [{**other, **row}])
+    assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
+    assert "1 rows read: 1 usable, 0 rejected" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_rows_that_pass_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"question": "q", "cot": "a\n\nb", "answer": "c"}, {"question": "q", "response": "no thinking"}]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    assert run(["prune", str(source), "--dry-run", "--pass-through", "--scorer", f"hf:{model_folder()}"]) == 0
+    assert capsys.readouterr().out.startswith("2 rows read: 1 usable, 1 pass through, 0 rejected\n  no_think: 1\n")

@@ -596,3 +596,10 @@ def test_a_split_that_must_be_chosen_is_a_failure_and_chosen_is_counted(tmp_path
     assert found.status == "fail"
     assert "choose one with --split: train (1 file" in found.found
     assert "several" not in str(check_data([str(tmp_path)], scorer=NO_SCORER, hub_split="test").findings)
+
+
+def test_the_advice_about_the_budget_says_what_stage_1_does(write: Write) -> None:
+    source = write([{"question": "Why?", "cot": "a\n\nb", "answer": "c"}])
+    [found] = [finding for finding in check_data([source], scorer=NO_SCORER).findings if finding.name == "budget"]
+    assert found.status == "warn"
+    assert "stage 2 leaves them as they are; stage 1 (align) still removes up to 25% of their steps, unless --coarse none" in found.advice

@@ -135,7 +135,8 @@ def write_output(
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.passed, totals.passed_by = passed_by.total(), dict(sorted(passed_by.items()))
     totals.renamed = store.renamed()
-    totals.filtered = (store.fact("source") or {}).get("filtered")
+    source = store.fact("source") or {}
+    totals.filtered, totals.questions = source.get("filtered"), source.get("questions")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
     _write_about(store, settings, totals, input_hash.hexdigest(), files)
     return totals

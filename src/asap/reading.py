@@ -11,6 +11,7 @@ from typing import NamedTuple
 from asap.conversation import Conversation, TurnOf
 from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.columns import check_kept, travelling
+from asap.dataset.placeholder import Questions
 from asap.dataset.source import Source, printable
 from asap.dataset.state import SourcePart, same_content
 from asap.dataset.where import FILTERED
@@ -149,7 +150,7 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
         listener.unchanged(last.get("rows", 0))
         return
     content, rows, filtered, columns, talks = hashlib.sha256(), 0, 0, dict[str, None](), False
-    read, judged = listened_rows(source, listener), True
+    read, judged, questions = listened_rows(source, listener), True, Questions()
     with store.new_input() as incoming:
         for row in check(source, read) if check else read:
             rows, filtered = rows + (not row.is_filtered), filtered + row.is_filtered
@@ -161,6 +162,8 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
                 judged = judged and row.result.reason != NOT_JUDGED
             elif row.wanted and not isinstance(row.result, RowError):
                 incoming.add_sample(row.position, row.source, row.line, row.result.sample, row.digest)
+            if not isinstance(row.result, RowError):
+                questions.add(row.result.sample.question)
         unchanged = same_content(state, source.state(state or ()))  # while it was read
         incoming.source = {
             "state": state if unchanged and judged else None,
@@ -169,6 +172,7 @@ def read_into(store: Store, source: Source, listener: Listener, check: RowCheck 
             "content": content.hexdigest(),
             "columns": list(columns),
             "types": source.types() if columns else None,
+            **({"questions": finding} if (finding := questions.finding()) else {}),
             **({"passed_conversations": True} if talks else {}),
             **({"filtered": filtered} if source.rules.where else {}),
         }

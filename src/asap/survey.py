@@ -11,13 +11,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from asap.dataset import Shaped
+from asap.dataset.placeholder import Questions
 from asap.dataset.where import FILTERED
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.fences import fenced, is_open
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
-from asap.sample import Sample
+from asap.sample import Sample, Unthinking
 from asap.steps import StepSplit, split_steps
 from asap.think_tags import has_tag, ordered_tags
 
@@ -100,6 +101,9 @@ class Survey:
     shapes: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, Cases] = field(default_factory=dict)
     """Rows that cannot be used, by reason."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Rows without thinking that pass through, by reason."""
+    questions: Questions = field(default_factory=Questions)
     filtered: int = 0
     """Rows that `--where` leaves out, which count nowhere else."""
     tokens: Counter[int] = field(default_factory=Counter)
@@ -140,7 +144,7 @@ class Survey:
     @property
     def rows(self) -> int:
         """The number of all rows."""
-        return self.usable + self.unusable
+        return self.usable + self.passed.total() + self.unusable
 
     @property
     def trace_tokens(self) -> int:
@@ -165,6 +169,9 @@ class Survey:
                 except RowError as error:
                     if error.reason == FILTERED:
                         self.filtered += 1
+                        continue
+                    if isinstance(error, Unthinking):
+                        self.passed[error.reason] += 1
                         continue
                     self.rejected.setdefault(error.reason, Cases()).add(place, error.detail)
             yield from self._counted(usable, contexts)
@@ -194,6 +201,7 @@ class Survey:
             counts[len(split_steps(sample.cot, how))] += 1
 
     def _add_cases(self, place: Place, sample: Sample) -> None:
+        self.questions.add(sample.question)
         if has_tag(sample.cot):
             self.several_tags.add(place)
         if other := _other_tags(sample):

@@ -27,6 +27,8 @@ class Totals:
     """The conversations that they are of; each is one row of pruned.jsonl, unless all of its turns were rejected."""
     filtered: int | None = None
     """Rows that `--where` left out, which `rows` does not count; None without it."""
+    questions: str | None = None
+    """What is wrong with the questions of the source, if anything is."""
     renamed: int = 0
     """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
     over_budget: int = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from asap.cli.dry_run_summary import print_dry_run
 from asap.cli.llm_options import Llm
 from asap.cli.model_options import Model
 from asap.cli.options import (
@@ -45,7 +46,7 @@ from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.cli.terminal import console_for, say
 from asap.cli.where_options import Where
-from asap.errors import InputError, UsageError
+from asap.errors import UsageError
 from asap.prune.coarse.align import Align
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
@@ -56,7 +57,6 @@ from asap.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
-    from asap.dry_run import DryRun
     from asap.output import Files
 
 
@@ -246,7 +246,6 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
     from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
-    from asap.run import no_usable_row
 
     if llm.pilot and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
@@ -255,26 +254,5 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
     asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
     with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True)) as listener:
         found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
-    rejected_by = {reason: cases.count for reason, cases in sorted(found.survey.rejected.items())}
-    if not found.survey.usable and source.shard is None:
-        raise InputError(no_usable_row(source.names, rejected_by, found.survey.filtered))
-    left_out = f"; {found.survey.filtered:,} rows do not meet --where" if source.rules.where else ""
-    print(f"{found.survey.rows} rows read: {found.survey.usable} usable, {found.survey.unusable} rejected{left_out}")
-    for reason, count in rejected_by.items():
-        print(f"  {reason}: {count}")
-    print(
-        f"{found.survey.trace_tokens:,} tokens of traces (longest {max(found.survey.tokens, default=0):,}); {_reading(found, settings)}; "
-        f"{found.over_budget} traces are over their budget. {'Only replies were' if llm.pilot else 'Nothing was'} written."
-    )
+    print_dry_run(found, source, settings, piloted=llm.pilot is not None)
     return 0
-
-
-def _reading(found: "DryRun", settings: AsapSettings) -> str:
-    """The number of tokens that a model would read; a range if it depends on what the model finds."""
-    low, high = map(round, found.reading)
-    if not high or not found.survey.trace_tokens:
-        return "no model would read them"
-    who, traces = "token classifier" if settings.needs_classifier else "scorer", found.survey.trace_tokens
-    if low == high:
-        return f"the {who} would read them about {high / traces:,.1f} times, {high:,} tokens"
-    return f"the {who} would read them about {low / traces:,.1f} to {high / traces:,.1f} times, {low:,} to {high:,} tokens"

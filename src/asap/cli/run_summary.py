@@ -36,6 +36,8 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
         (totals.kept_all, "traces were kept whole by the LLM"),
     )
+    if totals.questions:
+        lines.append(("warning", f"{totals.questions}: see asap doctor"))
     lines += [("note", f"{count:,} {text}") for count, text in notes if count]
     if totals.seconds:
         lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))

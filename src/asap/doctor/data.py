@@ -12,6 +12,7 @@ from asap.doctor.finding import Bin, DataDiagnosis, Finding
 from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import AsapError, InputError, RowError
 from asap.lm.scorer import Scorer
+from asap.prune.coarse.align import Align
 from asap.prune.settings import BUDGET
 from asap.survey import LONG_STEP, Cases, Place, Survey
 
@@ -137,6 +138,11 @@ def _texts(survey: Survey) -> Iterator[Finding]:
 
 
 def _repeats(survey: Survey) -> Iterator[Finding]:
+    if placeholder := survey.questions.finding():
+        advice = (
+            "the question may stand in another column (--columns question=...), or in another data set, to be joined with this one first"
+        )
+        yield Finding("placeholder", "warn", placeholder, advice)
     rows, ids, questions = survey.copies, survey.same_ids, survey.same_questions
     if rows.count:
         advice = "the same question, trace and answer stood earlier: leave the copies out, they count twice in training"
@@ -155,7 +161,10 @@ def _lengths(survey: Survey, tokenizers: Tokenizers) -> Iterator[Finding]:
     yield Finding("trace tokens", "ok", f"{_spread(survey.tokens)} ({tokenizers.name})")
     under = survey.up_to(BUDGET)
     found = f"{_share(under, survey.usable)} already within the default budget of {BUDGET:,} tokens"
-    advice = "the budget leaves them as they are: use a smaller --budget, or --ratio 0.5, to shorten them as well"
+    advice = (
+        f"stage 2 leaves them as they are; stage 1 (align) still removes up to {Align().coarse_share:.0%} of their steps, unless --coarse "
+        "none: use a smaller --budget, or --ratio 0.5, to shorten them more"
+    )
     yield Finding("budget", "warn", found, advice) if 2 * under > survey.usable else Finding("budget", "ok", found)
     yield _context(survey, tokenizers.scorer.context_tokens if tokenizers.scorer else None)
     if survey.long_steps.count:

@@ -6,6 +6,7 @@ is below the `coarse_share` quantile of its trace's alignments and not above zer
 only steps that the answer does not make more likely. This replaces the paper's LLM (§3.2); it is not the paper's method.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -51,3 +52,8 @@ def unaligned(values: Sequence[float], share: float) -> list[bool]:
     """For each step, whether stage 1 removes it: alignment below the `share` quantile and not above zero. Never removes all."""
     threshold = float(np.quantile(values, share))
     return [value < threshold and value <= 0 for value in values]
+
+
+def most_unaligned(count: int, share: float) -> int:
+    """The most steps that stage 1 removes of so many."""
+    return math.ceil(share * (count - 1)) if count > 1 else 0
