@@ -21,6 +21,10 @@ class UsageError(AsapError, ValueError):
     """A command or a call requests something impossible."""
 
 
+class NoSandbox(UsageError):
+    """Untrusted code cannot be run safely on this machine; the message says how that is mended."""
+
+
 class InputError(AsapError, ValueError):
     """A source, a model or an output folder cannot be used."""
 

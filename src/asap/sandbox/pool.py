@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from asap.benchmarks.problem import Calls, Program, Stdin
-from asap.errors import UsageError
+from asap.errors import NoSandbox, UsageError
 from asap.sandbox import bwrap, selftest
 from asap.sandbox.identity import sandbox_identity
 from asap.sandbox.jail.channel import BadValue, Closed
@@ -135,7 +135,7 @@ class Sandbox:
 def _refuse_leaks(rows: Sequence[tuple[str, bool, str]]) -> None:
     found = selftest.failures(rows)
     if found:
-        raise UsageError(f"the sandbox does not hold on this machine ({found}): {bwrap.REMEDY}")
+        raise NoSandbox(f"the sandbox does not hold on this machine ({found}): {bwrap.REMEDY}")
 
 
 def self_test() -> list[tuple[str, bool, str]]:

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import asdict
 from typing import Any
 
-from asap.errors import UsageError
+from asap.errors import NoSandbox
 from asap.sandbox import bwrap
 from asap.sandbox.jail.channel import TRUSTED, Channel
 from asap.sandbox.packages import Packages
@@ -26,7 +26,7 @@ class InfraError(Exception):
     """The harness failed, not the solution."""
 
 
-class StartError(UsageError):
+class StartError(NoSandbox):
     """An interpreter for solutions does not start; `reason` is bubblewrap's message."""
 
     def __init__(self, reason: str, unsafe: bool) -> None:
