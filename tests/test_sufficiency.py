@@ -10,6 +10,7 @@ import pytest
 from asap.benchmarks.load import Benchmark, load_benchmark
 from asap.cli import run
 from asap.compare.sufficiency import Sufficiency
+from asap.compare.support import SupportScorer
 from asap.digest import content_digest
 from asap.errors import RowError, UsageError
 from asap.evaluate.judge import Judge
@@ -96,7 +97,7 @@ def test_answers_that_do_not_fit_into_memory_together_are_written_in_smaller_bat
 
     monkeypatch.setattr(Sufficiency, "_write", small)
     batched = HFScorer(str(model_folder()), device="cpu", batch_tokens=1 << 14)
-    with Ledger.open(tmp_path) as ledger:
+    with Ledger.open(tmp_path / "out") as ledger:
         asked = Sufficiency(batched, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
         room = 2
         assert None not in asked.answers(SAMPLE, [SAMPLE.cot, "", "Return it.", "Sum them.", "Add."])
@@ -112,7 +113,10 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
     tested = {"id": "sum", "question": SAMPLE.question, "test_file": TESTS, "reference_solution": "def add(a, b):\n    return a + b\n"}
     tests = write_rows(tmp_path / "tests.jsonl", [tested])
     out, model = tmp_path / "out", f"hf:{model_folder()}"
-    with Ledger.open(out) as ledger:  # the whole trace is followed by a right answer, everything else by junk
+    with (
+        SupportScorer.open(scorer, out),
+        Ledger.open(out) as ledger,
+    ):  # the whole trace is followed by a right answer, everything else by junk
         key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, SAMPLE.cot))
         ledger.put(key, {"text": CODE_LEAD + "def add(a, b):\n    return a + b\n```"})
     words = ["compare", str(source), "--scorer", model, "--methods", "random,keep-tail", "--ratios", "0.5", "--generate", "8"]
