@@ -66,8 +66,10 @@ def test_an_example_does_what_it_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for command, lines in commands_of(example):
-        if command == "cat rows.jsonl":
-            Path("rows.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        name = command.removeprefix("cat ")
+        if command == "cat rows.jsonl" or (name.endswith(".jsonl") and not Path(name).exists()):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
             continue
         said = said_by(command, capsys)
         assert missing_in(said, lines) is None, said
