@@ -297,16 +297,17 @@ def test_a_stream_without_an_end_is_left_at_its_bound(said: str) -> None:
         assert server.sent < 12 << 20
 
 
-def test_a_stream_that_only_pings_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("begins", [b"", event("a")])
+def test_a_stream_that_only_pings_is_given_up(monkeypatch: pytest.MonkeyPatch, begins: bytes) -> None:
     monkeypatch.setattr(send, "_SILENCE_S", 0.2)
 
     def pings(path: str, state: Hostile) -> Iterator[bytes]:
-        yield STREAM + event("a")
+        yield STREAM + begins
         while not state.stopping.wait(0.02):
             yield b": ping\n\n"
 
     with hostile(pings) as server:
-        assert "no text for 0.2 s" in only(ask(server.base_url, measured=True)).detail
+        assert "the stream goes on without text" in only(ask(server.base_url, timeout_s=2.0, measured=True)).detail
 
 
 def test_what_comes_after_the_end_of_a_stream_is_not_waited_for() -> None:

@@ -266,6 +266,7 @@ def main() -> None:
                 nights.finish("prune", Path("run"))
             while sum(nights.kills.values()) < options.kills:
                 nights.round(names[sum(nights.rounds.values()) % len(names)])
+                print(told(nights, began), file=sys.stderr)
         except Fault as fault:
             sys.exit(f"FAULT with --seed {options.seed}, in {folder}: {fault}\n{told(nights, began)}")
     print(told(nights, began))

@@ -22,7 +22,8 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 _ROOM = 1 << 20  # bytes of an answer beside its tokens
 _BYTES_PER_TOKEN = 512  # of a whole answer, with everything escaped
 _BYTES_PER_EVENT = 4096  # of a stream, which has an event for each token
-_SILENCE_S = 600.0  # without text in a stream, whatever else comes
+_SILENCE_S = 600.0  # without more text in a stream, whatever else comes
+_SHARE_OF_WAITING = 0.25  # of the whole time, before the first text: others may be served first, and a long prompt is read
 
 
 class Answer(NamedTuple):
@@ -52,7 +53,7 @@ async def send_completion(client: AsyncOpenAI, body: Mapping[str, Any], *, timeo
     try:
         with at_most(size):
             async with asyncio.timeout(timeout_s), create(**own, extra_body=others) as answer:
-                content, first_s = await _read_body(answer, started, max_tokens)
+                content, first_s = await _read_body(answer, started, max_tokens, timeout_s)
                 return Answer(answer.status_code, answer.headers, content, first_s, time.perf_counter() - started)
     except TimeoutError:
         return _no_answer(f"no whole answer within {timeout_s:g} s")
@@ -98,13 +99,13 @@ def _failed(error: OpenAIError) -> Answer:
     return answer
 
 
-async def _read_body(answer: Any, started: float, max_tokens: int) -> tuple[bytes, float | None]:
+async def _read_body(answer: Any, started: float, max_tokens: int, timeout_s: float) -> tuple[bytes, float | None]:
     """The body of an answer, streamed or whole, and the seconds to its first token (None: not streamed)."""
     streamed, first_s, now = Streamed(max_tokens), None, asyncio.get_running_loop().time
     try:
         if "text/event-stream" not in answer.headers.get("content-type", ""):
             return await answer.read(), None
-        async with asyncio.timeout(_SILENCE_S) as silence:
+        async with asyncio.timeout(max(_SILENCE_S, _SHARE_OF_WAITING * timeout_s)) as silence:
             async for data in answer.iter_bytes():
                 if streamed.feed(data):
                     silence.reschedule(now() + _SILENCE_S)
@@ -112,7 +113,7 @@ async def _read_body(answer: Any, started: float, max_tokens: int) -> tuple[byte
                 if streamed.has_ended:
                     break
     except TimeoutError:
-        raise OpenAIError from TimeoutError(f"no text for {_SILENCE_S:g} s")
+        raise OpenAIError from TimeoutError("the stream goes on without text")
     except Exception as error:  # border: the HTTP library below the SDK has errors of its own
         raise OpenAIError from error
     return streamed.content(), first_s
