@@ -1,6 +1,7 @@
 """Scoring in the real sandbox: right and wrong attempts, resuming, references, and files that are no use."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, References
 from asap.evaluate.score import score_file
+from asap.store.content import Contents, Database
 
 if TYPE_CHECKING:
     from asap.sandbox import Sandbox
@@ -121,6 +123,21 @@ def test_limits_follow_the_reference_and_are_kept(tmp_path: Path, sandbox: "Sand
     assert References(NotToBeAsked(), LIMITS, tmp_path).prepare(slow) == prepared  # type: ignore[arg-type]
     (tmp_path / "references.sqlite").write_bytes(b"damaged" * 1000)
     assert References(sandbox, LIMITS, tmp_path).prepare(slow).fault is None
+
+
+def test_verdicts_are_found_without_a_cache_and_beside_a_damaged_one(
+    tmp_path: Path, sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = References(sandbox, LIMITS, tmp_path).prepare(DOUBLE)
+    with Database.open(tmp_path / "references.sqlite", shared=True) as database:
+        kept = Contents(database, "runs")
+        for [key] in database.execute("SELECT key FROM runs"):
+            kept.replace(key, [7])
+    assert References(sandbox, LIMITS, tmp_path).prepare(DOUBLE).fault is whole.fault is None
+    for name in ("ASAP_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # nobody
+    assert References(sandbox, LIMITS).prepare(DOUBLE).fault is None
 
 
 @pytest.mark.parametrize(("program", "slack_s", "again"), [("import time\ntime.sleep(100)\n", 0.2, 1), ("while True: pass\n", 60.0, 0)])
