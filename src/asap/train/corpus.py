@@ -36,7 +36,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """The rows in training order, and the fate of the others: rows read = rows + rejected + dropped + not wanted.
+    """The rows in training order, and the fate of the others: rows read = rows + rejected + dropped + not wanted + filtered.
 
     `hash` is a digest of the ids and labels in their order: corpora with the same digest train the same model.
     """
