@@ -161,7 +161,7 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
     assert "3 traces are over their budget. Nothing was written." in dry[3]
     assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
-    assert dry[4:] == ["stage 1: align removes at most 6 of 24 steps, also from traces within their budget; --coarse none leaves it out"]
+    assert dry[4:] == ["stage 1: align removes at most 6 of 24 steps, also from traces within their budget; --pilot N shows it on N rows"]
     steps = [decision["steps"] for decision in read_decisions(tmp_path / "out")]
     assert 0 < sum(step["removed_by"] == "coarse" for trace in steps for step in trace) <= 6
     capsys.readouterr()
@@ -306,3 +306,17 @@ def test_a_dry_run_counts_rows_that_pass_through(tmp_path: Path, capsys: pytest.
     source = write_rows(tmp_path / "rows.jsonl", rows)
     assert run(["prune", str(source), "--dry-run", "--pass-through", "--scorer", f"hf:{model_folder()}"]) == 0
     assert capsys.readouterr().out.startswith("2 rows read: 1 usable, 1 pass through, 0 rejected\n  no_think: 1\n")
+
+
+def test_a_dry_run_with_a_pilot_says_what_the_first_rows_lose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
+    words = [str(source), "--scorer", f"hf:{model_folder()}", "--device", "cpu", "--budget", "4096"]
+    assert run(["prune", *words, "--dry-run", "--pilot", "2"]) == 0
+    said = capsys.readouterr().out
+    assert run(["prune", *words, "--limit", "2", "--out", str(tmp_path / "out")]) == 0
+    counts = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["counts"]
+    assert counts["steps_coarse"] > 0
+    tokens = " -> ".join(str(counts[f"tokens_{stage}"]) for stage in ("before", "coarse", "after"))
+    assert f"stage 1: of the first 2 rows it removed {counts['steps_coarse']} of 16 steps, stage 2 0: {tokens} tokens" in said
+    assert run(["prune", *words, "--pilot", "2", "--out", str(tmp_path / "other")]) == 2
+    assert "--pilot is about the LLM of stage 1, and there is none" in capsys.readouterr().err

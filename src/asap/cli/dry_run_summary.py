@@ -37,9 +37,14 @@ def print_dry_run(found: "DryRun", source: "Source", settings: AsapSettings, *, 
 def _stage_1(found: "DryRun", settings: AsapSettings) -> str:
     """What is known of the steps that stage 1 removes before it has run; empty if there is none."""
     also = "also from traces within their budget"
+    if (tried := found.tried) and tried.rows:
+        return (
+            f"of the first {tried.rows:,} rows it removed {tried.steps_coarse:,} of {tried.steps:,} steps, stage 2 {tried.steps_fine:,}: "
+            f"{tried.tokens_before:,} -> {tried.tokens_coarse:,} -> {tried.tokens_after:,} tokens"
+        )
     if settings.stage_1 == "align":
         steps = sum(count * rows for count, rows in found.survey.steps.items())
-        return f"align removes at most {found.coarse_most:,} of {steps:,} steps, {also}; --coarse none leaves it out"
+        return f"align removes at most {found.coarse_most:,} of {steps:,} steps, {also}; --pilot N shows it on N rows"
     if not settings.uses_llm:
         return ""
     if found.kept is None or not found.kept.rows:

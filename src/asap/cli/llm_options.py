@@ -46,7 +46,12 @@ class Llm:
         False
     )
     pilot: Annotated[
-        int | None, Parameter(help="Ask about so many rows first, so that the cost of the others is known.", group=LLM, converter=whole)
+        int | None,
+        Parameter(
+            help="Ask about so many rows first, so that the cost of the others is known; with --dry-run and no LLM, decide about them.",
+            group=LLM,
+            converter=whole,
+        ),
     ] = None
     max_cost: Annotated[float | None, Parameter(help="Stop before more US dollars are spent; the run can go on later.", group=LLM)] = None
     max_requests: Annotated[int | None, Parameter(help="Stop after so many requests.", group=LLM, converter=whole)] = None

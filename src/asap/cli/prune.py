@@ -58,6 +58,7 @@ from asap.scratch import scratch_folder
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.output import Files
+    from asap.workers.blueprint import Blueprint
 
 
 _INSIDE = Group("Methods that cut inside steps: selective-context, llmlingua2, tokenskip", sort_key=3.5)
@@ -150,7 +151,7 @@ def prune(
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     model.check()
-    llm.check(coarse, values, for_scorer=model.is_served)
+    (replace(llm, pilot=None) if dry_run and not llm.llm else llm).check(coarse, values, for_scorer=model.is_served)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "none" if model.is_shipped else "align"), values)
     if model.is_shipped:
@@ -208,7 +209,6 @@ def _prune(
     from asap.dataset import iter_rows
     from asap.progress import watcher
     from asap.run import prune_into
-    from asap.workers.blueprint import Blueprint
 
     for name in source.names:  # refuses a wrong name or split before loading the model
         iter_rows(name, hub_config=source.hub_config, hub_split=source.hub_split)
@@ -217,9 +217,7 @@ def _prune(
     try:
         with ExitStack() as stack:
             with console.status("loading the scorer") if console.is_terminal else nullcontext():
-                blueprint = Blueprint(
-                    settings, model.scorer, model.tokenizer, model.dtype, model.scorer_url or llm.base_url, llm.concurrency
-                )
+                blueprint = _blueprint(settings, model, llm)
                 device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
                 warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)
@@ -242,17 +240,24 @@ def _prune(
     return int(too_many_rejected(totals, out, max_rejected))
 
 
+def _blueprint(settings: AsapSettings, model: Model, llm: Llm) -> "Blueprint":
+    from asap.workers.blueprint import Blueprint
+
+    return Blueprint(settings, model.scorer, model.tokenizer, model.dtype, model.scorer_url or llm.base_url, llm.concurrency)
+
+
 def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Where, llm: Llm, out: Path | None) -> int:
     from asap.dry_run import dry_run
     from asap.lm.specs import load_tokens
     from asap.progress import watcher
 
-    if llm.pilot and out is None:
+    if llm.pilot and llm.llm and out is None:
         raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
     spending = llm.spending()
     generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
     asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
+    tries = (_blueprint(settings, model, llm).pruner(where.first_device()), llm.pilot) if llm.pilot and not llm.llm else None
     with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True)) as listener:
-        found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks)
-    print_dry_run(found, source, settings, piloted=llm.pilot is not None)
+        found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks, tries)
+    print_dry_run(found, source, settings, piloted=bool(llm.pilot and llm.llm))
     return 0
