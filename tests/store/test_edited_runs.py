@@ -220,3 +220,40 @@ def test_an_edited_manifest_gets_a_sentence(kind: str, out: Path, capsys: pytest
 def test_a_deep_manifest_gets_a_sentence(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (out / "manifest.json").write_text("[" * 99_999)
     assert "manifest.json cannot be read" in refusal(capsys, "review", str(out), "--out", str(out / "review.html"))
+
+
+def test_an_edited_training_run_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arm = tmp_path / "arm"
+    arm.mkdir()
+    whole = {
+        "settings.json": '{"model": "m", "values": {}}\n',
+        "rows.jsonl": '{"id": "a", "tokens": 5, "response_tokens": 3}\n',
+        "steps.jsonl": '{"step": 1, "seconds": 1.5, "tokens": 5, "peak_mib": 3, "peak_of": "process"}\n',
+    }
+    for name, text in whole.items():
+        (arm / name).write_text(text)
+    assert run(["report", str(arm)]) == 0
+    capsys.readouterr()
+    for name, texts in {
+        "settings.json": ["[]", "{}", "7", '{"model": 1, "values": []}', "[" * 99_999],
+        "rows.jsonl": ["7\n", "{}\n", '{"id": "a", "tokens": "many"}\n', '{"id": "a", "tokens": 0}\n' + "[" * 99_999],
+        "steps.jsonl": [
+            "7\n",
+            "{}\n",
+            whole["steps.jsonl"].replace("1.5", '"long"'),
+            whole["steps.jsonl"].replace('"step": 1', '"step": 0'),
+        ],
+    }.items():
+        for text in texts:
+            (arm / name).write_text(text)
+            assert f"{arm} is not an output folder of asap train, or its files were changed since" in refusal(capsys, "report", str(arm))
+        (arm / name).write_text(whole[name])
+
+
+@pytest.mark.parametrize(
+    "summary", ["[]", "{", '{"benchmarks": 1}', '{"benchmarks": [1]}', '{"benchmarks": [], "settings": []}', "[" * 99_999]
+)
+def test_an_edited_summary_gets_a_sentence(summary: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(tmp_path / "verdicts.jsonl", [{"benchmark": "b", "task_id": "t", "passed": True, "verdict": "pass"}])
+    (tmp_path / "summary.json").write_text(summary)
+    assert str(tmp_path / "summary.json") in refusal(capsys, "compare-runs", str(tmp_path), str(tmp_path))

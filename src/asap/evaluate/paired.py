@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,9 @@ def read_run(folder: Path) -> PairedRun:
     if not (folder / "verdicts.jsonl").is_file() or not (folder / "summary.json").is_file():
         raise InputError(f"{folder} holds no verdicts.jsonl and summary.json, so it is not a finished run of asap evaluate or asap score")
     summary = read_json(folder / "summary.json")
-    if not isinstance(summary, dict) or not isinstance(summary.get("benchmarks"), list):
+    if not _is_summary(summary):
         raise InputError(f"{folder / 'summary.json'} is not what asap writes; run asap evaluate or asap score again")
+    assert isinstance(summary, dict)
     gathered = _gathered(folder / "verdicts.jsonl", "passed")
     rates = {name: _means(found) for name, found in gathered.items()}
     costs = dict[str, dict[str, Rates]]()
@@ -55,13 +57,21 @@ def read_run(folder: Path) -> PairedRun:
     return PairedRun(folder, summary, rates, costs, gathered)
 
 
+def _is_summary(found: object) -> bool:
+    """Whether a value is that of a summary.json, as far as a comparison reads it."""
+    if not isinstance(found, dict) or not isinstance(found.get("benchmarks"), list) or not isinstance(found.get("settings", {}), dict):
+        return False
+    named = all(isinstance(entry, dict) and isinstance(entry.get("benchmark"), str) for entry in found["benchmarks"])
+    return named and isinstance(found.get("settings", {}).get("model", {}), dict)
+
+
 def _gathered(path: Path, column: str) -> dict[str, dict[str, list[float]]]:
     """The values of a column by benchmark and problem; what the sandbox could not judge adds none."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for raw in jsonl_rows(path):
         row = raw.value or {}
         value, name, task_id = row.get(column), row.get("benchmark"), row.get("task_id")
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or not isfinite(value):
             continue
         if not isinstance(name, str) or not isinstance(task_id, str):
             raise InputError(f"{path}, line {raw.line}: benchmark or task_id is missing, so this file was not written by asap")

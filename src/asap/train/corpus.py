@@ -19,6 +19,7 @@ import numpy as np
 
 from asap.atomic import replacing
 from asap.errors import InputError
+from asap.ownership import record_in
 from asap.sample import Sample
 from asap.spans import Span
 from asap.train.rows import TrainRow
@@ -48,7 +49,9 @@ class Corpus:
     @classmethod
     def open(cls, folder: Path) -> "Corpus":
         """The corpus in a folder."""
-        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        facts = record_in(folder / FACTS) or {}
+        if not isinstance(facts.get("counts"), dict) or not isinstance(facts.get("rows_hash"), str):
+            raise InputError(f"{folder / FACTS} was changed since; remove its folder, and the same command encodes the rows again")
         return cls(folder, facts["counts"], facts["rows_hash"])
 
     @property

@@ -35,11 +35,18 @@ class Cost(NamedTuple):
 def cost_of(folder: Path) -> Cost:
     """The cost of a training run, finished or not; raises InputError if it has no step to count."""
     try:
-        settings = json.loads((folder / "settings.json").read_text("utf-8"))
-        rows = _rows(folder / "rows.jsonl")
-        lines = [json.loads(line) for line in (folder / _STEPS).read_text("utf-8").split("\n")[:-1]]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is not an output folder of asap train ({getattr(error, 'strerror', None) or error})") from error
+        return _cost_in(folder)
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+        raise InputError(f"{folder} is not an output folder of asap train, or its files were changed since ({what})") from error
+
+
+def _cost_in(folder: Path) -> Cost:
+    settings = json.loads((folder / "settings.json").read_text("utf-8"))
+    rows = _rows(folder / "rows.jsonl")
+    lines = [json.loads(line) for line in (folder / _STEPS).read_text("utf-8").split("\n")[:-1]]
     if not lines or not rows.number:
         raise InputError(f"{folder} has no finished step, so there is no cost to report")
     steps, seconds = lines[-1]["step"], sum(line["seconds"] for line in lines)

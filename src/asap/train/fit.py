@@ -20,6 +20,7 @@ from asap.errors import InputError, one_line
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
+from asap.ownership import record_in
 from asap.train.card import model_card
 from asap.train.distributed import process
 from asap.train.gather import rows_file
@@ -37,7 +38,9 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
     settings = claim(prepared, out, write=main)
     if (out / "manifest.json").is_file():
         say(f"{out} holds this run, finished; nothing was trained")
-        finished: dict[str, Any] = json.loads((out / "manifest.json").read_text("utf-8"))
+        finished = record_in(out / "manifest.json")
+        if finished is None or not {"steps", "train_loss"} <= finished.keys():
+            raise InputError(f"{out / 'manifest.json'} was changed since this run wrote it; choose another --out")
         return finished
     checkpoint = last_checkpoint(out)
     if checkpoint is not None:
@@ -192,10 +195,11 @@ def _data_manifest(source: Source) -> list[dict[str, Any]]:
         manifest = path.parent / "manifest.json"
         about: dict[str, Any] = {"source": name, "method": None}
         if path.name == "pruned.jsonl" and manifest.is_file():
-            written = json.loads(manifest.read_text("utf-8"))
-            settings = written.get("settings", {})
+            written = record_in(manifest) or {}
+            settings = written["settings"] if isinstance(written.get("settings"), dict) else {}
             about |= {key: settings.get(key) for key in ("method", "coarse", "budget", "ratio", "sources", "seed")}
-            about["scorer"] = (settings.get("scorer") or {}).get("model")
+            scorer = settings.get("scorer")
+            about["scorer"] = scorer.get("model") if isinstance(scorer, dict) else None
             about["input_hash"] = written.get("input_hash")
         known.append(about)
     return known

@@ -224,8 +224,11 @@ def _ids_of(path: Path) -> dict[str, int]:
     """The ids of a training run (rows.jsonl), a pruned folder or a data file, with their positions."""
     rows = path / "rows.jsonl"
     if rows.is_file():
-        with rows.open(encoding="utf-8") as lines:
-            found = [str(json.loads(line)["id"]) for line in lines]
+        try:
+            with rows.open(encoding="utf-8") as lines:
+                found = [str(json.loads(line)["id"]) for line in lines]
+        except (LookupError, RecursionError, TypeError, ValueError) as error:
+            raise InputError(f"--ids-from {rows}: a line holds no id, so it is not what asap train wrote ({error})") from error
     else:
         found = [shaped.sample.id for _, _, shaped in iter_shaped([rows_file(str(path))]) if isinstance(shaped, Shaped)]
     if not found:

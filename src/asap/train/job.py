@@ -115,7 +115,7 @@ def last_checkpoint(out: Path) -> Path | None:
     for path in out.glob("checkpoint-*"):
         try:
             whole.append((int(json.loads((path / "trainer_state.json").read_text("utf-8"))["global_step"]), path))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, LookupError, TypeError):
             continue
     return max(whole)[1] if whole else None
 
