@@ -109,6 +109,13 @@ class Conversation:
             [*tools, *(f"{_TITLES[line.role]}:\n{self._shown(line, line.number > last)}" for line in lines)] if lines else []
         )
 
+    def spoken_before(self, number: int) -> "Spoken":
+        """What stands before a turn as chat messages of text, for a chat template: the same thinking counts, tool calls are text."""
+        lines = [line for line in self.lines if line.number < number]
+        last = max((line.number for line in lines if line.role == "user"), default=-1)
+        messages = [{"role": line.role, "content": self._shown(line, line.number > last)} for line in lines]
+        return Spoken(messages, _parsed(self.row[self.tools]) if self.tools else None)
+
     def with_thinking(self, thoughts: Mapping[int, str]) -> dict[str, Any]:
         """The row with other thinking in some turns, by number; nothing else in it differs. A thought in several pieces becomes one."""
         row: Any = dict(self.row)
@@ -166,6 +173,13 @@ class Conversation:
     def text(self, line: Line) -> str:
         """What a message says, without its thinking and its calls."""
         return "".join(piece_of(self.row, piece) for piece in line.text)
+
+
+class Spoken(NamedTuple):
+    """Chat messages of text, and the tools that the model is told of."""
+
+    messages: list[dict[str, str]]
+    tools: Any = None
 
 
 class TurnOf(NamedTuple):

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from asap.conversation import Conversation, TurnOf
+from asap.conversation import Conversation, Spoken, TurnOf
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.think_tags import IN_THINK, Frame
@@ -33,6 +33,8 @@ class Sample:
     """What the row ships about the tokens of its trace, where that is read."""
     turn: TurnOf | None = field(default=None, compare=False)
     """The turn that this is, of a conversation; the question is then what stands before it."""
+    heard: Spoken | None = field(default=None, compare=False)
+    """What `spoken` is, where it is known without the conversation."""
 
     @property
     def response(self) -> str:
@@ -44,6 +46,13 @@ class Sample:
         """The chat messages before the response: the system message, if any, then the question."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": self.question}]
+
+    @property
+    def spoken(self) -> Spoken:
+        """The chat messages before the response as a model reads them in training, which differ from `prompt` for a turn."""
+        if self.heard is not None:
+            return self.heard
+        return self.turn.conversation.spoken_before(self.turn.number) if self.turn else Spoken(self.prompt)
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -61,12 +70,18 @@ class Sample:
         content = {"question": self.question, "cot": self.cot, "answer": self.answer, "system": self.system}
         return {**content, "frame": list(self.frame)} if self.frame != IN_THINK else content
 
+    def as_learnt(self) -> dict[str, Any]:
+        """The texts as JSON holds them for training: of a turn also what stands before it as chat messages."""
+        return {**self.stored(), "heard": self.spoken} if self.turn else self.stored()
+
     @classmethod
     def of_stored(cls, row_id: str, content: Mapping[str, Any], tested_code: str | None = None) -> "Sample":
-        """The sample that `stored` gave this content of."""
+        """The sample that `stored` or `as_learnt` gave this content of."""
         texts = {name: content[name] for name in ("question", "cot", "answer", "system")}
         shipped = TokenLogprobs.of_stored(content["logprobs"]) if "logprobs" in content else None
-        return cls(row_id, **texts, tested_code=tested_code, frame=Frame(*content.get("frame", IN_THINK)), logprobs=shipped)
+        frame = Frame(*content.get("frame", IN_THINK))
+        heard = Spoken(*content["heard"]) if "heard" in content else None
+        return cls(row_id, **texts, tested_code=tested_code, frame=frame, logprobs=shipped, heard=heard)
 
     @classmethod
     def of_turn(cls, turn: TurnOf) -> "Sample":

@@ -3,7 +3,7 @@
 `chat` renders the model's own template; `raw` is the question, a line break and `<think>` (the paper's scripts).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from asap.digest import content_digest
 from asap.errors import RowError, UsageError
@@ -18,8 +18,8 @@ def default_context(tokens: TokenCounter) -> PromptStyle:
     return "chat" if tokens.hf.chat_template else "raw"
 
 
-def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: PromptStyle) -> str:
-    """The text before the trace. `prompt` holds the chat messages before the response."""
+def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: PromptStyle, tools: Any = None) -> str:
+    """The text before the trace. `prompt` holds the chat messages before the response, `tools` what a chat template shows of tools."""
     if style == "raw":
         return "\n\n".join(message["content"] for message in prompt) + "\n" + OPENED
     if not tokens.hf.chat_template:
@@ -27,7 +27,7 @@ def render_context(tokens: TokenCounter, prompt: list[dict[str, str]], style: Pr
     import jinja2
 
     try:
-        rendered = tokens.hf.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+        rendered = tokens.hf.apply_chat_template(prompt, tools=tools, add_generation_prompt=True, tokenize=False)
     except jinja2.TemplateError as error:  # some templates refuse a system message
         raise RowError("template_failed", f"the chat template of {tokens.name} refuses this row: {error}") from error
     return unopened(str(rendered)) + OPENED

@@ -19,13 +19,13 @@ from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import StepDecision
 from asap.review.embedded import embedded_json
 from asap.review.folder import FinishedRun, RowKey
+from asap.review.texts import text_of_trace, title_of
 from asap.sample import Sample
 from asap.spans import Span
 
 MOST_TRACES = 10_000
 MOST_CHARACTERS = 200_000_000  # about 60 MB of page
 _PIECE_CHARACTERS = 200_000
-_TITLE_CHARACTERS = 160
 _COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "ms", "gone1", "gone2", "back1")
 
 
@@ -129,12 +129,18 @@ def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
     """The data of one run or two. Above `most` traces, or with too much text, it shows those with the smallest content digests."""
     chosen, total = _choose(runs, most)
     others = [_Beside(run, chosen) for run in runs[1:]]
-    columns, traces, texts, apart = [_Columns() for _ in runs], dict[str, list[Any]](id=[], title=[], piece=[]), _Texts(), list[int]()
+    columns, traces, texts, apart = (
+        [_Columns() for _ in runs],
+        dict[str, list[Any]](id=[], title=[], whole=[], piece=[]),
+        _Texts(),
+        list[int](),
+    )
 
     def add(sample: Sample, decisions: list[ReviewedTrace | None]) -> None:
-        text = _text_of(sample, [decision.steps if decision else None for decision in decisions])
+        text = text_of_trace(sample, [decision.steps if decision else None for decision in decisions])
         traces["id"].append(sample.id)
-        traces["title"].append(" ".join(sample.question[: 4 * _TITLE_CHARACTERS].split())[:_TITLE_CHARACTERS])
+        traces["title"].append(title_of(sample))
+        traces["whole"].append(sample.turn.conversation.id if sample.turn else None)
         apart.append(steps_apart(sample.cot, decisions))
         traces["piece"].append(texts.add(text, len(sample.question) + len(sample.cot) + len(sample.answer)))
         for column, decision in zip(columns, decisions, strict=True):
@@ -147,6 +153,8 @@ def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
             add(sample, [None, trace])
     texts.pack()
     shown = len(traces["id"])
+    if not any(traces["whole"]):
+        del traces["whole"]
     total -= len(chosen) - shown  # rows that no run could decide about
     rejected = ({"run": number, **row} for number, run in enumerate(runs) for row in run.rejected())
     first_rejected = list(islice(rejected, most))
@@ -253,15 +261,6 @@ def _worth(step: StepDecision) -> float:
     """A step's first-token surprisal in nats, if stored, even when another method decided; NaN otherwise."""
     value = step.surprisal if step.surprisal is not None else (step.scores or {}).get("asap")
     return nan if value is None else float(value)
-
-
-def _text_of(sample: Sample, decisions: list[dict[str, Any] | None]) -> dict[str, Any]:
-    first = decisions[0]
-    for other in decisions[1:]:
-        if first and other and all(other[name] == first[name] for name in ("start", "end")):
-            del other["start"], other["end"]
-    texts = {"question": sample.question, "cot": sample.cot, "answer": sample.answer}
-    return {**texts, **({"system": sample.system} if sample.system else {}), "runs": decisions}
 
 
 def _about(run: FinishedRun, columns: _Columns) -> dict[str, Any]:

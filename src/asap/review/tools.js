@@ -65,7 +65,7 @@ async function search(query, node) {
     const texts = await loadPiece(piece);
     if (mine !== running) return undefined;
     texts.forEach((row, at) => {
-      if ([row.question, row.cot, row.answer].some((text) => text.toLowerCase().includes(word))) found.add(index.pieceStart[piece] + at);
+      if ([row.question, row.cot, row.answer, ...(row.before ?? []).map(([, text]) => text)].some((text) => text.toLowerCase().includes(word))) found.add(index.pieceStart[piece] + at);
     });
     if (performance.now() - told > 400) {
       change({ found: new Set(found) });

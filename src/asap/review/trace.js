@@ -47,7 +47,7 @@ export async function makeTrace(trace, around) {
     h(
       "div",
       { class: two ? "sheet pair" : "sheet" },
-      h("section", { class: "question", "aria-label": "Question" }, h("h2", {}, "Question"), text.system ? h("details", {}, h("summary", {}, "System message"), rendered(text.system)) : null, question(text.question)),
+      h("section", { class: "question", "aria-label": "Question" }, h("h2", {}, text.before ? "Before this turn" : "Question"), text.system ? h("details", {}, h("summary", {}, "System message"), rendered(text.system)) : null, text.before ? before(text.before) : question(text.question)),
       h("aside", { class: "side" }, figure, command.node),
       h("h2", { class: "of" }, "Trace"),
       two ? legend() : null,
@@ -158,8 +158,20 @@ function header(trace, around, sum) {
     { class: "head" },
     h("nav", { "aria-label": "Traces" }, h("a", { href: "#", class: "back" }, "All traces"), to(around.before, "\u2190", "Previous trace"), h("span", { class: "of" }, `${whole(around.at + 1)} of ${whole(around.size)}`), to(around.after, "\u2192", "Next trace")),
     h("h1", {}, ...shown(index.traces.id[trace])),
+    turns(trace),
     sum,
   );
+}
+
+/** The other thinking turns of the conversation that a trace is of. */
+function turns(trace) {
+  const { id, whole: names } = page.index.traces;
+  const name = names?.[trace];
+  if (!name) return null;
+  const all = id.map((_, other) => other).filter((other) => names[other] === name);
+  const label = (other) => shown(id[other].slice(name.length));
+  const links = all.map((other) => (other === trace ? h("b", { "aria-current": "true" }, ...label(other)) : h("a", { href: `#trace=${other}` }, ...label(other))));
+  return h("nav", { class: "turns", "aria-label": "Turns" }, `Turn ${all.indexOf(trace) + 1} of ${all.length} that think in `, h("span", {}, ...shown(name)), links.flatMap((link) => [link, " "]));
 }
 
 function legend() {
@@ -172,6 +184,19 @@ function question(text) {
   body.classList.add("long");
   const more = h("button", { type: "button", class: "more", onclick: () => (body.classList.remove("long"), more.remove()) }, "Show the whole question");
   return [body, more];
+}
+
+/** The messages before a turn, folded but for the last. */
+function before(messages) {
+  return h(
+    "div",
+    { class: "before" },
+    messages.map(([role, text], at) => {
+      const start = text.replace(/\s+/g, " ").trim();
+      const name = h("b", {}, ...shown(role[0].toUpperCase() + role.slice(1)));
+      return h("details", { open: at === messages.length - 1 }, h("summary", {}, name, h("span", { dir: "auto" }, ...shown(start.slice(0, 160)))), h("div", { class: "body" }, rendered(text)));
+    }),
+  );
 }
 
 function rangeOf(runs, trace) {

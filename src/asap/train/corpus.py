@@ -165,4 +165,4 @@ def _lists(arrays: Sequence[Iterable[int]]) -> Any:
 
 
 def _stored(kept: Kept) -> str:
-    return json.dumps({**kept.sample.stored(), "masked": [list(span) for span in kept.masked]}, ensure_ascii=False)
+    return json.dumps({**kept.sample.as_learnt(), "masked": [list(span) for span in kept.masked]}, ensure_ascii=False)

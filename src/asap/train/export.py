@@ -212,4 +212,4 @@ def _with_parts(sample: Sample, masked: Sequence[Span]) -> dict[str, Any]:
         "reasoning_content": trace_parts(sample.cot, masked),
         "content": [{"type": "text", "text": sample.answer, "train": True}],
     }
-    return {"messages": [*sample.prompt, answer]}
+    return {"messages": [*sample.spoken.messages, answer]}

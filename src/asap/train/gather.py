@@ -17,6 +17,7 @@ import numpy as np
 from asap.atomic import replacing
 from asap.dataset import Rejected, Shaped, iter_shaped
 from asap.dataset.source import Source
+from asap.dataset.turn_formats import trained
 from asap.dataset.where import FILTERED
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
@@ -168,7 +169,7 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
     """Every row with its location: the sample and the context-only parts of its trace, or the reason for its rejection."""
     if not mask_pruned:
         for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
-            yield name, line, (result.sample, ()) if isinstance(result, Shaped) else result
+            yield name, line, _learnt(result.sample) if isinstance(result, Shaped) else result
         return
     if source.columns or source.hub_config or source.hub_split:
         raise UsageError("--mask-pruned reads the rows that asap prune stored, so leave --columns, --subset and --split out")
@@ -184,7 +185,14 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
                     yield entry.source, entry.line, entry.error
                 elif entry.sample is not None and entry.decision is not None:
                     sample = source.rules.applied(entry.sample)
-                    yield entry.source, entry.line, (sample, pruned_spans(entry.decision, sample))
+                    yield entry.source, entry.line, _learnt(sample, pruned_spans(entry.decision, sample))
+
+
+def _learnt(sample: Sample, masked: Sequence[Span] = ()) -> Usable | RowError:
+    """A sample with what is masked of it; an error for a turn that its row excludes from training."""
+    if sample.turn is not None and sample.turn.number not in trained(sample.turn.conversation, "thinking"):
+        return RowError("not_trained", "the row says that this turn is not to be learnt", sample.id)
+    return sample, masked
 
 
 def _asked_for(rows: Iterable[Found], order: Mapping[str, int] | None, fates: _Fates) -> Iterator[Found]:
