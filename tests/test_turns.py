@@ -6,12 +6,22 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from agent_rows import CHECK, LATER, PLAN, ROWS, SAID_12, thinks, user
 from asap.cli import run
+from asap.dataset.source import Source
+from asap.errors import RowError
+from asap.events import Listener
+from asap.lm.specs import load_tokens
+from asap.prune.methods import TOKEN_LEVEL
+from asap.prune.settings import AsapSettings
+from asap.prune.token_level import TokenLevel
+from asap.reading import read_into
+from asap.store.work import Store
 from run_fixtures import model_folder, prune, prune_words, read_decisions, read_rows, row, same_output, write_rows
 
 ASKED = ["--context", "raw", "--method", "keep-tail"]
@@ -109,6 +119,53 @@ def test_a_turn_is_decided_as_the_same_row_in_columns(tmp_path: Path) -> None:
     one, other = read_decisions(prune(source, tmp_path / "out"))
     assert {**one, "id": "r2"} == other
     assert one["id"] == "r@1"
+
+
+def test_what_the_scorer_had_no_room_for_is_told(tmp_path: Path) -> None:
+    """The tiny model holds 2,048 tokens, half of them before the trace."""
+    long = {"id": "a", "messages": [user("so the sum " * 700), SAID_12, user("again"), SAID_12]}
+    out = prune(write_rows(tmp_path / "rows.jsonl", [long, row(1)]), tmp_path / "out")
+    told = {decision["id"]: decision.get("unread", 0) for decision in read_decisions(out)}
+    assert told["a@1"] > 500
+    assert told["a@3"] > told["a@1"]
+    assert told["r1"] == 0
+    assert counts(out)["unread"] == 2
+    assert run(["cut", str(out), "--ratio", "0.8", "--out", str(tmp_path / "cut")]) == 0
+    assert {decision["id"]: decision.get("unread", 0) for decision in read_decisions(tmp_path / "cut")} == told
+
+
+def test_doctor_and_dry_runs_count_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = {"role": "assistant", "content": "<think>\nnever closed"}
+    rows = [ROWS["tool calls, thinking beside"], row(1), {"messages": [user(), broken, user(), SAID_12]}]
+    source = str(write_rows(tmp_path / "rows.jsonl", rows))
+    assert run(["prune", source, "--dry-run", *ASKED]) == 0
+    assert "6 rows read, 5 of them turns of 2 conversations: 5 usable, 1 rejected" in capsys.readouterr().out
+    assert run(["prune", source, "--dry-run", *ASKED, "--limit", "1"]) == 0
+    assert "3 rows read, 3 of them turns of 1 conversations: 3 usable" in capsys.readouterr().out
+    run(["doctor", source])
+    assert "6 rows in 1 source, 5 of them turns of 2 conversations" in " ".join(capsys.readouterr().out.split())
+
+
+def test_tokenskip_has_no_question_to_state_its_ratio_in(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [ROWS["sharegpt"]])
+    with Store.open(tmp_path / "out") as store:
+        read_into(store, Source([str(source)]), Listener())
+        [first, *_] = [waiting.sample for page in store.batches(9) for waiting in page]
+    settings = AsapSettings(method=TOKEN_LEVEL["tokenskip"], coarse=None, ratio=0.5)
+    importance = SimpleNamespace(identity={}, batch_tokens=0, read=lambda texts: [None for _ in texts])
+    level = TokenLevel(settings, load_tokens("bundled"), load_tokens("bundled"), importance)  # type: ignore[arg-type]
+    with pytest.raises(RowError, match="tokenskip states its ratio in the question"):
+        next(level._decide(first, None))
+
+
+def test_methods_are_compared_on_turns(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [ROWS["sharegpt"], row(1)])
+    models = ["--scorer", f"hf:{model_folder()}", "--judge", f"hf:{model_folder()}"]
+    words = ["compare", str(source), "--methods", "asap,random", "--ratios", "0.5", *models]
+    assert run([*words, "--out", str(tmp_path / "compared")]) == 0
+    judged = read_rows(tmp_path / "compared" / "judged.jsonl")
+    assert len({one["id"] for one in judged}) == 3
+    assert {one["id"].rpartition("@")[2] for one in judged} == {"1", "3", "r1"}
 
 
 def test_a_conversation_is_stored_once(tmp_path: Path) -> None:

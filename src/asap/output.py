@@ -191,6 +191,8 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     counts = {name: value for name, value in asdict(totals).items() if name != "seconds" and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
+    if not totals.unread:
+        del counts["unread"]
     if not totals.passed:
         del counts["passed"], counts["passed_by"]
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from asap.dataset import Shaped
+from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.placeholder import Questions
 from asap.dataset.where import FILTERED
 from asap.digest import content_digest
@@ -99,6 +99,9 @@ class Survey:
     reader: Reader | None = None
     step_split: StepSplit = "fenced"
     shapes: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
+    """Rows that are turns of conversations."""
+    conversations: int = 0
     rejected: dict[str, Cases] = field(default_factory=dict)
     """Rows that cannot be used, by reason."""
     passed: Counter[str] = field(default_factory=Counter)
@@ -128,8 +131,15 @@ class Survey:
     """Other rows with the question of an earlier row."""
     same_ids: Cases = field(default_factory=Cases)
     """Rows with the id of an earlier row but other content."""
+    _conversation: Place | None = None
+    """The place of the conversation that was counted last."""
     _first: _FirstSeen = field(default_factory=_FirstSeen)
     """For ids, questions and whole rows, the content of the first row with them; all as digests."""
+
+    @property
+    def of_conversations(self) -> str:
+        """What is said of turns behind the number of rows; nothing if there are none."""
+        return f", {self.turns:,} of them turns of {self.conversations:,} conversations" if self.turns else ""
 
     @property
     def usable(self) -> int:
@@ -161,6 +171,7 @@ class Survey:
         while batch := list(islice(rows, _BATCH)):
             usable, contexts = list[tuple[Place, Shaped]](), list[str]()
             for place, result in batch:
+                self._count_turn(place, result)
                 try:
                     if isinstance(result, RowError):
                         raise result
@@ -175,6 +186,12 @@ class Survey:
                         continue
                     self.rejected.setdefault(error.reason, Cases()).add(place, error.detail)
             yield from self._counted(usable, contexts)
+
+    def _count_turn(self, place: Place, result: Shaped | RowError) -> None:
+        if isinstance(result, RejectedTurn) or (isinstance(result, Shaped) and result.sample.turn):
+            self.turns += 1
+            self.conversations += place != self._conversation
+            self._conversation = place
 
     def _counted(self, rows: Sequence[tuple[Place, Shaped]], contexts: Sequence[str]) -> Iterator[Length]:
         traces = [shaped.sample.cot for _, shaped in rows]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from asap.prune.decision import Decision
+from asap.prune.decision.step_cut import StepCut
 
 Key = TypeVar("Key", str, int)
 
@@ -33,6 +34,8 @@ class Totals:
     """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
     over_budget: int = 0
     """Traces that no cut brings under the budget, because the steps that must be kept exceed it."""
+    unread: int = 0
+    """Traces before which the scorer could not read all: the start of a long question or conversation."""
     windowed: int = 0
     """Traces longer than the scorer's context."""
     coarse_by: dict[str, int] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Totals:
         self.unchanged += not decision.changed
         self.over_budget += decision.budget is not None and decision.floor is None and decision.tokens_after > decision.budget
         self.windowed += decision.windows > 1
+        self.unread += isinstance(decision, StepCut) and decision.unread > 0
         self._count(self.coarse_by, decision.coarse.by)
         for reason in decision.coarse.failures:
             self._count(self.failures_by, reason)

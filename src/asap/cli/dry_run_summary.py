@@ -21,7 +21,7 @@ def print_dry_run(found: "DryRun", source: "Source", settings: AsapSettings, *, 
         raise InputError("; ".join([no_usable_row(source.names, rejected_by, survey.filtered), *firsts]))
     left_out = f"; {survey.filtered:,} rows do not meet --where" if source.rules.where else ""
     passed = f"{survey.passed.total()} pass through, " if survey.passed else ""
-    print(f"{survey.rows} rows read: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}")
+    print(f"{survey.rows} rows read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}")
     for reason, count in rejected_by.items():
         print(f"  {reason}: {count}")
     print(

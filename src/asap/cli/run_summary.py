@@ -34,6 +34,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
         (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
         (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
+        (totals.unread, "traces have more before them than the scorer's context holds: its start was left out"),
         (totals.kept_all, "traces were kept whole by the LLM"),
     )
     if totals.questions:

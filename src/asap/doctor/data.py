@@ -90,6 +90,7 @@ def _rows(source: Source, problems: list[Finding]) -> Iterator[tuple[Place, Shap
 def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:
     found = f"{_rows_of(survey.rows)} in {sources} source{'s' * (sources != 1)}"
     found += " (as many as --limit allows)" if survey.rows == limit else ""
+    found += survey.of_conversations
     found += f", {_rows_of(survey.filtered)} beside them that --where leaves out" if survey.filtered else ""
     if not survey.usable:
         return Finding("rows", "fail", f"{found}, none usable", "there is nothing to prune: the next lines say what is wrong")

@@ -53,10 +53,14 @@ class ScoreRequest(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """One TokenScores per span of the request, and the number of windows that the text had to be cut into (1: none)."""
+    """One TokenScores per span of the request, and the number of windows that the text had to be cut into (1: none).
+
+    `unread` counts the tokens of the context that had no room, at its start.
+    """
 
     spans: list[TokenScores]
     windows: int
+    unread: int = 0
 
 
 class LeaveOutRequest(NamedTuple):

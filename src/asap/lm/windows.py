@@ -26,12 +26,16 @@ class Window(NamedTuple):
 
 
 class Windowed(NamedTuple):
-    """A request, tokenised: the tokens of the text that its spans want, how many each wants, and the windows that give them."""
+    """A request, tokenised: the tokens of the text that its spans want, how many each wants, and the windows that give them.
+
+    `unread` counts the tokens of the context that no window holds.
+    """
 
     encoded: Encoded
     wanted: NDArray[np.int64]
     counts: NDArray[np.int64]
     windows: list[Window]
+    unread: int = 0
 
     @classmethod
     def of(cls, request: ScoreRequest, tokens: TokenCounter, context_tokens: int) -> "Windowed":
@@ -46,7 +50,8 @@ class Windowed(NamedTuple):
             prefix = np.concatenate([[bos], prefix])
         begins, counts = tokens_in_spans(text, request)
         wanted = consecutive(begins, counts)
-        return cls(text, wanted, counts, list(_lay_windows(prefix, text.ids, wanted, context_tokens)))
+        unread = max(0, len(prefix) - context_tokens // 2)
+        return cls(text, wanted, counts, list(_lay_windows(prefix, text.ids, wanted, context_tokens)), unread)
 
     def scored(self, values: NDArray[np.float64]) -> Scored:
         """The answer to the request; `values` holds log-probability and entropy of each wanted token, in the order of `wanted`."""
@@ -54,7 +59,7 @@ class Windowed(NamedTuple):
         logprobs, entropies = np.ascontiguousarray(values.T)
         borders = pairwise([0, *np.cumsum(self.counts).tolist()])
         scores = [TokenScores(starts[at:to], ends[at:to], logprobs[at:to], entropies[at:to]) for at, to in borders]
-        return Scored(scores, max(1, len(self.windows)))
+        return Scored(scores, max(1, len(self.windows)), self.unread)
 
 
 def tokens_in_spans(text: Encoded, request: ScoreRequest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -148,7 +148,8 @@ def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT
     fine = yield from _stage_2(trace, left, steps, settings)
     windows = max(whole.windows, steps.windows)
     stored = yield from _stored_scores(whole, coarse, fine, settings)
-    return _budgeted(trace, coarse, fine, stored, windows, settings)
+    decision = _budgeted(trace, coarse, fine, stored, windows, settings)
+    return replace(decision, unread=max(whole.unread, steps.unread))
 
 
 def _stage_1(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:

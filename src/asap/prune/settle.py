@@ -14,6 +14,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.decision import Decision
 from asap.prune.decision.backfill import backfilled
 from asap.prune.decision.step_cut import CoarseReport, StepCut
+from asap.prune.decision.unit_cut import UnitCut
 from asap.prune.fine.joined_tokens import recounted, removal_tokens
 from asap.prune.fine.removal import removal_order
 from asap.prune.methods import METHODS
@@ -93,6 +94,7 @@ def reordered(
         budget=None,
         min_steps=max(1, len(protected)),
         windows=decision.windows,
+        unread=0 if isinstance(decision, UnitCut) else decision.unread,
         coarse=CoarseReport("none"),
         steps=steps,
         gap=gap,

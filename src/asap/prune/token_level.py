@@ -63,6 +63,8 @@ class TokenLevel:
         """The decision about a sample. Raises RowError if the row cannot be scored."""
         settings = self.settings
         steps = split_steps(sample.cot, settings.step_split)
+        if isinstance(settings.method, TokenSkip) and sample.turn is not None:
+            raise RowError("conversation", "tokenskip states its ratio in the question, and a turn of a conversation has none", sample.id)
         if not steps:
             raise RowError("empty_think", "the trace has no step: nothing but white space", sample.id)
         try:

@@ -43,6 +43,8 @@ class Steps:
     entropies: bool = True
     windows: int = 1
     """The largest number of windows that a reading has needed."""
+    unread: int = 0
+    """The most tokens of the text before the trace that a reading had no room for."""
     between: Sequence[str] = ()
     """What joins each step to the next; blank lines by default."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
@@ -73,7 +75,7 @@ class Steps:
     def _scored(self, request: ScoreRequest) -> Scoring[Scored]:
         [scored] = yield [request]
         assert isinstance(scored, Scored)
-        self.windows = max(self.windows, scored.windows)
+        self.windows, self.unread = max(self.windows, scored.windows), max(self.unread, scored.unread)
         return scored
 
 

@@ -28,6 +28,7 @@ def check_decision(decision: StepCut | UnitCut, length: int) -> None:
         _check_whole("attempts", [report.attempts])
         _check(isinstance(report.by, str) and isinstance(report.failures, list), "coarse", report.by)
         _check(isinstance(decision.gap, str), "gap", decision.gap)
+        _check_whole("unread", [decision.unread])
         if decision.floor is not None:
             _check_floor(decision.floor, len(decision.steps))
     else:

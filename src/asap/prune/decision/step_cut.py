@@ -105,7 +105,8 @@ class StepCut:
 
     `tokens_coarse` counts the tokens after stage 1. `budget` is in tokens (None: stage 1 only). `min_steps` is the number of steps
     kept at any budget. `windows` is the number of overlapping windows that the scorer needed (1: the trace fits its context).
-    `gap` is the text that replaces each run of removed steps.
+    `gap` is the text that replaces each run of removed steps. `unread` counts the tokens of the text before the trace that the scorer
+    had no room for: it read the end of that text.
     """
 
     id: str
@@ -120,6 +121,7 @@ class StepCut:
     steps: list[StepDecision]
     floor: Floor | None = None
     gap: str = ""
+    unread: int = 0
 
     @property
     def gamma(self) -> None:
@@ -199,7 +201,7 @@ class StepCut:
         return replace(self, steps=steps, floor=None, budget=None)
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object that the store keeps, without `floor` and `gap` if they are empty."""
+        """The JSON object that the store keeps, without `floor`, `gap` and `unread` if they are empty."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},
@@ -208,6 +210,7 @@ class StepCut:
             "spans": None,
             **({"floor": asdict(self.floor)} if self.floor else {}),
             **({"gap": self.gap} if self.gap else {}),
+            **({"unread": self.unread} if self.unread else {}),
         }
 
     @classmethod
