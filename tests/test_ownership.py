@@ -96,7 +96,7 @@ def test_prune_does_not_write_over_its_source(
 
 def test_prune_does_not_write_over_a_source_in_a_folder_that_is_not_a_run(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = rows.rename(rows.with_name("pruned.jsonl"))
-    assert "is the same file" in refused(capsys, rows.parent, *prune_words(source, rows.parent, *QUICK))
+    assert "would be replaced" in refused(capsys, rows.parent, *prune_words(source, rows.parent, *QUICK))
 
 
 def test_a_run_does_not_read_its_own_outputs(rows: Path, pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,28 +237,28 @@ def test_score_may_read_the_attempts_that_evaluate_wrote(tmp_path: Path) -> None
     out.mkdir()
     attempts = write_rows(out / "attempts.jsonl", [{"task_id": "a/0", "solution": "pass"}])
     refuse_sources(out, [attempts], ["verdicts.jsonl"])
-    with pytest.raises(InputError, match="is the same file"):
+    with pytest.raises(InputError, match="would be replaced"):
         refuse_sources(out, [attempts], ["attempts.jsonl"])
 
 
 @pytest.mark.parametrize("name", ["work.sqlite", "pruned.jsonl", "manifest.json", "README.md", "../data/rows.jsonl"])
 def test_review_replaces_only_a_page(pruned: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     said = refused(capsys, pruned.parent, "review", str(pruned), "--out", str(pruned / name))
-    assert "is there already, and asap did not write it" in said
+    assert "is there already, and is not what this command writes" in said
     page = pruned / "review.html"
     assert run(["review", str(pruned), "--out", str(page)]) == 0
     written = page.read_bytes()
     assert run(["review", str(pruned), "--out", str(page)]) == 0
     assert page.read_bytes() == written
     page.write_text("<html>mine</html>")
-    assert "asap did not write it" in refused(capsys, pruned.parent, *prune_words("x", pruned, *QUICK, "--review"))
+    assert "is not what this command writes" in refused(capsys, pruned.parent, *prune_words("x", pruned, *QUICK, "--review"))
 
 
 def test_tables_and_comparisons_replace_only_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.md"
     mine.write_text("# mine")
-    assert "asap did not write it" in refused(capsys, tmp_path, "report", str(tmp_path), "--out", str(mine))
-    assert "asap did not write it" in refused(capsys, tmp_path, "compare-runs", "a", "b", "--out", str(mine))
+    assert "is not what this command writes" in refused(capsys, tmp_path, "report", str(tmp_path), "--out", str(mine))
+    assert "is not what this command writes" in refused(capsys, tmp_path, "compare-runs", "a", "b", "--out", str(mine))
     check_file(tmp_path / "none", lambda head: False, "x")
     with pytest.raises(InputError, match="is a folder; name a file"):
         check_file(tmp_path, lambda head: True, "x")

@@ -149,7 +149,8 @@ def _refuse_source(
         raise InputError(f"{folder} lies in the folder {source}, which is read; choose an --out outside of it")
     inside = [found, *(file for name in _names_in(source) if (file := _id_of(source / name)))]
     if shared := [held[file] for file in inside if file in held and (names is None or held[file] in names)]:
-        raise InputError(f"{source} is read, and {folder / shared[0]} is the same file; choose another --out")
+        known_as = f", under the name {folder / shared[0]}" if folder / shared[0] != source else ""
+        raise InputError(f"{source} is read, and would be replaced{known_as}; choose another --out")
     if names is None and out is not None and out in map(_id_of, source.resolve().parents):
         raise InputError(f"{source} lies in {folder}, the folder to write into; choose another --out")
 
@@ -177,7 +178,7 @@ def check_file(path: Path, is_ours: Callable[[bytes], bool], what: str) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be looked at ({error.strerror}); choose another --out") from error
     if head and not is_ours(head):
-        raise InputError(f"{path} is there already, and asap did not write it; choose another --out, or move that file away")
+        raise InputError(f"{path} is there already, and is not what this command writes; choose another --out, or move that file away")
 
 
 def refuse_foreign_files(folder: Path, names: Iterable[str], ours: Iterable[str]) -> None:
