@@ -86,6 +86,8 @@ def test_a_column_to_keep_that_no_row_has_is_refused(tmp_path: Path, capsys: pyt
     assert run(["prune", str(source), "--out", str(tmp_path / "out"), *CONTROL, "--keep-columns", "level,levle"]) == 2
     assert "--keep-columns names 'levle', which no row has; its other columns are: level" in capsys.readouterr().err
     assert not (tmp_path / "out/pruned.jsonl").exists()
+    assert run(["prune", str(write_rows(source, [row(0)])), "--dry-run", *CONTROL, "--keep-columns", "answer"]) == 2
+    assert "--keep-columns names 'answer', which no row has; its other columns are: none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("typed", ["", "a,,b", ","])
@@ -149,6 +151,15 @@ def test_values_that_json_has_no_form_for_are_written_as_text(tmp_path: Path) ->
     }
     assert {name: found[name] for name in others} == expected
     assert {name: read_rows(tmp_path / "out/trl.jsonl")[0][name] for name in others} == expected
+
+
+def test_a_time_that_python_cannot_hold_costs_no_row(tmp_path: Path) -> None:
+    far = pa.array([2**62, 0, None], pa.int64()).cast(pa.timestamp("us"))
+    columns = {name: pa.array([row(number)[name] for number in range(3)]) for name in row(0)}
+    pq.write_table(pa.table({**columns, "when": far}), tmp_path / "rows.parquet")
+    found = pruned(tmp_path / "rows.parquet", tmp_path / "out", "--format", "parquet")
+    assert [one["when"] for one in found] == [f"<value out of range: {2**62}>", "1970-01-01T00:00:00", None]
+    assert pq.read_table(tmp_path / "out/pruned.parquet")["when"].to_pylist() == [one["when"] for one in found]
 
 
 def test_half_a_character_in_another_column_costs_no_row(tmp_path: Path) -> None:

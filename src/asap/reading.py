@@ -78,7 +78,7 @@ def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:
             listener.first_row(result)
             shown = True
         listener.reading(position + 1)
-    if others:
+    if source.keep_columns and shown:
         check_kept(source.keep_columns or (), [*others])
 
 

@@ -124,12 +124,27 @@ def _values(batch: Any) -> Iterator[Mapping[str, object] | Exception]:
     """The rows of a batch. Parquet does not check that text is UTF-8, so a bad row must not hide the others."""
     try:
         yield from batch.to_pylist()
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError):
         if batch.num_rows == 1:
-            yield error
+            yield _value_by_value(batch)
             return
         for index in range(batch.num_rows):
             yield from _values(batch.slice(index, 1))
+
+
+def _value_by_value(batch: Any) -> Mapping[str, object] | Exception:
+    """The only row of a batch, with text for times that Python's types cannot hold; the error of any other value that cannot be read."""
+    import pyarrow as pa
+
+    row = dict[str, object]()
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = column[0].as_py()
+        except (ValueError, OverflowError) as error:
+            if not pa.types.is_temporal(column.type):
+                return error
+            row[name] = column[0].cast(pa.string()).as_py()
+    return row
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> str:

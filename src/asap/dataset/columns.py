@@ -33,7 +33,7 @@ def check_kept(keep: Sequence[str], others: Sequence[str]) -> None:
     missing = ", ".join(repr(name) for name in keep if name not in others)
     if missing:
         shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
-        raise InputError(f"--keep-columns names {missing}, which no row has; its other columns are: {shown}")
+        raise InputError(f"--keep-columns names {missing}, which no row has; its other columns are: {shown or 'none'}")
 
 
 def travelling(columns: Mapping[str, Any], keep: Sequence[str] | None = None) -> dict[str, Any]:
