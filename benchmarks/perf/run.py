@@ -24,6 +24,7 @@ SCRIPTS = (
     "cpu_runtimes",
     "leave_out",
     "huge_step",
+    "many_steps",
     "budget",
     "host",
     "driver",

@@ -145,14 +145,16 @@ def fenced(text: str) -> list[Span]:
 
 def outside(text: str, spans: Sequence[Span] | None = None) -> str:
     """The text in the spans (None: the whole text) without its blocks, closed or not; the spans are in order and do not overlap."""
-    taken = fenced(text)
+    taken, first = fenced(text), 0
     parts = list[str]()
     for start, end in [Span(0, len(text))] if spans is None else spans:
         position = start
-        for block in taken:
-            if block.end > position and block.start < end:
-                parts.append(text[position : max(position, block.start)])
-                position = min(block.end, end)
+        while first < len(taken) and taken[first].end <= start:
+            first += 1
+        at = first
+        while at < len(taken) and taken[at].start < end:
+            parts.append(text[position : max(position, taken[at].start)])
+            position, at = min(taken[at].end, end), at + 1
         parts.append(text[position:end])
     return "".join(parts)
 

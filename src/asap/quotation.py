@@ -12,13 +12,15 @@ a thought even in a code block; in an answer only if the blocks after it all clo
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from asap.fences import blocks, fenced, is_open
 from asap.spans import Span
 from asap.think_tags import Tag
 
+_ASKED = 32  # times that all fences behind a tag are counted
 _AROUND = 1000  # characters of a line that are looked at, on each side of a tag
 _ENCLOSED = (r"(?<!`)(`{1,2})(?!`).+?(?<!`)\1(?!`)", r"“[^”]*”", r"«[^»]*»", r"\*\*[^*]+\*\*", r"\([^()]*\)")
 _STRINGS = (r'"(?:[^"\\]|\\.)*(?:"{end})', r"(?<!\w)[rbfuRBFU]?'(?:[^'\\]|\\.)*(?:'{end})")
@@ -38,7 +40,8 @@ class Region:
         self.text, self.start, self.is_answer = text, start, is_answer
         self._mate: tuple[str, int] | None = None
         self._all: Sequence[Span] | None = None
-        self._closed: Sequence[Span] = ()
+        self._asked = 0
+        self._closed: Collection[Span] = ()
 
     def uses(self, tag: Tag) -> bool:
         """Whether a tag is used. Ask for the tags in their order: a quoted one may have a mate."""
@@ -68,12 +71,14 @@ class Region:
             has_fence = "```" in rest or "~~~" in rest
             self._all = [Span(start + self.start, end + self.start) for start, end in fenced(rest)] if has_fence else []
             ends = {block.start + self.start for block in blocks(rest)} if self._all else set[int]()
-            self._closed = [span for span in self._all if span.start in ends]
-        return next((span for span in self._all if span.start < tag.start < span.end), None)
+            self._closed = {span for span in self._all if span.start in ends}
+        at = bisect_left(self._all, tag.start, key=lambda span: span.start) - 1
+        return self._all[at] if at >= 0 and tag.start < self._all[at].end else None
 
     def _left_open(self, tag: Tag) -> bool:
         """Whether the code blocks all close only if this tag ends the thinking."""
-        return is_open(self.text[self.start :]) and not is_open(self.text[tag.end :])
+        self._asked += 1
+        return self._asked < _ASKED and is_open(self.text[self.start :]) and not is_open(self.text[tag.end :])
 
 
 class _Line(NamedTuple):

@@ -24,6 +24,7 @@ from asap.spans import Span
 from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Frame, Tag, TagTable, as_written, tag_at_start, tags_in, widened
 from asap.thinking_names import announced, is_undecided, named_at_start, named_tags
 
+_REGIONS = 32  # answers of a text whose code blocks are looked for from their own start
 _AROUND_ANSWER = re.compile(
     "|".join(
         [rf"\A\s*{re.escape(row.open_answer)}" for row in TAGS if row.open_answer]
@@ -195,7 +196,7 @@ def _outside_answers(text: str, opened: bool) -> Iterator[Tag]:
 
 def _counted(text: str, opened: bool, opening: Tag | None, tags: Iterable[Tag]) -> _Found:
     """Of the tags behind the one that opens a text, if there is one, those that are used and of one row."""
-    closing, is_open = None, opened or opening is not None
+    closing, is_open, ends = None, opened or opening is not None, 0
     region = Region(text, opening.end if opening else 0, is_answer=False)
     for found in tags:
         tag = found if found.opens or region.is_answer else _with_bold(text, found)
@@ -206,8 +207,9 @@ def _counted(text: str, opened: bool, opening: Tag | None, tags: Iterable[Tag]) 
             opening = opening or tag
             is_open = True
         else:
-            closing, is_open = tag, False
-            region = Region(text, _behind(text, tag), is_answer=True)
+            closing, is_open, ends = tag, False, ends + 1
+            if ends < _REGIONS:
+                region = Region(text, _behind(text, tag), is_answer=True)
     return _Found(opening, closing, is_open)
 
 

@@ -275,6 +275,11 @@ def test_the_code_that_kodcode_tested_is_found_in_its_answers() -> None:
     assert (found, last) == (438, 418)
 
 
+@pytest.mark.parametrize("block", ["```python\ndef f(x):\n    return f(x) + 1\n```\n", "```\nx = 1\n```\n", "```python\nx = 1\n"])
+def test_an_answer_of_many_blocks_has_its_last_programs_compared(block: str) -> None:
+    assert (code_of(block * 1500 + f"```python\n{CODE}\n```", names=["f"]) or "").endswith(f"{CODE}\n")
+
+
 @given(st.text(alphabet="`ab \n<>/think#py\"'=():>."), st.sampled_from(EXTRACTS), st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_no_text_makes_it_raise(text: str, extract: Extract, cut_off: bool) -> None:

@@ -43,6 +43,7 @@ _NO_LANGUAGE = (
 _INTERPRETER = re.compile(r"(?:\{code[\w-]*\}\s*)?(?:ipython|pycon|pypy)", re.IGNORECASE)
 _PACKED = ("json", "json5", "jsonc", "diff", "patch", "udiff")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
+_COMPARED = 100  # programs of an answer, with each other: the last ones
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
 _TRIED_STARTS, _TRIED_ENDS = 8, 32  # of a program among prose
 
@@ -129,7 +130,7 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     if extract in ("first", "longest"):
         texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
         return (max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
-    ranked = _without_asides([code for code in found if defines(code.text, names)] or named)
+    ranked = _without_asides(([code for code in found if defines(code.text, names)] or named)[-_COMPARED:])
     if not ranked:
         return None
     chosen = max(reversed(ranked), key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text)))

@@ -31,6 +31,7 @@ _PATTERNS = {  # in none of them a space stands behind what shows, unless more w
 }
 _MOST = 1 << 16  # words that are kept; then it begins anew
 _MOST_TOKENS = 1 << 20  # the same, where words are long
+_AT_ONCE = 1 << 14  # words that are looked up, and read if they are new, in one go: each takes a hundred bytes meanwhile
 _LONGEST = 48  # characters: where words are longer in the mean, such as Chinese sentences, they do not come again
 
 
@@ -131,14 +132,19 @@ class WordTokens:
         if not len(starts) or ends[-1] - starts[0] > _LONGEST * len(starts):
             return None
         words = text.split() if self.border == "" else []
-        if len(words) != len(starts):  # else there are no other borders than these
-            words = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        is_cut = len(words) == len(starts)  # for there are no other borders than these
+        parts = [slice(first, first + _AT_ONCE) for first in range(0, len(starts), _AT_ONCE)]
+        numbers = [self._numbered(words[part] if is_cut else _cut(text, starts[part], ends[part])) for part in parts]
+        firsts = np.append(np.searchsorted(starts, begins), len(starts))
+        return _Words(np.concatenate(numbers), starts - np.repeat(begins, np.diff(firsts)), firsts)
+
+    def _numbered(self, words: list[str]) -> NDArray[np.int64]:
+        """The numbers of words, which are read if they are new."""
         numbers = list(map(self._numbers.get, words))
         if None in numbers:
             self._learn(list(dict.fromkeys(word for word, number in zip(words, numbers, strict=True) if number is None)))
             numbers = list(map(self._numbers.get, words))
-        firsts = np.append(np.searchsorted(starts, begins), len(starts))
-        return _Words(np.array(numbers, np.int64), starts - np.repeat(begins, np.diff(firsts)), firsts)
+        return np.array(numbers, np.int64)
 
     def may_hold_added(self, text: str) -> bool:
         """Whether an added token such as <mask> may stand in the text: it may take the white space beside it along."""
@@ -166,6 +172,10 @@ class WordTokens:
         self._known[:, end : end + len(places)] = read.ids[places], read.starts[places] - shift, read.ends[places] - shift
         self._first = np.append(self._first, end + np.cumsum(counts))
         self._numbers |= zip(words, range(len(self._numbers), len(self._numbers) + len(words)), strict=True)
+
+
+def _cut(text: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[str]:
+    return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def _gap(before: str, word: str) -> str:
