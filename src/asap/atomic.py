@@ -1,10 +1,12 @@
 """Files that appear whole or not at all."""
 
+import fcntl
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +25,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
 
 @contextmanager
 def placing(target: Path) -> Iterator[Path]:
-    """The name of a file to write, which replaces `target` when the block ends without an error."""
+    """The name of a file to write, which replaces `target` when the block ends without an error.
+
+    What a killed process left of the same file is removed; a living one holds a lock on what it writes.
+    """
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    lock = None
     try:
+        _remove_dead(target.parent.glob(f".{escape(target.name)}.*.tmp"))
+        lock = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
@@ -35,6 +45,8 @@ def placing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # replace() has already removed it
             partial.unlink()
+        if lock is not None:
+            os.close(lock)
 
 
 @contextmanager
@@ -54,8 +66,13 @@ def _opened(path: Path, *, compressed: bool) -> Iterator[IO[str]]:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove the half-written files of killed processes. Safe only in a folder that no other process writes to."""
-    for path in folder.iterdir():
-        if _PARTIAL.fullmatch(path.name):
-            with suppress(OSError):
-                path.unlink()
+    """Remove the half-written files of killed processes."""
+    _remove_dead(folder.iterdir())
+
+
+def _remove_dead(paths: Iterable[Path]) -> None:
+    """Remove those of some files that are half-written, and by no process that lives."""
+    for path in [path for path in paths if _PARTIAL.fullmatch(path.name)]:
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
