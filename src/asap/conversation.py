@@ -59,6 +59,8 @@ class Conversation:
     tools: str | None = None
     encoded: Sequence[str] = ()
     """The columns whose messages came as JSON text, and are written as that again."""
+    rejected: Sequence[int] = ()
+    """The numbers of the turns that cannot be pruned, and that no model learns."""
 
     @cached_property
     def digest(self) -> str:
@@ -138,7 +140,14 @@ class Conversation:
 
     def stored(self) -> dict[str, Any]:
         """The conversation as JSON holds it."""
-        return {"id": self.id, "row": self.row, "lines": self.lines, "tools": self.tools, "encoded": self.encoded}
+        return {
+            "id": self.id,
+            "row": self.row,
+            "lines": self.lines,
+            "tools": self.tools,
+            "encoded": self.encoded,
+            "rejected": self.rejected,
+        }
 
     @classmethod
     def of_stored(cls, content: Mapping[str, Any]) -> "Conversation":
@@ -147,7 +156,7 @@ class Conversation:
             Line(number, role, tuple(path), *(tuple(Piece(tuple(where), *span) for where, *span in pieces) for pieces in kinds))
             for number, role, path, *kinds in content["lines"]
         ]
-        return cls(content["id"], content["row"], lines, content["tools"], content["encoded"])
+        return cls(content["id"], content["row"], lines, content["tools"], content["encoded"], content["rejected"])
 
     def _shown(self, line: Line, with_thinking: bool) -> str:
         """A message as later turns read it."""
@@ -165,10 +174,10 @@ class Conversation:
         return old[: piece.start] + text + old[_end(piece, old) :]
 
     def call(self, line: Line, piece: Piece) -> Any:
-        """A tool call as it came; one that is a whole message, to a tool as its recipient, as an object of name and arguments."""
+        """A tool call as it came, or the value of its JSON text; one that is a whole message, to a tool as its recipient, as an object."""
         call, message = value_at(self.row, piece.path), value_at(self.row, line.path)
         recipient = message.get("recipient") if isinstance(message, Mapping) else None
-        return {"name": recipient.removeprefix("functions."), "arguments": call} if isinstance(recipient, str) else call
+        return {"name": recipient.removeprefix("functions."), "arguments": call} if isinstance(recipient, str) else _parsed(call)
 
     def text(self, line: Line) -> str:
         """What a message says, without its thinking and its calls."""

@@ -92,6 +92,52 @@ def test_a_turn_that_its_row_excludes_is_never_learnt(flag: dict[str, Any]) -> N
     assert [trained(whole, train) for train in ("all", "thinking", "last")] == [[3], [3], [3]]
 
 
+UNCLOSED = {"role": "assistant", "content": "<think>\nnever closed"}
+CUT_OFF = {"role": "assistant", "content": "", "reasoning_content": "I was stopped"}
+TWICE = {"role": "assistant", "content": thinks("one", "a"), "reasoning_content": "another"}
+
+
+@pytest.mark.parametrize("broken", [UNCLOSED, CUT_OFF, TWICE])
+def test_a_turn_that_cannot_be_pruned_is_never_learnt(broken: dict[str, Any]) -> None:
+    """Its messages stay, as what stood before later turns."""
+    row = {"messages": [user(), SAID_12, user(), broken, user(), SAID_12]}
+    whole = Conversation.of_stored(json.loads(json.dumps(conversation_of(row).stored())))
+    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [[1, 5], [1, 5], [5]]
+    for name, flag in FLAGGED.items():
+        [written] = rows_of(row, name)
+        assert [message[flag] for message in written["messages"]] == [False, True, False, False, False, True]
+    assert [len(one["prompt"]) for one in rows_of(row, "trl", "thinking")] == [1, 5]
+    assert rows_of({"messages": row["messages"][:4]}, "trl", "last") == []
+
+
+@pytest.mark.parametrize("broken", [UNCLOSED, CUT_OFF, TWICE])
+def test_rows_without_flags_end_before_a_turn_that_cannot_be_pruned(broken: dict[str, Any]) -> None:
+    row = {"messages": [user(), SAID_12, user(), broken, user(), SAID_12], "tools": TOOLS, "n": 3}
+    before = {**row, "messages": row["messages"][:2]}
+    for name in ("trl", "sharegpt", "llamafactory"):
+        assert rows_of(row, name) == rows_of(before, name)
+        assert rows_of({"messages": [user(), broken, user(), SAID_12]}, name) == []
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_messages_that_do_not_think_are_written_to_the_letter(name: str) -> None:
+    empty = thinks("", "Which file?")
+    [row] = rows_of({"messages": [user(), {"role": "assistant", "content": empty}, user(), SAID_12]}, name)
+    assert json.dumps(empty) in json.dumps(row)
+
+
+def test_calls_that_are_messages_by_their_role_are_calls() -> None:
+    """As in ShareGPT's rows with tools."""
+    call = {"from": "function_call", "value": '{"name": "wc", "arguments": {"path": "notes.txt"}}'}
+    said = [{"from": "human", "value": ASKED}, call, {"from": "observation", "value": "12"}, {"from": "gpt", "value": SAID_12["content"]}]
+    whole = conversation_of({"conversations": said, "tools": json.dumps(TOOLS)})
+    assert [line.role for line in whole.lines] == ["user", "assistant", "tool", "assistant"]
+    assert '<tool_call>\n{"name": "wc", "arguments": {"path": "notes.txt"}}\n</tool_call>' in whole.before(3)
+    assert whole.with_thinking({})["conversations"] == said
+    [row] = rows_of({"conversations": said}, "trl")
+    assert row["messages"][1]["tool_calls"] == [{"type": "function", "function": {"name": "wc", "arguments": {"path": "notes.txt"}}}]
+
+
 def test_trl_gets_the_whole_conversation_or_a_row_for_each_turn() -> None:
     [whole] = rows_of(THREE, "trl")
     assert list(whole)[:2] == ["messages", "tools"]

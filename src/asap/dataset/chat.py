@@ -23,7 +23,8 @@ _ROLES: Mapping[str, Role] = {
     "bot": "assistant",
 }
 _TOOLS = ("tool", "function", "ipython", "environment", "observation", "tool_response")
-ROLES = (*_ROLES, *_TOOLS)
+_CALLERS = ("function_call", "tool_call")
+ROLES = (*_ROLES, *_TOOLS, *_CALLERS)
 """The names of roles, in any case."""
 _ITEMS: Mapping[object, Speaker] = {"function_call": "assistant", "function_call_output": "tool"}  # of the Responses API
 _ROLE_KEYS = ("role", "from")
@@ -138,7 +139,15 @@ def speaker_of(message: Mapping[Any, Any]) -> Speaker | None:
     if name is None:
         return _ITEMS.get(message.get("type"))
     role = name.strip().lower() if isinstance(name, str) else ""
+    if role in _CALLERS:
+        return "assistant"
     return "tool" if role in _TOOLS or role.startswith("functions.") else _ROLES.get(role)
+
+
+def is_only_call(message: Mapping[Any, Any]) -> bool:
+    """Whether the content of a message is a tool call: by its role, as in ShareGPT's, or to a tool as its recipient."""
+    role = _role_of(message).strip().lower()
+    return role in _CALLERS or recipient_of(message) is not None
 
 
 def recipient_of(message: Mapping[Any, Any]) -> str | None:

@@ -7,6 +7,7 @@ JSON text, TRL's prompt and completion, alpaca's `history`, and lists of questio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -83,8 +84,10 @@ def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> list[
     tools = next((name for name in TOOLS if _is_given(row.get(name))), None)
     name = row_id or content_digest(json.dumps(row, ensure_ascii=True))[:16]
     conversation = Conversation(name, row, [one.line for one in read], tools, encoded)
-    thinking = (one for one in read if one.line.thinking or one.error)
-    results: list[Shaped | RowError] = [_turn(shape, TurnOf(conversation, one.line.number), one.error) for one in thinking]
+    thinking = [one for one in read if one.line.thinking or one.error]
+    errors = {one.line.number: one.error or _unusable(Sample.of_turn(TurnOf(conversation, one.line.number))) for one in thinking}
+    conversation = replace(conversation, rejected=[number for number, error in errors.items() if error])
+    results: list[Shaped | RowError] = [_turn(shape, TurnOf(conversation, number), error) for number, error in errors.items()]
     if not results:
         turns = sum(one.line.role == "assistant" for one in read)
         detail = f"none of the conversation's {turns} assistant messages thinks"
@@ -97,10 +100,7 @@ def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> list[
 def _turn(shape: Shape, turn: TurnOf, error: RowError | None) -> Shaped | RejectedTurn:
     """A turn as a sample, or the reason why it cannot be pruned."""
     if error is None:
-        sample = Sample.of_turn(turn)
-        error = _unusable(sample)
-        if error is None:
-            return Shaped(shape.name, sample)
+        return Shaped(shape.name, Sample.of_turn(turn))
     return RejectedTurn(error.reason, error.detail, turn.id, turn)
 
 

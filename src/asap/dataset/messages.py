@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asap.conversation import Line, Path, Piece, value_at
-from asap.dataset.chat import ANSWERED, ASKED, CONTENT_KEYS, ROLES, recipient_of, speaker_of
+from asap.dataset.chat import ANSWERED, ASKED, CONTENT_KEYS, ROLES, is_only_call, speaker_of
 from asap.errors import RowError
 from asap.message_parts import REASONING_KEYS, THOUGHT_KEYS, first_of, part_of, text_of, thinking_in, wrong_type
 
@@ -23,7 +23,7 @@ def is_call(message: Mapping[Any, Any]) -> bool:
     return (
         any(message.get(key) for key in _CALLS)
         or message.get("type") in _CALL_PARTS
-        or recipient_of(message) is not None
+        or is_only_call(message)
         or (isinstance(content, (list, tuple)) and any(_kind(part) in (*_CALL_PARTS, *_RESULT_PARTS) for part in content))
     )
 
@@ -42,7 +42,7 @@ def message_line(message: object, path: Path, place: str) -> Line:
     if message.get("type") in _RESULT_PARTS:
         return line._replace(text=(_result(message, path),))
     key, content = first_of(message, CONTENT_KEYS)
-    if recipient_of(message) is not None:
+    if is_only_call(message):
         return line._replace(calls=(Piece((*path, key)),))
     line = _with_content(line, content, (*path, key), f"{place}.{key}")
     if role != "assistant":

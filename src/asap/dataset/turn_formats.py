@@ -8,9 +8,10 @@ rllm's data/sft_schema.py (parts of text and thinking, `trainable`). ShareGPT an
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from asap.conversation import Conversation, Line, arguments_of, name_of, value_at
+from asap.conversation import Conversation, Line, Piece, arguments_of, name_of, value_at
 from asap.dataset.columns import beside
 from asap.dataset.formats import MEANT
 from asap.errors import UsageError
@@ -20,7 +21,9 @@ TrainTurns = Literal["all", "thinking", "last"]
 """Which turns carry the loss: all of the assistant's, those that think, or the last."""
 FLAGS = ("trainable", "train", "training", "weight")
 """The keys of a message that say whether it is learnt."""
-_WITH_FLAGS = ("trl", "axolotl", "verl", "rllm")
+FLAGGED = ("axolotl", "verl", "rllm")
+"""The formats whose messages say whether they are learnt."""
+_WITH_FLAGS = ("trl", *FLAGGED)
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _FROM = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}
 _CARRIED = ("name", "tool_call_id")
@@ -42,15 +45,34 @@ def training_rows(conversation: Conversation, thoughts: Mapping[int, str], forma
     """The rows of a conversation in a format, with other thinking in some turns, by the numbers of their messages."""
     others = {name: conversation.row[name] for name in conversation.others}
     tools = {"tools": conversation.row[conversation.tools]} if conversation.tools else {}
-    for row in _ROWS[format](conversation, thoughts, train):
+    conversation = _as_written(conversation)
+    if format not in FLAGGED and train == "all":
+        conversation = _before_rejected(conversation)
+    for row in _ROWS[format](conversation, thoughts, train) if conversation.lines else ():
         yield beside({**row, **({} if format == "llamafactory" else tools)}, others, MEANT)
 
 
 def trained(conversation: Conversation, train: TrainTurns) -> list[int]:
-    """The numbers of the turns that carry the loss. One that its row excludes never does."""
+    """The numbers of the turns that carry the loss. One that its row excludes, or that cannot be pruned, never does."""
     turns = [line for line in conversation.lines if line.role == "assistant"]
     chosen = turns[-1:] if train == "last" else [line for line in turns if line.thinking or train == "all"]
-    return [line.number for line in chosen if not _is_excluded(value_at(conversation.row, line.path))]
+    learnt = (line for line in chosen if line.number not in conversation.rejected)
+    return [line.number for line in learnt if not _is_excluded(value_at(conversation.row, line.path))]
+
+
+def _as_written(conversation: Conversation) -> Conversation:
+    """The same with the whole text of the messages that do not think, such as empty think tags."""
+    whole = (line if line.thinking else line._replace(text=[Piece(piece.path) for piece in line.text]) for line in conversation.lines)
+    return replace(conversation, lines=list(whole))
+
+
+def _before_rejected(conversation: Conversation) -> Conversation:
+    """The messages before the first turn that cannot be pruned, up to an answer: of rows without flags every turn is learnt."""
+    if not conversation.rejected:
+        return conversation
+    lines = [line for line in conversation.lines if line.number < min(conversation.rejected)]
+    last = max((place for place, line in enumerate(lines) if line.role == "assistant"), default=-1)
+    return replace(conversation, lines=lines[: last + 1])
 
 
 def chat_of(conversation: Conversation, thoughts: Mapping[int, str]) -> list[tuple[Line, dict[str, Any]]]:
