@@ -172,8 +172,9 @@ def test_values_that_are_nested_too_deeply_cost_their_own_row_only(tmp_path: Pat
     inside: Any = 1
     for _ in range(100_000):
         inside = [inside]
-    with pytest.raises(RowError, match="nested too deeply"):
-        travelling({"deep": inside})
+    for others in ({}, {"bytes": b"a"}):
+        with pytest.raises(RowError, match="nested too deeply"):
+            travelling({**others, "deep": inside})
 
 
 def test_the_library_writes_them_too(tmp_path: Path) -> None:

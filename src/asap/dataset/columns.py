@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 
 from asap.errors import InputError, RowError, UsageError
@@ -36,13 +37,26 @@ def check_kept(keep: Sequence[str], others: Sequence[str]) -> None:
         raise InputError(f"--keep-columns names {missing}, which no row has; its other columns are: {shown or 'none'}")
 
 
-def travelling(columns: Mapping[str, Any], keep: Sequence[str] | None = None) -> dict[str, Any]:
+class OtherColumns(dict[str, Any]):
+    """Other columns as JSON holds them."""
+
+    @cached_property
+    def text(self) -> str:
+        """The same as JSON text."""
+        return json.dumps(self, ensure_ascii=False)
+
+
+def travelling(columns: Mapping[str, Any], keep: Sequence[str] | None = None) -> OtherColumns:
     """The columns that travel along (all, or those in `keep`), as JSON holds them. Raises RowError for one nested too deeply."""
-    found = {name: value for name, value in columns.items() if keep is None or name in keep}
+    found = OtherColumns((name, value) for name, value in columns.items() if keep is None or name in keep)
     try:
-        return {_text(name): plain(value) for name, value in found.items()}
+        try:
+            found.text.encode()
+        except (TypeError, UnicodeEncodeError):  # values that JSON does not have
+            found = OtherColumns((_text(name), plain(value)) for name, value in found.items())
     except RecursionError as error:
         raise RowError("bad_value", "the values of a column are nested too deeply") from error
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from asap.dataset.columns import OWN
 from asap.dataset.parquet_types import as_type, common_type
 
 _ROWS = 1000
-_BYTES = 32_000_000
+_BYTES = 8_000_000
 _MOST_FIELDS = 1000
 
 _Row = Mapping[str, Any]

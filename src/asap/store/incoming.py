@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asap.conversation import TurnOf, turn_id
+from asap.dataset.columns import OtherColumns
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.sample import Sample, Unthinking
-from asap.store.content import Contents, Database, packed
+from asap.store.content import Contents, Database, packed, packed_text
 from asap.store.samples import Samples
 
 SCHEMA = """
@@ -82,7 +83,7 @@ class Incoming:
 
     def _keep(self, contents: Contents, new: dict[str, bytes], key: str, value: Any) -> None:
         if key not in new and not contents.has(key):
-            new[key] = packed(value)
+            new[key] = packed_text(value.text) if isinstance(value, OtherColumns) else packed(value)
             self._size += len(new[key])
 
     def add_rejected(self, position: int, source: str, line: int, error: RowError, turn: TurnOf | None = None) -> None:
@@ -196,7 +197,7 @@ def original_rows(database: Database) -> Iterator[InputRow]:
 
 def columns_key(columns: Mapping[str, Any]) -> str:
     """The key of a row's other columns."""
-    return content_digest(json.dumps(columns, ensure_ascii=False))
+    return content_digest(columns.text if isinstance(columns, OtherColumns) else json.dumps(columns, ensure_ascii=False))
 
 
 def with_columns(database: Database, attached: str | None = None) -> None:
