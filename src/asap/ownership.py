@@ -147,12 +147,12 @@ def _refuse_source(
         raise InputError(f"{source} is the folder to write into; choose another --out")
     if found in above and names is None:
         raise InputError(f"{folder} lies in the folder {source}, which is read; choose an --out outside of it")
+    if names is None and out is not None and out in map(_id_of, source.resolve().parents):
+        raise InputError(f"{source} lies in {folder}, the folder to write into; choose another --out")
     inside = [found, *(file for name in _names_in(source) if (file := _id_of(source / name)))]
     if shared := [held[file] for file in inside if file in held and (names is None or held[file] in names)]:
         known_as = f", under the name {folder / shared[0]}" if folder / shared[0] != source else ""
         raise InputError(f"{source} is read, and would be replaced{known_as}; choose another --out")
-    if names is None and out is not None and out in map(_id_of, source.resolve().parents):
-        raise InputError(f"{source} lies in {folder}, the folder to write into; choose another --out")
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -147,9 +147,11 @@ def _optional(row: Row) -> dict[str, Part]:
 
 def _is_own(row: Row) -> bool:
     """Whether question, trace and answer have ASAP's own names, and no other column could be the answer unless there are messages."""
-    if not all(_is_filled(row.get(name)) for name in _OWN):
+    if not (_is_filled(row.get("question")) and _is_filled(row.get("cot"))) or row.get("answer") is None:
         return False
-    return "messages" in row or not [name for name in _columns(row, (*RESPONSES, *ANSWERS)) if row[name] != row["answer"]]
+    if "messages" in row:
+        return _is_filled(row["answer"])
+    return not [name for name in _columns(row, (*RESPONSES, *ANSWERS)) if row[name] != row["answer"]]
 
 
 def _questions(row: Row) -> list[str]:
