@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import tracemalloc
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from asap.prune.methods import TOKEN_LEVEL
 from asap.prune.settings import AsapSettings
 from asap.prune.token_level import TokenLevel
 from asap.reading import read_into
+from asap.store.entry import decision_body
 from asap.store.work import Store
 from run_fixtures import model_folder, prune, prune_words, read_decisions, read_rows, row, same_output, write_rows
 
@@ -177,6 +179,27 @@ def test_a_conversation_is_stored_once(tmp_path: Path) -> None:
     with closing(sqlite3.connect(out / "work.sqlite")) as database:
         [[size]] = database.execute("SELECT SUM(LENGTH(body)) FROM (SELECT body FROM samples UNION ALL SELECT body FROM conversations)")
     assert size < source.stat().st_size
+
+
+def test_memory_does_not_grow_with_the_contexts_of_all_turns(tmp_path: Path) -> None:
+    """Together they would take a hundred times the conversation."""
+    chat = [one for number in range(200) for one in (user(f"{number} so the sum " * 200), SAID_12)]
+    source = write_rows(tmp_path / "rows.jsonl", [{"messages": chat}])
+    size = source.stat().st_size
+    with Store.open(tmp_path / "out") as store:
+        tracemalloc.start()
+        try:
+            read_into(store, Source([str(source)]), Listener())
+            read = tracemalloc.get_traced_memory()[1]
+            for page in store.batches(1):
+                for waiting in page:
+                    store.decide(waiting.digest, True, decision_body(RowError("none", "none")))
+            tracemalloc.reset_peak()
+            assert sum(1 for _ in store.entries()) == 200
+            decided = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert max(read, decided) < 15 * size
 
 
 def test_a_run_that_goes_on_and_shards_that_are_merged_write_the_same(tmp_path: Path, pruned: Path) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from itertools import count, groupby
 from pathlib import Path
 from typing import IO, Any
 
@@ -105,7 +106,7 @@ def write_output(
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
         rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store))
         for group in _in_rows(store.entries(), totals):
-            shorter = dict[int, str]()
+            shorter, whole = dict[int, str](), None
             for entry in group:
                 input_hash.update(_digest_of(entry))
                 totals.rows += 1
@@ -123,11 +124,11 @@ def write_output(
                 totals.add(decision)
                 decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
                 if entry.turn:
-                    shorter[entry.turn.number] = sample.cot
+                    whole, shorter[entry.turn.number] = entry.turn.conversation, sample.cot
                 else:
                     rows.write(sample, asked=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
-            if shorter and (turn := group[0].turn):
-                rows.write(turn.conversation, shorter)
+            if whole:
+                rows.write(whole, shorter)
     if files.parquet:
         write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in((store.fact("source") or {}).get("types")))
     if files.zst and "decisions.jsonl" in (store.written() or ()):
@@ -170,19 +171,16 @@ class _Rows:
             file.write(line_of(format_of(name, among_conversations=among)(marked_sample)))
 
 
-def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[list[Entry]]:
-    """The entries of each row: one, or the turns of a conversation, which are counted."""
-    group, last = list[Entry](), None
-    for entry in entries:
-        name = entry.turn.conversation.id if entry.turn else None
-        if group and (name is None or name != last):
-            yield group
-            group = []
-        totals.turns += name is not None
-        totals.conversations += name is not None and not group
-        group.append(entry)
-        last = name
-    if group:
+def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[Iterator[Entry]]:
+    """The entries of each row, one after the other: one, or the turns of a conversation, which are counted."""
+    alone = count()
+
+    def row_of(entry: Entry) -> int | str:
+        totals.turns += entry.turn is not None
+        return entry.turn.conversation.id if entry.turn else next(alone)
+
+    for row, group in groupby(entries, row_of):
+        totals.conversations += isinstance(row, str)
         yield group
 
 

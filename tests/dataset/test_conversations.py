@@ -24,7 +24,7 @@ CALLED = '<tool_call>\n{"name": "wc", "arguments": {"path": "notes.txt"}}\n</too
 def turns(row: Mapping[str, Any], rules: RowRules | None = None) -> list[Shaped | RowError]:
     found = turns_of(row, None, rules or RowRules())
     assert found is not None
-    return found
+    return list(found)
 
 
 def samples(row: Mapping[str, Any], rules: RowRules | None = None) -> list[Sample]:

@@ -98,12 +98,11 @@ def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: Ro
     lacking: RowError | None = None
     chosen = not rules.where
     for row in rows:
-        results = _of_row(row, columns, rules)
-        usable = usable or any(isinstance(result, Shaped) for result in results)
         if wanted and row.value is not None:
             has = has or dict.fromkeys(row.value)
             wanted = {key: name for key, name in wanted.items() if name not in row.value}
-        for result in results:
+        for result in _of_row(row, columns, rules):
+            usable = usable or isinstance(result, Shaped)
             if isinstance(result, RowError) and result.reason == LACKS:
                 lacking = result
             elif row.value is not None:
@@ -116,17 +115,17 @@ def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: Ro
         raise InputError(f"--columns {missing} names a column that no row has; the first row has: {', '.join(map(repr, has))}")
 
 
-def _of_row(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
+def _of_row(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Iterable[Shaped | RowError]:
     """What a row gives: a sample for each generation and turn that is read, or errors."""
     if row.value is None:
         return [row.error or RowError("bad_value", "the row has neither a value nor an error")]
     if not rules.each_generation:
         return _shape(row.value, columns, rules)
     rows = each_generation(row.value, columns or {}, id_column_of(row.value, columns), rules.table)
-    return [result for value in rows for result in _shape(value, columns, rules)]
+    return (result for value in rows for result in _shape(value, columns, rules))
 
 
-def _shape(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Sequence[Shaped | RowError]:
+def _shape(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Iterable[Shaped | RowError]:
     """What a row gives: one sample, each turn of a conversation that thinks, or an error."""
     try:
         check_wanted(row, rules.conditions)

@@ -25,7 +25,7 @@ from asap.errors import RowError
 from asap.message_parts import text_of, wrong_type
 from asap.sample import Sample, Unthinking
 from asap.think import split_think, think_spans
-from asap.think_tags import TagTable, closing_tag
+from asap.think_tags import IN_THINK, TagTable, closing_tag
 
 TOOLS = ("tools", "functions")
 _NOTHING = ("", "[]", "null", "{}")
@@ -53,8 +53,10 @@ class _Read(NamedTuple):
     error: RowError | None = None
 
 
-def turns_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> list[Shaped | RowError] | None:
+def turns_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Iterator[Shaped | RowError] | None:
     """Each turn of a conversation that thinks, as a sample or the reason why it is none; None for any other row.
+
+    One after the other: each has all the text before it.
 
     Raises RowError, with the row's id if known, for a conversation of which no turn can be used.
     """
@@ -71,7 +73,7 @@ def turns_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> li
         raise error if error.row_id is not None else RowError(error.reason, error.detail, row_id) from error
 
 
-def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> list[Shaped | RowError]:
+def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> Iterator[Shaped | RowError]:
     if rules.logprobs:
         raise RowError("no_logprobs", "the turns of a conversation have no log-probabilities of their own")
     encoded = [column for column, _ in _columns(shape) if isinstance(row.get(column), str) and is_chat(row[column])]
@@ -85,16 +87,15 @@ def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> list[
     name = row_id or content_digest(json.dumps(row, ensure_ascii=True))[:16]
     conversation = Conversation(name, row, [one.line for one in read], tools, encoded)
     thinking = [one for one in read if one.line.thinking or one.error]
-    errors = {one.line.number: one.error or _unusable(Sample.of_turn(TurnOf(conversation, one.line.number))) for one in thinking}
+    errors = {one.line.number: one.error or _unusable(conversation, one.line.number) for one in thinking}
     conversation = replace(conversation, rejected=[number for number, error in errors.items() if error])
-    results: list[Shaped | RowError] = [_turn(shape, TurnOf(conversation, number), error) for number, error in errors.items()]
-    if not results:
+    if not thinking:
         turns = sum(one.line.role == "assistant" for one in read)
         detail = f"none of the conversation's {turns} assistant messages thinks"
         if turns and rules.pass_through:
             raise Unthinking("no_think", detail, conversation)
         raise RowError("no_think" if turns else "no_answer", detail, name)
-    return results
+    return (_turn(shape, TurnOf(conversation, number), error) for number, error in errors.items())
 
 
 def _turn(shape: Shape, turn: TurnOf, error: RowError | None) -> Shaped | RejectedTurn:
@@ -104,13 +105,16 @@ def _turn(shape: Shape, turn: TurnOf, error: RowError | None) -> Shaped | Reject
     return RejectedTurn(error.reason, error.detail, turn.id, turn)
 
 
-def _unusable(sample: Sample) -> RowError | None:
-    if not sample.question.strip():
+def _unusable(conversation: Conversation, number: int) -> RowError | None:
+    """Why a turn that thinks cannot be pruned, if it cannot; without all the text before it."""
+    before = conversation.lines[conversation.lines[0].role == "system" :]
+    if not any(line.number < number and conversation.said(line).strip() for line in before):
         return RowError("empty_question", "nothing stands before the turn")
-    if not sample.answer.strip():
+    cot, answer = conversation.cot(number), conversation.answer(number)
+    if not answer.strip():
         return RowError("empty_answer", "after its thinking the turn says nothing and calls no tool")
-    in_answer = closing_tag(sample.answer)
-    if (in_answer or closing_tag(sample.cot)) and split_think(sample.response) != (sample.cot, sample.answer):
+    in_answer = closing_tag(answer)
+    if (in_answer or closing_tag(cot)) and split_think(IN_THINK.join(cot, answer)) != (cot, answer):
         part = "answer" if in_answer else "trace"
         return RowError(f"think_in_{part}", f"the {part} holds a closing think tag, so the two could not be told apart again")
     return None
