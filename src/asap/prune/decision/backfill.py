@@ -30,5 +30,5 @@ def _refill(joined: JoinedTokens, decision: StepCut, budget: int) -> None:
     for step in sorted(decision.steps, key=lambda step: -step.rank):
         if step.removed_by == "fine":
             joined.insert(step.index)
-            if joined.total > budget or len(joined.kept) == len(decision.steps):  # every step kept: the original, which is too long
+            if joined.total > budget or joined.is_whole:  # every step kept: the original, which is too long
                 joined.remove(step.index)

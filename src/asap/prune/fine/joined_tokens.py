@@ -91,6 +91,11 @@ class JoinedTokens:
         """The kept steps, in order."""
         return [*self._kept]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every step is kept."""
+        return len(self._kept) == len(self._spans)
+
     def remove(self, step: int) -> None:
         """Remove a kept step."""
         self._do(self._removal(step))
