@@ -28,12 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["lines"])
-    parser.add_argument("--options", nargs="+", default=PRUNE, help="of asap prune (default: %(default)s)")
+    parser.add_argument("--options", default=" ".join(PRUNE), help="of asap prune, in one argument: --options='…' (default: %(default)s)")
     parser.add_argument("--then", nargs="+", choices=("cut", "review"), default=[])
     args = parser.parse_args()
     print("| steps | command | CPU s | ms a step | growth | peak MB |\n|---|---|---|---|---|---|")
     for kind in args.kinds:
-        for run in runs_of(kind, args.sizes, args.options, args.then):
+        for run in runs_of(kind, args.sizes, args.options.split(), args.then):
             growth = f"{run.growth:.2f}" if run.growth else ""
             print(
                 f"| {run.size:,} {kind} | {run.command} | {run.cpu:.1f} | {run.each * 1000:.3f} | {growth} | {run.peak:,.0f} |", flush=True
