@@ -191,10 +191,11 @@ def check_stores(folder: Path) -> None:
 
 
 def left_behind() -> set[str]:
-    """Temporary files, scratch folders and mounts that are there now."""
+    """Temporary files, scratch folders and mounts that are here now."""
     temporary = {f"the temporary file {path.name}" for path in Path(os.environ["TMPDIR"]).iterdir()}
     scratch = {f"the scratch folder {path}" for path in Path("cache").glob("models/.converting-*")}
-    return temporary | scratch | {f"the mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return temporary | scratch | {f"the mount {place}" for place in mounted if Path(place).is_relative_to(Path.cwd())}  # others mount too
 
 
 def descendants() -> Iterator[int]:
