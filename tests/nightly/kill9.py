@@ -33,10 +33,12 @@ from golden_models import write_models
 from golden_server import llm_server
 from transformers.utils import logging
 
+import agent_rows
 import own_process
 from asap.lm.gguf import bundled_gguf, converted
 from asap.sandbox import self_test
 from asap.sandbox.selftest import failures
+from run_fixtures import write_rows
 
 UNEQUAL = (
     Mask("*.json*", r'("session": )\d+', r"\1NUMBER"),  # a stretch of work without an interruption
@@ -56,6 +58,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "prune": ["prune", "in/rows.jsonl", *_SCORER, "--ratio", "0.5", "--format", "trl", "--review"],
     "prune-llm": ["prune", "in/rows.jsonl", *_SCORER, "--ratio", "0.6", "--llm", "openai:scripted", "--base-url", "{server}"],
     "prune-devices": ["prune", "in/rows.jsonl", "--scorer", "hf:models/scorer", "--devices", "cpu,cpu", "--ratio", "0.5"],
+    "prune-turns": ["prune", "in/agents.jsonl", *_SCORER, "--context", "raw", "--ratio", "0.5", "--format", "axolotl", "--review"],
     "cut": ["cut", "run", "--ratio", "0.3", "--format", "sharegpt"],
     "compare": ["compare", "in/few.jsonl", *_SCORER, "--judge", "hf:models/judge", "--ratios", "0.5", "--methods", "asap,random"],
     "evaluate": ["evaluate", "--model", "openai:scripted", "--base-url", "{server}", "--max-new-tokens", "64", *_PROBLEMS],
@@ -255,6 +258,7 @@ def main() -> None:
     tempfile.tempdir = None
     logging.disable_progress_bar()
     write_inputs(Path("in"))
+    write_rows(Path("in/agents.jsonl"), agent_rows.ROWS.values())
     write_models(Path("models"))
     if "evaluate-gguf" in names:
         converted(bundled_gguf())
