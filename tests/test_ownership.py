@@ -96,7 +96,7 @@ def test_prune_does_not_write_over_its_source(
 
 def test_prune_does_not_write_over_a_source_in_a_folder_that_is_not_a_run(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = rows.rename(rows.with_name("pruned.jsonl"))
-    assert "would be replaced" in refused(capsys, rows.parent, *prune_words(source, rows.parent, *QUICK))
+    assert "the folder to write into" in refused(capsys, rows.parent, *prune_words(source, rows.parent, *QUICK))
 
 
 def test_a_run_does_not_read_its_own_outputs(rows: Path, pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
