@@ -41,6 +41,11 @@ def part_of(part: object, place: str) -> PartOfContent:
     return PartOfContent(text_of(text, f"{place}.{key}"), False)
 
 
+def is_thinking_part(part: object) -> bool:
+    """Whether a part says itself that it is thinking, or a piece of it."""
+    return isinstance(part, Mapping) and part.get("type") in _THOUGHTS
+
+
 def thinking_in(value: object, place: str) -> str:
     """The text of thinking: a text, a part, or a list of these."""
     if isinstance(value, Mapping):

@@ -11,6 +11,7 @@ from asap.dataset.formats import format_of, pruned_row
 from asap.errors import RowError, UsageError
 from asap.sample import Sample, make_sample
 from asap.think import split_think
+from asap.think_tags import closing_tag, tag_at_start
 
 SAMPLE = Sample("r1", "Why?", "Because.\n\nOf this.", "So.", "Be brief.")
 RESPONSE = "<think>\nBecause.\n\nOf this.\n</think>\n\nSo."
@@ -48,6 +49,7 @@ def test_a_trace_that_could_not_be_told_from_its_answer_again_is_refused() -> No
 @pytest.mark.parametrize("name", [None, *FORMATS])
 @given(sample=samples())
 def test_every_format_is_read_back_unchanged(name: str | None, sample: Sample) -> None:
+    assume(name is None or (tag_at_start(sample.cot), closing_tag(sample.answer)) == (None, None))  # beside a trace: other readings
     line = json.dumps(format_of(name)(sample), ensure_ascii=False)
     line.encode()
     again = to_sample(json.loads(line)).sample

@@ -261,7 +261,7 @@ def test_the_counts_of_a_long_conversation_are_named() -> None:
     [
         ({"question": 3, "response": R}, "question", "int"),
         ({"question": Q, "response": [3]}, "response", "int"),
-        ({"prompt": [Q], "completion": R}, "prompt[0]", "str"),
+        ({"prompt": [Q, Q], "completion": R}, "prompt[0]", "str"),
         ({"prompt": Q, "completion": {"a": 1}}, "completion", "dict"),
         ({"question": Q, "cot": 1.5, "answer": A}, "cot", "float"),
         ({"question": Q, "response": R, "system": True}, "system", "bool"),
@@ -275,7 +275,7 @@ def test_the_counts_of_a_long_conversation_are_named() -> None:
         ({"messages": [USER, {"role": "assistant", "content": [{"text": 3}]}]}, "messages[1].content[0].text", "int"),
         (beside(reasoning_content=5), "messages[1].reasoning_content", "int"),
         ({"conversations": [{"from": "human", "value": 1}]}, "conversations[0].value", "int"),
-        ({"instruction": Q, "input": ["x"], "output": R}, "input", "list"),
+        ({"instruction": Q, "input": ["x", "y"], "output": R}, "input", "list"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named_with_its_type(row: dict[str, object], place: str, found: str) -> None:

@@ -159,6 +159,7 @@ def recipient_of(message: Mapping[Any, Any]) -> str | None:
 def _turn(message: object, place: str) -> Turn:
     if not isinstance(message, Mapping):
         raise wrong_type(place, message, "a chat message (an object with role and content)")
+    check_keys(message, place)
     role_key, name = first_of(message, _ROLE_KEYS)
     role = _ROLES.get(text_of(name, f"{place}.{role_key}").strip().lower())
     if role is None:
@@ -172,6 +173,13 @@ def _turn(message: object, place: str) -> Turn:
     if inside and beside and beside.strip() != inside.strip():
         raise RowError("two_traces", f"{place} has a trace in {reasoning_key} and another one among the parts of {content_key}")
     return Turn(role, text, inside or beside)
+
+
+def check_keys(message: Mapping[Any, Any], place: str) -> None:
+    """Raise RowError if a message has no key that says who writes it."""
+    if all(key not in message for key in _ROLE_KEYS) and message.get("type") not in _ITEMS:
+        error = wrong_type(f"{place}.role", None, "a string")
+        raise RowError(error.reason, f"{error.detail}; the message has only {', '.join(map(repr, message)) or 'nothing'}")
 
 
 def _split(content: object, place: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 from asap.dataset.chat import chat_turns, has_answer, is_chat
 from asap.dataset.raw import Row
+from asap.dataset.rendered import check_beginning
 from asap.errors import RowError
 from asap.think_tags import HARMONY_WORDS, TagTable, has_tag, tag_at_start
 
@@ -89,7 +90,7 @@ def find_shape(row: Row, table: TagTable) -> Shape:
         return _of_columns(row, questions, [], answers[0])
     if questions and answers:
         _refuse_without_thinking(row, questions, answers)
-    return _without_answer(row, optional)
+    return _without_answer(row, optional, table)
 
 
 def has_thinking(value: object, table: TagTable) -> bool:
@@ -172,8 +173,8 @@ def _one_question(row: Row, questions: Sequence[str], answer: str) -> str:
 
 
 def _traces(row: Row) -> list[str]:
-    """The columns that may hold the trace, without those that only say in a word whether there is one, or of which kind."""
-    found = [name for name in _columns(row, TRACES) if not _is_word(row[name])]
+    """The columns that may hold the trace, without those that only say in a few words whether there is one, or of which kind."""
+    found = [name for name in _columns(row, TRACES) if not _is_label(row[name])]
     return _different(row, found)
 
 
@@ -217,11 +218,25 @@ def _refuse_without_thinking(row: Row, questions: Sequence[str], answers: Sequen
     )
 
 
-def _without_answer(row: Row, optional: Mapping[str, Part]) -> Shape:
+def _refuse_unknown(row: Row, thinking: Sequence[str]) -> NoReturn:
+    question = next(iter(_questions(row)), "...")
+    how = (f"messages={name}" if is_chat(row[name]) else f"question={question},response={name}" for name in thinking)
+    raise RowError(
+        "unknown_shape",
+        f"there is thinking in {' and '.join(thinking)}, but which columns make a row is unknown: --columns {', or '.join(how)}",
+    )
+
+
+def _without_answer(row: Row, optional: Mapping[str, Part], table: TagTable) -> Shape:
     """The shape of a row with a chat that lacks its answer, for which it will be rejected."""
     chats = _columns(row, CHATS)
     if chats:
         return Shape({chats[0]: "chat"}, optional)
+    for name, value in row.items():
+        check_beginning(name, value)
+    thinking = [name for name, value in row.items() if has_thinking(value, table)]
+    if thinking:
+        _refuse_unknown(row, thinking)
     raise RowError(
         "unknown_shape",
         f"the row has the columns {listed(row)}; none of them is known to hold thinking and answer (docs/data.md); name the columns "
@@ -238,9 +253,14 @@ def _columns(row: Row, names: Iterable[str]) -> list[str]:
     """The columns of these names, in any case: those that hold something, else those that are there."""
     spelled: dict[str, list[str]] = {}
     for name in row:
-        spelled.setdefault(name.lower(), []).append(name)
+        spelled.setdefault(plain_name(name), []).append(name)
     there = [name for known in names for name in spelled.get(known, ()) if row[name] is not None and not isinstance(row[name], bool)]
     return [name for name in there if _is_text(row[name])] or there
+
+
+def plain_name(name: str) -> str:
+    """The name of a column as this module has it: `Chain of Thought` is chain_of_thought."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _different(row: Row, columns: Iterable[str]) -> list[str]:
@@ -260,5 +280,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, (str, list, tuple)) and _is_filled(value)
 
 
-def _is_word(value: object) -> bool:
-    return isinstance(value, str) and len(value.split(maxsplit=1)) == 1
+def _is_label(value: object) -> bool:
+    """Whether a value is one word, or up to three that are only letters, such as `detailed thinking on`."""
+    words = value.split(maxsplit=3) if isinstance(value, str) else []
+    return len(words) == 1 or (0 < len(words) <= 3 and all(word.isalpha() for word in words))

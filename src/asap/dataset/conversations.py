@@ -17,6 +17,7 @@ from asap.dataset.column_names import Part, Shape
 from asap.dataset.columns import plain
 from asap.dataset.messages import is_call, message_line, pair_lines, thinking_pieces, thought_pieces
 from asap.dataset.raw import Row
+from asap.dataset.rendered import check_plain
 from asap.dataset.row_rules import RowRules
 from asap.dataset.shapes import Shaped, id_of, shape_of
 from asap.dataset.turn_formats import FLAGS
@@ -25,7 +26,7 @@ from asap.errors import RowError
 from asap.message_parts import text_of, wrong_type
 from asap.sample import Sample, Unthinking
 from asap.think import split_think, think_spans
-from asap.think_tags import IN_THINK, TagTable, closing_tag
+from asap.think_tags import HARMONY_WORDS, IN_THINK, TagTable, closing_tag, tag_at_start
 
 TOOLS = ("tools", "functions")
 _NOTHING = ("", "[]", "null", "{}")
@@ -113,6 +114,10 @@ def _unusable(conversation: Conversation, number: int) -> RowError | None:
     cot, answer = conversation.cot(number), conversation.answer(number)
     if not answer.strip():
         return RowError("empty_answer", "after its thinking the turn says nothing and calls no tool")
+    try:
+        check_plain("", answer)
+    except RowError as error:
+        return error
     in_answer = closing_tag(answer)
     if (in_answer or closing_tag(cot)) and split_think(IN_THINK.join(cot, answer)) != (cot, answer):
         part = "answer" if in_answer else "trace"
@@ -241,8 +246,8 @@ def _whole(role: Speaker, *path: str | int) -> Line:
 
 def _split(line: Line, row: Row, table: TagTable) -> _Read:
     """An assistant's message with its thinking apart, which stands beside its text or, between tags, inside."""
-    beside = [piece for piece in (_trimmed(piece, row) for piece in line.thinking) if piece]
-    copies = [piece for piece in (_trimmed(piece, row) for piece in line.copies) if piece]
+    beside = [piece for piece in (_trimmed(_untagged(piece, row, table), row) for piece in line.thinking) if piece]
+    copies = [piece for piece in (_trimmed(_untagged(piece, row, table), row) for piece in line.copies) if piece]
     line = line._replace(thinking=tuple(beside), copies=tuple(copies))
     if not line.text:
         return _Read(line)
@@ -266,5 +271,17 @@ def _split(line: Line, row: Row, table: TagTable) -> _Read:
 def _trimmed(piece: Piece, row: Row) -> Piece | None:
     """A piece without the line breaks at its ends; None if nothing is visible."""
     text = piece_of(row, piece)
-    start = len(text) - len(text.lstrip("\r\n"))
-    return Piece(piece.path, start, len(text.rstrip("\r\n"))) if text.strip() else None
+    start = piece.start + len(text) - len(text.lstrip("\r\n"))
+    return Piece(piece.path, start, piece.start + len(text.rstrip("\r\n"))) if text.strip() else None
+
+
+def _untagged(piece: Piece, row: Row, table: TagTable) -> Piece:
+    """A piece of thinking without the think tags around it, if there are any."""
+    text = piece_of(row, piece)
+    if tag_at_start(text, [tags for tags in table if tags is not HARMONY_WORDS]) is None:
+        return piece
+    try:
+        cot, answer = think_spans(text, table)
+    except RowError:
+        return piece
+    return piece if text[answer.start : answer.end].strip() else Piece(piece.path, *cot)

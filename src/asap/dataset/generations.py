@@ -1,9 +1,9 @@
-"""Several generations in one row: `--each-generation` makes a row of each.
+"""Several generations in one row: `--each-generation` makes a row of each. Also the only text of a column, alone or in a list of one.
 
 Generations are a list of texts, a list of objects with a text and its properties, or numbered columns. Lists of the same length that say
 something of each of them, such as `correctness_math_verify`, are taken apart with them.
 
-What this does not do: choose a generation (`asap.dataset.where`), or read one (`asap.dataset.shapes`).
+What this does not do: choose a generation (`asap.dataset.where`), or split one (`asap.dataset.shapes`).
 """
 
 import re
@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 from asap.dataset.chat import has_answer, is_chat
-from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, has_thinking
+from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, Part, has_thinking, holds_several
 from asap.dataset.raw import Row
-from asap.message_parts import first_of
+from asap.errors import RowError
+from asap.message_parts import first_of, is_thinking_part, text_of, thinking_in
 from asap.sample import id_text
 from asap.think_tags import TagTable
 
@@ -46,9 +47,9 @@ def each_generation(row: Row, columns: Mapping[str, str], id_column: str | None,
     """
     row = row if columns else listed_generations(row)
     names = [columns[key] for key in ("response", "answer", "cot") if key in columns] or _in_order(row)
-    lists = {name: value for name in names if _are_generations(value := row.get(name))}
+    lists = {name: value for name in names if are_generations(value := row.get(name))}
     lists = {name: value for name, value in lists.items() if has_thinking(value, table)} or lists
-    if not lists:
+    if not lists or _are_steps(lists, row, table):
         yield row
         return
     count = len(next(iter(lists.values())))
@@ -70,11 +71,18 @@ def _in_order(row: Row) -> list[str]:
     return [spelled[name] for name in _PARTS if name in spelled]
 
 
-def _are_generations(value: object) -> TypeGuard[Sequence[object]]:
+def are_generations(value: object) -> TypeGuard[Sequence[object]]:
     """Whether a value is a list of texts, or of objects that hold one, which are no chat."""
     if not isinstance(value, (list, tuple)) or not value or is_chat(value):
         return False
     return all(one is None or isinstance(one, str) or (isinstance(one, Mapping) and text_in(one)[1] is not None) for one in value)
+
+
+def _are_steps(lists: Mapping[str, Sequence[object]], row: Row, table: TagTable) -> bool:
+    """Whether lists hold traces, or the steps of one, beside a single answer: no one can tell which."""
+    if any(name.lower() not in TRACES or has_thinking(value, table) for name, value in lists.items()):
+        return False
+    return any(isinstance(row.get(name), str) for name in _in_order(row) if name not in lists)
 
 
 def text_in(generation: Mapping[str, object]) -> tuple[str, object]:
@@ -102,3 +110,47 @@ def _one_of(name: str, value: object, row: Row, *, flat: bool) -> dict[str, obje
 
 def _without_answers(chat: object) -> object:
     return [message for message in chat if not has_answer([message])] if isinstance(chat, (list, tuple)) else None
+
+
+def text_in_column(part: Part, value: object, column: str) -> str:
+    """The text of a part in a column. Raises RowError if there is none, or more than one."""
+    if part == "reasoning":
+        return _one_trace(value, column)
+    if part == "assistant":
+        value = _one_text(value, column)
+    elif is_one_text(value):
+        [value] = value  # type: ignore[misc]
+    return text_of(value, column)
+
+
+def is_one_text(value: object) -> bool:
+    """Whether a value is a list of one text."""
+    return isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str)
+
+
+def _one_text(value: object, column: str) -> object:
+    """The text of a response: itself, or the only one of a list, alone or in an object with its properties."""
+    if holds_several(value):
+        raise RowError(
+            "several_generations",
+            f"{column} holds {len(value)} generations"  # type: ignore[arg-type]
+            + (": make a row of each with --each-generation" if are_generations(value) else ", none of them a text to take apart"),
+        )
+    if isinstance(value, (list, tuple)) and not value:
+        raise RowError("no_answer", f"{column} is an empty list")
+    if isinstance(value, (list, tuple)) and value and not is_chat(value):
+        value = value[0]
+        if isinstance(value, Mapping):
+            value = text_in(value)[1]
+    return value
+
+
+def _one_trace(value: object, column: str) -> str:
+    """The trace in a column: a text, parts of one, or a list that holds just one."""
+    if isinstance(value, (list, tuple)) and len(value) > 1 and not all(is_thinking_part(one) for one in value):
+        raise RowError(
+            "two_traces",
+            f"{column} holds {len(value)} texts; one trace is expected: join the steps of one with blank lines between them; "
+            "several traces need an answer each (--each-generation)",
+        )
+    return thinking_in(value, column)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asap.conversation import Line, Path, Piece, value_at
-from asap.dataset.chat import ANSWERED, ASKED, CONTENT_KEYS, ROLES, is_only_call, speaker_of
+from asap.dataset.chat import ANSWERED, ASKED, CONTENT_KEYS, ROLES, check_keys, is_only_call, speaker_of
 from asap.errors import RowError
 from asap.message_parts import REASONING_KEYS, THOUGHT_KEYS, first_of, part_of, text_of, thinking_in, wrong_type
 
@@ -32,6 +32,7 @@ def message_line(message: object, path: Path, place: str) -> Line:
     """A message as a line, its thinking inside tags not yet apart. Raises RowError for what cannot be read."""
     if not isinstance(message, Mapping):
         raise wrong_type(place, message, "a chat message (an object with role and content)")
+    check_keys(message, place)
     role = speaker_of(message)
     if role is None:
         key, name = first_of(message, ("role", "from"))

@@ -9,18 +9,18 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-from asap.dataset.chat import Turn, chat_turns, is_chat, one_exchange
-from asap.dataset.column_names import Part, Shape, find_shape, holds_several, listed
+from asap.dataset.chat import Turn, chat_turns, is_chat, messages_in, one_exchange, speaker_of
+from asap.dataset.column_names import Part, Shape, find_shape, listed
 from asap.dataset.columns import is_former
-from asap.dataset.generations import listed_generations, text_in
+from asap.dataset.generations import is_one_text, listed_generations, text_in_column
 from asap.dataset.raw import Row
+from asap.dataset.rendered import check_plain, check_unopened
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
-from asap.message_parts import text_of, thinking_in
 from asap.sample import Sample, Unthinking, id_text, make_sample
 from asap.spans import Span
 from asap.think import Thought, split_think, think_spans
-from asap.think_tags import Frame, TagTable, closing_tag
+from asap.think_tags import HARMONY_WORDS, Frame, TagTable, closing_tag, tag_at_start
 
 
 class Shaped(NamedTuple):
@@ -70,7 +70,9 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
 
 def shape_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Shape:
     """The shape of a row. Raises RowError if it has none."""
-    return _named_shape(row, columns) if columns else find_shape(row, rules.table)
+    shape = _named_shape(row, columns) if columns else find_shape(row, rules.table)
+    _check_response(shape, row)
+    return shape
 
 
 def id_of(row: Row, columns: Mapping[str, str] | None = None) -> str | None:
@@ -105,6 +107,16 @@ def render_row(shaped: Shaped) -> str:
 
 def _shortened(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _check_response(shape: Shape, row: Row) -> None:
+    """Raise RowError if the response is a chat that has the question as well, as in rows of two answers to choose from."""
+    if "user" not in shape.needed.values():
+        return
+    for name, part in shape.needed.items():
+        chat = messages_in(row.get(name)) if part == "assistant" and is_chat(row.get(name)) else ()
+        if next((one for one in map(speaker_of, chat) if one != "system"), None) == "user":
+            raise RowError("two_questions", f"{name} is a chat with its own question: name it alone, --columns messages={name}")
 
 
 def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
@@ -144,10 +156,15 @@ def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: 
     elif texts["system"]:  # the message in the conversation wins, and the column remains in meta
         used -= {name for name, part in shape.optional.items() if part == "system"}
     system = None if rules.drop_system else system
+    if "system in chat" not in shape.optional.values():  # the rows of pruned.jsonl have no tags but those that are part of the trace
+        assistant = _without_tags(assistant, rules.table)
     thought = _thought(assistant, rules.table) if thinks else Thought("", assistant.content)
     if rules.logprobs:  # of the whole trace: they would not fit the pruned one
         used |= {*rules.logprobs.names}
     meta = {name: value for name, value in row.items() if name not in used and not is_former(name, value, thought.cot)}
+    check_plain(user.content, thought.answer)
+    if assistant.reasoning is None and tag_at_start(assistant.content, rules.table) is None:
+        check_unopened(user.content)
     sample = make_sample(user.content, thought.cot, thought.answer, row_id=row_id, system=system, meta=meta, thinks=thinks)
     if not thinks:
         return _as_it_stands(sample, assistant.content, rules.table)
@@ -200,7 +217,7 @@ def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
         elif part == "chat" or _is_chat_of(part, value, beside=beside):
             turns += chat_turns(value, column)
         else:
-            texts["user" if part == "input" else part].append(_text(part, value, column))
+            texts["user" if part == "input" else part].append(text_in_column(part, value, column))
     if texts["user"]:
         turns.insert(0, Turn("user", "\n".join(text for text in texts["user"] if text)))
     trace = texts["reasoning"][0] if texts["reasoning"] else None
@@ -211,38 +228,11 @@ def _parts(shape: Shape, row: Row) -> tuple[list[Turn], dict[Part, list[str]]]:
     return turns, texts
 
 
-def _text(part: Part, value: object, column: str) -> str:
-    if part == "reasoning":
-        return _one_trace(value, column)
-    return text_of(_one_text(value, column) if part == "assistant" else value, column)
-
-
 def _is_chat_of(part: Part, value: object, *, beside: bool) -> bool:
     """Whether a column holds its part as chat messages. `beside` a trace, the answer must be text."""
     if part == "user":
-        return isinstance(value, (list, tuple)) or is_chat(value)
+        return (isinstance(value, (list, tuple)) and not is_one_text(value)) or is_chat(value)
     return part == "assistant" and not beside and is_chat(value)
-
-
-def _one_text(value: object, column: str) -> object:
-    """The text of a response: itself, or the only one of a list, alone or in an object with its properties."""
-    if holds_several(value):
-        raise RowError(
-            "several_generations",
-            f"{column} holds {len(value)} generations: make a row of each with --each-generation",  # type: ignore[arg-type]
-        )
-    if isinstance(value, (list, tuple)) and value and not is_chat(value):
-        value = value[0]
-        if isinstance(value, Mapping):
-            value = text_in(value)[1]
-    return value
-
-
-def _one_trace(value: object, column: str) -> str:
-    """The trace in a column: a text, parts of one, or a list that holds just one."""
-    if isinstance(value, (list, tuple)) and len(value) > 1 and any(isinstance(one, str) for one in value):
-        raise RowError("two_traces", f"{column} holds {len(value)} texts; one trace is expected")
-    return thinking_in(value, column)
 
 
 def _check_history(value: object) -> None:
@@ -276,6 +266,20 @@ def _thought(turn: Turn, table: TagTable) -> Thought:
             "two_traces", "there is a trace beside the content and another one inside it, between think tags: name one with --columns"
         )
     return inside
+
+
+def _without_tags(turn: Turn, table: TagTable) -> Turn:
+    """The same without the tags around a trace that stands beside the answer, and without the answer that it may have once more."""
+    reasoning = turn.reasoning or ""
+    if tag_at_start(reasoning, [tags for tags in table if tags is not HARMONY_WORDS]) is None:
+        return turn
+    try:
+        inside = split_think(reasoning, table)
+    except RowError:
+        return turn
+    if inside.answer.strip() not in ("", turn.content.strip()):
+        raise RowError("two_answers", "the trace is a whole response, with think tags and an answer of its own: name it with --columns")
+    return turn._replace(reasoning=inside.cot)
 
 
 def id_column_of(row: Row, columns: Mapping[str, str] | None) -> str | None:
