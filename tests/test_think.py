@@ -385,6 +385,19 @@ THOUGHTS = [
     ("Thought: ", "\nAnswer: "),
     ("Thinking...\n", "\n...done thinking.\n"),
     ("<|im_start|>think\n", "\nanswer\n"),
+    ("<\uff5cbegin\u2581of\u2581thinking\uff5c>", "<\uff5cend\u2581of\u2581thinking\uff5c>"),
+    ("<Thought Process>\n", "\n</Thought Process>\n"),
+    ('<details type="reasoning" done="true">\n', "\n</details>\n"),
+    ("<details>\n<summary>Thought for 3 seconds</summary>\n", "\n</details>\n"),
+    ('<div class="thinking-box">\n', "\n</div>\n"),
+    ("<!-- thinking\n", "\n-->\n"),
+    ("<!-- thinking -->\n", "\n<!-- answer -->\n"),
+    ("[Start thinking]\n", "\n[End thinking]\n\n"),
+    ("[thinking]", "[/thinking]"),
+    ("=== THINKING ===\n", "\n=== ANSWER ===\n"),
+    ("\U0001f4ad Thinking...\n", "\n\U0001f4ad Answer:\n"),
+    ("\u3010\u601d\u8003\u3011", "\n\u3010\u56de\u7b54\u3011"),
+    ("\u601d\u8003\u8fc7\u7a0b\uff1a\n", "\n\u7b54\u6848\uff1a\n"),
 ]
 """Of no row of the table, or written otherwise than there."""
 
@@ -436,6 +449,10 @@ PLAIN_NAMES = re.findall(
         f"<foo>\n{CODE}",
         f"<s>The code:\n{CODE}",
         f"<|python_tag|>{CODE}",
+        f"<details>\n<summary>The code</summary>\n\n{CODE}</details>",
+        f'<div class="box">\n{CODE}</div>',
+        f"[1] thinking helps.\n{CODE}",
+        f"--- code ---\n{CODE}",
         f"{CODE}\n<analysis>\nIt is O(1).\n</analysis>",
         f"{CODE}\n<analysis>\nIt is O(1).",
         f"<answer>\n{CODE}</answer>\n<rationale>It adds.</rationale>",
@@ -450,6 +467,21 @@ PLAIN_NAMES = re.findall(
 def test_markup_and_quoted_names_stay_answers(answer: str) -> None:
     assert parts_of(answer) == (None, answer)
     assert parts_of(f"<think>hm</think>{answer}").answer == answer
+
+
+@pytest.mark.parametrize("value", ['"Let me see.\\n', '"Let me see.\n', '["First, ', '{"step": "'])
+def test_no_prefix_of_a_thought_in_json_holds_an_answer(value: str) -> None:
+    thought = f'{{"reasoning": {value}{DRAFT}But wait'
+    for end in range(len('{"reasoning": "'), len(thought) + 1):
+        assert parts_of(thought[:end]).answer is None
+    whole = f'{{"reasoning": "hm", "code": "{DRAFT}"}}'
+    assert parts_of(whole) == (None, whole)
+
+
+@pytest.mark.parametrize("piece", ["<div =think ", "<details a=think ", '{"', "=== ", "\u601d\u8003"])
+def test_no_heading_takes_long(piece: str) -> None:
+    for text in (piece * 20_000, piece + " " * 300_000 + "x", f"=== thinking ===\n{piece}{' ' * 300_000}"):
+        parts_of(text)
 
 
 @pytest.mark.parametrize(

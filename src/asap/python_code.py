@@ -92,10 +92,16 @@ def is_aside(code: str, earlier: str) -> bool:
     In 40 of 545 real answers the last block is an example, a walk-through or an alternative instead of the tested code.
     """
     lines, earlier_lines = ({line.strip() for line in _LINE.split(text)} - {""} for text in (code, earlier))
-    if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines):
-        return True
     names, earlier_names = (set(defined_names(text)) for text in (code, earlier))
+    if lines <= earlier_lines and 2 * len(lines) <= len(earlier_lines) and (not names or _is_part(code, earlier)):
+        return True
     return not earlier_names.isdisjoint(_CALLED.findall(code)) if not names else names <= earlier_names and _only_declares(code)
+
+
+def _is_part(code: str, whole: str) -> bool:
+    """Whether the lines of code stand together in other code; a definition that omits some is another one."""
+    lines, others = ([line.strip() for line in _LINE.split(text) if line.strip()] for text in (code, whole))
+    return any(others[start : start + len(lines)] == lines for start in range(len(others) - len(lines) + 1))
 
 
 def _only_declares(code: str) -> bool:

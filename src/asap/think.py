@@ -22,7 +22,7 @@ from asap.errors import RowError
 from asap.quotation import Region
 from asap.spans import Span
 from asap.think_tags import HARMONY_WORDS, TAGS, THINK, Frame, Tag, TagTable, as_written, tag_at_start, tags_in, widened
-from asap.thinking_names import announced, is_undecided, named_at_start, named_tags
+from asap.thinking_names import announced, is_undecided, is_unfinished_json, named_at_start, named_tags
 
 _REGIONS = 32  # answers of a text whose code blocks are looked for from their own start
 _AROUND_ANSWER = re.compile(
@@ -144,6 +144,19 @@ def parts_of(generation: str, *, opened: bool = False, table: TagTable = TAGS) -
     return Parts(generation[: found.closing.start], answer)
 
 
+def without_later_thoughts(answer: str) -> str:
+    """An answer without what stands between tags called thinking that open behind its first code block: drafts there are none of it."""
+    first = answer.find("```")
+    region, kept, start, inside = Region(answer, 0, is_answer=True), list[str](), 0, ""
+    for tag in named_tags(answer, first) if first >= 0 else ():
+        if not inside and tag.opens and region.uses(tag):
+            kept.append(answer[start : tag.start])
+            inside = tag.row.name
+        elif inside == tag.row.name and not tag.opens:
+            start, inside = tag.end, ""
+    return "".join(kept if inside else [*kept, answer[start:]])
+
+
 def _behind(text: str, closing: Tag) -> int:
     """The character behind a closing tag, and behind the tag that opens the answer if that is next."""
     rest = text[closing.end :].lstrip()
@@ -180,7 +193,7 @@ def _named(text: str, opened: bool, found: _Found) -> _Found:
     named = _counted(text, opened, None, _outside_answers(text, opened))
     if named.opening or named.closing or opened:
         return named
-    return _Found(None, None, is_undecided(text))
+    return _Found(None, None, is_undecided(text) or is_unfinished_json(text))
 
 
 def _outside_answers(text: str, opened: bool) -> Iterator[Tag]:

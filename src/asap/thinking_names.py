@@ -33,8 +33,9 @@ _MARKUP = re.compile(
     "|var|video|wbr|bos|eos|pad|unk|mask",
     re.IGNORECASE,
 )
-_NAME = r"[^\W\d_][\w:.-]{0,40}"
-_THINKING_NAME = rf"(?=[\w:.-]{{0,40}}?(?:{_STEMS})){_NAME}"
+_NAME = r"[^\W\d_][\w:.▁-]{0,40}"
+_PHRASE = r"(?:(?:my|the|inner|internal)[ ])?(?:thinking|thoughts?|reasoning)(?:[ ]process)?"
+_THINKING_NAME = rf"(?:(?=[\w:.▁-]{{0,40}}?(?:{_STEMS})){_NAME}|{_PHRASE}(?=>))"
 _NAMED = (
     rf"(?:<|&lt;|[＜⟨◁])[|｜]?[ \t]*+(?P<slash>/?)[ \t]*+[|｜]?(?P<name>{_THINKING_NAME}){ATTRIBUTES}[|｜]?(?:>|&gt;|[＞⟩▷])"
     rf"|\[(?P<square_slash>/?)(?P<square>(?=[A-Z_ -]{{0,40}}?(?:{_STEMS}))(?-i:[A-Z][A-Z_ -]{{1,40}}))\]"
@@ -46,6 +47,8 @@ _UNKNOWN_AT_START = re.compile(
     r"(?!\s*(?:\Z|[<{`~@]|(?:async |def |class |import |print\(|from \S+ import |[\w.]+ *=|[\w.]+\()))",
     re.IGNORECASE,
 )
+_KEY = re.compile(r'\s*(?:```json\s*)?\{\s*"([^"\n]{1,40})"\s*:\s*["\[{]')
+_NEXT_KEY = re.compile(r'["\]}]\s*,\s*"[^"\n]{1,40}"\s*:')
 _TAG_END = re.compile(r"[|｜]?(?:>|&gt;|[＞⟩▷\]])\Z")
 _BEGIN = re.compile(r"^(?:begin|start|open)(?:[_-]?of)?[_-]|[_-](?:begin|start|open)$", re.IGNORECASE)
 _END = re.compile(r"^(?:end|close|stop)(?:[_-]?of)?[_-]|[_-](?:end|close|stop)$", re.IGNORECASE)
@@ -53,6 +56,9 @@ _END = re.compile(r"^(?:end|close|stop)(?:[_-]?of)?[_-]|[_-](?:end|close|stop)$"
 _HERE = r"(?:here(?:[’']s| is| are)|this is|below is)[ \t]+"
 _MY = r"(?:(?:my|the|a)[ \t]+)?(?:(?:internal|inner|initial|detailed|full|final|step[ -]by[ -]step)[ \t]+)?"
 _THINKING = r"(?:(?:thoughts?|thinking)(?:[ \t]+process)?|chain[ \t]+of[ \t]+thought|(?:internal|inner)[ \t]+monologue|scratch[ \t]?pad)"
+_EDGE, _FAR_EDGE = r"[^\w\s]{1,12}[ \t]*+", r"[ \t]*+(?:[^\w\s]{1,12})?[ \t]*+(?=\n|\Z)"
+_INSIDE = r"[^<>\n]{0,80}"
+_LABEL, _LABELLED = r"(?:思考|推理)(?:过程)?", r"(?:最终)?(?:答案|回答|回复|解答|代码|实现|方案|结论|输出)\w{0,6}"
 _REPLY = r"(?:answer|response|reply|solution)"
 _HEADED = r"(?:answer|response|reply|solution|code|implementation)\b[^\n*]{0,40}"
 _BOLD, _LINE_END = r"[*_]{1,3}", r"[*_]{0,3}[ \t]*(?=\n|\Z)"
@@ -65,6 +71,18 @@ _ANNOUNCEMENTS = tuple(
         (rf"{_BOLD}{_MY}{_THINKING}:?{_BOLD}:?", rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_MY}{_HEADED}{_BOLD}:?"),
         (rf"(?:my[ \t]+)?{_THINKING}[ \t]*:", rf"[*_]{{0,3}}{_MY}{_REPLY}{_COLON}"),
         (r"thinking[ \t]*(?:\.{3}|…)[ \t]*(?=\n)", rf"(?:(?:\.{{3}}|…)[ \t]*)?done thinking\.?{_LINE_END}"),
+        (rf"<details\b{_INSIDE}\b(?:{_STEMS}){_INSIDE}>", r"(?![ \t])[^\n]*?</details>"),
+        (rf"<details\b{_INSIDE}>\s*<summary>{_INSIDE}(?:{_STEMS}){_INSIDE}</summary>", r"(?![ \t])[^\n]*?</details>"),
+        (rf"<(?:div|section|aside|span)\b{_INSIDE}=[\"' ]?(?:{_STEMS}){_INSIDE}>", r"(?![ \t])[^\n]*?</(?:div|section|aside|span)>"),
+        (rf"<!--[ \t]*{_MY}{_THINKING}[ \t]*(?=\n)", r"(?![ \t])[^\n]*?-->"),
+        (rf"`{{3,}}[ \t]*(?:think|reasoning|{_THINKING})[ \t]*(?=\n)", r"`{3,}[ \t]*(?=\n|\Z)"),
+        (rf"\[(?:(?:begin|start)[ \t]+)?{_THINKING}\]", rf"(?![ \t])[^\n]*?\[(?:/|end[ \t]+)[ \t]*{_THINKING}\]"),
+        (
+            rf"{_EDGE}(?:(?:begin|start)(?:[ \t]+of)?[ \t]+)?{_MY}(?:{_THINKING}|{_LABEL})[ \t]*+(?:\.{{3}}|…|[:：])?{_FAR_EDGE}",
+            rf"{_EDGE}(?:(?:/|end|done|stop)(?:[ \t]+of)?[ \t]*{_MY}{_THINKING}|{_MY}{_HEADED}|{_LABELLED}){_FAR_EDGE}",
+        ),
+        (rf"【{_LABEL}】", rf"【{_LABELLED}】"),
+        (rf"{_LABEL}[ \t]*[:：]", rf"{_LABELLED}[ \t]*[:：]"),
         (r"(?:think|thinking|thought)[ \t]*(?=\n)", r"(?:final[ \t]+)?(?:answer|response)[ \t]*(?=\n|\Z)"),
     )
 )
@@ -101,6 +119,19 @@ def announced(text: str) -> tuple[Tag, Tag | None] | None:
     return None
 
 
+def means_thinking(name: str) -> bool:
+    """Whether a tag or key of this name holds thinking."""
+    return re.search(_STEMS, name, re.IGNORECASE) is not None and _MEANS_ANSWER.search(name) is None
+
+
+def is_unfinished_json(text: str) -> bool:
+    """Whether a text is JSON that begins with a value called thinking and was cut off in it."""
+    found = _KEY.match(text)
+    if found is None or not means_thinking(found[1]) or _NEXT_KEY.search(text, found.end()):
+        return False
+    return not text.rstrip().endswith("}")
+
+
 def is_undecided(text: str) -> bool:
     """Whether a text begins with a tag of which nobody knows whether it means thinking: it is never closed, and prose follows."""
     found = _UNKNOWN_AT_START.match(text)
@@ -111,11 +142,11 @@ def is_undecided(text: str) -> bool:
 
 def _tag(found: re.Match[str], span: Span) -> Tag | None:
     name = found["name"] or found["square"]
-    core = _END.sub("", _BEGIN.sub("", name))
+    core = _END.sub("", _BEGIN.sub("", name.replace("▁", "_")))
     if _MEANS_ANSWER.search(core):
         return None
     slash = found["slash"] or found["square_slash"]
-    closes = bool(slash or _END.search(name))
+    closes = bool(slash or _END.search(name.replace("▁", "_")))
     written = found["tag"] if "tag" in found.re.groupindex else found[0]
     return Tag(*span, _row(core.lower(), written, name, closes), not closes)
 

@@ -205,6 +205,42 @@ def test_of_several_programs_the_last_that_defines_what_is_asked_for_counts() ->
     assert code_of(answer, "first", ["g"]) == "def f(x):\n    return 0\n", "the first is the first"
 
 
+RIGHT, OTHER = "def f(x):\n    return x + 1\n", "def f(x):\n    return x\n"
+CHECKED = "def f(x):\n    if x:\n        return x + 1\n    if not x:\n        x += 1\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"```python\n{RIGHT}```\nThat is wrong:\n```\n{OTHER}```",
+        f"```python\n{RIGHT}```\nThat is wrong:\n```text\n{OTHER}```",
+        f"```python\n{RIGHT}```\nThat is wrong:\n```python\n{OTHER}",
+        f"```python\n{CHECKED}```\nSimpler:\n```python\n{OTHER}```",
+        f"```python\n{OTHER}```\n<scratchpad>\nOr so:\n```python\n{RIGHT}```\nWait",
+        f"```python\n{OTHER}```\n<analysis>\nOr so:\n```python\n{RIGHT}```\n</analysis>\nThat is all.",
+        json.dumps({"thinking": f"```python\n{RIGHT}```", "code": OTHER}),
+        json.dumps({"code": OTHER, "my_reasoning": RIGHT}),
+        json.dumps({"thinking": f"```python\n{RIGHT}```", "code": f"```python\n{OTHER}```"}).replace("\\n", "\n"),
+    ],
+)
+def test_an_earlier_version_or_a_draft_is_not_judged_for_the_last_one(answer: str) -> None:
+    program = whole_program(replace(PROBLEM, header=""), "generation", answer)
+    assert program is not None
+    assert program.strip() == OTHER.strip()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps({"thinking": f"```python\n{RIGHT}```", "answer": "I do not know."}),
+        json.dumps({"scratchpad": RIGHT}),
+        "```diff\n+++ b/x.py\n@@ -1 +1,2 @@\n def f(x):\n+    y = x\n@@ -9,1 +9,2 @@\n+    return y + 1\n```",
+    ],
+)
+def test_no_answer_is_made_of_drafts_or_of_pieces(answer: str) -> None:
+    assert whole_program(PROBLEM, "generation", answer) is None
+
+
 def test_what_the_tests_need_is_known_from_the_problem() -> None:
     source = "import pytest\nfrom solution import (one,\n    two as t)\n\ndef test():\n    from solution import three\n"
     assert wanted_names(Problem("t", "?", None, Program(source, None, check=None))) == ["one", "two", "three"]

@@ -279,3 +279,20 @@ def test_tests_that_pass_with_a_solution_that_does_nothing_are_left_out(
     right, wrong = records(tmp_path, sandbox, problem, RIGHT["double"], WRONG["double"])
     assert (right.get("left_out"), wrong.get("left_out")) == (left_out, left_out)
     assert (right["verdict"], wrong["passed"]) == ("infra" if left_out else "pass", False)
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("assert f is not None", "infra"),
+        ("assert callable(f)", "infra"),
+        ("if sys.version_info > (9,):\n        assert f(1) == 2", "infra"),
+        ("assert f(1) == 2", "pass"),
+    ],
+)
+def test_tests_that_never_call_a_solution_book_nothing_on_it(tmp_path: Path, sandbox: "Sandbox", line: str, verdict: str) -> None:
+    check = Program(f"import sys\nfrom solution import f\n\ndef test_f():\n    {line}\n", None, None)
+    [row] = records(tmp_path, sandbox, Problem("own", "", None, check), "def f(x):\n    return x + 1\n")
+    assert (row["verdict"], row["isolation"]) == (verdict, "apart")
+    if verdict == "infra":
+        assert row["detail"] == "the tests never call the solution, so they say nothing"

@@ -74,6 +74,24 @@ def test_rows_that_close_what_they_do_not_open_tell_of_the_others() -> None:
     assert answers(*attempts(f"hm[/THINK]{GOOD}", f"hm[/THINK]{GOOD}", "Use `</think>`.\n" + GOOD)) == [GOOD, GOOD, None]
 
 
+def test_where_most_were_cut_off_a_few_that_close_it_tell_of_them() -> None:
+    closing = [f"hm\n</think>\n{GOOD}"] * 2
+    assert answers(*attempts(*closing, *[DRAFT] * 30)) == [f"\n{GOOD}"] * 2 + [None] * 30
+    assert answers(*attempts(*closing, *[GOOD] * 60)) == [f"\n{GOOD}"] * 2 + [GOOD] * 60
+
+
+@pytest.mark.parametrize("columns", [("code_list", "output_list"), ("filtered_resps", "resps"), ("solution", "response")])
+def test_code_that_a_tool_took_from_thinking_is_no_answer(tmp_path: Path, sandbox: "Sandbox", columns: tuple[str, str]) -> None:
+    code, said = columns
+    texts = [f"<think>\n{DRAFT}", f"<think>hm</think>\n{GOOD}", GOOD, f"<think>\n{DRAFT.replace('2 * x', 'x')}</think>\n{GOOD}"]
+    closing, tagless = f"hm</think>\n{GOOD}", DRAFT
+    rows = [{"task_id": "double", code: [RIGHT["double"]], said: [text], "model": "a"} for text in texts]
+    rows += [{"task_id": "double", code: [RIGHT["double"]], said: [text], "model": "b"} for text in (closing, closing, tagless)]
+    score_file(write_rows(tmp_path / "a.jsonl", rows), benchmark(), tmp_path / "out", sandbox)
+    verdicts = [row["verdict"] for row in read_rows(tmp_path / "out/verdicts.jsonl")]
+    assert verdicts == ["no-answer", "pass", "pass", "pass", "pass", "pass", "no-answer"]
+
+
 def test_solutions_and_completions_do_not_think() -> None:
     given = [*attempts(f"hm</think>{GOOD}"), Attempt("double", 1, "solution", RIGHT["double"])]
     prompts = OpenedPrompts.seen_in(given)

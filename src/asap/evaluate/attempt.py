@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Attempt:
     measured: Mapping[str, Any] = field(default_factory=dict)
     table: TagTable = TAGS
     """The tags that a generation may think between."""
+    said: str | None = None
+    """What the model wrote, if the file has it beside the code that a tool took from it, which `text` is."""
 
     @property
     def cut_off(self) -> bool:
@@ -72,10 +74,17 @@ def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None
         except RowError as error:
             yield Rejected.of(raw.source, raw.line, RowError(error.reason, error.detail, error.row_id or task_id))
             continue
-        for kind, text in texts:
+        for kind, text, said in texts:
             measured = {name: value for name, value in raw.value.items() if name not in (*COLUMNS, *ID_COLUMNS, *_LONG, "sample")}
-            yield Attempt(task_id, samples[task_id], kind, text, measured, table)
+            yield _thought(Attempt(task_id, samples[task_id], kind, text, measured, table, said))
             samples[task_id] += 1
+
+
+def _thought(attempt: Attempt) -> Attempt:
+    """The attempt; all that the model wrote if it thought: tools take code from thinking that was cut off, too."""
+    if attempt.said is None or parts_of(attempt.said, opened=attempt.opened, table=attempt.table).thinking is None:
+        return attempt
+    return replace(attempt, kind="generation", text=attempt.said, said=None)
 
 
 def _check_filter(row: Row, seen: list[object]) -> None:

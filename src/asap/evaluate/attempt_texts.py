@@ -5,6 +5,7 @@ wrote. Where neither column nor file says so, the kind is `UNCLEAR`, and the tex
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from asap.benchmarks.decoding import decoded
 from asap.dataset.chat import chat_turns
@@ -43,6 +44,9 @@ COLUMNS = {
     "raw_solution": UNCLEAR,
 }
 """The columns with texts and what they hold; the first with a text that is not empty counts."""
+
+SAID = ("output_list", "resps", "raw_generation", "response", "responses", "messages", "conversations", "choices", "output", "raw_solution")
+"""Columns with what a model wrote, which may stand beside the code that a tool took from it."""
 
 _CHATS = ("messages", "conversations")
 _INSIDE = ("completion", "choices", "message", "content", "text", "body")
@@ -88,20 +92,37 @@ def _id(value: object) -> str | None:
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
 
 
-def texts_of(row: Row) -> list[tuple[str, str]]:
-    """The texts of a row with their kinds. A column that is null or empty does not hide one that is filled. Raises RowError."""
+def texts_of(row: Row) -> list[tuple[str, str, str | None]]:
+    """The texts of a row with their kinds, and what the model wrote where a text is only the code that a tool took from it.
+
+    A column that is null or empty does not hide one that is filled. Raises RowError.
+    """
     held = [(column, kind, row[column]) for column, kind in COLUMNS.items() if row.get(column) not in (None, [], {})]
-    empty = list[tuple[str, str]]()
+    empty = list[str]()
     for column, kind, value in held:
-        texts = [(kind, text) for text in _flat(decoded(value) if column in _CHATS else value, column)]
-        if any(text for _, text in texts):
-            return texts
+        texts = _texts(column, value)
+        if any(texts):
+            said = [] if kind == "generation" or column in SAID else _said(held, len(texts))
+            return [(kind, *pair) for pair in zip(texts, said or [None] * len(texts), strict=True)]
         empty = empty or texts
     if empty:
-        return empty
+        return [(held[0][1], text, None) for text in empty]
     if nulls := [column for column in COLUMNS if column in row]:
         raise RowError("wrong_type", f"{nulls[0]} is {'null' if row[nulls[0]] is None else 'empty'}; a text is expected")
     raise RowError("no_attempt", f"the row has none of the columns {', '.join(COLUMNS)}")
+
+
+def _texts(column: str, value: object) -> list[str]:
+    return [*_flat(decoded(value) if column in _CHATS else value, column)]
+
+
+def _said(held: Sequence[tuple[str, str, object]], count: int) -> list[str]:
+    """What a model wrote, a text for each of `count`; nothing if no column holds so many."""
+    for column, _, value in held:
+        with suppress(RowError):
+            if column in SAID and len(texts := _texts(column, value)) == count:
+                return texts
+    return []
 
 
 def _flat(value: object, place: str) -> Iterator[str]:

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 from asap.benchmarks.problem import Calls, Problem, Program
 from asap.errors import UsageError
 from asap.evaluate.continuation import continuation
-from asap.evaluate.packed import packed_in
+from asap.evaluate.packed import is_json_object, packed_in
 from asap.fences import CodeBlock, blocks, longer_block, unclosed_block
 from asap.python_code import defines, is_aside, is_program, is_python, mended, parsed, with_definitions
-from asap.think import parts_of
+from asap.think import parts_of, without_later_thoughts
 from asap.think_tags import TAGS, TagTable
 
 Extract = Literal["benchmark", "last", "first", "longest", "livecodebench"]
@@ -88,6 +88,7 @@ def whole_program(
     rule, answer = rule_of(problem, extract), parts_of(text, opened=opened, table=table).answer
     if answer is None:
         return None
+    answer = without_later_thoughts(answer)
     if rule == "livecodebench":
         code = between_last_fences(answer)
     else:
@@ -119,10 +120,11 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
 
     `last` takes the last block that defines one of `names`, or any, and is no example or excerpt of an earlier one, and puts those
     definitions of earlier blocks before it that it reads; `first` and `longest` take that block as it is. Blocks that are named
-    Python come before those without a language, closed ones before one that is never closed; others do not count. Without any
+    Python come before those without a language, closed ones before one that is never closed, unless they are programs that define one
+    of the names; others do not count. Without any
     block, the part of the answer that is a program counts. Of an answer that was `cut_off`, only closed blocks do.
     """
-    found = [*_fenced_codes(answer, names, cut_off)]
+    found = [] if is_json_object(answer) else [*_fenced_codes(answer, names, cut_off)]
     if not found:
         others, packed = [*_other_codes(answer, names, cut_off)], [*_packed_codes(answer, names)]
         found = packed or others if answer.lstrip().startswith(("{", "[")) else others or packed
@@ -133,9 +135,15 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     ranked = _without_asides(([code for code in found if defines(code.text, names)] or named)[-_COMPARED:])
     if not ranked:
         return None
-    chosen = max(reversed(ranked), key=lambda code: (code.is_named, code.is_closed, code.is_named or is_program(code.text)))
+    chosen = max(reversed(ranked), key=lambda code: _rank(code, names))
     earlier = takewhile(lambda code: code is not chosen, found)
     return with_definitions(chosen.text, [code.text for code in earlier], names)
+
+
+def _rank(code: _Code, names: Sequence[str]) -> tuple[bool, bool, bool]:
+    """How well code fits; what is a program and defines what is asked for, fits whatever its fences are."""
+    fits = bool(names) and defines(code.text, names) and is_program(code.text)
+    return code.is_named or fits, code.is_closed or fits, code.is_named or is_program(code.text)
 
 
 def _without_asides(codes: Sequence[_Code]) -> list[_Code]:
@@ -172,7 +180,7 @@ def _may_be_python(block: CodeBlock) -> bool:
 
 def _packed_codes(answer: str, names: Sequence[str]) -> Iterator[_Code]:
     """The programs in the JSON and the diffs of an answer, which are in code blocks, or all of the answer if it has none."""
-    found = blocks(answer)
+    found = [] if is_json_object(answer) else blocks(answer)
     for text in [block.code for block in found if block.info.lower() in _PACKED] if found else [answer]:
         yield from _unpacked(text, names)
 

@@ -1,8 +1,9 @@
 """Whether the prompts of a file's generations had opened the thinking, where no record says so.
 
 A model's chat template opens the thought for all of its answers or for none. A generation that closes thinking which it does not open
-shows that the prompt did. If most generations that open none do so, those without any tag were cut off while thinking; if fewer do, only
-those that are recorded as cut off. A row's `opened` (true or false) or `prompt` is the better evidence.
+shows that the prompt did. If several do so, and more than one of twenty that open none, those without any tag were cut off while
+thinking, however many these are; if fewer do, only those that are recorded as cut off. A row's `opened` (true or false) or `prompt` is the
+better evidence.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from asap.evaluate.attempt import Attempt
 from asap.think import closes_unopened, opens_itself
 
 Seen = Literal["closes", "tagless", "known"]
+_SHARE = 20  # a stray tag is rarer
 
 
 @dataclass(slots=True)
@@ -35,10 +37,10 @@ class OpenedPrompts:
         """The attempts, those with `opened` in their record whose prompt opened the thinking."""
         for attempt in attempts:
             seen = self.counts.get(_model(attempt), Counter[Seen]())
-            likely = seen["closes"] > (0 if attempt.cut_off else seen["tagless"])
-            if likely and _kind(attempt) == "tagless":
+            if _is_likely(seen, attempt) and _kind(attempt) == "tagless":
                 self.assumed += 1
-                attempt = replace(attempt, measured={**attempt.measured, "opened": True})
+                text = attempt.text if attempt.said is None else attempt.said
+                attempt = replace(attempt, kind="generation", text=text, measured={**attempt.measured, "opened": True})
             yield attempt
 
 
@@ -46,9 +48,15 @@ def _model(attempt: Attempt) -> str:
     return str(attempt.measured.get("model"))
 
 
+def _is_likely(seen: Counter[Seen], attempt: Attempt) -> bool:
+    closes = seen["closes"]
+    return closes > (0 if attempt.cut_off else seen["tagless"]) or (closes > 1 and closes * _SHARE > closes + seen["tagless"])
+
+
 def _kind(attempt: Attempt) -> Seen:
-    if attempt.kind != "generation" or attempt.opened or isinstance(attempt.measured.get("opened"), bool):
+    if (attempt.kind != "generation" and attempt.said is None) or attempt.opened or isinstance(attempt.measured.get("opened"), bool):
         return "known"
-    if closes_unopened(attempt.text, attempt.table) is not None:
+    text = attempt.text if attempt.said is None else attempt.said
+    if closes_unopened(text, attempt.table) is not None:
         return "closes"
-    return "known" if opens_itself(attempt.text, attempt.table) else "tagless"
+    return "known" if opens_itself(text, attempt.table) else "tagless"

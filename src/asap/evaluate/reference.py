@@ -23,7 +23,7 @@ from asap.sandbox.jail.codec import decode, encode
 from asap.store.content import Contents, Database
 
 _FILE = "references.sqlite"
-_RECIPE = 2  # raised when what is kept comes to mean something else
+_RECIPE = 4  # raised when what is kept comes to mean something else
 _HOLLOW = """
 class Called(BaseException):
     pass
@@ -103,7 +103,7 @@ class References:
     def _fault_of_tests(self, problem: Problem) -> Fault | None:
         """The fault of a pytest file for which no reference speaks: it needs what no sandbox gives, or passes whatever it is given.
 
-        The latter is tried with a solution that does nothing, where calls cannot be counted.
+        The latter is tried with a solution that does nothing.
         """
         check = problem.check
         if not isinstance(check, Program) or check.check is not None:
@@ -112,12 +112,13 @@ class References:
             return Fault("tests", f"the tests need {need}, which no sandbox gives")
         if not uses_solution(check.source):
             return Fault("tests", "the tests never use what they import from the solution, so they say nothing")
-        if check.isolation == "apart":
-            return None
         key = _key(problem, self._sandbox, self._settings)
         found = self._get(key)
         if found is None:
-            found = {"verdict": self._sandbox.judge(check, _HOLLOW, limits_of(self._settings, None)).verdict}
+            verdict = self._sandbox.judge(check, _HOLLOW, limits_of(self._settings, None))
+            never = verdict.verdict == "fail" and verdict.calls == 0 and verdict.passed_checks == verdict.checks
+            silent = never if check.isolation == "apart" else verdict.verdict == "pass"
+            found = {"verdict": "pass" if silent else "infra" if verdict.verdict == "infra" else "fail"}
             if found["verdict"] != "infra":
                 self._put(key, found)
         return Fault("tests", "the tests never call the solution, so they say nothing") if found["verdict"] == "pass" else None
