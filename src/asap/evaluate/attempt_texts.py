@@ -102,7 +102,7 @@ def texts_of(row: Row) -> list[tuple[str, str, str | None]]:
     for column, kind, value in held:
         texts = _texts(column, value)
         if any(texts):
-            said = [] if kind == "generation" or column in SAID else _said(held, len(texts))
+            said: Sequence[str | None] = [] if kind == "generation" or column in SAID else _said(held, len(texts))
             return [(kind, *pair) for pair in zip(texts, said or [None] * len(texts), strict=True)]
         empty = empty or texts
     if empty:
