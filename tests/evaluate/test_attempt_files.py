@@ -112,6 +112,23 @@ def test_inspect(tmp_path: Path) -> None:
         found_in(tmp_path / "bad.eval")
 
 
+def test_a_servers_record_says_what_was_cut_off(tmp_path: Path) -> None:
+    """As in batches of both interfaces of OpenAI's and in inspect's logs."""
+    choices = [{"message": {"role": "assistant", "content": A}, "finish_reason": reason} for reason in ("length", "stop")]
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": A}]}
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
+    bodies: list[dict[str, Any]] = [
+        {"choices": choices},
+        {"status": "incomplete", "output": [thought, message]},
+        {"status": "completed", "output": [message]},
+    ]
+    rows = [{"custom_id": "Own/0", "response": {"status_code": 200, "body": body}} for body in bodies]
+    rows += [{"id": "Own/0", "output": {"choices": [{"message": choices[0]["message"], "stop_reason": "max_tokens"}]}}]
+    found = [row for row in read_attempts(write_rows(tmp_path / "rows.jsonl", rows), KNOWN) if isinstance(row, Attempt)]
+    assert [row.cut_off for row in found] == [True, False, True, False, True]
+    assert [(row.answer or "").strip() for row in found] == [A.strip()] * 5
+
+
 def test_chats_and_servers_answers(tmp_path: Path) -> None:
     chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": A, "reasoning_content": "hm"}]
     thought = f"<think>\nhm\n</think>\n\n{A}"

@@ -10,14 +10,13 @@ from asap.dataset import Rejected
 from asap.dataset.raw import Row
 from asap.errors import RowError
 from asap.evaluate.attempt_files import attempt_rows
-from asap.evaluate.attempt_texts import COLUMNS, ID_COLUMNS, ProblemIds, texts_of
+from asap.evaluate.attempt_texts import COLUMNS, ID_COLUMNS, STOPS, ProblemIds, stops_of, texts_of
 from asap.think import parts_of
 from asap.think_tags import TAGS, TagTable, opened_by
 from asap.thinking_names import opens_at_end
 
 _LONG = ("doc", "arguments")  # of lm-evaluation-harness
-_STOPS = ("stopped_by", "finish_reason", "stop_reason")
-_CUT_OFF = ("length", "context", "max_tokens")
+_CUT_OFF = ("length", "context", "max_tokens", "max_output_tokens", "model_length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Attempt:
     @property
     def cut_off(self) -> bool:
         """Whether its token budget or the model's context ran out."""
-        return any(self.measured.get(name) in _CUT_OFF for name in _STOPS)
+        return any(self.measured.get(name) in _CUT_OFF for name in STOPS)
 
     @property
     def opened(self) -> bool:
@@ -74,8 +73,10 @@ def read_attempts(path: Path, known: Sequence[str], benchmark: str | None = None
         except RowError as error:
             yield Rejected.of(raw.source, raw.line, RowError(error.reason, error.detail, error.row_id or task_id))
             continue
-        for kind, text, said in texts:
+        for (kind, text, said), stop in zip(texts, stops_of(raw.value, len(texts)), strict=True):
             measured = {name: value for name, value in raw.value.items() if name not in (*COLUMNS, *ID_COLUMNS, *_LONG, "sample")}
+            if stop is not None:
+                measured.setdefault("finish_reason", stop)
             yield _thought(Attempt(task_id, samples[task_id], kind, text, measured, table, said))
             samples[task_id] += 1
 

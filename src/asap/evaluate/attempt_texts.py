@@ -49,7 +49,9 @@ SAID = ("output_list", "resps", "raw_generation", "response", "responses", "mess
 """Columns with what a model wrote, which may stand beside the code that a tool took from it."""
 
 _CHATS = ("messages", "conversations")
-_INSIDE = ("completion", "choices", "message", "content", "text", "body")
+_INSIDE = ("completion", "choices", "message", "content", "text", "body", "output")
+STOPS = ("stopped_by", "finish_reason", "stop_reason")
+"""Where it is recorded how a text ended: in the row, or beside each text in what a server sent."""
 
 
 class ProblemIds:
@@ -110,6 +112,28 @@ def texts_of(row: Row) -> list[tuple[str, str, str | None]]:
     if nulls := [column for column in COLUMNS if column in row]:
         raise RowError("wrong_type", f"{nulls[0]} is {'null' if row[nulls[0]] is None else 'empty'}; a text is expected")
     raise RowError("no_attempt", f"the row has none of the columns {', '.join(COLUMNS)}")
+
+
+def stops_of(row: Row, count: int) -> list[str | None]:
+    """How each of `count` texts ended, as recorded beside them in the objects of servers and inspect."""
+    for column in (*SAID, "outputs"):
+        if len(found := [*_stops(row.get(column))]) == count:
+            return found
+    return [None] * count
+
+
+def _stops(value: object) -> Iterator[str | None]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _stops(one)
+    elif isinstance(value, Mapping):
+        told = next((stop for name in STOPS if isinstance(stop := value.get(name), str)), None)
+        if value.get("status") == "incomplete":  # of the Responses API
+            told = "length"
+        if told is not None:
+            yield told
+        else:
+            yield from _stops(next((value[name] for name in ("choices", "body", "output") if value.get(name)), None))
 
 
 def _texts(column: str, value: object) -> list[str]:
