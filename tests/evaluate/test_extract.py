@@ -229,6 +229,13 @@ def test_an_earlier_version_or_a_draft_is_not_judged_for_the_last_one(answer: st
     assert program.strip() == OTHER.strip()
 
 
+@pytest.mark.parametrize("last", ["```\nprint(input())\n```", "```python\nprint(input())\n"])
+def test_a_program_that_reads_input_is_the_last_version_whatever_its_fences_are(last: str) -> None:
+    first = "```python\nprint(int(input()) + 1)\n```"
+    assert (code_of(f"{first}\nThat is wrong:\n{last}") or "").strip() == "print(input())"
+    assert (code_of(f"{first}\nIt prints:\n```\nx = 3\n```") or "").strip() == "print(int(input()) + 1)"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

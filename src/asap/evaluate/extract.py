@@ -40,6 +40,7 @@ _NO_LANGUAGE = (
     *("{code}", "{code-cell}", "{code-block}"),  # of MyST, without the name of a language
     *("cython", "pyx", "sage"),  # which Python is a part of
 )
+_READS = re.compile(r"(?<![.\w])input\(|\bstdin\b|\bopen\(0")
 _INTERPRETER = re.compile(r"(?:\{code[\w-]*\}\s*)?(?:ipython|pycon|pypy)", re.IGNORECASE)
 _PACKED = ("json", "json5", "jsonc", "diff", "patch", "udiff")
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
@@ -121,14 +122,14 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
     `last` takes the last block that defines one of `names`, or any, and is no example or excerpt of an earlier one, and puts those
     definitions of earlier blocks before it that it reads; `first` and `longest` take that block as it is. Blocks that are named
     Python come before those without a language, closed ones before one that is never closed, unless they are programs that define one
-    of the names; others do not count. Without any
+    of the names or, without names, read standard input; others do not count. Without any
     block, the part of the answer that is a program counts. Of an answer that was `cut_off`, only closed blocks do.
     """
     found = [] if is_json_object(answer) else [*_fenced_codes(answer, names, cut_off)]
     if not found:
         others, packed = [*_other_codes(answer, names, cut_off)], [*_packed_codes(answer, names)]
         found = packed or others if answer.lstrip().startswith(("{", "[")) else others or packed
-    named = [code for code in found if code.is_named] or found
+    named = [code for code in found if code.is_named or _fits(code, names)] or found
     if extract in ("first", "longest"):
         texts = [code.text for code in named if code.is_closed] or [code.text for code in named]
         return (max(texts, key=len) if extract == "longest" else texts[0]) if texts else None
@@ -141,9 +142,14 @@ def code_of(answer: str, extract: Extract = "last", names: Sequence[str] = (), *
 
 
 def _rank(code: _Code, names: Sequence[str]) -> tuple[bool, bool, bool]:
-    """How well code fits; what is a program and defines what is asked for, fits whatever its fences are."""
-    fits = bool(names) and defines(code.text, names) and is_program(code.text)
+    """How well code fits; what is a program and surely the one that is asked for, fits whatever its fences are."""
+    fits = _fits(code, names)
     return code.is_named or fits, code.is_closed or fits, code.is_named or is_program(code.text)
+
+
+def _fits(code: _Code, names: Sequence[str]) -> bool:
+    """Whether code is a program that defines one of the names or, if nothing is named, reads standard input."""
+    return (defines(code.text, names) if names else _READS.search(code.text) is not None) and is_program(code.text)
 
 
 def _without_asides(codes: Sequence[_Code]) -> list[_Code]:
