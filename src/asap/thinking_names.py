@@ -9,6 +9,7 @@
 What this does not do: the tags of `asap.think_tags`, which come first, and telling a tag that is used from one that is quoted.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -56,7 +57,7 @@ _END = re.compile(r"^(?:end|close|stop)(?:[_-]?of)?[_-]|[_-](?:end|close|stop)$"
 _HERE = r"(?:here(?:[’']s| is| are)|this is|below is)[ \t]+"
 _MY = r"(?:(?:my|the|a)[ \t]+)?(?:(?:internal|inner|initial|detailed|full|final|step[ -]by[ -]step)[ \t]+)?"
 _THINKING = r"(?:(?:thoughts?|thinking)(?:[ \t]+process)?|chain[ \t]+of[ \t]+thought|(?:internal|inner)[ \t]+monologue|scratch[ \t]?pad)"
-_EDGE, _FAR_EDGE = r"[^\w\s]{1,12}[ \t]*+", r"[ \t]*+(?:[^\w\s]{1,12})?[ \t]*+(?=\n|\Z)"
+_EDGE, _FAR_EDGE = r"(?![-*+•][ \t])[^\w\s]{1,12}[ \t]*+", r"[ \t]*+(?:[^\w\s]{1,12})?[ \t]*+(?=\n|\Z)"
 _INSIDE = r"[^<>\n]{0,80}"
 _LABEL, _LABELLED = r"(?:思考|推理)(?:过程)?", r"(?:最终)?(?:答案|回答|回复|解答|代码|实现|方案|结论|输出)\w{0,6}"
 _REPLY = r"(?:answer|response|reply|solution)"
@@ -129,7 +130,11 @@ def is_unfinished_json(text: str) -> bool:
     found = _KEY.match(text)
     if found is None or not means_thinking(found[1]) or _NEXT_KEY.search(text, found.end()):
         return False
-    return not text.rstrip().endswith("}")
+    try:
+        json.JSONDecoder(strict=False).raw_decode(text, text.index("{"))
+    except (ValueError, RecursionError):
+        return not text.rstrip().endswith("}")
+    return False
 
 
 def is_undecided(text: str) -> bool:
