@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,6 +83,25 @@ def test_interrupted_and_continued_is_as_uninterrupted(source: Path, tmp_path: P
     assert [[step[key] for key in keys] for step in steps_of(broken)] == [[step[key] for key in keys] for step in steps_of(whole)]
     for name in ("rows.jsonl", "settings.json", "model.safetensors"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_the_mean_loss_is_that_of_all_steps_wherever_a_run_was_killed(source: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    assert run(train_words(source, whole, changes=("max_steps=6", "save_steps=3"))) == 0
+    expected = record(whole)
+    for name, checkpoint in (("behind the last step", "checkpoint-6"), ("in the middle", "checkpoint-3")):
+        killed = shutil.copytree(whole, tmp_path / name)
+        (killed / "manifest.json").unlink()
+        if checkpoint == "checkpoint-3":
+            shutil.rmtree(killed / "checkpoint-6")
+        assert run(train_words(source, killed, changes=("max_steps=6", "save_steps=3"))) == 0
+        assert record(killed)["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
+        assert record(killed)["steps"] == expected["steps"] == 6
+
+
+def record(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    return found
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_not_used(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,11 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
             say(f"note: the last step of an epoch repeats {repeated} of its first sequences, so that all processes have equal work")
         trained = _train(trainer, checkpoint)
         _save(trainer, prepared, out)
-    manifest = _manifest(prepared, settings, trainer, trained)
+    from asap.train.trainer import read_steps
+
+    losses = [step["loss"] for step in read_steps(out)]  # the trainer's own mean leaves out what a killed run trained before
+    trained_loss = sum(losses) / len(losses) if losses else trained.training_loss
+    manifest = _manifest(prepared, settings, trainer, trained.global_step, trained_loss)
     if main:
         with replacing(out / "README.md") as file:
             file.write(model_card(manifest))
@@ -173,13 +177,13 @@ def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: Any, trained: Any) -> dict[str, Any]:
+def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: Any, steps: int, loss: float) -> dict[str, Any]:
     return {
         "settings": dict(settings),
         "data": _data_manifest(prepared.job.source),
         "counts": dict(prepared.corpus.counts),
-        "steps": trained.global_step,
-        "train_loss": round(float(trained.training_loss), 6),
+        "steps": steps,
+        "train_loss": round(float(loss), 6),
         "device": str(trainer.args.device.type),
         "processes": process().world,
         "bf16": trainer.args.bf16,
