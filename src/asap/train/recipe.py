@@ -49,6 +49,7 @@ _FIXED = {
     "the training cost is measured from it": ("include_num_input_tokens_seen", "logging_nan_inf_filter", "logging_strategy"),
 }
 _CHOICES: Mapping[str, tuple[Any, ...]] = {"bf16": (True, False, "auto"), "dtype": ("float32", "bfloat16")}
+_LARGEST = 1 << 62  # no setting is larger, and most programs cannot hold it; NaN is not below it either
 _WHOLE_AT_LEAST_1 = ("effective_batch_size", "per_device_train_batch_size", "max_length", "logging_steps", "save_steps", "lora_r")
 
 
@@ -90,9 +91,10 @@ def _change(text: str) -> tuple[str, Any]:
     if not (key and equals and value):
         raise UsageError(f"--set is {text!r}; write key=value, for example --set learning_rate=1e-5")
     try:
-        return key.strip(), _checked(key.strip(), yaml.safe_load(value))
+        found = yaml.safe_load(value)
     except (yaml.YAMLError, RecursionError, ValueError):
         raise UsageError(f"--set {key} is {value!r}, which is not valid YAML") from None
+    return key.strip(), _checked(key.strip(), found)
 
 
 def _checked(key: str, value: Any) -> Any:
@@ -120,9 +122,9 @@ def _wrong(key: str, kind: str, value: Any) -> str | None:
         return None if isinstance(value, bool) else "true or false"
     if kind not in ("whole", "float"):
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
     if kind == "float":
-        return None if number else "a number"
+        return None if number else "a finite number"
     if key in _WHOLE_AT_LEAST_1:
         return None if number and value == int(value) and value >= 1 else "a whole number of 1 or more"
     return None if number and value == int(value) else "a whole number"
