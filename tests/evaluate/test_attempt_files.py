@@ -208,3 +208,19 @@ def test_what_other_tools_wrote_is_judged(tmp_path: Path, sandbox: "Sandbox") ->
     score_file(write_rows(tmp_path / "a.jsonl", rows), benchmark, tmp_path / "out", sandbox, limits=LimitSettings(least_s=2.0))
     found = [row["verdict"] for row in read_rows(tmp_path / "out/verdicts.jsonl")]
     assert found == ["pass", "pass", "pass", "pass", "fail", "pass", "pass", "error", "no-answer"]
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "deflated", "lzma"])
+def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA if damage == "lzma" else zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1.json", json.dumps([number**3 for number in range(2000)]))
+    packed = bytearray(path.read_bytes())
+    if damage == "encrypted":
+        packed[6] |= 1
+        packed[packed.rindex(b"PK\x01\x02") + 8] |= 1
+    else:
+        packed[60:400] = b"\xff" * 340
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=r"log\.eval: cannot be read as inspect's archive \(.*; convert it with"):
+        list(read_attempts(path, KNOWN))

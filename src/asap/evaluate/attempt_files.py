@@ -6,7 +6,9 @@ what is clear is: a list of lists says nothing about its problems unless there i
 """
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from asap.errors import InputError, RowError, one_line
 
 UNTOLD = "output"
 """The column that programs and answers get of which their file does not say what they are."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_UNREADABLE = (*_DAMAGED, RuntimeError, OSError, ValueError)  # a RuntimeError for what is encrypted, packed unknown, or nested too deeply
 
 
 def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
@@ -80,7 +84,7 @@ def _of_archive(path: Path) -> Iterator[RawRow]:
             names = sorted(name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json"))
             for number, name in enumerate(names, 1):
                 yield from (row._replace(line=number) for row in _numbered(path, [json.loads(archive.read(name))]))
-    except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"{path}: cannot be read as inspect's archive ({one_line(error)}); convert it with: inspect log convert --to json"
         ) from error
