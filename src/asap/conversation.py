@@ -12,9 +12,11 @@ What this does not do: find messages in a row (`asap.dataset.conversations`), or
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from asap.digest import content_digest
@@ -23,6 +25,7 @@ Speaker = Literal["system", "user", "assistant", "tool"]
 Path = tuple[str | int, ...]
 
 _TITLES: Mapping[Speaker, str] = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_NUMBER = attrgetter("number")
 _ARGUMENTS = ("arguments", "input", "parameters")
 
 
@@ -90,7 +93,7 @@ class Conversation:
 
     def line(self, number: int) -> Line:
         """The message with a number."""
-        return next(line for line in self.lines if line.number == number)
+        return self.lines[bisect_left(self.lines, number, key=_NUMBER)]
 
     def cot(self, number: int) -> str:
         """The thinking of a turn."""
@@ -102,19 +105,17 @@ class Conversation:
 
     def before(self, number: int) -> str:
         """What stands before a turn, as one text; empty if there is nothing but a system message."""
-        lines = [line for line in self.lines[self.lines[0].role == "system" :] if line.number < number]
+        lines = self.lines[self.lines[0].role == "system" : bisect_left(self.lines, number, key=_NUMBER)]
         if len(lines) == 1 and lines[0].role == "user" and not self.tools:
             return self.text(lines[0])
-        last = max((line.number for line in lines if line.role == "user"), default=-1)
+        last = _last_of_user(lines)
         tools = [f"Tools:\n{_as_text(self.row[self.tools])}"] if self.tools else []
-        return "\n\n".join(
-            [*tools, *(f"{_TITLES[line.role]}:\n{self._shown(line, line.number > last)}" for line in lines)] if lines else []
-        )
+        return "\n\n".join([*tools, *(self._titled(line, line.number > last) for line in lines)] if lines else [])
 
     def spoken_before(self, number: int) -> "Spoken":
         """What stands before a turn as chat messages of text, for a chat template: the same thinking counts, tool calls are text."""
-        lines = [line for line in self.lines if line.number < number]
-        last = max((line.number for line in lines if line.role == "user"), default=-1)
+        lines = self.lines[: bisect_left(self.lines, number, key=_NUMBER)]
+        last = _last_of_user(lines)
         messages = [{"role": line.role, "content": self._shown(line, line.number > last)} for line in lines]
         return Spoken(messages, _parsed(self.row[self.tools]) if self.tools else None)
 
@@ -140,14 +141,8 @@ class Conversation:
 
     def stored(self) -> dict[str, Any]:
         """The conversation as JSON holds it."""
-        return {
-            "id": self.id,
-            "row": self.row,
-            "lines": self.lines,
-            "tools": self.tools,
-            "encoded": self.encoded,
-            "rejected": self.rejected,
-        }
+        lines, encoded, rejected = self.lines, self.encoded, self.rejected
+        return {"id": self.id, "row": self.row, "lines": lines, "tools": self.tools, "encoded": encoded, "rejected": rejected}
 
     @classmethod
     def of_stored(cls, content: Mapping[str, Any]) -> "Conversation":
@@ -157,6 +152,17 @@ class Conversation:
             for number, role, path, *kinds in content["lines"]
         ]
         return cls(content["id"], content["row"], lines, content["tools"], content["encoded"], content["rejected"])
+
+    @cached_property
+    def _texts(self) -> dict[tuple[int, bool], str]:
+        """The messages as `before` has them, by number, without and with their thinking: each is before all of the later turns."""
+        return {}
+
+    def _titled(self, line: Line, with_thinking: bool) -> str:
+        key = line.number, with_thinking
+        if key not in self._texts:
+            self._texts[key] = f"{_TITLES[line.role]}:\n{self._shown(line, with_thinking)}"
+        return self._texts[key]
 
     def _shown(self, line: Line, with_thinking: bool) -> str:
         """A message as later turns read it."""
@@ -206,6 +212,11 @@ class TurnOf(NamedTuple):
 def turn_id(name: str, number: int) -> str:
     """The id of a turn of the conversation with a name."""
     return f"{name}@{number}"
+
+
+def _last_of_user(lines: Sequence[Line]) -> int:
+    """The number of the last message of the user, or -1."""
+    return next((line.number for line in reversed(lines) if line.role == "user"), -1)
 
 
 def _end(piece: Piece, text: str) -> int:

@@ -31,6 +31,7 @@ class Samples:
         if conversation is None:
             with self._db.whole():
                 conversation = Conversation.of_stored(self.conversations.get(digest))
-            self._last = {digest: conversation}
-        name = row_id.removesuffix(turn_id("", number))
-        return TurnOf(conversation if name == conversation.id else replace(conversation, id=name), number)
+        if (name := row_id.removesuffix(turn_id("", number))) != conversation.id:
+            conversation = replace(conversation, id=name)
+        self._last = {digest: conversation}
+        return TurnOf(conversation, number)
