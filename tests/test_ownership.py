@@ -310,3 +310,9 @@ def test_a_manifest_of_another_program_is_not_ours(tmp_path: Path) -> None:
     for text in (json.dumps({"name": "an extension", "settings": {}}), "[1]", "{", "[" * 100_000):
         (tmp_path / "manifest.json").write_text(text)
         assert run_in(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["work.sqlite-wal", "evaluation.sqlite-journal"])
+def test_no_page_takes_the_name_of_the_log_of_a_database(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="has the name of a file that a run keeps its work in"):
+        check_file(tmp_path / name, lambda head: True, "review.html")

@@ -166,6 +166,8 @@ def same_file(one: Path, other: Path) -> bool:
 def check_file(path: Path, is_ours: Callable[[bytes], bool], what: str) -> None:
     """Raise InputError if a file to be written is there already and not ours, as its first 64 KiB tell. `what` we write there."""
     _check_name(path)
+    if path.name in {name + end for name in DATABASES for end in _BESIDE}:
+        raise InputError(f"{path} has the name of a file that a run keeps its work in; choose another --out")
     try:
         state = path.stat() if os.path.lexists(path) else None
         if state is None:
