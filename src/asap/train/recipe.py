@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -49,7 +50,7 @@ _FIXED = {
     "the training cost is measured from it": ("include_num_input_tokens_seen", "logging_nan_inf_filter", "logging_strategy"),
 }
 _CHOICES: Mapping[str, tuple[Any, ...]] = {"bf16": (True, False, "auto"), "dtype": ("float32", "bfloat16")}
-_LARGEST = 1 << 62  # no setting is larger, and most programs cannot hold it; NaN is not below it either
+_LARGEST = 1 << 62  # no whole setting is larger, and most programs cannot hold it
 _WHOLE_AT_LEAST_1 = ("effective_batch_size", "per_device_train_batch_size", "max_length", "logging_steps", "save_steps", "lora_r")
 
 
@@ -122,9 +123,10 @@ def _wrong(key: str, kind: str, value: Any) -> str | None:
         return None if isinstance(value, bool) else "true or false"
     if kind not in ("whole", "float"):
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "float":
-        return None if number else "a finite number"
+        return None if number and abs(value) <= sys.float_info.max else "a finite number"
+    number = number and abs(value) <= _LARGEST
     if key in _WHOLE_AT_LEAST_1:
         return None if number and value == int(value) and value >= 1 else "a whole number of 1 or more"
     return None if number and value == int(value) else "a whole number"
