@@ -21,6 +21,9 @@ def problems(tmp_path: Path, *rows: dict[str, Any]) -> list[Any]:
     return list(load_benchmark(f"traces:{path}").problems)
 
 
+_DEEP = "[" * 100_000 + "]" * 100_000
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -30,6 +33,7 @@ def problems(tmp_path: Path, *rows: dict[str, Any]) -> list[Any]:
         ),
         ({"test": 5}, "test is 5; test code, or inputs with outputs, are expected"),
         ({"test": "def test_it(:\n"}, "test: no usable Python"),
+        ({"input_output": {"fn_name": "f", "inputs": [_DEEP], "outputs": ["1"]}}, "input_output[0]: an input of f is no JSON"),
         ({"test_list": ["assert (1"]}, "test_list: no usable Python"),
         ({"test_list": ["inc(1) == 2"]}, "test_list: no usable Python (the statements assert nothing, so every solution would pass)"),
         ({"test": "print(inc(1))\n"}, "test: no usable Python (the statements assert nothing"),

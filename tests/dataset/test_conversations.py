@@ -114,6 +114,13 @@ def test_the_answer_of_a_turn_is_what_it_says_and_calls() -> None:
     assert [sample.answer for sample in samples(row)] == [f"I ask.\n{CALLED}"]
 
 
+def test_arguments_that_are_nested_too_deeply_to_decode_stay_text() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    call = {"function": {"name": "wc", "arguments": deep}}
+    row = {"messages": [user(), {"role": "assistant", "content": thinks(PLAN, ""), "tool_calls": [call]}, RESULT]}
+    assert [sample.answer for sample in samples(row)] == [f'<tool_call>\n{{"name": "wc", "arguments": "{deep}"}}\n</tool_call>']
+
+
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda text: text.strip() == text and "<" not in text)
 
 

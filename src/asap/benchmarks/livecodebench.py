@@ -100,7 +100,7 @@ def _calls(row: FileRow, starter: str, tests: Sequence[dict[str, str]]) -> Calls
     try:
         inputs = [[json.loads(line) for line in test["input"].split("\n")] for test in tests]
         expected = [json.loads(test["output"]) for test in tests]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{row.place}: a test of kind functional is not JSON ({error})") from error
     return Calls(_entry_point(row, starter), inputs, expected, same_value)
 
@@ -122,7 +122,7 @@ def _entry_point(row: FileRow, starter: str) -> str:
 def _tests(row: FileRow, name: str, text: str) -> list[dict[str, str]]:
     try:
         tests = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{row.place}: {name} is not JSON ({error})") from error
     if not isinstance(tests, list) or not all(
         isinstance(test, dict) and all(isinstance(test.get(key), str) for key in ("input", "output", "testtype")) for test in tests

@@ -230,7 +230,7 @@ def _calls(cases: Sequence[_Case], entry_point: str) -> Calls:
         try:
             inputs = [[json.loads(line) for line in str(case.given).strip("\n").split("\n")] for case in cases]
             return Calls(entry_point, inputs, [_expected(case.wanted) for case in cases], same_value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RowError(
                 "bad_tests", f"{cases[0].place}: an input of {entry_point} is no JSON ({error}); one value a line is expected"
             ) from error
