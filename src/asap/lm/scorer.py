@@ -94,6 +94,25 @@ class LeaveOutRequest(NamedTuple):
         return Span(len(text) - len(self.tail) if self.tail else 0, len(text))
 
 
+class PrefixRequest(NamedTuple):
+    """Ask how likely `tail` is behind no step, the first step, the first two and so on: one more text than there are `steps`.
+
+    Each text is `context`, the steps up to there joined by `between` (empty: by blank lines), `lead` and the tail, whose tokens alone
+    are scored. The answer has a span for each text, whose offsets count from the start of the tail.
+    """
+
+    context: str
+    steps: Sequence[str]
+    tail: str
+    lead: str = ""
+    between: Sequence[str] = ()
+
+    def text(self, count: int) -> str:
+        """The text with only the first steps."""
+        between = ["", *(self.between or [SEPARATOR] * (len(self.steps) - 1))]
+        return "".join(chain.from_iterable(zip(between[:count], self.steps, strict=False))) + self.lead + self.tail
+
+
 class Remainder(NamedTuple):
     """The summed surprisal, in nats, of the scored tokens, and their number."""
 
@@ -113,7 +132,7 @@ class LeftOut(NamedTuple):
     without: list[Remainder]
 
 
-ScorerRequest = ScoreRequest | LeaveOutRequest
+ScorerRequest = ScoreRequest | LeaveOutRequest | PrefixRequest
 ScorerAnswer = Scored | LeftOut
 T = TypeVar("T")
 Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
@@ -145,6 +164,10 @@ class Scorer(Protocol):
         """What remains of the request's text without each step; `leave_out_anew` where nothing is quicker."""
         ...
 
+    def prefixes(self, request: PrefixRequest) -> Scored:
+        """The scores of the request's tail behind each prefix; `prefixes_anew` where nothing is quicker."""
+        ...
+
 
 def leave_out_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], request: LeaveOutRequest) -> LeftOut:
     """What remains of a text without each step, the plain way: reads each text from its beginning."""
@@ -153,6 +176,16 @@ def leave_out_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], requ
     scored = [one.spans[0].logprobs for one in score(requests)]
     whole, *without = [Remainder(-float(np.nansum(logprobs)), int(np.isfinite(logprobs).sum())) for logprobs in scored]
     return LeftOut(whole, without)
+
+
+def prefixes_anew(score: Callable[[Sequence[ScoreRequest]], list[Scored]], request: PrefixRequest) -> Scored:
+    """The scores of a tail behind each prefix, the plain way: reads each text from its beginning."""
+    texts = [request.text(count) for count in range(len(request.steps) + 1)]
+    starts = [len(text) - len(request.tail) for text in texts]
+    scored = score([ScoreRequest(request.context, text, [Span(start, len(text))]) for text, start in zip(texts, starts, strict=True)])
+    tails = [one.spans[0] for one in scored]
+    moved = [tail._replace(starts=tail.starts - start, ends=tail.ends - start) for tail, start in zip(tails, starts, strict=True)]
+    return Scored(moved, max(one.windows for one in scored), max(one.unread for one in scored))
 
 
 class NoModel:
@@ -176,3 +209,7 @@ class NoModel:
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
         """Raises UsageError."""
         return leave_out_anew(self.score, request)
+
+    def prefixes(self, request: PrefixRequest) -> Scored:
+        """Raises UsageError."""
+        return prefixes_anew(self.score, request)

@@ -24,7 +24,7 @@ from asap.lm.generate import EndpointError, RequestRefused
 from asap.lm.loop_thread import LoopThread
 from asap.lm.prompt_logprobs import SGLANG, VLLM, Logprobs, most_bytes
 from asap.lm.rate_limit import Clock
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, leave_out_anew
+from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, Scored, ScoreRequest, leave_out_anew, prefixes_anew
 from asap.lm.tokens import TokenCounter
 from asap.lm.windows import Window, Windowed
 from asap.revealed import revealed
@@ -93,6 +93,10 @@ class ServerScorer:
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
         """What remains of the request's text without each step."""
         return leave_out_anew(self.score, request)
+
+    def prefixes(self, request: PrefixRequest) -> Scored:
+        """The scores of the request's tail behind each prefix."""
+        return prefixes_anew(self.score, request)
 
     async def _all_values(self, windows: Sequence[Window]) -> list[NDArray[np.float64]]:
         """The log-probabilities of the wanted targets of each window. The first error ends all requests that are out."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from asap.errors import UsageError
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, TokenScores
+from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, Scored, ScoreRequest, TokenScores
 from asap.lm.tokens import Encoded, TokenCounter, consecutive
 from asap.lm.windows import tokens_in_spans
 from asap.token_logprobs import TokenLogprobs
@@ -39,6 +39,10 @@ class ShippedScorer:
         return [_scored(request) for request in requests]
 
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
+        """Raises UsageError."""
+        raise UsageError(SERVES)
+
+    def prefixes(self, request: PrefixRequest) -> Scored:
         """Raises UsageError."""
         raise UsageError(SERVES)
 

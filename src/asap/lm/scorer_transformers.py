@@ -19,7 +19,8 @@ from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import Dtype
 from asap.lm.leave_out import leave_out
 from asap.lm.memory import within_memory
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, ScoreRequest, leave_out_anew
+from asap.lm.prefixes import prefixes
+from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, Scored, ScoreRequest, leave_out_anew, prefixes_anew
 from asap.lm.vocabulary_head import log_sum_and_mean
 from asap.lm.windows import Window, Windowed
 
@@ -77,6 +78,11 @@ class HFScorer:
         """What remains of the request's text without each step."""
         kept = within_memory(lambda: leave_out(self.causal_lm, request, self.context_tokens))
         return kept or leave_out_anew(self.score, request)
+
+    def prefixes(self, request: PrefixRequest) -> Scored:
+        """The scores of the request's tail behind each prefix."""
+        kept = within_memory(lambda: prefixes(self.causal_lm, request, self.context_tokens))
+        return kept or prefixes_anew(self.score, request)
 
     def _read(self, jobs: Sequence[_Job]) -> Iterator[tuple[Sequence[_Job], Tensor]]:
         """Batches of jobs, the longest first, and the values of their wanted targets.

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from asap.errors import RowError
-from asap.lm.scorer import Scorer, ScorerAnswer, ScoreRequest, ScorerRequest, Scoring
+from asap.lm.scorer import LeaveOutRequest, PrefixRequest, Scorer, ScorerAnswer, ScoreRequest, ScorerRequest, Scoring
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> d
     try:
         scored = iter(scorer.score([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)]))
         return {
-            number: [next(scored) if isinstance(one, ScoreRequest) else scorer.leave_out(one) for one in requests]
+            number: [next(scored) if isinstance(one, ScoreRequest) else _probed(one, scorer) for one in requests]
             for number, requests in asked.items()
         }
     except RowError as error:
@@ -49,3 +49,7 @@ def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> d
         middle = len(asked) // 2
         halves = dict(islice(asked.items(), middle)), dict(islice(asked.items(), middle, None))
         return {number: answer for half in halves for number, answer in _answered(half, scorer).items()}
+
+
+def _probed(request: LeaveOutRequest | PrefixRequest, scorer: Scorer) -> ScorerAnswer:
+    return scorer.leave_out(request) if isinstance(request, LeaveOutRequest) else scorer.prefixes(request)

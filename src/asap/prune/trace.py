@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from asap.errors import RowError
 from asap.lm.prompt_style import PromptStyle, render_context
-from asap.lm.scorer import LeaveOutRequest, LeftOut, Scored, Scorer, ScoreRequest, Scoring, TokenScores
+from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, Scored, Scorer, ScoreRequest, Scoring, TokenScores
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
@@ -71,6 +71,14 @@ class Steps:
         [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens, self.between)]
         assert isinstance(found, LeftOut)
         return found
+
+    def prefixes(self, tail: str | None = None, lead: str = CLOSED) -> Scoring[list[TokenScores]]:
+        """The scores of the answer's tokens, or those of another tail, behind no step, the first step, the first two and so on."""
+        request = PrefixRequest(self.request.context, self.texts, self.sample.answer if tail is None else tail, lead, self.between)
+        [found] = yield [request]
+        assert isinstance(found, Scored)
+        self.windows, self.unread = max(self.windows, found.windows), max(self.unread, found.unread)
+        return found.spans
 
     def _scored(self, request: ScoreRequest) -> Scoring[Scored]:
         [scored] = yield [request]

@@ -12,7 +12,7 @@ from typing import Any
 
 from asap.digest import content_digest
 from asap.errors import AsapError, RowError, UsageError
-from asap.lm.scorer import LeaveOutRequest, ScoreRequest, Scoring
+from asap.lm.scorer import ScorerRequest, Scoring
 from asap.prune.methods.method import Method, nothing, one_pass
 from asap.prune.trace import Steps
 
@@ -60,6 +60,6 @@ def _readings(scores: Generator[Any, Any, Any]) -> Scoring[Any]:
             wanted = scores.send(answers)
         except StopIteration as end:
             return end.value
-        if not isinstance(wanted, (list, tuple)) or not all(isinstance(one, (ScoreRequest, LeaveOutRequest)) for one in wanted):
+        if not isinstance(wanted, (list, tuple)) or not all(isinstance(one, ScorerRequest) for one in wanted):
             raise TypeError(f"it yields {wanted!r}; write `yield from steps.read()`")
         answers = yield wanted

@@ -1,0 +1,113 @@
+"""A tail behind each prefix of a text, read with kept keys and values, scores as it does when each text is read anew."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lm_helpers import QUESTION, TRACE
+
+from asap.errors import UsageError
+from asap.lm.scorer import NoModel, PrefixRequest, Scored, Scorer, prefixes_anew
+from asap.lm.scorer_shipped import ShippedScorer
+from asap.lm.scorer_transformers import HFScorer
+from asap.lm.specs import load_scorer
+from asap.prune.together import together
+from asap.prune.trace import Trace
+from asap.sample import Sample
+from asap.steps import split_steps
+
+STEPS = [TRACE[span.start : span.end] for span in split_steps(TRACE)]
+ANSWER = "The sum is `sum(numbers)`."
+REQUEST = PrefixRequest(QUESTION + "\n<think>\n", STEPS, ANSWER, "\n</think>\n\n")
+
+
+def same(one: Scored, other: Scored) -> None:
+    for ours, theirs in zip(one.spans, other.spans, strict=True):
+        assert ours.starts.tolist() == theirs.starts.tolist()
+        assert ours.ends.tolist() == theirs.ends.tolist()
+        np.testing.assert_allclose(ours.logprobs, theirs.logprobs, rtol=1e-5, atol=1e-4)  # NaN is equal to NaN here
+        assert np.isnan(ours.entropies).all()
+
+
+@pytest.mark.parametrize("architecture", ["llama", "granite", "gpt2"])
+@pytest.mark.parametrize("family", ["r1", "llama3", "qwen", "smol", "sentencepiece"])
+def test_kept_keys_and_values_give_what_reading_anew_gives(family: str, architecture: str, scorer: Callable[..., HFScorer]) -> None:
+    model = scorer(family, architecture)
+    same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+def test_the_bundled_model_gives_what_it_gives_when_it_reads_anew() -> None:
+    model = load_scorer("bundled", dtype="float32", device="cpu")
+    request = REQUEST._replace(steps=STEPS[:4])
+    found = model.prefixes(request)
+    same(found, prefixes_anew(model.score, request))
+    assert max(abs(later.logprobs - earlier.logprobs).max() for earlier, later in pairwise(found.spans)) > 0.1
+
+
+def test_it_is_the_literal_log_probability(scorer: Callable[..., Any]) -> None:
+    model = scorer("smol", "llama")
+    for count, found in enumerate(model.prefixes(REQUEST).spans):
+        ids = model.tokens.encode(REQUEST.context + "\n\n".join(STEPS[:count]) + REQUEST.lead + ANSWER).ids.tolist()
+        with torch.inference_mode():
+            table = torch.log_softmax(model.model(torch.tensor([ids])).logits[0].double(), dim=-1)
+        first = len(ids) - len(found.logprobs)
+        assert model.tokens.hf.decode(ids[first:]) == ANSWER
+        literal = [float(table[place - 1, ids[place]]) for place in range(first, len(ids))]
+        assert found.logprobs == pytest.approx(literal, rel=1e-5)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.sampled_from(["Wait.", "Wait. So", "1 + 2", "  indented", "答案", "```\nx = 1\n\ny\n```"]), max_size=6),
+    tail=st.sampled_from(["", "end", " end", "\n\nend", "答"]),
+    lead=st.sampled_from(["", "\n", "\n</think>\n\n"]),
+    context=st.sampled_from(["", "Q:\n"]),
+)
+def test_odd_texts_are_no_problem(steps: list[str], tail: str, lead: str, context: str, scorer: Callable[..., HFScorer]) -> None:
+    for family in ("r1", "smol"):
+        model, request = scorer(family, "qwen2"), PrefixRequest(context, steps, tail, lead)
+        same(model.prefixes(request), prefixes_anew(model.score, request))
+
+
+def test_the_white_space_of_the_trace_joins_the_steps() -> None:
+    request = PrefixRequest("Q", ["a", "b", "c"], "end", " ", between=["\n", ""])
+    assert [request.text(count) for count in range(4)] == [" end", "a end", "a\nb end", "a\nbc end"]
+    assert PrefixRequest("Q", ["a", "b"], "end").text(2) == "a\n\nbend"
+    assert PrefixRequest("Q", [], "end").text(0) == "end"
+
+
+def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callable[..., Any]) -> None:
+    model = HFScorer(str(model_folder("r1", "llama")), device="cpu", context_tokens=48)
+    found = model.prefixes(REQUEST)
+    assert found.windows == prefixes_anew(model.score, REQUEST).windows
+    same(found, prefixes_anew(model.score, REQUEST))
+
+
+def test_a_model_whose_cache_forgets_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("llama3", "gemma2")
+    same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+def test_without_a_model_it_is_refused(scorer: Callable[..., HFScorer]) -> None:
+    tokens = scorer("qwen", "llama").tokens
+    without: list[Scorer] = [NoModel(tokens), ShippedScorer(["logprobs"], tokens)]
+    for one in without:
+        with pytest.raises(UsageError):
+            one.prefixes(REQUEST)
+
+
+def test_a_method_asks_for_the_answer_behind_each_prefix(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("qwen", "llama")
+    sample = Sample("1", QUESTION, TRACE, ANSWER)
+    steps = Trace.of(sample, "fenced", "raw", model, model.tokens, 0).steps(range(len(STEPS)))
+    [found] = together([steps.prefixes()], model)
+    assert not isinstance(found, Exception)
+    assert len(found) == len(steps.texts) + 1
+    expected = model.prefixes(PrefixRequest(steps.request.context, steps.texts, ANSWER, "\n</think>\n\n", steps.between))
+    for ours, theirs in zip(found, expected.spans, strict=True):
+        assert ours.logprobs.tolist() == theirs.logprobs.tolist()
