@@ -27,6 +27,7 @@ from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
 from asap.sample import Sample
+from asap.sealed import write_sealed
 from asap.store.entry import Entry
 from asap.store.work import Store
 from asap.totals import Totals
@@ -186,7 +187,7 @@ def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[Iterator[Entr
 
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, files: Files) -> None:
     """Write the files about the run, the manifest last: its existence means that the folder is complete."""
-    counts = {name: value for name, value in asdict(totals).items() if name != "seconds" and value is not None}
+    counts = {name: value for name, value in asdict(totals).items() if name not in ("seconds", "written") and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
     if not totals.unread:
@@ -206,13 +207,18 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         "versions": versions_of(_PACKAGES),
         "seconds": totals.seconds,
     }
+    texts: dict[str, tuple[str, tuple[str, ...]]] = {"README.md": (dataset_card(manifest), ())}
     if "llamafactory" in files.formats:
-        with replacing(store.folder / "dataset_info.json") as file:
-            file.write(json.dumps(dataset_info("llamafactory.jsonl", with_history=_with_conversations(store)), indent=2) + "\n")
-    with replacing(store.folder / "README.md") as file:
-        file.write(dataset_card(manifest))
+        plain, with_history = (_info_text(with_history=wanted) for wanted in (False, True))
+        texts["dataset_info.json"] = (with_history if _with_conversations(store) else plain, (plain, with_history))
+    for name, (text, others) in texts.items():
+        totals.written[name] = write_sealed(store.folder / name, text, others).name
     with replacing(store.folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _info_text(*, with_history: bool) -> str:
+    return json.dumps(dataset_info("llamafactory.jsonl", with_history=with_history), indent=2) + "\n"
 
 
 def _digest_of(entry: Entry) -> bytes:

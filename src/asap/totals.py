@@ -58,6 +58,8 @@ class Totals:
     """Traces by the smallest power of two not below their token count."""
     histogram_after: dict[int, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    """The files that people may edit, by the names under which they were written: others, where an edited one stays."""
 
     @property
     def ratio(self) -> float:

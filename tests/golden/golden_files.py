@@ -24,6 +24,7 @@ class Mask(NamedTuple):
 
 VARIES = (
     Mask("*", r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),  # the server of the test listens where there is a free port
+    Mask("*", r"(sha256 of what stands above: )[0-9a-f]{16}", r"\1DIGEST"),  # a folder's name may stand there, which is another each time
     Mask("manifest.json", r'("seconds": \{)[^}]*\}', r"\1}"),
     Mask("steps.jsonl", r'("(?:seconds|peak_mib)": )[\d.]+', r"\1NUMBER"),
     Mask("train/said.txt", r"^\{'.*\n", ""),  # what TRL prints of each step, seconds among it

@@ -139,3 +139,15 @@ def test_a_loss_that_is_no_number_stops_the_run(source: Path, tmp_path: Path, ca
 def test_a_model_that_is_not_there(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "a model behind a server cannot be trained" in refusal(capsys, train_words(source, tmp_path / "out", model="openai:gone"))
     assert "does not exist" in refusal(capsys, train_words(source, tmp_path / "out", model="hf:./gone"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "adapter_config.json", "vocab.json"])
+def test_a_model_of_others_in_the_folder_of_a_run_is_left_alone(
+    name: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(train_words(source, out, "--max-rejected", "0", changes=("max_steps=1", "lr_scheduler_type=zigzag"))) == 2  # it only began
+    (out / name).write_text("mine")
+    said = refusal(capsys, train_words(source, out, changes=("max_steps=1",)))
+    assert f"{out / name} is there already, and asap did not write it" in said
+    assert (out / name).read_text() == "mine"

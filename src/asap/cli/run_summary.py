@@ -42,7 +42,13 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     lines += [("note", f"{count:,} {text}") for count, text in notes if count]
     if totals.seconds:
         lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
-    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md"))
+    lines += [
+        ("note", f"{name} was edited, and stays as it is; what asap would write there is {placed}")
+        for name, placed in totals.written.items()
+        if name != placed
+    ]
+    card = totals.written["README.md"]
+    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, {card}"))
     print("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines))
 
 

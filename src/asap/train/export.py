@@ -16,6 +16,7 @@ from asap.dataset import dataset_info
 from asap.errors import UsageError
 from asap.ownership import refuse_foreign_files
 from asap.sample import Sample
+from asap.sealed import write_sealed
 from asap.spans import Span
 from asap.think_tags import IN_THINK
 from asap.train.corpus import Corpus
@@ -29,7 +30,7 @@ Tool = Literal["trl", "axolotl", "llamafactory"]
 
 
 def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
-    """Write DIR/train.jsonl and the tool's config; returns the files."""
+    """Write DIR/train.jsonl and the tool's config; returns the files: another name for one that was edited, and stays."""
     if prepared.job.wanted.mask_pruned and tool == "llamafactory":
         raise UsageError("LLaMA-Factory lays the loss on whole responses, so --mask-pruned cannot be given to it; use trl or axolotl")
     files = [out / "train.jsonl", out / f"{tool}.yaml"]
@@ -39,12 +40,10 @@ def emit(prepared: PreparedTraining, tool: Tool, out: Path) -> list[Path]:
     with replacing(files[0]) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    with replacing(files[1]) as file:
-        file.write(f"# {_START[tool]} {files[1]}\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=140))
+    text = f"# {_START[tool]} {files[1]}\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=140)
+    files[1] = write_sealed(files[1], text)
     if tool == "llamafactory":
-        files.append(out / "dataset_info.json")
-        with replacing(files[2]) as file:
-            file.write(json.dumps(dataset_info("train.jsonl"), indent=2) + "\n")
+        files.append(write_sealed(out / "dataset_info.json", json.dumps(dataset_info("train.jsonl"), indent=2) + "\n"))
     prepared.corpus.remove()
     return files
 

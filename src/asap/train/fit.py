@@ -21,10 +21,11 @@ from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
 from asap.ownership import record_in
+from asap.sealed import write_sealed
 from asap.train.card import model_card
 from asap.train.distributed import process
 from asap.train.gather import rows_file
-from asap.train.job import PreparedTraining, claim, last_checkpoint
+from asap.train.job import PreparedTraining, claim, last_checkpoint, note_saving
 from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS, accumulation, lora_options, missing_trainer
 from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
 from asap.versions import versions_of
@@ -58,8 +59,8 @@ def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> di
     trained_loss = sum(losses) / len(losses) if losses else trained.training_loss
     manifest = _manifest(prepared, settings, trainer, trained.global_step, trained_loss)
     if main:
-        with replacing(out / "README.md") as file:
-            file.write(model_card(manifest))
+        if (card := write_sealed(out / "README.md", model_card(manifest))).name != "README.md":
+            say(f"note: {out / 'README.md'} was edited, and stays as it is; the new card is {card}")
         with replacing(out / "manifest.json") as file:
             file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
@@ -164,6 +165,8 @@ def _bf16(wanted: bool | str) -> bool:
 def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
     """Save the trained model and its tokenizer in `out`; for a LoRA run, the merged model, and the adapter in out/adapter."""
     tokenizer = prepared.template.tokens.hf
+    if process().is_main:
+        note_saving(prepared)
     if not prepared.job.values["use_peft"]:
         trainer.save_model(str(out))
     else:

@@ -12,7 +12,7 @@ from asap.errors import InputError, UsageError
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
-from asap.ownership import TRAINED, claim_folder, record_in, refuse_sources
+from asap.ownership import TRAINED, claim_folder, record_in, refuse_foreign_files, refuse_sources
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
 from asap.train.gather import Wanted, gather, rows_file
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _ROWS_HASH = "rows_hash"
+_SAVED = "saved"  # in the folder of a corpus, once the model's files beside it are ours
+_OF_A_MODEL = (
+    *("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*", "training_args.bin"),
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*", "adapter", "adapter_*"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ def prepare(job: TrainingJob, out: Path, *, to_train: bool = True) -> PreparedTr
     settings = job.settings(template)
     if to_train:
         _refuse_other(out, settings)
+        _refuse_foreign_model(out, template)
 
     def make(folder: Path) -> None:
         corpus = gather(job.source, template, limit, job.wanted, folder, samples=not to_train)
@@ -107,6 +113,11 @@ def claim(prepared: PreparedTraining, out: Path, *, write: bool) -> dict[str, An
         with replacing(out / "settings.json") as file:
             file.write(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     return settings
+
+
+def note_saving(prepared: PreparedTraining) -> None:
+    """Note that the files of a model which lie in the run's folder from now on are ours."""
+    (prepared.corpus.folder / _SAVED).touch()
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -135,6 +146,14 @@ def _refuse_other(out: Path, settings: Mapping[str, Any]) -> None:
         if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
             shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
             raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
+
+
+def _refuse_foreign_model(out: Path, template: TrainingTemplate) -> None:
+    """Raise InputError for a file in a run's folder that the trained model would replace, unless the run has begun to save it."""
+    if (out / "manifest.json").is_file() or any(out.glob(f"corpus-*/{_SAVED}")):
+        return
+    patterns = (*_OF_A_MODEL, *(name for name in template.tokens.hf.vocab_files_names.values() if isinstance(name, str)))
+    refuse_foreign_files(out, (path.name for pattern in patterns for path in out.glob(pattern)), ())
 
 
 def _short(value: Any) -> str:

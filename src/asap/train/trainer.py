@@ -48,6 +48,9 @@ class ResponseTrainer(SFTTrainer):  # type: ignore[misc]
         if self.own_head:
             give_summed_nll(inner)
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Nothing: TRL would write its own card over any README.md at each checkpoint."""
+
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """The loss of one micro-batch, as its share of the whole batch's."""
         if return_outputs or not self.own_head:
