@@ -15,9 +15,12 @@ STEP_METHODS = (
     "spirit",
     "leave-one-out",
     "random",
+    "random-block",
     "keep-head",
     "keep-tail",
+    "keep-ends",
     "longest-first",
+    "functional-first",
 )
 
 

@@ -28,7 +28,7 @@ SIZE = Size(steps=8, trace=1000, answer=100)
         ({}, 3100),
         ({"coarse": "none"}, 1000),
         ({"coarse": "select"}, 1000),
-        *(({"method": name}, 0) for name in ("random", "keep-head", "keep-tail", "longest-first", "original")),
+        *(({"method": name}, 0) for name in ("random", "random-block", "keep-ends", "functional-first", "keep-head", "original")),
         *(({"method": name}, 1000) for name in ("first-token-entropy",)),
         *(({"method": name}, 1000) for name in ("mean-surprisal", "step-entropy")),
         ({"method": "alignment"}, 2100),

@@ -60,7 +60,7 @@ def compare(
     ] = "fenced",
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
-    seed: Annotated[int, Parameter(help="Of the method random.", group=METHOD, converter=whole)] = 0,
+    seed: Annotated[int, Parameter(help="Of random, random-block and functional-first.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[
         str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>, shipped:<columns>.", group=MODEL)
     ] = "bundled",

@@ -40,10 +40,10 @@ class AsapSettings:
     """The share of each trace's tokens that may stay, instead of a budget."""
     method: str | StepMethod | TokenLevelMethod = "asap"
     """asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, or a control: random,
-    keep-head, keep-tail, longest-first, original (removes nothing); or one that cuts inside steps: selective-context, llmlingua2,
-    tokenskip; or your own, as package.module:function."""
+    random-block, keep-head, keep-tail, keep-ends, longest-first, functional-first, original (removes nothing); or one that cuts inside
+    steps: selective-context, llmlingua2, tokenskip; or your own, as package.module:function."""
     seed: int = 0
-    """For methods that draw: random and tokenskip."""
+    """For methods that draw: random, random-block, functional-first and tokenskip."""
     coarse: Coarse | str | None = "align"
     """Stage 1: `align` drops steps that the answer does not make likelier; with `select` an LLM names the steps to keep; with
     `rewrite` it writes the shorter trace, as in the paper; `none` skips it. [default: select with --llm, none with a shipped: scorer,
@@ -202,7 +202,7 @@ class AsapSettings:
     def stored_methods(self) -> list[StepMethod]:
         """The methods whose scores are stored beside the run's own."""
         every = [self.scoring if name == self.name else method for name, method in METHODS.items()]
-        return [method for method in every if is_one_pass(method) or self.scores == "every"]
+        return [method for method in every if needs_model(method) and (is_one_pass(method) or self.scores == "every")]
 
     @property
     def reads_whole_trace(self) -> bool:

@@ -11,8 +11,18 @@ const SCORES = {
   spirit: "losses of perplexity",
   "leave-one-out": "losses of the answer",
   random: "random numbers",
+  "functional-first": "random numbers, those of functional steps first",
 };
-const PLAIN = new Set(["random", "keep-head", "keep-tail", "longest-first", "original"]); // their scores mean nothing to a reader
+const PLAIN = new Set([
+  "random",
+  "random-block",
+  "keep-head",
+  "keep-tail",
+  "keep-ends",
+  "longest-first",
+  "functional-first",
+  "original",
+]); // their scores mean nothing to a reader
 
 /** The steps of one trace in one run, with all that the line about each needs. Null if the run has no such trace. */
 export function stepsOf(run, trace, view, other) {

@@ -14,8 +14,11 @@ the question before it, and differ only in how they combine the log-probabilitie
 | spirit | perplexity of the trace without it (mean surprisal) | arXiv:2502.13260, as the paper describes its variant |
 | leave-one-out | how much less likely the answer is without it, in nats | the idea of PIR, arXiv:2505.19187 |
 | random | a draw from seed and content | control |
+| random-block | nearness to a place drawn from seed and content: one run of steps stays | control: arXiv:2609.25039 compares with it |
 | keep-head, keep-tail | its position: the end is removed first, or the start | control: truncation by whole steps |
+| keep-ends | its distance in tokens from the middle of the trace | control: E-SFT, arXiv:2609.07103, keeps both ends |
 | longest-first | its length in tokens, negated | control |
+| functional-first | a draw; steps that verify, try another way or correct go first | control: the classes of PIR, arXiv:2505.19187 |
 | original | nothing is removed | the paper's ablation without both stages |
 
 These cut inside steps (`asap.prune.token_level`), in units smaller than a step.
@@ -33,7 +36,7 @@ from dataclasses import is_dataclass
 
 from asap.errors import UsageError
 from asap.prune.coarse.align import alignment
-from asap.prune.methods.controls import keep_head, keep_tail, longest_first, random_draw
+from asap.prune.methods.controls import functional_first, keep_ends, keep_head, keep_tail, longest_first, random_block, random_draw
 from asap.prune.methods.from_one_pass import first_token_entropy, first_token_surprisal, mean_surprisal, step_entropy
 from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.method import Method, StepMethod, alignment_reads, nothing, one_pass
@@ -51,9 +54,12 @@ _STEP_METHODS: tuple[StepMethod, ...] = (
     Spirit(),
     Method("leave-one-out", leave_one_out, leave_one_out_reads),
     Method("random", random_draw, nothing),
+    Method("random-block", random_block, nothing),
     Method("keep-head", keep_head, nothing),
     Method("keep-tail", keep_tail, nothing),
+    Method("keep-ends", keep_ends, nothing),
     Method("longest-first", longest_first, nothing),
+    Method("functional-first", functional_first, nothing),
     Method("original", keep_head, nothing),
 )
 METHODS = {method.name: method for method in _STEP_METHODS}
