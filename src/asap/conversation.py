@@ -14,15 +14,15 @@ What this does not do: find messages in a row (`asap.dataset.conversations`), or
 import json
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from asap.digest import content_digest
+from asap.json_paths import Edits, Path, changed, edited, element, value_at
 
 Speaker = Literal["system", "user", "assistant", "tool"]
-Path = tuple[str | int, ...]
 
 _TITLES: Mapping[Speaker, str] = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
 _NUMBER = attrgetter("number")
@@ -60,15 +60,15 @@ class Conversation:
     row: Mapping[str, Any]
     lines: Sequence[Line]
     tools: str | None = None
-    encoded: Sequence[str] = ()
-    """The columns whose messages came as JSON text, and are written as that again."""
+    encoded: Mapping[str, str] = field(default_factory=dict)
+    """The columns whose messages came as JSON text, and these texts, in which only the thinking is written anew."""
     rejected: Sequence[int] = ()
     """The numbers of the turns that cannot be pruned, and that no model learns."""
 
     @cached_property
     def digest(self) -> str:
         """The name of its content, in which the order of the columns counts: it is written again."""
-        return content_digest(json.dumps(self.row, ensure_ascii=True))
+        return content_digest(json.dumps({**self.row, **self.encoded}, ensure_ascii=True))
 
     @property
     def thinking(self) -> list[Line]:
@@ -121,28 +121,37 @@ class Conversation:
 
     def with_thinking(self, thoughts: Mapping[int, str]) -> dict[str, Any]:
         """The row with other thinking in some turns, by number; nothing else in it differs. A thought in several pieces becomes one."""
-        row: Any = dict(self.row)
-        gone = list[Path]()
+        changes: Edits = {}
         for line in self.lines:
-            if line.number not in thoughts:
-                continue
-            first, *others = line.thinking
-            for piece in (first, *line.copies):
-                row = _with(row, piece.path, self._spliced(piece, thoughts[line.number]))
-            for piece in others:
-                element = _element(piece.path)
-                if element in (line.path, ()):
-                    row = _with(row, piece.path, self._spliced(piece, ""))
-                else:
-                    gone.append(element)
-        for path in sorted(set(gone), key=_order, reverse=True):
-            row = _without(row, path)
-        return {name: json.dumps(value, ensure_ascii=False) if name in self.encoded else value for name, value in row.items()}
+            if line.number in thoughts:
+                changes |= self._changes(line, thoughts[line.number])
+        row = changed(self.row, {path: new for path, new in changes.items() if path[0] not in self.encoded})
+        texts = {
+            name: edited(text, {path[1:]: new for path, new in changes.items() if path[0] == name}) for name, text in self.encoded.items()
+        }
+        return {**row, **texts}
+
+    def message(self, line: Line, thought: str) -> Any:
+        """A message as it came, with other thinking, all of which stands in it."""
+        changes = self._changes(line, thought) if line.thinking else {}
+        return changed(value_at(self.row, line.path), {path[len(line.path) :]: new for path, new in changes.items()})
+
+    def _changes(self, line: Line, thought: str) -> Edits:
+        """The texts of a row that other thinking of a turn changes, by their paths; None for an element of a list that goes."""
+        first, *others = line.thinking
+        changes: Edits = {piece.path: self._spliced(piece, thought) for piece in (first, *line.copies)}
+        for piece in others:
+            whole = element(piece.path)
+            if whole in (line.path, ()):
+                changes[piece.path] = self._spliced(piece, "")
+            else:
+                changes[whole] = None
+        return changes
 
     def stored(self) -> dict[str, Any]:
         """The conversation as JSON holds it."""
-        lines, encoded, rejected = self.lines, self.encoded, self.rejected
-        return {"id": self.id, "row": self.row, "lines": lines, "tools": self.tools, "encoded": encoded, "rejected": rejected}
+        row, encoded = {**self.row, **self.encoded}, [*self.encoded]
+        return {"id": self.id, "row": row, "lines": self.lines, "tools": self.tools, "encoded": encoded, "rejected": self.rejected}
 
     @classmethod
     def of_stored(cls, content: Mapping[str, Any]) -> "Conversation":
@@ -151,7 +160,10 @@ class Conversation:
             Line(number, role, tuple(path), *(tuple(Piece(tuple(where), *span) for where, *span in pieces) for pieces in kinds))
             for number, role, path, *kinds in content["lines"]
         ]
-        return cls(content["id"], content["row"], lines, content["tools"], content["encoded"], content["rejected"])
+        row = content["row"]
+        encoded = {name: _as_text(row[name]) for name in content["encoded"]}  # an earlier version stored the messages
+        row = {**row, **{name: json.loads(text) for name, text in encoded.items()}}
+        return cls(content["id"], row, lines, content["tools"], encoded, content["rejected"])
 
     @cached_property
     def _texts(self) -> dict[tuple[int, bool], str]:
@@ -223,46 +235,10 @@ def _end(piece: Piece, text: str) -> int:
     return len(text) if piece.end is None else piece.end
 
 
-def value_at(row: Any, path: Path) -> Any:
-    """What stands in a row at a path."""
-    for key in path:
-        row = row[key]
-    return row
-
-
 def piece_of(row: Mapping[str, Any], piece: Piece) -> str:
     """The text of a piece; of a value that is no text, its JSON."""
     text = _as_text(value_at(row, piece.path))
     return text[piece.start : _end(piece, text)]
-
-
-def _with(row: Any, path: Path, value: str) -> Any:
-    """A copy of a row with another value at a path."""
-    if not path:
-        return value
-    copy: Any = list(row) if isinstance(row, (list, tuple)) else dict(row)
-    copy[path[0]] = _with(row[path[0]], path[1:], value)
-    return copy
-
-
-def _without(row: Any, path: Path) -> Any:
-    """A copy of a row without the element of a list at a path."""
-    copy: Any = list(row) if isinstance(row, (list, tuple)) else dict(row)
-    if len(path) == 1:
-        del copy[path[0]]
-    else:
-        copy[path[0]] = _without(row[path[0]], path[1:])
-    return copy
-
-
-def _element(path: Path) -> Path:
-    """The path of the innermost element of a list that holds what is at a path."""
-    return next((path[: end + 1] for end in reversed(range(len(path))) if isinstance(path[end], int)), ())
-
-
-def _order(path: Path) -> list[tuple[int, str]]:
-    """A key that sorts paths by their places in lists."""
-    return [(key, "") if isinstance(key, int) else (-1, key) for key in path]
 
 
 def _as_text(value: object) -> str:

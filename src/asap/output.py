@@ -68,7 +68,7 @@ class Files:
         explained = "decisions.jsonl.zst" if self.zst else "decisions.jsonl"
         rows = ["pruned.jsonl", explained, "rejected.jsonl", *(f"{name}.jsonl" for name in self.formats)]
         others = [name for name, is_there in (("dataset_info.json", "llamafactory" in self.formats), (PARQUET, self.parquet)) if is_there]
-        return [*rows, *others, "README.md", "manifest.json"]
+        return [*rows, *others, "manifest.json", "README.md"]
 
 
 def claim_files(store: Store, files: Files | None, *, record: bool = False) -> Files:
@@ -140,6 +140,7 @@ def write_output(
     source = store.fact("source") or {}
     totals.filtered, totals.questions = source.get("filtered"), source.get("questions")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
+    totals.written = {name: name for name in files.names}
     _write_about(store, settings, totals, input_hash.hexdigest(), files)
     return totals
 

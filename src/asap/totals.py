@@ -59,7 +59,7 @@ class Totals:
     histogram_after: dict[int, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
-    """The files that people may edit, by the names under which they were written: others, where an edited one stays."""
+    """The files, by the names that they should have: others, where one stays that was edited."""
 
     @property
     def ratio(self) -> float:

@@ -47,8 +47,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         for name, placed in totals.written.items()
         if name != placed
     ]
-    card = totals.written["README.md"]
-    lines.append(("written", f"{out}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, {card}"))
+    lines.append(("written", f"{out}/{', '.join(totals.written.values())}"))
     print("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines))
 
 

@@ -6,12 +6,12 @@ JSON text, TRL's prompt and completion, alpaca's `history`, and lists of questio
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
-from asap.conversation import Conversation, Line, Piece, Speaker, TurnOf, piece_of, value_at
+from asap.conversation import Conversation, Line, Piece, Speaker, TurnOf, piece_of
 from asap.dataset.chat import is_chat, is_pair, is_thought, messages_in, speaker_of
 from asap.dataset.column_names import Part, Shape
 from asap.dataset.columns import plain
@@ -23,6 +23,7 @@ from asap.dataset.shapes import Shaped, id_of, shape_of
 from asap.dataset.turn_formats import FLAGS
 from asap.digest import content_digest
 from asap.errors import RowError
+from asap.json_paths import edited, value_at
 from asap.message_parts import text_of, wrong_type
 from asap.sample import Sample, Unthinking
 from asap.think import split_think, think_spans
@@ -77,9 +78,10 @@ def turns_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> It
 def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> Iterator[Shaped | RowError]:
     if rules.logprobs:
         raise RowError("no_logprobs", "the turns of a conversation have no log-probabilities of their own")
-    encoded = [column for column, _ in _columns(shape) if isinstance(row.get(column), str) and is_chat(row[column])]
+    encoded = {column: text for column, _ in _columns(shape) if isinstance(text := row.get(column), str) and is_chat(text)}
     row = _as_json(shape, row, encoded)
     if rules.drop_system:
+        encoded = {column: _text_without_system(text, row[column]) for column, text in encoded.items()}
         row = _without_system(shape, row)
     read = _messages(shape, row, rules.table)
     if not read:
@@ -125,12 +127,13 @@ def _unusable(conversation: Conversation, number: int) -> RowError | None:
     return None
 
 
-def _as_json(shape: Shape, row: Row, encoded: Sequence[str]) -> dict[str, Any]:
+def _as_json(shape: Shape, row: Row, encoded: Container[str]) -> dict[str, Any]:
     """A row as JSON holds it, with the messages of encoded columns as lists. Raises RowError for texts that are not valid Unicode."""
     try:
+        row = {name: messages_in(value) if name in encoded else value for name, value in row.items()}
         messages = [row.get(column) for column, _ in _columns(shape)]
         json.dumps(messages, ensure_ascii=False, default=str).encode("utf-8")
-        return {name: plain(messages_in(value) if name in encoded else value) for name, value in row.items()}
+        return {name: plain(value) for name, value in row.items()}
     except UnicodeEncodeError as error:
         raise RowError("lone_surrogate", "the conversation holds half a surrogate pair: not valid Unicode") from error
     except RecursionError as error:
@@ -184,6 +187,11 @@ def _without_system(shape: Shape, row: Row) -> dict[str, Any]:
     chats = {column for (column, _), _ in _chat(shape, row)}
     kept = {name: [one for one in messages_in(row[name]) if not _is_system(one)] for name in chats}
     return {name: kept.get(name, value) for name, value in row.items() if name not in gone}
+
+
+def _text_without_system(text: str, messages: Sequence[Any]) -> str:
+    """The JSON text of some messages without the system messages."""
+    return edited(text, {(place,): None for place, message in enumerate(messages) if _is_system(message)})
 
 
 def _is_system(message: object) -> bool:

@@ -7,9 +7,10 @@ gpt-oss with channels, and ShareGPT's.
 from collections.abc import Mapping
 from typing import Any
 
-from asap.conversation import Line, Path, Piece, value_at
+from asap.conversation import Line, Piece
 from asap.dataset.chat import ANSWERED, ASKED, CONTENT_KEYS, ROLES, check_keys, is_only_call, speaker_of
 from asap.errors import RowError
+from asap.json_paths import Path, value_at
 from asap.message_parts import REASONING_KEYS, THOUGHT_KEYS, first_of, part_of, text_of, thinking_in, wrong_type
 
 _CALLS = ("tool_calls", "function_call")

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from asap.conversation import Conversation, Line, Piece, arguments_of, name_of, value_at
+from asap.conversation import Conversation, Line, Piece, arguments_of, name_of
 from asap.dataset.columns import beside
 from asap.dataset.formats import MEANT
 from asap.errors import UsageError
+from asap.json_paths import value_at
 from asap.think_tags import IN_THINK
 
 TrainTurns = Literal["all", "thinking", "last"]
@@ -148,7 +149,7 @@ def _message(conversation: Conversation, line: Line, thoughts: Mapping[int, str]
     """A message as it came, but for its thinking, if tools can read it so; else the same in their form."""
     cot, source = thoughts.get(line.number, conversation.cot(line.number)), value_at(conversation.row, line.path)
     if _is_readable(source) and all(piece.path[: len(line.path)] == line.path for piece in line.thinking):
-        return dict(value_at(conversation.with_thinking({line.number: cot} if line.thinking else {}), line.path))
+        return dict(conversation.message(line, cot))
     message: dict[str, Any] = {"role": line.role, "content": conversation.text(line)}
     if line.thinking:
         message["reasoning_content"] = cot
