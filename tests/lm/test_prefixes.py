@@ -111,3 +111,11 @@ def test_a_method_asks_for_the_answer_behind_each_prefix(scorer: Callable[..., H
     expected = model.prefixes(PrefixRequest(steps.request.context, steps.texts, ANSWER, "\n</think>\n\n", steps.between))
     for ours, theirs in zip(found, expected.spans, strict=True):
         assert ours.logprobs.tolist() == theirs.logprobs.tolist()
+
+
+def test_a_method_works_with_the_model_itself(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("qwen", "llama")
+    steps = Trace.of(Sample("1", QUESTION, TRACE, ANSWER), "fenced", "raw", model, model.tokens, 0).steps(range(len(STEPS)))
+    assert together([steps.ask_model(lambda lm: (lm, lm.model.training))], model) == [(model.causal_lm, False)]
+    with pytest.raises(UsageError, match="works with the model itself, which none does not give; use bundled or hf"):
+        together([steps.ask_model(lambda lm: lm)], NoModel(model.tokens))

@@ -62,14 +62,14 @@ def dangling(cot: str, kept: Sequence[Span]) -> list[str]:
         return place >= 0 and end <= kept[place].end
 
     defined = dict[str, list[int]]()
-    for name, place in _definitions(cot):
+    for name, place in definitions(cot):
         defined.setdefault(name, []).append(place)
     lost = {name: min(places) for name, places in defined.items() if not any(is_kept(place, place + len(name)) for place in places)}
     uses = ((name, re.compile(rf"\b{name}\b").finditer(cot, first)) for name, first in sorted(lost.items()))
     return [name for name, found in uses if any(is_kept(use.start(), use.end()) for use in found)]
 
 
-def _definitions(cot: str) -> Iterator[tuple[str, int]]:
+def definitions(cot: str) -> Iterator[tuple[str, int]]:
     """Each name that a text defines, with its position."""
     for pattern in _DEFINITIONS:
         for found in pattern.finditer(cot):

@@ -5,7 +5,7 @@ First-token surprisal, alignment, perplexity and self-information are each a few
 
 from collections.abc import Callable, Generator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,12 @@ class PrefixRequest(NamedTuple):
         return "".join(chain.from_iterable(zip(between[:count], self.steps, strict=False))) + self.lead + self.tail
 
 
+class ModelRequest(NamedTuple):
+    """Have `work` done with the model itself, for what the other requests cannot ask; only a model in this process can."""
+
+    work: "Callable[[CausalLM], Any]"
+
+
 class Remainder(NamedTuple):
     """The summed surprisal, in nats, of the scored tokens, and their number."""
 
@@ -132,8 +138,14 @@ class LeftOut(NamedTuple):
     without: list[Remainder]
 
 
-ScorerRequest = ScoreRequest | LeaveOutRequest | PrefixRequest
-ScorerAnswer = Scored | LeftOut
+class Worked(NamedTuple):
+    """What the work of a ModelRequest returned."""
+
+    result: Any
+
+
+ScorerRequest = ScoreRequest | LeaveOutRequest | PrefixRequest | ModelRequest
+ScorerAnswer = Scored | LeftOut | Worked
 T = TypeVar("T")
 Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
 """Work that needs a scorer: it yields requests, receives their answers, and returns a T. See `asap.prune.together`."""

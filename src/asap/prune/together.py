@@ -7,8 +7,18 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from asap.errors import RowError
-from asap.lm.scorer import LeaveOutRequest, PrefixRequest, Scorer, ScorerAnswer, ScoreRequest, ScorerRequest, Scoring
+from asap.errors import RowError, UsageError
+from asap.lm.scorer import (
+    LeaveOutRequest,
+    ModelRequest,
+    PrefixRequest,
+    Scorer,
+    ScorerAnswer,
+    ScoreRequest,
+    ScorerRequest,
+    Scoring,
+    Worked,
+)
 
 T = TypeVar("T")
 
@@ -51,5 +61,11 @@ def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> d
         return {number: answer for half in halves for number, answer in _answered(half, scorer).items()}
 
 
-def _probed(request: LeaveOutRequest | PrefixRequest, scorer: Scorer) -> ScorerAnswer:
-    return scorer.leave_out(request) if isinstance(request, LeaveOutRequest) else scorer.prefixes(request)
+def _probed(request: LeaveOutRequest | PrefixRequest | ModelRequest, scorer: Scorer) -> ScorerAnswer:
+    if isinstance(request, LeaveOutRequest):
+        return scorer.leave_out(request)
+    if isinstance(request, PrefixRequest):
+        return scorer.prefixes(request)
+    if scorer.causal_lm is None:
+        raise UsageError(f"this method works with the model itself, which {scorer.identity['spec']} does not give; use bundled or hf:…")
+    return Worked(request.work(scorer.causal_lm))

@@ -1,19 +1,35 @@
 """A sample's trace in steps (paper §3.2), and the requests that have some of its steps scored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asap.errors import RowError
 from asap.lm.prompt_style import PromptStyle, render_context
-from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, Scored, Scorer, ScoreRequest, Scoring, TokenScores
+from asap.lm.scorer import (
+    LeaveOutRequest,
+    LeftOut,
+    ModelRequest,
+    PrefixRequest,
+    Scored,
+    Scorer,
+    ScoreRequest,
+    Scoring,
+    TokenScores,
+    Worked,
+)
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import StepSplit, laid_out, separator, split_steps
 from asap.think_tags import CLOSED
+
+if TYPE_CHECKING:
+    from asap.lm.causal_lm import CausalLM
+
+T = TypeVar("T")
 
 
 class Size(NamedTuple):
@@ -79,6 +95,13 @@ class Steps:
         assert isinstance(found, Scored)
         self.windows, self.unread = max(self.windows, found.windows), max(self.unread, found.unread)
         return found.spans
+
+    def ask_model(self, work: "Callable[[CausalLM], T]") -> Scoring[T]:
+        """What some work with the model itself returns. Ends with a UsageError where the model is not in this process."""
+        [found] = yield [ModelRequest(work)]
+        assert isinstance(found, Worked)
+        result: T = found.result
+        return result
 
     def _scored(self, request: ScoreRequest) -> Scoring[Scored]:
         [scored] = yield [request]
