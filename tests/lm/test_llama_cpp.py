@@ -201,6 +201,22 @@ def test_the_server_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None
 
 
 @needs_server
+def test_the_server_ends_when_nobody_is_left_to_read_its_address(tmp_path: Path) -> None:
+    child = LlamaCppGenerator(bundled_gguf(), spec="bundled", context_tokens=256)
+    child._said = (tmp_path / "said").open("w+")
+    server = child._start("key")
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.close()
+    server.stdout.close()  # as if it was killed while the model was loading
+    try:
+        assert server.wait(timeout=300) == 0
+    finally:
+        server.kill()
+        child._said.close()
+
+
+@needs_server
 @pytest.mark.parametrize("damage", ["cut", "assertion"])
 def test_a_file_that_cannot_be_loaded_is_refused_with_the_words_of_llama_cpp(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "bad.gguf"

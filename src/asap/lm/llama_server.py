@@ -42,9 +42,11 @@ def main() -> None:
         server = start_server(config)
     except RuntimeError as error:
         sys.exit(str(error))
-    print(json.dumps({"address": server.listening_address}), flush=True)
-    sys.stdin.read()
-    os._exit(0)  # an orderly stop would wait for replies that nobody wants any more
+    try:
+        print(json.dumps({"address": server.listening_address}), flush=True)
+        sys.stdin.read()
+    finally:  # also if whoever started this was killed meanwhile, so that nobody reads the address
+        os._exit(0)  # an orderly stop would wait for replies that nobody wants any more, and can wait for ever
 
 
 if __name__ == "__main__":
