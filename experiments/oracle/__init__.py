@@ -1,0 +1,1 @@
+"""The instrument: short Python programs with traces whose necessary steps are known (README.md)."""
