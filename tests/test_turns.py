@@ -97,6 +97,42 @@ def test_a_rejected_turn_stays_as_it_is_and_the_others_are_pruned(tmp_path: Path
     assert (counts(out)["rows"], counts(out)["turns"], counts(out)["conversations"]) == (5, 4, 2)
 
 
+def test_what_a_training_format_lacks_of_conversations_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    excluded = {**SAID_12, "weight": 0}
+    rows = [
+        {"id": "a", "messages": [user(), SAID_12, user(), excluded, user(), SAID_12]},
+        {"id": "b", "messages": [user(), excluded, user(), SAID_12]},
+        {"id": "c", "messages": [user(), SAID_12, user(), SAID_12]},
+        {"id": "d", "messages": [user(), SAID_12, user(), {"role": "assistant", "content": "<think>\nnever closed"}]},
+    ]
+    options = [word for name in ("trl", "sharegpt", "verl") for word in ("--format", name)]
+    source, out = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out"
+    assert run(["prune", str(source), *ASKED, "--ratio", "0.5", *options, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert [len(read_rows(out / f"{name}.jsonl")) for name in ("pruned", "trl", "sharegpt", "verl")] == [4, 3, 3, 4]
+    for name in ("trl", "sharegpt"):
+        assert f"note     2 conversations end in {name}.jsonl before a turn that must not be learnt\n" in said
+        assert f"note     1 conversations have no turn to learn and are not in {name}.jsonl\n" in said
+    assert "verl.jsonl before" not in said
+    assert (counts(out)["shortened"], counts(out)["left_out"]) == ({"trl": 2, "sharegpt": 2}, {"trl": 1, "sharegpt": 1})
+
+
+def test_a_turn_that_the_scorer_cannot_read_is_not_learnt(tmp_path: Path) -> None:
+    out, cut = tmp_path / "out", tmp_path / "cut"
+    prune(write_rows(tmp_path / "rows.jsonl", [ROWS["sharegpt"]]), out, *ASKED)
+    with closing(sqlite3.connect(out / "work.sqlite")) as database:  # its second turn alone failed
+        failed = decision_body(RowError("worker_died", "twice"))
+        database.execute(
+            "UPDATE decisions SET failed = 1, body = ? WHERE digest IN (SELECT digest FROM input WHERE id LIKE '%@3')", [failed]
+        )
+        database.commit()
+    assert run(["cut", str(out), "--ratio", "0.3", "--format", "verl", "--format", "trl", "--out", str(cut)]) == 0
+    assert [one["reason"] for one in read_rows(cut / "rejected.jsonl")] == ["worker_died"]
+    [flagged], [without] = (read_rows(cut / f"{name}.jsonl") for name in ("verl", "trl"))
+    assert [message["trainable"] for message in flagged["messages"]] == [False, True, False, False]
+    assert len(without["messages"]) == 2
+
+
 def test_a_turn_that_the_scorer_cannot_read_stays_as_it_is(tmp_path: Path) -> None:
     """The tiny model's chat template refuses system messages, so only the turns of that conversation fail."""
     rows = [ROWS["tool calls, thinking beside"], ROWS["sharegpt"]]

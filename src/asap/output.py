@@ -8,21 +8,22 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import count, groupby
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
 from asap.conversation import Conversation
 from asap.dataset import Rejected, dataset_info
-from asap.dataset.columns import line_of
+from asap.dataset.columns import line_of, strict_line
 from asap.dataset.formats import FORMATS, conversation_row, format_of
 from asap.dataset.parquet import write_parquet
 from asap.dataset.parquet_types import types_in
-from asap.dataset.turn_formats import TrainTurns, training_rows
+from asap.dataset.turn_formats import TrainTurns, learnable, training_rows
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
@@ -97,17 +98,36 @@ def write_output(
     recut: Recut | None = None,
 ) -> Totals:
     """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
-    totals, input_hash, rejected_by, passed_by = Totals(), hashlib.sha256(), Counter[str](), Counter[str]()
     files = claim_files(store, files, record=True)
     store.set_fact("train_turns", files.train_turns)
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
+    source = store.fact("source") or {}
+    with TemporaryFile(dir=store.folder) if files.parquet else nullcontext() as exact:
+        totals, input_hash = _write_rows(store, settings, files, recut, exact)
+        if exact:
+            write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in(source.get("types")), exact)
+    if files.zst and "decisions.jsonl" in (store.written() or ()):
+        (store.folder / "decisions.jsonl").unlink(missing_ok=True)
+    totals.renamed = store.renamed()
+    totals.filtered, totals.questions = source.get("filtered"), source.get("questions")
+    totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
+    totals.written = {name: name for name in files.names}
+    _write_about(store, settings, totals, input_hash, files)
+    return totals
+
+
+def _write_rows(
+    store: Store, settings: Mapping[str, Any], files: Files, recut: Recut | None, exact: IO[bytes] | None
+) -> tuple[Totals, str]:
+    """Write the files with a line for each row, and return the totals with the hash of the input. `exact`: see `write_parquet`."""
+    totals, input_hash, rejected_by, passed_by = Totals(), hashlib.sha256(), Counter[str](), Counter[str]()
     with ExitStack() as stack:
         names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
-        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store))
+        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store), totals, exact)
         for group in _in_rows(store.entries(), totals):
-            shorter, whole = dict[int, str](), None
+            shorter, failed, whole = dict[int, str](), set[int](), None
             for entry in group:
                 input_hash.update(_digest_of(entry))
                 totals.rows += 1
@@ -119,6 +139,7 @@ def write_output(
                 if entry.sample is None or entry.decision is None:
                     rejected_by[entry.error.reason if entry.error else ""] += 1
                     rejected.write(line_of(_rejection(entry)))
+                    failed |= {entry.turn.number} if entry.turn else set()
                     continue
                 decision = recut(entry.decision, entry.sample) if recut else entry.decision
                 sample = replace(entry.sample, cot=decision.apply(entry.sample.cot), logprobs=None)
@@ -129,20 +150,10 @@ def write_output(
                 else:
                     rows.write(sample, asked=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
             if whole:
-                rows.write(whole, shorter)
-    if files.parquet:
-        write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in((store.fact("source") or {}).get("types")))
-    if files.zst and "decisions.jsonl" in (store.written() or ()):
-        (store.folder / "decisions.jsonl").unlink(missing_ok=True)
+                rows.write(replace(whole, rejected=sorted(failed)), shorter)
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.passed, totals.passed_by = passed_by.total(), dict(sorted(passed_by.items()))
-    totals.renamed = store.renamed()
-    source = store.fact("source") or {}
-    totals.filtered, totals.questions = source.get("filtered"), source.get("questions")
-    totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
-    totals.written = {name: name for name in files.names}
-    _write_about(store, settings, totals, input_hash.hexdigest(), files)
-    return totals
+    return totals, input_hash.hexdigest()
 
 
 def _with_conversations(store: Store) -> bool:
@@ -158,19 +169,44 @@ class _Rows:
     formats: Mapping[str, IO[str]]
     files: Files
     among_conversations: bool
+    totals: Totals
+    exact: IO[bytes] | None
 
     def write(self, whole: Sample | Conversation, thoughts: Mapping[int, str] | None = None, *, asked: str | None = None) -> None:
         """Write a row: a sample, which training formats ask with another question, or a conversation with other thinking in some turns."""
         if isinstance(whole, Conversation):
-            self.pruned.write(line_of(conversation_row(whole, thoughts or {})))
+            self._write_pruned(conversation_row(whole, thoughts or {}))
             for name, file in self.formats.items():
-                file.writelines(map(line_of, training_rows(whole, thoughts or {}, name, self.files.train_turns or "all")))
+                self._write_turns(whole, thoughts or {}, name, file)
             return
         marked_sample = whole if asked is None else replace(whole, question=asked)
-        self.pruned.write(line_of({**format_of(None)(marked_sample), "question": whole.question}))
+        self._write_pruned({**format_of(None)(marked_sample), "question": whole.question})
         among = self.among_conversations and self.files.train_turns in (None, "all")
         for name, file in self.formats.items():
             file.write(line_of(format_of(name, among_conversations=among)(marked_sample)))
+
+    def _write_pruned(self, row: Mapping[str, Any]) -> None:
+        """Write a row of pruned.jsonl. If numbers in it are none of JSON's, it is counted, and `exact` gets it as it is."""
+        try:
+            line = strict_line(row)
+            exact = ""
+        except ValueError:
+            line, exact = line_of(row), json.dumps(row)
+            self.totals.not_finite += 1
+        self.pruned.write(line)
+        if self.exact:
+            self.exact.write(f"{exact}\n".encode())
+
+    def _write_turns(self, whole: Conversation, thoughts: Mapping[int, str], name: str, file: IO[str]) -> None:
+        """Write the rows of a conversation in a training format, and count what it lacks there."""
+        train, written = self.files.train_turns or "all", False
+        for row in training_rows(whole, thoughts, name, train):
+            file.write(line_of(row))
+            written = True
+        if not written:
+            self.totals.left_out[name] = self.totals.left_out.get(name, 0) + 1
+        elif len(learnable(whole, name, train).lines) < len(whole.lines):
+            self.totals.shortened[name] = self.totals.shortened.get(name, 0) + 1
 
 
 def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[Iterator[Entry]]:
@@ -191,8 +227,9 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     counts = {name: value for name, value in asdict(totals).items() if name not in ("seconds", "written") and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
-    if not totals.unread:
-        del counts["unread"]
+    for name in ("unread", "not_finite", "shortened", "left_out"):
+        if not counts[name]:
+            del counts[name]
     if not totals.passed:
         del counts["passed"], counts["passed_by"]
     for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):

@@ -32,6 +32,12 @@ class Totals:
     """What is wrong with the questions of the source, if anything is."""
     renamed: int = 0
     """Rows with a duplicate id, to which `#2`, `#3`, … was appended."""
+    not_finite: int = 0
+    """Rows of pruned.jsonl with NaN or infinity in other columns, which are null there."""
+    shortened: dict[str, int] = field(default_factory=dict)
+    """By training format without flags, the conversations that end there before a turn that must not be learnt."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """By training format, the conversations without a turn to learn, which are not in its file."""
     over_budget: int = 0
     """Traces that no cut brings under the budget, because the steps that must be kept exceed it."""
     unread: int = 0

@@ -119,6 +119,15 @@ def test_rows_without_flags_end_before_a_turn_that_cannot_be_pruned(broken: dict
         assert rows_of({"messages": [user(), broken, user(), SAID_12]}, name) == []
 
 
+@pytest.mark.parametrize("flag", [{"train": False}, {"weight": 0}, {"weight": 0.0}])
+def test_rows_without_flags_end_before_a_turn_that_their_row_excludes(flag: dict[str, Any]) -> None:
+    row = {"messages": [user(), SAID_12, user(), {**SAID_12, **flag}, user(), SAID_12], "tools": TOOLS, "n": 3}
+    before = {**row, "messages": row["messages"][:2]}
+    for name in ("trl", "sharegpt", "llamafactory"):
+        assert rows_of(row, name) == rows_of(before, name)
+        assert rows_of({"messages": row["messages"][2:]}, name) == []
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_messages_that_do_not_think_are_written_to_the_letter(name: str) -> None:
     empty = thinks("", "Which file?")

@@ -36,6 +36,9 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
         (totals.unread, "traces have more before them than the scorer's context holds: its start was left out"),
         (totals.kept_all, "traces were kept whole by the LLM"),
+        (totals.not_finite, f"rows have NaN or infinity in other columns, which JSON lacks: null in .jsonl files{_but_parquet(totals)}"),
+        *((count, f"conversations end in {name}.jsonl before a turn that must not be learnt") for name, count in totals.shortened.items()),
+        *((count, f"conversations have no turn to learn and are not in {name}.jsonl") for name, count in totals.left_out.items()),
     )
     if totals.questions:
         lines.append(("warning", f"{totals.questions}: see asap doctor"))
@@ -49,6 +52,10 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     ]
     lines.append(("written", f"{out}/{', '.join(totals.written.values())}"))
     print("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines))
+
+
+def _but_parquet(totals: "Totals") -> str:
+    return ", as they are in pruned.parquet" if "pruned.parquet" in totals.written else ""
 
 
 def _llm_lines(totals: "Totals", spending: "SpendingLimit | None") -> list[tuple[str, str]]:

@@ -97,20 +97,26 @@ def is_former(name: str, value: Any, cot: str) -> bool:
     return name in OWN and _holds(value, cot.strip())
 
 
+def strict_line(row: Mapping[str, Any]) -> str:
+    """A row as a line of JSONL. Raises ValueError if a number in it is one that JSON does not have: NaN or infinity."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def line_of(row: Mapping[str, Any]) -> str:
-    """A row as a line of JSONL; numbers that JSON does not have (NaN, infinity) become null."""
+    """A row as a line of JSONL; numbers that JSON does not have become null."""
     try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        return strict_line(row)
     except ValueError:
-        return json.dumps(_finite(row), ensure_ascii=False) + "\n"
+        return strict_line(finite(row))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON value with null in the place of NaN and infinity."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(inside) for key, inside in value.items()}
-    return [_finite(inside) for inside in value] if isinstance(value, list | tuple) else value
+        return {key: finite(inside) for key, inside in value.items()}
+    return [finite(inside) for inside in value] if isinstance(value, list | tuple) else value
 
 
 def _holds(value: Any, text: str) -> bool:

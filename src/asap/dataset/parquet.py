@@ -1,15 +1,17 @@
 """A JSONL file of ours as Parquet, in constant memory: columns of the source's types where it had them, else of those that all rows fit.
 
-A column whose rows fit no one type (a number here, a text there), or objects with very many keys, is written as JSON text.
+A column whose rows fit no one type (a number here, a text there), or objects with very many keys, is written as JSON text. NaN and
+infinity, which the JSONL file does not hold, come from a second file with the rows that have them.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from asap.atomic import placing
-from asap.dataset.columns import OWN
+from asap.dataset.columns import OWN, finite
 from asap.dataset.parquet_types import as_type, common_type
 
 _ROWS = 1000
@@ -71,7 +73,7 @@ class _Column:
             return self._declared_array(values)
         if self.type == self._found:
             return pa.array(values, type=self._found)
-        return pa.array([None if value is None else json.dumps(value, ensure_ascii=False) for value in values], type=pa.string())
+        return pa.array([None if value is None else json.dumps(finite(value), ensure_ascii=False) for value in values], type=pa.string())
 
     def _declared_array(self, values: Sequence[Any]) -> Any:
         import pyarrow as pa
@@ -79,8 +81,34 @@ class _Column:
         return pa.array([as_type(value, self.declared) for value in values], type=self.declared)
 
 
-def write_parquet(rows: Path, target: Path, types: Mapping[str, Any]) -> None:
-    """Write the rows of a JSONL file as Parquet; the file appears whole or not at all. `types` are those of the source's columns."""
+class _Rows(NamedTuple):
+    """The rows of a JSONL file; `exact` replaces some of them."""
+
+    path: Path
+    exact: IO[bytes] | None
+
+    def batches(self) -> Iterator[list[_Row]]:
+        """All rows in pieces, from the first one."""
+        batch, size = list[_Row](), 0
+        if self.exact:
+            self.exact.seek(0)
+        with self.path.open("rb") as file:
+            for line, instead in zip(file, self.exact or repeat(b""), strict=False):
+                batch.append(json.loads(line if not instead.strip() else instead))
+                size += len(line)
+                if len(batch) == _ROWS or size >= _BYTES:
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch
+
+
+def write_parquet(path: Path, target: Path, types: Mapping[str, Any], exact: IO[bytes] | None = None) -> None:
+    """Write the rows of a JSONL file as Parquet; the file appears whole or not at all. `types` are those of the source's columns.
+
+    `exact` has a line for each row: the row with NaN and infinity in it, or nothing if it has none.
+    """
+    rows = _Rows(path, exact)
     columns, whole = _columns_of(rows, types), False
     while not whole:
         try:
@@ -90,9 +118,9 @@ def write_parquet(rows: Path, target: Path, types: Mapping[str, Any]) -> None:
             columns[error.column].give_up()
 
 
-def _columns_of(rows: Path, types: Mapping[str, Any]) -> dict[str, _Column]:
+def _columns_of(rows: _Rows, types: Mapping[str, Any]) -> dict[str, _Column]:
     columns = dict[str, _Column]()
-    for batch in _batches(rows):
+    for batch in rows.batches():
         for name in dict.fromkeys(name for row in batch for name in row):
             if name not in columns:
                 columns[name] = _Column(None if name in OWN else types.get(name) or types.get(name.removeprefix("source_")))
@@ -101,13 +129,13 @@ def _columns_of(rows: Path, types: Mapping[str, Any]) -> dict[str, _Column]:
     return columns or {name: _Column(None) for name in OWN}
 
 
-def _write(rows: Path, target: Path, columns: Mapping[str, _Column]) -> None:
+def _write(rows: _Rows, target: Path, columns: Mapping[str, _Column]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, column.type) for name, column in columns.items()])
     with placing(target) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-        for batch in _batches(rows):
+        for batch in rows.batches():
             arrays = [_array(name, column, batch) for name, column in columns.items()]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
@@ -119,19 +147,6 @@ def _array(name: str, column: _Column, batch: Sequence[_Row]) -> Any:
         return column.array([row.get(name) for row in batch])
     except (pa.ArrowException, ValueError, TypeError, ArithmeticError) as error:
         raise _UnfitError(name) from error
-
-
-def _batches(rows: Path) -> Iterator[list[_Row]]:
-    batch, size = list[_Row](), 0
-    with rows.open("rb") as file:
-        for line in file:
-            batch.append(json.loads(line))
-            size += len(line)
-            if len(batch) == _ROWS or size >= _BYTES:
-                yield batch
-                batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _fields(kind: Any) -> int:

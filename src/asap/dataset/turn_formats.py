@@ -46,34 +46,47 @@ def training_rows(conversation: Conversation, thoughts: Mapping[int, str], forma
     """The rows of a conversation in a format, with other thinking in some turns, by the numbers of their messages."""
     others = {name: conversation.row[name] for name in conversation.others}
     tools = {"tools": conversation.row[conversation.tools]} if conversation.tools else {}
-    conversation = _as_written(conversation)
-    if format not in FLAGGED and train == "all":
-        conversation = _before_rejected(conversation)
+    conversation = _as_written(learnable(conversation, format, train))
     for row in _ROWS[format](conversation, thoughts, train) if conversation.lines else ():
         yield beside({**row, **({} if format == "llamafactory" else tools)}, others, MEANT)
+
+
+def learnable(conversation: Conversation, format: str, train: TrainTurns) -> Conversation:
+    """What a format holds of a conversation: all of it, but every turn of a row without flags is learnt, so that ends before the first one
+    that must not be, up to an answer.
+    """
+    if format in FLAGGED or train != "all":
+        return conversation
+    turns = [line.number for line in conversation.lines if line.role == "assistant"]
+    first = min({*turns} - {*_allowed(conversation, turns)}, default=None)
+    if first is None:
+        return conversation
+    lines = [line for line in conversation.lines if line.number < first]
+    last = max((place for place, line in enumerate(lines) if line.role == "assistant"), default=-1)
+    return replace(conversation, lines=lines[: last + 1])
 
 
 def trained(conversation: Conversation, train: TrainTurns) -> list[int]:
     """The numbers of the turns that carry the loss. One that its row excludes, or that cannot be pruned, never does."""
     turns = [line for line in conversation.lines if line.role == "assistant"]
     chosen = turns[-1:] if train == "last" else [line for line in turns if line.thinking or train == "all"]
-    learnt = (line for line in chosen if line.number not in conversation.rejected)
-    return [line.number for line in learnt if not _is_excluded(value_at(conversation.row, line.path))]
+    return _allowed(conversation, [line.number for line in chosen])
+
+
+def _allowed(conversation: Conversation, turns: Sequence[int]) -> list[int]:
+    """Those of some turns that may be learnt."""
+    rejected = {*conversation.rejected}
+    return [
+        number
+        for number in turns
+        if number not in rejected and not _is_excluded(value_at(conversation.row, conversation.line(number).path))
+    ]
 
 
 def _as_written(conversation: Conversation) -> Conversation:
     """The same with the whole text of the messages that do not think, such as empty think tags."""
     whole = (line if line.thinking else line._replace(text=[Piece(piece.path) for piece in line.text]) for line in conversation.lines)
     return replace(conversation, lines=list(whole))
-
-
-def _before_rejected(conversation: Conversation) -> Conversation:
-    """The messages before the first turn that cannot be pruned, up to an answer: of rows without flags every turn is learnt."""
-    if not conversation.rejected:
-        return conversation
-    lines = [line for line in conversation.lines if line.number < min(conversation.rejected)]
-    last = max((place for place, line in enumerate(lines) if line.role == "assistant"), default=-1)
-    return replace(conversation, lines=lines[: last + 1])
 
 
 def chat_of(conversation: Conversation, thoughts: Mapping[int, str]) -> list[tuple[Line, dict[str, Any]]]:
