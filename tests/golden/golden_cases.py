@@ -14,6 +14,7 @@ STEP_METHODS = (
     "step-entropy",
     "spirit",
     "leave-one-out",
+    "cut-after-answer",
     "random",
     "random-block",
     "keep-head",

@@ -14,6 +14,7 @@ const SCORES = {
   "functional-first": "random numbers, those of functional steps first",
 };
 const PLAIN = new Set([
+  "cut-after-answer",
   "random",
   "random-block",
   "keep-head",
