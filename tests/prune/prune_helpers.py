@@ -18,6 +18,7 @@ from asap.errors import MissingExtra, RowError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.spans import Span
+from asap.steps import keep_steps
 from asap.think import split_think
 
 # The regular expressions that real tokenizers cut a text with before they merge: Qwen2 to Qwen3; Llama 3 and cl100k;
@@ -358,3 +359,12 @@ def laid_out(texts: Sequence[str], gap: str = "\n\n") -> tuple[str, list[Span]]:
         spans.append(Span(position, position + len(text)))
         position += len(text) + len(gap)
     return gap.join(texts), spans
+
+
+def recounted_anew(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
+    """The tokens of the joined text after each removal: all of it tokenised each time."""
+    kept, counts = [True] * len(spans), list[int]()
+    for step in order:
+        kept[step] = False
+        counts.append(tokens.count(keep_steps(text, spans, kept, gap)))
+    return counts

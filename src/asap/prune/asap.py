@@ -25,8 +25,9 @@ from asap.prune.decision import Decision, Pruned
 from asap.prune.decision.backfill import backfilled
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
 from asap.prune.decision.support_floor import floored
-from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.joined_tokens import removal_tokens
 from asap.prune.fine.removal import removal_order
+from asap.prune.fine.retokenized import AROUND, WHOLE, recounted
 from asap.prune.methods.llmlingua2 import TokenImportance
 from asap.prune.methods.method import is_one_pass, needs_entropies, scores_of
 from asap.prune.settings import AsapSettings
@@ -217,8 +218,7 @@ def _budgeted(
     gone = [index for index, removed in enumerate(coarse.removed) if removed]
     first = _by_score(gone, dict(enumerate(coarse.alignments or [0.0] * len(spans))))  # an LLM's selection has no order: the earliest first
     order = first + fine.order
-    lengths = removal_tokens(cot, spans, order, tokens)
-    tokens_left = recounted(cot, spans, order, tokens, settings.gap) if settings.gap else lengths.tokens_left
+    lengths = removal_tokens(cot, spans, order, tokens, settings.gap)
     tokens_before = lengths.tokens_joined if join_steps(cot, spans) == cot else by_words(tokens).count(cot)
     as_it_is = settings.coarse_only or settings.name == "original"
     budget, ratio = (None, None) if as_it_is else (settings.budget, settings.ratio)
@@ -239,9 +239,10 @@ def _budgeted(
         )
         return whole.cut(budget=budget, ratio=ratio)
 
-    decision = decided(tokens_left)
-    if decision.changed and by_words(tokens).count(decision.apply(cot)) != decision.tokens_after:
-        decision = decided(recounted(cot, spans, order, tokens, settings.gap))
+    decision = decided(lengths.tokens_left)
+    for around in (AROUND, WHOLE):
+        if decision.changed and by_words(tokens).count(decision.apply(cot)) != decision.tokens_after:
+            decision = decided(recounted(cot, spans, order, tokens, settings.gap, around))
     return backfilled(decision, cot, tokens) if settings.backfill else decision
 
 

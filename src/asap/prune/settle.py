@@ -15,7 +15,7 @@ from asap.prune.decision import Decision
 from asap.prune.decision.backfill import backfilled
 from asap.prune.decision.step_cut import CoarseReport, StepCut
 from asap.prune.decision.unit_cut import UnitCut
-from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.joined_tokens import removal_tokens
 from asap.prune.fine.removal import removal_order
 from asap.prune.methods import METHODS
 from asap.prune.methods.method import is_one_pass, needs_entropies, needs_model, scores_of
@@ -67,8 +67,7 @@ def reordered(
     protected = [index for index in range(num_steps) if index < keep_first or index >= num_steps - keep_last]
     free = [index for index in range(num_steps) if keep_first <= index < num_steps - keep_last]
     order = [group[place] for group in (free, protected) for place in removal_order([scores[index] for index in group])]
-    lengths = removal_tokens(sample.cot, spans, order, tokens)
-    tokens_left = recounted(sample.cot, spans, order, tokens, gap) if gap else lengths.tokens_left
+    lengths = removal_tokens(sample.cot, spans, order, tokens, gap)
     rank = {index: place for place, index in enumerate(order)}
     steps = [
         replace(
@@ -79,7 +78,7 @@ def reordered(
             surprisal=scores[step.index] if method == "asap" else None,
             score=scores[step.index],
             rank=rank[step.index],
-            tokens_left=tokens_left[rank[step.index]],
+            tokens_left=lengths.tokens_left[rank[step.index]],
             kept=True,
             removed_by=None,
         )

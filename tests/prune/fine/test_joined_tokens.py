@@ -150,19 +150,6 @@ def test_a_tokenizer_that_merges_over_lines_is_noticed_at_all() -> None:
     assert not all(joined.exact for joined in runs)
 
 
-@pytest.mark.parametrize("kind", ["far-reaching", "t5", "qwen2"])
-def test_anew_is_exact_for_every_tokenizer(kind: str) -> None:
-    rng = random.Random(4)
-    tokens = tokens_of(kind)
-    for _ in range(20):
-        text, spans = laid_out(rng.choices(SENTENCES, k=8))
-        joined = JoinedTokens(text, spans, tokens, anew=True)
-        for step in rng.sample(range(8), 8):
-            joined.remove(step)
-            assert joined.total == tokens.count(join_steps(text, (spans[index] for index in joined.kept)))
-        assert joined.exact
-
-
 @pytest.mark.parametrize("kind", ["smollm", "qwen2", "mistral"])
 def test_a_thousand_random_prunings_cut_where_exhaustive_tokenising_cuts(kind: str) -> None:
     rng = random.Random(5)

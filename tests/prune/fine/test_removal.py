@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prune_helpers import CORPUS, laid_out, real_traces, steps, tokens_of
+from prune_helpers import CORPUS, laid_out, real_traces, recounted_anew, steps, tokens_of
 
 from asap.errors import UsageError
 from asap.lm.tokens import TokenCounter
 from asap.prune.decision import cut
 from asap.prune.decision.backfill import backfilled
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
-from asap.prune.fine.joined_tokens import recounted, removal_tokens
+from asap.prune.fine.joined_tokens import removal_tokens
 from asap.prune.fine.removal import check_budget, removal_order, token_budget
 from asap.spans import Span
 from asap.steps import join_steps, split_steps
@@ -129,7 +129,7 @@ def test_real_traces_are_cut_where_algorithm_2_cuts(split: Any) -> None:
         scores = [rng.choice([rng.random(), 0.5]) for _ in spans]
         total = tokens.count(text)
         decision = decided(text, spans, scores, tokens)
-        assert removal_tokens(text, spans, removal_order(scores), tokens).tokens_left == recounted(
+        assert removal_tokens(text, spans, removal_order(scores), tokens).tokens_left == recounted_anew(
             text, spans, removal_order(scores), tokens
         )
         for budget in (total // 2, total // 10):
@@ -338,7 +338,7 @@ def test_a_tokenizer_with_far_reaching_tokens_still_gets_exact_numbers() -> None
         text, spans = laid_out(rng.choices(SENTENCES, k=12))
         order = rng.sample(range(12), 12)
         lengths = removal_tokens(text, spans, order, tokens)
-        assert lengths.tokens_left == recounted(text, spans, order, tokens)
+        assert lengths.tokens_left == recounted_anew(text, spans, order, tokens)
         assert lengths.tokens_joined == tokens.count(text) == sum(lengths.step_tokens)
 
 

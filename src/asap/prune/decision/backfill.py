@@ -1,11 +1,23 @@
 """`--backfill`: puts removed steps that still fit back after the cut, the highest score first."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
 from asap.prune.decision.step_cut import StepCut
 from asap.prune.fine.joined_tokens import JoinedTokens
+from asap.prune.fine.retokenized import WHOLE, RetokenizedTrace
 from asap.spans import Span
 from asap.steps import join_steps
+
+_Kept = JoinedTokens | RetokenizedTrace
+_WAYS: tuple[Callable[[str, Sequence[Span], TokenCounter], _Kept], ...] = (
+    JoinedTokens,
+    RetokenizedTrace,
+    partial(RetokenizedTrace, around=WHOLE),
+)
+"""Of counting, each more exact than the one before."""
 
 
 def backfilled(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
@@ -14,16 +26,16 @@ def backfilled(decision: StepCut, text: str, tokens: TokenCounter) -> StepCut:
     if decision.budget is None or not removed:
         return decision
     spans = [Span(step.start, step.end) for step in decision.steps]
-    joined = JoinedTokens(text, spans, tokens)
-    _refill(joined, decision, decision.budget)
-    if not joined.exact or by_words(tokens).count(join_steps(text, (spans[kept] for kept in joined.kept))) != joined.total:
-        joined = JoinedTokens(text, spans, tokens, anew=True)
+    for count in _WAYS:
+        joined = count(text, spans, tokens)
         _refill(joined, decision, decision.budget)
+        if joined.exact and by_words(tokens).count(join_steps(text, (spans[kept] for kept in joined.kept))) == joined.total:
+            break
     gone = {step.index for step in removed} - set(joined.kept)
     return decision.without(gone, tokens_after=joined.total, budget=decision.budget)
 
 
-def _refill(joined: JoinedTokens, decision: StepCut, budget: int) -> None:
+def _refill(joined: _Kept, decision: StepCut, budget: int) -> None:
     for step in decision.steps:
         if not step.kept:
             joined.remove(step.index)

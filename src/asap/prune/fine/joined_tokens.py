@@ -8,7 +8,7 @@ a step is counted again when its successor changes. In a step without a clean st
 line; every step of a tokenizer that ignores line breaks) the first space between two letters starts a token: the words before it are
 counted with the step before; all of it, where it has no such space. The first kept step is counted without anything before it, since a
 tokenizer may treat the start specially. If only the successor changed, only the last words are counted again. If a place where counting
-begins turns out not to start a token, `exact` becomes false, and `removal_tokens` tokenises the whole text after each removal.
+begins turns out not to start a token, `exact` becomes false, and `removal_tokens` counts as `asap.prune.fine.retokenized` does.
 
 So a removal costs the tokenisation of a few words, however many steps there are, and what it makes useless is forgotten.
 """
@@ -23,9 +23,10 @@ import numpy as np
 from asap.lm.tokens import Encoded, TokenCounter
 from asap.lm.word_cache import by_words
 from asap.prune.fine.kept_steps import KeptSteps
-from asap.prune.fine.places import nowhere, places_in, tokens_at
+from asap.prune.fine.places import places_in, tokens_at
+from asap.prune.fine.retokenized import recounted
 from asap.spans import Span
-from asap.steps import SEPARATOR, Separators, has_line_break, join_steps, keep_steps, laid_out
+from asap.steps import SEPARATOR, Separators, has_line_break, join_steps, laid_out
 
 _BEFORE = "A" + SEPARATOR  # a visible neighbour, so that a piece starts with the same tokens as inside a text
 _BEFORE_SPACE, _BEFORE_NOTHING = "A", "。"  # the same where only a space, or nothing, separates two sentences
@@ -61,11 +62,10 @@ class JoinedTokens:
     """The kept steps joined: `total` is their number of tokens, which `remove` and `insert` update.
 
     `step_tokens` counts the tokens of each step in the whole joined text, with the blank line after it or the space before it. `exact`
-    becomes false if the tokens of this text depend on each other in an unforeseen way; `anew` begins to count at the text's start only, so
-    that the whole text is tokenised each time.
+    becomes false if the tokens of this text depend on each other in an unforeseen way.
     """
 
-    def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, *, anew: bool = False) -> None:
+    def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter) -> None:
         self._text, self._spans, self._tokens = text, spans, tokens
         self._separators = Separators(text)
         self._costs: dict[_Run, int] = {}
@@ -80,11 +80,11 @@ class JoinedTokens:
             if not has_line_break(space):
                 self._spaces.setdefault(space, len(self._spaces))
                 first[step], clean[step] = _start(encoded, before.end, space)
-        if self._spaces and not anew and by_words(tokens).may_hold_added(joined):
+        if self._spaces and by_words(tokens).may_hold_added(joined):
             self.exact = False  # special tokens take spaces beside them, so that a sentence's tokens depend on the one before
         self.total = self._whole = len(encoded.ids)
         self.step_tokens: list[int] = np.diff(np.concatenate([[0], first[1:], [self._whole]])).tolist()
-        self._places = nowhere(len(spans)) if anew else places_in(joined, laid, encoded, first, clean)
+        self._places = places_in(joined, laid, encoded, first, clean)
 
     @property
     def kept(self) -> list[int]:
@@ -255,25 +255,17 @@ class RemovalTokens(NamedTuple):
     tokens_left: list[int]
 
 
-def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter) -> RemovalTokens:
-    """The tokens of the joined text after each removal of `order`, checked half-way against a real tokenisation.
+def removal_tokens(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> RemovalTokens:
+    """The tokens of the joined text, with marked gaps, after each removal of `order`, checked half-way against a real tokenisation.
 
-    If that check fails (a tokenizer whose tokens depend on distant text), the text is tokenised again for every count.
+    With gaps, or if that check fails (a tokenizer whose tokens depend on distant text), they are counted as `recounted` does.
     """
     joined = JoinedTokens(text, spans, tokens)
     step_tokens, tokens_joined, half = joined.step_tokens, joined.total, len(order) // 2
+    if gap:
+        return RemovalTokens(step_tokens, tokens_joined, recounted(text, spans, order, tokens, gap))
     tokens_left = joined.remove_each(order)
     left = sorted({*range(len(spans))}.difference(order[:half]))
     if not joined.exact or (half and by_words(tokens).count(join_steps(text, (spans[kept] for kept in left))) != tokens_left[half - 1]):
         tokens_left = recounted(text, spans, order, tokens)
     return RemovalTokens(step_tokens, tokens_joined, tokens_left)
-
-
-def recounted(text: str, spans: Sequence[Span], order: Sequence[int], tokens: TokenCounter, gap: str = "") -> list[int]:
-    """The same counts, slowly: tokenises the joined text, with marked gaps, after each removal."""
-    kept = [True] * len(spans)
-    counts = []
-    for step in order:
-        kept[step] = False
-        counts.append(by_words(tokens).count(keep_steps(text, spans, kept, gap)))
-    return counts

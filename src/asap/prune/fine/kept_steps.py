@@ -22,6 +22,9 @@ class KeptSteps:
     def __iter__(self) -> Iterator[int]:
         return compress(range(self.count), self._here)
 
+    def __contains__(self, step: int) -> bool:
+        return bool(self._here[step])
+
     def remove(self, step: int) -> None:
         """Take a step out that is kept."""
         self._put(step, 0)

@@ -51,11 +51,6 @@ def places_in(joined: str, laid: Sequence[Span], encoded: Encoded, first: NDArra
     return Places(*(array("q", values.astype(np.int64).tobytes()) for values in arrays))
 
 
-def nowhere(steps: int) -> Places:
-    """No place in any step."""
-    return Places(*(array("q", [-1]) * steps for _ in Places._fields))
-
-
 def tokens_at(encoded: Encoded, positions: NDArray[np.int64], *, within: int = 0) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The first token that starts at or after each position, and whether it starts there, with no token crossing the position.
 
