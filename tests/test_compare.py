@@ -12,16 +12,11 @@ from asap.cli import run
 from asap.compare.support import SupportScorer
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
-from asap.prune.asap import Asap
-from asap.prune.decision.unit_cut import UnitCut
-from asap.prune.decision.units import Units
-from asap.prune.settings import AsapSettings
 from asap.prune.support import target_of
 from asap.sample import Sample
-from asap.spans import Span
 from run_fixtures import model_folder, prune, read_decisions, read_rows, refusal, row, write_rows
 
-MEASURES = ("support", "support without code")
+MEASURES = ("support without copies", "support")
 METHODS = "asap,asap-fine,mean-surprisal,random,keep-tail,spirit"
 CODE = "```python\ndef add(a, b):\n    return a + b\n```"
 
@@ -55,7 +50,7 @@ def words(source: Path, out: Path, *options: str, methods: str = METHODS) -> lis
 def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [*(coded(number) for number in range(6)), "no JSON"])
     out = tmp_path / "out"
-    assert run(words(source, out)) == 0
+    assert run(words(source, out, "--strip", "both")) == 0
     said = capsys.readouterr()
     judged = read_rows(out / "judged.jsonl")
     assert len(judged) == 6 * 6 * 2 * 2
@@ -78,7 +73,7 @@ def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: py
     assert manifest["settings"]["runs"]["asap"]["template_hash"] == manifest["settings"]["runs"]["spirit"]["template_hash"]
     assert "verdicts made" in said.err
     before = (out / "judged.jsonl").read_bytes(), (out / "table.md").read_bytes()
-    assert run(words(source, out)) == 0
+    assert run(words(source, out, "--strip", "both")) == 0
     assert ", 0 verdicts made" in capsys.readouterr().err
     assert before == ((out / "judged.jsonl").read_bytes(), (out / "table.md").read_bytes())
 
@@ -99,7 +94,7 @@ def test_the_pruned_traces_are_those_of_asap_prune(ends: list[str], tmp_path: Pa
         tmp_path / "rows.jsonl", [{**one, "cot": one["cot"].replace("\n\n", "\n") if "line" in ends else one["cot"]} for one in rows]
     )
     methods = f"{METHODS},step-entropy,leave-one-out,alignment"
-    assert run(words(source, tmp_path / "out", *ends, methods=methods)) == 0
+    assert run(words(source, tmp_path / "out", *ends, "--strip", "none", methods=methods)) == 0
     judged = {(one["id"], one["method"], one["ratio"], one["measure"]): one for one in read_rows(tmp_path / "out" / "judged.jsonl")}
     plain = [name for name in methods.split(",") if name not in ("asap", "asap-fine")]
     asked = {"asap": [], "asap-fine": ["--coarse", "none"], **{name: ["--method", name] for name in plain}}
@@ -138,22 +133,36 @@ def test_support_is_the_mean_log_probability_of_the_code_alone(tmp_path: Path, s
     assert support == pytest.approx(sum(float(table[place - 1, ids[place]]) for place in wanted) / len(wanted), abs=1e-4)
 
 
-def test_only_traces_with_code_are_judged_without_it(tmp_path: Path) -> None:
-    source = write_rows(tmp_path / "rows.jsonl", [coded(0), row(1, steps=6)])
-    assert run(words(source, tmp_path / "out")) == 0
+def test_copies_are_blanked_in_what_the_judge_reads_and_counted(tmp_path: Path, scorer: Scorer, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = "def add(a, b):\n    return a + b  # the sum"
+    rows = [coded(0), row(1, steps=4), {**row(2, steps=3), "answer": r"It is \boxed{7}."}]
+    rows[0]["cot"] += f"\n\n{copied}\n\ndef add(x, y): pass\n\ndef add(x, y):"
+    rows[2]["cot"] += "\n\nSo it is 7, or 7.0, not 77."
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    few, all_kinds = "random,keep-tail", "random,keep-tail,selective-context"
+    for out, options in (("out", []), ("both", ["--strip", "both"]), ("none", ["--strip", "none"])):
+        assert run(words(source, tmp_path / out, *options, methods=few if options else all_kinds)) == 0
     judged = read_rows(tmp_path / "out" / "judged.jsonl")
-    assert {(one["id"], one["measure"]) for one in judged} == {("r0", MEASURES[0]), ("r0", MEASURES[1]), ("r1", MEASURES[0])}
-
-
-def test_code_is_taken_out_whatever_a_cut_made_of_its_fences() -> None:
-    cot = "first think\n\n```python\nx = 1\n```\n\nthen again"
-    steps = Asap(settings=AsapSettings(method="original")).prune(Sample("a", "q", cot, "a")).decision
-    assert steps.without_code(cot) == "first think\n\n\nthen again"
-    at = cot.index("x = 1")
-    spans = [Span(0, 5), Span(at, at + 5), Span(at + 9, len(cot))]
-    words_of = UnitCut("a", "llmlingua2", 9, 5, 5, 1, steps.steps, spans, Units([len(cot)], [None]))
-    assert words_of.apply(cot) == "firstx = 1\n\nthen again"
-    assert words_of.without_code(cot) == "first\nthen again"
+    assert {one["measure"] for one in judged} == {"support without copies"}
+    tail = {one["id"]: one for one in judged if (one["method"], one["ratio"]) == ("keep-tail", 0.25)}
+    assert [tail[name]["answer_lines_full"] for name in ("r0", "r1", "r2")] == [1.0, None, 1.0]
+    assert [tail[name]["near_copies_full"] for name in ("r0", "r1", "r2")] == [1, None, 1]
+    assert [tail[name]["answer_lines"] for name in ("r0", "r1", "r2")] == [0.0, None, 1.0]  # two lines behind the code
+    texts = {one["id"]: one["cot"] for one in rows}
+    texts["r0"] = texts["r0"].replace(copied, "\n")
+    texts["r2"] = texts["r2"].replace(" 7,", ",")
+    with SupportScorer.open(scorer, tmp_path / "judge") as judge:
+        for one in rows:
+            sample = Sample(one["id"], one["question"], one["cot"], one["answer"])
+            assert judge.support(sample, texts[one["id"]]) == tail[one["id"]]["value_full"]
+    assert "In 1 rows nothing could be blanked" in (tmp_path / "out" / "table.md").read_text()
+    assert "nothing could be blanked" not in (tmp_path / "none" / "table.md").read_text()
+    both, none = (read_rows(tmp_path / out / "judged.jsonl") for out in ("both", "none"))
+    assert [one for one in both if one["measure"] == "support"] == none
+    assert [one for one in both if one["measure"] != "support"] == [one for one in judged if one["method"] != "selective-context"]
+    capsys.readouterr()
+    assert run(words(source, tmp_path / "none", "--strip", "both", methods=few)) == 0
+    assert (tmp_path / "none" / "judged.jsonl").read_bytes() == (tmp_path / "both" / "judged.jsonl").read_bytes()
 
 
 def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,12 +120,15 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
         key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, SAMPLE.cot))
         ledger.put(key, {"text": CODE_LEAD + "def add(a, b):\n    return a + b\n```"})
     words = ["compare", str(source), "--scorer", model, "--methods", "random,keep-tail", "--ratios", "0.5", "--generate", "8"]
-    assert run([*words, "--tests", str(tests), "--out", str(out)]) == 0
+    assert run([*words, "--strip", "both", "--tests", str(tests), "--out", str(out)]) == 0
     found = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers"]
     assert [(one["id"], one["method"], one["value"], one["value_none"], one["value_full"]) for one in found] == [
         ("sum", method, 0.0, 0.0, 1.0) for method in ("random", "keep-tail")
     ]
-    assert "## Passing answers" in (out / "table.md").read_text()
+    blanked = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers without copies"]
+    assert [(one["id"], one["method"]) for one in blanked] == [("sum", method) for method in ("random", "keep-tail")]
+    assert "## Passing answers\n" in (out / "table.md").read_text()
+    assert "## Passing answers without copies\n" in (out / "table.md").read_text()
 
 
 def written_before(scorer: Scorer, trace: str) -> str:

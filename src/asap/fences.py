@@ -143,22 +143,6 @@ def fenced(text: str) -> list[Span]:
     return sorted(Span(*span) for span in chain(ends, open_ended))
 
 
-def outside(text: str, spans: Sequence[Span] | None = None) -> str:
-    """The text in the spans (None: the whole text) without its blocks, closed or not; the spans are in order and do not overlap."""
-    taken, first = fenced(text), 0
-    parts = list[str]()
-    for start, end in [Span(0, len(text))] if spans is None else spans:
-        position = start
-        while first < len(taken) and taken[first].end <= start:
-            first += 1
-        at = first
-        while at < len(taken) and taken[at].start < end:
-            parts.append(text[position : max(position, taken[at].start)])
-            position, at = min(taken[at].end, end), at + 1
-        parts.append(text[position:end])
-    return "".join(parts)
-
-
 def is_open(text: str) -> bool:
     """Whether a fence of a text is never closed."""
     return bool(_scanned(text).unclosed)

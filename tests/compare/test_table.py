@@ -80,7 +80,7 @@ def test_a_reference_is_of_the_same_ratio_and_measure() -> None:
         [
             *(one(name, "asap", -0.4) for name in "ab"),
             *(one(name, "random", -0.5, ratio=0.25, tokens=25) for name in "ab"),
-            *(one(name, "random", -0.5, measure="support without code") for name in "ab"),
+            *(one(name, "random", -0.5, measure="support without copies") for name in "ab"),
         ]
     )
     assert all(against is None for line in lines for against in line.against.values())
@@ -253,7 +253,7 @@ class Cells(HTMLParser):
 
 def some_lines() -> list[Aggregate]:
     judged = six_rows(asap=-0.3, random=-0.4, **{"a|b*c": -0.9, "x<b>&_1": -0.31, "50%": -0.4})
-    return summarise([*judged, *(row._replace(measure="support without code", value=row.value - 0.1) for row in judged)])
+    return summarise([*judged, *(row._replace(measure="support without copies", value=row.value - 0.1) for row in judged)])
 
 
 def cells_of_markdown(text: str) -> list[list[str]]:
@@ -272,7 +272,7 @@ def test_markdown_latex_and_html_hold_the_same_cells() -> None:
     lines = some_lines()
     cells = cells_of_markdown(markdown(lines, CAPTION))
     assert len(cells) == 2 * (1 + 5 + 2)
-    assert {len(row) for row in cells} == {17}
+    assert {len(row) for row in cells} == {19}
     assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
 
 
@@ -282,10 +282,12 @@ def test_csv_holds_the_same_numbers() -> None:
     tables = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] != "method"]
     assert len(rows) == len(tables) == len(lines)
     for row, cells in zip(rows, tables, strict=True):
-        full = cells[6]
-        assert [row[name] for name in ("method", "asked_percent", "kept_percent", "rows_off", "rows", "mean")] == cells[:6]
+        full = cells[8]
+        copied = [row[name] or "-" for name in ("answer_lines_left_percent", "near_copies")]
+        fixed = [row[name] for name in ("method", "asked_percent", "kept_percent", "rows_off", "rows")]
+        assert [*fixed, *copied, row["mean"]] == cells[:8]
         assert full == f"{row['minus_full']} [{row['low_full']}, {row['high_full']}]"
-        for name, (estimate, p, shows) in (("asap", cells[7:10]), ("random", cells[10:13])):
+        for name, (estimate, p, shows) in (("asap", cells[9:12]), ("random", cells[12:15])):
             found = f"{row[f'minus_{name}']} [{row[f'low_{name}']}, {row[f'high_{name}']}]"
             assert (found, row[f"p_{name}"], row[f"could_show_{name}"]) in ((estimate, p, shows), (" [, ]", "", ""))
 
@@ -320,9 +322,9 @@ def test_numbers_are_written_as_promised() -> None:
         *(one(f"r{number}", "random", -0.4) for number in range(20)),
     ]
     [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
-    assert asap[:7] == ["asap", "50.0", "50.5", "0", "20", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
-    assert asap[10:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "better"]
-    assert random[8] == "<0.001"
+    assert asap[:9] == ["asap", "50.0", "50.5", "0", "20", "-", "-", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
+    assert asap[12:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "better"]
+    assert random[10] == "<0.001"
     assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
     assert header[-1] == "against random"
 
@@ -356,15 +358,45 @@ def test_the_page_needs_nothing_else() -> None:
 def test_other_references_and_none() -> None:
     judged = six_rows(asap=-0.3, spirit=-0.4)
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
-    assert header[7:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
+    assert header[9:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
-    assert header[5:] == ["mean", "minus full trace", "end kept %", "dangling", "open fences"]
+    assert header[5:] == ["answer lines left %", "near copies", "mean", "minus full trace", "end kept %", "dangling", "open fences"]
 
 
 def test_form_is_the_mean_over_rows() -> None:
     judged = [one("a", "asap", -0.3)._replace(dangling=3, last_kept=0.5), one("b", "asap", -0.3)._replace(open_fences=1, last_kept=1.0)]
     line = next(line for line in summarise(judged) if line.method == "asap")
     assert (line.dangling, line.open_fences, line.last_kept) == (1.5, 0.5, 0.75)
+
+
+def test_what_is_left_of_the_answer_is_the_mean_over_the_rows_that_say_it() -> None:
+    judged = [
+        one("a", "asap", -0.3)._replace(answer_lines=0.5, answer_lines_full=1.0, near_copies=3, near_copies_full=4),
+        one("b", "asap", -0.3)._replace(answer_lines=0.25, answer_lines_full=0.5, near_copies=0, near_copies_full=1),
+        one("c", "asap", -0.3)._replace(near_copies=0, near_copies_full=0),  # no line that tells
+        one("d", "asap", -0.3),  # an answer that is only text
+        one("d", "random", -0.3),
+    ]
+    lines = {line.method: line for line in summarise(judged) if line.measure == "support"}
+    assert [(name, lines[name].answer_lines, lines[name].near_copies) for name in ("full trace", "asap", "random", "no trace")] == [
+        ("full trace", 0.75, pytest.approx(5 / 3)),
+        ("asap", 0.375, 1.0),
+        ("random", None, None),
+        ("no trace", 0.0, 0.0),
+    ]
+    cells = {row[0]: row[5:7] for row in cells_of_markdown(markdown(summarise(judged), CAPTION))}
+    assert (cells["full trace"], cells["asap"], cells["random"]) == (["75.0", "1.67"], ["37.5", "1.00"], ["-", "-"])
+
+
+def test_shown_differences_are_told_with_the_cells_that_were_tried() -> None:
+    lines = summarise(six_rows(asap=-0.3, random=-0.4, worse=-0.9))
+    said = "Differences shown: in 0 of 4 cells (0 of 2 from asap; 0 of 2 from random)."
+    assert all(said in text for text in (markdown(lines, CAPTION), latex(lines, CAPTION), html(lines, CAPTION)))
+    lines = summarise(six_rows(asap=-0.3, random=-0.4))
+    assert "Differences shown: in 2 of 2 cells (1 of 1 from asap; 1 of 1 from random)." in markdown(lines, CAPTION)
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(csv_text(lines)))}
+    assert [(row["shown_random"], row["cells_random"]) for row in rows.values()] == [("", ""), ("yes", "1"), ("", ""), ("", "")]
+    assert "Differences shown" not in markdown(summarise(six_rows(spirit=-0.3)), CAPTION)
 
 
 def test_passing_answers_are_measured_as_support_is() -> None:

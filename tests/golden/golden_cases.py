@@ -143,7 +143,9 @@ _METHODS = "asap,asap-fine,spirit,leave-one-out,selective-context,llmlingua2,ran
 COMPARE = {
     "compare": _compare(*_JUDGE, "--ratios", "0.5", source=_ALL),
     "compare-methods": _compare(*_JUDGE, *_CLASSIFIER, "--ratios", "0.5", "--methods", _METHODS),
-    "compare-keep-ends": _compare("--ratios", "0.6,0.3", "--methods", "asap,random", "--coarse", "none", "--keep-last", "1", "--seed", "5"),
+    "compare-keep-ends": _compare(
+        *["--ratios", "0.6,0.3", "--methods", "asap,random", "--coarse", "none", "--keep-last", "1", "--seed", "5", "--strip", "both"]
+    ),
     "compare-generate": _compare(
         "--ratios", "0.5", "--methods", "asap,random", "--generate", "8", "--tests", "in/code.jsonl", source="in/code.jsonl"
     ),

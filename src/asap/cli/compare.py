@@ -60,6 +60,14 @@ def compare(
     ] = "fenced",
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
+    strip: Annotated[
+        Literal["copies", "none", "both"],
+        Parameter(
+            help="What the judge does not get to read: copies blanks lines of a trace that are lines of the answer's code, and "
+            "statements of a mathematical result, in all traces alike; both measures with and without (docs/methods.md).",
+            group=METHOD,
+        ),
+    ] = "copies",
     seed: Annotated[int, Parameter(help="Of random, random-block and functional-first.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[
         str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>, shipped:<columns>.", group=MODEL)
@@ -121,7 +129,7 @@ def compare(
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
     pruning = AsapSettings(ratio=0.5, coarse=coarse, step_split=step_split, keep_first=keep_first, keep_last=keep_last, seed=seed)
-    grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER))
+    grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER), strip)
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
@@ -142,6 +150,7 @@ def compare(
         settings = {
             "methods": names,
             "ratios": shares,
+            "strip": strip,
             "step_split": step_split,
             "keep_first": keep_first,
             "keep_last": keep_last,

@@ -8,7 +8,7 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,11 @@ NO_TRACE, FULL_TRACE = "no trace", "full trace"
 CONTROL = "random"
 ALPHA = 0.05
 OFF_BY = 0.05
-_FORM = ("last_kept", "dangling", "open_fences")
-_COLUMNS = {"tokens": "i", "tokens_before": "i", "value": "d", "value_none": "d", "value_full": "d"} | {"last_kept": "d"}
-_COLUMNS |= {"dangling": "i", "open_fences": "i"}
+_FORM = ("last_kept", "dangling", "open_fences", "answer_lines", "near_copies")
+_OF_FULL = ("value_none", "value_full", "answer_lines_full", "near_copies_full")
+_COLUMNS = {"tokens": "i", "tokens_before": "i", "dangling": "i", "open_fences": "i"} | dict.fromkeys(
+    ("value", "value_none", "value_full", "last_kept", "answer_lines", "answer_lines_full", "near_copies", "near_copies_full"), "d"
+)
 
 
 class Contrast(NamedTuple):
@@ -39,6 +41,11 @@ class Contrast(NamedTuple):
     p: float
     smallest: float
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether it counts as a difference: the rank test and the mean agree."""
+        return self.p < ALPHA and not self.low <= 0 <= self.high
+
 
 class Aggregate(NamedTuple):
     """One method at one ratio by one measure; `no trace` and `full trace` (ratio 0 and 1) are the fixed points of the measure.
@@ -46,7 +53,8 @@ class Aggregate(NamedTuple):
     `share` is the kept share of all rows' tokens (1 if they had none); `marked`: it is more than 5 points off the ratio; `rows_off`: the
     number of rows that are. `value` is the mean of the measure; `mean`, `low` and `high` are of its difference from the full trace.
     `against` has a key for each reference, with None if nothing can be compared. `last_kept`, `dangling` and `open_fences` are means
-    over rows of the counts in `Structure`.
+    over rows of the counts in `Structure`, `answer_lines` and `near_copies` of those in `Left`, over the rows that have them (None: no
+    row has).
     """
 
     measure: Measure
@@ -64,6 +72,8 @@ class Aggregate(NamedTuple):
     last_kept: float
     dangling: float
     open_fences: float
+    answer_lines: float | None
+    near_copies: float | None
 
 
 class _Cell(NamedTuple):
@@ -114,7 +124,8 @@ def _cells(measurements: Iterable[Measurement]) -> tuple[list[str], dict[_Cell, 
         arrived, columns = cells[cell]
         arrived.append(numbers.setdefault(one.id, len(numbers)))
         for name, column in columns.items():
-            column.append(getattr(one, name))
+            number = getattr(one, name)
+            column.append(math.nan if number is None else number)
     ids = sorted(numbers)
     places = np.empty(len(ids), dtype=np.int64)
     places[[numbers[row_id] for row_id in ids]] = np.arange(len(ids))
@@ -163,10 +174,16 @@ def _aggregate(cell: _Cell, column: _Column, against: Mapping[str, Contrast | No
     share = _share(int(after.sum()), int(before.sum()))
     rows_off = sum(_is_off(_share(*row), cell.ratio) for row in zip(after.tolist(), before.tolist(), strict=True))
     differences = _differences(column["value"], column["value_full"])
-    last_kept, dangling, fences = (float(np.mean(column[name])) for name in _FORM)
+    form = {name: _mean(column[name]) for name in _FORM}
     estimate = float(np.mean(differences)), *interval(differences)
     value, rows = float(np.mean(column["value"])), len(column.places)
-    return Aggregate(*cell, rows, share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, last_kept, dangling, fences)
+    return Aggregate(*cell, rows, share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, **form)
+
+
+def _mean(numbers: NDArray[np.float64]) -> Any:
+    """The mean of the numbers that are known; None without any."""
+    known = numbers[~np.isnan(numbers)]
+    return float(np.mean(known)) if len(known) else None
 
 
 def _share(after: float, before: float) -> float:
@@ -178,22 +195,23 @@ def _is_off(share: float, ratio: float) -> bool:
 
 
 def _fixed(measure: Measure, columns: Iterable[_Column], ids: Sequence[str], nothing: Mapping[str, None]) -> list[Aggregate]:
-    values = np.full((2, len(ids)), np.nan)  # of no trace and of the full one, by row
+    values = np.full((4, len(ids)), np.nan)  # of no trace and of the full one, and what the full one holds of the answer, by row
     order = list[NDArray[np.int64]]()  # of the rows, as the bootstrap draws them: as they are met
     for column in columns:
-        points, known = np.stack([column["value_none"], column["value_full"]]), values[:, column.places]
+        points, known = np.stack([column[name] for name in _OF_FULL]), values[:, column.places]
         new = np.isnan(known[0])
-        wrong = np.flatnonzero(~new & (known != points).any(axis=0))
+        wrong = np.flatnonzero(~new & (known[:2] != points[:2]).any(axis=0))
         if len(wrong):
             row_id = ids[column.places[wrong[0]]]
             raise UsageError(f"row {row_id} has two values for no trace or full trace ({measure}): was there more than one judge?")
         values[:, column.places] = points
         order.append(column.places[new])
-    none, full = values[:, np.concatenate(order)]
+    none, full, lines, near = values[:, np.concatenate(order)]
     distances = _differences(none, full)
     estimate = float(np.mean(distances)), *interval(distances)
     means = float(np.mean(none)), float(np.mean(full))
+    in_none, in_full = ((_mean(times * lines), _mean(times * near)) for times in (0, 1))
     return [
-        Aggregate(measure, 0.0, NO_TRACE, len(none), 0.0, False, 0, means[0], *estimate, nothing, 0.0, 0.0, 0.0),
-        Aggregate(measure, 1.0, FULL_TRACE, len(none), 1.0, False, 0, means[1], 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0),
+        Aggregate(measure, 0.0, NO_TRACE, len(none), 0.0, False, 0, means[0], *estimate, nothing, 0.0, 0.0, 0.0, *in_none),
+        Aggregate(measure, 1.0, FULL_TRACE, len(none), 1.0, False, 0, means[1], 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0, *in_full),
     ]

@@ -7,17 +7,18 @@ steps, get separate runs. All runs and measured values are in the output folder,
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.compare.measurement import Measure, Measurement
+from asap.compare.copies import Copies
+from asap.compare.measurement import Measure, Measurement, Strip
 from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
 from asap.dataset.source import Source
 from asap.errors import RowError, UsageError
 from asap.events import Listener, MeasuringProgress
-from asap.fences import outside
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
@@ -43,6 +44,7 @@ class Grid(NamedTuple):
     settings: AsapSettings
     words: LLMLingua2 = LLMLingua2()
     """The settings by which llmlingua2 and tokenskip choose words."""
+    strip: Strip = "copies"
 
     @staticmethod
     def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
@@ -131,16 +133,18 @@ def _measure_row(
         for name, decision in decisions.items()
         for ratio in grid.ratios
     ]
-    forms = [structure(sample.cot, decision) for _, _, decision in cuts]
+    copies = Copies.find(sample)
+    forms = [(structure(sample.cot, decision), copies.left(decision)) for _, _, decision in cuts]
+    in_full = {f"{name}_full": number for name, number in copies.left()._asdict().items()}
     found = []
-    for measure, values_of, trace_of, whole in _measures(judge, sample, sufficiency):
+    for measure, values_of, trace_of, whole in _measures(judge, copies, grid.strip, sample, sufficiency):
         none, full, *cut = values_of(["", whole, *(trace_of(decision) for _, _, decision in cuts)])
-        for (name, ratio, decision), form, value in zip(cuts, forms, cut, strict=True):
+        for (name, ratio, decision), (form, left), value in zip(cuts, forms, cut, strict=True):
             if value is None or none is None or full is None:  # no tests, no room in the context, or no verdict of the sandbox
                 continue
             lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
-            counted = Measurement(sample.id, name, ratio, measure, *lengths, *values, form.open_fences, form.dangling, form.last_kept)
-            found.append(counted._replace(windowed=windowed))
+            counts = {**form._asdict(), **left._asdict(), **in_full}
+            found.append(Measurement(sample.id, name, ratio, measure, *lengths, *values, windowed=windowed, **counts))
     return found
 
 
@@ -153,19 +157,23 @@ class _Way(NamedTuple):
     whole: str
 
 
-def _measures(judge: SupportScorer, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Way]:
+def _measures(judge: SupportScorer, copies: Copies, strip: Strip, sample: Sample, sufficiency: Sufficiency | None) -> Iterator[_Way]:
     def supports(traces: Sequence[str]) -> list[float]:
         return judge.supports(sample, traces)
 
     def pruned(decision: Decision) -> str:
         return decision.apply(sample.cot)
 
-    yield _Way("support", supports, pruned, sample.cot)
-    bare = outside(sample.cot)
-    if bare != sample.cot:  # the judge merely copies from a trace that contains the final code
-        yield _Way("support without code", supports, lambda decision: decision.without_code(sample.cot), bare)
+    if strip != "none":
+        yield _Way("support without copies", supports, copies.cut, copies.blanked)
+    if strip != "copies":
+        yield _Way("support", supports, pruned, sample.cot)
     if sufficiency is not None:
-        yield _Way("passing answers", lambda traces: sufficiency.passes(sample, traces), pruned, sample.cot)
+        passes = partial(sufficiency.passes, sample)
+        if strip != "none":
+            yield _Way("passing answers without copies", passes, copies.cut, copies.blanked)
+        if strip != "copies":
+            yield _Way("passing answers", passes, pruned, sample.cot)
 
 
 def _uncut(name: str, stored: Mapping[str, Decision | None], sample: Sample, tokens: TokenCounter, settings: AsapSettings) -> Decision:

@@ -2,21 +2,23 @@
 
 from typing import Literal, NamedTuple
 
-Measure = Literal["support", "support without code", "passing answers"]
+Measure = Literal["support without copies", "support", "passing answers without copies", "passing answers"]
 """The measures, in the order of the tables.
 
-Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace;
-without code: with fenced code removed from the traces first, including the full one, for rows whose traces have any. An answer
-that the judge wrote after the trace counts 1 if it passes the row's tests, else 0.
+Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace. An answer
+that the judge wrote after the trace counts 1 if it passes the row's tests, else 0. Without copies: what the traces, including the
+full one, have copied from the answer was blanked first (`copies.py`).
 """
+Strip = Literal["copies", "none", "both"]
+"""Whether copies are blanked; `both` measures with and without them."""
 
 
 class Measurement(NamedTuple):
     """The value of a pruned trace by one measure, beside those of no trace and of the full trace.
 
     `tokens` and `tokens_before` are the tokens of the pruned and of the full trace, as the run counts them. `ratio` is the requested
-    one. `open_fences`, `dangling` and `last_kept` are those of `Structure`; `windowed`: the row exceeded the context of the judge or the
-    scorer, which read it in overlapping windows.
+    one. `open_fences`, `dangling` and `last_kept` are those of `Structure`, `answer_lines` and `near_copies` those of `Left` (`_full`: for
+    the full trace); `windowed`: the row exceeded the context of the judge or the scorer, which read it in overlapping windows.
     """
 
     id: str
@@ -32,3 +34,7 @@ class Measurement(NamedTuple):
     dangling: int = 0
     last_kept: float = 1.0
     windowed: bool = False
+    answer_lines: float | None = None
+    answer_lines_full: float | None = None
+    near_copies: int | None = None
+    near_copies_full: int | None = None

@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
 def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
     """Write everything. `totals` are those of the pruned rows."""
     remove_partials(folder)
-    seen = _Seen(set(), set(), [])
+    seen = _Seen(set(), set(), set(), [])
     with replacing(folder / "judged.jsonl") as file:
         aggregates = summarise(_written(measurements, file, seen))
     caption = _caption(settings, seen, totals)
@@ -59,10 +59,13 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
 
 
 class _Seen(NamedTuple):
-    """The ids of the rows with a number, those of them that were read in windows, and the rows without numbers."""
+    """The ids of the rows with a number, those of them that were read in windows and those without code or result, and the rows without
+    numbers.
+    """
 
     judged: set[str]
     windowed: set[str]
+    texts: set[str]
     errors: list[dict[str, str | None]]
 
 
@@ -75,6 +78,8 @@ def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen
         seen.judged.add(one.id)
         if one.windowed:
             seen.windowed.add(one.id)
+        if one.near_copies is None:
+            seen.texts.add(one.id)
         file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
         yield one
 
@@ -92,6 +97,8 @@ def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
         said.append(f"{totals.rejected} of {totals.rows} rows read could not be used (runs/asap/rejected.jsonl).")
     if seen.errors:
         said.append(f"{len(seen.errors)} rows gave no number.")
+    if seen.texts and settings["strip"] != "none":
+        said.append(f"In {len(seen.texts)} rows nothing could be blanked: their answers have neither code nor a boxed result.")
     if seen.windowed:
         said.append(f"{len(seen.windowed)} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
     return " ".join(said)

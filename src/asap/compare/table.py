@@ -4,26 +4,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 
-from asap.compare.aggregate import ALPHA, CONTROL, Aggregate, Contrast
+from asap.compare.aggregate import CONTROL, Aggregate, Contrast
 from asap.compare.measurement import Measure
 from asap.tables import Table, latex_escaped, markdown_escaped
 
 INTRO: Mapping[Measure, str] = {
+    "support without copies": (
+        "The mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace, where every "
+        "line of the trace that equals a line of that code (every statement of that result) was blanked first, in the full trace as in "
+        "all others, since a judge that reads it there merely copies. Tokens are those of the traces before."
+    ),
     "support": "The mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace.",
-    "support without code": (
-        "The mean log-probability of the same after fenced code was taken out of the traces, the full one included, since a trace that "
-        "holds the answer's code is merely copied; over the rows whose traces have fenced code. Tokens are those of the traces with it."
+    "passing answers without copies": (
+        "The share of the answers, written by the judge after question and trace, that pass the row's own tests, where what the trace has "
+        "copied from the answer was blanked first."
     ),
     "passing answers": "The share of the answers, written by the judge after question and trace, that pass the row's own tests.",
 }
 NO_PROOF = "It is no proof of what training on the trace gives."
 NOTE = (
     "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
-    "all cells of its column, those of the other measures too. A difference counts as shown where p is below 0.05 and the interval does "
-    "not hold zero. could show: the difference that so many rows of this spread show four "
-    "times in five, at the strictest level that Holm may ask for. end kept: share of the last three steps; dangling: names still used "
-    "whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept share is more than 5 points "
-    "off what was asked, so the tokens are not the same; rows off: rows of which this is so."
+    "all cells of its column, those of the other measures too. A difference counts as shown where p is below 0.05 and the interval "
+    "does not hold zero. could show: the difference that so many rows of this spread show four times in five, at the strictest level "
+    "that Holm may ask for. answer lines left: share of the lines of the answer's code (of at least 8 characters and not in the "
+    "question) that stand in the pruned trace, or of the rows whose result does, before anything is blanked; near copies: lines that "
+    "say nearly the same and are not blanked, with other names or beside other text, a row. end kept: share of the last three steps; "
+    "dangling: names still used whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept "
+    "share is more than 5 points off what was asked, so the tokens are not the same; rows off: rows of which this is so."
 )
 
 
@@ -33,7 +40,7 @@ def markdown(aggregates: Sequence[Aggregate], caption: str) -> str:
         f"## {_title(measure)}\n\n{markdown_escaped(_above(measure, caption))}\n\n{table.markdown(padded=True)}\n"
         for measure, table in _tables(aggregates)
     ]
-    return "\n".join([*parts, f"{markdown_escaped(NOTE)}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
+    return "\n".join([*parts, f"{markdown_escaped(_note(aggregates))}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
 
 
 def latex(aggregates: Sequence[Aggregate], caption: str) -> str:
@@ -42,7 +49,7 @@ def latex(aggregates: Sequence[Aggregate], caption: str) -> str:
     for measure, table in _tables(aggregates):
         parts.append(
             f"\\begin{{table*}}\n\\centering\\scriptsize\\setlength{{\\tabcolsep}}{{3pt}}\n"
-            f"\\caption{{{_title(measure)}. {latex_escaped(f'{_above(measure, caption)} {NOTE}')}}}\n"
+            f"\\caption{{{_title(measure)}. {latex_escaped(f'{_above(measure, caption)} {_note(aggregates)}')}}}\n"
             f"{table.latex()}\n\\end{{table*}}\n"
         )
     return "\n".join(parts)
@@ -77,30 +84,52 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
     parts = list[str]()
     for measure, table in _tables(aggregates):
         parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>", f"<div>{table.html()}</div>"]
-    last = NOTE if parts else f"{caption} No rows."
+    last = _note(aggregates) if parts else f"{caption} No rows."
     return _PAGE.format(body="\n".join([*parts, f"<p>{escape(last)}</p>"]))
 
 
 def csv_text(aggregates: Sequence[Aggregate]) -> str:
     """The numbers of `markdown`, one in each column, for all measures; empty if nothing was compared."""
     names = _references(aggregates)
-    compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show")]
-    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "mean", "minus_full", "low_full", "high_full"]
-    header = [*fixed, *compared, "end_kept_percent", "dangling", "open_fences"]
-    return Table(header, [_numbers(aggregate, names) for aggregate in aggregates]).csv()
+    compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show", "shown", "cells")]
+    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "answer_lines_left_percent", "near_copies"]
+    header = [*fixed, "mean", "minus_full", "low_full", "high_full", *compared, "end_kept_percent", "dangling", "open_fences"]
+    cells = {name: len(_contrasts(aggregates, name)) for name in names}
+    return Table(header, [_numbers(aggregate, cells) for aggregate in aggregates]).csv()
 
 
-def _numbers(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
+def _numbers(aggregate: Aggregate, cells: Mapping[str, int]) -> list[str]:
     """The cells of an aggregate in the CSV file."""
     row = [aggregate.measure, aggregate.method, _percent(aggregate.ratio), _percent(aggregate.share), "yes" if aggregate.marked else "no"]
-    row += [str(aggregate.rows_off), str(aggregate.rows), *map(_number, (aggregate.value, aggregate.mean, aggregate.low, aggregate.high))]
-    for one in map(aggregate.against.get, names):
-        row += [""] * 6 if one is None else [str(one.rows), *map(_number, one[1:4]), _p(one.p), _number(one.smallest)]
+    row += [str(aggregate.rows_off), str(aggregate.rows), *("" if cell == "-" else cell for cell in _copied(aggregate))]
+    row += map(_number, (aggregate.value, aggregate.mean, aggregate.low, aggregate.high))
+    for name, tried in cells.items():
+        one = aggregate.against[name]
+        if one is None:
+            row += [""] * 8
+            continue
+        row += [str(one.rows), *map(_number, (one.mean, one.low, one.high)), _p(one.p), _number(one.smallest)]
+        row += ["yes" if one.is_shown else "no", str(tried)]
     return [*row, *_form(aggregate)]
 
 
 def _title(measure: Measure) -> str:
     return measure.capitalize()
+
+
+def _note(aggregates: Sequence[Aggregate]) -> str:
+    """What the numbers are, and how many differences are shown of how many that were looked for."""
+    tried = {name: _contrasts(aggregates, name) for name in _references(aggregates)}
+    cells, shown = ({name: count(of) for name, of in tried.items()} for count in (len, lambda of: sum(one.is_shown for one in of)))
+    if not any(cells.values()):
+        return NOTE
+    by = "; ".join(f"{shown[name]} of {cells[name]} from {name}" for name in tried)
+    return f"Differences shown: in {sum(shown.values())} of {sum(cells.values())} cells ({by}). {NOTE}"
+
+
+def _contrasts(aggregates: Sequence[Aggregate], name: str) -> list[Contrast]:
+    """All contrasts with a reference."""
+    return [one for aggregate in aggregates if (one := aggregate.against[name]) is not None]
 
 
 def _above(measure: Measure, caption: str) -> str:
@@ -110,7 +139,7 @@ def _above(measure: Measure, caption: str) -> str:
 def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
     """Each measure with its table."""
     names = _references(aggregates)
-    header = ["method", "asked %", "kept %", "rows off", "rows", "mean", "minus full trace"]
+    header = ["method", "asked %", "kept %", "rows off", "rows", "answer lines left %", "near copies", "mean", "minus full trace"]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
@@ -126,6 +155,7 @@ def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
         _percent(aggregate.share) + mark,
         str(aggregate.rows_off),
         str(aggregate.rows),
+        *_copied(aggregate),
         _number(aggregate.value),
     ]
     row.append(_estimate(aggregate.mean, aggregate.low, aggregate.high))
@@ -138,6 +168,11 @@ def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
     return [*row, *_form(aggregate), *([_verdict(aggregate.against[CONTROL]) + mark] if CONTROL in names else [])]
 
 
+def _copied(aggregate: Aggregate) -> list[str]:
+    lines, near = aggregate.answer_lines, aggregate.near_copies
+    return ["-" if lines is None else _percent(lines), "-" if near is None else f"{near:.2f}"]
+
+
 def _form(aggregate: Aggregate) -> list[str]:
     return [_percent(aggregate.last_kept), f"{aggregate.dangling:.2f}", f"{aggregate.open_fences:.2f}"]
 
@@ -145,7 +180,7 @@ def _form(aggregate: Aggregate) -> list[str]:
 def _verdict(one: Contrast | None) -> str:
     if one is None:
         return "-"
-    if one.p >= ALPHA or one.low <= 0 <= one.high:  # rank test and mean must agree
+    if not one.is_shown:
         return "no difference shown"
     return "better" if one.mean > 0 else "worse"
 

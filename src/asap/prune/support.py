@@ -19,6 +19,7 @@ from asap.spans import Span
 from asap.think_tags import CLOSED
 
 CODE_LEAD = "```python\n"
+RESULT_LEAD = "The final answer is "
 _BOXED = re.compile(r"\\boxed\s*\{")
 
 
@@ -35,7 +36,7 @@ def target_of(sample: Sample) -> Target:
     if program is not None:
         return Target(CODE_LEAD, program)
     boxed = _last_boxed(sample.answer)
-    return Target("The final answer is ", boxed) if boxed else Target("", sample.answer)
+    return Target(RESULT_LEAD, boxed) if boxed else Target("", sample.answer)
 
 
 def support_request(tokens: TokenCounter, sample: Sample, trace: str) -> ScoreRequest:

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Literal
 
-from asap.fences import outside
 from asap.lm.tokens import TokenCounter
 from asap.prune.fine.removal import removals, token_budget
 from asap.spans import Span
@@ -153,10 +152,6 @@ class StepCut:
     def apply(self, cot: str) -> str:
         """The pruned trace: the kept steps joined, or the original, byte for byte, if nothing was cut."""
         return keep_steps(cot, [Span(step.start, step.end) for step in self.steps], [step.kept for step in self.steps], self.gap)
-
-    def without_code(self, cot: str) -> str:
-        """The pruned trace without its fenced code. Only with `--step-split paper` can a cut have left part of a block."""
-        return outside(self.apply(cot))
 
     def cut(
         self,

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from asap.fences import outside
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
 from asap.prune.decision.step_cut import CoarseReport, StepDecision, steps_as_columns, steps_from_columns
@@ -92,10 +91,6 @@ class UnitCut:
     def apply(self, cot: str) -> str:
         """The pruned trace: the kept characters of the original."""
         return "".join([cot[start:end] for start, end in self.spans])
-
-    def without_code(self, cot: str) -> str:
-        """The pruned trace without the fenced code of the original, even if the cut removed the fences."""
-        return outside(cot, self.spans)
 
     def cut(self, cot: str, tokens: Callable[[], TokenCounter], *, budget: int | None = None, ratio: float | None = None) -> "UnitCut":
         """The decision at another budget, counted by `tokens`, which is called only if anything changes. Keeps at least one unit."""
