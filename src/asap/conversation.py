@@ -20,7 +20,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from asap.digest import content_digest
-from asap.json_paths import Edits, Path, changed, edited, element, value_at
+from asap.json_paths import Edits, Path, changed, edited, edits_in, element, value_at
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -126,9 +126,7 @@ class Conversation:
             if line.number in thoughts:
                 changes |= self._changes(line, thoughts[line.number])
         row = changed(self.row, {path: new for path, new in changes.items() if path[0] not in self.encoded})
-        texts = {
-            name: edited(text, {path[1:]: new for path, new in changes.items() if path[0] == name}) for name, text in self.encoded.items()
-        }
+        texts = {name: edited(text, edits_in(name, changes)) for name, text in self.encoded.items()}
         return {**row, **texts}
 
     def message(self, line: Line, thought: str) -> Any:
@@ -219,6 +217,11 @@ class TurnOf(NamedTuple):
     def id(self) -> str:
         """The id of the turn: that of its conversation, and its number."""
         return turn_id(self.conversation.id, self.number)
+
+    @property
+    def line(self) -> Line:
+        """Its message."""
+        return self.conversation.line(self.number)
 
 
 def turn_id(name: str, number: int) -> str:

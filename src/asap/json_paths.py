@@ -64,6 +64,11 @@ def _order(path: Path) -> list[tuple[int, str]]:
     return [(key, "") if isinstance(key, int) else (-1, key) for key in path]
 
 
+def edits_in(key: str | int, edits: Edits) -> Edits:
+    """Those of the edits of a value that are in what stands under a key."""
+    return {path[1:]: new for path, new in edits.items() if path[0] == key}
+
+
 def edited(text: str, changes: Edits) -> str:
     """A JSON text with these changes."""
     if not changes:

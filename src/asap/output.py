@@ -18,7 +18,7 @@ from typing import IO, Any
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
 from asap.conversation import Conversation
-from asap.dataset import Rejected, dataset_info
+from asap.dataset import Rejected, RowRules, dataset_info
 from asap.dataset.columns import line_of, strict_line
 from asap.dataset.formats import FORMATS, conversation_row, format_of
 from asap.dataset.parquet import write_parquet
@@ -31,6 +31,7 @@ from asap.sample import Sample
 from asap.sealed import write_sealed
 from asap.store.entry import Entry
 from asap.store.work import Store
+from asap.think_tags import Frame
 from asap.totals import Totals
 from asap.versions import versions_of
 
@@ -122,10 +123,11 @@ def _write_rows(
 ) -> tuple[Totals, str]:
     """Write the files with a line for each row, and return the totals with the hash of the input. `exact`: see `write_parquet`."""
     totals, input_hash, rejected_by, passed_by = Totals(), hashlib.sha256(), Counter[str](), Counter[str]()
+    tags = RowRules.of_settings(settings).tags_of_turns
     with ExitStack() as stack:
         names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
-        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store), totals, exact)
+        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store), totals, exact, tags)
         for group in _in_rows(store.entries(), totals):
             shorter, failed, whole = dict[int, str](), set[int](), None
             for entry in group:
@@ -171,6 +173,8 @@ class _Rows:
     among_conversations: bool
     totals: Totals
     exact: IO[bytes] | None
+    tags: Frame | None
+    """Those of a conversation's thinking, in a format without a field for it."""
 
     def write(self, whole: Sample | Conversation, thoughts: Mapping[int, str] | None = None, *, asked: str | None = None) -> None:
         """Write a row: a sample, which training formats ask with another question, or a conversation with other thinking in some turns."""
@@ -200,7 +204,7 @@ class _Rows:
     def _write_turns(self, whole: Conversation, thoughts: Mapping[int, str], name: str, file: IO[str]) -> None:
         """Write the rows of a conversation in a training format, and count what it lacks there."""
         train, written = self.files.train_turns or "all", False
-        for row in training_rows(whole, thoughts, name, train):
+        for row in training_rows(whole, thoughts, name, train, self.tags):
             file.write(line_of(row))
             written = True
         if not written:

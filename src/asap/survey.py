@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from asap.dataset import RejectedTurn, Shaped
 from asap.dataset.placeholder import Questions
+from asap.dataset.turn_tags import tags_of_turn
 from asap.dataset.where import FILTERED
 from asap.digest import content_digest
 from asap.errors import RowError
@@ -248,9 +249,10 @@ class Survey:
 
 def _other_tags(sample: Sample) -> str:
     """What is ordered instead of the tags that are written; empty if the prompt orders none, or these."""
+    frame = tags_of_turn(sample.turn.conversation, sample.turn.line) if sample.turn else sample.frame
     for name, text in (("system message", sample.system or ""), ("question", sample.question)):
-        if (rows := ordered_tags(text)) and all(row.open.lower() != sample.frame.before.strip().lower() for row in rows):
-            return f"the {name} orders {rows[0].open} and {sample.frame.before.strip()} is written"
+        if (rows := ordered_tags(text)) and all(row.open.lower() != frame.before.strip().lower() for row in rows):
+            return f"the {name} orders {rows[0].open} and {frame.before.strip()} is written"
     return ""
 
 

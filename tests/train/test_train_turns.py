@@ -91,3 +91,12 @@ def test_a_run_learns_the_turns_of_pruned_conversations(tmp_path: Path) -> None:
         assert (rows[:3], len(rows)) == (["a@1", "a@3", "b@3"], 5)
         [rejected] = [json.loads(line) for line in (out / "rejected.jsonl").read_text("utf-8").splitlines()]
         assert (rejected["id"], rejected["reason"]) == ("b@1", "not_trained")
+
+
+@pytest.mark.parametrize(("written", "tag"), [(None, "<thinking>"), ("keep", "<thinking>"), ("magistral", "[THINK]\n")])
+def test_turns_are_learnt_in_the_tags_that_they_are_written_in(written: str | None, tag: str) -> None:
+    said = {"role": "assistant", "content": f"<thinking>{CHECK}</thinking>12"}
+    rules = RowRules(write_tags=written)
+    found = turns_of({"messages": [user(), said, user(), said]}, None, rules) or []
+    for sample in (one.sample for one in found if isinstance(one, Shaped)):
+        assert rules.applied(sample).response.startswith(f"{tag}{CHECK}")

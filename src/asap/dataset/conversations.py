@@ -21,6 +21,7 @@ from asap.dataset.rendered import check_plain
 from asap.dataset.row_rules import RowRules
 from asap.dataset.shapes import Shaped, id_of, shape_of
 from asap.dataset.turn_formats import FLAGS
+from asap.dataset.turn_tags import in_tags
 from asap.digest import content_digest
 from asap.errors import RowError
 from asap.json_paths import edited, value_at
@@ -89,8 +90,9 @@ def _turns(shape: Shape, row: Row, row_id: str | None, rules: RowRules) -> Itera
     tools = next((name for name in TOOLS if _is_given(row.get(name))), None)
     name = row_id or content_digest(json.dumps(row, ensure_ascii=True))[:16]
     conversation = Conversation(name, row, [one.line for one in read], tools, encoded)
+    conversation = in_tags(conversation, rules.named_frame) if rules.named_frame else conversation
     thinking = [one for one in read if one.line.thinking or one.error]
-    errors = {one.line.number: one.error or _unusable(conversation, one.line.number) for one in thinking}
+    errors = {one.line.number: one.error or _unusable(conversation, one.line.number, rules) for one in thinking}
     conversation = replace(conversation, rejected=[number for number, error in errors.items() if error])
     if not thinking:
         turns = sum(one.line.role == "assistant" for one in read)
@@ -108,7 +110,7 @@ def _turn(shape: Shape, turn: TurnOf, error: RowError | None) -> Shaped | Reject
     return RejectedTurn(error.reason, error.detail, turn.id, turn)
 
 
-def _unusable(conversation: Conversation, number: int) -> RowError | None:
+def _unusable(conversation: Conversation, number: int, rules: RowRules) -> RowError | None:
     """Why a turn that thinks cannot be pruned, if it cannot; without all the text before it."""
     before = conversation.lines[conversation.lines[0].role == "system" :]
     if not any(line.number < number and conversation.said(line).strip() for line in before):
@@ -118,12 +120,13 @@ def _unusable(conversation: Conversation, number: int) -> RowError | None:
         return RowError("empty_answer", "after its thinking the turn says nothing and calls no tool")
     try:
         check_plain("", answer)
+        in_answer = closing_tag(answer)
+        whole = (rules.named_frame or IN_THINK).join(cot, answer)
+        if (in_answer or closing_tag(cot)) and split_think(whole, rules.table) != (cot, answer):
+            part = "answer" if in_answer else "trace"
+            raise RowError(f"think_in_{part}", f"the {part} holds a closing think tag, so the two could not be told apart again")
     except RowError as error:
         return error
-    in_answer = closing_tag(answer)
-    if (in_answer or closing_tag(cot)) and split_think(IN_THINK.join(cot, answer)) != (cot, answer):
-        part = "answer" if in_answer else "trace"
-        return RowError(f"think_in_{part}", f"the {part} holds a closing think tag, so the two could not be told apart again")
     return None
 
 

@@ -1,9 +1,11 @@
 """Which rows are read and how, and in which tags thinking is written again: the options that all commands share which read rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from asap.dataset.logprobs import LogprobColumns
+from asap.dataset.turn_tags import tags_of_turn
 from asap.dataset.where import Condition, conditions_of
 from asap.errors import RowError
 from asap.sample import Sample
@@ -49,6 +51,21 @@ class RowRules:
         """The tags that are known."""
         return table_with(self.think_tags)
 
+    @property
+    def named_frame(self) -> Frame | None:
+        """The tags that `write_tags` names; None for those of the rows, or the usual ones."""
+        return None if self.write_tags in (None, "keep") else frame_named(str(self.write_tags), self.table)
+
+    @property
+    def tags_of_turns(self) -> Frame | None:
+        """The tags of a conversation's thinking in formats without a field for it; None for those of the row."""
+        return None if self.write_tags == "keep" else self.named_frame or IN_THINK
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> "RowRules":
+        """The rules about tags that a run's settings name."""
+        return cls(settings.get("think_tags"), settings.get("write_tags"))
+
     def as_settings(self) -> dict[str, Any]:
         """Those that are given, by name, but for what a scorer's spec says."""
         given = {name: value for name in _SETTINGS if (value := getattr(self, name))}
@@ -56,8 +73,8 @@ class RowRules:
 
     def applied(self, sample: Sample) -> Sample:
         """A sample that was read before, as these rules have it written."""
-        frame = sample.frame if self.write_tags in (None, "keep") else frame_named(str(self.write_tags), self.table)
-        return replace(sample, frame=frame, system=None if self.drop_system else sample.system)
+        own = tags_of_turn(sample.turn.conversation, sample.turn.line) if sample.turn else sample.frame
+        return replace(sample, frame=self.named_frame or own, system=None if self.drop_system else sample.system)
 
     def frame_of(self, cot: str, answer: str, response: str | None, pruned: str | None) -> Frame:
         """The tags in which a trace and its answer are written.
@@ -65,8 +82,8 @@ class RowRules:
         `response` is the text that the row had them in, None where they stand in fields of their own; `pruned` is the response of a row
         that has the fields and the response as well, as those of pruned.jsonl do.
         """
-        if self.write_tags not in (None, "keep"):
-            return frame_named(self.write_tags, self.table)
+        if self.named_frame:
+            return self.named_frame
         if pruned is not None and (frame := _frame_in(pruned, cot, answer, self.table)):
             return frame
         if self.write_tags is None or response is None:

@@ -14,9 +14,10 @@ from typing import Any, Literal, get_args
 from asap.conversation import Conversation, Line, Piece, arguments_of, name_of
 from asap.dataset.columns import beside
 from asap.dataset.formats import MEANT
+from asap.dataset.turn_tags import tags_of_turn
 from asap.errors import UsageError
 from asap.json_paths import value_at
-from asap.think_tags import IN_THINK
+from asap.think_tags import IN_THINK, Frame
 
 TrainTurns = Literal["all", "thinking", "last"]
 """Which turns carry the loss: all of the assistant's, those that think, or the last."""
@@ -42,12 +43,17 @@ def check_train_turns(train: str | None, formats: Sequence[str]) -> None:
         raise UsageError(f"--train-turns {train} is for --format {', '.join(_WITH_FLAGS)}, and {what}")
 
 
-def training_rows(conversation: Conversation, thoughts: Mapping[int, str], format: str, train: TrainTurns) -> Iterator[dict[str, Any]]:
-    """The rows of a conversation in a format, with other thinking in some turns, by the numbers of their messages."""
+def training_rows(
+    conversation: Conversation, thoughts: Mapping[int, str], format: str, train: TrainTurns, tags: Frame | None = IN_THINK
+) -> Iterator[dict[str, Any]]:
+    """The rows of a conversation in a format, with other thinking in some turns, by the numbers of their messages.
+
+    A format without a field for thinking has it in these tags, or with None in those of the row.
+    """
     others = {name: conversation.row[name] for name in conversation.others}
     tools = {"tools": conversation.row[conversation.tools]} if conversation.tools else {}
     conversation = _as_written(learnable(conversation, format, train))
-    for row in _ROWS[format](conversation, thoughts, train) if conversation.lines else ():
+    for row in _ROWS[format](conversation, thoughts, train, tags) if conversation.lines else ():
         yield beside({**row, **({} if format == "llamafactory" else tools)}, others, MEANT)
 
 
@@ -94,7 +100,7 @@ def chat_of(conversation: Conversation, thoughts: Mapping[int, str]) -> list[tup
     return [(line, _message(conversation, line, thoughts)) for line in conversation.lines]
 
 
-def _trl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _trl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None) -> Iterator[dict[str, Any]]:
     """One row with all messages, for `assistant_only_loss`; with fewer turns one of prompt and completion for each."""
     messages = [{name: value for name, value in message.items() if name not in FLAGS} for _, message in chat_of(conversation, thoughts)]
     if train == "all":
@@ -111,15 +117,15 @@ def _flagged(flag: str, conversation: Conversation, thoughts: Mapping[int, str],
     return {"messages": [{**message, flag: line.number in chosen} for line, message in chat_of(conversation, thoughts)]}
 
 
-def _axolotl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _axolotl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None) -> Iterator[dict[str, Any]]:
     yield _flagged("train", conversation, thoughts, train)
 
 
-def _verl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _verl(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None) -> Iterator[dict[str, Any]]:
     yield _flagged("trainable", conversation, thoughts, train)
 
 
-def _rllm(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _rllm(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None) -> Iterator[dict[str, Any]]:
     """Thinking and text as parts, arguments as JSON text."""
     chosen, messages = trained(conversation, train), list[dict[str, Any]]()
     for line in conversation.lines:
@@ -133,17 +139,21 @@ def _rllm(conversation: Conversation, thoughts: Mapping[int, str], train: TrainT
     yield {"messages": messages}
 
 
-def _sharegpt(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _sharegpt(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None) -> Iterator[dict[str, Any]]:
     """The response with its thinking as one text, tool calls between tags in it."""
-    yield {"conversations": [{"from": _FROM[line.role], "value": _response(conversation, line, thoughts)} for line in conversation.lines]}
+    yield {
+        "conversations": [{"from": _FROM[line.role], "value": _response(conversation, line, thoughts, tags)} for line in conversation.lines]
+    }
 
 
-def _llamafactory(conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns) -> Iterator[dict[str, Any]]:
+def _llamafactory(
+    conversation: Conversation, thoughts: Mapping[int, str], train: TrainTurns, tags: Frame | None
+) -> Iterator[dict[str, Any]]:
     """An alpaca row whose response is the last turn. The pairs before it are its history; tools and their results are text."""
     tools = [f"Tools:\n{json.dumps(conversation.row[conversation.tools], ensure_ascii=False)}"] if conversation.tools else []
     system, pairs = [*filter(None, [conversation.system]), *tools], [["", ""]]
     for line in conversation.lines[conversation.lines[0].role == "system" :]:
-        text = _response(conversation, line, thoughts)
+        text = _response(conversation, line, thoughts, tags)
         if line.role != "assistant" and pairs[-1][1]:
             pairs.append(["", ""])
         side = int(line.role == "assistant")
@@ -204,6 +214,9 @@ def _call(conversation: Conversation, line: Line, place: int, *, as_text: bool =
     return {"type": "function", **({"id": named} if named else {}), "function": function}
 
 
-def _response(conversation: Conversation, line: Line, thoughts: Mapping[int, str]) -> str:
+def _response(conversation: Conversation, line: Line, thoughts: Mapping[int, str], tags: Frame | None) -> str:
     said = conversation.said(line)
-    return IN_THINK.join(thoughts.get(line.number, conversation.cot(line.number)), said.strip("\r\n")) if line.thinking else said
+    if not line.thinking:
+        return said
+    cot = thoughts.get(line.number, conversation.cot(line.number))
+    return (tags or tags_of_turn(conversation, line)).join(cot, said.strip("\r\n"))

@@ -169,7 +169,7 @@ def _found(source: Source, mask_pruned: bool) -> Iterator[Found]:
     """Every row with its location: the sample and the context-only parts of its trace, or the reason for its rejection."""
     if not mask_pruned:
         for name, line, result in replace(source, names=[rows_file(name) for name in source.names]).rows():
-            yield name, line, _learnt(result.sample) if isinstance(result, Shaped) else result
+            yield name, line, _learnt(source.rules.applied(result.sample)) if isinstance(result, Shaped) else result
         return
     if source.columns or source.hub_config or source.hub_split:
         raise UsageError("--mask-pruned reads the rows that asap prune stored, so leave --columns, --subset and --split out")
