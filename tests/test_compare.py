@@ -67,7 +67,7 @@ def test_every_row_method_ratio_and_measure_is_judged(tmp_path: Path, capsys: py
         assert all(method in text.replace("\\", "") for method in METHODS.split(","))
     assert "The judge is the scorer itself" in said.out
     manifest = json.loads((out / "manifest.json").read_text())
-    counts = {"rows": 7, "rejected": 1, "rejected_by": {"bad_json": 1}, "judged": 6, "windowed": 0}
+    counts = {"rows": 7, "rejected": 1, "rejected_by": {"bad_json": 1}, "judged": 6, "problems": 6, "windowed": 0}
     assert manifest["counts"] == counts
     assert "1 of 7 rows read could not be used" in (out / "table.md").read_text()
     assert manifest["settings"]["runs"]["asap"]["template_hash"] == manifest["settings"]["runs"]["spirit"]["template_hash"]
@@ -163,6 +163,31 @@ def test_copies_are_blanked_in_what_the_judge_reads_and_counted(tmp_path: Path, 
     capsys.readouterr()
     assert run(words(source, tmp_path / "none", "--strip", "both", methods=few)) == 0
     assert (tmp_path / "none" / "judged.jsonl").read_bytes() == (tmp_path / "both" / "judged.jsonl").read_bytes()
+
+
+def test_rows_of_one_problem_are_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {**row(number, steps=4), "of": {"problem": number}, "problem_id": number // 2, "level": None if number else 3.0}
+        for number in range(6)
+    ]
+    rows[5]["question"] = rows[4]["question"]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    few = "random,keep-tail"
+    assert run(words(source, tmp_path / "out", methods=few)) == 0
+    assert "6 rows on 5 problems; pruned" in capsys.readouterr().out
+    assert run(words(source, tmp_path / "out", "--cluster", "problem_id", methods=few)) == 0
+    said = capsys.readouterr()
+    assert "6 rows on 3 problems (by problem_id); pruned" in said.out
+    assert ", 0 verdicts made" in said.err
+    assert {one["id"]: one["cluster"] for one in read_rows(tmp_path / "out" / "judged.jsonl")} == {f"r{n}": str(n // 2) for n in range(6)}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]["problems"] == 3
+    assert run(words(source, tmp_path / "out", "--cluster", "level", methods=few)) == 0
+    assert "1 rows on 1 problems (by level)" in capsys.readouterr().out
+    lost = json.loads((tmp_path / "out" / "manifest.json").read_text())["rows_without_numbers"]
+    assert [(one["id"], one["reason"]) for one in lost] == [(f"r{number}", "no_cluster") for number in range(1, 6)]
+    said_no = refusal(capsys, *words(source, tmp_path / "other", "--cluster", "nothing", methods=few))
+    assert "--cluster is 'nothing', which the first row does not have; its other columns are: 'of', 'problem_id', 'level'" in said_no
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """Paired statistics: what row-by-row differences between two methods can and cannot show.
 
 Everything here assumes independent rows. Near-duplicates, several rows of one problem, or one model asked twice make every
-interval too narrow and every p value too small. Nothing here shows that a difference matters, only how certain its sign and size are.
+interval too narrow and every p value too small (`asap compare` passes one difference for each problem). Nothing here shows that a
+difference matters, only how certain its sign and size are.
 Differences must be finite and below 1e150 in size; others, or an empty list, raise UsageError.
 """
 

@@ -19,6 +19,7 @@ from asap.compare.table import INTRO, NO_PROOF, csv_text, html, latex, markdown
 from asap.errors import UsageError
 from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
 
+supports = st.integers(-300, 0).map(lambda number: number / 100)
 MEASURES = get_args(Measure)
 CAPTION = "6 rows; pruned by A & B_1 <small>, judged by C|D 50%."
 
@@ -57,8 +58,8 @@ def test_a_line_by_hand() -> None:
     assert against.p == 0.5  # two rows differ, both the same way
     assert against.smallest == smallest_difference([0.1, 0.0, 0.5], alpha=0.05)  # one cell, so no stricter than that
     assert asap.value == pytest.approx(-0.4)
-    assert find(lines, "no trace", 0)[3:11] == (3, 0.0, False, 0, -1.0, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
-    assert find(lines, "full trace", 1)[3:11] == (3, 1.0, False, 0, pytest.approx(-0.2), 0, 0, 0)
+    assert find(lines, "no trace", 0)[3:12] == (3, 3, 0.0, False, 0, -1.0, pytest.approx(-0.8), pytest.approx(-0.8), pytest.approx(-0.8))
+    assert find(lines, "full trace", 1)[3:12] == (3, 3, 1.0, False, 0, pytest.approx(-0.2), 0, 0, 0)
 
 
 def test_only_rows_that_both_have_are_compared() -> None:
@@ -143,6 +144,10 @@ def test_lines_are_sorted_by_measure_ratio_and_mean() -> None:
 @pytest.mark.parametrize(
     ("judged", "expected"),
     [
+        (
+            [one("a", "asap", -0.3)._replace(cluster="p"), one("a", "random", -0.3)._replace(cluster="q")],
+            "row a is in two clusters: p and q",
+        ),
         ([one("a", "asap", -0.3), one("a", "asap", -0.3)], "row a was judged twice: method asap, ratio 0.5, support"),
         ([one("a", "asap", math.nan)], "row a has a value that is not finite: method asap"),
         ([one("a", "asap", -0.3)._replace(value_none=-math.inf)], "not finite"),
@@ -166,8 +171,6 @@ def test_traces_without_tokens_and_single_rows_and_nothing_at_all() -> None:
 
 
 # what must always hold
-
-supports = st.integers(-300, 0).map(lambda number: number / 100)
 
 
 @st.composite
@@ -272,7 +275,7 @@ def test_markdown_latex_and_html_hold_the_same_cells() -> None:
     lines = some_lines()
     cells = cells_of_markdown(markdown(lines, CAPTION))
     assert len(cells) == 2 * (1 + 5 + 2)
-    assert {len(row) for row in cells} == {19}
+    assert {len(row) for row in cells} == {20}
     assert cells == cells_of_latex(latex(lines, CAPTION)) == Cells(html(lines, CAPTION)).rows
 
 
@@ -282,12 +285,12 @@ def test_csv_holds_the_same_numbers() -> None:
     tables = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] != "method"]
     assert len(rows) == len(tables) == len(lines)
     for row, cells in zip(rows, tables, strict=True):
-        full = cells[8]
+        full = cells[9]
         copied = [row[name] or "-" for name in ("answer_lines_left_percent", "near_copies")]
-        fixed = [row[name] for name in ("method", "asked_percent", "kept_percent", "rows_off", "rows")]
-        assert [*fixed, *copied, row["mean"]] == cells[:8]
+        fixed = [row[name] for name in ("method", "asked_percent", "kept_percent", "rows_off", "rows", "problems")]
+        assert [*fixed, *copied, row["mean"]] == cells[:9]
         assert full == f"{row['minus_full']} [{row['low_full']}, {row['high_full']}]"
-        for name, (estimate, p, shows) in (("asap", cells[9:12]), ("random", cells[12:15])):
+        for name, (estimate, p, shows) in (("asap", cells[10:13]), ("random", cells[13:16])):
             found = f"{row[f'minus_{name}']} [{row[f'low_{name}']}, {row[f'high_{name}']}]"
             assert (found, row[f"p_{name}"], row[f"could_show_{name}"]) in ((estimate, p, shows), (" [, ]", "", ""))
 
@@ -322,9 +325,9 @@ def test_numbers_are_written_as_promised() -> None:
         *(one(f"r{number}", "random", -0.4) for number in range(20)),
     ]
     [header, full, asap, random, none] = cells_of_markdown(markdown(summarise(judged), CAPTION))
-    assert asap[:9] == ["asap", "50.0", "50.5", "0", "20", "-", "-", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
-    assert asap[12:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "better"]
-    assert random[10] == "<0.001"
+    assert asap[:10] == ["asap", "50.0", "50.5", "0", "20", "20", "-", "-", "-0.200", "0.000 [0.000, 0.000]"]  # no minus before a zero
+    assert asap[13:] == ["0.200 [0.200, 0.200]", "<0.001", "0.000", "100.0", "0.00", "0.00", "better"]
+    assert random[11] == "<0.001"
     assert (full[1:3], none[1:3]) == (["100.0", "100.0"], ["0.0", "0.0"])
     assert header[-1] == "against random"
 
@@ -358,15 +361,69 @@ def test_the_page_needs_nothing_else() -> None:
 def test_other_references_and_none() -> None:
     judged = six_rows(asap=-0.3, spirit=-0.4)
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=("spirit",)), CAPTION))
-    assert header[9:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
+    assert header[10:] == ["minus spirit", "p", "could show", "end kept %", "dangling", "open fences"]
     [header, *_] = cells_of_markdown(markdown(summarise(judged, reference_methods=()), CAPTION))
-    assert header[5:] == ["answer lines left %", "near copies", "mean", "minus full trace", "end kept %", "dangling", "open fences"]
+    assert header[5:] == [
+        "problems",
+        "answer lines left %",
+        "near copies",
+        "mean",
+        "minus full trace",
+        "end kept %",
+        "dangling",
+        "open fences",
+    ]
 
 
 def test_form_is_the_mean_over_rows() -> None:
     judged = [one("a", "asap", -0.3)._replace(dangling=3, last_kept=0.5), one("b", "asap", -0.3)._replace(open_fences=1, last_kept=1.0)]
     line = next(line for line in summarise(judged) if line.method == "asap")
     assert (line.dangling, line.open_fences, line.last_kept) == (1.5, 0.5, 0.75)
+
+
+def test_rows_of_one_problem_are_one_unit() -> None:
+    values = {"a1": (-0.1, -0.5), "a2": (-0.3, -0.4), "b": (-0.4, -0.2), "c": (-0.2, -0.6), "d1": (-0.5, -0.4), "d2": (-0.5, -0.5)}
+    judged = [
+        one(name, method, value)._replace(cluster=f"problem {name[0]}" if name != "c" else None)
+        for name, pair in values.items()
+        for method, value in zip(("asap", "random"), pair, strict=True)
+    ]
+    lines = summarise(judged)
+    asap, against = find(lines, "asap"), find(lines, "asap").against["random"]
+    differences = [0.25, -0.2, 0.4, -0.05]
+    assert against is not None
+    assert (against.rows, against.problems, asap.rows, asap.problems) == (6, 4, 6, 4)
+    assert against.mean == pytest.approx(sum(differences) / 4)
+    assert (against.low, against.high) == pytest.approx(interval(differences))
+    assert against.p == wilcoxon(differences)
+    assert against.smallest == pytest.approx(smallest_difference(differences, alpha=0.05))
+    assert asap.value == pytest.approx((-0.2 - 0.4 - 0.2 - 0.5) / 4)
+    assert (asap.mean, find(lines, "no trace", 0).problems) == (pytest.approx(asap.value + 0.2), 4)
+    assert find(lines, "full trace", 1)[3:5] == (6, 4)
+    [row] = [row for row in cells_of_markdown(markdown(lines, CAPTION)) if row[0] == "asap"]
+    assert row[4:6] == ["6", "4"]
+
+
+@given(st.integers(1, 5), st.lists(st.tuples(supports, supports), min_size=2, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_a_row_read_several_times_says_no_more(times: int, values: list[tuple[float, float]]) -> None:
+    def lines(copies: int) -> list[Aggregate]:
+        return summarise(
+            one(f"{number} {copy}", method, value)._replace(cluster=str(number))
+            for number, pair in enumerate(values)
+            for method, value in zip(("asap", "random"), pair, strict=True)
+            for copy in range(copies)
+        )
+
+    for once, often in zip(lines(1), lines(times), strict=True):
+        assert (often.rows, often.problems) == (times * once.rows, once.problems)
+        assert (often.value, often.mean, often.low, often.high) == pytest.approx((once.value, once.mean, once.low, once.high))
+        for name, contrast in once.against.items():
+            other = often.against[name]
+            assert (contrast is None) == (other is None)
+            if contrast is not None and other is not None:
+                assert other[2:] == pytest.approx(contrast[2:])
+                assert (other.rows, other.problems) == (times * contrast.rows, contrast.problems)
 
 
 def test_what_is_left_of_the_answer_is_the_mean_over_the_rows_that_say_it() -> None:
@@ -384,7 +441,7 @@ def test_what_is_left_of_the_answer_is_the_mean_over_the_rows_that_say_it() -> N
         ("random", None, None),
         ("no trace", 0.0, 0.0),
     ]
-    cells = {row[0]: row[5:7] for row in cells_of_markdown(markdown(summarise(judged), CAPTION))}
+    cells = {row[0]: row[6:8] for row in cells_of_markdown(markdown(summarise(judged), CAPTION))}
     assert (cells["full trace"], cells["asap"], cells["random"]) == (["75.0", "1.67"], ["37.5", "1.00"], ["-", "-"])
 
 

@@ -68,6 +68,14 @@ def compare(
             group=METHOD,
         ),
     ] = "copies",
+    cluster: Annotated[
+        str | None,
+        Parameter(
+            help="The column that names the problem of a row. Rows of one problem are one unit of means, intervals and tests. "
+            "[default: the question]",
+            group=METHOD,
+        ),
+    ] = None,
     seed: Annotated[int, Parameter(help="Of random, random-block and functional-first.", group=METHOD, converter=whole)] = 0,
     scorer: Annotated[
         str, Parameter(help="Who prunes: bundled, hf:<hub id or folder>, gguf:<file>, openai:<model>, shipped:<columns>.", group=MODEL)
@@ -111,6 +119,7 @@ def compare(
 
     Example: asap compare traces.jsonl --methods asap,random --ratios 0.5 --judge hf:Qwen/Qwen2.5-Coder-0.5B-Instruct --out compared
     """
+    from asap.compare.cluster import check_cluster
     from asap.compare.grid import Grid, measure_all, prune_all, pruners_of
     from asap.compare.report import REPORT_FILES, write_report
     from asap.compare.support import SupportScorer
@@ -129,7 +138,7 @@ def compare(
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
     pruning = AsapSettings(ratio=0.5, coarse=coarse, step_split=step_split, keep_first=keep_first, keep_last=keep_last, seed=seed)
-    grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER), strip)
+    grid = Grid(names, shares, pruning, LLMLingua2(classifier or CLASSIFIER), strip, cluster)
     if tests is not None and generate is None:
         raise UsageError("--tests is for --generate; add --generate 512, or leave --tests out")
     at_least("generate", generate, 1)
@@ -138,6 +147,7 @@ def compare(
         raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
     refuse_sources(out, [*source, *([tests] if tests else [])])
+    check_cluster(rows, cluster)
     claim_folder(out, COMPARED)
     console = console_for(stderr=True)
     try:
@@ -151,6 +161,7 @@ def compare(
             "methods": names,
             "ratios": shares,
             "strip": strip,
+            "cluster": cluster,
             "step_split": step_split,
             "keep_first": keep_first,
             "keep_last": keep_last,

@@ -1,7 +1,9 @@
 """The means of a comparison: each method at each ratio by each measure, against the full trace and against other methods.
 
-Differences are computed per row and then averaged. Values are never scaled by the distance between no trace and full trace, which is
-near zero for easy rows. Of each measurement only its numbers are kept, in columns: some 50 bytes.
+The rows of one problem are a cluster (`cluster.py`). What is estimated is the mean over problems: values and differences are computed for
+each row, averaged within each cluster, and then over clusters, which are the units of intervals and tests. With one row on each problem
+this is the mean over rows. Shares of tokens and the counts of `Structure` and `Left` are over rows. Values are never scaled by the distance
+between no trace and full trace, which is near zero for easy rows. Of each measurement only its numbers are kept, in columns.
 """
 
 import math
@@ -21,6 +23,8 @@ NO_TRACE, FULL_TRACE = "no trace", "full trace"
 CONTROL = "random"
 ALPHA = 0.05
 OFF_BY = 0.05
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
 _FORM = ("last_kept", "dangling", "open_fences", "answer_lines", "near_copies")
 _OF_FULL = ("value_none", "value_full", "answer_lines_full", "near_copies_full")
 _COLUMNS = {"tokens": "i", "tokens_before": "i", "dangling": "i", "open_fences": "i"} | dict.fromkeys(
@@ -29,12 +33,13 @@ _COLUMNS = {"tokens": "i", "tokens_before": "i", "dangling": "i", "open_fences":
 
 
 class Contrast(NamedTuple):
-    """A method minus a reference at the same ratio and by the same measure, over the rows of both, in the measure's unit.
+    """A method minus a reference at the same ratio and by the same measure, over the problems of the rows of both, in the measure's unit.
 
     `p` is adjusted over all cells of the reference; `smallest` is the difference that the sample could show at Holm's strictest level.
     """
 
     rows: int
+    problems: int
     mean: float
     low: float
     high: float
@@ -61,6 +66,7 @@ class Aggregate(NamedTuple):
     ratio: float
     method: str
     rows: int
+    problems: int
     share: float
     marked: bool
     rows_off: int
@@ -84,12 +90,15 @@ class _Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class _Column:
-    """The numbers of one cell by name, ordered by row. `places` are those of the rows' ids among all ids in their order."""
+    """The numbers of one cell by name, ordered by row. `places` are those of the rows' ids among all ids in their order, `clusters` the
+    numbers of their clusters.
+    """
 
-    places: NDArray[np.int64]
-    numbers: Mapping[str, NDArray[np.float64]]
+    places: _Ints
+    clusters: _Ints
+    numbers: Mapping[str, _Floats]
 
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
+    def __getitem__(self, name: str) -> _Floats:
         return self.numbers[name]
 
 
@@ -99,25 +108,29 @@ _Cells = Mapping[_Cell, _Column]
 def summarise(measurements: Iterable[Measurement], *, reference_methods: Sequence[str] = ("asap", CONTROL)) -> list[Aggregate]:
     """The aggregates by measure, ratio (largest first) and mean (best first); the order of `measurements` does not matter.
 
-    Raises UsageError if a row was judged twice in a cell, has no finite value, or has two values of a fixed point. It does not check
-    that two methods measured the same rows: it compares those that both have, and `Contrast.rows` counts them.
+    Raises UsageError if a row was judged twice in a cell, has no finite value, or has two values of a fixed point or two clusters. It does
+    not check that two methods measured the same rows: it compares those that both have, and `Contrast.rows` counts them.
     """
-    ids, cells = _cells(measurements)
+    ids, clusters, cells = _cells(measurements)
     against = {name: _against(cells, name) for name in reference_methods}
     aggregates = [_aggregate(cell, column, {name: of.get(cell) for name, of in against.items()}) for cell, column in cells.items()]
     nothing = dict.fromkeys(reference_methods)
     for measure in {cell.measure for cell in cells}:
-        aggregates += _fixed(measure, [column for cell, column in cells.items() if cell.measure == measure], ids, nothing)
+        aggregates += _fixed(measure, [column for cell, column in cells.items() if cell.measure == measure], ids, clusters, nothing)
     return sorted(aggregates, key=lambda one: (get_args(Measure).index(one.measure), -one.ratio, -one.mean, one.method))
 
 
-def _cells(measurements: Iterable[Measurement]) -> tuple[list[str], dict[_Cell, _Column]]:
-    """All ids in their order, and the numbers of each cell."""
+def _cells(measurements: Iterable[Measurement]) -> tuple[list[str], _Ints, dict[_Cell, _Column]]:
+    """All ids in their order, the number of the cluster of each, and the numbers of each cell."""
     numbers = dict[str, int]()  # ids, by the order of their arrival
+    named = dict[str, tuple[str | None, str]]()
     cells: dict[_Cell, tuple[array[int], dict[str, array[float]]]] = {}
     for one in measurements:
         if not all(map(math.isfinite, (one.value, one.value_none, one.value_full))):
             raise UsageError(f"row {one.id} has a value that is not finite: method {one.method}, ratio {one.ratio:g}, {one.measure}")
+        cluster = one.cluster, "" if one.cluster else one.id
+        if named.setdefault(one.id, cluster) != cluster:
+            raise UsageError(f"row {one.id} is in two clusters: {named[one.id][0]} and {one.cluster}")
         cell = _Cell(one.measure, one.ratio, one.method)
         if cell not in cells:
             cells[cell] = array("i"), {name: array(code) for name, code in _COLUMNS.items()}
@@ -130,30 +143,35 @@ def _cells(measurements: Iterable[Measurement]) -> tuple[list[str], dict[_Cell, 
     places = np.empty(len(ids), dtype=np.int64)
     places[[numbers[row_id] for row_id in ids]] = np.arange(len(ids))
     # the bootstrap draws by position, which must not depend on the order of the input
-    return ids, {cell: _column(cell, ids, places[np.asarray(cells[cell][0])], cells.pop(cell)[1]) for cell in sorted(cells)}
+    first = {cluster: number for number, cluster in enumerate(dict.fromkeys(named[row_id] for row_id in ids))}
+    clusters = np.array([first[named[row_id]] for row_id in ids], dtype=np.int64)
+    found = {cell: _column(cell, ids, clusters, places[np.asarray(cells[cell][0])], cells.pop(cell)[1]) for cell in sorted(cells)}
+    return ids, clusters, found
 
 
-def _column(cell: _Cell, ids: Sequence[str], places: NDArray[np.int64], columns: "Mapping[str, array[float]]") -> _Column:
+def _column(cell: _Cell, ids: Sequence[str], clusters: _Ints, places: _Ints, columns: "Mapping[str, array[float]]") -> _Column:
     order = np.argsort(places, kind="stable")
     places = places[order]
     twice = np.flatnonzero(places[1:] == places[:-1])
     if len(twice):
         raise UsageError(f"row {ids[places[twice[0]]]} was judged twice: method {cell.method}, ratio {cell.ratio:g}, {cell.measure}")
-    return _Column(places, {name: np.asarray(column)[order] for name, column in columns.items()})
+    return _Column(places, clusters[places], {name: np.asarray(column)[order] for name, column in columns.items()})
 
 
 def _against(cells: _Cells, reference: str) -> dict[_Cell, Contrast]:
-    pairs = dict[_Cell, list[float]]()
+    pairs, rows = dict[_Cell, list[float]](), dict[_Cell, int]()
     for cell, column in cells.items():
         other = cells.get(cell._replace(method=reference))
         if other is None or cell.method == reference:
             continue
         _, ours, theirs = np.intersect1d(column.places, other.places, assume_unique=True, return_indices=True)
         if len(ours):
-            pairs[cell] = _differences(column["value"][ours], other["value"][theirs])
+            pairs[cell] = _differences(column["value"][ours], other["value"][theirs], column.clusters[ours])
+            rows[cell] = len(ours)
     adjusted = holm([wilcoxon(differences) for differences in pairs.values()])
     return {
         cell: Contrast(
+            rows[cell],
             len(differences),
             float(np.mean(differences)),
             *interval(differences),
@@ -164,23 +182,30 @@ def _against(cells: _Cells, reference: str) -> dict[_Cell, Contrast]:
     }
 
 
-def _differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> list[float]:
+def _differences(ours: _Floats, theirs: _Floats, clusters: _Ints) -> list[float]:
+    """The mean difference of each cluster."""
     # without rounding, 0.3 - 0.1 and 0.5 - 0.3 would not tie
-    return [round(one - other, 9) for one, other in zip(ours.tolist(), theirs.tolist(), strict=True)]
+    return [round(difference, 9) for difference in _within(ours - theirs, clusters).tolist()]
+
+
+def _within(numbers: _Floats, clusters: _Ints) -> _Floats:
+    """The mean of each cluster, in the order of their numbers."""
+    _, owner, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    return np.asarray(np.bincount(owner, numbers) / sizes, dtype=np.float64)
 
 
 def _aggregate(cell: _Cell, column: _Column, against: Mapping[str, Contrast | None]) -> Aggregate:
     after, before = column["tokens"], column["tokens_before"]
     share = _share(int(after.sum()), int(before.sum()))
     rows_off = sum(_is_off(_share(*row), cell.ratio) for row in zip(after.tolist(), before.tolist(), strict=True))
-    differences = _differences(column["value"], column["value_full"])
+    differences = _differences(column["value"], column["value_full"], column.clusters)
     form = {name: _mean(column[name]) for name in _FORM}
     estimate = float(np.mean(differences)), *interval(differences)
-    value, rows = float(np.mean(column["value"])), len(column.places)
-    return Aggregate(*cell, rows, share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, **form)
+    value, sizes = float(np.mean(_within(column["value"], column.clusters))), (len(column.places), len(differences))
+    return Aggregate(*cell, *sizes, share, _is_off(share, cell.ratio), rows_off, value, *estimate, against, **form)
 
 
-def _mean(numbers: NDArray[np.float64]) -> Any:
+def _mean(numbers: _Floats) -> Any:
     """The mean of the numbers that are known; None without any."""
     known = numbers[~np.isnan(numbers)]
     return float(np.mean(known)) if len(known) else None
@@ -194,24 +219,25 @@ def _is_off(share: float, ratio: float) -> bool:
     return round(abs(share - ratio), 9) > OFF_BY
 
 
-def _fixed(measure: Measure, columns: Iterable[_Column], ids: Sequence[str], nothing: Mapping[str, None]) -> list[Aggregate]:
+def _fixed(
+    measure: Measure, columns: Iterable[_Column], ids: Sequence[str], clusters: _Ints, nothing: Mapping[str, None]
+) -> list[Aggregate]:
     values = np.full((4, len(ids)), np.nan)  # of no trace and of the full one, and what the full one holds of the answer, by row
-    order = list[NDArray[np.int64]]()  # of the rows, as the bootstrap draws them: as they are met
     for column in columns:
         points, known = np.stack([column[name] for name in _OF_FULL]), values[:, column.places]
-        new = np.isnan(known[0])
-        wrong = np.flatnonzero(~new & (known[:2] != points[:2]).any(axis=0))
+        wrong = np.flatnonzero(~np.isnan(known[0]) & (known[:2] != points[:2]).any(axis=0))
         if len(wrong):
             row_id = ids[column.places[wrong[0]]]
             raise UsageError(f"row {row_id} has two values for no trace or full trace ({measure}): was there more than one judge?")
         values[:, column.places] = points
-        order.append(column.places[new])
-    none, full, lines, near = values[:, np.concatenate(order)]
-    distances = _differences(none, full)
+    met = ~np.isnan(values[0])
+    none, full, lines, near = values[:, met]
+    distances = _differences(none, full, clusters[met])
     estimate = float(np.mean(distances)), *interval(distances)
-    means = float(np.mean(none)), float(np.mean(full))
+    means = [float(np.mean(_within(of, clusters[met]))) for of in (none, full)]
+    sizes = len(none), len(distances)
     in_none, in_full = ((_mean(times * lines), _mean(times * near)) for times in (0, 1))
     return [
-        Aggregate(measure, 0.0, NO_TRACE, len(none), 0.0, False, 0, means[0], *estimate, nothing, 0.0, 0.0, 0.0, *in_none),
-        Aggregate(measure, 1.0, FULL_TRACE, len(none), 1.0, False, 0, means[1], 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0, *in_full),
+        Aggregate(measure, 0.0, NO_TRACE, *sizes, 0.0, False, 0, means[0], *estimate, nothing, 0.0, 0.0, 0.0, *in_none),
+        Aggregate(measure, 1.0, FULL_TRACE, *sizes, 1.0, False, 0, means[1], 0.0, 0.0, 0.0, nothing, 1.0, 0.0, 0.0, *in_full),
     ]

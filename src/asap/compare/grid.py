@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.compare.cluster import cluster_of
 from asap.compare.copies import Copies
 from asap.compare.measurement import Measure, Measurement, Strip
 from asap.compare.structure import structure
@@ -45,6 +46,8 @@ class Grid(NamedTuple):
     words: LLMLingua2 = LLMLingua2()
     """The settings by which llmlingua2 and tokenskip choose words."""
     strip: Strip = "copies"
+    cluster: str | None = None
+    """The column that names the problem of a row; None: the question does."""
 
     @staticmethod
     def check(methods: Sequence[str], ratios: Sequence[float]) -> None:
@@ -126,6 +129,7 @@ def _measure_row(
     stored: Mapping[str, Decision | None],
     sufficiency: Sufficiency | None,
 ) -> list[Measurement]:
+    cluster = cluster_of(sample, grid.cluster)
     decisions = {name: _uncut(name, stored, sample, tokens, grid.settings) for name in grid.methods}
     windowed = any(decision.windows > 1 for decision in decisions.values()) or judge.in_windows(sample, sample.cot)
     cuts = [
@@ -144,7 +148,7 @@ def _measure_row(
                 continue
             lengths, values = (decision.tokens_after, decision.tokens_before), (float(value), float(none), float(full))
             counts = {**form._asdict(), **left._asdict(), **in_full}
-            found.append(Measurement(sample.id, name, ratio, measure, *lengths, *values, windowed=windowed, **counts))
+            found.append(Measurement(sample.id, name, ratio, measure, *lengths, *values, windowed=windowed, cluster=cluster, **counts))
     return found
 
 

@@ -18,7 +18,8 @@ class Measurement(NamedTuple):
 
     `tokens` and `tokens_before` are the tokens of the pruned and of the full trace, as the run counts them. `ratio` is the requested
     one. `open_fences`, `dangling` and `last_kept` are those of `Structure`, `answer_lines` and `near_copies` those of `Left` (`_full`: for
-    the full trace); `windowed`: the row exceeded the context of the judge or the scorer, which read it in overlapping windows.
+    the full trace), `cluster` is the problem that the row is on (None: one of its own); `windowed`: the row exceeded the context of the
+    judge or the scorer, which read it in overlapping windows.
     """
 
     id: str
@@ -38,3 +39,4 @@ class Measurement(NamedTuple):
     answer_lines_full: float | None = None
     near_copies: int | None = None
     near_copies_full: int | None = None
+    cluster: str | None = None

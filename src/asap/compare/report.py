@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
 def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
     """Write everything. `totals` are those of the pruned rows."""
     remove_partials(folder)
-    seen = _Seen(set(), set(), set(), [])
+    seen = _Seen({}, set(), set(), [])
     with replacing(folder / "judged.jsonl") as file:
         aggregates = summarise(_written(measurements, file, seen))
     caption = _caption(settings, seen, totals)
@@ -44,7 +44,13 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
         with replacing(folder / f"table.{suffix}") as file:
             file.write(text)
     no_plot = _plot(aggregates, folder / "pareto.png", caption)
-    counts = {"rows": totals.rows, "rejected": totals.rejected, "rejected_by": totals.rejected_by, "judged": len(seen.judged)}
+    counts = {
+        "rows": totals.rows,
+        "rejected": totals.rejected,
+        "rejected_by": totals.rejected_by,
+        "judged": len(seen.judged),
+        "problems": len({*seen.judged.values()}),
+    }
     manifest = {
         "settings": dict(settings),
         "counts": {**counts, "windowed": len(seen.windowed)},
@@ -59,11 +65,11 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
 
 
 class _Seen(NamedTuple):
-    """The ids of the rows with a number, those of them that were read in windows and those without code or result, and the rows without
-    numbers.
+    """The ids of the rows with a number and their problems, those that were read in windows and those without code or result, and the
+    rows without numbers.
     """
 
-    judged: set[str]
+    judged: dict[str, str | None]
     windowed: set[str]
     texts: set[str]
     errors: list[dict[str, str | None]]
@@ -75,7 +81,7 @@ def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen
         if isinstance(one, RowError):
             seen.errors.append({"id": one.row_id, "reason": one.reason, "detail": one.detail})
             continue
-        seen.judged.add(one.id)
+        seen.judged[one.id] = one.cluster
         if one.windowed:
             seen.windowed.add(one.id)
         if one.near_copies is None:
@@ -86,7 +92,9 @@ def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen
 
 def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
-    said = [f"{len(seen.judged)} rows; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
+    by = f" (by {settings['cluster']})" if settings["cluster"] else ""
+    rows = f"{len(seen.judged)} rows on {len({*seen.judged.values()})} problems{by}"
+    said = [f"{rows}; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
     if ends := " and ".join(f"the {name} {settings[f'keep_{name}']}" for name in ("first", "last") if settings[f"keep_{name}"]):
         said.append(f"Of each trace's steps {ends} always stay, in every method.")
     if scorer == judge:

@@ -23,14 +23,15 @@ INTRO: Mapping[Measure, str] = {
 }
 NO_PROOF = "It is no proof of what training on the trace gives."
 NOTE = (
-    "Differences are means over the same rows, with 95 % bootstrap intervals. p: Wilcoxon's signed-rank test, adjusted by Holm over "
-    "all cells of its column, those of the other measures too. A difference counts as shown where p is below 0.05 and the interval "
-    "does not hold zero. could show: the difference that so many rows of this spread show four times in five, at the strictest level "
-    "that Holm may ask for. answer lines left: share of the lines of the answer's code (of at least 8 characters and not in the "
-    "question) that stand in the pruned trace, or of the rows whose result does, before anything is blanked; near copies: lines that "
-    "say nearly the same and are not blanked, with other names or beside other text, a row. end kept: share of the last three steps; "
-    "dangling: names still used whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept "
-    "share is more than 5 points off what was asked, so the tokens are not the same; rows off: rows of which this is so."
+    "Means and differences are over problems, those of the rows of one problem averaged first; differences are over the same rows, "
+    "with 95 % bootstrap intervals over problems. p: Wilcoxon's signed-rank test, adjusted by Holm over all cells of its column, "
+    "those of the other measures too. A difference counts as shown where p is below 0.05 and the interval does not hold zero. could "
+    "show: the difference that so many problems of this spread show four times in five, at the strictest level that Holm may ask "
+    "for. answer lines left: share of the lines of the answer's code (of at least 8 characters and not in the question) that stand "
+    "in the pruned trace, or of the rows whose result does, before anything is blanked; near copies: lines that say nearly the same "
+    "and are not blanked, with other names or beside other text, a row. end kept: share of the last three steps; dangling: names "
+    "still used whose definition was cut; open fences: code fences that the cut leaves open; both a row. *: the kept share is more "
+    "than 5 points off what was asked, so the tokens are not the same; rows off: rows of which this is so."
 )
 
 
@@ -91,9 +92,23 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
 def csv_text(aggregates: Sequence[Aggregate]) -> str:
     """The numbers of `markdown`, one in each column, for all measures; empty if nothing was compared."""
     names = _references(aggregates)
-    compared = [f"{column}_{name}" for name in names for column in ("rows", "minus", "low", "high", "p", "could_show", "shown", "cells")]
-    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "answer_lines_left_percent", "near_copies"]
-    header = [*fixed, "mean", "minus_full", "low_full", "high_full", *compared, "end_kept_percent", "dangling", "open_fences"]
+    compared = [
+        f"{column}_{name}" for name in names for column in ("rows", "problems", "minus", "low", "high", "p", "could_show", "shown", "cells")
+    ]
+    fixed = ["measure", "method", "asked_percent", "kept_percent", "off", "rows_off", "rows", "problems"]
+    header = [
+        *fixed,
+        "answer_lines_left_percent",
+        "near_copies",
+        "mean",
+        "minus_full",
+        "low_full",
+        "high_full",
+        *compared,
+        "end_kept_percent",
+        "dangling",
+        "open_fences",
+    ]
     cells = {name: len(_contrasts(aggregates, name)) for name in names}
     return Table(header, [_numbers(aggregate, cells) for aggregate in aggregates]).csv()
 
@@ -101,14 +116,14 @@ def csv_text(aggregates: Sequence[Aggregate]) -> str:
 def _numbers(aggregate: Aggregate, cells: Mapping[str, int]) -> list[str]:
     """The cells of an aggregate in the CSV file."""
     row = [aggregate.measure, aggregate.method, _percent(aggregate.ratio), _percent(aggregate.share), "yes" if aggregate.marked else "no"]
-    row += [str(aggregate.rows_off), str(aggregate.rows), *("" if cell == "-" else cell for cell in _copied(aggregate))]
+    row += [*_sizes(aggregate), *("" if cell == "-" else cell for cell in _copied(aggregate))]
     row += map(_number, (aggregate.value, aggregate.mean, aggregate.low, aggregate.high))
     for name, tried in cells.items():
         one = aggregate.against[name]
         if one is None:
-            row += [""] * 8
+            row += [""] * 9
             continue
-        row += [str(one.rows), *map(_number, (one.mean, one.low, one.high)), _p(one.p), _number(one.smallest)]
+        row += [str(one.rows), str(one.problems), *map(_number, (one.mean, one.low, one.high)), _p(one.p), _number(one.smallest)]
         row += ["yes" if one.is_shown else "no", str(tried)]
     return [*row, *_form(aggregate)]
 
@@ -139,7 +154,18 @@ def _above(measure: Measure, caption: str) -> str:
 def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
     """Each measure with its table."""
     names = _references(aggregates)
-    header = ["method", "asked %", "kept %", "rows off", "rows", "answer lines left %", "near copies", "mean", "minus full trace"]
+    header = [
+        "method",
+        "asked %",
+        "kept %",
+        "rows off",
+        "rows",
+        "problems",
+        "answer lines left %",
+        "near copies",
+        "mean",
+        "minus full trace",
+    ]
     for name in names:
         header += [f"minus {name}", "p", "could show"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
@@ -153,8 +179,7 @@ def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
         aggregate.method,
         _percent(aggregate.ratio),
         _percent(aggregate.share) + mark,
-        str(aggregate.rows_off),
-        str(aggregate.rows),
+        *_sizes(aggregate),
         *_copied(aggregate),
         _number(aggregate.value),
     ]
@@ -166,6 +191,10 @@ def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
         rows = "" if one.rows == aggregate.rows else f" ({one.rows} rows)"
         row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _number(one.smallest)]
     return [*row, *_form(aggregate), *([_verdict(aggregate.against[CONTROL]) + mark] if CONTROL in names else [])]
+
+
+def _sizes(aggregate: Aggregate) -> list[str]:
+    return list(map(str, (aggregate.rows_off, aggregate.rows, aggregate.problems)))
 
 
 def _copied(aggregate: Aggregate) -> list[str]:
