@@ -1,7 +1,9 @@
 """`asap compare`: every method at every ratio on the same rows, judged once, resumable, with the numbers that a plain way gives."""
 
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,20 @@ def test_support_is_the_mean_log_probability_of_the_code_alone(tmp_path: Path, s
         table = torch.log_softmax(scorer.model(torch.tensor([ids])).logits[0].double(), dim=-1)
     wanted = [number + shift for number in range(len(encoded.ids)) if encoded.ends[number] > len(before)]
     assert support == pytest.approx(sum(float(table[place - 1, ids[place]]) for place in wanted) / len(wanted), abs=1e-4)
+
+
+@pytest.mark.parametrize("support", ["'low'", "x'00'", "9e999"])
+def test_a_damaged_support_is_measured_anew(support: str, tmp_path: Path, scorer: Any) -> None:
+    sample = Sample("x", "What is 1?", "It is 1.", f"Look:\n\n{CODE}")
+    with SupportScorer.open(scorer, tmp_path) as judge:
+        measured = judge.support(sample, sample.cot)
+    with closing(sqlite3.connect(tmp_path / "judge.sqlite")) as database:
+        database.execute(f"UPDATE verdicts SET support = {support}")
+        database.commit()
+    for computed in (1, 0):
+        with SupportScorer.open(scorer, tmp_path) as judge:
+            assert judge.support(sample, sample.cot) == measured
+            assert judge.computed == computed
 
 
 def test_copies_are_blanked_in_what_the_judge_reads_and_counted(tmp_path: Path, scorer: Scorer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,33 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "prompt_tokens = -5",
+        "prompt_tokens = 'many'",
+        "completion_tokens = 1.5",
+        "completion_tokens = 1 << 62",
+        "finish_reason = x'00'",
+        "kind = x'00'",
+    ],
+)
+def test_an_edited_reply_is_told_and_adds_up_to_nothing(setting: str, tmp_path: Path) -> None:
+    with ReplyCache.open(tmp_path) as replies:
+        replies.put("k", "anchor", Generation("text", "stop", 1, 1))
+    with closing(sqlite3.connect(tmp_path / REPLIES_FILE)) as database:
+        database.execute(f"UPDATE replies SET {setting}")
+        database.commit()
+    with ReplyCache.open(tmp_path) as replies:
+        with pytest.raises(InputError, match="the row 'k' of its table replies is damaged"):
+            replies.get("k")
+        if "tokens" in setting:
+            with pytest.raises(InputError, match="the row 'k' of its table replies is damaged"):
+                replies.usage()
+    with ReplyCache.open(None, also=[tmp_path]) as replies, pytest.raises(InputError, match=str(tmp_path / REPLIES_FILE)):
+        replies.get("k")
+
+
 def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
     with ReplyCache.open(tmp_path) as replies:
         replies.put("k", "anchor", Generation("text", "stop", 1, 1))
@@ -112,7 +140,7 @@ def test_a_damaged_reply_is_told(tmp_path: Path) -> None:
     database.execute("UPDATE replies SET body = x'00'")
     database.commit()
     database.close()
-    with pytest.raises(InputError, match="malformed"), ReplyCache.open(tmp_path) as replies:
+    with pytest.raises(InputError, match="the row 'k' of its table replies is damaged"), ReplyCache.open(tmp_path) as replies:
         replies.get("k")
 
 

@@ -17,6 +17,7 @@ from asap.compare.support import SupportScorer
 from asap.errors import InputError
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, References, _key
+from asap.evaluate.stored import is_written
 from asap.lm.generate import Generation
 from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache, Usage
@@ -147,10 +148,10 @@ def test_replies_are_found_and_brought_over(tmp_path: Path) -> None:
 def test_generations_and_verdicts_are_found(tmp_path: Path) -> None:
     old = write(tmp_path / "evaluation.sqlite", EVALUATION, [("done", ("a", body({"text": "\ud83d é"}))), ("sessions", (1, 2.5, 3))])
     with Ledger.open(old) as ledger:
-        assert ledger.missing(["a", "b"]) == ["b"]
-        assert ledger.get("a") == {"text": "\ud83d é"}
+        assert not ledger.has("b")
+        assert ledger.found("a", is_written) == {"text": "\ud83d é"}
         assert ledger.sessions([1]) == (2.5, 3)
-        assert ledger.begin_session() == 2
+        assert ledger.begin_session({}) == 2
 
 
 def test_support_is_found(tmp_path: Path) -> None:

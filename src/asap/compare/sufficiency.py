@@ -17,6 +17,7 @@ from asap.errors import RowError, UsageError
 from asap.evaluate.extract import code_of
 from asap.evaluate.judge import Job, Judge
 from asap.evaluate.ledger import Ledger
+from asap.evaluate.stored import is_written
 from asap.lm.causal_lm import CausalLM
 from asap.lm.memory import within_memory
 from asap.lm.prompt_style import default_context, render_context
@@ -73,7 +74,7 @@ class Sufficiency:
     def _passed(self, job: Job | None, failed: Mapping[str, Mapping[str, Any]]) -> bool | None:
         if job is None:
             return False
-        record = self.judge.ledger.get(job.key) or failed[job.key]
+        record = self.judge.ledger.verdict(job.key) or failed[job.key]
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
     def answers(self, sample: Sample, traces: Sequence[str]) -> list[str | None]:
@@ -83,7 +84,8 @@ class Sufficiency:
         """
         ledger: Ledger = self.judge.ledger
         prompts = {trace: self._prompt(sample, trace) for trace in traces}
-        missing = [prompt for prompt in dict.fromkeys(prompts.values()) if ledger.get(prompt.key) is None and self._fits(prompt)]
+        unwritten = (prompt for prompt in dict.fromkeys(prompts.values()) if ledger.found(prompt.key, is_written) is None)
+        missing = [prompt for prompt in unwritten if self._fits(prompt)]
         missing.sort(key=lambda prompt: -len(prompt.ids))  # stable; like lengths share a batch
         together = len(missing) if self.scorer.batch_tokens and self._lm.stop_ids else 1  # without these a stop string ends only all rows
         while missing:
@@ -95,10 +97,10 @@ class Sufficiency:
                 together = len(batch) // 2
                 continue
             for prompt, text in zip(batch, written, strict=True):
-                ledger.put(prompt.key, {"text": CODE_LEAD + text})
+                ledger.keep(prompt.key, {"text": CODE_LEAD + text})
             missing = missing[len(batch) :]
-        kept = [ledger.get(prompts[trace].key) for trace in traces]
-        return [None if one is None else str(one["text"]) for one in kept]
+        kept = [ledger.found(prompts[trace].key, is_written) for trace in traces]
+        return [None if one is None else one["text"] for one in kept]
 
     def _prompt(self, sample: Sample, trace: str) -> _Prompt:
         tokens = self.scorer.tokens

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asap.digest import content_digest
+from asap.lm.fields import number_in
 from asap.lm.scorer import Scorer, ScoreRequest
 from asap.prune.support import support_of, support_request
 from asap.sample import Sample
@@ -55,7 +56,7 @@ class SupportScorer:
             supports = {trace: support_of(one, sample) for trace, one in zip(group, scored, strict=True)}
             with self._verdicts.transaction():
                 for trace, support in supports.items():
-                    self._verdicts.execute("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", (keys[trace], support))
+                    self._verdicts.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", (keys[trace], support))
             found |= supports
         return [found[trace] for trace in traces]
 
@@ -65,4 +66,4 @@ class SupportScorer:
 
     def _stored(self, key: str) -> float | None:
         found = self._verdicts.execute("SELECT support FROM verdicts WHERE key = ?", (key,))
-        return float(found[0][0]) if found else None
+        return number_in(found[0][0]) if found else None  # what was damaged is measured anew

@@ -54,7 +54,7 @@ class Judge:
     def judge(self, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
         """Judge the jobs that have no verdict yet. Returns the records of those that stay without one, by key."""
         open_jobs = {job.key: job for job in jobs}
-        open_jobs = {key: open_jobs[key] for key in self.ledger.missing(open_jobs)}
+        open_jobs = {key: job for key, job in open_jobs.items() if self.ledger.verdict(key) is None}
         prepared = self._prepared({job.problem.task_id: job.problem for job in open_jobs.values()})
         alone, failed, judgeable = list[Job](), dict[str, dict[str, Any]](), list[Job]()
         for job in open_jobs.values():
@@ -75,13 +75,13 @@ class Judge:
             elif record["wall_only"]:
                 alone.append(job)
             else:
-                self.ledger.put(job.key, record)
+                self.ledger.keep(job.key, record)
         for done, job in enumerate(alone, 1):
             record = {**self._verdict(job, prepared[job.problem.task_id]), "retried": True}
             if record["verdict"] == "infra":
                 failed[job.key] = record
             else:
-                self.ledger.put(job.key, record)
+                self.ledger.keep(job.key, record)
             self.on_progress("judged again, alone", done, len(alone))
         return failed
 
@@ -142,7 +142,7 @@ def verdicts_of(judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt],
     failed = judge.judge(job for _, job in jobs)
     records = list[dict[str, Any]]()
     for (head, measured), job in jobs:
-        record = judge.ledger.get(job.key) or failed[job.key]
+        record = judge.ledger.verdict(job.key) or failed[job.key]
         records.append({**head, **record, **measured, **({"public_only": True} if problems[head["task_id"]].public_only else {})})
     return records
 

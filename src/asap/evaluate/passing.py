@@ -25,6 +25,7 @@ from asap.evaluate.gold import Comparer, gold_of
 from asap.evaluate.judge import Job, Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, has_tests
+from asap.evaluate.stored import is_comparison
 from asap.reading import NOT_JUDGED, ReadRow
 from asap.sandbox import Sandbox, imported_modules
 
@@ -124,7 +125,7 @@ class _Judging(NamedTuple):
         if self.judge is None or not jobs:
             return {}
         failed = self.judge.judge(jobs.values())
-        records = {position: self.ledger.get(job.key) or failed[job.key] for position, job in jobs.items()}
+        records = {position: self.ledger.verdict(job.key) or failed[job.key] for position, job in jobs.items()}
         return {position: error for position, record in records.items() if (error := _error(record))}
 
     def _of_maths(self, golds: dict[int, str], rows: dict[int, Shaped]) -> dict[int, RowError]:
@@ -133,13 +134,13 @@ class _Judging(NamedTuple):
         pairs = {position: (gold, rows[position].sample.answer) for position, gold in golds.items()}
         keys = {position: content_digest("maths", self.comparer.version, *pair) for position, pair in pairs.items()}
         new = {keys[position]: pair for position, pair in pairs.items()}
-        new = {key: new[key] for key in self.ledger.missing(new)}
+        new = {key: pair for key, pair in new.items() if self.ledger.found(key, is_comparison) is None}
         with ThreadPoolExecutor(self.comparer.processes) as threads:
             found = dict(zip(new, threads.map(self.comparer.compare, *zip(*new.values(), strict=True)) if new else (), strict=True))
         for key, verdict in found.items():
             if verdict != "timeout":  # that may be the machine's fault: the same command tries again
-                self.ledger.put(key, verdict)
-        verdicts = {position: found.get(key) or self.ledger.get(key) for position, key in keys.items()}
+                self.ledger.keep(key, verdict)
+        verdicts = {position: found.get(key) or self.ledger.found(key, is_comparison) for position, key in keys.items()}
         return {position: _NO_PASS[verdict](golds[position]) for position, verdict in verdicts.items() if verdict != "pass"}
 
 

@@ -28,7 +28,6 @@ from asap.evaluate.score import write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import write_all
-from asap.lm.fields import clean_text
 from asap.lm.generate import Generator, Request
 from asap.ratio_marker import MARKER, marked
 from asap.sandbox import Sandbox
@@ -125,7 +124,7 @@ class Evaluation:
         ledger.claim_files("attempts.jsonl")
         for benchmark in self._benchmarks:
             requests = {key: request for problem in self._asked(benchmark) for key, request in self._requests(problem).items()}
-            missing = ledger.missing(requests)
+            missing = [key for key in requests if ledger.generation(key) is None]
             if missing:
                 keeping = _Keeping(ledger, self._model, self._on_progress, len(requests) - len(missing), len(requests))
                 before = {key for key in missing if ledger.has(_refused_key(key))}
@@ -151,7 +150,7 @@ class Evaluation:
             verdicts += self._unasked(benchmark)
             all_verdicts += verdicts
             sessions = {cost["session"] for cost in costs}
-            engines += [found for session in sorted(sessions) if (found := ledger.get(_identity_key(session))) and found not in engines]
+            engines += [found for session in sorted(sessions) if (found := ledger.identity(session)) and found not in engines]
             entry = figures(benchmark, verdicts)
             entry["efficiency"] = efficiency(costs, *ledger.sessions(sessions), self._model.concurrency)
             if self._plan.budgets and self._model.tokens:
@@ -182,12 +181,12 @@ class Evaluation:
         asked = [(problem, key, request.draw) for problem in self._asked(benchmark) for key, request in self._requests(problem).items()]
         sessions, hidden, table = set[int](), "", self._plan.table
         for _, key, _ in asked:
-            row = _kept(ledger, key)
+            row = _written(ledger, key)
             sessions.add(row["session"])
             hidden = hidden or closes_unopened(row["text"], table) or ""
-        sent = {session: ledger.get(_identity_key(session)) or {} for session in sessions}
+        sent = {session: ledger.identity(session) for session in sessions}
         for problem, key, sample in asked:
-            row = _kept(ledger, key)
+            row = _written(ledger, key)
             # a chat server does not tell that its template opens the thought; the answers that end one do
             opened = bool(hidden) and not row["opened"] and not opens_itself(row["text"], table)
             text = f"{hidden}\n{row['text']}" if opened else row["text"]
@@ -238,8 +237,7 @@ class _Keeping:
         """Store the row of an answer."""
         now = time.monotonic()
         if not self._session:
-            self._session = self._ledger.begin_session()
-            self._ledger.put(_identity_key(self._session), dict(self._model.identity))
+            self._session = self._ledger.begin_session(self._model.identity)
         self._started = min(self._started, now - row["seconds"])
         self._ledger.put_generated(key, row, self._session, now - self._started)
         self._done += 1
@@ -260,15 +258,12 @@ def _distinct(benchmark: Benchmark) -> Benchmark:
     return replace(benchmark, problems=list(first.values()))
 
 
-def _kept(ledger: Ledger, key: str) -> dict[str, Any]:
-    """The row of a stored answer; versions before kept what no file could hold."""
-    row = ledger.get(key) or {}
-    return {**row, **{name: clean_text(row[name]) for name in ("text", "stopped_by") if name in row}}
+def _written(ledger: Ledger, key: str) -> dict[str, Any]:
+    """The row of a stored answer."""
+    row = ledger.generation(key)
+    assert row is not None, "all answers are there before they are read"
+    return row
 
 
 def _refused_key(key: str) -> str:
     return f"refused-{key}"
-
-
-def _identity_key(session: int) -> str:
-    return f"identity-{session}"

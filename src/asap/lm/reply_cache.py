@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.errors import InputError
+from asap.lm.fields import MOST_TOKENS, count_in
 from asap.lm.generate import Generation, Generator, Request, RequestRefused
 from asap.lm.open_batches import OpenBatches
 from asap.store.content import Database, packed_text
@@ -59,7 +60,13 @@ class ReplyCache:
         query = "SELECT kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here FROM replies WHERE key = ?"
         for database in (self._db, *self._others):
             for kind, body, finish_reason, prompt_tokens, completion_tokens, counted_here in database.execute(query, (key,)):
-                reply = Generation(database.text(body), finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
+                if not _is_whole(kind, finish_reason, prompt_tokens, completion_tokens):
+                    raise database.damage_to_row("replies", "key", key, "it is no reply of a model")
+                try:
+                    text = database.text(body)
+                except InputError as error:
+                    raise database.damage_to_row("replies", "key", key, "it cannot be unpacked") from error
+                reply = Generation(text, finish_reason, prompt_tokens, completion_tokens, bool(counted_here))
                 if database is not self._db:
                     self.put(key, kind, reply, brought=True)
                 return reply
@@ -73,10 +80,14 @@ class ReplyCache:
 
     def usage(self) -> dict[str, Usage]:
         """The replies paid for here, by kind, without those brought from elsewhere."""
-        query = (
-            "SELECT kind, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind"
-        )
-        return {kind: Usage(*counts) for kind, *counts in self._db.execute(query)}
+        counts = ("prompt_tokens", "completion_tokens")
+        sums = ", ".join(f"SUM({name})" for name in counts)
+        wrong = " OR ".join(f"typeof({name}) != 'integer' OR {name} NOT BETWEEN 0 AND {MOST_TOKENS}" for name in counts)
+        what = f"kind, COUNT(*), {sums}, MAX(CASE WHEN {wrong} THEN key END)"
+        found = self._db.execute(f"SELECT {what} FROM replies WHERE NOT brought GROUP BY kind ORDER BY kind")
+        if damaged := [key for *_, key in found if key is not None]:
+            raise self._db.damage_to_row("replies", "key", damaged[0], "its counts of tokens are none")
+        return {kind: Usage(*used) for kind, *used, _ in found}
 
     def take(self, folder: Path) -> None:
         """Bring all replies of another folder over, as paid for here."""
@@ -170,6 +181,11 @@ class CachedGenerator:
                 self.stop(error)  # at once: whoever waits to enter must neither try it again nor ask
                 raise
             self._is_ready = True
+
+
+def _is_whole(kind: object, finish_reason: object, *counts: object) -> bool:
+    """Whether the columns of a reply are such as `put` writes."""
+    return isinstance(kind, str) and isinstance(finish_reason, str) and all(count_in(count) is not None for count in counts)
 
 
 def _file_in(folder: Path) -> Path:

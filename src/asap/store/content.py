@@ -9,12 +9,14 @@ What this does not do: make keys, or delete values.
 import errno
 import json
 import os
+import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from asap.errors import InputError
@@ -168,9 +170,9 @@ class Database:
         try:
             found = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
         except (zlib.error, RecursionError, TypeError, ValueError) as error:
-            raise self._damage(error) from error
+            raise self.damage(error) from error
         if not isinstance(found, kind):
-            raise self._damage(f"it holds {found!r:.60}")
+            raise self.damage(f"it holds {found!r:.60}")
         return found
 
     def text(self, body: bytes) -> str:
@@ -178,7 +180,7 @@ class Database:
         try:
             return zlib.decompress(body).decode("utf-8", "surrogatepass")
         except (zlib.error, TypeError, ValueError) as error:
-            raise self._damage(error) from error
+            raise self.damage(error) from error
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -188,10 +190,21 @@ class Database:
         except InputError:
             raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise self._damage(f"{type(error).__name__}: {error}") from error
+            raise self.damage(f"{type(error).__name__}: {error}") from error
 
-    def _damage(self, error: object) -> InputError:
+    def damage(self, error: object) -> InputError:
+        """The error to raise for a row that is not what it has to be."""
         return storage_error(sqlite3.DatabaseError(f"a row is malformed: {error}"), self._read_from)
+
+    def damage_to_row(self, table: str, column: str, key: str, error: object) -> InputError:
+        """The error to raise for a row without which all others are still of use."""
+        literal = key.replace("'", "''")
+        sql = f"DELETE FROM {table} WHERE {column} = '{literal}'"
+        shown = f'"{sql}"' if re.fullmatch(r"[\w-]+", key, re.ASCII) else quote(sql)
+        return InputError(
+            f"{self._read_from}: the row {key!r:.80} of its table {table} is damaged ({error}); have it made anew by deleting it, with "
+            f"sqlite3 {quote(str(self._read_from))} {shown}, or move the file away to start over"
+        )
 
     @property
     def _read_from(self) -> Path:
@@ -229,6 +242,18 @@ class Contents:
         """The value under a key, or None."""
         found = self._database.execute(f"SELECT body FROM {self._table} WHERE {self._key} = ?", (key,))
         return self._database.value(found[0][0]) if found else None
+
+    def sound(self, key: str, fits: Callable[[object], bool]) -> Any:
+        """The value under a key; None if there is none, or none that is whole and fits."""
+        found = self._database.execute(f"SELECT body FROM {self._table} WHERE {self._key} = ?", (key,))
+        with suppress(InputError):
+            value = self._database.value(found[0][0]) if found else None
+            return value if fits(value) else None
+        return None
+
+    def damage(self, key: str, error: object) -> InputError:
+        """The error to raise for a value that is not what it has to be."""
+        return self._database.damage_to_row(self._table, self._key, key, error)
 
     def has(self, key: str) -> bool:
         """Whether the key has a value."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, RowError
-from asap.prune.coarse.selection import Selection
+from asap.prune.coarse.selection import Selection, checked_selection
 from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, unthinking_of
 from asap.store.claim import refuse_other
@@ -202,7 +202,8 @@ class Store:
     def selection(self, digest: str) -> Selection | None:
         """The selection of stage 1's LLM for the sample of a digest; None if it was not asked."""
         found = self._selections.get(digest)
-        return None if found is None else Selection(**found)
+        with self._db.whole():
+            return None if found is None else checked_selection(**found)
 
     def decide(self, digest: str, failed: bool, body: bytes, seconds: float | None = None) -> None:
         """Record the decision about the sample of a digest (`decision_body`), or that it failed, and how long it took.
