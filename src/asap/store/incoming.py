@@ -19,7 +19,7 @@ from asap.sample import Sample, Unthinking
 from asap.store.content import Contents, Database, packed, packed_text
 from asap.store.samples import Samples
 
-SCHEMA = """
+INPUT_SCHEMA = """
 CREATE TABLE IF NOT EXISTS input (
     position INTEGER PRIMARY KEY, source TEXT NOT NULL, line INTEGER NOT NULL, id TEXT, renamed INTEGER NOT NULL,
     digest TEXT, reason TEXT, detail TEXT, columns TEXT);

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, RowError
+from asap.lm.fields import number_in
 from asap.prune.coarse.selection import Selection, checked_selection
 from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, unthinking_of
 from asap.store.claim import refuse_other
 from asap.store.content import Contents, Database
 from asap.store.entry import Entry, Missing, Waiting
-from asap.store.incoming import SCHEMA as INPUT_SCHEMA
-from asap.store.incoming import Incoming, original_rows, with_columns
+from asap.store.incoming import INPUT_SCHEMA, Incoming, original_rows, with_columns
 from asap.store.origin import RUN_FACTS, TABLES, Origin
 from asap.store.samples import Samples
 
@@ -217,7 +217,7 @@ class Store:
     def seconds_of(self, digest: str) -> float | None:
         """The seconds that the decision about a sample took; None if unknown, as in a cut of another run."""
         found = self._db.execute("SELECT seconds FROM seconds WHERE digest = ?", (digest,))
-        return float(found[0][0]) if found else None
+        return number_in(found[0][0]) if found else None
 
     def row_keys(self) -> Iterator[tuple[str, str]]:
         """Digest and id of every usable input row, sorted."""
@@ -281,8 +281,7 @@ class Store:
 
     def renamed(self) -> int:
         """The number of rows whose id was already in use."""
-        query = "SELECT COUNT(*) FROM input WHERE (digest IS NOT NULL OR columns IS NOT NULL) AND renamed"
-        return int(self._db.execute(query)[0][0])
+        return int(self._db.execute("SELECT COUNT(*) FROM input WHERE (digest IS NOT NULL OR columns IS NOT NULL) AND renamed")[0][0])
 
     def has_conversations(self) -> bool:
         """Whether some rows are turns of conversations."""
