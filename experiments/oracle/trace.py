@@ -19,7 +19,7 @@ from experiments.oracle.openers import Label, Setting, draw_opener
 from experiments.oracle.program import Fact, Literal, Program
 
 STEPS = (12, 30)
-NECESSARY_SHARE = 0.48
+NECESSARY_SHARE = 0.46
 """The share of a trace's characters that necessary steps have; a cut to half of the tokens keeps a little less than half."""
 TOLERANCE = 0.05
 

@@ -1,6 +1,7 @@
-"""The scripts of experiments/ are imported as `experiments.…`, from the repository's root."""
+"""The scripts of experiments/ are imported as `experiments.…`, from the repository's root; tiny models come from tests/train."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS.parent), str(TESTS / "train")]
