@@ -4,11 +4,11 @@ From the repository's root: `asap prune ROWS --method experiments.bets.two_end:s
 
 | method | a step's score | reads the answer |
 |---|---|---|
-| `two_end:score` | what it adds after all earlier steps, and what is lost without it, halved | yes |
+| `two_end:score` | what it adds behind all earlier steps | yes |
 | `coverage:score` | its turn in a greedy choice that pays each answer token's best step once | yes |
 | `bridge:score` | the smallest budget at which it lies on the path that is easiest to continue | no |
 | `random_halves:score` | its share in the support of random halves of the trace | yes |
 
-`sketch.py` chooses the answer tokens that count, `prefill.py` probes one kept reading with masks of its own. All need a model of
-transformers in this process.
+`sketch.py` chooses the answer tokens that count, `prefill.py` probes one kept reading with masks of its own, which `bridge` needs: a model
+of transformers in this process. README.md has what was found out before the test in experiments/held_out.
 """

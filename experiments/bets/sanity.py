@@ -3,7 +3,7 @@
 Run `python -m experiments.bets.sanity ROWS --out checked.jsonl` from the repository's root. For each row: the rank correlation of the
 answer's surprisal with each step's keys hidden and without each step (exact, `asap.lm.leave_out`), of f with the exact one, the tokens
 that the model read for each, and the share of the tokens of bridge's paths at a half and a quarter that a cut to these budgets keeps.
-Rows that are in the file already are not computed again. If the mean correlation is below 0.6, l leaves two_end.
+Rows that are in the file already are not computed again. As the mean correlation was below 0.6, l has left two_end.
 """
 
 import argparse

@@ -1,0 +1,1 @@
+"""One test on rows that nothing was chosen by; README.md is the plan."""
