@@ -9,6 +9,7 @@ import pytest
 
 from asap.benchmarks.load import Benchmark, load_benchmark
 from asap.cli import run
+from asap.compare import sufficiency
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
 from asap.digest import content_digest
@@ -19,6 +20,7 @@ from asap.evaluate.reference import LimitSettings
 from asap.lm.scorer import Scorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
+from asap.lm.transformers import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
 from asap.sandbox import Sandbox
@@ -70,19 +72,38 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
         assert asked.passes(Sample("other", "q", "c", "a"), ["right"]) == [None]
 
 
-def test_a_gpu_writes_the_answers_of_a_row_together(
-    scorer: Scorer, sandbox: Sandbox, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("batch_tokens", "room", "together"), [(0, 64, [1, 1, 1, 1]), (0, 160, [1, 1, 2]), (0, 1 << 15, [4]), (1 << 14, 64, [4])]
+)
+def test_the_answers_of_a_row_are_written_together_and_are_those_written_alone(
+    batch_tokens: int,
+    room: int,
+    together: list[int],
+    scorer: Scorer,
+    sandbox: Sandbox,
+    benchmark: Benchmark,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     traces, calls = [SAMPLE.cot, "", "Return it.", "Sum them. " * 9, ""], list[int]()
+    alone = [written_alone(scorer, trace) for trace in traces]
     write = Sufficiency._write
     monkeypatch.setattr(Sufficiency, "_write", lambda self, prompts: (calls.append(len(prompts)), write(self, prompts))[1])
-    with Ledger.open(tmp_path / "alone") as ledger:
-        expected = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8).answers(SAMPLE, traces)
-    batched = HFScorer(str(model_folder()), device="cpu", batch_tokens=1 << 14)
-    with Ledger.open(tmp_path / "together") as ledger:
-        asked = Sufficiency(batched, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
-        assert asked.answers(SAMPLE, traces) == expected
-    assert calls == [1, 1, 1, 1, 4]
+    monkeypatch.setattr(sufficiency, "CPU_BATCH_TOKENS", room)
+    model = HFScorer(str(model_folder()), device="cpu", batch_tokens=batch_tokens)
+    with Ledger.open(tmp_path / "out") as ledger:
+        assert Sufficiency(model, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8).answers(SAMPLE, traces) == alone
+    assert calls == together
+
+
+def test_a_real_model_writes_the_same_answers_together_and_alone(sandbox: Sandbox, benchmark: Benchmark, tmp_path: Path) -> None:
+    """They end at different lengths, so the stop string has to end each alone."""
+    model = load_scorer("bundled", device="cpu", dtype="float32")
+    traces = [SAMPLE.cot, "", "The function is called add, takes a and b, and returns a + b. " * 3]
+    with Ledger.open(tmp_path / "out") as ledger:
+        answers = Sufficiency(model, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 24).answers(SAMPLE, traces)
+    assert answers == [written_alone(model, trace, 24) for trace in traces]
+    assert len({*answers}) > 1
 
 
 def test_answers_that_do_not_fit_into_memory_together_are_written_in_smaller_batches(
@@ -129,6 +150,13 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
     assert [(one["id"], one["method"]) for one in blanked] == [("sum", method) for method in ("random", "keep-tail")]
     assert "## Passing answers\n" in (out / "table.md").read_text()
     assert "## Passing answers without copies\n" in (out / "table.md").read_text()
+
+
+def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:
+    assert scorer.causal_lm is not None
+    ids = scorer.tokens.input_ids(written_before(scorer, trace))
+    [written] = write_tokens(scorer.causal_lm, [ids], max_new_tokens, stop_strings=["\n```"])
+    return CODE_LEAD + written_text(scorer.causal_lm, written)
 
 
 def written_before(scorer: Scorer, trace: str) -> str:
