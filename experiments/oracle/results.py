@@ -4,7 +4,7 @@ Intervals are bootstrapped over programs and seeds: a draw takes programs with r
 seeds with replacement. `random` stands for both of its draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from asap.tables import Table
 
 BLIND = "The instrument is blind at this size, and no ranking is published."
+GATE = ("necessary-only", "random", "random-2")
 DRAWS = 10_000
 
 
@@ -64,13 +65,13 @@ def gate_passed(gap: Difference, gate: float) -> bool:
     return gap.mean >= gate and gap.low > 0
 
 
-def results_table(results: Sequence[Result], gate: float) -> str:
-    """The gate's verdict, and the table if it is passed; before both arms of the gate are there, only the state of things."""
-    necessary, random = runs_of(results, "necessary-only"), runs_of(results, "random")
-    done = ", ".join(f"{one.arm} {one.seed}" for one in results) or "nothing"
-    if not len(necessary) or not len(random):
-        return f"Done: {done}. The gate needs necessary-only and random."
-    gap = difference(necessary, random)
+def results_table(results: Sequence[Result], seeds: Mapping[str, Sequence[int]], gate: float) -> str:
+    """The gate's verdict, and the table if it is passed; before all `seeds` of the gate's arms are there, only what is done."""
+    done = {(one.arm, one.seed) for one in results}
+    missing = [f"{arm} {seed}" for arm in GATE for seed in seeds.get(arm, ()) if (arm, seed) not in done]
+    if missing:
+        return f"{len(done)} of {sum(map(len, seeds.values()))} trainings are done; the gate needs {', '.join(missing)}."
+    gap = difference(runs_of(results, "necessary-only"), runs_of(results, "random"))
     said = f"Gate: necessary-only minus random is {gap} points; at least {100 * gate:g} with the interval above 0 are asked for."
     if not gate_passed(gap, gate):
         return f"{said} {BLIND}"

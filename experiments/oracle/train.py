@@ -93,7 +93,7 @@ def main() -> None:
     seeds = {int(seed) for seed in options.seeds.split(",")} if options.seeds else None
     if options.what == "run":
         run(plan, options.out, arms, seeds)
-    print(results_table(results(plan, options.out), plan.gate))
+    print(results_table(results(plan, options.out), plan.seeds, plan.gate))
 
 
 def run(plan: Plan, out: Path, arms: Sequence[str], seeds: set[int] | None = None) -> None:
