@@ -8,6 +8,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+LEAST_LOGPROB = -1e6
+"""Less is no log-probability of a model, but a mark for none; sums of a trace's numbers stay finite."""
+
 
 class TokenLogprobs(NamedTuple):
     """The tokens of a trace in order: where each ends, in bytes of the trace's UTF-8 (`<u4`), and its natural-log probability (`<f8`).

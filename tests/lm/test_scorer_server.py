@@ -1,5 +1,6 @@
 """A scorer behind a server gives the numbers of one in this process, and refuses servers that would give others."""
 
+import itertools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from lm_helpers import QUESTION, TRACE, refusal, visible_steps
 from logprob_server import LogprobServer
-from scripted_server import VirtualClock
+from scripted_server import Scripted, VirtualClock
 
 from asap.errors import RowError, UsageError
 from asap.lm.generate import EndpointError
@@ -181,7 +182,7 @@ def test_a_text_that_the_server_refuses_is_the_fault_of_its_row_only(folder: Pat
     assert refused.value.reason == "context_too_long"
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("-inf"), 5.0, True, 10**400, "1"], ids=lambda number: str(number)[:5])
+@pytest.mark.parametrize("number", [float("nan"), float("-inf"), -1e308, 5.0, True, 10**400, "1"], ids=lambda number: str(number)[:5])
 def test_numbers_that_are_none_of_one_text_reject_its_row_and_of_every_text_end_the_run(folder: Path, number: Any) -> None:
     spoilt = [False, False]
 
@@ -202,6 +203,55 @@ def test_numbers_that_are_none_of_one_text_reject_its_row_and_of_every_text_end_
         assert np.isfinite(scorer.score([request])[0].spans[0].logprobs).all()
         scorer.close()
     assert rejected.value.reason == "no_logprobs"
+
+
+def failing(server: LogprobServer, how: Callable[[int, int], Scripted | None]) -> None:
+    """Has a server answer otherwise, given the tokens of a text and how many were sent before."""
+    answer = server.script
+    assert callable(answer)
+    asked = itertools.count()
+
+    def bent(request: dict[str, Any], number: int) -> Scripted:
+        ids = request.get("prompt")
+        return (how(len(ids), next(asked)) if isinstance(ids, list) else None) or answer(request, number)
+
+    server.script = bent
+
+
+def lengths_of(server: LogprobServer, scorer: ServerScorer, text: ScoreRequest) -> int:
+    """The tokens that are sent for a text."""
+    scorer.score([text])
+    return len(server.requests[-1]["prompt"])
+
+
+def test_a_text_that_the_server_fails_on_is_rejected_and_does_not_keep_the_run_from_its_end(folder: Path) -> None:
+    texts = [ScoreRequest(f"{QUESTION} {'really ' * number}", TRACE, [Span(0, len(TRACE))]) for number in range(3)]
+    error = Scripted(status=500, body={"error": {"message": "Out of range float values are not JSON compliant"}})
+    with LogprobServer(folder) as server:
+        scorer = served(server, folder)
+        sizes, bad = [lengths_of(server, scorer, text) for text in texts], 1
+        failing(server, lambda size, _: error if size == sizes[bad] else None)
+        before = len(server.requests)
+        with pytest.raises(RowError, match="not JSON compliant\\); a test text it scores") as rejected:
+            scorer.score(texts)
+        with pytest.raises(RowError):
+            scorer.score([texts[bad]])
+        assert sum(len(request.get("prompt", "")) == sizes[bad] for request in server.requests[before:]) == 6
+        assert len(scorer.score([texts[0], texts[2]])) == 2
+        scorer.close()
+    assert rejected.value.reason == "server_error"
+
+
+@pytest.mark.parametrize("body", [b"<html>please log in</html>", b'{"choices": [{"prompt_logp', b"", b"null"])
+def test_a_page_that_is_no_answer_is_asked_for_again(folder: Path, body: bytes) -> None:
+    with LogprobServer(folder) as server:
+        scorer = served(server, folder)
+        failing(server, lambda size, number: Scripted(body=body) if number < 3 else None)
+        assert np.isfinite(scorer.score([ScoreRequest(QUESTION, TRACE, [Span(0, len(TRACE))])])[0].spans[0].logprobs).all()
+        failing(server, lambda size, number: Scripted(body=body))
+        with pytest.raises(EndpointError, match="the same command goes on"):
+            scorer.score([ScoreRequest(QUESTION, TRACE, [Span(0, len(TRACE))])])
+        scorer.close()
 
 
 def test_a_server_that_goes_away_ends_the_run_and_what_was_scored_is_kept(folder: Path) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from asap.python_code import defined_names
 
-_IMPORTS_SOLUTION = re.compile(r"^\s*(from\s+solution\s+import|import\s+solution)\b", re.MULTILINE)
-_HAS_TESTS = re.compile(r"^\s*(async\s+)?def\s+test|^class\s+\w*Test|^class\s+\w+\(.*TestCase", re.MULTILINE)
+_IMPORTS_SOLUTION = re.compile(r"^[ \t]*(from\s+solution\s+import|import\s+solution)\b", re.MULTILINE)
+_HAS_TESTS = re.compile(r"^[ \t]*(async\s+)?def\s+test|^class\s+\w*Test|^class\s+\w+\(.*TestCase", re.MULTILINE)
 _FUTURE = re.compile(r"\s*from\s+__future__\s")
 
 

@@ -29,7 +29,7 @@ def humaneval(path: Path) -> list[Problem]:
 def humaneval_problem(row: FileRow) -> Problem:
     """The problem of a row in this format. Raises InputError."""
     prompt, entry_point, test = row.text("prompt"), row.text("entry_point"), row.text("test")
-    if not re.search(r"^\s*(async\s+)?def\s+check\s*\(", test, re.MULTILINE):
+    if not re.search(r"^[ \t]*(async\s+)?def\s+check\s*\(", test, re.MULTILINE):
         raise InputError(f"{row.place}: test defines no check(candidate), which is how a problem in HumanEval's format is checked")
     solution = row.text("canonical_solution", "")
     return Problem(

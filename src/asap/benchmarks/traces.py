@@ -43,7 +43,7 @@ _BEGUN = ("code_prompt", "complete_prompt", "prompt")
 """What a reference that is no whole program continues (BigCodeBench)."""
 
 _PYTHON_3 = re.compile(r"(python|pypy)? ?3.*|python", re.IGNORECASE)
-_CODE_LINE = re.compile(r"^\s*(def|class|import|from)\s", re.MULTILINE)
+_CODE_LINE = re.compile(r"^[ \t]*(def|class|import|from)\s", re.MULTILINE)
 
 
 def traces_file() -> Path:

@@ -9,11 +9,11 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
-from math import inf, isfinite, nan
+from math import inf, nan
 from typing import NamedTuple
 
 from asap.errors import RowError, UsageError
-from asap.token_logprobs import TokenLogprobs
+from asap.token_logprobs import LEAST_LOGPROB, TokenLogprobs
 from asap.vocabulary import byte_level, sentencepiece
 
 Token = int | str | bytes
@@ -160,7 +160,7 @@ def _number(value: object, place: str) -> float:
 
 def _checked(number: float, place: int) -> float:
     """The number, at most 0; NaN where there was none."""
-    if number == number and (not isfinite(number) or number > _SLACK):
+    if number == number and not LEAST_LOGPROB <= number <= _SLACK:
         raise RowError("bad_logprobs", f"the number of token {place} is {number:g}; the logarithm of a probability, at most 0, is expected")
     return number if number != number else min(number, 0.0)
 

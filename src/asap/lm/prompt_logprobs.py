@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.lm.fields import json_in, list_in, number_in, object_in
+from asap.token_logprobs import LEAST_LOGPROB
 
 Logprobs = NDArray[np.float64]
 """One for each token of a prompt; NaN for those before the first that was asked for."""
@@ -18,12 +19,17 @@ Logprobs = NDArray[np.float64]
 
 class Wire(NamedTuple):
     """How to ask one engine: the path (see `Endpoint.post`), the body for the ids of a prompt whose log-probabilities from
-    position `first` on are wanted, and the reading of its answer.
+    position `first` on are wanted, and the reading of its answer, an object with a value `within`.
     """
 
     path: str
     body: Callable[[str, Sequence[int], int], Mapping[str, Any]]
     read: Callable[[bytes, Sequence[int], int], Logprobs | None]
+    within: str
+
+    def answers(self, content: bytes) -> bool:
+        """Whether this is an answer at all, and not a page of somebody between, or cut off."""
+        return self.within in object_in(json_in(content))
 
 
 def _vllm_body(model: str, ids: Sequence[int], first: int) -> Mapping[str, Any]:
@@ -55,14 +61,14 @@ def _read_sglang(content: bytes, ids: Sequence[int], first: int) -> Logprobs | N
 
 
 def _from(first: int, values: Sequence[object]) -> Logprobs | None:
-    numbers = [number_in(value) for value in values]
-    if None in numbers:
+    numbers = [number for value in values if (number := number_in(value)) is not None and number >= LEAST_LOGPROB]
+    if len(numbers) < len(values):
         return None
     return np.concatenate([np.full(first, np.nan), np.array(numbers, np.float64)])
 
 
-VLLM = Wire("/completions", _vllm_body, _read_vllm)
-SGLANG = Wire("generate", _sglang_body, _read_sglang)
+VLLM = Wire("/completions", _vllm_body, _read_vllm, "choices")
+SGLANG = Wire("generate", _sglang_body, _read_sglang, "meta_info")
 
 
 def most_bytes(ids: Sequence[int]) -> int:

@@ -47,7 +47,7 @@ class Streamed:
     def __init__(self, max_tokens: int) -> None:
         self._most = _SLACK + _LONGEST_TOKEN * max_tokens
         self._size = 0
-        self._rest = b""
+        self._rest = bytearray()
         self._pieces: dict[str, list[str]] = {"content": [], "reasoning_content": []}
         self._finish_reason: str | None = None
         self._usage = dict[str, int | None]()
@@ -57,7 +57,11 @@ class Streamed:
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes of the stream. Returns whether they brought text. Raises AnswerTooLarge."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest  # a line may come byte by byte
         if len(self._rest) > _LONGEST_LINE + self._most:
             raise AnswerTooLarge(f"a line of the stream has more than {_LONGEST_LINE + self._most:,} bytes")
         brought = [self._add_event(line[5:].strip()) for line in lines if line.startswith(b"data:")]

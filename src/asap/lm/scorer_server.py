@@ -68,6 +68,7 @@ class ServerScorer:
         self.tokens = tokens
         self._arguments = (model, tokens, base_url, concurrency, timeout_s, key)
         self._log = log or (lambda text: print(revealed(text), file=sys.stderr))
+        self._failed = dict[bytes, str]()
         self._endpoint = Endpoint(model, base_url=base_url, concurrency=concurrency, timeout_s=timeout_s, key=key, clock=clock)
         self._loop = LoopThread()
         self.close = weakref.finalize(self, _close, self._loop, self._endpoint)
@@ -109,15 +110,29 @@ class ServerScorer:
 
     async def _values(self, window: Window) -> NDArray[np.float64]:
         ids = [*window.ids.tolist(), int(window.targets[window.rows.argmax()])]  # what is predicted last is read too
+        text = window.ids.tobytes()
+        if text in self._failed:  # it was asked together with others, who are asked again without it
+            raise RowError("server_error", self._failed[text])
         try:
             return (await self._logprobs(ids, int(window.rows.min()) + 1))[window.rows + 1]
-        except _NoNumbers as error:
-            await self._probed(self._known_ids)  # a server that gives no numbers for any text ends the run
-            raise RowError("no_logprobs", f"{str(error).partition('; ')[0]}; of a test text it does") from None
-        except RequestRefused as error:
-            if error.reason == "server_error":  # it may be back later: no fault of the row
-                raise EndpointError(f"{error.detail}; what was scored is kept, and the same command goes on") from None
-            raise RowError(error.reason, error.detail) from None
+        except (_NoNumbers, RequestRefused) as error:
+            fault = await self._fault_of_row(error)
+        if fault.reason == "server_error":
+            self._failed[text] = fault.detail
+        raise fault
+
+    async def _fault_of_row(self, error: _NoNumbers | RequestRefused) -> RowError:
+        """What is wrong with a text. Raises EndpointError where the server does not score a test text either."""
+        if isinstance(error, _NoNumbers):
+            await self._probed(self._known_ids)
+            return RowError("no_logprobs", f"{str(error).partition('; ')[0]}; of a test text it does")
+        if error.reason != "server_error":
+            return RowError(error.reason, error.detail)
+        try:
+            await self._logprobs(self._known_ids, 1)
+        except (_NoNumbers, RequestRefused):  # it may be back later: no fault of the row
+            raise EndpointError(f"{error.detail}; what was scored is kept, and the same command goes on") from None
+        return RowError("server_error", f"{error.detail}; a test text it scores")
 
     async def _logprobs(self, ids: Sequence[int], first: int) -> Logprobs:
         endpoint, wire = self._endpoint, self._wire
@@ -127,6 +142,8 @@ class ServerScorer:
             if not 200 <= answer.status < 300:
                 return Sent(answer, ApiError.read(answer.status, answer.headers, answer.content, endpoint.secrets))
             found = wire.read(answer.content, ids, first)
+            if found is None and not wire.answers(answer.content):
+                return Sent(answer, ApiError.read(answer.status, answer.headers, answer.content, endpoint.secrets))
             if found is None:
                 raise _NoNumbers(f"{endpoint.host} does not give the log-probabilities of all tokens of a prompt; {_OTHERWISE}")
             if (found > 1e-6).any():
