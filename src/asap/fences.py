@@ -33,7 +33,7 @@ _CODE_LINE = re.compile(
     r"[ \t]|[@}\])]|#(?!#)|//|/\*|[\w.]+\(.*[)\](,{:;\\]$|[\w.\[\]]+(?:, *[\w.\[\]]+)* *[-+*/%|&^]?=(?!=)"
     r"|(?:async|class|const|def|elif|else|except|finally|for|from|if|import|let|print|return|try|while|with)\b"
 )
-_SENTENCE = re.compile(r"[A-Z][^\s({\[=]* [^\n]*?\w[\w,:]* [^\n]*\w[.!?:]\s*$")
+_FIRST_WORD, _NEXT_WORD, _LAST_WORD = (re.compile(pattern) for pattern in (r"[A-Z][^\s({\[=]* ", r"\w[,:]* ", r"\w[.!?:]"))
 
 
 class CodeBlock(NamedTuple):
@@ -172,10 +172,14 @@ def _scanned(text: str) -> _Scanned:
 
 def _lines(text: str, start: int = 0) -> Iterator[_Line]:
     """The lines with a fence, from the one at `start` on; of two fences on a line, the first."""
+    line_start, line_end = 0, -1
     for found in _FENCE.finditer(text, start):
-        line_start = text.rfind("\n", 0, found.start()) + 1
-        end = text.find("\n", found.end())
-        yield _Line(text[line_start : found.start()], found.start(), len(text) if end < 0 else end, found[1], found[2])
+        at = found.start()
+        if at > line_end:
+            line_start, line_end = text.rfind("\n", 0, at) + 1, text.find("\n", found.end())
+            line_end = len(text) if line_end < 0 else line_end
+        yield _Line(text[line_start:at], at, line_end, found[1], found[2])
+        line_start = at  # behind a carriage return another fence may follow, before which there is this one
 
 
 def _reaches(lines: Sequence[_Line]) -> list[int]:
@@ -206,12 +210,18 @@ def _code_end(text: str, opening: _Line, limit: int) -> int:
         line = text[position:line_end]
         if not line.strip(" \t\r\n"):
             blank = True
-        elif (blank or _SENTENCE.match(line)) and not _CODE_LINE.match(_unindented(line, opening.column)):
+        elif (blank or _is_sentence(line)) and not _CODE_LINE.match(_unindented(line, opening.column)):
             break
         else:
             end, blank = line_end, False
         position = line_end
     return end
+
+
+def _is_sentence(line: str) -> bool:
+    """Whether a line begins with a capitalised word, goes on with another one, and ends as sentences do; in time linear in the line."""
+    first, end = _FIRST_WORD.match(line), len(line.rstrip()) - 2
+    return first is not None and _LAST_WORD.match(line, max(0, end)) is not None and _NEXT_WORD.search(line, first.end(), end) is not None
 
 
 def _unindented(line: str, columns: int) -> str:

@@ -19,6 +19,8 @@ _NAME = re.compile(
 _DEFINED = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
 _CELL = re.compile(r"\A\s*---\n(?:.*\n)*?---\n|^[ \t]*(?:[%!]|:[\w-]+:(?=[ \t\n])).*\n?", re.MULTILINE)
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What `ast.parse` raises for text that is no code, and for code that is nested too deeply for it."""
 _LONGEST = 200_000  # characters; what is longer is not parsed
 _SPACES = (0x00A0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 _INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
@@ -43,7 +45,7 @@ def parsed(code: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: nested too deeply for the parser
+    except UNREADABLE:
         return None
 
 
@@ -100,8 +102,8 @@ def is_aside(code: str, earlier: str) -> bool:
 
 def _is_part(code: str, whole: str) -> bool:
     """Whether the lines of code stand together in other code; a definition that omits some is another one."""
-    lines, others = ([line.strip() for line in _LINE.split(text) if line.strip()] for text in (code, whole))
-    return any(others[start : start + len(lines)] == lines for start in range(len(others) - len(lines) + 1))
+    lines, others = (["", *(line.strip() for line in _LINE.split(text) if line.strip()), ""] for text in (code, whole))
+    return "\n".join(lines) in "\n".join(others)
 
 
 def _only_declares(code: str) -> bool:

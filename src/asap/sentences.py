@@ -21,7 +21,7 @@ _ONE_BREAK = re.compile(r"\r\n?|[\n\x85\u2028]")
 _LINES = re.compile(_LINE)
 _SENTENCES = re.compile(
     rf"(?P<line>{_LINE})"
-    r"""|(?P<end>[.!?…؟।]+["'”’)\]}*_]*)(?P<space>[ \t]+)(?=\S)"""
+    r"""|(?<![.!?…؟।])(?P<end>[.!?…؟।]+["'”’)\]}*_]*)(?P<space>[ \t]+)(?=\S)"""
     r"""|(?P<wide>[。！？]+["'”’)\]}」』）*_]*)(?P<none>[ \t]*)(?=\S)"""
 )
 _DISPLAYED = r"\\\[.{0,2000}?\\\]|\$\$.{1,2000}?\$\$|\\begin\{(\w+\*?)\}.{0,4000}?\\end\{\1\}"

@@ -111,7 +111,8 @@ def _delimiters(text: str, table: TagTable) -> tuple[Tag | None, Tag]:
     found = _tags_that_count(text, False, table)
     opening, closing = found.opening, found.closing
     if found.is_open and opening is not None:  # the rows of a data set are seldom cut off: rather a fence is left open
-        rest = (tag for tag in tags_in(text, (opening.row,), opening.end) if not tag.opens and _is_alone(text, tag))
+        later = tags_in(text, (opening.row,), opening.end) if opening.row.close else ()  # none for a heading that no other follows
+        rest = (tag for tag in later if not tag.opens and _is_alone(text, tag))
         closing = max(rest, key=lambda tag: tag.start, default=None)
     if closing is None:
         if opening is None:

@@ -7,9 +7,11 @@ the solution under test never does.
 
 import ast
 import builtins
+from collections import Counter
 from collections.abc import Iterator
 
 from asap.benchmarks.problem import Isolation
+from asap.python_code import UNREADABLE
 
 _FIXTURES = (
     "capsys capsysbinary capfd capfdbinary caplog monkeypatch tmp_path tmp_path_factory tmpdir tmpdir_factory recwarn mocker pytester"
@@ -41,7 +43,7 @@ def isolation_of(source: str, *, reference_passes_apart: bool = False) -> Isolat
     """How a test file has to run. What only may fail apart runs together, unless the reference solution passes apart."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         return "apart"
     names = _Names(tree)
     if any(_must_share(node, names) for node in ast.walk(tree)):
@@ -145,7 +147,7 @@ def named_tests(source: str) -> list[str]:
     """The tests that a reader of the file sees: `test_a`, `TestB.test_c`. Where pytest's rules leave a doubt, none is named."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         return []
     found = list[str]()
     for node in tree.body:
@@ -155,7 +157,7 @@ def named_tests(source: str) -> list[str]:
             found += [
                 f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef) and each.name.startswith("test")
             ]
-    once = {name for name in found if found.count(name) == 1}
+    once = {name for name, times in Counter(found).items() if times == 1}
     rebound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     return [name for name in found if name in once and name.partition(".")[0] not in rebound]
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from asap.benchmarks.asserts import bound_names
+from asap.python_code import UNREADABLE
 
 _GUARDS = re.compile(r"skip|patch|mock|which\(|responses|httpserver|respx|vcr|CI\b")
 _PYTHON = re.compile(r"(.*/)?python[\d.]*")
@@ -35,7 +36,7 @@ def uses_solution(source: str) -> bool:
     """Whether a test file may use what it imports from the solution; if not, it says nothing. In doubt it does."""
     try:
         nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         return True
     if any(isinstance(node, ast.Constant) and "solution" in str(node.value) for node in nodes):
         return True
@@ -55,11 +56,9 @@ def outside_need(source: str) -> str | None:
     """What a test file needs from outside of the sandbox, as `the program git` or `the network`; None if it surely needs nothing."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+        calls = [] if _GUARDS.search(source) else list(_sure_calls(tree))
+    except UNREADABLE:
         return None
-    if _GUARDS.search(source):
-        return None
-    calls = list(_sure_calls(tree))
     if not calls:
         return None
     names, texts = _imported(tree), _texts(tree)

@@ -19,6 +19,7 @@ from asap.benchmarks.livecodebench import same_output, same_value
 from asap.benchmarks.problem import Calls, Check, Program, Stdin
 from asap.dataset.raw import Row
 from asap.errors import RowError
+from asap.python_code import UNREADABLE
 
 GROUPS = (
     ("test_file",),
@@ -89,8 +90,9 @@ def tests_of(row: Row, references: Sequence[str]) -> RowTests:
             found = _tests(row, columns, references)
         except RowError:
             raise
-        except (SyntaxError, ValueError) as error:  # ValueError: a null byte
-            raise RowError("bad_tests", f"{' and '.join(columns)}: no usable Python ({error})") from error
+        except UNREADABLE as error:
+            why = str(error) or "nested too deeply"
+            raise RowError("bad_tests", f"{' and '.join(columns)}: no usable Python ({why})") from error
         if found is not None:
             return found
     names = ", ".join(name for group in GROUPS for name in group)

@@ -21,6 +21,7 @@ from asap.dataset.chat import chat_turns
 from asap.digest import content_digest
 from asap.errors import InputError, RowError
 from asap.fences import blocks
+from asap.python_code import UNREADABLE
 
 _FILE = "traces/kodcode_r1.jsonl.gz"
 _IDS = ("id", "task_id", "question_id", "problem_id", "uuid", "name")
@@ -194,6 +195,6 @@ def _whole(row: Mapping[str, object], program: str) -> str:
 def _is_python(text: str) -> bool:
     try:
         ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except UNREADABLE:
         return False
     return bool(text.strip())

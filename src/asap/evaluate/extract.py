@@ -32,7 +32,7 @@ _CODE_START = re.compile(
 )
 _TAG = r"(?:</?\w[^<>\n]*>|<[|｜][^<>\n]*[|｜]>|\[/?[A-Z]+\])"
 _BREAK = re.compile(rf"\n(?=[ \t\r]*(?:\n|{_TAG})|[A-Z][\w'’]* [a-z])|`{{3,}}|~{{3,}}")
-_END_TOKENS = re.compile(rf"(?:\s*{_TAG})+\s*\Z")
+_END_TOKEN = re.compile(_TAG)
 _REST = re.compile(r"\A(?:(?:[`~].*|[ \t\r]*)(?:\n|\Z))+")  # a fence's line and blank ones
 _MARKDOWN = ("md", "markdown")
 _NO_LANGUAGE = (
@@ -47,6 +47,7 @@ _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _COMPARED = 100  # programs of an answer, with each other: the last ones
 _TRIED_FENCES = 16  # inside a docstring, as the end of its block
 _TRIED_STARTS, _TRIED_ENDS = 8, 32  # of a program among prose
+_TRIED = 1_000_000  # characters in all
 
 
 class _Code(NamedTuple):
@@ -220,20 +221,37 @@ def _other_codes(answer: str, names: Sequence[str], cut_off: bool) -> Iterator[_
         yield _Code(program, is_named=False, is_closed=False)
 
 
+def _without_end_tokens(text: str) -> str:
+    """A text without the tags at its end and the white space around them, in time linear in the text."""
+    end = kept = len(text)
+    while True:  # ends: each round takes a tag off
+        while end and text[end - 1].isspace():
+            end -= 1
+        start = text.rfind("<" if text[end - 1 : end] == ">" else "[", 0, end)
+        if start < 0 or not _END_TOKEN.fullmatch(text, start, end):
+            return text[: end if kept < len(text) else kept]
+        end = kept = start
+
+
 def _program_in(text: str, names: Sequence[str]) -> str | None:
     """The first part of a text that is a program and defines one of the names, if there are any; None without one.
 
     It begins with a line of code and ends at the end of the text, or at a fence or a blank line that no further code follows: the
     rest of a program that is broken off or wrong is not left out.
     """
-    text = _END_TOKENS.sub("", text)
+    text, tried = _without_end_tokens(text), 0
+    if names and not any(name in text for name in names):
+        return None
     for start in islice(_CODE_START.finditer(text), _TRIED_STARTS):
         ends = [len(text), *reversed([found.start() for found in _BREAK.finditer(text, start.end())])]
         for end in ends[:_TRIED_ENDS]:
+            tried += end - start.start()
+            if tried > _TRIED:
+                return None
             part, rest = mended(text[start.start() : end]), _REST.sub("", text[end:])
             if rest[:1].isspace() or _CODE_START.match(rest):
                 break  # it goes on
-            if is_program(part) and (not names or defines(part, names)):
+            if (not names or defines(part, names)) and is_program(part):
                 return part
     return None
 

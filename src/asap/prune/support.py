@@ -20,7 +20,7 @@ from asap.think_tags import CLOSED
 
 CODE_LEAD = "```python\n"
 RESULT_LEAD = "The final answer is "
-_BOXED = re.compile(r"\\boxed\s*\{")
+_BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 
 
 class Target(NamedTuple):
@@ -58,10 +58,13 @@ def support_of(scored: Scored, sample: Sample) -> float:
 
 def _last_boxed(answer: str) -> str | None:
     """The last `\\boxed{...}` with balanced braces, verbatim."""
-    for opening in reversed(list(_BOXED.finditer(answer))):
-        depth = 0
-        for place in range(opening.end() - 1, len(answer)):
-            depth += {"{": 1, "}": -1}.get(answer[place], 0)
-            if depth == 0:
-                return answer[opening.start() : place + 1]
-    return None
+    openings = list(_BOXED.finditer(answer))
+    if not openings:
+        return None
+    ends, opened = dict[int, int](), list[int]()
+    for brace in _BRACE.finditer(answer, openings[0].start()):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif opened:
+            ends[opened.pop()] = brace.end()
+    return next((answer[found.start() : end] for found in reversed(openings) if (end := ends.get(found.end() - 1))), None)

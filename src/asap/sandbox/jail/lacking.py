@@ -11,7 +11,7 @@ def is_lacking(source: str, detail: str, modules: Collection[str]) -> bool:
     """Whether a test file explains why nothing can be said; `modules` are those that were missing when it was read."""
     try:
         nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return True
     kind, _, need = detail.partition("the tests need ")
     if kind or not need:

@@ -183,5 +183,5 @@ def _patches(function: ast.expr) -> bool:
 def _nodes(source: str) -> Iterator[ast.AST]:
     try:
         return ast.walk(ast.parse(source))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return iter(())

@@ -1,0 +1,99 @@
+"""Texts made to be slow: whatever comes from outside is taken apart in time linear in its length, and raises nothing but what it says."""
+
+import ast
+import time
+from collections.abc import Callable
+
+import pytest
+
+from asap.benchmarks import row_tests
+from asap.benchmarks.asserts import pytest_file
+from asap.benchmarks.isolation import isolation_of, named_tests
+from asap.benchmarks.needs import outside_need, uses_solution
+from asap.errors import RowError
+from asap.evaluate import extract
+from asap.evaluate.extract import code_of
+from asap.fences import fenced
+from asap.lm.response import Streamed
+from asap.prune.support import _last_boxed
+from asap.python_code import is_aside
+from asap.steps import split_steps
+from asap.think import split_think
+
+Takes = Callable[[str], object]
+FEW, MANY = 5_000, 100_000
+
+
+def sentences(text: str) -> object:
+    return split_steps(text, "sentences")
+
+
+def code_named(text: str) -> object:
+    return code_of(text, names=["wanted"])
+
+
+def fed_by_byte(text: str) -> object:
+    streamed = Streamed(MANY)
+    return [streamed.feed(byte.encode()) for byte in text]
+
+
+SLOW: list[tuple[Takes, str, str, str]] = [
+    (fenced, "```python\n", "The ", ""),
+    (fenced, "x ", "```\r", ""),
+    (fenced, "", "~~~\ra\r", "\n"),
+    (sentences, "", ".", ""),
+    (sentences, "A. B", "!", " c"),
+    (code_of, "", "\u2028", "x"),
+    (code_of, "x = 1\n", "<a> ", "x"),
+    (code_of, "```python\nx = 1\n", "\r", ""),
+    (_last_boxed, "", "\\boxed{", ""),
+    (_last_boxed, "", "\\boxed {}{", ""),
+    (pytest_file, "assert f(1) == 2", "\n", ""),
+    (pytest_file, "assert f(1) == 2", "\n ", "\n"),
+    (lambda text: is_aside("def f(): 1\n" + text[: len(text) // 2] + "y", "def f(): 1\ny\nz\nw\nv\nu\n" + text), "", "x\n", ""),
+    (fed_by_byte, "data: ", "x", ""),
+]
+
+
+def cpu_s(takes: Takes, text: str) -> float:
+    started = time.process_time()
+    takes(text)
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize(("takes", "before", "piece", "after"), SLOW)
+def test_twenty_times_the_text_takes_about_twenty_times_as_long(takes: Takes, before: str, piece: str, after: str) -> None:
+    few, many = (before + piece * (size // len(piece)) + after for size in (FEW, MANY))
+    cpu_s(takes, few)
+    assert cpu_s(takes, many) < 100 * max(cpu_s(takes, few), 0.001), "quadratic time is a factor of 400"
+
+
+def test_an_answer_of_many_statements_is_not_parsed_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "_TRIED", 5 * MANY // 4)
+    statements = "x = 1\n\n" * (MANY // 4 // 7)
+    parsed_once = cpu_s(ast.parse, statements)
+    assert cpu_s(code_named, f"# wanted\n{statements}") < 40 * max(parsed_once, 0.01), "256 beginnings and ends were parsed"
+
+
+DEEP = ["(" * 3000, "a" + ".b" * 30_000, "-" * 50_000 + "1", "assert " + "not " * 20_000 + "x", "x = " + "[" * 150, "\0"]
+
+
+@pytest.mark.parametrize("code", DEEP)
+def test_code_that_is_nested_too_deeply_is_no_code(code: str) -> None:
+    assert isolation_of(code) in ("apart", "together")
+    assert named_tests(code) == []
+    assert outside_need(code) is None
+    assert uses_solution(code) in (True, False)
+    with pytest.raises(RowError, match="no usable Python"):
+        row_tests.tests_of({"test": f"def test_it():\n    assert f() == 1\n{code}"}, [])
+    with pytest.raises(RowError, match="no usable Python"):
+        row_tests.tests_of({"test_list": [code]}, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["## Thinking\nFirst this.", "Thought: it is 4.", "</scratchpad>", "Here is my thought process:\n\nFirst."]
+)
+def test_a_heading_of_thinking_that_no_answer_follows_is_never_closed(text: str) -> None:
+    with pytest.raises(RowError) as error:
+        split_think(text)
+    assert error.value.reason == "unclosed_think"
