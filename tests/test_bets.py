@@ -14,6 +14,11 @@ from hypothesis import strategies as st
 
 from asap.cli import run
 from asap.lm.scorer import TokenScores
+from asap.lm.specs import load_scorer
+from asap.prune.methods import method_named
+from asap.prune.methods.method import scores_of
+from asap.prune.together import together
+from asap.prune.trace import Trace
 from asap.sample import Sample
 from run_fixtures import model_folder, prune, read_decisions, row, same_output, write_rows
 
@@ -56,6 +61,23 @@ def test_the_bets_are_compared_without_what_they_copy(tmp_path: Path) -> None:
     judged = [json.loads(line) for line in (tmp_path / "out" / "judged.jsonl").read_text("utf-8").splitlines()]
     assert {*BETS} <= {one["method"] for one in judged}
     assert {one["measure"] for one in judged} == {"support without copies"}
+
+
+@pytest.mark.parametrize("name", ["two_end", "coverage", "random_halves"])
+def test_the_step_that_gives_the_answer_away_is_kept_longest(name: str) -> None:
+    scorer = load_scorer("bundled", dtype="float32", device="cpu")
+    said = [
+        "The question is about a parcel.",
+        "Parcels have labels.",
+        "The label reads zebra-4417-quince.",
+        "So that is known.",
+        "Let me check.",
+    ]
+    sample = Sample("1", "What does the label of the parcel read?", "\n\n".join(said), "It reads zebra-4417-quince.")
+    trace = Trace.of(sample, "fenced", "chat", scorer, scorer.tokens, 0)
+    [scores] = together([scores_of(method_named(f"experiments.bets.{name}:score"), trace.steps(range(5)))], scorer)
+    assert isinstance(scores, list)
+    assert max(range(5), key=scores.__getitem__) == 2
 
 
 def test_lines_that_the_trace_contains_do_not_count() -> None:
