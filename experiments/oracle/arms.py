@@ -11,7 +11,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,3 @@ def by_decision(arm: str, decisions: Mapping[str, StepCut], tokens: Any, row: Ro
     if arm in ("asap-fine", "alignment"):
         decision = reordered(decision, sample, arm.removesuffix("-fine"), tokens).cut(ratio=HALF)
     return decision.apply(sample.cot)
-
-
-def unknown(arms: Sequence[str]) -> list[str]:
-    """The names that are no arm."""
-    return [arm for arm in arms if arm not in ARMS]

@@ -82,10 +82,9 @@ def row_tokens(template: TrainingTemplate, row: Mapping[str, object]) -> int:
 def hours_table(plan: Plan, rows: Path, speed: Mapping[str, float]) -> Table:
     """The CPU hours of each arm; an arm that has to be scored first counts with the tokens of a control."""
     template, cells, total = TrainingTemplate(load_tokens(plan.model)), list[list[str]](), 0.0
-    (rows / "arms").mkdir(exist_ok=True)
     for arm in plan.arms:
         stand_in = "random" if arm in SCORED else arm
-        file = rows / "arms" / f"{stand_in}.jsonl"
+        file = rows / f"{stand_in}.jsonl"
         write_arm(stand_in, rows / "train.jsonl", rows / "scores", plan.model, file)
         found = read_rows(file)
         tokens = sum(row_tokens(template, row) for row in found)

@@ -13,11 +13,11 @@ import argparse
 import gc
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.oracle.arms import ARMS, unknown, write_arm
+from experiments.oracle.arms import ARMS, Row, write_arm
 from experiments.oracle.attempts import attempts, read_rows
 from experiments.oracle.generate import oracle_rows
 from experiments.oracle.plan import FILE, Plan
@@ -26,7 +26,7 @@ from experiments.oracle.results import Result, results_table
 from asap.atomic import replacing
 from asap.cli import run as asap
 from asap.digest import content_digest
-from asap.errors import InputError, UsageError
+from asap.errors import InputError
 from asap.lm.cache import file_sha256
 from asap.versions import __version__
 
@@ -46,7 +46,7 @@ FIXED = Plan(
         "learning_rate": 3e-4,
         "num_train_epochs": 2,
         "max_length": 1024,
-        "per_device_train_batch_size": 8,
+        "per_device_train_batch_size": 2,
         "effective_batch_size": 8,
         "gradient_checkpointing": False,
         "save_steps": 100,
@@ -88,41 +88,34 @@ def main() -> None:
         parser.error("--out names the folder of the run")
     plan = Plan.read(options.plan)
     arms = options.arms.split(",") if options.arms else list(plan.arms)
-    if unknown(arms):
-        raise UsageError(f"there is no arm {unknown(arms)[0]!r}; choose from {', '.join(ARMS)}")
+    if strange := [arm for arm in arms if arm not in plan.arms]:
+        parser.error(f"there is no arm {strange[0]!r} in the plan; choose from {', '.join(plan.arms)}")
     seeds = {int(seed) for seed in options.seeds.split(",")} if options.seeds else None
+    if seeds and not any(seeds & {*plan.seeds[arm]} for arm in arms):
+        parser.error(f"--seeds {options.seeds}: the plan has {', '.join(f'{arm} {list(plan.seeds[arm])}' for arm in arms)}")
     if options.what == "run":
         run(plan, options.out, arms, seeds)
     print(results_table(results(plan, options.out), plan.seeds, plan.gate))
 
 
 def run(plan: Plan, out: Path, arms: Sequence[str], seeds: set[int] | None = None) -> None:
-    """Do all that is missing of some arms, the first seed of each before the second of any."""
-    for unit in sorted(units(plan, out, arms), key=lambda unit: unit.seed):
-        if seeds is None or unit.seed in seeds:
-            do(plan, out, unit)
-            print(f"{unit.arm}, seed {unit.seed}: {json.loads(unit.result.read_text('utf-8'))['right']:.1%} right", flush=True)
-
-
-def units(plan: Plan, out: Path, arms: Sequence[str]) -> Iterator[Unit]:
-    """The trainings of some arms, whose rows are written if they are missing."""
+    """Do all that is missing of some arms, the first seed of each before the second of any; an arm's rows are written when they are due."""
     rows = rows_in(plan, out)
-    for arm in arms:
-        file = rows / "arms" / f"{arm}.jsonl"
-        file.parent.mkdir(exist_ok=True)
-        write_arm(arm, rows / "train.jsonl", rows / "scores", plan.model, file)
-        yield from units_of(plan, out, arm)
+    wanted = [(seed, place) for place, arm in enumerate(arms) for seed in plan.seeds[arm]]
+    for seed, place in sorted(wanted):
+        if seeds is None or seed in seeds:
+            arm = arms[place]
+            write_arm(arm, rows / "train.jsonl", rows / "scores", plan.model, rows / f"{arm}.jsonl")
+            unit = unit_of(plan, rows, arm, seed, out)
+            do(plan, unit, read_rows(rows / "test.jsonl"))
+            print(f"{arm}, seed {seed}: {json.loads(unit.result.read_text('utf-8'))['right']:.1%} right", flush=True)
 
 
-def units_of(plan: Plan, out: Path, arm: str) -> Iterator[Unit]:
-    """The trainings of an arm whose rows are there."""
-    rows = folder_of_rows(plan, out)
-    file = rows / "arms" / f"{arm}.jsonl"
-    if not file.is_file():
-        return
-    for seed in plan.seeds[arm]:
-        known = (__version__, file_sha256(file), file_sha256(rows / "test.jsonl"), plan.model, dict(plan.recipe), plan.max_new_tokens, seed)
-        yield Unit(arm, seed, file, out / f"{arm}-{seed}-{content_digest(*known)[:12]}")
+def unit_of(plan: Plan, rows: Path, arm: str, seed: int, out: Path) -> Unit:
+    """The training of an arm, whose rows are there, with a seed."""
+    file = rows / f"{arm}.jsonl"
+    known = (__version__, file_sha256(file), file_sha256(rows / "test.jsonl"), plan.model, dict(plan.recipe), plan.max_new_tokens, seed)
+    return Unit(arm, seed, file, out / f"{arm}-{seed}-{content_digest(*known)[:12]}")
 
 
 def folder_of_rows(plan: Plan, out: Path) -> Path:
@@ -142,13 +135,12 @@ def rows_in(plan: Plan, out: Path) -> Path:
     return folder
 
 
-def do(plan: Plan, out: Path, unit: Unit) -> None:
-    """Train and test, as far as that is not done, then delete the weights."""
+def do(plan: Plan, unit: Unit, test: Sequence[Row]) -> None:
+    """Train, and test on rows, as far as that is not done, then delete the weights."""
     model = unit.folder / "model"
     if not unit.result.is_file():
         if not (model / "manifest.json").is_file():
             train(plan, unit, model)
-        test = read_rows(folder_of_rows(plan, out) / "test.jsonl")
         found = attempts(model, test, unit.folder / "attempts", max_new_tokens=plan.max_new_tokens, batch=plan.batch)
         counts = json.loads((model / "manifest.json").read_text("utf-8"))["counts"]
         result = Result(
@@ -180,8 +172,10 @@ def train(plan: Plan, unit: Unit, model: Path) -> None:
 
 def results(plan: Plan, out: Path) -> list[Result]:
     """The results that are there."""
-    found = (unit.result for arm in plan.arms for unit in units_of(plan, out, arm))
-    return [Result(**json.loads(file.read_text("utf-8"))) for file in found if file.is_file()]
+    rows = folder_of_rows(plan, out)
+    wanted = [(arm, seed) for arm in plan.arms for seed in plan.seeds[arm] if (rows / f"{arm}.jsonl").is_file()]
+    files = [unit_of(plan, rows, arm, seed, out).result for arm, seed in wanted]
+    return [Result(**json.loads(file.read_text("utf-8"))) for file in files if file.is_file()]
 
 
 if __name__ == "__main__":

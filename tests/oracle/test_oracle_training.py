@@ -13,7 +13,7 @@ from experiments.oracle.hours import hours_table
 from experiments.oracle.plan import FILE, Plan, code_digest
 from experiments.oracle.results import BLIND, Result, difference, results_table
 from experiments.oracle.surface import steps_of
-from experiments.oracle.train import FIXED, results, rows_in, run, units
+from experiments.oracle.train import FIXED, Unit, results, rows_in, run, unit_of
 from train_helpers import model_folder
 
 from asap.errors import InputError
@@ -36,12 +36,16 @@ def tiny() -> Plan:
     return replace(TINY, model=f"hf:{model_folder('qwen')}")
 
 
+def unit(plan: Plan, out: Path, arm: str) -> Unit:
+    return unit_of(plan, rows_in(plan, out), arm, 0, out)
+
+
 def test_the_whole_is_resumed_and_ends_with_the_gate(tiny: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tiny, tmp_path, tiny.arms[:1])
     assert (
         results_table(results(tiny, tmp_path), tiny.seeds, tiny.gate) == "1 of 3 trainings are done; the gate needs random 0, random-2 0."
     )
-    [first] = units(tiny, tmp_path, tiny.arms[:1])
+    first = unit(tiny, tmp_path, "necessary-only")
     written = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*") if path.is_file()}
     assert not [path for path in written if path.suffix == ".safetensors"], "weights are deleted once the answers are there"
     run(tiny, tmp_path, tiny.arms)
@@ -56,16 +60,15 @@ def test_the_whole_is_resumed_and_ends_with_the_gate(tiny: Plan, tmp_path: Path,
 
 def test_lost_answers_of_a_batch_are_written_again(tiny: Plan, tmp_path: Path) -> None:
     run(tiny, tmp_path, ["random"])
-    [unit] = units(tiny, tmp_path, ["random"])
-    batches = sorted((unit.folder / "attempts").iterdir())
+    found = unit(tiny, tmp_path, "random")
+    batches = sorted((found.folder / "attempts").iterdir())
     assert [batch.name for batch in batches] == ["00000.json", "00004.json"]
     before = batches[0].stat().st_mtime_ns
     assert [one["id"] for one in json.loads(batches[1].read_text())] == ["oracle-202-4", "oracle-202-5"]
-    unit.result.unlink()
-    again = unit.result.parent
+    found.result.unlink()
     run(tiny, tmp_path, ["random"])  # all batches are there, so no weights are needed
     assert batches[0].stat().st_mtime_ns == before
-    assert (again / "result.json").is_file()
+    assert found.result.is_file()
 
 
 def test_each_arm_keeps_what_it_says(tiny: Plan, tmp_path: Path) -> None:
