@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -80,7 +81,7 @@ class Conversation:
         """The system message at the start."""
         return self.text(self.lines[0]) or None if self.lines[0].role == "system" else None
 
-    @property
+    @cached_property
     def others(self) -> list[str]:
         """The columns that hold no message, no tools and no id."""
         used = {line.path[0] for line in self.lines} | {piece.path[0] for line in self.lines for piece in line.thinking}
@@ -105,18 +106,21 @@ class Conversation:
 
     def before(self, number: int) -> str:
         """What stands before a turn, as one text; empty if there is nothing but a system message."""
-        lines = self.lines[self.lines[0].role == "system" : bisect_left(self.lines, number, key=_NUMBER)]
-        if len(lines) == 1 and lines[0].role == "user" and not self.tools:
-            return self.text(lines[0])
-        last = _last_of_user(lines)
+        first, stop = int(self.lines[0].role == "system"), bisect_left(self.lines, number, key=_NUMBER)
+        if stop - first == 1 and self.lines[first].role == "user" and not self.tools:
+            return self.text(self.lines[first])
+        if stop <= first:
+            return ""
+        plain, full, behind_user = self._rendered
+        since = max(behind_user[stop - 1], first)
         tools = [f"Tools:\n{_as_text(self.row[self.tools])}"] if self.tools else []
-        return "\n\n".join([*tools, *(self._titled(line, line.number > last) for line in lines)] if lines else [])
+        return "\n\n".join(filter(None, [*tools, plain.between(first, since), full.between(since, stop)]))
 
     def spoken_before(self, number: int) -> "Spoken":
         """What stands before a turn as chat messages of text, for a chat template: the same thinking counts, tool calls are text."""
-        lines = self.lines[: bisect_left(self.lines, number, key=_NUMBER)]
-        last = _last_of_user(lines)
-        messages = [{"role": line.role, "content": self._shown(line, line.number > last)} for line in lines]
+        stop = bisect_left(self.lines, number, key=_NUMBER)
+        since = self._rendered[2][stop - 1]
+        messages = [{"role": line.role, "content": self._shown(line, place >= since)} for place, line in enumerate(self.lines[:stop])]
         return Spoken(messages, _parsed(self.row[self.tools]) if self.tools else None)
 
     def with_thinking(self, thoughts: Mapping[int, str]) -> dict[str, Any]:
@@ -164,20 +168,26 @@ class Conversation:
         return cls(content["id"], row, lines, content["tools"], encoded, content["rejected"])
 
     @cached_property
-    def _texts(self) -> dict[tuple[int, bool], str]:
-        """The messages as `before` has them, by number, without and with their thinking: each is before all of the later turns."""
-        return {}
+    def _rendered(self) -> "tuple[_Joined, _Joined, list[int]]":
+        """All messages as `before` has them, without thinking and with it, and the place behind the last user message up to each of them.
 
-    def _titled(self, line: Line, with_thinking: bool) -> str:
-        key = line.number, with_thinking
-        if key not in self._texts:
-            self._texts[key] = f"{_TITLES[line.role]}:\n{self._shown(line, with_thinking)}"
-        return self._texts[key]
+        Each message is rendered once, though it stands before all of the later turns.
+        """
+        plain, full, behind_user = list[str](), list[str](), list[int]()
+        for place, line in enumerate(self.lines):
+            said = self.said(line)
+            plain.append(f"{_TITLES[line.role]}:\n{said}")
+            full.append(f"{_TITLES[line.role]}:\n{self._thought(line)}{said}")
+            behind_user.append(place + 1 if line.role == "user" else behind_user[-1] if behind_user else 0)
+        return _Joined.of(plain), _Joined.of(full), behind_user
 
     def _shown(self, line: Line, with_thinking: bool) -> str:
         """A message as later turns read it."""
-        said = self.said(line)
-        return f"<think>\n{self.cot(line.number)}\n</think>\n\n{said}" if with_thinking and line.thinking else said
+        return (self._thought(line) if with_thinking else "") + self.said(line)
+
+    def _thought(self, line: Line) -> str:
+        """The thinking of a message as later turns read it, before what the message says; empty if there is none."""
+        return f"<think>\n{self.cot(line.number)}\n</think>\n\n" if line.thinking else ""
 
     def said(self, line: Line) -> str:
         """What a message says and calls, without its thinking."""
@@ -198,6 +208,22 @@ class Conversation:
     def text(self, line: Line) -> str:
         """What a message says, without its thinking and its calls."""
         return "".join(piece_of(self.row, piece) for piece in line.text)
+
+
+class _Joined(NamedTuple):
+    """Texts with blank lines between them, and where each of them ends."""
+
+    text: str
+    ends: list[int]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "_Joined":
+        """The texts joined."""
+        return cls("\n\n".join(texts), [end - 2 for end in accumulate(len(text) + 2 for text in texts)])
+
+    def between(self, first: int, stop: int) -> str:
+        """The texts from one place to another; empty if there are none."""
+        return self.text[self.ends[first - 1] + 2 if first else 0 : self.ends[stop - 1]] if first < stop else ""
 
 
 class Spoken(NamedTuple):
@@ -227,11 +253,6 @@ class TurnOf(NamedTuple):
 def turn_id(name: str, number: int) -> str:
     """The id of a turn of the conversation with a name."""
     return f"{name}@{number}"
-
-
-def _last_of_user(lines: Sequence[Line]) -> int:
-    """The number of the last message of the user, or -1."""
-    return next((line.number for line in reversed(lines) if line.role == "user"), -1)
 
 
 def _end(piece: Piece, text: str) -> int:

@@ -72,11 +72,11 @@ def learnable(conversation: Conversation, format: str, train: TrainTurns) -> Con
     return replace(conversation, lines=lines[: last + 1])
 
 
-def trained(conversation: Conversation, train: TrainTurns) -> list[int]:
+def trained(conversation: Conversation, train: TrainTurns) -> set[int]:
     """The numbers of the turns that carry the loss. One that its row excludes, or that cannot be pruned, never does."""
     turns = [line for line in conversation.lines if line.role == "assistant"]
     chosen = turns[-1:] if train == "last" else [line for line in turns if line.thinking or train == "all"]
-    return _allowed(conversation, [line.number for line in chosen])
+    return {*_allowed(conversation, [line.number for line in chosen])}
 
 
 def _allowed(conversation: Conversation, turns: Sequence[int]) -> list[int]:

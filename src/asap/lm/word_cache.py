@@ -44,7 +44,7 @@ def by_words(tokens: TokenCounter) -> "WordTokens":
 class _Words(NamedTuple):
     """The words of some texts: their numbers, where each starts in its text, and the first of each text (and the number of all)."""
 
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int32]
     starts: NDArray[np.int64]
     firsts: NDArray[np.int64]
 
@@ -101,12 +101,15 @@ class WordTokens:
         return [found[number] for number in range(len(texts))]
 
     def _encoded(self, words: _Words) -> list[Encoded]:
-        first = self._first[words.numbers]
-        counts = self._first[words.numbers + 1] - first
-        ids, *edges = self._known[:, consecutive(first, counts)]
-        starts, ends = edges + np.repeat(words.starts, counts)
-        borders = np.append(0, np.cumsum(counts))[words.firsts].tolist()
-        return [Encoded(ids[start:end], starts[start:end], ends[start:end]) for start, end in pairwise(borders)]
+        behind = np.append(0, np.cumsum(self._first[words.numbers + 1] - self._first[words.numbers]))
+        found = np.empty((3, behind[-1]), np.int64)
+        for start in range(0, len(words.numbers), _AT_ONCE):
+            numbers = words.numbers[start : start + _AT_ONCE]
+            first, counts = self._first[numbers], self._first[numbers + 1] - self._first[numbers]
+            own = found[:, behind[start] : behind[start + len(numbers)]]
+            own[:] = self._known[:, consecutive(first, counts)]
+            own[1:] += np.repeat(words.starts[start : start + _AT_ONCE], counts)
+        return [Encoded(*found[:, start:end]) for start, end in pairwise(behind[words.firsts].tolist())]
 
     def _counted(self, words: _Words) -> list[int]:
         counts = self._first[words.numbers + 1] - self._first[words.numbers]
@@ -138,13 +141,13 @@ class WordTokens:
         firsts = np.append(np.searchsorted(starts, begins), len(starts))
         return _Words(np.concatenate(numbers), starts - np.repeat(begins, np.diff(firsts)), firsts)
 
-    def _numbered(self, words: list[str]) -> NDArray[np.int64]:
+    def _numbered(self, words: list[str]) -> NDArray[np.int32]:
         """The numbers of words, which are read if they are new."""
         numbers = list(map(self._numbers.get, words))
         if None in numbers:
             self._learn(list(dict.fromkeys(word for word, number in zip(words, numbers, strict=True) if number is None)))
             numbers = list(map(self._numbers.get, words))
-        return np.array(numbers, np.int64)
+        return np.array(numbers, np.int32)
 
     def may_hold_added(self, text: str) -> bool:
         """Whether an added token such as <mask> may stand in the text: it may take the white space beside it along."""

@@ -149,8 +149,9 @@ def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT
     fine = yield from _stage_2(trace, left, steps, settings)
     windows = max(whole.windows, steps.windows)
     stored = yield from _stored_scores(whole, coarse, fine, settings)
-    decision = _budgeted(trace, coarse, fine, stored, windows, settings)
-    return replace(decision, unread=max(whole.unread, steps.unread))
+    unread = max(whole.unread, steps.unread)
+    del whole, steps  # the cut needs memory itself
+    return replace(_budgeted(trace, coarse, fine, stored, windows, settings), unread=unread)
 
 
 def _stage_1(whole: Steps, settings: AsapSettings, selection: Selection) -> Scoring[_Coarse]:

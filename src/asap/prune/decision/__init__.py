@@ -27,9 +27,9 @@ def decision_line(decision: Decision, *, all_scores: bool = False) -> dict[str, 
 
     `all_scores`: with the scores of methods that did not decide.
     """
-    steps = [step_as_object(step, all_scores=all_scores) for step in decision.steps]
+    steps = [_rounded(step_as_object(step, all_scores=all_scores)) for step in decision.steps]
     about = replace(decision, steps=[]).as_row()  # without the store's columns of all scores, which would be thrown away
-    return {name: _rounded(value) for name, value in (about | {"steps": steps}).items()}
+    return {name: steps if name == "steps" else _rounded(value) for name, value in about.items()}
 
 
 def decisions_file(folder: Path) -> Path:

@@ -57,8 +57,10 @@ def tokens_at(encoded: Encoded, positions: NDArray[np.int64], *, within: int = 0
     A space at the position may be left out of the offsets of its token, which then start `within` 1 character.
     """
     at = np.searchsorted(encoded.starts, positions)
-    starts, ends = np.append(encoded.starts, -1), np.append(-1, encoded.ends)
-    return at, (starts[at] >= positions) & (starts[at] <= positions + within) & (ends[at] <= positions)
+    if not len(encoded.starts):
+        return at, np.zeros(len(at), np.bool_)
+    starts, is_free = encoded.starts[np.minimum(at, len(encoded.starts) - 1)], (at == 0) | (encoded.ends[at - 1] <= positions)
+    return at, is_free & (at < len(encoded.starts)) & (starts >= positions) & (starts <= positions + within)
 
 
 def _places(found: Iterable[int]) -> NDArray[np.int64]:
