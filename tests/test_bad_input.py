@@ -56,7 +56,6 @@ REJECTED: dict[str, tuple[Any, str, str]] = {
     "number for a text": ({"id": "x", "question": 3, "response": "<think>\na\n</think>b"}, "wrong_type", "question"),
     "list for a text": ({"id": "x", "question": "q", "cot": [1], "answer": "b"}, "wrong_type", "cot"),
     "several traces": ({"id": "x", "question": "q", "cot": ["a", "c"], "answer": "b"}, "two_traces", "cot holds 2 texts"),
-    "odd id": ({"id": {"a": 1}, "question": "q", "cot": "a", "answer": "b"}, "wrong_type", "id is dict"),
     "other columns": ({"id": "x", "text": "a"}, "unknown_shape", "--columns"),
     "white-space-only trace": ({"id": "x", "question": "q", "cot": " \n\t\n ", "answer": "b"}, "empty_think", "white space"),
     "empty answer": ({"id": "x", "question": "q", "cot": "a", "answer": " "}, "empty_answer", "white space"),

@@ -161,7 +161,10 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
     assert "3 traces are over their budget. Nothing was written." in dry[3]
     assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
-    assert dry[4:] == ["stage 1: align removes at most 6 of 24 steps, also from traces within their budget; --pilot N shows it on N rows"]
+    assert dry[4:] == [
+        "stage 1: align removes none to 6 of 24 steps, also from traces within their budget; how many, and what stage 2 then has to "
+        "remove, is known once the scorer has read them: --pilot N shows it on the first N rows"
+    ]
     steps = [decision["steps"] for decision in read_decisions(tmp_path / "out")]
     assert 0 < sum(step["removed_by"] == "coarse" for trace in steps for step in trace) <= 6
     capsys.readouterr()
@@ -306,6 +309,25 @@ def test_a_dry_run_counts_rows_that_pass_through(tmp_path: Path, capsys: pytest.
     source = write_rows(tmp_path / "rows.jsonl", rows)
     assert run(["prune", str(source), "--dry-run", "--pass-through", "--scorer", f"hf:{model_folder()}"]) == 0
     assert capsys.readouterr().out.startswith("2 rows read: 1 usable, 1 pass through, 0 rejected\n  no_think: 1\n")
+
+
+def test_a_dry_run_of_traces_of_one_step_says_that_none_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"question": "q", "cot": "a", "answer": "b"}] * 2)
+    assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
+    assert capsys.readouterr().out.endswith("stage 1: align removes none of 2 steps: no trace has more than one\n")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
+def test_no_run_removes_more_steps_than_its_dry_run_says(steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=steps) for number in range(6)])
+    words = ["prune", str(source), "--scorer", f"hf:{model_folder()}", "--device", "cpu"]
+    assert run([*words, "--dry-run"]) == 0
+    said = re.search(r"align removes none (?:to (\d+) )?of (\d+) steps", capsys.readouterr().out)
+    assert said is not None
+    assert run([*words, "--out", str(tmp_path / "out")]) == 0
+    counts = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["counts"]
+    assert counts["steps"] == int(said[2])
+    assert counts["steps_coarse"] <= int(said[1] or 0)
 
 
 def test_a_dry_run_with_a_pilot_says_what_the_first_rows_lose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

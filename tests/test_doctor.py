@@ -602,4 +602,7 @@ def test_the_advice_about_the_budget_says_what_stage_1_does(write: Write) -> Non
     source = write([{"question": "Why?", "cot": "a\n\nb", "answer": "c"}])
     [found] = [finding for finding in check_data([source], scorer=NO_SCORER).findings if finding.name == "budget"]
     assert found.status == "warn"
-    assert "stage 2 leaves them as they are; stage 1 (align) still removes up to 25% of their steps, unless --coarse none" in found.advice
+    assert (
+        "stage 2 leaves them as they are; stage 1 (align) may remove up to 1 of the 2 steps of all traces, unless --coarse none"
+        in found.advice
+    )

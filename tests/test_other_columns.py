@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.cli import run
-from asap.dataset import FORMATS, read_samples, write_samples
+from asap.dataset import FORMATS, read_samples, to_sample, write_samples
 from asap.dataset.columns import beside, kept_columns, plain, travelling
 from asap.errors import RowError, UsageError
 from run_fixtures import model_folder, prune, read_rows, row, same_output, write_rows
@@ -61,6 +61,24 @@ def test_a_column_with_a_name_of_ours_is_renamed_and_one_that_is_ours_replaced(t
     [again] = pruned(tmp_path / "out/pruned.jsonl", tmp_path / "again")
     assert list(again) == list(found)
     assert read_rows(tmp_path / "out/trl.jsonl")[0].keys() == {"prompt", "completion", "answer", "source_answer", "cot"}
+
+
+@pytest.mark.parametrize("odd", [{"$oid": "a"}, [1], True, False, []])
+def test_an_id_that_can_be_none_costs_no_row_and_travels_along(odd: Any, tmp_path: Path) -> None:
+    talk = {"id": odd, "messages": [*chat(1)["messages"], *chat(2)["messages"]]}
+    source = write_rows(tmp_path / "rows.jsonl", [{**row(0), "id": odd}, talk, {**row(1), "id": odd, "uuid": "u"}])
+    first, second, third = pruned(source, tmp_path / "out", "--format", "trl")
+    assert [one["source_id"] for one in (first, second, third)] == [odd] * 3
+    assert third["id"] == "u"
+    assert len({first["id"], second["id"], "u"}) == 3
+    assert [one["id"] for one in read_rows(tmp_path / "out/trl.jsonl")] == [odd] * 3
+    assert [next(iter(one)) for one in pruned(source, tmp_path / "none", "--keep-columns", "none")] == ["id"] * 3
+    assert "source_id" not in (tmp_path / "none/pruned.jsonl").read_text("utf-8")
+
+
+def test_a_column_named_as_the_id_must_hold_one(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="id is dict; a string or a number is expected"):
+        to_sample({**row(0), "id": "a", "n": {"a": 1}}, {"id": "n", "question": "question", "cot": "cot", "answer": "answer"})
 
 
 def test_names_in_which_training_tools_look_for_something_are_not_used(tmp_path: Path) -> None:

@@ -83,9 +83,10 @@ class Conversation:
 
     @cached_property
     def others(self) -> list[str]:
-        """The columns that hold no message, no tools and no id."""
+        """The columns that hold no message, no tools and no id. A list, an object, true or false is no id."""
+        odd = isinstance(self.row.get("id"), bool | list | Mapping)
         used = {line.path[0] for line in self.lines} | {piece.path[0] for line in self.lines for piece in line.thinking}
-        return [name for name, value in self.row.items() if name not in {*used, self.tools, "id"}]
+        return [name for name, value in self.row.items() if name not in {*used, self.tools, *([] if odd else ["id"])}]
 
     def keeping(self, names: Collection[str]) -> "Conversation":
         """The same without its other columns but these."""

@@ -5,7 +5,8 @@ summary, the whole counts.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeGuard
 
 from asap.errors import RowError
 
@@ -81,6 +82,11 @@ def text_of(value: object, place: str) -> str:
     if not isinstance(value, str):
         raise wrong_type(place, value, "a string")
     return value
+
+
+def is_number(value: object) -> TypeGuard[int | float | Decimal]:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def wrong_type(place: str, value: object, expected: str) -> RowError:

@@ -155,6 +155,11 @@ def id_text(value: object) -> str | None:
     return str(value) if isinstance(value, str | UUID) and value != "" else None
 
 
+def may_be_id(value: object) -> bool:
+    """Whether a value is of a kind that ids are of; a list, an object, true or false is none."""
+    return isinstance(value, str | int | float | Decimal | UUID) and not isinstance(value, bool)
+
+
 def tested_code_in(columns: Mapping[str, Any]) -> str | None:
     """The code that the row's own tests judged, from the column `tested_code`; None if that holds no text."""
     code = columns.get("tested_code")

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import ROWS, TEXT, values, write
 
 from asap.dataset.hub import loaded_rows, looks_like_hub_id
+from asap.dataset.parquet_types import types_in
+from asap.dataset.source import Source
 from asap.errors import InputError, MissingExtra
 
 
@@ -86,6 +90,22 @@ def test_a_config_and_a_split_are_read(repository: str) -> None:
     rows = list(loaded_rows(repository, "one", "test"))
     assert [row.value for row in rows] == ROWS
     assert [row.line for row in rows] == [1, 2, 3, 4, 5]
+
+
+def test_the_types_of_its_columns_are_known_without_asking_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is no path and looks like one on the Hub; `datasets` alone is told where it lies."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra hub")
+    columns = {"question": ["q"], "response": ["<think>\na\n</think>\n\nb"], "level": pa.array([3], pa.int8())}
+    pq.write_table(pa.table({**columns, "when": pa.array([0], pa.timestamp("ms"))}), tmp_path / "train.parquet")
+    load, names, asked = datasets.load_dataset, datasets.get_dataset_config_names, list[str]()
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, *rest, **more: asked.append(name) or load(str(tmp_path), *rest, **more))
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda name: names(str(tmp_path)))
+    monkeypatch.setattr("asap.dataset.hub._check_on_hub", lambda name: None)
+    source = Source([f"somebody/{tmp_path.name}"])
+    assert len(list(source.rows())) == 1
+    types = types_in(source.types())
+    assert (types["level"], types["when"]) == (pa.int8(), pa.timestamp("ms"))
+    assert len(asked) == 1
 
 
 def test_a_single_split_needs_no_option(repository: str) -> None:

@@ -64,7 +64,7 @@ STEPS = {"question": Q, "reasoning": T.split("\n\n"), "answer": A}
         ({"question": Q, "reasoning": "arithmetic of calendars", "answer": A}, "no_think", ""),
         (STEPS, "two_traces", "join the steps"),
         ({"question": Q, "reasoning": [{"step": 1, "text": "a"}, {"step": 2, "text": "b"}], "answer": A}, "two_traces", "join the steps"),
-        ({"question": Q, "responses": [[REPLY], [REPLY]]}, "several_generations", "none of them a text"),
+        ({"question": Q, "responses": [[REPLY], [REPLY]]}, "several_generations", "make a row of each with --each-generation"),
         ({"question": Q, "generations": []}, "no_answer", "generations is an empty list"),
         ({"question": Q, "teacher_response": R}, "unknown_shape", "--columns question=question,response=teacher_response"),
         ({"prompt": Q, "chosen": [ASK, REPLY], "rejected": [ASK]}, "unknown_shape", "--columns messages=chosen"),

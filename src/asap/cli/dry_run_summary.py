@@ -44,7 +44,12 @@ def _stage_1(found: "DryRun", settings: AsapSettings) -> str:
         )
     if settings.stage_1 == "align":
         steps = sum(count * rows for count, rows in found.survey.steps.items())
-        return f"align removes at most {found.coarse_most:,} of {steps:,} steps, {also}; --pilot N shows it on N rows"
+        if not found.coarse_most:
+            return f"align removes none of {steps:,} steps: no trace has more than one"
+        return (
+            f"align removes none to {found.coarse_most:,} of {steps:,} steps, {also}; how many, and what stage 2 then has to remove, is "
+            "known once the scorer has read them: --pilot N shows it on the first N rows"
+        )
     if not settings.uses_llm:
         return ""
     if found.kept is None or not found.kept.rows:

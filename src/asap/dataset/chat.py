@@ -30,8 +30,8 @@ _ITEMS: Mapping[object, Speaker] = {"function_call": "assistant", "function_call
 _ROLE_KEYS = ("role", "from")
 CONTENT_KEYS = ("content", "value")
 """The keys of a message that hold its content."""
-ASKED = ("query", "question", "user")
-ANSWERED = ("answer", "response", "assistant")
+ASKED = ("query", "question", "user", "human")
+ANSWERED = ("answer", "response", "assistant", "bot")
 """The keys of an object that holds a question and its answer."""
 _THOUGHT_CHANNELS = ("analysis", "commentary")  # of gpt-oss; it answers in the channel "final"
 
@@ -61,6 +61,14 @@ def is_chat(value: object) -> bool:
 def has_answer(value: object) -> bool:
     """Whether a value is a chat with an assistant message."""
     return is_chat(value) and any(is_pair(message) or speaker_of(message) == "assistant" for message in messages_in(value))
+
+
+def has_question(value: object, questions: Sequence[object]) -> bool:
+    """Whether a value is a chat with an answer and the question of a row, of which these are all."""
+    if not has_answer(value):
+        return False
+    asked = {turn.content.strip() for turn in chat_turns(value, "") if turn.role == "user"}
+    return bool(asked) and all(str(question).strip() in asked for question in questions)
 
 
 def _is_message(message: Mapping[Any, Any]) -> bool:

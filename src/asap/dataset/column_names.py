@@ -9,10 +9,11 @@ What this does not do: read the values (`asap.dataset.shapes`).
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, NoReturn
 
-from asap.dataset.chat import chat_turns, has_answer, is_chat
+from asap.dataset.chat import chat_turns, has_answer, has_question, is_chat, messages_in
 from asap.dataset.raw import Row
 from asap.dataset.rendered import check_beginning
 from asap.errors import RowError
+from asap.message_parts import is_number
 from asap.think_tags import HARMONY_WORDS, TagTable, has_tag, tag_at_start
 
 Part = Literal["system", "user", "input", "reasoning", "assistant", "chat", "history", "system in chat"]
@@ -33,7 +34,7 @@ class Shape(NamedTuple):
 
 CHATS = ("messages", "conversations", "conversation", "reannotated_messages", "interactions", "chat", "dialogue", "dialog")
 QUESTIONS = ("question", "prompt", "problem", "query", "instruction", "user_prompt")
-LESSER_QUESTIONS = ("input", "user", "message")
+LESSER_QUESTIONS = ("input", "user", "human", "message")
 """These hold the question only where no other column does."""
 TRACES = (
     *("cot", "reasoning", "reasoning_content", "thinking", "think", "thought", "thoughts", "reasoning_trace"),
@@ -46,7 +47,7 @@ RESPONSES = (
     *("responses", "generations", "completions", "outputs", "attempts"),
 )
 """What a model wrote: the answer beside a trace, or both in one text."""
-ANSWERS = ("answer", "solution", "output", "content")
+ANSWERS = ("answer", "solution", "output", "content", "assistant", "bot")
 """These may hold something else, such as the right answer of the data set's author, so a response goes before them."""
 SYSTEMS = ("system", "system_prompt")
 _TOGETHER = {
@@ -73,7 +74,9 @@ def find_shape(row: Row, table: TagTable) -> Shape:
     if len(chats) > 1:  # of R1-Distill-SFT one is without its thinking
         chats = [name for name in _different(row, chats) if has_thinking(row[name], table)] or chats
     questions, traces = _questions(row), _traces(row)
-    answers = _columns(row, (*RESPONSES, *ANSWERS))
+    answers = _answers(row)
+    if not chats and (chats := [name for name in answers if has_question(row[name], [row[other] for other in questions])]):
+        return _of_chat(row, chats, traces, table)
     whole = _different(row, (name for name in answers if has_thinking(row[name], table)))
     if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
         whole, traces = traces, []
@@ -119,7 +122,8 @@ def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answe
     parts: dict[str, Part] = {question: "user", **dict.fromkeys(traces, "reasoning"), answer: "assistant"}
     optional = _optional(row)
     if question.lower() == "instruction":
-        optional |= {"input": "input", "history": "history"}
+        context: dict[str, Part] = {"context": "input"} if isinstance(row.get("context"), str) else {}
+        optional |= {"input": "input", **context, "history": "history"}
     return Shape(parts, {name: part for name, part in optional.items() if name not in parts}, also)
 
 
@@ -152,7 +156,7 @@ def _is_own(row: Row) -> bool:
         return False
     if "messages" in row:
         return _is_filled(row["answer"])
-    return not [name for name in _columns(row, (*RESPONSES, *ANSWERS)) if row[name] != row["answer"]]
+    return not [name for name in _answers(row) if row[name] != row["answer"]]
 
 
 def _questions(row: Row) -> list[str]:
@@ -176,6 +180,12 @@ def _traces(row: Row) -> list[str]:
     """The columns that may hold the trace, without those that only say in a few words whether there is one, or of which kind."""
     found = [name for name in _columns(row, TRACES) if not _is_label(row[name])]
     return _different(row, found)
+
+
+def _answers(row: Row) -> list[str]:
+    """The columns that may hold the answer. A number, where no text is, may be one, but what a model wrote is none (`attempt`: 3)."""
+    found = _columns(row, (*RESPONSES, *ANSWERS))
+    return [name for name in found if not (is_number(row[name]) and plain_name(name) in RESPONSES)] or found
 
 
 def _likeliest(row: Row, answers: Sequence[str]) -> list[str]:
@@ -233,6 +243,8 @@ def _without_answer(row: Row, optional: Mapping[str, Part], table: TagTable) -> 
     if chats:
         return Shape({chats[0]: "chat"}, optional)
     for name, value in row.items():
+        if plain_name(name) in RESPONSES and holds_several(value) and all(map(has_answer, messages_in(value))):
+            raise RowError("several_generations", f"{name} holds {len(messages_in(value))} chats: --each-generation makes a row of each")
         check_beginning(name, value)
     thinking = [name for name, value in row.items() if has_thinking(value, table)]
     if thinking:

@@ -15,6 +15,7 @@ from asap.conversation import Conversation, Line, Piece, Speaker, TurnOf, piece_
 from asap.dataset.chat import is_chat, is_pair, is_thought, messages_in, speaker_of
 from asap.dataset.column_names import Part, Shape
 from asap.dataset.columns import plain
+from asap.dataset.layouts import in_usual_layout
 from asap.dataset.messages import is_call, message_line, pair_lines, thinking_pieces, thought_pieces
 from asap.dataset.raw import Row
 from asap.dataset.rendered import check_plain
@@ -63,6 +64,7 @@ def turns_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> It
 
     Raises RowError, with the row's id if known, for a conversation of which no turn can be used.
     """
+    row = in_usual_layout(row, columns)
     try:
         shape = shape_of(row, columns, rules)
     except RowError:

@@ -104,7 +104,8 @@ def format_of(name: str | None, *, among_conversations: bool = False) -> Callabl
 def conversation_row(conversation: Conversation, thoughts: Mapping[int, str]) -> dict[str, Any]:
     """The row of pruned.jsonl of a conversation: as it came, with other thinking in some turns, by the numbers of their messages."""
     row = conversation.with_thinking(thoughts)
-    return {"id": conversation.id, **{name: value for name, value in row.items() if name != "id"}}
+    odd = {"id": row["id"]} if "id" in conversation.others else {}
+    return beside({"id": conversation.id, **{name: value for name, value in row.items() if name != "id"}}, odd)
 
 
 def dataset_info(file_name: str, *, with_history: bool = False) -> dict[str, Any]:

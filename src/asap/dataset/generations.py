@@ -8,13 +8,14 @@ What this does not do: choose a generation (`asap.dataset.where`), or split one 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import TypeGuard
 
 from asap.dataset.chat import has_answer, is_chat
-from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, Part, has_thinking, holds_several
+from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, Part, has_thinking, holds_several, plain_name
 from asap.dataset.raw import Row
 from asap.errors import RowError
-from asap.message_parts import first_of, is_thinking_part, text_of, thinking_in
+from asap.message_parts import first_of, is_number, is_thinking_part, text_of, thinking_in
 from asap.sample import id_text
 from asap.think_tags import TagTable
 
@@ -72,10 +73,15 @@ def _in_order(row: Row) -> list[str]:
 
 
 def are_generations(value: object) -> TypeGuard[Sequence[object]]:
-    """Whether a value is a list of texts, or of objects that hold one, which are no chat."""
+    """Whether a value is a list of texts, of objects that hold one, or of chats, which is no chat itself."""
     if not isinstance(value, (list, tuple)) or not value or is_chat(value):
         return False
-    return all(one is None or isinstance(one, str) or (isinstance(one, Mapping) and text_in(one)[1] is not None) for one in value)
+    return all(one is None or isinstance(one, str) or _holds_one(one) for one in value)
+
+
+def _holds_one(value: object) -> bool:
+    """Whether an object holds a text, or a value is a chat with its answer."""
+    return text_in(value)[1] is not None if isinstance(value, Mapping) else has_answer(value)
 
 
 def _are_steps(lists: Mapping[str, Sequence[object]], row: Row, table: TagTable) -> bool:
@@ -118,6 +124,8 @@ def text_in_column(part: Part, value: object, column: str) -> str:
         return _one_trace(value, column)
     if part == "assistant":
         value = _one_text(value, column)
+        if is_number(value) and isfinite(value) and plain_name(column) not in RESPONSES:
+            value = str(value)
     elif is_one_text(value):
         [value] = value  # type: ignore[misc]
     return text_of(value, column)

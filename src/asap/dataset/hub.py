@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from asap.dataset.raw import RawRow
@@ -26,20 +27,31 @@ def hub_rows(name: str, config: str | None, split: str | None) -> Iterator[RawRo
 
 def loaded_rows(name: str, config: str | None, split: str | None) -> Iterator[RawRow]:
     """The rows of anything that `datasets.load_dataset` can stream; `config` and `split` are optional if there is only one."""
-    datasets = _import_datasets(name)
     try:
-        chosen = _chosen(name, "subset", config, datasets.get_dataset_config_names(name))
-        splits = datasets.load_dataset(name, chosen, streaming=True)
-        rows = splits[_chosen(name, "split", split, list(splits))]
         line = 0
-        for line, row in enumerate(rows, 1):
+        for line, row in enumerate(_streamed(name, config, split), 1):
             yield RawRow.good(name, line, row)
-    except InputError:
+    except (InputError, MissingExtra):
         raise
     except Exception as error:  # border: datasets passes on the errors of every file format, codec and network library it uses
         raise InputError(f"{name}: the data set cannot be read from the Hub ({_one_line(error)})") from error
     if not line:
         raise InputError(f"{name}: the data set has no rows")
+
+
+def loaded_schema(name: str, config: str | None, split: str | None) -> Any:
+    """The Arrow schema of the rows of `loaded_rows`, once they are read; None if it is not known, as that of JSON."""
+    features = _streamed(name, config, split).features
+    return None if features is None else features.arrow_schema
+
+
+@lru_cache(maxsize=8)
+def _streamed(name: str, config: str | None, split: str | None) -> Any:
+    """The rows of a split as `datasets` streams them, which are asked for once."""
+    datasets = _import_datasets(name)
+    chosen = _chosen(name, "subset", config, datasets.get_dataset_config_names(name))
+    splits = datasets.load_dataset(name, chosen, streaming=True)
+    return splits[_chosen(name, "split", split, list(splits))]
 
 
 def revision_of(name: str) -> str | None:

@@ -16,12 +16,15 @@ from typing import Any
 from asap.errors import InputError
 
 
-def types_of(files: Iterable[Path]) -> str | None:
-    """The types of the columns of Parquet and Arrow files, as text; None if there are none. A column of types that do not fit has none."""
+def types_of(files: Iterable[Path], schemas: Iterable[Any] = ()) -> str | None:
+    """The types of the columns of Parquet and Arrow files, and of other schemas, as text; None if there are none.
+
+    A column of types that do not fit has none.
+    """
     import pyarrow as pa
 
     found = dict[str, Any]()
-    for schema in filter(None, map(_schema_of, files)):
+    for schema in filter(None, (*map(_schema_of, files), *schemas)):
         for field in schema:
             found[field.name] = common_type(found.get(field.name, field.type), field.type)
     known = [(name, kind) for name, kind in found.items() if kind is not None]

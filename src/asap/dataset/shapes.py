@@ -13,11 +13,12 @@ from asap.dataset.chat import Turn, chat_turns, is_chat, messages_in, one_exchan
 from asap.dataset.column_names import Part, Shape, find_shape, listed
 from asap.dataset.columns import is_former
 from asap.dataset.generations import is_one_text, listed_generations, text_in_column
+from asap.dataset.layouts import in_usual_layout
 from asap.dataset.raw import Row
 from asap.dataset.rendered import check_plain, check_unopened
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.errors import RowError, UsageError
-from asap.sample import Sample, Unthinking, id_text, make_sample
+from asap.sample import Sample, Unthinking, id_text, make_sample, may_be_id
 from asap.spans import Span
 from asap.think import Thought, split_think, think_spans
 from asap.think_tags import HARMONY_WORDS, Frame, TagTable, closing_tag, tag_at_start
@@ -51,7 +52,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
     id_column = id_column_of(row, columns)
     row_id = None if id_column is None else row[id_column]
     try:
-        row = row if columns else listed_generations(row)
+        row = in_usual_layout(row if columns else listed_generations(row), columns)
         shape = shape_of(row, columns, rules)
         sample = _read(shape, row, id_column, row_id, rules)
         _check_the_same(sample, shape, row, rules)
@@ -283,9 +284,10 @@ def _without_tags(turn: Turn, table: TagTable) -> Turn:
 
 
 def id_column_of(row: Row, columns: Mapping[str, str] | None) -> str | None:
-    """The column with the row's id; None if it has none."""
-    named = [columns["id"]] if columns and "id" in columns else []
-    return next((name for name in (*named, *_ID_COLUMNS) if row.get(name) is not None), None)
+    """The column with the row's id; None if it has none. One that cannot be an id, and was not named as it, is another column."""
+    if columns and row.get(columns.get("id", "")) is not None:
+        return columns["id"]
+    return next((name for name in _ID_COLUMNS if may_be_id(row.get(name))), None)
 
 
 def _printable(row_id: object) -> str | None:

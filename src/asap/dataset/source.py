@@ -7,6 +7,7 @@ from typing import Any
 
 from asap.dataset import Shaped, iter_shaped
 from asap.dataset.containers import files_of
+from asap.dataset.hub import loaded_schema, looks_like_hub_id
 from asap.dataset.parquet_types import types_of
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
 from asap.dataset.shard import Shard
@@ -47,9 +48,10 @@ class Source:
         return state_of(self.names, known, hub_config=self.hub_config, hub_split=self.hub_split)
 
     def types(self) -> str | None:
-        """The types of the columns in its Parquet and Arrow files (`types_of`); None without any."""
-        paths = [path for path in map(Path, self.names) if path.exists()]
-        return types_of(file for path in paths for file in files_of(path, self.hub_config, self.hub_split))
+        """The types of the columns in its Parquet and Arrow files and on the Hub (`types_of`), once it is read; None without any."""
+        on_the_hub = [name for name in self.names if not Path(name).exists() and looks_like_hub_id(name)]
+        files = (file for name in self.names if name not in on_the_hub for file in files_of(Path(name), self.hub_config, self.hub_split))
+        return types_of(files, (loaded_schema(name, self.hub_config, self.hub_split) for name in on_the_hub))
 
     def as_settings(self) -> dict[str, Any]:
         """The settings that must not change when a run is continued; the limit may."""

@@ -12,7 +12,7 @@ from asap.doctor.finding import Bin, DataDiagnosis, Finding
 from asap.doctor.tokenizers import Tokenizers, load_tokenizers
 from asap.errors import AsapError, InputError, RowError
 from asap.lm.scorer import Scorer
-from asap.prune.coarse.align import Align
+from asap.prune.coarse.align import Align, most_unaligned
 from asap.prune.settings import BUDGET
 from asap.survey import LONG_STEP, Cases, Place, Survey
 
@@ -162,8 +162,10 @@ def _lengths(survey: Survey, tokenizers: Tokenizers) -> Iterator[Finding]:
     yield Finding("trace tokens", "ok", f"{_spread(survey.tokens)} ({tokenizers.name})")
     under = survey.up_to(BUDGET)
     found = f"{_share(under, survey.usable)} already within the default budget of {BUDGET:,} tokens"
+    steps = sum(count * rows for count, rows in survey.steps.items())
+    most = sum(most_unaligned(count, Align().coarse_share) * rows for count, rows in survey.steps.items())
     advice = (
-        f"stage 2 leaves them as they are; stage 1 (align) still removes up to {Align().coarse_share:.0%} of their steps, unless --coarse "
+        f"stage 2 leaves them as they are; stage 1 (align) may remove up to {most:,} of the {steps:,} steps of all traces, unless --coarse "
         "none: use a smaller --budget, or --ratio 0.5, to shorten them more"
     )
     yield Finding("budget", "warn", found, advice) if 2 * under > survey.usable else Finding("budget", "ok", found)

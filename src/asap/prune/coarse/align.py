@@ -26,7 +26,7 @@ class Align:
     """Settings of stage 1 without an LLM."""
 
     coarse_share: float = 0.25
-    """`align` drops at most this share of the steps: the lowest quantile."""
+    """`align` drops at most this share of the steps, rounded up: the lowest quantile."""
 
     name: ClassVar[Literal["align"]] = "align"
 
