@@ -4,12 +4,18 @@ Run `python experiments/choose_rows.py KIND kodcode_r1.jsonl.gz rows.jsonl` for 
 part of 4,500 to 9,000 characters, the shortest for each problem, every second of them), `shortest` (the 60 shortest responses) or
 `fenced` (those with a code fence in it, the shortest first); `python experiments/choose_rows.py math math_r1_qwq.jsonl.gz math.jsonl` for
 DeepSeek-R1's traces on MATH, the shortest 40.
+
+Run `python experiments/choose_rows.py solvable compared rows.jsonl solvable.jsonl` for those rows of rows.jsonl, of which `asap compare
+--generate` wrote answers into `compared`, that the judge solves after the full trace and not without one: the others hardly tell methods
+apart. The first measure of passing answers counts. No pruned trace is looked at, so the choice favours no method; against the full trace,
+which passes in each of them, every method looks worse than it is.
 """
 
 import gzip
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -17,12 +23,26 @@ Row = Mapping[str, Any]
 
 def main() -> None:
     """Write the chosen rows."""
-    kind, source, target = sys.argv[1:]
+    kind, source, target = sys.argv[1:4]
+    if kind == "solvable":
+        write_solvable(Path(source), Path(target), Path(sys.argv[4]))
+        return
     with gzip.open(source, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     chosen = {"code": code_rows, "shortest": shortest_rows, "fenced": fenced_rows, "math": math_rows}[kind](rows)
     with open(target, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.writelines(json.dumps(row) + "\n" for row in chosen)
+
+
+def write_solvable(compared: Path, source: Path, target: Path) -> None:
+    """Write the lines of a file whose rows were solved after the full trace and not without one."""
+    lines = [json.loads(line) for line in (compared / "judged.jsonl").read_text("utf-8").splitlines()]
+    measured = [line for line in lines if line["measure"].startswith("passing")]
+    solved = {line["id"] for line in measured if line["measure"] == measured[0]["measure"] and line["value_full"] > line["value_none"]}
+    rows = source.read_text("utf-8").splitlines()
+    chosen = [row for row in rows if str(json.loads(row)["id"]) in solved]
+    target.write_text("".join(f"{row}\n" for row in chosen), "utf-8")
+    print(f"{len(chosen)} of {len({line['id'] for line in measured})} rows with tests, of {len(rows)} in all")
 
 
 def by_length(rows: Sequence[Row]) -> list[Row]:

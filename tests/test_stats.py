@@ -211,6 +211,11 @@ def test_mcnemar_is_the_binomial_test_of_scipy(only_a: int, only_b: int, scipy_s
     assert mcnemar(only_a, only_b) == pytest.approx(scipy_stats.binomtest(only_a, only_a + only_b).pvalue, rel=1e-9)
 
 
+@pytest.mark.parametrize(("only_a", "only_b", "neither"), [(3, 10, 5), (40, 61, 0), (90, 60, 200), (0, 70, 3)])
+def test_of_passing_and_failing_wilcoxon_is_mcnemar_for_any_number_of_rows(only_a: int, only_b: int, neither: int) -> None:
+    assert wilcoxon([1.0] * only_a + [-1.0] * only_b + [0.0] * neither) == mcnemar(only_a, only_b)
+
+
 # what is refused
 
 

@@ -148,8 +148,10 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
     ]
     blanked = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers without copies"]
     assert [(one["id"], one["method"]) for one in blanked] == [("sum", method) for method in ("random", "keep-tail")]
-    assert "## Passing answers\n" in (out / "table.md").read_text()
-    assert "## Passing answers without copies\n" in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "## Passing answers\n" in table
+    assert "## Passing answers without copies\n" in table
+    assert "Passing answers: 1 of 1 rows have answers that pass and answers that fail." in table
 
 
 def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:

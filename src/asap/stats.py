@@ -54,14 +54,17 @@ def wilcoxon(differences: ArrayLike) -> float:
     """The two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about zero.
 
     Zero differences are dropped (Wilcoxon's own treatment), so the p covers only the rows that differ; if none differ it is 1.0.
-    Equal sizes share their mean rank. With up to 50 differing rows the p is exact, ties included; above that, it is a normal
-    approximation with corrections for ties and continuity. It does not test the mean: with skewed differences the two can disagree.
+    Equal sizes share their mean rank; if all sizes are equal, as those of passing and failing, it is McNemar's exact test. With up to
+    50 differing rows the p is exact, ties included; above that, it is a normal approximation with corrections for ties and continuity.
+    It does not test the mean: with skewed differences the two can disagree.
     """
     values = _checked(differences)
     values = values[values != 0]
     if not len(values):
         return 1.0
     _, place, ties = np.unique(np.abs(values), return_inverse=True, return_counts=True)
+    if len(ties) == 1:
+        return mcnemar(int((values > 0).sum()), int((values < 0).sum()))
     doubled = (2 * np.cumsum(ties) - ties + 1)[place]  # twice the mean rank is a whole number
     positive = int(doubled[values > 0].sum())
     return _exact_p(doubled, positive) if len(values) <= _EXACT_ROWS else _normal_p(ties, positive / 2)

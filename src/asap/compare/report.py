@@ -7,7 +7,7 @@ from typing import IO, Any, NamedTuple
 
 from asap.atomic import remove_partials, replacing
 from asap.compare.aggregate import CONTROL, Aggregate, summarise
-from asap.compare.measurement import Measurement
+from asap.compare.measurement import Measure, Measurement
 from asap.compare.plot import pareto
 from asap.compare.table import csv_text, html, latex, markdown
 from asap.errors import MissingExtra, RowError
@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
 def write_report(folder: Path, measurements: Iterable[Measurement | RowError], settings: Mapping[str, Any], totals: Totals) -> Comparison:
     """Write everything. `totals` are those of the pruned rows."""
     remove_partials(folder)
-    seen = _Seen({}, set(), set(), [])
+    seen = _Seen({}, set(), set(), {}, [])
     with replacing(folder / "judged.jsonl") as file:
         aggregates = summarise(_written(measurements, file, seen))
     caption = _caption(settings, seen, totals)
@@ -65,13 +65,14 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
 
 
 class _Seen(NamedTuple):
-    """The ids of the rows with a number and their problems, those that were read in windows and those without code or result, and the
-    rows without numbers.
+    """The ids of the rows with a number and their problems, those that were read in windows and those without code or result, by each
+    measure of passing answers which answers of each row pass, and the rows without numbers.
     """
 
     judged: dict[str, str | None]
     windowed: set[str]
     texts: set[str]
+    passes: dict[Measure, dict[str, set[float]]]
     errors: list[dict[str, str | None]]
 
 
@@ -86,6 +87,9 @@ def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen
             seen.windowed.add(one.id)
         if one.near_copies is None:
             seen.texts.add(one.id)
+        if one.measure.startswith("passing"):
+            of_measure = seen.passes.setdefault(one.measure, {})
+            of_measure.setdefault(one.id, set()).update((one.value, one.value_none, one.value_full))
         file.write(json.dumps(one._asdict(), ensure_ascii=False) + "\n")
         yield one
 
@@ -107,6 +111,9 @@ def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
         said.append(f"{len(seen.errors)} rows gave no number.")
     if seen.texts and settings["strip"] != "none":
         said.append(f"In {len(seen.texts)} rows nothing could be blanked: their answers have neither code nor a boxed result.")
+    for measure, rows_of in seen.passes.items():
+        informative = sum(len(found) > 1 for found in rows_of.values())
+        said.append(f"{measure.capitalize()}: {informative} of {len(rows_of)} rows have answers that pass and answers that fail.")
     if seen.windowed:
         said.append(f"{len(seen.windowed)} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
     return " ".join(said)
