@@ -291,7 +291,7 @@ def configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[
         ("unsafe-no-sandbox: true\n", "must be typed each time"),
         ("[" * 9000 + "]" * 9000, "is nested too deeply"),
         ("budget: " + "[" * 9000 + "]" * 9000, "is nested too deeply"),
-        ("seed: 2026-13-45\n", "is not valid YAML"),
+        ("seed: 2026-13-45\n", "'2026-13-45' is not a whole number"),
         ("- budget\n", "holds no mapping"),
     ],
 )

@@ -35,7 +35,7 @@ def test_recipes_of_the_paper_are_its_appendix_a(name: str, rate: float) -> None
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # about names of transformers that TRL still uses
 def test_every_recipe_is_accepted_by_the_trainer(tmp_path: Path) -> None:
     from asap.train.fit import _arguments
-    from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS
+    from asap.train.setting import MODEL_SETTINGS, OWN_SETTINGS
 
     for name in recipe_names():
         values = load_recipe(name)
@@ -52,6 +52,86 @@ def test_changes_are_read_in_their_type() -> None:
     assert (values["learning_rate"], values["num_train_epochs"], values["use_peft"]) == (1e-5, 2.0, False)
     assert (values["report_to"], values["max_length"]) == ("tensorboard", 512)
     assert isinstance(values["max_length"], int)
+
+
+def test_a_setting_is_not_given_twice() -> None:
+    with pytest.raises(UsageError, match="--set gives seed twice, '1' and '2'; leave one of them out"):
+        load_recipe("laptop", ["seed=1", "max_steps=3", " seed = 2"])
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("save_strategy=no", "no"),
+        ("eval_strategy=no", "no"),
+        ("run_name=no", "no"),
+        ("run_name=007", "007"),
+        ("run_name=2024-01-01", "2024-01-01"),
+        ("run_name=null", None),
+        ("report_to=off", "off"),
+        ("report_to=[tensorboard, wandb]", ["tensorboard", "wandb"]),
+        ("packing=no", False),
+        ("packing=On", True),
+        ("bf16=off", False),
+        ("bf16=auto", "auto"),
+        ("tf32=yes", True),
+        ("tf32=null", None),
+        ("max_length=0512", 512),
+        ("max_length=1_024", 1024),
+        ("learning_rate=1e-5", 1e-5),
+        ("warmup_steps=0", 0.0),
+        ("weight_decay=0", 0.0),
+        ("max_steps=-1", -1),
+        ("lora_target_modules=all-linear", "all-linear"),
+        ("lora_target_modules=[q_proj, no]", ["q_proj", "no"]),
+        ("lr_scheduler_kwargs={min_lr: 1e-6}", {"min_lr": 1e-6}),
+        ("optim=sgd", "sgd"),
+    ],
+)
+def test_a_word_is_what_its_setting_takes(change: str, value: object) -> None:
+    found = load_recipe("laptop", [change])[change.partition("=")[0]]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("num_train_epochs=-1", "a number above 0 and of at most 100000"),
+        ("num_train_epochs=0", "a number above 0"),
+        ("num_train_epochs=1e9", "at most 100000"),
+        ("warmup_steps=-0.1", "a number of 0 or more"),
+        ("max_steps=0", "a whole number of 1 or more, or -1 for all"),
+        ("max_steps=-2", "a whole number of 1 or more, or -1 for all"),
+        ("max_steps=1.5", "a whole number"),
+        ("learning_rate=-1e-5", "a number above 0"),
+        ("learning_rate=0", "a number above 0"),
+        ("learning_rate=true", "a number above 0"),
+        ("weight_decay=-1", "a number of 0 or more"),
+        ("max_grad_norm=-1", "a number of 0 or more"),
+        ("adam_beta1=1", "a number of 0 or more and below 1"),
+        ("adam_epsilon=0", "a number above 0"),
+        ("lora_dropout=1.5", "a number of 0 or more and below 1"),
+        ("lora_r=0", "a whole number of 1 or more"),
+        ("lora_alpha=-1", "a whole number of 1 or more"),
+        ("seed=-1", "a whole number from 0 to 4294967295"),
+        ("seed=4294967296", "a whole number from 0 to 4294967295"),
+        ("save_total_limit=0", "a whole number of 1 or more"),
+        ("dataloader_num_workers=-1", "a whole number of 0 or more"),
+        ("max_length=null", "a whole number of 1 or more"),
+        ("save_strategy=false", "one of best, epoch, no, steps"),
+        ("packing=null", "true or false"),
+        ("packing=2", "true or false"),
+        ("bf16=1", "one of true, false, auto"),
+        ("lr_scheduler_kwargs=3", "text or a mapping or null"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(change: str, expected: str, tmp_path: Path) -> None:
+    key, _, value = change.partition("=")
+    with pytest.raises(UsageError, match=f"^{key} is .*; .*{expected}"):
+        load_recipe("laptop", [change])
+    (tmp_path / "mine.yaml").write_text(f"{key}: {value}\n")
+    with pytest.raises(UsageError, match=f"^{key} is .*; .*{expected}"):
+        load_recipe(str(tmp_path / "mine.yaml"))
 
 
 def test_a_recipe_of_ones_own(tmp_path: Path) -> None:

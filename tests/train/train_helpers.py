@@ -71,9 +71,12 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def train_words(source: Path | str, out: Path, *options: str, model: str | None = None, changes: tuple[str, ...] = ()) -> list[str]:
-    """The words of `asap train` on a tiny model with full parameters."""
-    settings = [word for change in (*FAST, *changes) for word in ("--set", change)]
-    return ["train", str(source), "--out", str(out), "--model", model or f"hf:{model_folder('qwen')}", *settings, *options]
+    """The words of `asap train` on a tiny model with full parameters; changes take the place of what is usual here."""
+    typed = [word for at, word in enumerate(options) if at and options[at - 1] == "--set"]
+    values = {change.partition("=")[0]: change for change in (*FAST, *changes, *typed)}
+    others = [word for at, word in enumerate(options) if word != "--set" and not (at and options[at - 1] == "--set")]
+    settings = [word for change in values.values() for word in ("--set", change)]
+    return ["train", str(source), "--out", str(out), "--model", model or f"hf:{model_folder('qwen')}", *settings, *others]
 
 
 def steps_of(folder: Path) -> list[dict[str, Any]]:

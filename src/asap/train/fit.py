@@ -26,7 +26,8 @@ from asap.train.card import model_card
 from asap.train.distributed import process
 from asap.train.gather import rows_file
 from asap.train.job import PreparedTraining, claim, last_checkpoint, note_saving
-from asap.train.recipe import MODEL_SETTINGS, OWN_SETTINGS, accumulation, lora_options, missing_trainer
+from asap.train.recipe import accumulation, lora_options
+from asap.train.setting import MODEL_SETTINGS, OWN_SETTINGS, missing_trainer
 from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
 from asap.versions import versions_of
 
