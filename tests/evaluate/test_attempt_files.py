@@ -224,3 +224,17 @@ def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: str
     path.write_bytes(packed)
     with pytest.raises(InputError, match=r"log\.eval: cannot be read as inspect's archive \(.*; convert it with"):
         list(read_attempts(path, KNOWN))
+
+
+def test_a_sample_that_unpacks_to_gigabytes_is_rejected_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("samples/a.json", "w") as bomb:
+            for _ in range(260):
+                bomb.write(bytes(1 << 20))
+        archive.writestr("samples/b.json", json.dumps(INSPECT))
+    assert path.stat().st_size < 1 << 21
+    bomb_row, attempt = read_attempts(path, KNOWN)
+    assert isinstance(bomb_row, Rejected)
+    assert (bomb_row.reason, bomb_row.detail) == ("too_long", "samples/a.json has more than 256 MiB")
+    assert isinstance(attempt, Attempt)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asap.dataset.jsonl import jsonl_rows
-from asap.dataset.raw import RawRow
+from asap.dataset.raw import LARGEST_ROW, RawRow
 from asap.errors import InputError, RowError, one_line
 
 UNTOLD = "output"
@@ -83,7 +83,12 @@ def _of_archive(path: Path) -> Iterator[RawRow]:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json"))
             for number, name in enumerate(names, 1):
-                yield from (row._replace(line=number) for row in _numbered(path, [json.loads(archive.read(name))]))
+                with archive.open(name) as sample:
+                    content = sample.read(LARGEST_ROW + 1)  # a few packed bytes may hold gigabytes, whatever their entry says
+                if len(content) > LARGEST_ROW:
+                    yield RawRow.bad(str(path), number, "too_long", f"{name} has more than {LARGEST_ROW >> 20} MiB")
+                    continue
+                yield from (row._replace(line=number) for row in _numbered(path, [json.loads(content)]))
     except _UNREADABLE as error:
         raise InputError(
             f"{path}: cannot be read as inspect's archive ({one_line(error)}); convert it with: inspect log convert --to json"
