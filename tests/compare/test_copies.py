@@ -151,6 +151,13 @@ def test_the_same_number_otherwise_is_a_near_copy() -> None:
     assert result("east by east", "east").left() == Left(1.0, 0)
 
 
+def test_a_number_of_thousands_of_digits_is_no_other_spelling() -> None:
+    long = "4" * 5000
+    cot = f"{long}, 42.{long}, {long}/2, 42{',000' * 2000}, 42.0"
+    assert result(cot, "42").left() == Left(0.0, 1)
+    assert result(cot, long).left() == Left(1.0, 0)
+
+
 def test_an_empty_box_and_an_answer_of_text_blank_nothing() -> None:
     for answer in ("It is 42.", r"\boxed{}", r"\boxed{ \, }"):
         copies = Copies.find(Sample("a", "q", "It is 42.", answer))

@@ -28,9 +28,10 @@ _SPELT = {"-": "[-−]", "\\pi": r"(?:\\pi|π|pi)", "\\infty": r"(?:\\infty|∞)
 _SEPARATOR = "(?:,|\\{,\\}|,?\\\\[,!]|[\u2009\u202f])?"
 _NO_SIGN = r"(?<![\s(=\[{,:$][-−])"
 _NO_MORE = r"(?!\d|\.\d|,\d{3}(?!\d)|(?:st|nd|rd|th)\b)"
-_WHOLE = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_DIGITS = r"\d{1,40}"  # a number of thousands of digits is none that int() takes
+_WHOLE = rf"{_DIGITS}(?:,\d{{3}}){{0,12}}(?:\.{_DIGITS})?(?!,\d{{3}}|\.\d)"
 _NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w)\]}}])[-−])?(?<![\w.])(?:\\[dt]?frac\s*\{{(\d+)\}}\s*\{{(\d+)\}}|(\d+)\s*/\s*(\d+)|({_WHOLE}))(?!\d)"
+    rf"(?P<sign>(?<![\w)\]}}])[-−])?(?<![\w.])(?:\\[dt]?frac\s*\{{({_DIGITS})\}}\s*\{{({_DIGITS})\}}|({_DIGITS})\s*/\s*({_DIGITS})|({_WHOLE}))(?!\d)"
 )
 
 

@@ -23,7 +23,8 @@ from asap.spans import Span
 
 _MARK = "\ud800"  # half a surrogate pair, which no sample holds
 _SHOWN = re.compile(r"\S")
-_MARKED = re.compile(rf"(?:[^\S\r\n]*{_MARK})+(?:[^\S\r\n]+(?=[\r\n]|\Z))?")
+_SPACE = r"[^\S\r\n]"
+_MARKED = re.compile(rf"(?:(?<!{_SPACE}){_SPACE}*{_MARK})+(?:{_SPACE}+(?=[\r\n]|\Z))?")  # looks at white space from its start only
 
 
 class Copied(Protocol):
