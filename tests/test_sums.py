@@ -111,10 +111,26 @@ def test_of_train(source: Path, tmp_path: Path) -> None:
     assert len(read_rows(out / "steps.jsonl")) == manifest["steps"]
 
 
-def test_of_score(tmp_path: Path) -> None:
-    problems = [{"task_id": f"Own/{number}", **PROBLEM} for number in range(4)]
-    problems[3] = {**problems[3], "canonical_solution": "    return x\n"}  # left out: its own reference fails
-    benchmark = write_rows(tmp_path / "problems.jsonl", problems)
+@pytest.fixture
+def benchmark(tmp_path: Path) -> str:
+    """Four problems, of which the last is left out: its own reference fails."""
+    prompts = [f'def f(x):\n    """Add 1, for the case {number}."""\n' for number in range(4)]
+    problems = [{"task_id": f"Own/{number}", **PROBLEM, "prompt": prompt} for number, prompt in enumerate(prompts)]
+    problems[3]["canonical_solution"] = "    return x\n"
+    return f"humaneval:{write_rows(tmp_path / 'problems.jsonl', problems)}"
+
+
+def check_summary(entry: dict[str, Any], verdicts: list[dict[str, Any]]) -> None:
+    """The sums in the summary of a benchmark."""
+    assert entry["samples"] == len(verdicts)
+    assert entry["verdicts"] == Counter(one["verdict"] for one in verdicts)
+    assert sum(entry["verdicts"].values()) == sum(entry["isolation"].values()) == entry["samples"]
+    assert entry["attempted"] == entry["scored"] + len(entry["not_scored"]) == len({one["task_id"] for one in verdicts})
+    assert {one["task_id"] for one in entry["left_out"]} <= {*entry["not_scored"]}
+    assert entry["verdicts"]["infra"] == sum(one["task_id"] == "Own/3" for one in verdicts)
+
+
+def test_of_score(benchmark: str, tmp_path: Path) -> None:
     attempts: list[Any] = [
         {"task_id": f"Own/{number}", "solution": f"def f(x):\n    return x + {1 + number % 2}\n"} for number in (0, 0, 1, 3)
     ]
@@ -125,14 +141,23 @@ def test_of_score(tmp_path: Path) -> None:
         {"task_id": "Own/0"},
     ]
     out = tmp_path / "out"
-    words = ["score", str(write_rows(tmp_path / "attempts.jsonl", attempts)), "--benchmark", f"humaneval:{benchmark}", "--out", str(out)]
+    words = ["score", str(write_rows(tmp_path / "attempts.jsonl", attempts)), "--benchmark", benchmark, "--out", str(out)]
     assert run([*words, "--unsafe-no-sandbox"]) == 0
     [entry] = record(out / "summary.json")["benchmarks"]
     verdicts, rejected = read_rows(out / "verdicts.jsonl"), read_rows(out / "rejected.jsonl")
     assert len(verdicts) + len(rejected) == len(attempts)
-    assert (entry["samples"], entry["rejected"]) == (len(verdicts), len(rejected))
-    assert entry["verdicts"] == Counter(one["verdict"] for one in verdicts)
-    assert sum(entry["verdicts"].values()) == sum(entry["isolation"].values()) == entry["samples"]
-    assert entry["attempted"] == entry["scored"] + len(entry["not_scored"]) == len({one["task_id"] for one in verdicts})
-    assert {one["task_id"] for one in entry["left_out"]} <= {*entry["not_scored"]}
-    assert entry["verdicts"]["infra"] == sum(one["task_id"] == "Own/3" for one in verdicts) == 1
+    assert entry["rejected"] == len(rejected)
+    check_summary(entry, verdicts)
+
+
+def test_of_evaluate(benchmark: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["evaluate", "--model", SCORER, "--benchmark", benchmark, "--out", str(out), "--max-new-tokens", "4"]
+    assert run([*words, "--n", "2", "--temperature", "1", "--unsafe-no-sandbox"]) == 0
+    [entry] = record(out / "summary.json")["benchmarks"]
+    attempts, verdicts = read_rows(out / "attempts.jsonl"), read_rows(out / "verdicts.jsonl")
+    check_summary(entry, verdicts)
+    asked = [one for one in verdicts if "left_out" not in one]
+    assert Counter((one["task_id"], one["sample"]) for one in attempts) == Counter((one["task_id"], one["sample"]) for one in asked)
+    assert entry["efficiency"]["tokens_mean"] == sum(one["tokens"] for one in attempts) / len(attempts)
+    assert all(one["tokens_thinking"] + one["tokens_answer"] == one["tokens"] for one in attempts)
