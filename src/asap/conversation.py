@@ -16,12 +16,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from asap.digest import content_digest
 from asap.json_paths import Edits, Path, changed, edited, edits_in, element, value_at
+from asap.spans import JoinedTexts
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -93,9 +93,13 @@ class Conversation:
         gone = {name for name in self.others if name not in names}
         return replace(self, row={name: value for name, value in self.row.items() if name not in gone})
 
+    def count_before(self, number: int) -> int:
+        """How many messages stand before a turn."""
+        return bisect_left(self.lines, number, key=_NUMBER)
+
     def line(self, number: int) -> Line:
         """The message with a number."""
-        return self.lines[bisect_left(self.lines, number, key=_NUMBER)]
+        return self.lines[self.count_before(number)]
 
     def cot(self, number: int) -> str:
         """The thinking of a turn."""
@@ -107,7 +111,7 @@ class Conversation:
 
     def before(self, number: int) -> str:
         """What stands before a turn, as one text; empty if there is nothing but a system message."""
-        first, stop = int(self.lines[0].role == "system"), bisect_left(self.lines, number, key=_NUMBER)
+        first, stop = int(self.lines[0].role == "system"), self.count_before(number)
         if stop - first == 1 and self.lines[first].role == "user" and not self.tools:
             return self.text(self.lines[first])
         if stop <= first:
@@ -117,11 +121,15 @@ class Conversation:
         tools = [f"Tools:\n{_as_text(self.row[self.tools])}"] if self.tools else []
         return "\n\n".join(filter(None, [*tools, plain.between(first, since), full.between(since, stop)]))
 
-    def spoken_before(self, number: int) -> "Spoken":
-        """What stands before a turn as chat messages of text, for a chat template: the same thinking counts, tool calls are text."""
-        stop = bisect_left(self.lines, number, key=_NUMBER)
-        since = self._rendered[2][stop - 1]
-        messages = [{"role": line.role, "content": self._shown(line, place >= since)} for place, line in enumerate(self.lines[:stop])]
+    def spoken_before(self, number: int, at_most: int | None = None) -> "Spoken":
+        """What stands before a turn as chat messages of text, for a chat template: the same thinking counts, tool calls are text.
+
+        With `at_most` only the last messages.
+        """
+        stop = self.count_before(number)
+        since, start = self._rendered[2][stop - 1], 0 if at_most is None else max(0, stop - at_most)
+        shown = enumerate(self.lines[start:stop], start)
+        messages = [{"role": line.role, "content": self._shown(line, place >= since)} for place, line in shown]
         return Spoken(messages, _parsed(self.row[self.tools]) if self.tools else None)
 
     def with_thinking(self, thoughts: Mapping[int, str]) -> dict[str, Any]:
@@ -169,7 +177,7 @@ class Conversation:
         return cls(content["id"], row, lines, content["tools"], encoded, content["rejected"])
 
     @cached_property
-    def _rendered(self) -> "tuple[_Joined, _Joined, list[int]]":
+    def _rendered(self) -> tuple[JoinedTexts, JoinedTexts, list[int]]:
         """All messages as `before` has them, without thinking and with it, and the place behind the last user message up to each of them.
 
         Each message is rendered once, though it stands before all of the later turns.
@@ -180,7 +188,7 @@ class Conversation:
             plain.append(f"{_TITLES[line.role]}:\n{said}")
             full.append(f"{_TITLES[line.role]}:\n{self._thought(line)}{said}")
             behind_user.append(place + 1 if line.role == "user" else behind_user[-1] if behind_user else 0)
-        return _Joined.of(plain), _Joined.of(full), behind_user
+        return JoinedTexts.of(plain), JoinedTexts.of(full), behind_user
 
     def _shown(self, line: Line, with_thinking: bool) -> str:
         """A message as later turns read it."""
@@ -209,22 +217,6 @@ class Conversation:
     def text(self, line: Line) -> str:
         """What a message says, without its thinking and its calls."""
         return "".join(piece_of(self.row, piece) for piece in line.text)
-
-
-class _Joined(NamedTuple):
-    """Texts with blank lines between them, and where each of them ends."""
-
-    text: str
-    ends: list[int]
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "_Joined":
-        """The texts joined."""
-        return cls("\n\n".join(texts), [end - 2 for end in accumulate(len(text) + 2 for text in texts)])
-
-    def between(self, first: int, stop: int) -> str:
-        """The texts from one place to another; empty if there are none."""
-        return self.text[self.ends[first - 1] + 2 if first else 0 : self.ends[stop - 1]] if first < stop else ""
 
 
 class Spoken(NamedTuple):

@@ -19,7 +19,7 @@ from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import StepDecision
 from asap.review.embedded import embedded_json
 from asap.review.folder import FinishedRun, RowKey
-from asap.review.texts import text_of_trace, title_of
+from asap.review.texts import size_of, text_of_trace, title_of
 from asap.sample import Sample
 from asap.spans import Span
 
@@ -142,7 +142,7 @@ def page_data(runs: Sequence[FinishedRun], most: int = MOST_TRACES) -> PageData:
         traces["title"].append(title_of(sample))
         traces["whole"].append(sample.turn.conversation.id if sample.turn else None)
         apart.append(steps_apart(sample.cot, decisions))
-        traces["piece"].append(texts.add(text, len(sample.question) + len(sample.cot) + len(sample.answer)))
+        traces["piece"].append(texts.add(text, size_of(sample)))
         for column, decision in zip(columns, decisions, strict=True):
             column.add(decision)
 

@@ -12,6 +12,7 @@ from asap.errors import InputError, one_line
 from asap.prune.decision import Decision, decision_from_row, decisions_file
 from asap.prune.decision.check import check_decision
 from asap.prune.decision.step_cut import StepCut
+from asap.review.texts import size_of
 from asap.sample import Sample
 from asap.store.work import Store
 
@@ -61,8 +62,7 @@ class FinishedRun:
         with Store.reading(self.folder) as store:
             for key in keys:
                 if store.digest_of(key.id) == key.digest and (sample := store.sample(key.id)) is not None:
-                    size = len(sample.question) + len(sample.cot) + len(sample.answer)
-                    yield key, size, store.is_decided(key.digest)
+                    yield key, size_of(sample), store.is_decided(key.digest)
 
     def rows(self, chosen: Container[RowKey]) -> Iterator[tuple[RowKey, Sample, Decision, float | None]]:
         """The decided rows of these keys in input order: the original, its decision, and the seconds it took (None: unknown)."""

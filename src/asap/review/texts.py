@@ -7,6 +7,7 @@ from asap.conversation import TurnOf
 from asap.sample import Sample
 
 _TITLE_CHARACTERS = 160
+_MOST_MESSAGES = 50  # shown before a turn
 
 
 def text_of_trace(sample: Sample, decisions: list[dict[str, Any] | None]) -> dict[str, Any]:
@@ -21,16 +22,27 @@ def text_of_trace(sample: Sample, decisions: list[dict[str, Any] | None]) -> dic
     return {"question": sample.question, **texts, **({"system": sample.system} if sample.system else {}), "runs": decisions}
 
 
+def size_of(sample: Sample) -> int:
+    """How many characters of its texts the page shows."""
+    before = sum(len(text) for _, text in _before(sample.turn)) if sample.turn else len(sample.question)
+    return before + len(sample.cot) + len(sample.answer)
+
+
 def title_of(sample: Sample) -> str:
     """The start of the question; of a turn, that of the message before it."""
     text = sample.question
     if sample.turn:
-        text = sample.turn.conversation.spoken_before(sample.turn.number).messages[-1]["content"]
+        text = sample.turn.conversation.spoken_before(sample.turn.number, at_most=1).messages[-1]["content"]
     return " ".join(text[: 4 * _TITLE_CHARACTERS].split())[:_TITLE_CHARACTERS]
 
 
 def _before(turn: TurnOf) -> list[tuple[str, str]]:
-    """The roles and texts of what stands before a turn."""
-    messages, tools = turn.conversation.spoken_before(turn.number)
+    """The roles and texts of what stands before a turn: the tools and the last messages, for a page with all of them grows with the square
+    of the turns.
+    """
+    messages, tools = turn.conversation.spoken_before(turn.number, at_most=_MOST_MESSAGES)
     told = [("tools", json.dumps(tools, indent=2, ensure_ascii=False))] if tools else []
+    left_out = turn.conversation.count_before(turn.number) - len(messages)
+    if left_out:
+        told.append(("earlier", f"{left_out:,} earlier messages are not on this page"))
     return [*told, *((message["role"], message["content"]) for message in messages)]
