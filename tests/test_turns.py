@@ -112,7 +112,7 @@ def test_what_a_training_format_lacks_of_conversations_is_counted(tmp_path: Path
     assert [len(read_rows(out / f"{name}.jsonl")) for name in ("pruned", "trl", "sharegpt", "verl")] == [4, 3, 3, 4]
     for name in ("trl", "sharegpt"):
         assert f"note     2 conversations end in {name}.jsonl before a turn that must not be learnt\n" in said
-        assert f"note     1 conversations have no turn to learn and are not in {name}.jsonl\n" in said
+        assert f"note     1 conversations are not in {name}.jsonl: its rows can hold no turn to learn\n" in said
     assert "verl.jsonl before" not in said
     assert (counts(out)["shortened"], counts(out)["left_out"]) == ({"trl": 2, "sharegpt": 2}, {"trl": 1, "sharegpt": 1})
 

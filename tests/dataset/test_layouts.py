@@ -113,3 +113,9 @@ def test_what_is_none_of_them_is_rejected_in_one_sentence(odd: dict[str, object]
     with pytest.raises(RowError) as caught:
         to_sample(odd)
     assert "\n" not in caught.value.detail
+
+
+def test_a_whole_chat_among_other_responses_is_not_taken() -> None:
+    with pytest.raises(RowError) as caught:
+        to_sample({"question": Q, "generation": CHATS[1], "response": R})
+    assert caught.value.reason == "two_answers"

@@ -38,7 +38,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         (totals.kept_all, "traces were kept whole by the LLM"),
         (totals.not_finite, f"rows have NaN or infinity in other columns, which JSON lacks: null in .jsonl files{_but_parquet(totals)}"),
         *((count, f"conversations end in {name}.jsonl before a turn that must not be learnt") for name, count in totals.shortened.items()),
-        *((count, f"conversations have no turn to learn and are not in {name}.jsonl") for name, count in totals.left_out.items()),
+        *((count, f"conversations are not in {name}.jsonl: its rows can hold no turn to learn") for name, count in totals.left_out.items()),
     )
     if totals.questions:
         lines.append(("warning", f"{totals.questions}: see asap doctor"))

@@ -75,11 +75,11 @@ def find_shape(row: Row, table: TagTable) -> Shape:
         chats = [name for name in _different(row, chats) if has_thinking(row[name], table)] or chats
     questions, traces = _questions(row), _traces(row)
     answers = _answers(row)
-    if not chats and (chats := [name for name in answers if has_question(row[name], [row[other] for other in questions])]):
-        return _of_chat(row, chats, traces, table)
     whole = _different(row, (name for name in answers if has_thinking(row[name], table)))
     if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
         whole, traces = traces, []
+    if not chats and len(only := whole or answers) == 1 and has_question(row[only[0]], [row[name] for name in questions]):
+        return _of_chat(row, only, traces, table)
     of_chat = _of_chat(row, chats, traces, table) if chats else None
     single = [name for name in whole if not holds_several(row[name])]
     if questions and len(single) == 1:
