@@ -56,7 +56,7 @@ def test_help_starts_with_the_choice_of_a_model_and_says_defaults_of_zero(capsys
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert said.index("--llm STR") < said.index("--attempts INT")
     assert said.index("--scorer STR") < said.index("--context CHOICE")
-    for text in ("Steps at the start that always stay.", "for an LLM that thinks before it answers.", "random and tokenskip."):
+    for text in ("Steps at the start that always stay.", "for an LLM that thinks before it answers.", "functional-first and tokenskip."):
         assert f"{text} [default: 0]" in said
 
 

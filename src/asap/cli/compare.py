@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from asap.compare.sufficiency import Sufficiency
     from asap.lm.scorer import Scorer
 
-DEFAULT_METHODS = "asap,asap-fine,alignment,first-token-entropy,mean-surprisal,step-entropy,random,random-block,keep-ends,keep-head,keep-tail,longest-first"
+DEFAULT_METHODS = (
+    "asap,asap-fine,alignment,first-token-entropy,mean-surprisal,step-entropy,"
+    "random,random-block,keep-ends,keep-head,keep-tail,longest-first"
+)
 
 
 def compare(
