@@ -15,7 +15,7 @@ from asap.evaluate import extract
 from asap.evaluate.extract import code_of
 from asap.fences import fenced
 from asap.lm.response import Streamed
-from asap.prune.support import _last_boxed
+from asap.maths_result import last_boxed, stated_number
 from asap.python_code import is_aside
 from asap.steps import split_steps
 from asap.think import split_think
@@ -46,8 +46,14 @@ SLOW: list[tuple[Takes, str, str, str]] = [
     (code_of, "", "\u2028", "x"),
     (code_of, "x = 1\n", "<a> ", "x"),
     (code_of, "```python\nx = 1\n", "\r", ""),
-    (_last_boxed, "", "\\boxed{", ""),
-    (_last_boxed, "", "\\boxed {}{", ""),
+    (last_boxed, "", "\\boxed{", ""),
+    (last_boxed, "", "\\boxed {}{", ""),
+    (stated_number, "", "1,111", ""),
+    (stated_number, "", "1 ", ""),
+    (stated_number, "1", " ", "/"),
+    (stated_number, "\\boxed{", "\\text{", "}"),
+    (stated_number, "\\boxed{", "=7", "}"),
+    (stated_number, "\\boxed{", "\\frac{1}", "}"),
     (pytest_file, "assert f(1) == 2", "\n", ""),
     (pytest_file, "assert f(1) == 2", "\n ", "\n"),
     (lambda text: is_aside("def f(): 1\n" + text[: len(text) // 2] + "y", "def f(): 1\ny\nz\nw\nv\nu\n" + text), "", "x\n", ""),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Isolation = Literal["apart", "together"]
+ResultRule = Literal["math-verify", "gsm8k"]
+"""How a result is compared with the gold one (`asap.evaluate.comparer`)."""
 
 
 @dataclass(frozen=True, slots=True)

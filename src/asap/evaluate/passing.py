@@ -5,7 +5,7 @@ rejected by name: only a row that is known to be right passes. Every verdict is 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.benchmarks.files import FileRow
+from asap.benchmarks.gold import gold_of
 from asap.benchmarks.load import Benchmark
 from asap.benchmarks.problem import Problem
 from asap.benchmarks.traces import problem_of
@@ -20,8 +21,8 @@ from asap.dataset import Shaped
 from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.errors import InputError, RowError, UsageError
+from asap.evaluate.comparer import Compared, Comparer
 from asap.evaluate.extract import whole_program
-from asap.evaluate.gold import Comparer, gold_of
 from asap.evaluate.judge import Job, Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, has_tests
@@ -137,18 +138,18 @@ class _Judging(NamedTuple):
         new = {key: pair for key, pair in new.items() if self.ledger.found(key, is_comparison) is None}
         with ThreadPoolExecutor(self.comparer.processes) as threads:
             found = dict(zip(new, threads.map(self.comparer.compare, *zip(*new.values(), strict=True)) if new else (), strict=True))
-        for key, verdict in found.items():
-            if verdict != "timeout":  # that may be the machine's fault: the same command tries again
-                self.ledger.keep(key, verdict)
-        verdicts = {position: found.get(key) or self.ledger.found(key, is_comparison) for position, key in keys.items()}
-        return {position: _NO_PASS[verdict](golds[position]) for position, verdict in verdicts.items() if verdict != "pass"}
+        for key, compared in found.items():
+            if compared.verdict != "infra":  # that may be the machine's fault: the same command tries again
+                self.ledger.keep(key, list(compared))
+        verdicts = {position: found.get(key) or Compared(*self.ledger.found(key, is_comparison)) for position, key in keys.items()}
+        return {position: _unequal(compared) for position, compared in verdicts.items() if compared.verdict != "pass"}
 
 
-_NO_PASS: dict[str, Callable[[str], RowError]] = {
-    "fail": lambda gold: RowError("answer_fails", f"fail: math-verify does not find the answer equal to {gold!r}"),
-    "no-answer": lambda gold: RowError("answer_fails", f"no-answer: the answer holds no expression; {gold!r} is expected"),
-    "timeout": lambda gold: RowError(NOT_JUDGED, f"math-verify did not compare the answer with {gold!r} in time"),
-}
+def _unequal(compared: Compared) -> RowError:
+    """The reason why a compared answer is no pass."""
+    if compared.verdict == "infra":
+        return RowError(NOT_JUDGED, compared.detail)
+    return RowError("answer_fails", f"{compared.verdict}: {compared.detail}")
 
 
 def _error(record: dict[str, Any]) -> RowError | None:

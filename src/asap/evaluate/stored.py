@@ -50,7 +50,7 @@ def is_reference_run(found: object) -> bool:
 
 def is_comparison(value: object) -> bool:
     """Whether a value says how an answer compares with a gold answer."""
-    return value in ("pass", "fail", "no-answer")
+    return isinstance(value, list) and len(value) == 2 and value[0] in ("pass", "fail", "no-answer") and isinstance(value[1], str)
 
 
 def is_written(value: object) -> bool:

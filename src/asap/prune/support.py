@@ -4,7 +4,6 @@ The code (for mathematics the final answer) follows the trace directly, without 
 What this does not do: run anything. High support means that the code is likely, not that a model trained on the trace writes it.
 """
 
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
+from asap.maths_result import last_boxed
 from asap.prune.answer_code import program_of
 from asap.sample import Sample
 from asap.spans import Span
@@ -20,7 +20,6 @@ from asap.think_tags import CLOSED
 
 CODE_LEAD = "```python\n"
 RESULT_LEAD = "The final answer is "
-_BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 
 
 class Target(NamedTuple):
@@ -35,7 +34,7 @@ def target_of(sample: Sample) -> Target:
     program = program_of(sample)
     if program is not None:
         return Target(CODE_LEAD, program)
-    boxed = _last_boxed(sample.answer)
+    boxed = last_boxed(sample.answer)
     return Target(RESULT_LEAD, boxed) if boxed else Target("", sample.answer)
 
 
@@ -54,17 +53,3 @@ def support_of(scored: Scored, sample: Sample) -> float:
     if not np.isfinite(support):
         raise RowError("bad_support", f"the scorer gave {support} for the answer", sample.id)
     return round(support, 6)
-
-
-def _last_boxed(answer: str) -> str | None:
-    """The last `\\boxed{...}` with balanced braces, verbatim."""
-    openings = list(_BOXED.finditer(answer))
-    if not openings:
-        return None
-    ends, opened = dict[int, int](), list[int]()
-    for brace in _BRACE.finditer(answer, openings[0].start()):
-        if brace[0] == "{":
-            opened.append(brace.start())
-        elif opened:
-            ends[opened.pop()] = brace.end()
-    return next((answer[found.start() : end] for found in reversed(openings) if (end := ends.get(found.end() - 1))), None)
