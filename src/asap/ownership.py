@@ -113,14 +113,15 @@ def refuse_output_folder(source: Path) -> None:
         )
 
 
-class _FileId(NamedTuple):
+class FileId(NamedTuple):
     """What tells a file from all others, however its name is spelled."""
 
     device: int
     inode: int
 
     @classmethod
-    def of(cls, state: os.stat_result) -> "_FileId":
+    def of(cls, state: os.stat_result) -> "FileId":
+        """The id of the file that has this state."""
         return cls(state.st_dev, state.st_ino)
 
 
@@ -130,26 +131,26 @@ def refuse_sources(folder: Path, sources: Iterable[str | Path], written: Iterabl
     Without `written`, no source may lie in the folder at all, nor the folder in a source. What does not exist is not looked at.
     """
     _is_folder(folder)
-    out, held = _id_of(folder), {found: name for name in _names_in(folder) if (found := _id_of(folder / name))}
+    out, held = file_id(folder), {found: name for name in _names_in(folder) if (found := file_id(folder / name))}
     names = None if written is None else {*written}
-    above = {_id_of(path) for path in folder.resolve().parents}
+    above = {file_id(path) for path in folder.resolve().parents}
     for source in map(Path, sources):
         _refuse_source(source, folder, out, held, names, above)
 
 
 def _refuse_source(
-    source: Path, folder: Path, out: _FileId | None, held: dict[_FileId, str], names: set[str] | None, above: set[_FileId | None]
+    source: Path, folder: Path, out: FileId | None, held: dict[FileId, str], names: set[str] | None, above: set[FileId | None]
 ) -> None:
-    found = _id_of(source)
+    found = file_id(source)
     if found is None:
         return
     if found == out:
         raise InputError(f"{source} is the folder to write into; choose another --out")
     if found in above and names is None:
         raise InputError(f"{folder} lies in the folder {source}, which is read; choose an --out outside of it")
-    if names is None and out is not None and out in map(_id_of, source.resolve().parents):
+    if names is None and out is not None and out in map(file_id, source.resolve().parents):
         raise InputError(f"{source} lies in {folder}, the folder to write into; choose another --out")
-    inside = [found, *(file for name in _names_in(source) if (file := _id_of(source / name)))]
+    inside = [found, *(file for name in _names_in(source) if (file := file_id(source / name)))]
     if shared := [held[file] for file in inside if file in held and (names is None or held[file] in names)]:
         known_as = f", under the name {folder / shared[0]}" if folder / shared[0] != source else ""
         raise InputError(f"{source} is read, and would be replaced{known_as}; choose another --out")
@@ -159,8 +160,8 @@ def same_file(one: Path, other: Path) -> bool:
     """Whether two names lead to the same file or folder."""
     _check_name(one)
     _check_name(other)
-    found = _id_of(one)
-    return one.resolve() == other.resolve() or (found is not None and found == _id_of(other))
+    found = file_id(one)
+    return one.resolve() == other.resolve() or (found is not None and found == file_id(other))
 
 
 def check_file(path: Path, is_ours: Callable[[bytes], bool], what: str) -> None:
@@ -204,14 +205,14 @@ def _check_name(path: Path) -> None:
 
 def _foreign_in(folder: Path) -> list[str]:
     """The names in a folder without a run that hold something: neither hidden nor void, and not what this process prints into."""
-    prints = set[_FileId]()
+    prints = set[FileId]()
     for stream in (1, 2):
         with suppress(OSError):
-            prints.add(_FileId.of(os.fstat(stream)))
+            prints.add(FileId.of(os.fstat(stream)))
     return [
         name
         for name in _names_in(folder)
-        if not name.startswith(".") and not _is_void(folder / name) and _id_of(folder / name) not in prints
+        if not name.startswith(".") and not _is_void(folder / name) and file_id(folder / name) not in prints
     ]
 
 
@@ -247,9 +248,10 @@ def _names_in(folder: Path) -> Iterator[str]:
         yield from sorted(path.name for path in folder.iterdir())
 
 
-def _id_of(path: Path) -> _FileId | None:
+def file_id(path: Path) -> FileId | None:
+    """The id of the file with this name; None if there is none."""
     try:
-        return _FileId.of(path.stat())
+        return FileId.of(path.stat())
     except (OSError, ValueError):  # whoever opens it will tell
         return None
 

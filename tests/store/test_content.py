@@ -1,5 +1,6 @@
 """Values come back as they were put, the first one stays, and whatever is wrong with a file is one sentence about that file."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -53,6 +54,23 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
             contents.put("b", 2)
     with Database.open(tmp_path / "file") as database:
         assert Contents(database, "kept").missing(["a", "b", "c"]) == ["a", "c"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_file_that_was_deleted_meanwhile_is_told_at_once(tmp_path: Path, again: bool) -> None:
+    folder = tmp_path / "out"
+    with Database.open(folder / "kept.sqlite", "CREATE TABLE numbers (number INTEGER);") as database:
+        with database.transaction():
+            database.execute("INSERT INTO numbers VALUES (1)")
+        shutil.rmtree(folder)
+        if again:
+            folder.mkdir()
+            (folder / "kept.sqlite").touch()
+        with (
+            pytest.raises(InputError, match=r"out/kept\.sqlite was deleted or replaced while this command ran; run it again"),
+            database.transaction(),
+        ):
+            database.execute("INSERT INTO numbers VALUES (2)")
 
 
 def test_damage_is_told_of_the_file_that_has_it_though_another_one_is_open_too(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from asap.errors import InputError
-from asap.ownership import DATABASES, claim_folder, refuse_foreign_files, written_run_in
+from asap.ownership import DATABASES, claim_folder, file_id, refuse_foreign_files, written_run_in
 
 _EXCLUSIVE = "PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
 _WRITTEN = "CREATE TABLE IF NOT EXISTS written (name TEXT PRIMARY KEY);"
@@ -39,6 +39,7 @@ class Database:
         self._connection = connection
         self._file = file
         self._attached: dict[str, Path] = {}
+        self._file_id = file_id(file)
 
     @classmethod
     @contextmanager
@@ -136,7 +137,9 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A block whose statements take effect all together or not at all."""
+        """A block whose statements take effect all together or not at all. Raises InputError if somebody deleted or replaced the file."""
+        if file_id(self._file) != self._file_id:  # SQLite would go on in the file that nobody can find any more
+            raise InputError(f"{self._file} was deleted or replaced while this command ran; run it again")
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
