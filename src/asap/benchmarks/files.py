@@ -72,14 +72,28 @@ def hub_file(repository: str, name: str) -> Path:
 
 
 def rows_of(path: Path) -> Iterator[FileRow]:
-    """The rows of a JSONL file (.gz, .zst). An unreadable line is an InputError: only a complete benchmark is of use."""
+    """The rows of a JSONL (.gz, .zst) or Parquet file. An unreadable line is an InputError: only a complete benchmark is of use."""
     if not path.is_file():
         raise InputError(f"benchmark file {path} does not exist")
+    if path.suffix == ".parquet":
+        yield from (FileRow(f"{path}, row {number}", row) for number, row in enumerate(_parquet_rows(path), 1))
+        return
     for raw in jsonl_rows(path):
         place = f"{raw.source}, line {raw.line}"
         if raw.value is None:
             raise InputError(f"{place}: {raw.error.detail if raw.error else 'cannot be read'}")
         yield FileRow(place, raw.value)
+
+
+def _parquet_rows(path: Path) -> list[dict[str, object]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, object]] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {one_line(error)[:200]}") from error
+    return rows
 
 
 def file_digest(paths: Sequence[Path]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, stdin, traces
+from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, maths, stdin, traces
 from asap.benchmarks.files import file_digest
 from asap.benchmarks.problem import Problem
 from asap.benchmarks.wording import template_digest
@@ -29,11 +29,18 @@ _KINDS = {
     "leetcode": _Kind(leetcode.leetcode_file, leetcode.leetcode, 228, ("query", "call")),
     "stdin": _Kind(stdin.stdin_file, stdin.stdin, None, ("stdin",)),
     "traces": _Kind(traces.traces_file, traces.traces, None, ("trace", "trace_named")),
+    "gsm8k": _Kind(maths.maths_file("gsm8k_test"), maths.gsm8k, 1319, ("maths",), False),
+    "gsm8k:clean": _Kind(maths.maths_file("gsm8k_test"), maths.gsm8k_clean, 737, ("maths",), False),
+    "math500": _Kind(maths.maths_file("math500"), maths.math500, 500, ("maths",), False),
+    "aime24": _Kind(maths.maths_file("aime24"), maths.aime, 30, ("maths",), False),
+    "aime25": _Kind(maths.maths_file("aime25"), maths.aime, 30, ("maths",), False),
+    "svamp": _Kind(maths.maths_file("svamp_test"), maths.svamp, 1000, ("maths",), False),
+    "maths": _Kind(maths.no_maths_file, maths.maths, None, ("maths",)),
 }
 
 
 _FILES = [f"{name}:FILE" for name, kind in _KINDS.items() if kind.takes_files]
-NAMES = ", ".join([*(name for name in _KINDS if name != "stdin"), "livecodebench:v1_v3 (or another window)", *_FILES])
+NAMES = ", ".join([*(name for name in _KINDS if name not in ("stdin", "maths")), "livecodebench:v1_v3 (or another window)", *_FILES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Benchmark:
 
 def load_benchmark(name: str) -> Benchmark:
     """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
-    kind, _, rest = name.partition(":")
+    kind, _, rest = (name, "", "") if name in _KINDS else name.partition(":")
     if kind == "livecodebench":
         return _livecodebench(name, rest)
     if kind not in _KINDS or (rest and not _KINDS[kind].takes_files) or (name.endswith(":")):

@@ -1,4 +1,4 @@
-"""One problem of a benchmark, and the three kinds of checks for a solution.
+"""One problem of a benchmark, and the kinds of checks for a solution: three that run it, and one that compares its result.
 
 Problems are trusted, solutions are not: the sandbox (`asap.sandbox`) never shows `expected`, `equal` or the source of a
 `Program` to the process that runs a solution.
@@ -55,7 +55,16 @@ class Program:
     outcomes: tuple[tuple[str, str], ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GoldResult:
+    """Compare the result that an answer states with the gold one. Nothing is run, so no sandbox is needed."""
+
+    gold: str
+    rule: ResultRule
+
+
 Check = Calls | Stdin | Program
+"""What the sandbox checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Problem:
     task_id: str
     question: str
     prompt: str | None
-    check: Check
+    check: Check | GoldResult
     references: list[str] | tuple[str, ...] = ()  # no Sequence, since a text is one too
     public_only: bool = False
     header: str = ""

@@ -1,4 +1,4 @@
-"""`asap evaluate`: a model's Pass@1, tokens and seconds on code benchmarks."""
+"""`asap evaluate`: a model's Pass@1, tokens and seconds on benchmarks of code and maths."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,9 @@ def evaluate(
     benchmark: Annotated[
         str,
         Parameter(
-            help="humaneval, humaneval+, mbpp+, livecodebench:v1_v3, leetcode, traces, humaneval:FILE, …; several with commas.", group=DATA
+            help="humaneval, humaneval+, mbpp+, livecodebench:v1_v3, leetcode, gsm8k, math500, aime24, svamp, traces, humaneval:FILE, "
+            "maths:FILE, …; several with commas.",
+            group=DATA,
         ),
     ],
     max_new_tokens: Annotated[
@@ -58,7 +60,7 @@ def evaluate(
     ] = False,
     judging: SandboxOptions = SandboxOptions(),  # noqa: B008
 ) -> int:
-    """Have a model answer code benchmarks, judge its programs in the sandbox, and report Pass@1, tokens and seconds.
+    """Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.
 
     Writes attempts.jsonl, verdicts.jsonl, summary.json and summary.md into --out. The same command again goes on where it was.
     With an untrained model this is the paper's zero-shot baseline.
@@ -92,12 +94,12 @@ def evaluate(
                 evaluation.generate(ledger)
                 say(f"written: {out}/attempts.jsonl")
                 return 0
-            with judging.sandbox(
-                problem for entry in loaded for problem in entry.problems
-            ) as sandbox:  # first: no answers are written that cannot be judged
-                evaluation.leave_out(ledger, sandbox, limits, workers)
+            problems = [problem for entry in loaded for problem in entry.problems]
+            # first: no answers are written that cannot be judged
+            with judging.comparer(problems) as comparer, judging.sandbox(problems) as sandbox:
+                evaluation.leave_out(ledger, sandbox, limits, workers, comparer)
                 evaluation.generate(ledger)
-                summary = evaluation.judge(ledger, sandbox, limits, workers)
+                summary = evaluation.judge(ledger, sandbox, limits, workers, comparer)
     except KeyboardInterrupt:
         return interrupted(out)
     code = print_faults(summary)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from asap.errors import NoSandbox, UsageError
 
 if TYPE_CHECKING:
     from asap.benchmarks.problem import Problem
+    from asap.evaluate.comparer import Comparer
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox
 
@@ -87,10 +88,24 @@ class SandboxOptions:
         return at_least("workers", self.workers, 1) or min(_MOST_WORKERS, os.cpu_count() or 1)
 
     @contextmanager
-    def sandbox(self, problems: "Iterable[Problem]") -> Iterator["Sandbox"]:
-        """The sandbox for these problems, tested and open. Raises UsageError."""
+    def comparer(self, problems: "Iterable[Problem]") -> Iterator["Comparer"]:
+        """What compares the results of these problems. Raises MissingExtra."""
+        from asap.benchmarks.problem import GoldResult
+        from asap.evaluate.comparer import Comparer
+
+        rules = {problem.check.rule for problem in problems if isinstance(problem.check, GoldResult)}
+        with Comparer.open(self.worker_count, rules) as comparer:
+            yield comparer
+
+    @contextmanager
+    def sandbox(self, problems: "Sequence[Problem]") -> Iterator["Sandbox | None"]:
+        """The sandbox for these problems, tested and open; None if none of them runs a program. Raises UsageError."""
+        from asap.benchmarks.problem import GoldResult
         from asap.sandbox import Sandbox, imported_modules
 
+        if problems and all(isinstance(problem.check, GoldResult) for problem in problems):
+            yield None
+            return
         packages = [name for part in (self.packages or "").split(",") if (name := part.strip())]
         try:
             opened = Sandbox.open(self.worker_count, self.unsafe_no_sandbox, packages, imported_modules(problems))

@@ -17,7 +17,12 @@ def score(
     /,
     *,
     benchmark: Annotated[
-        str, Parameter(help="humaneval, humaneval+, mbpp+, livecodebench:v4_v5, leetcode, traces, or humaneval:FILE.", group=DATA)
+        str,
+        Parameter(
+            help="humaneval, humaneval+, mbpp+, livecodebench:v4_v5, leetcode, gsm8k, math500, aime24, svamp, traces, humaneval:FILE, "
+            "maths:FILE, …",
+            group=DATA,
+        ),
     ],
     out: Out,
     judging: SandboxOptions = SandboxOptions(),  # noqa: B008
@@ -25,7 +30,7 @@ def score(
         int | None, Parameter(help="More rows than this that answer no problem: exit code 1.", group=RUN, converter=whole)
     ] = None,
 ) -> int:
-    """Judge attempts that are there already, ours or another tool's, in the sandbox.
+    """Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.
 
     Writes verdicts.jsonl, rejected.jsonl, summary.json and summary.md into --out and prints pass@1. The same command again
     goes on where it was.
@@ -42,12 +47,13 @@ def score(
     limits, workers = judging.limits, judging.worker_count
     loaded = load_benchmark(benchmark)
     try:
-        with judging.sandbox(loaded.problems) as sandbox:
+        with judging.comparer(loaded.problems) as comparer, judging.sandbox(loaded.problems) as sandbox:
             summary = score_file(
                 attempts,
                 loaded,
                 out,
                 sandbox,
+                comparer=comparer,
                 extract=judging.extract,
                 think_tags=judging.think_tags,
                 limits=limits,

@@ -38,13 +38,13 @@ class Compared(NamedTuple):
 class Comparer:
     """Compares answers, from several threads as many at once as it has processes. Open it with `Comparer.open`."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, rules: Collection[ResultRule]) -> None:
         packages = versions_of(("math-verify", "latex2sympy2_extended", "sympy"))
         self.version = ", ".join([*(f"{name} {version}" for name, version in packages.items()), f"rules {_RECIPE}"])
         self._free: SimpleQueue[subprocess.Popen[bytes] | None] = SimpleQueue()
         for _ in range(processes):
             self._free.put(None)
-        self.processes = processes
+        self.processes, self.rules = processes, rules
 
     @classmethod
     @contextmanager
@@ -52,7 +52,7 @@ class Comparer:
         """A comparer whose processes start when they are needed, and are ended with the block. Raises MissingExtra."""
         if "math-verify" in rules and find_spec("math_verify") is None:
             raise MissingExtra("gold answers are compared by math-verify; install it with: pip install 'asap-cot[math]'")
-        comparer = cls(processes)
+        comparer = cls(processes, rules)
         try:
             yield comparer
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Literal, NamedTuple
 
-from asap.benchmarks.problem import Calls, Problem, Program
+from asap.benchmarks.problem import Calls, GoldResult, Problem, Program, ResultRule
 from asap.errors import UsageError
 from asap.evaluate.continuation import continuation
 from asap.evaluate.packed import is_json_object, packed_in
@@ -58,10 +58,12 @@ class _Code(NamedTuple):
     is_closed: bool
 
 
-def rule_of(problem: Problem, extract: Extract) -> Literal["asap", "livecodebench"]:
-    """The name of the rule by which code is taken from an answer to a problem. Raises UsageError for an unknown choice."""
+def rule_of(problem: Problem, extract: Extract) -> Literal["asap", "livecodebench"] | ResultRule:
+    """The name of the rule by which code, or a result, is taken from an answer to a problem. Raises UsageError for an unknown choice."""
     if extract not in EXTRACTS:
         raise UsageError(f"--extract is {extract!r}; write one of: {', '.join(EXTRACTS)}")
+    if isinstance(problem.check, GoldResult):
+        return problem.check.rule
     return "livecodebench" if extract == "livecodebench" or (extract == "benchmark" and problem.extraction == "livecodebench") else "asap"
 
 

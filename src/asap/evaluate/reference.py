@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from asap.benchmarks.isolation import isolation_of
 from asap.benchmarks.needs import outside_need, uses_solution
-from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
+from asap.benchmarks.problem import Calls, Check, GoldResult, Problem, Program, Stdin
 from asap.digest import content_digest
 from asap.errors import InputError
 from asap.evaluate.stored import is_reference_run
@@ -87,9 +87,8 @@ class References:
 
         A failure is kept only if it comes `again`: the first may be due to a busy machine, or to chance.
         """
-        if not has_tests(problem):
-            detail = problem.untestable or "the problem has no tests in this file, so nothing can be said"
-            return Prepared(problem, limits_of(self._settings, None), Fault("tests", detail))
+        if not has_tests(problem) or isinstance(problem.check, GoldResult):
+            return unreferenced(problem, self._settings)
         if not problem.references:
             return Prepared(problem, limits_of(self._settings, None), self._fault_of_tests(problem))
         key = _key(problem, self._sandbox, self._settings)
@@ -185,7 +184,13 @@ class References:
             yield Contents(database, "runs")
 
 
-def _fills(check: Check, run: Any) -> bool:
+def unreferenced(problem: Problem, settings: LimitSettings) -> Prepared:
+    """A problem whose check runs nothing, or that has none, which is its fault."""
+    detail = problem.untestable or "the problem has no tests in this file, so nothing can be said"
+    return Prepared(problem, limits_of(settings, None), None if has_tests(problem) else Fault("tests", detail))
+
+
+def _fills(check: Check | GoldResult, run: Any) -> bool:
     """Whether a stored run of a reference has what a problem lacks: an output for each input, or what became of each test."""
     if isinstance(check, Calls) and len(check.expected) < len(check.inputs):
         with suppress(BadValue):
@@ -200,8 +205,9 @@ def limits_of(settings: LimitSettings, reference_s: float | None, *, factor: flo
     return Limits(cpu_s=cpu_s, wall_s=4 * cpu_s + settings.slack_s, memory_mb=settings.memory_mb)
 
 
-def _ways(check: Check) -> list[Check]:
+def _ways(check: Check | GoldResult) -> list[Check]:
     """How to try a check with a reference: a pytest file apart from it, if that may do, then together with it."""
+    assert not isinstance(check, GoldResult), "no reference is needed"
     if not isinstance(check, Program) or check.check is not None:
         return [check]
     together: Check = replace(check, isolation="together")
@@ -212,12 +218,14 @@ def _ways(check: Check) -> list[Check]:
 
 def has_tests(problem: Problem) -> bool:
     """Whether anything can be checked: a public file may hold no test of a problem."""
-    return isinstance(problem.check, Program) or bool(problem.check.inputs)
+    check = problem.check
+    return isinstance(check, Program) or bool(check.gold if isinstance(check, GoldResult) else check.inputs)
 
 
 def _key(problem: Problem, sandbox: Sandbox, settings: LimitSettings) -> str:
     """The same for the same references, tests and limits on the same machine, in the same sandbox."""
     check = problem.check
+    assert not isinstance(check, GoldResult), "no reference is needed"
     if isinstance(check, Program):
         tests: list[Any] = list(astuple(check))
     elif isinstance(check, Stdin):

@@ -19,12 +19,13 @@ from asap.benchmarks.problem import Problem, Program
 from asap.digest import content_digest
 from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
+from asap.evaluate.comparer import Comparer
 from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
 from asap.evaluate.repetition import looping
-from asap.evaluate.score import write_rows, write_summary
+from asap.evaluate.score import judged_by, write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import write_all
@@ -102,9 +103,11 @@ class Evaluation:
         self._on_progress = on_progress
         self._left_out = dict[str, dict[str, dict[str, Any]]]()
 
-    def leave_out(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> None:
+    def leave_out(
+        self, ledger: Ledger, sandbox: Sandbox | None, limits: LimitSettings, workers: int, comparer: Comparer | None = None
+    ) -> None:
         """Run the reference solutions: a problem that falls out is asked of nobody, and its verdicts say why."""
-        judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
+        judge = Judge(sandbox, ledger, limits, workers, self._on_progress, comparer)
         self._left_out = {benchmark.name: judge.left_out(benchmark.problems) for benchmark in self._benchmarks}
 
     def _asked(self, benchmark: Benchmark) -> list[Problem]:
@@ -139,10 +142,12 @@ class Evaluation:
                 asyncio.run(work)
         write_rows(self._out / "attempts.jsonl", (row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)))
 
-    def judge(self, ledger: Ledger, sandbox: Sandbox, limits: LimitSettings, workers: int) -> dict[str, Any]:
+    def judge(
+        self, ledger: Ledger, sandbox: Sandbox | None, limits: LimitSettings, workers: int, comparer: Comparer | None = None
+    ) -> dict[str, Any]:
         """Judge the answers without a verdict, and write verdicts.jsonl and the summary. Returns the summary."""
         ledger.claim_files("verdicts.jsonl", "summary.json", "summary.md")
-        judge = Judge(sandbox, ledger, limits, workers, self._on_progress)
+        judge = Judge(sandbox, ledger, limits, workers, self._on_progress, comparer)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
         for benchmark in self._benchmarks:
             costs = list[dict[str, Any]]()
@@ -158,7 +163,7 @@ class Evaluation:
                 entry["budgets"] = budget_rows(judge, benchmark, again, self._plan.budgets, self._model.tokens, self._plan.extract)
             entries.append(entry)
         write_rows(self._out / "verdicts.jsonl", all_verdicts)
-        judged = {"limits": asdict(limits), **sandbox.packages.setting()}
+        judged = {"limits": asdict(limits), **judged_by(sandbox, comparer)}
         return write_summary(self._out, entries, {**self.settings(), "model": engines[-1], "sessions": engines, **judged})
 
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from asap.benchmarks.load import Benchmark
 from asap.dataset import Rejected
 from asap.errors import InputError
 from asap.evaluate.attempt import Attempt, read_attempts
+from asap.evaluate.comparer import Comparer
 from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
@@ -31,8 +32,9 @@ def score_file(
     path: Path,
     benchmark: Benchmark,
     out: Path,
-    sandbox: Sandbox,
+    sandbox: Sandbox | None,
     *,
+    comparer: Comparer | None = None,
     extract: Extract = "benchmark",
     think_tags: str | None = None,
     limits: LimitSettings | None = None,
@@ -55,16 +57,22 @@ def score_file(
         raise InputError(f"{path}: none of its {len(rejected)} rows is an attempt at {benchmark.name}{why}")
     with Ledger.open(out) as ledger:
         ledger.claim_files(*SCORED_FILES)
-        judge = Judge(sandbox, ledger, limits, workers, on_progress)
+        judge = Judge(sandbox, ledger, limits, workers, on_progress, comparer)
         verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
         settings |= {"think_tags": think_tags} if think_tags else {}
-        settings |= sandbox.packages.setting()
+        settings |= judged_by(sandbox, comparer)
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected)}
         entry |= {"opened_assumed": prompts.assumed} if prompts.assumed else {}
         write_rows(out / "verdicts.jsonl", verdicts)
         write_rows(out / "rejected.jsonl", [row.as_row() for row in rejected])
         return write_summary(out, [entry], settings)
+
+
+def judged_by(sandbox: Sandbox | None, comparer: Comparer | None) -> dict[str, Any]:
+    """The settings of what judges: packages that solutions may import, and the versions by which results are compared."""
+    compared = {"compared_by": comparer.version} if comparer and comparer.rules else {}
+    return {**(sandbox.packages.setting() if sandbox else {}), **compared}
 
 
 def _attempts(path: Path, benchmark: Benchmark, rejected: list[Rejected], table: TagTable) -> Iterator[Attempt]:

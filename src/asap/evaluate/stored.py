@@ -15,9 +15,11 @@ _OF_A_VERDICT = {*(field.name for field in fields(Verdict)), "passed"} - {"tests
 
 
 def is_verdict(record: object) -> bool:
-    """Whether a value is the record of a verdict that is kept, with nothing beside it: `infra` never is."""
+    """Whether a value is the record of a verdict that is kept, with nothing beside it: `infra` never is. That on a result is short."""
     if not isinstance(record, dict) or not _OF_A_VERDICT.issuperset(record):
         return False
+    if record.keys() == {"verdict", "passed", "detail"}:
+        return is_comparison([record["verdict"], record["detail"]]) and record["passed"] is (record["verdict"] == "pass")
     counts = [record.get(name) for name in ("passed_checks", "checks", "calls")]
     return (
         record.get("verdict") in _KEPT

@@ -41,8 +41,8 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         **_needs(verdicts),
         "untestable": [problem.untestable for problem in benchmark.problems if problem.untestable],
         "public_tests_only": benchmark.public_only,
-        "isolation": dict(sorted(Counter(record["isolation"] for record in verdicts).items())),
-        "sandbox": sorted({record["sandbox"] for record in verdicts}),
+        "isolation": dict(sorted(Counter(record["isolation"] for record in verdicts if "isolation" in record).items())),
+        "sandbox": sorted({record["sandbox"] for record in verdicts if "sandbox" in record}),
         "extraction": sorted({record["extraction"] for record in verdicts if "extraction" in record}),
         "files": benchmark.files,
         "wording": benchmark.wording,
@@ -163,6 +163,8 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
         parts += ["", _efficiency_table(entries).markdown()]
     if rules := _rules(entries, settings):
         parts += ["", f"Code taken from answers: {rules}."]
+    if rules := _result_rules(entries, settings):
+        parts += ["", f"Results compared: {rules}."]
     for entry in entries:
         if faults := faults_of(entry):
             parts += ["", f"## {entry['benchmark']}: left out", "", *(f"- {fault}" for fault in faults)]
@@ -177,8 +179,18 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
 def _rules(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
     """By whose rule, and which of its blocks, code was taken from the generations of each benchmark."""
     chosen = settings["extract"] if settings["extract"] in ("first", "longest") else "last"
-    blocks = {"asap": f"the {chosen} program, by ASAP's rule", "livecodebench": "by LiveCodeBench's rule"}
-    return "; ".join(f"{entry['benchmark']}: {blocks[rule]}" for entry in entries for rule in entry["extraction"])
+    return _by_rule(entries, {"asap": f"the {chosen} program, by ASAP's rule", "livecodebench": "by LiveCodeBench's rule"})
+
+
+def _result_rules(entries: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """By which rule, and by whom, the results of each benchmark of mathematics were compared."""
+    by = settings.get("compared_by", "math-verify")
+    number = "the number in the last box, behind the last ####, or the last of the answer (GSM8K's rule)"
+    return _by_rule(entries, {"gsm8k": number, "math-verify": f"the last box, else the last expression, by {by}"})
+
+
+def _by_rule(entries: Sequence[Mapping[str, Any]], rules: Mapping[str, str]) -> str:
+    return "; ".join(f"{entry['benchmark']}: {rules[rule]}" for entry in entries for rule in entry["extraction"] if rule in rules)
 
 
 def _head(settings: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ Markdown and thinking in a `solution` or `completion` are read like any answer o
 
 from typing import NamedTuple
 
-from asap.benchmarks.problem import Calls, Problem, Program
+from asap.benchmarks.problem import Calls, GoldResult, Problem, Program
 from asap.evaluate.attempt_texts import UNCLEAR
 from asap.evaluate.continuation import continuation
 from asap.evaluate.extract import code_of, wanted_names
@@ -26,8 +26,8 @@ def told(problem: Problem, kind: str, text: str, table: TagTable = TAGS) -> Told
 
     The code block of a completion may hold the rest of the function alone.
     """
-    if kind == "generation":
-        return Told(kind, text)
+    if kind == "generation" or isinstance(problem.check, GoldResult):
+        return Told("generation", text)
     if not _has_marks(text, table):
         return _of_unclear(problem, text) if kind == UNCLEAR else Told(kind, text)
     whole = problem.prompt + text if kind == "completion" and problem.prompt is not None else text
