@@ -83,13 +83,13 @@ def test_the_flags_tell_which_turns_are_learnt(name: str, flag: str, train: Trai
 def test_turns_without_thinking_are_learnt_only_with_all() -> None:
     plain = {"role": "assistant", "content": "Which file?"}
     whole = conversation_of({"messages": [user(), plain, user("notes.txt"), SAID_12, user(), plain]})
-    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [[1, 3, 5], [3], [5]]
+    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [{1, 3, 5}, {3}, {5}]
 
 
 @pytest.mark.parametrize("flag", [{"train": False}, {"trainable": False}, {"weight": 0}, {"training": False}])
 def test_a_turn_that_its_row_excludes_is_never_learnt(flag: dict[str, Any]) -> None:
     whole = conversation_of({"messages": [user(), {**SAID_12, **flag}, user(), {**SAID_12, **dict.fromkeys(flag, True)}]})
-    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [[3], [3], [3]]
+    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [{3}, {3}, {3}]
 
 
 UNCLOSED = {"role": "assistant", "content": "<think>\nnever closed"}
@@ -102,7 +102,7 @@ def test_a_turn_that_cannot_be_pruned_is_never_learnt(broken: dict[str, Any]) ->
     """Its messages stay, as what stood before later turns."""
     row = {"messages": [user(), SAID_12, user(), broken, user(), SAID_12]}
     whole = Conversation.of_stored(json.loads(json.dumps(conversation_of(row).stored())))
-    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [[1, 5], [1, 5], [5]]
+    assert [trained(whole, train) for train in ("all", "thinking", "last")] == [{1, 5}, {1, 5}, {5}]
     for name, flag in FLAGGED.items():
         [written] = rows_of(row, name)
         assert [message[flag] for message in written["messages"]] == [False, True, False, False, False, True]

@@ -36,6 +36,7 @@ EXPECTED = {
     # only the word before counts in this language, and before the trace and the answer stands a tag
     "alignment": [0.0, 0.0, 0.0],
     "leave-one-out": [0.0, 0.0, 0.0],
+    "cut-after-answer": [0.0, -1.0, -2.0],  # so the answer is as likely after the first step as at the end
 }
 
 
