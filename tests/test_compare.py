@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from asap.cli import run
+from asap.compare.copies import Copies
 from asap.compare.support import SupportScorer
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
@@ -251,6 +252,25 @@ def test_without_matplotlib_the_plot_is_not_announced(
 )
 def test_what_the_judge_is_asked_about(answer: str, lead: str, text: str) -> None:
     assert target_of(Sample("a", "q", "c", answer)) == (lead, text)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "text"),
+    [
+        ("What are 2 and 2?", "2 + 2 is 4.\n\n**Answer:** It is \\$4.", r"\boxed{4}"),
+        ("What are 2 and 2?", "2 + 2 = 4\n#### 4", r"\boxed{4}"),
+        ("What are 2 and 2?", "The answer is 1,000.5.", r"\boxed{1,000.5}"),
+        ("What are 2 and 2?", "Answer: 3 loaves cost 4 more.", None),
+        ("What are 2 and 2?", "Answer: 4, or maybe 5.", None),
+        ("What are 2 and 2?", "It is 4.", None),
+        ("Who was it?", "Answer: the king of 1789.", None),
+    ],
+)
+def test_a_result_without_a_box_is_asked_about_where_the_answer_names_it(question: str, answer: str, text: str | None) -> None:
+    sample = Sample("a", question, "It is 4, or 1,000.5.", answer)
+    assert target_of(sample) == (("The final answer is ", text) if text else ("", answer))
+    assert (Copies.find(sample).of is not None) is (text is not None)
+    assert text is None or Copies.find(sample).left().answer_lines == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from asap.evaluate import extract
 from asap.evaluate.extract import code_of
 from asap.fences import fenced
 from asap.lm.response import Streamed
-from asap.maths_result import last_boxed, stated_number
+from asap.maths_result import concluded_number, last_boxed, stated_number
 from asap.python_code import is_aside
 from asap.steps import split_steps
 from asap.think import split_think
@@ -50,6 +50,7 @@ SLOW: list[tuple[Takes, str, str, str]] = [
     (code_of, "```python\nx = 1\n", "\r", ""),
     (last_boxed, "", "\\boxed{", ""),
     (last_boxed, "", "\\boxed {}{", ""),
+    (concluded_number, "", "answer\n", ""),
     (stated_number, "", "1,111", ""),
     (stated_number, "", "1 ", ""),
     (stated_number, "1", " ", "/"),

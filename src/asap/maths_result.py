@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 _MARK = "####"
+_CONCLUDES = re.compile(r"^[^\w\n]{0,10}(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?answer\b", re.MULTILINE | re.IGNORECASE)
 _LONGEST = 200  # characters of a number
 _WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _UNIT_POWER = r"\s?\^\s?(?:\{\s?[0-9]\s?\}|[0-9])"
@@ -74,6 +75,15 @@ def stated_number(answer: str, *, cut_off: bool = False) -> Number | str | None:
         return single_number(text) or text
     numbers = [] if cut_off else numbers_in(answer)
     return numbers[-1] if numbers else None
+
+
+def concluded_number(answer: str) -> Number | None:
+    """The number that an answer without a box states, where it says so: behind `####` or a last line "Answer: …" with no other number."""
+    concludes = [found.end() for found in _CONCLUDES.finditer(answer)]
+    said = after_mark(answer) or (answer[concludes[-1] :] if concludes else None)
+    stated = stated_number(answer)
+    single = None if said is None else single_number(said)
+    return single if single and isinstance(stated, Number) and single.value == stated.value else None
 
 
 def single_number(text: str) -> Number | None:

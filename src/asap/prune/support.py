@@ -4,6 +4,7 @@ The code (for mathematics the final answer) follows the trace directly, without 
 What this does not do: run anything. High support means that the code is likely, not that a model trained on the trace writes it.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from asap.errors import RowError
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.tokens import TokenCounter
-from asap.maths_result import last_boxed
+from asap.maths_result import concluded_number, last_boxed
 from asap.prune.answer_code import program_of
 from asap.sample import Sample
 from asap.spans import Span
@@ -20,6 +21,7 @@ from asap.think_tags import CLOSED
 
 CODE_LEAD = "```python\n"
 RESULT_LEAD = "The final answer is "
+_DIGIT = re.compile("[0-9]")
 
 
 class Target(NamedTuple):
@@ -30,11 +32,15 @@ class Target(NamedTuple):
 
 
 def target_of(sample: Sample) -> Target:
-    """The answer's program, else its last boxed result, else the whole answer."""
+    """The answer's program, else its last boxed result, else the number that it gives as its result to a question of numbers, as if
+    boxed, else the whole answer.
+    """
     program = program_of(sample)
     if program is not None:
         return Target(CODE_LEAD, program)
     boxed = last_boxed(sample.answer)
+    if boxed is None and _DIGIT.search(sample.question) and (number := concluded_number(sample.answer)):
+        boxed = f"\\boxed{{{number.text}}}"
     return Target(RESULT_LEAD, boxed) if boxed else Target("", sample.answer)
 
 
