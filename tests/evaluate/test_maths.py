@@ -88,6 +88,13 @@ def test_a_file_without_a_gold_answer_is_refused(tmp_path: Path, capsys: pytest.
     assert "maths:FILE" in refusal(capsys, "score", str(problems), "--benchmark", "maths", "--out", str(tmp_path / "out"), lines=None)
 
 
+def test_svamp_is_named_where_it_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASAP_DATA", str(tmp_path))
+    source = write_rows(tmp_path / "attempts.jsonl", ATTEMPTS)
+    said = refusal(capsys, "score", str(source), "--benchmark", "svamp", "--out", str(tmp_path / "out"), lines=None)
+    assert "benchmarks/maths/svamp_test.jsonl" in said
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("name", "rule", "problems"),

@@ -34,7 +34,7 @@ _KINDS = {
     "math500": _Kind(maths.maths_file("math500"), maths.math500, 500, ("maths",), False),
     "aime24": _Kind(maths.maths_file("aime24"), maths.aime, 30, ("maths",), False),
     "aime25": _Kind(maths.maths_file("aime25"), maths.aime, 30, ("maths",), False),
-    "svamp": _Kind(maths.maths_file("svamp_test"), maths.svamp, 1000, ("maths",), False),
+    "svamp": _Kind(maths.svamp_file, maths.svamp, 1000, ("maths",), False),
     "maths": _Kind(maths.no_maths_file, maths.maths, None, ("maths",)),
 }
 

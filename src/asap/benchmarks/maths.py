@@ -25,13 +25,23 @@ _HUB = {
     "math500": ("HuggingFaceH4/MATH-500", "test.jsonl"),
     "aime24": ("HuggingFaceH4/aime_2024", "data/train-00000-of-00001.parquet"),
     "aime25": ("math-ai/aime25", "test.jsonl"),
-    "svamp_test": ("ChilleD/SVAMP", "data/test-00000-of-00001.parquet"),
 }
 
 
 def maths_file(name: str) -> Callable[[], Path]:
     """How to find the official file of this name: under $ASAP_DATA or on the Hub. It raises InputError or MissingExtra."""
     return lambda: data_file([f"{_FOLDER}/{name}.jsonl.gz", f"{_FOLDER}/{name}.jsonl"]) or hub_file(*_HUB[name])
+
+
+def svamp_file() -> Path:
+    """SVAMP's 1,000 problems under $ASAP_DATA; data sets on the Hub split them. Raises InputError."""
+    found = data_file([f"{_FOLDER}/svamp_test.jsonl.gz", f"{_FOLDER}/svamp_test.jsonl"])
+    if found is None:
+        raise InputError(
+            f"SVAMP is not here; put its 1,000 problems (ID, Body, Question, Answer) as {_FOLDER}/svamp_test.jsonl under the folder "
+            "that ASAP_DATA names"
+        )
+    return found
 
 
 def no_maths_file() -> Path:
