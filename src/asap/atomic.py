@@ -65,6 +65,22 @@ def _opened(path: Path, *, compressed: bool) -> Iterator[IO[str]]:
         yield text
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process. Raises InputError if another one holds it; a file system without locks cannot tell."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another asap process is working in {folder}; wait for it or choose another --out") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(held)
+
+
 def remove_partials(folder: Path) -> None:
     """Remove the half-written files of killed processes."""
     _remove_dead(folder.iterdir())

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from train_helpers import model_folder, row, train_words, write_rows
 
+from asap.atomic import alone_in
 from asap.cli import run
 
 
@@ -152,3 +153,19 @@ def test_a_model_of_others_in_the_folder_of_a_run_is_left_alone(
     said = refusal(capsys, train_words(source, out, changes=("max_steps=1",)))
     assert f"{out / name} is there already, and asap did not write it" in said
     assert (out / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_two_trainings_at_once_do_not_share_a_folder(
+    encoded: bool, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = train_words(source, out, changes=("max_steps=1", "effective_batch_size=1"))
+    if encoded:
+        assert run(words) == 0
+        (out / "manifest.json").unlink()
+    out.mkdir(exist_ok=True)
+    with alone_in(out):
+        said = refusal(capsys, words)
+    assert said == f"asap: another asap process is working in {out}; wait for it or choose another --out"
+    assert run(words) == 0

@@ -11,10 +11,11 @@ DIR/                   at the end the model with its tokenizer, README.md (model
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from asap.atomic import replacing
+from asap.atomic import alone_in, replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, one_line
 from asap.lm.cuda import attend_in_any_shape
@@ -35,7 +36,15 @@ _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 
 
 def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train, or continue from the last checkpoint in `out`, or do nothing if the run is finished; returns the manifest."""
+    """Train, or continue from the last checkpoint in `out`, or do nothing if the run is finished; returns the manifest.
+
+    Raises InputError if another training is under way there.
+    """
+    with alone_in(out) if process().is_main else nullcontext():
+        return _fit(prepared, out, say)
+
+
+def _fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     main = process().is_main
     settings = claim(prepared, out, write=main)
     if (out / "manifest.json").is_file():

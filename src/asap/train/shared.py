@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from asap.atomic import alone_in
 from asap.dataset.source import Source
 from asap.dataset.state import SourcePart, state_of
 from asap.digest import content_digest
@@ -70,20 +71,24 @@ def _make(folder: Path, make: Callable[[Path], object]) -> None:
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for left in out.glob(".corpus-*"):  # by a killed process
-            shutil.rmtree(left)
-        partial.mkdir()
     except OSError as error:
         raise InputError(f"output folder {out} cannot be written ({error.strerror}); choose another --out") from error
-    try:
-        make(partial)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        if new:
-            with suppress(OSError):
-                out.rmdir()
-        raise
+    with alone_in(out):
+        try:
+            for left in out.glob(".corpus-*"):  # by a killed process
+                shutil.rmtree(left)
+            partial.mkdir()
+        except OSError as error:
+            raise InputError(f"output folder {out} cannot be written ({error.strerror}); choose another --out") from error
+        try:
+            make(partial)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            if new:
+                with suppress(OSError):
+                    out.rmdir()
+            raise
 
 
 def _wait_for(folder: Path) -> None:
