@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 from typing import IO
 
-from asap.errors import InputError
+from asap.errors import Busy, InputError
 
 _PARTIAL = re.compile(r"\..+\.\d+\.tmp")
 
@@ -67,13 +67,13 @@ def _opened(path: Path, *, compressed: bool) -> Iterator[IO[str]]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process. Raises InputError if another one holds it; a file system without locks cannot tell."""
+    """Hold a folder for this process. Raises Busy if another one holds it; a file system without locks cannot tell."""
     held = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"another asap process is working in {folder}; wait for it or choose another --out") from None
+            raise Busy.of(folder) from None
         except OSError:
             pass
         yield

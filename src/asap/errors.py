@@ -29,6 +29,15 @@ class InputError(AsapError, ValueError):
     """A source, a model or an output folder cannot be used."""
 
 
+class Busy(InputError):
+    """Another asap process holds the folder."""
+
+    @classmethod
+    def of(cls, folder: object) -> "Busy":
+        """The error about a folder."""
+        return cls(f"another asap process is working in {folder}; wait for it or choose another --out")
+
+
 class MissingExtra(AsapError, ImportError):
     """An optional package is not installed; the message includes the install command."""
 

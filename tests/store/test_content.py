@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asap.errors import InputError
-from asap.store.content import Busy, Contents, Database, packed, packed_text, storage_error
+from asap.errors import Busy, InputError
+from asap.store.content import Contents, Database, packed, packed_text, storage_error
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),

@@ -19,17 +19,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
-from asap.errors import InputError
+from asap.errors import Busy, InputError
 from asap.ownership import DATABASES, claim_folder, file_id, refuse_foreign_files, written_run_in
 
 _EXCLUSIVE = "PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous={};"
 _WRITTEN = "CREATE TABLE IF NOT EXISTS written (name TEXT PRIMARY KEY);"
 _PIECE = 200
 _PATIENCE_S = {False: 1.0, True: 30.0}  # processes that share a file wait for each other
-
-
-class Busy(InputError):
-    """Another asap process holds the folder."""
 
 
 class Database:
@@ -289,7 +285,7 @@ def storage_error(error: sqlite3.Error, file: Path) -> InputError:
     """The error to raise for a failure of a database file: what is wrong, and what to do."""
     text, folder = str(error), file.parent
     if "locked" in text:
-        return Busy(f"another asap process is working in {folder}; wait for it or choose another --out")
+        return Busy.of(folder)
     if "full" in text:
         return InputError(f"the disk of {folder} is full; free some space and run the same command again, nothing that was done is lost")
     headless = "unable to open" in text and os.access(file, os.R_OK) and os.access(folder, os.W_OK)

@@ -38,7 +38,7 @@ _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 def fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Train, or continue from the last checkpoint in `out`, or do nothing if the run is finished; returns the manifest.
 
-    Raises InputError if another training is under way there.
+    Raises Busy if another training is under way there.
     """
     with alone_in(out) if process().is_main else nullcontext():
         return _fit(prepared, out, say)

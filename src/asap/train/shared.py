@@ -7,7 +7,7 @@ rows follow from, so changed rows, settings or tokenizers are encoded again.
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -69,12 +69,10 @@ def _make(folder: Path, make: Callable[[Path], object]) -> None:
     """Make a folder, whole or not at all; a refused run leaves nothing behind."""
     out, partial = folder.parent, folder.with_name(f".{folder.name}")
     new = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output folder {out} cannot be written ({error.strerror}); choose another --out") from error
-    with alone_in(out):
+    with ExitStack() as stack:
         try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone_in(out))
             for left in out.glob(".corpus-*"):  # by a killed process
                 shutil.rmtree(left)
             partial.mkdir()
