@@ -1,9 +1,10 @@
 """The rows of the comparisons in docs/results/compare.md, chosen by length alone.
 
-Run `python experiments/choose_rows.py KIND kodcode_r1.jsonl.gz rows.jsonl` for DeepSeek-R1's traces on KodCode problems: `code` (a think
-part of 4,500 to 9,000 characters, the shortest for each problem, every second of them), `shortest` (the 60 shortest responses) or
-`fenced` (those with a code fence in it, the shortest first); `python experiments/choose_rows.py math math_r1_qwq.jsonl.gz math.jsonl` for
-DeepSeek-R1's traces on MATH, the shortest 40.
+Run `python experiments/choose_rows.py KIND kodcode_r1.jsonl.gz rows.jsonl` for DeepSeek-R1's traces on KodCode problems. KIND is `code` (a
+think part of 4,500 to 9,000 characters, the shortest for each problem, every second of them), `shortest` (the 60 shortest responses),
+`fenced` (those with a code fence in it, the shortest first) or `passing` (at most 9,000 characters, and code that passes its tests; the
+three shortest for each problem that the held-out test does not use). Run `python experiments/choose_rows.py math math_r1_qwq.jsonl.gz
+math.jsonl` for DeepSeek-R1's traces on MATH, the shortest 40.
 
 Run `python experiments/choose_rows.py solvable compared rows.jsonl solvable.jsonl` for those rows of rows.jsonl, of which `asap compare
 --generate` wrote answers into `compared`, that the judge solves after the full trace and not without one: the others hardly tell methods
@@ -14,6 +15,7 @@ which passes in each of them, every method looks worse than it is.
 import gzip
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ def main() -> None:
         return
     with gzip.open(source, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    chosen = {"code": code_rows, "shortest": shortest_rows, "fenced": fenced_rows, "math": math_rows}[kind](rows)
+    chosen = {"code": code_rows, "shortest": shortest_rows, "fenced": fenced_rows, "passing": passing_rows, "math": math_rows}[kind](rows)
     with open(target, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.writelines(json.dumps(row) + "\n" for row in chosen)
 
@@ -61,13 +63,32 @@ def fenced_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in by_length(rows) if "```" in thinking(row)]
 
 
-def code_rows(rows: Sequence[Row]) -> list[Row]:
-    """30 rows of medium length, each of another problem."""
+def medium_rows(rows: Sequence[Row]) -> list[Row]:
+    """For each problem the row with the shortest thinking of medium length, the shortest first."""
     first = dict[str, Row]()
     for row in by_length(rows):
         if 4500 <= len(thinking(row)) <= 9000:
             first.setdefault(row["problem_id"], row)
-    return list(first.values())[::2][:30]
+    return list(first.values())
+
+
+def code_rows(rows: Sequence[Row]) -> list[Row]:
+    """30 rows of medium length, each of another problem."""
+    return medium_rows(rows)[::2][:30]
+
+
+def passing_rows(rows: Sequence[Row]) -> list[Row]:
+    """Rows of at most 9,000 characters of thinking whose own code passes, the three shortest for each problem, not the held-out ones."""
+    medium = medium_rows(rows)
+    held_out = {row["problem_id"] for row in medium} - {row["problem_id"] for row in medium[::2][:24]}
+    taken = Counter[str]()
+    chosen = list[Row]()
+    for row in by_length(rows):
+        problem = row["problem_id"]
+        if row["passed"] and len(thinking(row)) <= 9000 and problem not in held_out and taken[problem] < 3:
+            taken[problem] += 1
+            chosen.append(row)
+    return chosen
 
 
 def math_rows(rows: Sequence[Row]) -> list[Row]:
