@@ -27,8 +27,9 @@ import transformers
 from bench import SHAPES, Bench, parser_of, peak_mib, reset_peak, synchronize
 from torch import Tensor
 
+from asap.lm.training_rows import IGNORED
 from asap.train import loss
-from asap.train.loss import IGNORED, summed_nll
+from asap.train.loss import summed_nll
 
 Found = Iterator[dict[str, Any]]
 Loss = Callable[[Any, Tensor, Tensor], Tensor]

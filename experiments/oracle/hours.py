@@ -22,8 +22,8 @@ from experiments.oracle.train import Unit, rows_in, train
 from asap.atomic import replacing
 from asap.lm.causal_lm import CausalLM
 from asap.lm.specs import load_tokens, model_folder
+from asap.lm.training_template import TrainingTemplate
 from asap.tables import Table
-from asap.train.template import TrainingTemplate
 
 FEW, MORE = 1, 3
 """Training steps; the difference leaves out loading and saving, and the first step, which is slower."""

@@ -12,14 +12,13 @@ from train_helpers import ANSWER, QUESTION, SAMPLE, TRACE, encode_row, template,
 
 from asap.errors import RowError
 from asap.lm.specs import load_tokens
+from asap.lm.training_rows import IGNORED, shown_mask, stretches
+from asap.lm.training_template import TrainingTemplate
 from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import split_steps
 from asap.think_tags import TAGS, Frame, ThinkTags
-from asap.train.loss import IGNORED
 from asap.train.masked import trace_parts
-from asap.train.rows import shown_mask, stretches
-from asap.train.template import TrainingTemplate
 
 RESPONSE = f"<think>\n{TRACE}\n</think>\n\n{ANSWER}"
 # what each family's rows must look like: what is read only, and what is learnt

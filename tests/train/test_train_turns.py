@@ -12,8 +12,8 @@ from asap.cli import run
 from asap.dataset import Shaped
 from asap.dataset.conversations import turns_of
 from asap.dataset.row_rules import RowRules
+from asap.lm.training_rows import stretches
 from asap.sample import Sample
-from asap.train.rows import stretches
 
 CALLED = '<tool_call>\n{"name": "wc", "arguments": {"path": "notes.txt"}}\n</tool_call>'
 AGENT = {"id": "a", "messages": [user(), {"role": "assistant", "content": thinks(PLAN, ""), "tool_calls": CALL}, RESULT, SAID_12]}

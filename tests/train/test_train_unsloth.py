@@ -16,7 +16,7 @@ from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
 from asap.errors import InputError
-from asap.train.rows import TrainRow
+from asap.lm.training_rows import TrainRow
 from asap.train.unsloth import check_unchanged
 
 SOME = ("max_steps=4", "effective_batch_size=4", "learning_rate=1e-3", "lr_scheduler_type=constant", "warmup_steps=0", "save_steps=2")

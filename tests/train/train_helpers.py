@@ -16,10 +16,10 @@ from lm_helpers import QUESTION, TRACE, save_model, save_tokenizer
 
 from asap.errors import RowError
 from asap.lm.specs import load_tokens
+from asap.lm.training_rows import TrainRow, encode_rows
+from asap.lm.training_template import TrainingTemplate
 from asap.sample import Sample
 from asap.spans import Span
-from asap.train.rows import TrainRow, encode_rows
-from asap.train.template import TrainingTemplate
 
 ANSWER = "def add(numbers):\n    return sum(numbers)"
 SAMPLE = Sample("r1", QUESTION, TRACE, ANSWER)

@@ -19,10 +19,10 @@ import numpy as np
 
 from asap.atomic import replacing
 from asap.errors import InputError
+from asap.lm.training_rows import TrainRow
 from asap.ownership import record_in
 from asap.sample import Sample
 from asap.spans import Span
-from asap.train.rows import TrainRow
 
 ROWS, REJECTED, FACTS = "rows.arrow", "rejected.jsonl", "facts.json"
 

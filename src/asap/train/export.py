@@ -14,6 +14,7 @@ import yaml
 from asap.atomic import replacing
 from asap.dataset import dataset_info
 from asap.errors import UsageError
+from asap.lm.training_template import TrainingTemplate
 from asap.ownership import refuse_foreign_files
 from asap.sample import Sample
 from asap.sealed import write_sealed
@@ -24,7 +25,6 @@ from asap.train.distributed import process
 from asap.train.job import PreparedTraining
 from asap.train.masked import trace_parts
 from asap.train.recipe import accumulation
-from asap.train.template import TrainingTemplate
 
 Tool = Literal["trl", "axolotl", "llamafactory"]
 

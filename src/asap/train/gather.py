@@ -21,13 +21,13 @@ from asap.dataset.turn_formats import trained
 from asap.dataset.where import FILTERED
 from asap.errors import InputError, RowError, UsageError
 from asap.lm.tokens import TokenCounter
+from asap.lm.training_rows import encode_rows
+from asap.lm.training_template import TrainingTemplate
 from asap.sample import Sample
 from asap.spans import Span
 from asap.store.work import FILE, Store
 from asap.train.corpus import REJECTED, ROWS, Corpus, Kept, RowsFile, read_batches, write_facts
 from asap.train.masked import pruned_spans
-from asap.train.rows import encode_rows
-from asap.train.template import TrainingTemplate
 
 _NAMES = 3  # the most ids that a message names
 _BATCH_ROWS, _BATCH_CHARACTERS = 256, 1 << 20  # encoded at once, on all cores

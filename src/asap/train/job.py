@@ -12,14 +12,14 @@ from asap.errors import InputError, UsageError
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
+from asap.lm.training_rows import shown_mask
+from asap.lm.training_template import TrainingTemplate
 from asap.ownership import TRAINED, claim_folder, record_in, refuse_foreign_files, refuse_sources
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
 from asap.train.gather import Wanted, gather, rows_file
 from asap.train.recipe import accumulation
-from asap.train.rows import shown_mask
 from asap.train.shared import corpus_key, ids_file, remove_others, shared_corpus
-from asap.train.template import TrainingTemplate
 from asap.versions import __version__
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-IGNORED = -100
-"""The label of a token without loss."""
+from asap.lm.training_rows import IGNORED
+
 _PIECE_BYTES = 64 << 20  # of float32 logits in one chunk
 
 

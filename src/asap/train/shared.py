@@ -17,10 +17,10 @@ from asap.dataset.source import Source
 from asap.dataset.state import SourcePart, state_of
 from asap.digest import content_digest
 from asap.errors import InputError, UsageError
+from asap.lm.training_template import TrainingTemplate
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
 from asap.train.gather import Wanted, rows_file
-from asap.train.template import TrainingTemplate
 from asap.versions import __version__
 
 _FORMAT = 1  # raise it where the same rows would be encoded differently

@@ -14,8 +14,9 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from asap.errors import InputError
+from asap.lm.training_rows import IGNORED
 from asap.lm.vocabulary_head import find_head
-from asap.train.loss import IGNORED, summed_nll
+from asap.train.loss import summed_nll
 
 STEPS = "steps.jsonl"
 

@@ -20,9 +20,9 @@ from asap.errors import InputError, MissingExtra, UsageError, one_line
 from asap.lm.cache import cache_folder
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
+from asap.lm.training_rows import TrainRow
 from asap.train.distributed import process
 from asap.train.recipe import lora_options
-from asap.train.rows import TrainRow
 
 UNSLOTH_PACKAGES = ("unsloth", "unsloth_zoo")
 _INSTALL = 'pip install "asap-cot[unsloth]" in an environment of its own, without the extra train'

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
+from asap.lm.training_template import TrainingTemplate
 from asap.sample import Sample
 from asap.spans import Span
-from asap.train.loss import IGNORED
-from asap.train.template import TrainingTemplate
 
 if TYPE_CHECKING:
     from rich.text import Text
     from tokenizers import Encoding
 
+IGNORED = -100
+"""The label of a token without loss."""
 _SHOWN = 400  # the most characters of a stretch that are printed
 
 
