@@ -1,0 +1,160 @@
+"""The experiments for a GPU, rehearsed with a tiny model: training and writing are those of the product, and each unit is done once."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import g5_experiment
+import g5_table
+import lab
+import packed
+import pytest
+import rounds
+import torch
+import tuning
+from train_helpers import model_folder, row, steps_of, train_words, write_rows
+
+from asap.cli import run
+from asap.evaluate.comparer import Comparer
+from asap.lm.causal_lm import CausalLM
+from asap.lm.hub import load_causal_lm
+from asap.lm.transformers import write_tokens
+
+ARMS = ("random", "asap", "short-solutions")
+
+
+def spec() -> str:
+    return f"hf:{model_folder('qwen', 'qwen2')}"
+
+
+def test_texts_written_in_rounds_are_those_of_the_product() -> None:
+    lm = CausalLM(str(model_folder("qwen", "llama")), dtype="float32", device="cpu")
+    prompts = [lm.tokens.input_ids(f"{'so ' * count}what is {count}?") for count in (3, 40, 17, 5, 8, 1)]
+    [free] = write_tokens(lm, prompts[:1], 12)
+    lm.__dict__["stop_ids"] = [free[9]]  # so that texts end at different places
+    expected = write_tokens(lm, prompts, 60)
+    assert len({len(text) for text in expected}) > 1, "all texts end at the same place"
+    assert rounds.write(lm.model, prompts, 60, lm.stop_ids, at_once=4, round_=16) == expected
+
+
+@pytest.mark.parametrize("micro_tokens", [64, 1 << 14])
+def test_a_training_has_the_losses_of_asap_train(tmp_path: Path, micro_tokens: int) -> None:
+    rows = [row(number, lines=2 + number % 3) for number in range(6)]
+    changes = ("num_train_epochs=3", "effective_batch_size=6", "per_device_train_batch_size=2", "learning_rate=0.001", "bf16=false")
+    assert run(train_words(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out", changes=changes)) == 0
+    expected = steps_of(tmp_path / "out")
+    trained = lab.Lab(f"hf:{model_folder('qwen')}", "cpu")
+    model = load_causal_lm(str(model_folder("qwen")), dtype=torch.float32)
+    recipe = tuning.Recipe(learning_rate=0.001, num_train_epochs=3, effective_batch_size=6)
+    tuned = tuning.tune(model, trained.encoded(rows, 4096), recipe, 0, micro_tokens=micro_tokens)
+    assert tuned.losses == pytest.approx([step["loss"] for step in expected], abs=2e-5)
+    assert tuned.tokens == sum(step["tokens"] for step in expected)
+
+
+def test_all_arms_of_a_seed_see_the_rows_in_one_order() -> None:
+    recipe = tuning.Recipe(learning_rate=1e-3, num_train_epochs=2, effective_batch_size=4)
+    one, again, other = (list(tuning.batches(10, recipe, seed)) for seed in (0, 0, 1))
+    assert one == again != other
+    assert [len(batch) for batch in one] == [4, 4, 2, 4, 4, 2]
+    assert sorted(place for batch in one[:3] for place in batch) == list(range(10))
+
+
+def made_data(folder: Path) -> None:
+    """Six rows with the arms of a rehearsal, and seven problems."""
+    rows = []
+    for number in range(6):
+        trace = [f"So {number} + {place} is {number + place}." for place in range(4)]
+        halves = {"random": trace[::2], "asap": trace[1::2], "short-solutions": trace[-1:]}
+        arms = {
+            arm: {"response": f"<think>\n{chr(10).join(steps)}\n</think>\n\nIt is \\boxed{{{number + 3}}}."}
+            for arm, steps in halves.items()
+        }
+        rows.append({"id": f"r{number}", "question": f"What is {number} + 3?", "arms": arms})
+    problems = [
+        {"benchmark": name, "task_id": f"{name}/{number}", "question": f"What is {number} + 2?", "gold": str(number + 2)}
+        for name, count in (("gsm8k:clean", 4), ("svamp", 3))
+        for number in range(count)
+    ]
+    packed.write_xz(folder / g5_experiment.ROWS, rows)
+    packed.write_xz(folder / g5_experiment.PROBLEMS, problems)
+
+
+def g5(folder: Path, units: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of a rehearsal of these units."""
+    words = ["--rehearse", "--model", spec(), "--device", "cpu", "--data", str(folder), "--out", str(folder / "g5.jsonl")]
+    g5_experiment.run([*words, "--texts", str(folder / "texts.jsonl.gz"), "--units", *units])
+    return [json.loads(line) for line in (folder / "g5.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_g5_is_rehearsed_resumed_and_told(tmp_path: Path) -> None:
+    made_data(tmp_path)
+    first = g5(tmp_path, ["random-0", "untrained-0"])
+    assert [(line["arm"], line["seed"]) for line in first if line["what"] == "unit"] == [("random", 0), ("untrained", 0)]
+    lines = g5(tmp_path, ["random-0", "untrained-0", *(f"{arm}-{seed}" for arm in ARMS for seed in (0, 1))])
+    units = [line for line in lines if line["what"] == "unit"]
+    assert [line for line in lines if "error" in line or line["what"] == "stopped"] == []
+    assert sorted((line["arm"], line["seed"]) for line in units) == sorted(
+        [("untrained", 0), *((arm, seed) for arm in ARMS for seed in (0, 1))]
+    )
+    for line in units:
+        assert {*line["items"]["right"]} == {"6", "12", "18", "24"}
+        assert all(len(found) == 7 for found in (*line["items"]["right"].values(), line["items"]["tokens"], line["items"]["nll"]))
+        assert all(value > 0 for value in line["items"]["nll"])
+    with gzip.open(tmp_path / "texts.jsonl.gz", "rt") as file:
+        texts = [json.loads(line) for line in file]
+    assert len(texts) == 7 * len(units)
+    plan = {**g5_experiment.FIXED, "budgets": [6, 12, 18, 24], "code": "rehearsal"}
+    told = g5_table.results(lines, plan)
+    assert "| random | 2 |" in told
+    assert "The control does not fire" in told
+    assert "Primary" not in told
+
+
+def line_of(arm: str, seed: int, share: float, problems: int = 400) -> dict[str, Any]:
+    """The line of a unit that is right about this share, drawn by arm and seed."""
+    chance = torch.Generator().manual_seed(hash_of(arm) + seed)
+    right = "".join("01"[bool(one < share)] for one in torch.rand(problems, generator=chance))
+    items = {"right": {"8": right}, "tokens": [5] * problems, "nll": [1.0] * problems}
+    counts = {"accuracy": {"8": share}, "by_benchmark": {"b": {"8": share}}, "tokens_mean": 5, "ran_out": 0, "nll_mean": 1.0}
+    return {"what": "unit", "plan": "p", "arm": arm, "seed": seed, **counts, "items": items, "rows": 10, "tokens": 1000}
+
+
+def hash_of(text: str) -> int:
+    return sum(map(ord, text))
+
+
+def test_without_its_control_g5_says_no_contrast_and_with_it_all() -> None:
+    plan = {**g5_experiment.FIXED, "budgets": [8], "code": "p"}
+    results = g5_table.results
+    shares = {"random": 0.4, "asap": 0.41, "short-solutions": 0.41, "alignment": 0.6, "keep-tail": 0.4, "answer-only": 0.1}
+    lines = [line_of(arm, seed, share) for arm, share in shares.items() for seed in (0, 1)]
+    assert "blind" in results(lines, plan)
+    assert "Primary" not in results(lines, plan)
+    fired = [line for line in lines if line["arm"] != "short-solutions"] + [line_of("short-solutions", seed, 0.6) for seed in (0, 1)]
+    told = results(fired, plan)
+    assert "It fires." in told
+    assert "Primary: asap minus random" in told
+    assert told.count("| 0.000 | 0.000 |") == 2, "alignment and answer-only"
+    assert "needs short-solutions and random" in results([line for line in lines if line["arm"] == "asap"], plan)
+    with pytest.raises(ValueError, match="twice"):
+        results([*lines, {**lines[0]}], plan)
+    with pytest.raises(ValueError, match="of the plan other"):
+        results([{**lines[0], "plan": "other"}], plan)
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped", "right"),
+    [
+        ("<think>\n5\n</think>\n\nIt is \\boxed{7}.", "stop", True),
+        ("<think>\n\\boxed{7}\n</think>\n\nIt is \\boxed{5}.", "stop", False),
+        ("<think>\nSo \\boxed{7}", "length", False),
+        ("It is 7.", "stop", True),
+        ("It is 7", "length", False),
+        ("", "stop", False),
+    ],
+)
+def test_an_answer_of_g5_is_judged_as_asap_evaluate_does(text: str, stopped: str, right: bool) -> None:
+    with Comparer.open(1, ("gsm8k",)) as comparer:
+        assert g5_experiment.is_right(comparer, "7", text, stopped) == right
