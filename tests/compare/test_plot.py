@@ -1,5 +1,6 @@
 """The Pareto plot: what is drawn, the same bytes every time, and nothing of the caller's matplotlib touched."""
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -12,6 +13,7 @@ from asap.compare.aggregate import Aggregate, summarise
 from asap.compare.measurement import Measure, Measurement
 from asap.compare.plot import _draw, pareto
 from asap.errors import InputError, MissingExtra, UsageError
+from asap.install import install_command
 
 MEASURES: dict[Measure, float] = {"support without copies": -0.4, "support": -0.3}
 METHODS = ["random", "keep-tail", "asap", "a$b$"]
@@ -121,6 +123,6 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_without_matplotlib_the_install_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=r'pip install "asap-cot\[compare\]"'):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("compare"))):
         pareto([], tmp_path / "plot.png", "")
     assert list(tmp_path.iterdir()) == []

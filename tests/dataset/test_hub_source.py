@@ -1,6 +1,7 @@
 """Data sets on the Hub, as far as they can be tested without it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from asap.dataset.hub import loaded_rows, looks_like_hub_id
 from asap.dataset.parquet_types import types_in
 from asap.dataset.source import Source
 from asap.errors import InputError, MissingExtra
+from asap.install import install_command
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_an_existing_path_goes_before_a_hub_id(tmp_path: Path, monkeypatch: pyte
 
 def test_a_hub_id_without_the_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtra, match=r'pip install "asap-cot\[hub\]"'):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("hub"))):
         values("owner/name")
 
 

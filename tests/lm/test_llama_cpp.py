@@ -17,6 +17,7 @@ import pytest
 from lm_helpers import refusal
 
 from asap.errors import InputError, MissingExtra
+from asap.install import install_command
 from asap.lm.generate import EndpointError, Request, RequestRefused
 from asap.lm.gguf import bundled_gguf
 from asap.lm.gguf_header import read_header
@@ -298,5 +299,5 @@ def test_a_long_context_is_cut_to_a_quarter_of_the_memory(tmp_path: Path) -> Non
 
 def test_a_missing_package_is_named_with_its_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    assert "pip install 'asap-cot[gguf]'" in refusal(lambda: LlamaCppGenerator(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
+    assert install_command("gguf") in refusal(lambda: LlamaCppGenerator(tmp_path / "m.gguf", spec="gguf:m.gguf"), MissingExtra)
     assert not issubclass(MissingExtra, InputError)

@@ -251,7 +251,6 @@ def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path, content: bytes) -> N
 
 @pytest.mark.parametrize("content", [b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64, b"GGUF\x03\0\0\0" + b"\0" * 64])
 def test_a_damaged_gguf_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-    pytest.importorskip("gguf", reason="needs the extra bundled")
     monkeypatch.setenv("ASAP_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "x.gguf"
     file.write_bytes(content)
@@ -260,7 +259,6 @@ def test_a_damaged_gguf_file_is_refused_and_leaves_nothing_behind(tmp_path: Path
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("gguf", reason="needs the extra bundled")
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("ASAP_CACHE", str(tmp_path / "file" / "cache"))
     (tmp_path / "x.gguf").write_bytes(b"GGUF")

@@ -11,7 +11,7 @@ from asap.review import write_review
 
 NO_BROWSER = (
     "NO BROWSER, so the review page was NOT tested: install Chromium (Debian and Ubuntu: apt-get install chromium) "
-    'and the driver (pip install "asap-cot[test]")'
+    'and the driver (pip install -e ".[test]")'
 )
 WAIT_MS = 600_000  # for a machine that is busy
 

@@ -16,6 +16,7 @@ from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
 from asap.errors import InputError
+from asap.install import install_command
 from asap.lm.training_rows import TrainRow
 from asap.train.unsloth import check_unchanged
 
@@ -47,7 +48,7 @@ def test_where_it_is_not_installed_the_line_that_installs_it_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "unsloth", None)
     message = said(train_words("not-read.jsonl", tmp_path / "out", "--backend", "unsloth"), capsys)
-    assert 'pip install "asap-cot[unsloth]" in an environment of its own' in message
+    assert f"{install_command('unsloth')} in an environment of its own" in message
     assert not (tmp_path / "out").exists()
 
 

@@ -23,6 +23,7 @@ from workers_helpers import (
 )
 
 from asap.errors import UsageError
+from asap.install import install_command
 from asap.workers.ray_actors import Shares, shares_of
 from run_fixtures import count_decisions, prune, prune_words, read_rows, refusal, row, same_output, write_rows
 
@@ -31,7 +32,7 @@ RAY = ("--engine", "ray", "--devices", "cpu,cpu")
 
 @pytest.fixture
 def _ray() -> None:
-    pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: --engine ray was not tested; pip install 'asap-cot[ray]'")
+    pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: --engine ray was not tested; the extra ray")
 
 
 @pytest.mark.usefixtures("_ray")
@@ -136,7 +137,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     words = prune_words(write_rows(tmp_path / "rows.jsonl", [row(1)]), tmp_path / "out")
     assert refusal(capsys, *words, "--ray-address", "auto").endswith("--ray-address is for --engine ray; add it, or leave the address out")
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert "pip install 'asap-cot[ray]'" in refusal(capsys, *words, "--engine", "ray")
+    assert install_command("ray") in refusal(capsys, *words, "--engine", "ray")
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

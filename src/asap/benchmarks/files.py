@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from asap.dataset.jsonl import jsonl_rows
 from asap.errors import InputError, MissingExtra, one_line
+from asap.install import install_command
 
 _DATA = "ASAP_DATA"
 
@@ -61,7 +62,7 @@ def hub_file(repository: str, name: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        raise MissingExtra(f'{repository} is fetched with huggingface-hub; install: pip install "asap-cot[hub]"') from error
+        raise MissingExtra(f"{repository} is fetched with huggingface-hub; install it with: {install_command('hub')}") from error
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset"))
     except Exception as error:  # border: the underlying HTTP library differs between versions and has its own errors

@@ -10,6 +10,7 @@ from typing import Any
 
 from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate
 from asap.errors import InputError, MissingExtra, UsageError
+from asap.install import install_command
 
 _FIXED = (FULL_TRACE, NO_TRACE)
 _FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
@@ -32,7 +33,7 @@ def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
         import matplotlib.style
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra('the plot needs matplotlib; install it with: pip install "asap-cot[compare]"') from error
+        raise MissingExtra(f"the plot needs matplotlib; install it with: {install_command('compare')}") from error
     suffix, bytes_ = path.suffix.lower(), io.BytesIO()
     # a separate Figure, and settings that end with the block, leave the caller's pyplot and rcParams alone
     with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):

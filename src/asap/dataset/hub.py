@@ -7,6 +7,7 @@ from typing import Any
 
 from asap.dataset.raw import RawRow
 from asap.errors import InputError, MissingExtra, one_line
+from asap.install import install_command
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE = re.compile(r"\.(jsonl?|ndjson|parquet|arrow|csv|txt|gz|zst)$", re.IGNORECASE)
@@ -69,7 +70,7 @@ def _import_datasets(name: str) -> Any:
         import datasets
     except ImportError as error:
         raise MissingExtra(
-            f'{name}: there is no such file or folder; to read it from the Hugging Face Hub, install: pip install "asap-cot[hub]"'
+            f"{name}: there is no such file or folder; to read it from the Hugging Face Hub: {install_command('hub')}"
         ) from error
     return datasets
 

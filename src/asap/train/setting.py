@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from asap.errors import MissingExtra, UsageError
+from asap.install import install_command
 
 OWN_SETTINGS = ("effective_batch_size",)
 """The settings of a recipe beyond TRL's."""
@@ -161,4 +162,4 @@ def _kinds(annotation: Any) -> frozenset[str]:
 
 def missing_trainer() -> MissingExtra:
     """The error for missing training packages."""
-    return MissingExtra('training needs trl, datasets, accelerate and peft; install them with: pip install "asap-cot[train]"')
+    return MissingExtra(f"training needs trl, datasets and peft; install them with: {install_command('train')}")

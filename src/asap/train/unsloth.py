@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from asap.errors import InputError, MissingExtra, UsageError, one_line
+from asap.install import install_command
 from asap.lm.cache import cache_folder
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
@@ -25,7 +26,6 @@ from asap.train.distributed import process
 from asap.train.recipe import lora_options
 
 UNSLOTH_PACKAGES = ("unsloth", "unsloth_zoo")
-_INSTALL = 'pip install "asap-cot[unsloth]" in an environment of its own, without the extra train'
 _DECISIVE = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "optim", "weight_decay", "max_grad_norm"),
     *("per_device_train_batch_size", "bf16", "packing", "padding_free", "seed"),
@@ -37,7 +37,7 @@ def start_unsloth(launch: str | None) -> None:
     if launch is not None or process().world > 1:
         raise UsageError("--backend unsloth trains in one process; leave --launch out, or take --backend trl")
     if importlib.util.find_spec("unsloth") is None:
-        raise MissingExtra(f"--backend unsloth needs unsloth; install it with: {_INSTALL}")
+        raise MissingExtra(f"--backend unsloth needs unsloth; install it with: {_command()}")
     if os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1") != "0":
         os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth"))  # the default is the current folder
@@ -45,9 +45,13 @@ def start_unsloth(launch: str | None) -> None:
         with redirect_stdout(sys.stderr):
             import unsloth  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(f"unsloth cannot be imported ({_short(error)}); install it with: {_INSTALL}") from error
+        raise MissingExtra(f"unsloth cannot be imported ({_short(error)}); install it with: {_command()}") from error
     except (NotImplementedError, RuntimeError) as error:  # no device that it supports, or a PyTorch that does not match the device
         raise InputError(f"unsloth cannot train on this machine: {_short(error)}") from error
+
+
+def _command() -> str:
+    return f"{install_command('unsloth')} in an environment of its own, without the extra train"
 
 
 def load_with_unsloth(name: str, values: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from asap.errors import AsapError, InputError, MissingExtra, UsageError, one_line
+from asap.install import install_command
 from asap.workers.blueprint import Blueprint
 from asap.workers.crew import Batch, Crew, Death, Finished, Ready
 from asap.workers.devices import pin
@@ -38,7 +39,7 @@ def ray_crew(blueprint: Blueprint, devices: str, address: str | None) -> Iterato
     try:
         import ray
     except ImportError as error:
-        raise MissingExtra("--engine ray needs the package ray; install it with: pip install 'asap-cot[ray]'") from error
+        raise MissingExtra(f"--engine ray needs the package ray; install it with: {install_command('ray')}") from error
     own = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     try:
         ray.init(**({"address": address} if address else own), log_to_driver=False, logging_level="ERROR")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prune_helpers import steps, tokens_of
 
 from asap.errors import MissingExtra, RowError
+from asap.install import install_command
 from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
@@ -177,7 +178,7 @@ def test_phrases_by_hand() -> None:
 def test_a_spacy_model_that_is_missing_is_named_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         MissingExtra,
-        match=r"its model one or other; install them with: pip install 'asap-cot\[phrases\]' && python -m spacy download one, or",
+        match=rf"its model one or other; install them with: {re.escape(install_command('phrases'))} && python -m spacy download one, or",
     ):
         SpacyChunker("one", "other")
     assert load_chunker("regex").identity == "regex"

@@ -11,6 +11,7 @@ import numpy as np
 
 from asap.characters import BLANK, DIGIT, WORD, Ints, codes, kinds
 from asap.errors import MissingExtra
+from asap.install import install_command
 from asap.spans import Span
 
 Phrases = Literal["auto", "spacy", "regex"]
@@ -58,7 +59,7 @@ class SpacyChunker:
         except (ImportError, OSError) as error:
             raise MissingExtra(
                 f"phrases by spaCy need spaCy and its model {' or '.join(names)}; install them with: "
-                f"pip install 'asap-cot[phrases]' && python -m spacy download {names[0]}, or use --phrases regex"
+                f"{install_command('phrases')} && python -m spacy download {names[0]}, or use --phrases regex"
             ) from error
         self._nlp.add_pipe("merge_noun_chunks")
         self.identity = f"spacy {name} {self._nlp.meta['version']}"

@@ -79,7 +79,7 @@ def main(control_fd: int) -> None:
             try:
                 settings = _ready_for(job["role"], settings)
             except ImportError as error:
-                _refuse(descriptors, f"the tests need what is not here ({error}): install asap-cot[eval]")
+                _refuse(descriptors, f"the tests need what is not here ({error}): install the extra eval, see asap doctor")
             else:
                 runs += _started(job, descriptors, settings)
 
