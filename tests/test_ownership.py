@@ -257,7 +257,8 @@ def test_review_replaces_only_a_page(pruned: Path, capsys: pytest.CaptureFixture
 def test_tables_and_comparisons_replace_only_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.md"
     mine.write_text("# mine")
-    assert "is not what this command writes" in refused(capsys, tmp_path, "report", str(tmp_path), "--out", str(mine))
+    assert "(it is a file)" in refused(capsys, tmp_path, "report", str(tmp_path), "--out", str(mine))
+    assert "mine.md, which asap did not write" in refused(capsys, tmp_path, "report", str(tmp_path), "--out", str(tmp_path))
     assert "is not what this command writes" in refused(capsys, tmp_path, "compare-runs", "a", "b", "--out", str(mine))
     check_file(tmp_path / "none", lambda head: False, "x")
     with pytest.raises(InputError, match="is a folder; name a file"):

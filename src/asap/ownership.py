@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import InputError
 
-PRUNED, EVALUATED, COMPARED, TRAINED = "asap prune", "asap evaluate", "asap compare", "asap train"
+PRUNED, EVALUATED, COMPARED, TRAINED, REPORTED = "asap prune", "asap evaluate", "asap compare", "asap train", "asap report"
 
 DATABASES = {
     "judge.sqlite": ("verdicts", COMPARED),
@@ -35,6 +35,7 @@ _RECORDS = {
     ),
     "summary.json": ((("asap", "settings", "benchmarks"), EVALUATED),),
     "settings.json": ((("recipe", "template_hash", "values"), TRAINED),),
+    "report.json": ((("asap", "reference", "arms", "results"), REPORTED),),
 }
 _FIRST_ROWS = {
     "decisions.jsonl": (re.compile(rb'\{"id":.*"method":".*"tokens_before":\d+,"tokens_(coarse|after)":'), PRUNED),

@@ -6,20 +6,27 @@ A table contains finished cells: its maker rounds and words them. This module es
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
+from typing import Literal
 
 from asap.revealed import revealed
+
+Mark = Literal["best", "second"]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under a header. `columns` aligns each column, l left or r right; its last letter applies to all further columns."""
+    """Rows of cells under a header. `columns` aligns each column, l left or r right; its last letter applies to all further columns.
+
+    `marks` tells the best and the second cell of a comparison by row and column: bold and underlined, except in CSV.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     columns: str = "l"
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
 
     @property
     def sides(self) -> str:
@@ -28,7 +35,8 @@ class Table:
 
     def markdown(self, *, padded: bool = False) -> str:
         """A GitHub table; `padded` aligns its columns in a terminal too."""
-        escaped = [[markdown_escaped(cell) for cell in row] for row in (self.header, *self.rows)]
+        rows = self._marked(markdown_escaped, {"best": ("**", "**"), "second": ("<u>", "</u>")})
+        escaped = [list(map(markdown_escaped, self.header)), *rows]
         if not padded:
             rule = "".join("---:|" if side == "r" else "---|" for side in self.sides)
             first, *others = (f"| {' | '.join(row)} |" for row in escaped)
@@ -40,14 +48,16 @@ class Table:
 
     def latex(self) -> str:
         """A `tabular` with the rules of booktabs."""
-        head, *body = (" & ".join(map(latex_escaped, row)) + r" \\" for row in (self.header, *self.rows))
+        rows = self._marked(latex_escaped, {"best": (r"\textbf{", "}"), "second": (r"\underline{", "}")})
+        head, *body = (" & ".join(row) + r" \\" for row in (map(latex_escaped, self.header), *rows))
         lines = [f"\\begin{{tabular}}{{{self.sides}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
         return "\n".join(lines)
 
     def html(self) -> str:
         """A `<table>`, whose alignment is up to the page's style."""
         head = "".join(f"<th>{escape(revealed(cell))}</th>" for cell in self.header)
-        body = "\n".join(f"<tr>{''.join(f'<td>{escape(revealed(cell))}</td>' for cell in row)}</tr>" for row in self.rows)
+        rows = self._marked(lambda cell: escape(revealed(cell)), {"best": ("<strong>", "</strong>"), "second": ("<u>", "</u>")})
+        body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
         return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
     def csv(self) -> str:
@@ -55,6 +65,15 @@ class Table:
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([map(_no_formula, row) for row in (self.header, *self.rows)])
         return out.getvalue()
+
+    def _marked(self, escaped: Callable[[str], str], around: Mapping[Mark, tuple[str, str]]) -> list[list[str]]:
+        """The rows of escaped cells, with what a format puts around the marked ones."""
+
+        def cell(at: tuple[int, int], text: str) -> str:
+            begin, end = around[mark] if (mark := self.marks.get(at)) else ("", "")
+            return f"{begin}{escaped(text)}{end}"
+
+        return [[cell((row, column), text) for column, text in enumerate(cells)] for row, cells in enumerate(self.rows)]
 
 
 def _aligned(cell: str, side: str, width: int) -> str:

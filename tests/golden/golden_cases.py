@@ -155,6 +155,10 @@ _TRAINED = [word for value in ("max_steps=2", "use_peft=false", "effective_batch
 OTHER = {
     "train": ["train", "in/few.jsonl", "--model", "hf:models/scorer", "--set", "max_length=1024", *_TRAINED],
     "report": ["report", "in/arm-whole", "in/arm-half"],
+    "report-runs": [
+        *["report", "original=score", "asap=score-first-block", "original=in/arm-whole", "asap=in/arm-half"],
+        *["--paper", "table1", "--title", "Two rules"],
+    ],
     "doctor": ["doctor", "in/rows.jsonl", "--scorer", "hf:models/scorer"],
     "doctor-chat": ["doctor", "in/chat.jsonl", "--scorer", "hf:models/short", "--tokenizer", "models/judge"],
 }
@@ -167,5 +171,5 @@ def words_of(name: str, server: str) -> list[str]:
     words = [word.format(server=server) if word == "{server}" else word for word in COMMANDS[name]]
     if "--dry-run" in words or words[0] == "doctor":
         return words
-    file = {"review": "review.html", "report": "table.md", "compare-runs": "compared.json"}.get(words[0])
+    file = {"review": "review.html", "compare-runs": "compared.json"}.get(words[0])
     return [*words, "--out", f"{name}/{file}" if file else name]

@@ -80,7 +80,7 @@ def masked(name: str, text: str, masks: Iterable[Mask]) -> str:
 
 
 def unpacked(page: str) -> str:
-    """The page of `asap review` with its packed data in readable lines: what zlib makes of it depends on zlib."""
+    """A page of `asap review` or `asap report` with its packed data in readable lines: what zlib makes of it depends on zlib."""
     return _PACKED.sub(lambda found: f'<script id="{found[1]}">\n{_readable(zlib.decompress(base64.b64decode(found[2])))}\n</script>', page)
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import zlib
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from asap.errors import InputError, UsageError
 from asap.review import write_review
 from asap.review.data import Utf16, page_data
 from asap.review.folder import FinishedRun
-from asap.review.page import MODULES, script_text
+from asap.review.page import REVIEW
 from asap.sample import Sample
 from run_fixtures import prune, read_decisions, refusal, row, write_rows
 
@@ -125,9 +124,9 @@ def test_the_page_lets_nothing_in(tmp_path: Path) -> None:
 
 
 def test_the_script_names_each_thing_once() -> None:
-    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", script_text(), re.MULTILINE)
+    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", REVIEW.script(), re.MULTILINE)
     assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)
-    assert not re.search(r"^(import|export) ", script_text(), re.MULTILINE)
+    assert not re.search(r"^(import|export) ", REVIEW.script(), re.MULTILINE)
 
 
 def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,9 +160,9 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_each_module_imports_what_it_uses_and_no_more() -> None:
     """The modules end up in one scope, where a missing import would not be noticed."""
-    folder = files("asap.review")
-    modules = {name: folder.joinpath(name).read_text("utf-8") for name in MODULES}
-    names, line = r"^export (?:async )?(?:function|const) (\w+)", r'^import \{(.*?)\} from "\./(.*?)";'
+    modules = REVIEW.sources()
+    order = list(modules)
+    names, line = r"^export (?:async )?(?:function|const) (\w+)", r'^import \{(.*?)\} from "(?:\./|\.\./page/)(.*?)";'
     exported = {found: name for name, text in modules.items() for found in re.findall(names, text, re.M)}
     for name, text in modules.items():
         imported = {word.strip(): source for words, source in re.findall(line, text, re.M) for word in words.split(",")}
@@ -171,4 +170,4 @@ def test_each_module_imports_what_it_uses_and_no_more() -> None:
         used = {word for word in imported if re.search(rf"(?<![\w.]){word}\b", code)}
         assert used == set(imported), name
         assert all(exported.get(word) == source for word, source in imported.items()), name
-        assert MODULES.index(name) >= max((MODULES.index(source) for source in imported.values()), default=0), name
+        assert order.index(name) >= max((order.index(source) for source in imported.values()), default=0), name

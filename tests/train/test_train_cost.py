@@ -5,7 +5,7 @@ import pytest
 from train_helpers import row, train_words, write_rows
 
 from asap.cli import run
-from asap.train.cost import cost_of, cost_table
+from asap.train.cost import cost_notes, cost_of
 
 
 def arm(folder: Path, tokens: list[int], seconds: list[float], **values: object) -> Path:
@@ -31,19 +31,19 @@ def arm(folder: Path, tokens: list[int], seconds: list[float], **values: object)
 def test_the_table_is_what_the_logs_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     original = arm(tmp_path / "original", [1000, 3000, 2000, 2000], [10.0, 30.0])
     half = arm(tmp_path / "half", [250, 750, 500, 500], [4.0, 6.0])
-    assert run(["report", str(original), str(half), "--out", str(tmp_path / "table.md")]) == 0
-    printed = capsys.readouterr().out
-    assert printed.splitlines()[2:] == [
+    assert run(["report", str(original), str(half), "--out", str(tmp_path / "made")]) == 0
+    capsys.readouterr()
+    assert (tmp_path / "made" / "report.md").read_text().splitlines()[-3:] == [
+        "|---|---:|---:|---:|---:|---:|---:|",
         "| original | 4 | 2 | 2,000 | 20.00 | 200 | 1,010 (cpu) |",
         "| half | 4 | 2 | 500 (-75.0 %) | 5.00 (-75.0 %) | 200 | 1,010 (cpu) (+0.0 %) |",
     ]
-    assert (tmp_path / "table.md").read_text() == printed
 
 
 def test_what_is_not_equal_is_said(tmp_path: Path) -> None:
     original = arm(tmp_path / "original", [10, 10, 10, 10], [1.0, 1.0])
     other = arm(tmp_path / "other", [10, 10], [1.0], effective_batch_size=4)
-    [note] = cost_table([cost_of(original), cost_of(other)]).splitlines()[5:]
+    [note] = cost_notes([cost_of(original), cost_of(other)])
     assert note == "Not equal in original and other: rows, effective_batch_size (2 and 4), steps (2 and 1)."
 
 
@@ -59,6 +59,6 @@ def test_a_real_run_is_counted(tmp_path: Path) -> None:
 
 def test_other_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", str(tmp_path)]) == 2
-    assert "is not an output folder of asap train" in capsys.readouterr().err
+    assert "holds no run; report takes output folders of asap evaluate, asap score and asap train" in capsys.readouterr().err
     assert run(["report", str(arm(tmp_path / "empty", [1, 2], []))]) == 2
     assert "has no finished step" in capsys.readouterr().err

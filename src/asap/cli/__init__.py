@@ -29,7 +29,7 @@ COMMANDS = {
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
     "compare-runs": "Compare two evaluations: exact McNemar and paired bootstrap for Pass@1, Wilcoxon for tokens and seconds.",
     "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
-    "report": "Print the training cost of runs beside each other (the paper's Table 3): tokens per sample, seconds per step, memory.",
+    "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
 }
 for name, summary in COMMANDS.items():  # imported only when called, so that each command starts quickly

@@ -1,4 +1,4 @@
-"""`asap report`: the training cost of the arms of a comparison."""
+"""`asap report`: the arms of an experiment beside each other, as tables and as a page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,29 +6,50 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import RUN
-
-_FIRST_CELLS = b"| arm | rows | steps |"
+from asap.cli.terminal import say
 
 
 def report(
-    runs: Annotated[list[Path], Parameter(help="Output folders of asap train; the first one is the baseline, the Original arm.")],
+    runs: Annotated[
+        list[str],
+        Parameter(
+            help="Output folders of asap evaluate, asap score or asap train, each FOLDER or NAME=FOLDER. Evaluations of one name are seeds "
+            "of one arm; the first arm is the reference."
+        ),
+    ],
     /,
     *,
-    out: Annotated[Path | None, Parameter(help="Also write the table to this Markdown file.", group=RUN)] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Also write report.html, report.md, report.csv, report.tex and report.json here.", group=RUN)
+    ] = None,
+    reference: Annotated[str | None, Parameter(help="The arm that the others are compared with. [default: the first]", group=RUN)] = None,
+    paper: Annotated[
+        str | None,
+        Parameter(
+            help="Put the paper's figures beside: table1, table2, table3, table4, figure3, or table6 to table18 of its second version.",
+            group=RUN,
+        ),
+    ] = None,
+    title: Annotated[str | None, Parameter(help="The heading. [default: the names of the arms]", group=RUN)] = None,
 ) -> int:
-    """Print the training cost of runs beside each other (the paper's Table 3): tokens per sample, seconds per step, memory.
+    """Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.
 
-    Example: asap report original asap-half
+    Prints the tables; with --out, a page that opens every generation, and the tables as Markdown, CSV, LaTeX and JSON.
+
+    Examples:
+
+        asap report original asap-half
+
+        asap report original=out/original asap=out/asap --paper table1 --out out/report
     """
-    from asap.atomic import replacing
-    from asap.ownership import check_file
-    from asap.train.cost import cost_of, cost_table
+    from asap.report.files import FILES, claim_report, printed, write_arm_report
+    from asap.report.gather import make_report
 
     if out is not None:
-        check_file(out, lambda head: head.startswith(_FIRST_CELLS), "report.md")
-    table = cost_table([cost_of(run) for run in runs])
-    print(table, end="")
+        claim_report(out)
+    made = make_report(runs, reference=reference, paper=paper, title=title)
+    print(printed(made), end="")
     if out is not None:
-        with replacing(out) as file:
-            file.write(table)
+        write_arm_report(made, out)
+        say(f"written: {out}/{', '.join(FILES)}")
     return 0

@@ -1,6 +1,6 @@
 // Small drawings: the curve, the histogram, the bar of kept and removed tokens.
 
-import { h, percent, svg, whole } from "./dom.js";
+import { h, percent, svg, whole } from "../page/dom.js";
 
 /** The curve of tokens kept against surprisal kept. `lines` are [[x, y], …] in shares; `marks` are {x, y, now, name}. */
 export function curve({ width, height = 210, lines, marks, worth, title }) {

@@ -1,6 +1,6 @@
 // The budget control: a slider, its number in tokens or as a share, a reset, and the matching command.
 
-import { h, oncePerFrame, whole } from "./dom.js";
+import { h, oncePerFrame, whole } from "../page/dom.js";
 import { command, ownCut } from "./cut.js";
 import { page, setCut, state } from "./state.js";
 

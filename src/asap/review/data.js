@@ -1,21 +1,6 @@
 // The embedded data: reads the index at once, the texts piece by piece.
 
-const kept = new Map(); // recently inflated pieces, by number
-const MOST_KEPT = 12;
-
-async function inflated(id) {
-  const block = document.getElementById(id);
-  const text = block.textContent;
-  let bytes;
-  if (Uint8Array.fromBase64) bytes = Uint8Array.fromBase64(text);
-  else bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
-}
-
-async function json(id) {
-  return JSON.parse(new TextDecoder().decode(await inflated(id)));
-}
+import { inflated, json, loadPiece } from "../page/inflate.js";
 
 /** The index with each run's series as typed arrays: tokens left after each removal, the worth of the removed step (nats), and with two runs its index. */
 export async function loadIndex() {
@@ -40,23 +25,8 @@ export async function loadIndex() {
   return index;
 }
 
-/** The texts of one piece, in order. */
-export async function loadPiece(number) {
-  if (!document.getElementById(`piece-${number}`)) await parsed();
-  const texts = kept.get(number) ?? json(`piece-${number}`);
-  kept.delete(number);
-  kept.set(number, texts);
-  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
-  return texts;
-}
-
 /** Question, trace, answer and steps of one trace. */
 export async function loadText(index, trace) {
   const piece = index.traces.piece[trace];
   return (await loadPiece(piece))[trace - index.pieceStart[piece]];
-}
-
-function parsed() {
-  if (document.readyState !== "loading") return Promise.resolve();
-  return new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
 }

@@ -15,16 +15,15 @@ from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.page.embedded import MOST_CHARACTERS, embedded_json
 from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import StepDecision
-from asap.review.embedded import embedded_json
 from asap.review.folder import FinishedRun, RowKey
 from asap.review.texts import size_of, text_of_trace, title_of
 from asap.sample import Sample
 from asap.spans import Span
 
 MOST_TRACES = 10_000
-MOST_CHARACTERS = 200_000_000  # about 60 MB of page
 _PIECE_CHARACTERS = 200_000
 _COUNTS = ("steps", "before", "coarse", "after", "least", "windows", "ms", "gone1", "gone2", "back1")
 

@@ -1,6 +1,6 @@
 // The effect of one run on the blocks of one trace at the shown cut.
 
-import { h, many, nats, percent, whole } from "./dom.js";
+import { h, many, nats, percent, whole } from "../page/dom.js";
 import { cutOne, tokensAfter, worthKept } from "./cut.js";
 import { stateOf, verdictOf } from "./reason.js";
 import { state } from "./state.js";

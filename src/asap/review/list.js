@@ -1,6 +1,6 @@
 // The list of traces: as tall as the data, but it creates only the visible rows.
 
-import { h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
+import { h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
 import { bar } from "./chart.js";
 import { isThere } from "./cut.js";
 import { apart, page, state } from "./state.js";

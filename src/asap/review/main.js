@@ -1,13 +1,13 @@
 // Navigation: the shown view, the address, the keys, light and dark.
 
-import { h, oncePerFrame } from "./dom.js";
+import { h, oncePerFrame } from "../page/dom.js";
+import { frame, nextTheme, showKeys } from "../page/frame.js";
 import { loadIndex } from "./data.js";
-import { change, listed, onChange, page, setCut, start, state } from "./state.js";
+import { listed, onChange, page, setCut, start, state } from "./state.js";
 import { makeOverview } from "./overview.js";
 import { makeTrace } from "./trace.js";
 
 const app = document.getElementById("app");
-const THEMES = ["auto", "light", "dark"];
 const KEYS = [
   ["/", "search"],
   ["\u2191 \u2193, Enter", "through the list, open a trace"],
@@ -33,10 +33,7 @@ async function begin() {
     app.replaceChildren(h("p", { class: "broken" }, `This page is damaged or your browser is too old for it (${error}).`));
     return;
   }
-  const theme = remembered();
-  document.documentElement.dataset.theme = theme;
-  document.body.append(makeHelp());
-  app.before(topLine());
+  frame("what was cut, and why", KEYS, () => view?.redraw());
   onChange((changed) => draw(changed));
   addEventListener("hashchange", (event) => route(new URL(event.newURL).hash)); // `remember` may have overwritten the address since
   addEventListener("keydown", onKey);
@@ -132,50 +129,11 @@ function onKey(event) {
     h: () => view?.toggleFold(),
     c: () => current.command.copy(),
     t: () => nextTheme(),
-    "?": () => document.querySelector("dialog").showModal(),
+    "?": showKeys,
   }[event.key];
   if (!act) return;
   if (!event.key.startsWith("Arrow") && !(event.key === "j" && event.target.closest(".list"))) event.preventDefault();
   act();
 }
 
-function topLine() {
-  return h(
-    "div",
-    { class: "top-line" },
-    h("a", { href: "#", class: "brand" }, "ASAP ", h("span", {}, "what was cut, and why")),
-    h("button", { type: "button", class: "theme", onclick: nextTheme, title: "Light or dark (t)" }, "Light / dark"),
-    h("button", { type: "button", onclick: () => document.querySelector("dialog").showModal(), title: "Keys (?)" }, "Keys"),
-  );
-}
-
-function makeHelp() {
-  const rows = KEYS.map(([key, text]) => h("div", {}, h("dt", {}, key), h("dd", {}, text)));
-  return h("dialog", { "aria-label": "Keys" }, h("h2", {}, "Keys"), h("dl", {}, rows), h("form", { method: "dialog" }, h("button", {}, "Close")));
-}
-
-function nextTheme() {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = document.documentElement.dataset.theme;
-  const shownDark = now === "dark" || (now === "auto" && dark);
-  const next = shownDark ? "light" : "dark";
-  document.documentElement.dataset.theme = next;
-  view?.redraw();
-  try {
-    localStorage.setItem("asap-theme", next);
-  } catch {
-    // a page opened from disk may have no storage, which is fine
-  }
-}
-
-function remembered() {
-  try {
-    const theme = localStorage.getItem("asap-theme");
-    return THEMES.includes(theme) ? theme : "auto";
-  } catch {
-    return "auto";
-  }
-}
-
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view?.redraw());
 begin();

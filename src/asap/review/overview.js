@@ -1,6 +1,6 @@
 // The overview: the effect of a run on all of its traces, and their list.
 
-import { breath, h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
+import { breath, h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
 import { bar, curve, histogram } from "./chart.js";
 import { limitOf, ownCut, sharesAll } from "./cut.js";
 import { cutOf, listed, page, state } from "./state.js";

@@ -1,6 +1,6 @@
 // Why a step was removed or kept, in one line.
 
-import { nats, whole } from "./dom.js";
+import { nats, whole } from "../page/dom.js";
 import { thresholds } from "./cut.js";
 
 const SCORES = {

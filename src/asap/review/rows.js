@@ -1,8 +1,8 @@
 // The steps on the page: a margin, the text, and its state.
 
-import { h, many, nats, whole } from "./dom.js";
+import { h, many, nats, whole } from "../page/dom.js";
 import { reasonOf } from "./reason.js";
-import { rendered } from "./text.js";
+import { rendered } from "../page/text.js";
 
 const GROUP = 16;
 const NAMES = { k: "kept", 1: "one", 2: "two" };

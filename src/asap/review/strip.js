@@ -1,6 +1,6 @@
 // The map: the whole trace as a strip, each step in proportion to its text, with a frame around the visible part.
 
-import { h, oncePerFrame } from "./dom.js";
+import { h, oncePerFrame } from "../page/dom.js";
 
 /** A strip for steps with the given weights. `lanes` is one list of states for each run; `go(step, within)` scrolls there. */
 export function makeStrip(weights, lanes, go) {

@@ -1,7 +1,7 @@
 // Search, filters and order of the list.
 
-import { h, whole } from "./dom.js";
-import { loadPiece } from "./data.js";
+import { h, whole } from "../page/dom.js";
+import { loadPiece } from "../page/inflate.js";
 import { SORTS, change, filters, page, passes, state } from "./state.js";
 
 /** Search, filters and order. */

@@ -1,6 +1,6 @@
 // One trace: the question, every step in its place with its state and reason, the answer.
 
-import { breath, h, many, oncePerFrame, percent, shown, whole } from "./dom.js";
+import { breath, h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
 import { curve } from "./chart.js";
 import { isMovable, tokensAfter } from "./cut.js";
 import { loadText } from "./data.js";
@@ -10,7 +10,7 @@ import { firstBelow, grouped, makeRow } from "./rows.js";
 import { page, state } from "./state.js";
 import { makeCommand, makeControl } from "./control.js";
 import { makeStrip } from "./strip.js";
-import { rendered } from "./text.js";
+import { rendered } from "../page/text.js";
 
 const AT_ONCE = 80; // steps drawn before the page is shown; the others follow
 

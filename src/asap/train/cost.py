@@ -16,7 +16,7 @@ _STEPS = "steps.jsonl"
 
 
 class Cost(NamedTuple):
-    """The cost of one arm: tokens per sample, including the question, and means over its steps.
+    """The cost of one arm: tokens per sample, including the question, means over its steps, and the tokens of all steps together.
 
     `peak_mib` is the peak of the GPU's memory (`peak_of` cuda), else of the process's.
     """
@@ -27,6 +27,7 @@ class Cost(NamedTuple):
     steps: int
     seconds_per_step: float
     tokens_per_second: float
+    tokens: int
     peak_mib: int
     peak_of: str
     conditions: dict[str, Any]
@@ -57,13 +58,15 @@ def _cost_in(folder: Path) -> Cost:
         "rows": rows.ids,
         **{name: values.get(name) for name in ("effective_batch_size", "use_peft", "dtype", "bf16", "gradient_checkpointing", "packing")},
     }
+    trained = sum(line["tokens"] for line in lines)
     return Cost(
         arm=folder.name,
         rows=rows.number,
         tokens_per_sample=rows.tokens / rows.number,
         steps=steps,
         seconds_per_step=seconds / steps,
-        tokens_per_second=sum(line["tokens"] for line in lines) / seconds if seconds else 0.0,
+        tokens_per_second=trained / seconds if seconds else 0.0,
+        tokens=trained,
         peak_mib=max(line["peak_mib"] for line in lines),
         peak_of=lines[-1]["peak_of"],
         conditions=conditions,
@@ -89,13 +92,15 @@ def _rows(path: Path) -> _Rows:
     return _Rows(number, tokens, ids)
 
 
-def cost_table(costs: Sequence[Cost]) -> str:
-    """The table in Markdown, relative to the first arm, with the differences between the arms' settings below it."""
-    base = costs[0]
+def cost_table(costs: Sequence[Cost]) -> Table:
+    """The table, relative to the first arm."""
     header = ["arm", "rows", "steps", "tokens per sample", "seconds per step", "tokens/s", "peak memory, MiB"]
-    notes = [note for cost in costs[1:] for note in _differences(base, cost)]
-    table = Table(header, [_cells(cost, base) for cost in costs])
-    return "\n".join([table.markdown(), *([""] if notes else []), *notes]) + "\n"
+    return Table(header, [_cells(cost, costs[0]) for cost in costs], "lr")
+
+
+def cost_notes(costs: Sequence[Cost]) -> list[str]:
+    """The differences between the settings of the first arm and those of the others."""
+    return [note for cost in costs[1:] for note in _differences(costs[0], cost)]
 
 
 def _cells(cost: Cost, base: Cost) -> list[str]:

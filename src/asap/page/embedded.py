@@ -5,6 +5,8 @@ import json
 import zlib
 from typing import Any
 
+MOST_CHARACTERS = 200_000_000  # of text on a page: about 60 MB
+
 
 def embedded(data: bytes) -> str:
     """Bytes, compressed and in base64."""

@@ -1,0 +1,1 @@
+"""What the pages of ASAP share: one file with its style, script and data, and a policy that admits nothing else."""

@@ -1,0 +1,77 @@
+"""Writes a page: one HTML file with its style, script and data.
+
+The policy names the style and the script by their hashes, allows no connections, and disables every way to turn text into
+markup. The data are compressed and base64-encoded, so no text of a trace is ever parsed as HTML.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from asap.atomic import replacing
+from asap.errors import InputError
+from asap.revealed import revealed
+
+_SHARED = "asap.page"
+_IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
+
+
+class Assets(NamedTuple):
+    """What makes a page: the package of its own modules and style.css, the shared modules that it uses, and its own, each in order."""
+
+    package: str
+    shared: tuple[str, ...]
+    modules: tuple[str, ...]
+
+    def sources(self) -> dict[str, str]:
+        """The text of each module by name, in order."""
+        own = {name: _resource(self.package, name) for name in self.modules}
+        return {**{name: _resource(_SHARED, name) for name in self.shared}, **own}
+
+    def script(self) -> str:
+        """The page's script: its modules, concatenated in one private scope without their import lines."""
+        parts = [_EXPORT.sub("", _IMPORT.sub("", text)) for text in self.sources().values()]
+        return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+    def style(self) -> str:
+        """The page's style: what all pages share, then its own."""
+        return _resource(_SHARED, "base.css") + _resource(self.package, "style.css")
+
+
+def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], pieces: Iterable[str]) -> None:
+    """Write a page with embedded blocks: `first` by id, before the script runs, then `pieces`, which a browser need not wait for.
+
+    Raises InputError if it cannot be written.
+    """
+    import jinja2
+
+    script, style = assets.script(), assets.style()
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
+    page = environment.from_string(_resource(_SHARED, "template.html")).generate(
+        title=revealed(title, keep=""),
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+        script=script,
+        style=style,
+        first=first.items(),
+        pieces=pieces,
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out.parent} cannot be made ({error.strerror})") from error
+    with replacing(out) as file:
+        file.writelines(page)
+
+
+def _resource(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

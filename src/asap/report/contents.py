@@ -1,0 +1,77 @@
+"""All that a report says, which is written in five forms: page, Markdown, CSV, LaTeX, JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asap.report.arms import Arm, settings_of
+from asap.report.attempt_index import AttemptIndex
+from asap.report.figures import ArmResult, Difference
+from asap.report.layout import Results
+from asap.report.model_size import size_label
+from asap.report.paper import PaperFigure, method_of, published
+from asap.train.cost import Cost
+from asap.versions import __version__
+
+
+@dataclass(frozen=True)
+class ArmReport:
+    """The arms, the first of which is the reference, their results and differences, the paper's figures, and what must be said."""
+
+    title: str
+    arms: Sequence[Arm]
+    benchmarks: Sequence[str]
+    results: Results
+    differences: Sequence[Difference]
+    paper: list[PaperFigure]
+    paper_says: Sequence[str]
+    attempts: AttemptIndex
+    notes: Sequence[str]
+
+    @property
+    def reference(self) -> Arm:
+        """The arm that the others are compared with."""
+        return self.arms[0]
+
+    @property
+    def label(self) -> str | None:
+        """What the figures of small models, and of unknown ones, carry everywhere."""
+        return size_label(count for arm in self.arms for count in arm.parameters)
+
+    @property
+    def costs(self) -> list[Cost]:
+        """The training cost of each arm: each of its trainings under the name of the arm."""
+        found = list[Cost]()
+        for arm in self.arms:
+            several = len(arm.trainings) > 1
+            found += [
+                training.cost._replace(arm=f"{arm.name} ({training.folder.name})" if several else arm.name) for training in arm.trainings
+            ]
+        return found
+
+    @property
+    def measured(self) -> list[ArmResult]:
+        """The results, benchmark by benchmark and arm by arm."""
+        return [self.results[arm.name, name] for name in self.benchmarks for arm in self.arms if (arm.name, name) in self.results]
+
+    def published(self, result: ArmResult) -> PaperFigure | None:
+        """The paper's figure for a result."""
+        return published(self.paper, result.benchmark, result.arm, result.budget)
+
+
+def as_record(report: ArmReport) -> dict[str, Any]:
+    """The content of report.json: every figure of the report."""
+    return {
+        "asap": __version__,
+        "title": report.title,
+        "reference": report.reference.name,
+        "label": report.label,
+        "arms": [{**settings_of(arm), "method": method_of(arm.name)} for arm in report.arms],
+        "results": [
+            {**asdict(result), "paper": theirs._asdict() if (theirs := report.published(result)) else None} for result in report.measured
+        ],
+        "differences": [asdict(one) for one in report.differences],
+        "costs": [{name: value for name, value in cost._asdict().items() if name != "conditions"} for cost in report.costs],
+        "paper": [*report.paper_says],
+        "notes": [*report.notes],
+    }

@@ -1,0 +1,139 @@
+"""The files of a report: report.html, report.md, report.csv, report.tex and report.json, in a folder of its own."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from asap.atomic import replacing
+from asap.errors import InputError
+from asap.ownership import REPORTED, claim_folder
+from asap.report.contents import ArmReport, as_record
+from asap.report.layout import budget_table, difference_table, main_table, outcome_table, token_table
+from asap.report.page import write_report_page
+from asap.revealed import revealed
+from asap.tables import Table, latex_escaped
+from asap.train.cost import cost_notes, cost_table
+
+FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
+_READ_AS = (
+    "Intervals are of 95 %: of Pass@1 Wilson's, with several samples or seeds a bootstrap; of differences a bootstrap over pairs of "
+    "problems, with several seeds over problems and seeds. p: McNemar's exact test where each problem was tried once, else Wilcoxon's "
+    "signed-rank test on each problem's share; over all arms and benchmarks by Holm. The last column is the difference that problems as "
+    "many and as spread as these show with a power of 0.8 at 0.05: a smaller one may be there and not show."
+)
+_ONE_SEED = "One training run for each arm: nothing here covers another seed."
+
+
+def claim_report(out: Path) -> None:
+    """Raise InputError if a report cannot be written into a folder because something else is there."""
+    claim_folder(out, REPORTED)
+
+
+def write_arm_report(report: ArmReport, out: Path) -> None:
+    """Write all files. The same runs give the same bytes. Raises InputError if the folder cannot be written."""
+    claim_report(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}); choose another --out") from error
+    texts = {
+        "report.json": json.dumps(as_record(report), indent=1, ensure_ascii=False) + "\n",
+        "report.md": _markdown(report),
+        "report.csv": _csv(report),
+        "report.tex": _latex(report),
+    }
+    for name, text in texts.items():
+        with replacing(out / name) as file:
+            file.write(text)
+    write_report_page(report, out / "report.html")
+
+
+def printed(report: ArmReport) -> str:
+    """The tables for a terminal: results, differences and cost."""
+    tables = dict(_tables(report))
+    chosen = [table for name, table in tables.items() if name in ("Results", f"Against {report.reference.name}", "Training cost")]
+    parts = [*([f"**{report.label.capitalize()}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
+    return "\n\n".join([*parts, *_said(report)]) + "\n"
+
+
+def _markdown(report: ArmReport) -> str:
+    """The content of report.md."""
+    parts = [f"# {revealed(report.title, keep='')}"]
+    if report.label:
+        parts.append(f"**{report.label.capitalize()}.**")
+    for name, table in _tables(report):
+        parts += [f"## {name}", table.markdown()]
+        if name.startswith("Against "):
+            parts.append(_READ_AS)
+    return "\n\n".join([*parts, *_said(report)]) + "\n"
+
+
+def _said(report: ArmReport) -> list[str]:
+    """What has to be said beneath the tables."""
+    seeds = [result.seeds for result in report.measured]
+    said = [*cost_notes(report.costs), *report.paper_says, *([_ONE_SEED] if seeds and max(seeds) == 1 else []), *report.notes]
+    return ["\n".join(f"- {revealed(text, keep='')}" for text in said)] if said else []
+
+
+def _tables(report: ArmReport) -> Iterator[tuple[str, Table]]:
+    """The tables that this report has anything for, by heading."""
+    if report.results:
+        yield "Results", main_table(report.arms, report.benchmarks, report.results, report.paper)
+    if report.differences:
+        yield f"Against {report.reference.name}", difference_table(report.differences, report.reference.name)
+    if any(one.tokens or one.seconds for one in report.differences):
+        yield "Tokens and seconds", token_table(report.differences, report.reference.name)
+    for name in report.benchmarks:
+        if (table := budget_table(report.arms, name, report.results, report.paper)) is not None:
+            yield f"Pass@1 by token budget: {name}", table
+    if report.results:
+        yield "Outcomes", outcome_table(report.arms, report.benchmarks, report.results)
+    if report.costs:
+        yield "Training cost", cost_table(report.costs)
+
+
+_CSV = [
+    *("arm", "benchmark", "budget", "problems", "seeds", "pass_at_1", "low", "high", "tokens", "seconds", "latency_s"),
+    *("training_tokens", "reference", "difference", "difference_low", "difference_high", "test", "p", "p_holm", "smallest_difference"),
+    *("paper_accuracy", "paper_tokens", "paper_latency_s", "paper_budget", "paper_source", "label"),
+]
+
+
+def _csv(report: ArmReport) -> str:
+    """One line for each arm on each benchmark and at each budget, with shares, not percent."""
+    trained = {arm.name: arm.trained_tokens for arm in report.arms}
+    compared = {(one.arm, one.benchmark): one.passed for one in report.differences}
+    rows = list[dict[str, object]]()
+    for result in report.measured:
+        found, theirs = compared.get((result.arm, result.benchmark)), report.published(result)
+        of_arm = {"arm": result.arm, "benchmark": result.benchmark, "problems": result.problems, "seeds": result.seeds}
+        of_arm |= {"training_tokens": trained[result.arm], "label": report.label}
+        costs = {"tokens": result.tokens, "seconds": result.seconds, "latency_s": result.latency}
+        row = {**of_arm, "budget": result.budget, **_passed(result.passed, result.interval), **costs}
+        if found:
+            low, high = found["interval"]
+            row |= {"reference": report.reference.name, "difference": found["difference"], "difference_low": low, "difference_high": high}
+            row |= {name: found[name] for name in ("test", "p", "p_holm", "smallest_difference")}
+        if theirs:
+            row |= {f"paper_{name}": getattr(theirs, name) for name in ("accuracy", "tokens", "budget", "source")}
+            row["paper_latency_s"] = theirs.latency
+        rows.append(row)
+        for point in result.budgets:
+            costs = {"tokens": point.tokens, "seconds": point.seconds}
+            rows.append({**of_arm, "budget": point.budget, **_passed(point.passed, point.interval), **costs})
+    return Table(_CSV, [["" if row.get(name) is None else str(row[name]) for name in _CSV] for row in rows]).csv()
+
+
+def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str, object]:
+    low, high = interval or (None, None)
+    return {"pass_at_1": passed, "low": low, "high": high}
+
+
+def _latex(report: ArmReport) -> str:
+    """The tables for a paper that loads booktabs; each with its heading, and the label of small models, as a comment and in a caption."""
+    label = f" {latex_escaped(report.label.capitalize())}." if report.label else ""
+    parts = list[str]()
+    for name, table in _tables(report):
+        caption = rf"\caption{{{latex_escaped(report.title)}: {latex_escaped(name)}.{label}}}"
+        parts.append("\n".join([r"\begin{table}", r"\centering", caption, table.latex(), r"\end{table}"]))
+    return "\n\n".join(["% needs \\usepackage{booktabs}", *parts]) + "\n"

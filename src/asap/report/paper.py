@@ -1,0 +1,95 @@
+"""The figures that the paper published, to be put beside ours, and the names by which arms and its methods are the same.
+
+The paper has two versions whose tables are numbered differently: `table1` and `table2` are those of the first, `table6` to `table18` of the
+second, `table4` and `figure3` the second's tables with all the cells of what the first has under these names.
+"""
+
+import csv
+import re
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from asap.errors import UsageError
+
+PAPER_METHODS = {
+    "original": ("original", "full", "wo any", "w o any", "without any"),
+    "zero-shot": ("zero shot", "zeroshot", "untrained", "base"),
+    "selective-context": ("selective context",),
+    "llmlingua2": ("llmlingua2", "llmlingua 2"),
+    "tokenskip": ("tokenskip",),
+    "spirit": ("spirit",),
+    "asap": ("asap",),
+    "asap-fine": ("asap fine", "w o coarse", "wo coarse", "without coarse", "fine only"),
+    "asap-coarse": ("asap coarse", "w o fine", "wo fine", "without fine", "coarse only"),
+    "random": ("random",),
+    "alignment": ("alignment", "align"),
+}
+"""The methods that have a name, a colour and a mark of their own, each with the names of arms that mean it."""
+ABLATIONS = ("asap", "asap-fine", "asap-coarse", "original")
+_ALIASES = {"table4": ("table9", "table10"), "figure3": ("table13",), "table3": ()}
+TRAINING = {
+    "table3": "The paper (arXiv 2508.05988v1, section 4.5): ASAP's training takes 75.6 % fewer tokens, 60.7 % less time than Original's.",
+}
+"""What the paper says about training cost, by table."""
+
+
+class PaperFigure(NamedTuple):
+    """One published cell: accuracy in percent, mean generated tokens, latency in seconds per sample; None where it is not published."""
+
+    table: str
+    benchmark: str
+    model: str
+    method: str
+    budget: int
+    accuracy: float | None
+    tokens: float | None
+    latency: float | None
+    source: str
+
+
+@cache
+def _all_figures() -> tuple[PaperFigure, ...]:
+    text = files("asap.report").joinpath("paper_figures.csv").read_text("utf-8")
+
+    def number(cell: str) -> float | None:
+        return float(cell) if cell else None
+
+    return tuple(
+        PaperFigure(
+            row["table"],
+            row["benchmark"],
+            row["model"],
+            row["method"],
+            int(row["budget"]),
+            number(row["accuracy"]),
+            number(row["tokens"]),
+            number(row["latency"]),
+            row["source"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def paper_figures(names: str | None) -> list[PaperFigure]:
+    """The cells of the tables that are named, with commas between them. Raises UsageError for a table that is not here."""
+    tables = [figure.table for figure in _all_figures()]
+    known = [*dict.fromkeys(tables), *_ALIASES]
+    chosen = [name.strip().lower().replace(" ", "") for name in names.split(",")] if names else []
+    if wrong := [name for name in chosen if name not in known]:
+        raise UsageError(f"--paper {wrong[0]}: the paper's figures are here as {', '.join(known)}; several with commas")
+    wanted = {table for name in chosen for table in _ALIASES.get(name, (name,))}
+    return [figure for figure in _all_figures() if figure.table in wanted]
+
+
+def method_of(arm: str) -> str | None:
+    """The method that the name of an arm means: the name itself, or what stands before a bracket or comma; None if it means none."""
+    words = " ".join(re.split(r"[\W_]+", re.split(r"[(,;@]", arm.lower())[0])).strip()
+    return next((method for method, names in PAPER_METHODS.items() if words in names), None)
+
+
+def published(figures: list[PaperFigure], benchmark: str, arm: str, budget: int | None) -> PaperFigure | None:
+    """The cell for an arm on a benchmark: that at its own budget if there is one, else the one at the largest budget of the main tables."""
+    fitting = [figure for figure in figures if figure.benchmark == benchmark and figure.method == method_of(arm)]
+    same = [figure for figure in fitting if figure.budget == budget]
+    return max(same or fitting, key=lambda figure: figure.budget, default=None)
