@@ -1,22 +1,26 @@
 """`asap evaluate`: a model's Pass@1, tokens and seconds on benchmarks of code and maths."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
 from asap.cli.terminal import say
-from asap.errors import UsageError
+from asap.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from asap.evaluate.run import Evaluation
 
 WRITING = Group("Writing", sort_key=3)
 
 
 def evaluate(
     *,
-    model: Annotated[str, Parameter(help="openai:<model>, hf:<hub id or folder>, gguf:<file> or bundled.", group=MODEL)],
     benchmark: Annotated[
         str,
         Parameter(
@@ -29,6 +33,20 @@ def evaluate(
         int, Parameter(help="Tokens that an answer may have, its thinking included.", group=WRITING, converter=whole)
     ],
     out: Out,
+    model: Annotated[
+        str | None,
+        Parameter(help="openai:<model>, hf:<hub id or folder>, gguf:<file> or bundled; of adapters their base, if it moved.", group=MODEL),
+    ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="DIR or NAME=DIR: a LoRA that asap train or peft left there, evaluated on its base without merging, into OUT/NAME; again "
+            "for more, all on one base in memory.",
+            group=MODEL,
+        ),
+    ] = None,
+    with_base: Annotated[bool, Parameter(negative="", help="Beside adapters, their base alone, into OUT/base.", group=MODEL)] = False,
     limit: Annotated[int | None, Parameter(help="Only the first so many problems of each benchmark.", group=DATA, converter=whole)] = None,
     base_url: Annotated[str | None, Parameter(help="The server's address, such as http://127.0.0.1:8000/v1.", group=MODEL)] = None,
     tokenizer: Annotated[
@@ -65,49 +83,105 @@ def evaluate(
     Writes attempts.jsonl, verdicts.jsonl, summary.json and summary.md into --out. The same command again goes on where it was.
     With an untrained model this is the paper's zero-shot baseline.
 
-    Example: asap evaluate --model openai:my-model --base-url http://127.0.0.1:8000/v1 --benchmark humaneval,humaneval+
-    --max-new-tokens 6144 --out out/my-model
+    Examples:
+
+        asap evaluate --model openai:my-model --base-url http://127.0.0.1:8000/v1 --benchmark humaneval,humaneval+ --max-new-tokens 6144
+        --out out/my-model
+
+        asap evaluate --adapter asap=runs/asap --adapter random=runs/random --benchmark humaneval --max-new-tokens 6144 --out out/arms
     """
     from asap.benchmarks.load import load_benchmark
-    from asap.evaluate.ledger import EVALUATION_FILES, Ledger
+    from asap.evaluate.ledger import EVALUATION_FILES
     from asap.evaluate.run import Evaluation, Plan
-    from asap.evaluate.summary import pass_line
-    from asap.lm.specs import load_llm
+    from asap.lm.specs import load_adapted, load_llm
     from asap.ownership import EVALUATED, claim_folder, refuse_sources
 
     plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker, judging.think_tags)
     plan.check()
-    refuse_sources(out, [file for name in benchmark.split(",") if (file := name.partition(":")[2])], EVALUATION_FILES)
-    claim_folder(out, EVALUATED)
-    limits, workers, first = judging.limits, judging.worker_count, at_least("limit", limit, 1)
+    if adapter and (base_url or tokenizer):
+        raise UsageError(f"--{'base-url' if base_url else 'tokenizer'} is about a server, and an adapter runs here; leave it out")
+    adapters = _named(adapter or [], with_base)
+    folders = _folders(out, [*(["base"] if with_base else []), *adapters])
+    for folder in folders.values():
+        refuse_sources(folder, [file for name in benchmark.split(",") if (file := name.partition(":")[2])], EVALUATION_FILES)
+        claim_folder(folder, EVALUATED)
+    first = at_least("limit", limit, 1)
     names = [name.strip() for name in benchmark.split(",")]
     if len(set(names)) < len(names):
         raise UsageError(f"--benchmark {benchmark}: a benchmark is named twice")
     loaded = [load_benchmark(name) for name in names]
     loaded = [replace(entry, problems=entry.problems[:first]) for entry in loaded]
     warn_of_dtype(dtype, device)
-    generator = load_llm(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device, measured=True)
-    evaluation = Evaluation(out, loaded, generator, plan, progress_line())
+    if adapters:
+        base = "base" if with_base else None
+        writers = load_adapted(adapters, model, base_as=base, concurrency=concurrency, dtype=dtype, device=device)
+    elif model is not None:
+        writer = load_llm(model, base_url=base_url, concurrency=concurrency, tokenizer=tokenizer, dtype=dtype, device=device, measured=True)
+        writers = {"": writer}
+    else:
+        raise UsageError("there is no model to evaluate; name one with --model, or adapters with --adapter")
+    evaluations = {name: Evaluation(folders[name], loaded, writer, plan, progress_line(name)) for name, writer in writers.items()}
     try:
-        with Ledger.open(out) as ledger:
-            if generate_only:
-                evaluation.generate(ledger)
-                say(f"written: {out}/attempts.jsonl")
-                return 0
-            problems = [problem for entry in loaded for problem in entry.problems]
-            # first: no answers are written that cannot be judged
-            with judging.comparer(problems) as comparer, judging.sandbox(problems) as sandbox:
+        return _evaluated({folders[name]: evaluation for name, evaluation in evaluations.items()}, judging, generate_only)
+    except KeyboardInterrupt:
+        return interrupted(out)
+
+
+def _evaluated(evaluations: "Mapping[Path, Evaluation]", judging: SandboxOptions, generate_only: bool) -> int:
+    """Evaluate into each folder, with one sandbox for all. Returns the exit code."""
+    from asap.evaluate.ledger import Ledger
+    from asap.evaluate.summary import pass_line
+
+    limits, workers, codes = judging.limits, judging.worker_count, list[int]()
+    problems = [problem for benchmark in next(iter(evaluations.values())).benchmarks for problem in benchmark.problems]
+    with ExitStack() as stack:
+        if not generate_only:  # first: no answers are written that cannot be judged
+            comparer, sandbox = stack.enter_context(judging.comparer(problems)), stack.enter_context(judging.sandbox(problems))
+        for out, evaluation in evaluations.items():
+            with Ledger.open(out) as ledger:
+                if generate_only:
+                    evaluation.generate(ledger)
+                    say(f"written: {out}/attempts.jsonl")
+                    continue
                 evaluation.leave_out(ledger, sandbox, limits, workers, comparer)
                 evaluation.generate(ledger)
                 summary = evaluation.judge(ledger, sandbox, limits, workers, comparer)
-    except KeyboardInterrupt:
-        return interrupted(out)
-    code = print_faults(summary)
-    print((Path(out) / "summary.md").read_text(encoding="utf-8"))
-    for entry in summary["benchmarks"]:
-        print(pass_line(entry))
-    say(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
-    return code
+            codes.append(print_faults(summary))
+            print((out / "summary.md").read_text(encoding="utf-8"))
+            for entry in summary["benchmarks"]:
+                print(pass_line(entry))
+            say(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
+    if len(codes) > 1:
+        say(f"asap compare-runs {' '.join(map(str, [*evaluations][:2]))} compares the first two")
+    return max(codes, default=0)
+
+
+def _named(texts: Sequence[str], with_base: bool) -> dict[str, Path]:
+    """The folders of adapters by the names that they are given, or have."""
+    if with_base and not texts:
+        raise UsageError("--with-base is about the base of adapters; name them with --adapter")
+    named = dict[str, Path]()
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        if not equals or "/" in name:
+            name, folder = "", text
+        place = Path(folder).expanduser()
+        name = name or (place.parent if place.name == "adapter" else place).resolve().name
+        if not folder or name in ("", ".", ".."):
+            raise UsageError(f"--adapter is {text!r}; write DIR or NAME=DIR, for example asap=runs/asap")
+        if name in named or (with_base and name == "base"):
+            raise UsageError(f"--adapter: two models would be called {name}; write NAME=DIR with another name")
+        named[name] = place
+    return named
+
+
+def _folders(out: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The output folder of each name: one inside --out; --out itself where there is no name. Raises InputError."""
+    from asap.ownership import run_in
+
+    if names and (found := run_in(out)):
+        raise InputError(f"{out} holds a run of {found} itself; with --adapter, choose an --out in which each adapter gets a folder")
+    return {name: out / name for name in names} or {"": out}
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

@@ -115,8 +115,9 @@ class SandboxOptions:
             yield sandbox
 
 
-def progress_line() -> Callable[[str, int, int], None]:
-    """A function that occasionally prints progress to stderr."""
+def progress_line(name: str = "") -> Callable[[str, int, int], None]:
+    """A function that occasionally prints progress to stderr, of what has this name."""
+    of = f"{name}: " if name else ""
     console = console_for(stderr=True)
     last = time.monotonic()
 
@@ -125,7 +126,7 @@ def progress_line() -> Callable[[str, int, int], None]:
         now = time.monotonic()
         if now - last >= _HEARTBEAT_S or (done == total and what != "reference solutions"):
             last = now
-            console.print(f"{done}/{total} {what}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{of}{done}/{total} {what}", highlight=False, markup=False, soft_wrap=True)
 
     return on_progress
 

@@ -54,6 +54,9 @@ def train(
         bool,
         Parameter(negative="", help="Full traces as context, the loss only on kept steps (an output folder of asap prune).", group=TRAIN),
     ] = False,
+    adapter_only: Annotated[
+        bool, Parameter(negative="", help="Of a LoRA keep only the adapter, without a merged model beside it.", group=TRAIN)
+    ] = False,
     emit_config: Annotated[
         Literal["trl", "axolotl", "llamafactory"] | None,
         Parameter(help="Write rows and a config for another tool into --out instead of training.", group=RUN),
@@ -97,7 +100,7 @@ def train(
     launch = wanted_launch(launch)
     rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=row_options.rules())
     wanted = Wanted(ids_from, drop_long, mask_pruned)
-    job = TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend)
+    job = TrainingJob(rows, model, recipe, load_recipe(recipe, set or []), wanted, backend, adapter_only)
     prepared = prepare(job, out, to_train=emit_config is None)
     main = process().is_main
     if main and launch is None:

@@ -97,7 +97,7 @@ class Evaluation:
             if unasked := [problem.task_id for problem in benchmark.problems if not problem.question]:
                 raise UsageError(f"{benchmark.name}: {len(unasked)} problems have no question to ask, the first is {unasked[0]}")
         self._out = out
-        self._benchmarks = [_distinct(benchmark) for benchmark in benchmarks]
+        self.benchmarks = [_distinct(benchmark) for benchmark in benchmarks]
         self._model = model
         self._plan = plan
         self._on_progress = on_progress
@@ -108,7 +108,7 @@ class Evaluation:
     ) -> None:
         """Run the reference solutions: a problem that falls out is asked of nobody, and its verdicts say why."""
         judge = Judge(sandbox, ledger, limits, workers, self._on_progress, comparer)
-        self._left_out = {benchmark.name: judge.left_out(benchmark.problems) for benchmark in self._benchmarks}
+        self._left_out = {benchmark.name: judge.left_out(benchmark.problems) for benchmark in self.benchmarks}
 
     def _asked(self, benchmark: Benchmark) -> list[Problem]:
         return [problem for problem in benchmark.problems if problem.task_id not in self._left_out.get(benchmark.name, {})]
@@ -125,7 +125,7 @@ class Evaluation:
     def generate(self, ledger: Ledger) -> None:
         """Have the model write missing answers, then write attempts.jsonl. Raises EndpointError and InputError; stored answers stay."""
         ledger.claim_files("attempts.jsonl")
-        for benchmark in self._benchmarks:
+        for benchmark in self.benchmarks:
             requests = {key: request for problem in self._asked(benchmark) for key, request in self._requests(problem).items()}
             missing = [key for key in requests if ledger.generation(key) is None]
             if missing:
@@ -140,7 +140,7 @@ class Evaluation:
                     on_refused=keeping.note_refusal,
                 )
                 asyncio.run(work)
-        write_rows(self._out / "attempts.jsonl", (row for benchmark in self._benchmarks for row in self.rows(benchmark, ledger)))
+        write_rows(self._out / "attempts.jsonl", (row for benchmark in self.benchmarks for row in self.rows(benchmark, ledger)))
 
     def judge(
         self, ledger: Ledger, sandbox: Sandbox | None, limits: LimitSettings, workers: int, comparer: Comparer | None = None
@@ -149,7 +149,7 @@ class Evaluation:
         ledger.claim_files("verdicts.jsonl", "summary.json", "summary.md")
         judge = Judge(sandbox, ledger, limits, workers, self._on_progress, comparer)
         all_verdicts, entries, engines = list[dict[str, Any]](), list[dict[str, Any]](), list[Any]()
-        for benchmark in self._benchmarks:
+        for benchmark in self.benchmarks:
             costs = list[dict[str, Any]]()
             verdicts = verdicts_of(judge, benchmark, self._attempts(benchmark, ledger, costs), self._plan.extract)
             verdicts += self._unasked(benchmark)
@@ -171,7 +171,7 @@ class Evaluation:
         plan = {name: value for name, value in asdict(self._plan).items() if name not in ("gamma_marker", "think_tags")}
         plan |= {"gamma_marker": self._plan.gamma_marker} if self._plan.gamma is not None else {}
         plan |= {"think_tags": self._plan.think_tags} if self._plan.think_tags else {}
-        return {"benchmarks": [benchmark.name for benchmark in self._benchmarks], **plan, "concurrency": self._model.concurrency}
+        return {"benchmarks": [benchmark.name for benchmark in self.benchmarks], **plan, "concurrency": self._model.concurrency}
 
     def _attempts(self, benchmark: Benchmark, ledger: Ledger, costs: list[dict[str, Any]] | None = None) -> Iterator[Attempt]:
         """The attempts of one benchmark, in its order; what each one cost is appended to `costs`."""
@@ -221,6 +221,7 @@ class Evaluation:
         plan = self._plan
         messages = [{"role": "user", "content": marked(problem.question, plan.gamma, plan.gamma_marker or MARKER)}]
         who = [self._model.identity.get(name) for name in ("spec", "model", "revision", "dtype", "sha256")]
+        who += [revision] if (revision := self._model.identity.get("adapter_revision")) else []
         asked = [
             Request(messages, plan.max_new_tokens, plan.temperature, plan.top_p, draw=sample, kind="generation")
             for sample in range(plan.samples)

@@ -209,6 +209,8 @@ def _head(settings: Mapping[str, Any]) -> list[str]:
         known.append(f"Also sent: {', '.join(f'{sampler} {value:g}' for sampler, value in samplers.items())}.")
     if unsent := model.get("not_sent"):
         known.append(f"**Not taken by the server, so that its own values count: {unsent}.**")
+    if "adapter" in model:
+        known.append(f"The model is {model['model']} with the adapter {model['adapter']}.")
     return [f"# {model['spec']}", "", *known, *packages]
 
 

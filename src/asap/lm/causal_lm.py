@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asap.errors import InputError
+from asap.lm.adapter import Adapters, model_adapter
 from asap.lm.cpu import multiply_by_onednn
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
@@ -23,17 +24,12 @@ from asap.lm.vocabulary_head import VocabularyHead, find_head
 _CAUSAL_SHARE = 0.05  # of the largest logit: far above rounding in bfloat16, far below what a changed later token does to BERT
 
 
-class CausalLM:
-    """The model in a folder or on the Hub, its tokenizer, and where and in which numbers it computes."""
+class Weights:
+    """The weights of a model on a device, in memory with their first use, and the adapters that were put on them."""
 
-    def __init__(self, name: str, *, spec: str | None = None, dtype: Dtype = "auto", device: str = "auto") -> None:
-        self.name = name
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device)
+    def __init__(self, name: str, dtype: torch.dtype, device: torch.device) -> None:
+        self.name, self.dtype, self.device = name, dtype, device
         self.config = load_config(name)
-        self.tokens = TokenCounter.load(name, spec)
-        self.context_tokens = context_limit(self.config)
-        self.identity = identity_of(name, spec or f"hf:{name}", self.config, self.dtype)
 
     @cached_property
     def model(self) -> Any:
@@ -45,15 +41,54 @@ class CausalLM:
         return load_causal_lm_on(self.device, self.name, config=self.config, dtype=self.dtype)
 
     @cached_property
-    def stop_ids(self) -> list[int]:
-        """The tokens that end a text: those of the model's generation settings and the tokenizer's own.
+    def adapters(self) -> Adapters:
+        """The adapters on the model."""
+        return Adapters(self.model)
+
+    @cached_property
+    def eos_ids(self) -> list[int]:
+        """The tokens that end a text by the model's generation settings.
 
         Empties the settings: their values would fill in what a call of `generate` leaves out.
         """
         eos = self.model.generation_config.eos_token_id
-        ids = eos if isinstance(eos, list) else [eos]
         self.model.generation_config = type(self.model.generation_config)()
-        return list(dict.fromkeys(int(token) for token in (*ids, self.tokens.hf.eos_token_id) if token is not None))
+        return [int(token) for token in (eos if isinstance(eos, list) else [eos]) if token is not None]
+
+
+class CausalLM:
+    """The model in a folder or on the Hub, its tokenizer, and where and in which numbers it computes.
+
+    Where a folder holds an adapter in the place of a model, it is the adapter's base with it: in the memory of `on`, or in its own.
+    """
+
+    def __init__(
+        self, name: str, *, spec: str | None = None, dtype: Dtype = "auto", device: str = "auto", on: "CausalLM | None" = None
+    ) -> None:
+        self.name = name
+        self.device: torch.device = on.device if on else pick_device(device)
+        self.dtype: torch.dtype = on.dtype if on else pick_dtype(dtype, self.device)
+        self._adapter = adapter = model_adapter(name)
+        self.weights: Weights = on.weights if on else Weights(adapter.checked_base() if adapter else name, self.dtype, self.device)
+        self.config = self.weights.config
+        self.tokens = TokenCounter.load(adapter.tokenizer_folder if adapter else name, spec)
+        self.context_tokens = context_limit(self.config)
+        self.identity = identity_of(self.weights.name, spec or f"hf:{name}", self.config, self.dtype)
+        if adapter:
+            adapter.check_base(self.weights.name)
+            self.identity |= {"adapter": adapter.name, "adapter_revision": adapter.revision}
+
+    @property
+    def model(self) -> Any:
+        """The model of transformers, with this adapter and no other. Raises InputError where it cannot be loaded or used."""
+        self.weights.adapters.use(self._adapter)
+        return self.weights.model
+
+    @cached_property
+    def stop_ids(self) -> list[int]:
+        """The tokens that end a text: those of the model's generation settings and the tokenizer's own."""
+        own = self.tokens.hf.eos_token_id
+        return list(dict.fromkeys([*self.weights.eos_ids, *([] if own is None else [int(own)])]))
 
     @cached_property
     def head(self) -> VocabularyHead | None:

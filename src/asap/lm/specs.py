@@ -1,16 +1,20 @@
 """Model specs: the one table of what `bundled`, `hf:…`, `gguf:…` and `openai:…` mean, and what each loads."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from asap.errors import UsageError
+from asap.lm.adapter import Adapter, model_adapter, tokenizer_folder
 from asap.lm.generate import Generator
 from asap.lm.gguf import bundled_gguf, converted
 from asap.lm.hub import Dtype
 from asap.lm.scorer import Scorer
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from asap.lm.causal_lm import CausalLM
 
 FORMS = {"openai": "openai:<model>", "hf": "hf:<hub id or folder>", "gguf": "gguf:<file>", "bundled": "bundled"}
 
@@ -91,7 +95,7 @@ def load_scorer(
 def load_tokens(spec: str) -> TokenCounter:
     """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too. `shipped:` names none: bundled's."""
     spec = "bundled" if shipped_columns(spec) else spec
-    return TokenCounter.load(model_folder(spec if is_spec(spec) else f"hf:{spec}"), spec)
+    return TokenCounter.load(tokenizer_folder(model_folder(spec if is_spec(spec) else f"hf:{spec}")), spec)
 
 
 def load_llm(
@@ -156,14 +160,49 @@ def _server(name: str, common: _Common, base_url: str | None, tokenizer: str | N
 
 def _transformers(name: str, common: _Common, dtype: Dtype, device: str) -> Generator:
     from asap.lm.causal_lm import CausalLM
+
+    if not common.measured and common.concurrency not in (None, 1):
+        raise UsageError(f"--concurrency {common.concurrency}: {common.spec!r} writes one reply at a time; leave --concurrency out")
+    return _writing(CausalLM(name, spec=common.spec, dtype=dtype, device=device), common)
+
+
+def _writing(lm: "CausalLM", common: _Common) -> Generator:
     from asap.lm.transformers import TransformersGenerator
 
-    spec, concurrency, spending, context_tokens, measured = common
-    if not measured and concurrency not in (None, 1):
-        raise UsageError(f"--concurrency {concurrency}: {spec!r} writes one reply at a time; leave --concurrency out")
-    lm = CausalLM(name, spec=spec, dtype=dtype, device=device)
+    _, concurrency, spending, context_tokens, measured = common
     at_once = concurrency or (1 if not measured else 32 if lm.device.type == "cuda" else 4)
     return TransformersGenerator(lm, concurrency=at_once, context_tokens=context_tokens, spending=spending, measured=measured)
+
+
+def load_adapted(
+    adapters: Mapping[str, Path],
+    model: str | None = None,
+    *,
+    base_as: str | None = None,
+    concurrency: int | None = None,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+) -> dict[str, Generator]:
+    """A measured generator for each of the adapters, by its name, and under `base_as` one for their base alone: one model in memory.
+
+    `model` is a spec of the base; without it, the base is what the adapters name. One generator writes at a time. Raises UsageError,
+    InputError or MissingExtra.
+    """
+    from asap.lm.causal_lm import CausalLM
+
+    if model is not None and is_server(model):
+        raise UsageError(
+            f"--adapter is about a model that runs here, and {model!r} is behind a server; serve the adapter as a model of its own (vLLM: "
+            "--enable-lora --lora-modules NAME=DIR), and write --model openai:NAME"
+        )
+    read = {name: Adapter.read(folder) for name, folder in adapters.items()}
+    base = model_folder(model) if model is not None else next(iter(read.values())).checked_base()
+    if model_adapter(base):
+        raise UsageError(f"--model {model} is an adapter itself; name the base of all adapters, or leave --model out")
+    on = CausalLM(base, spec=model or f"hf:{base}", dtype=dtype, device=device)
+    lms = {} if base_as is None else {base_as: on}
+    lms |= {name: CausalLM(str(adapter.folder), on=on) for name, adapter in read.items()}
+    return {name: _writing(lm, _Common(lm.identity["spec"], concurrency, None, None, True)) for name, lm in lms.items()}
 
 
 def _llama_cpp(file: Path, common: _Common) -> Generator:

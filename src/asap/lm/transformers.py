@@ -68,7 +68,8 @@ class TransformersGenerator:
         self._context = min(lm.context_tokens, context_tokens or lm.context_tokens)
         self._spending = spending or SpendingLimit(None)
         self._min_p = 0.0 if measured else MIN_P
-        self.model = f"{lm.identity['model']}-{lm.identity['revision'][:16]}-{lm.identity['dtype']}"
+        own = [lm.identity[name] for name in ("adapter_revision", "dtype") if name in lm.identity]
+        self.model = "-".join([lm.identity["model"], lm.identity["revision"][:16], *own])
         self.identity: Mapping[str, Any] = {**lm.identity, **({"engine": _engine(lm)} if measured else {"min_p": str(MIN_P)})}
         self.tokens: TokenCounter | None = lm.tokens
         self.context_tokens: int | None = self._context

@@ -5,6 +5,7 @@ DIR/rows.jsonl         id, tokens and response tokens of each row, in training o
 DIR/corpus-KEY/        the encoded rows, for all processes and for the same command again
 DIR/steps.jsonl        loss, tokens, seconds and peak memory of each step
 DIR/checkpoint-N/      to continue from
+DIR/adapter/           of a LoRA run: the adapter with its tokenizer
 DIR/                   at the end the model with its tokenizer, README.md (model card), and manifest.json last
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from asap.atomic import alone_in, replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, one_line
+from asap.lm.adapter import BASE_WEIGHTS, weights_digest
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
@@ -174,25 +176,24 @@ def _bf16(wanted: bool | str) -> bool:
 
 def _save(trainer: Any, prepared: PreparedTraining, out: Path) -> None:
     """Save the trained model and its tokenizer in `out`; for a LoRA run, the merged model, and the adapter in out/adapter."""
-    tokenizer = prepared.template.tokens.hf
+    lora, merged = prepared.job.values["use_peft"], not prepared.job.adapter_only
     if process().is_main:
         note_saving(prepared)
-    if not prepared.job.values["use_peft"]:
-        trainer.save_model(str(out))
-    else:
-        trainer.save_model(str(out / "adapter"))
-        if process().is_main:
+    trainer.save_model(str(out / "adapter" if lora else out))
+    if process().is_main and merged:
+        if lora:
             from peft import AutoPeftModelForCausalLM
 
             AutoPeftModelForCausalLM.from_pretrained(out / "adapter").merge_and_unload().save_pretrained(out)
-    if process().is_main:
-        tokenizer.save_pretrained(out)
+        prepared.template.tokens.hf.save_pretrained(out)
     trainer.accelerator.wait_for_everyone()
 
 
 def _manifest(prepared: PreparedTraining, settings: Mapping[str, Any], trainer: Any, steps: int, loss: float) -> dict[str, Any]:
+    base = weights_digest(prepared.name) if prepared.job.values["use_peft"] else None
     return {
         "settings": dict(settings),
+        **({BASE_WEIGHTS: base} if base else {}),
         "data": _data_manifest(prepared.job.source),
         "counts": dict(prepared.corpus.counts),
         "steps": steps,

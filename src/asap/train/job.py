@@ -35,7 +35,10 @@ _OF_A_MODEL = (
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training job: the source, the model spec, the recipe's values, the wanted rows, and the backend (trl or unsloth)."""
+    """A training job: the source, the model spec, the recipe's values, the wanted rows, and the backend (trl or unsloth).
+
+    `adapter_only`: of a LoRA run only the adapter is kept, without a merged model.
+    """
 
     source: Source
     model: str
@@ -43,6 +46,7 @@ class TrainingJob:
     values: Mapping[str, Any]
     wanted: Wanted
     backend: str = "trl"
+    adapter_only: bool = False
 
     def settings(self, template: TrainingTemplate) -> dict[str, Any]:
         """Everything that determines the trained model apart from the rows, by name; JSON-able."""
@@ -52,6 +56,7 @@ class TrainingJob:
             "recipe": self.recipe,
             "values": dict(self.values),
             "backend": self.backend,
+            **({"adapter_only": True} if self.adapter_only else {}),
             **self.source.as_settings(),
             "wanted": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.wanted).items()},
             "template_hash": template.hash,
@@ -83,6 +88,8 @@ def prepare(job: TrainingJob, out: Path, *, to_train: bool = True) -> PreparedTr
         raise UsageError(
             f"--model {job.model}: a model behind a server cannot be trained; name bundled, hf:<hub id or folder> or gguf:<file>"
         )
+    if job.adapter_only and not job.values["use_peft"]:
+        raise UsageError("--adapter-only is about a LoRA, and this run trains all parameters; add --set use_peft=true")
     claim_folder(out, TRAINED)
     refuse_sources(out, _files_read(job))
     name = model_folder(job.model)
