@@ -18,7 +18,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ SEED, HALF = 19, 0.5
 SHORTEST, LONGEST, STEPS = 300, 1600, 8
 CUT = {"random": "random", "asap": None, "keep-tail": "keep-tail", "alignment": "alignment", "asap-fine": "asap", "keep-ends": "keep-ends"}
 """The arms that keep half, and the method whose order of removal each follows; None: both stages, as the run decided."""
+ArmsOf = Callable[[Row, Sample, StepCut, TokenCounter], Mapping[str, tuple[str, str]]]
 BENCHMARKS = ("gsm8k:clean", "svamp")
 ROWS, PROBLEMS, PACKED = "rows.jsonl.xz", "problems.jsonl.xz", "packed.json"
 _CALCULATED = re.compile(r"<<[^>]*>>")
@@ -76,16 +77,16 @@ def main() -> None:
         return
     if args.traces is None:
         parser.error("score reads --traces")
-    score(args.traces, args.work, args.limit)
+    score(lambda: chosen(read_gz(args.traces)), args.work, args.limit)
 
 
-def score(traces: Path, work: Path, limit: int | None) -> None:
+def score(choose: Callable[[], Sequence[Row]], work: Path, limit: int | None) -> None:
     """Choose the rows and score them by the bundled model, some at a time, so that each prefix of the drawn order can be packed."""
     file = work / "rows.jsonl"
     if not file.is_file():
         work.mkdir(parents=True, exist_ok=True)
         with replacing(file) as target:
-            target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen(read_gz(traces)))
+            target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in choose())
     count = len(file.read_text("utf-8").splitlines())
     workers = InProcess(Asap(load_scorer("bundled", dtype="float32"), settings()))
     for end in [*range(_SHARE, min(limit or count, count), _SHARE), min(limit or count, count)]:
@@ -131,11 +132,16 @@ def row_of(row: Row, model: str) -> Row:
 
 def arms_of(row: Row, sample: Sample, cut: StepCut, tokens: TokenCounter) -> dict[str, tuple[str, str]]:
     """The thinking and the answer of a row in each arm."""
+    return {**halves(CUT, sample, cut, tokens), "short-solutions": short(row)}
+
+
+def halves(arms: Mapping[str, str | None], sample: Sample, cut: StepCut, tokens: TokenCounter) -> dict[str, tuple[str, str]]:
+    """The thinking and the answer of a row where half is cut, where nothing is, and where all is."""
     found = {}
-    for arm, method in CUT.items():
+    for arm, method in arms.items():
         decision = cut if method is None else reordered(cut, sample, method, tokens, seed=SEED).cut(ratio=HALF)
         found[arm] = (decision.apply(sample.cot), sample.answer)
-    return {**found, "original": (sample.cot, sample.answer), "answer-only": (NOTHING, sample.answer), "short-solutions": short(row)}
+    return {**found, "original": (sample.cot, sample.answer), "answer-only": (NOTHING, sample.answer)}
 
 
 def short(row: Row) -> tuple[str, str]:
@@ -144,7 +150,7 @@ def short(row: Row) -> tuple[str, str]:
     return solution, f"The final answer is \\boxed{{{row['gold']}}}."
 
 
-def packed_rows(work: Path, limit: int | None) -> Iterator[Row]:
+def packed_rows(work: Path, limit: int | None, arms_of: ArmsOf) -> Iterator[Row]:
     """The scored rows in drawn order with all arms."""
     rows = {row["id"]: row for row in map(json.loads, (work / "rows.jsonl").read_text("utf-8").splitlines())}
     tokens = load_tokens("bundled")
@@ -185,8 +191,13 @@ def _plain(text: str) -> str:
 
 def pack(work: Path, out: Path, limit: int | None) -> dict[str, Any]:
     """Write rows and problems, packed, into `out`; returns what a plan says of them."""
-    rows, test = list(packed_rows(work, limit)), list(problems())
+    rows, test = list(packed_rows(work, limit, arms_of)), list(problems())
     check_clean(rows, test)
+    return written(out, rows, test)
+
+
+def written(out: Path, rows: Sequence[Row], test: Sequence[Row]) -> dict[str, Any]:
+    """Write rows and problems; returns what a plan says of them."""
     return {
         "rows": len(rows),
         "questions": len({row["id"].rpartition("-")[0] for row in rows}),

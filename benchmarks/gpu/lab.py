@@ -18,7 +18,7 @@ from rounds import Ids, write
 from tuning import Recipe, Tuned, encoded, tune
 
 from asap.lm.causal_lm import CausalLM
-from asap.lm.hub import load_causal_lm
+from asap.lm.hub import Dtype, load_causal_lm
 from asap.lm.prompt import render_prompt
 from asap.lm.specs import model_folder
 from asap.lm.training_rows import TrainRow
@@ -31,11 +31,11 @@ _FIRST_S = 75.0  # a unit's seconds on a GPU, before one is measured
 
 
 class Lab:
-    """The weights at the start, in float32, and the model that writes, in bfloat16 on a GPU."""
+    """The weights at the start, in float32, and the model that writes, by default in bfloat16 on a GPU."""
 
-    def __init__(self, spec: str, device: str) -> None:
+    def __init__(self, spec: str, device: str, dtype: Dtype = "auto") -> None:
         folder = model_folder(spec)
-        self.lm = CausalLM(folder, spec=spec, device=device)
+        self.lm = CausalLM(folder, spec=spec, dtype=dtype, device=device)
         self.start = load_causal_lm(folder, dtype=torch.float32).to(self.lm.device)
         self.template = TrainingTemplate(self.lm.tokens)
         _ = self.lm.stop_ids

@@ -8,12 +8,15 @@ from typing import Any
 
 import g5_experiment
 import g5_table
+import g6_code
+import g7_oracle
 import lab
 import packed
 import pytest
 import rounds
 import torch
 import tuning
+from experiments.oracle.plan import FILE, Plan
 from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
@@ -21,6 +24,7 @@ from asap.evaluate.comparer import Comparer
 from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import load_causal_lm
 from asap.lm.transformers import write_tokens
+from asap.train.recipe import load_recipe
 
 ARMS = ("random", "asap", "short-solutions")
 
@@ -158,3 +162,89 @@ def test_without_its_control_g5_says_no_contrast_and_with_it_all() -> None:
 def test_an_answer_of_g5_is_judged_as_asap_evaluate_does(text: str, stopped: str, right: bool) -> None:
     with Comparer.open(1, ("gsm8k",)) as comparer:
         assert g5_experiment.is_right(comparer, "7", text, stopped) == right
+
+
+def test_a_recipe_is_that_of_asap_train_where_it_says_nothing() -> None:
+    values, recipe = load_recipe("laptop"), tuning.Recipe(1e-4, 1, 8)
+    assert recipe.min_lr_rate == values["lr_scheduler_kwargs"]["min_lr_rate"]
+    assert values["lr_scheduler_type"] == "cosine_with_min_lr"
+    assert (recipe.warmup_steps, recipe.max_grad_norm) == (values["warmup_steps"], values["max_grad_norm"])
+    assert values["weight_decay"] == 0
+
+
+def g7(folder: Path, *words: str) -> list[dict[str, Any]]:
+    """The lines of a rehearsal."""
+    out = folder / "g7.jsonl"
+    g7_oracle.run(["--rehearse", "--model", spec(), "--device", "cpu", "--data", str(folder / "rows"), "--out", str(out), *words])
+    return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+
+
+def test_g7_is_rehearsed_resumed_and_told(tmp_path: Path) -> None:
+    first = g7(tmp_path, "--units", "necessary-only-0", "asap-fine-0")
+    lines = g7(tmp_path, "--units", "necessary-only-0", "random-0", "random-2-0")
+    assert lines[: len(first)] == first
+    units = [line for line in lines if line["what"] == "unit"]
+    assert [line["arm"] for line in units] == ["necessary-only", "asap-fine", "random", "random-2"]
+    assert all(len(line["by_program"]) == 6 and line["steps"] == 1 for line in units)
+    plan = Plan.read(FILE)
+    known = json.loads(g7_oracle.PLAN.read_text("utf-8"))
+    assert "the gate needs necessary-only 1" in g7_oracle.table(lines, plan, known)
+    whole = [{**line, "seed": seed} for line in units for seed in (0, 1, 2)]
+    assert "The instrument is blind" in g7_oracle.table(whole, plan, known)
+    with pytest.raises(ValueError, match="necessary-only-0 is there twice"):
+        g7_oracle.table([*whole, whole[0]], plan, known)
+
+
+def test_the_shares_of_g7_are_all_units_once() -> None:
+    plan = Plan.read(FILE)
+    shares = [g7_oracle.share_of(plan, f"{mine}/4") for mine in range(4)]
+    units = [unit for share in shares for unit in share]
+    assert sorted(units) == sorted(g7_oracle.share_of(plan, "0/1")) == sorted((arm, seed) for arm in plan.arms for seed in plan.seeds[arm])
+    assert {arm for arm, _ in shares[0]} == {"asap", "asap-fine", "alignment", "spirit"}
+
+
+def test_the_plan_of_g7_is_of_the_code_that_is_here() -> None:
+    found = g7_oracle.named(Plan.read(FILE))
+    assert json.loads(g7_oracle.PLAN.read_text("utf-8")) == found, "the code changed: write the plan anew before a run"
+
+
+def test_g6_is_rehearsed_judged_in_the_sandbox_and_told(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": f"k{number}",
+            "question": f"Write f{number}.",
+            "arms": {arm: {"response": f"<think>\n{arm}\n</think>\n\n```python\npass\n```"}},
+        }
+        for number in range(4)
+        for arm in ("random",)
+    ]
+    programs = [
+        {
+            "task_id": f"T/{number}",
+            "prompt": f"def f{number}():\n",
+            "entry_point": f"f{number}",
+            "canonical_solution": f"    return {number}\n",
+        }
+        | {"test": f"def check(candidate):\n    assert candidate() == {number}\n"}
+        for number in range(3)
+    ]
+    file = write_rows(tmp_path / "problems.jsonl", programs)
+    problems = [
+        {"benchmark": f"humaneval:{file}", "task_id": one["task_id"], "question": f"Write {one['entry_point']}."} for one in programs
+    ]
+    packed.write_xz(tmp_path / g6_code.ROWS, rows)
+    packed.write_xz(tmp_path / g6_code.PROBLEMS, problems)
+    out, texts = tmp_path / "g6.jsonl", tmp_path / "texts.jsonl.gz"
+    words = ["--rehearse", "--model", spec(), "--device", "cpu", "--data", str(tmp_path), "--out", str(out), "--texts", str(texts)]
+    g6_code.run([*words, "--units", "untrained-0", "random-0"])
+    units = [line for line in packed.read_lines(out) if line["what"] == "unit"]
+    assert [line["arm"] for line in units] == ["untrained", "random"]
+    written = packed.read_gz(texts)
+    solved = {**written[0], "generation": "```python\ndef f0():\n    return 0\n```", "stopped_by": "stop"}
+    texts.unlink()
+    packed.append_gz(texts, [solved, *written[1:]])
+    g6_code.judge([str(texts), "--out", str(tmp_path / "judged")])
+    told = g6_code.table(packed.read_lines(out), tmp_path / "judged")
+    assert "| untrained | 1 | 33.3 |" in told
+    assert "| random | 1 | 0.0 |" in told
+    assert "It can show harm, not a ranking" in told
