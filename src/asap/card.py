@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from asap.dataset.formats import MAY_LOSE_THINKING, RENDERED_BY_TOOLS
 from asap.lm.engine import engine_name, prefix_caching
 from asap.tables import markdown_escaped
 
@@ -22,6 +23,9 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         "columns": [public_name(name) for name in manifest.get("columns", [])],
         "llm": manifest["settings"]["llm"],
         "engine": engine_line(manifest["llm"] or {}),
+        "format_model": public_name(manifest.get("format_model", "")),
+        "messages": [name for name in manifest["formats"] if name in RENDERED_BY_TOOLS and "format_model" not in manifest],
+        "may_lose_thinking": MAY_LOSE_THINKING,
         "histogram": histogram_rows(counts["histogram_before"], counts["histogram_after"]),
     }
     return rendered_card("asap", "card.md.j2", values)

@@ -65,6 +65,8 @@ class Conversation:
     """The columns whose messages came as JSON text, and these texts, in which only the thinking is written anew."""
     rejected: Sequence[int] = ()
     """The numbers of the turns that cannot be pruned, and that no model learns."""
+    thoughts: Mapping[int, str] = field(default_factory=dict)
+    """Thinking that is told instead of the row's, by the number of its turn."""
 
     @cached_property
     def digest(self) -> str:
@@ -103,6 +105,8 @@ class Conversation:
 
     def cot(self, number: int) -> str:
         """The thinking of a turn."""
+        if number in self.thoughts:
+            return self.thoughts[number]
         return "\n\n".join(filter(None, (piece_of(self.row, piece) for piece in self.line(number).thinking)))
 
     def answer(self, number: int) -> str:

@@ -17,26 +17,29 @@ from typing import IO, Any
 
 from asap.atomic import remove_partials, replacing
 from asap.card import dataset_card
-from asap.conversation import Conversation
 from asap.dataset import Rejected, RowRules, dataset_info
-from asap.dataset.columns import line_of, strict_line
-from asap.dataset.formats import FORMATS, conversation_row, format_of
+from asap.dataset.columns import line_of
+from asap.dataset.formats import FORMATS
 from asap.dataset.parquet import write_parquet
 from asap.dataset.parquet_types import types_in
-from asap.dataset.turn_formats import TrainTurns, learnable, training_rows
+from asap.dataset.turn_formats import TrainTurns
+from asap.lm.training_template import TrainingTemplate
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
 from asap.ratio_marker import NONE, marked
+from asap.rendered_rows import check_rendered, template_of
 from asap.sample import Sample
 from asap.sealed import write_sealed
 from asap.store.entry import Entry
 from asap.store.work import Store
-from asap.think_tags import Frame
 from asap.totals import Totals
 from asap.versions import versions_of
+from asap.written_rows import WrittenRows
 
 Recut = Callable[[Decision, Sample], Decision]
 PARQUET = "pruned.parquet"
+_ABOUT = ("seconds", "written", "format_model")
+"""What totals hold that is no count."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
 
@@ -54,6 +57,8 @@ class Files:
     """The turns of conversations that carry the loss in training formats; None: as before, or all."""
     parquet: bool = False
     """The rows of pruned.jsonl as pruned.parquet, too."""
+    model: str | None = None
+    """The model for which training formats are rendered; None: as before, or chat messages, which the training tool renders."""
 
     def kept_up(self, store: Store) -> "Files":
         """With the formats and the form that the store's folder has already, so that nothing in it becomes stale."""
@@ -62,7 +67,10 @@ class Files:
         formats = [name for name in FORMATS if name in self.formats or f"{name}.jsonl" in there]
         train = self.train_turns or store.fact("train_turns")
         zst, parquet = self.zst or "decisions.jsonl.zst" in there, self.parquet or PARQUET in there
-        return replace(self, formats=formats, zst=zst, train_turns=train, parquet=parquet)
+        model = self.model or store.fact("format_model")
+        if model:
+            check_rendered(formats)
+        return replace(self, formats=formats, zst=zst, train_turns=train, parquet=parquet, model=model)
 
     @property
     def names(self) -> list[str]:
@@ -101,11 +109,13 @@ def write_output(
     """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
     files = claim_files(store, files, record=True)
     store.set_fact("train_turns", files.train_turns)
+    store.set_fact("format_model", files.model)
     remove_partials(store.folder)
     (store.folder / "manifest.json").unlink(missing_ok=True)
     source = store.fact("source") or {}
     with TemporaryFile(dir=store.folder) if files.parquet else nullcontext() as exact:
-        totals, input_hash = _write_rows(store, settings, files, recut, exact)
+        template = template_of(files.model) if files.model else None
+        totals, input_hash = _write_rows(store, settings, files, recut, exact, template)
         if exact:
             write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in(source.get("types")), exact)
     if files.zst and "decisions.jsonl" in (store.written() or ()):
@@ -113,21 +123,28 @@ def write_output(
     totals.renamed = store.renamed()
     totals.filtered, totals.questions = source.get("filtered"), source.get("questions")
     totals.seconds = {name: round(value, 3) for name, value in seconds.items()}
-    totals.written = {name: name for name in files.names}
+    totals.written, totals.format_model = {name: name for name in files.names}, files.model
     _write_about(store, settings, totals, input_hash, files)
     return totals
 
 
 def _write_rows(
-    store: Store, settings: Mapping[str, Any], files: Files, recut: Recut | None, exact: IO[bytes] | None
+    store: Store,
+    settings: Mapping[str, Any],
+    files: Files,
+    recut: Recut | None,
+    exact: IO[bytes] | None,
+    template: TrainingTemplate | None,
 ) -> tuple[Totals, str]:
     """Write the files with a line for each row, and return the totals with the hash of the input. `exact`: see `write_parquet`."""
     totals, input_hash, rejected_by, passed_by = Totals(), hashlib.sha256(), Counter[str](), Counter[str]()
-    tags = RowRules.of_settings(settings).tags_of_turns
+    rules = RowRules.of_settings(settings)
     with ExitStack() as stack:
         names = [name for name in files.names if ".jsonl" in name]
         pruned, decisions, rejected, *extra = (stack.enter_context(replacing(store.folder / name)) for name in names)
-        rows = _Rows(pruned, dict(zip(files.formats, extra, strict=True)), files, _with_conversations(store), totals, exact, tags)
+        formats = dict(zip(files.formats, extra, strict=True))
+        among, train = _with_conversations(store), files.train_turns or "all"
+        rows = WrittenRows(pruned, formats, train, among, totals, exact, rules, template)
         for group in _in_rows(store.entries(), totals):
             shorter, failed, whole = dict[int, str](), set[int](), None
             for entry in group:
@@ -163,56 +180,6 @@ def _with_conversations(store: Store) -> bool:
     return store.has_conversations() or bool((store.fact("source") or {}).get("passed_conversations"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The files that the rows are written to: pruned.jsonl, and those of training formats by name."""
-
-    pruned: IO[str]
-    formats: Mapping[str, IO[str]]
-    files: Files
-    among_conversations: bool
-    totals: Totals
-    exact: IO[bytes] | None
-    tags: Frame | None
-    """Those of a conversation's thinking, in a format without a field for it."""
-
-    def write(self, whole: Sample | Conversation, thoughts: Mapping[int, str] | None = None, *, asked: str | None = None) -> None:
-        """Write a row: a sample, which training formats ask with another question, or a conversation with other thinking in some turns."""
-        if isinstance(whole, Conversation):
-            self._write_pruned(conversation_row(whole, thoughts or {}))
-            for name, file in self.formats.items():
-                self._write_turns(whole, thoughts or {}, name, file)
-            return
-        marked_sample = whole if asked is None else replace(whole, question=asked)
-        self._write_pruned({**format_of(None)(marked_sample), "question": whole.question})
-        among = self.among_conversations and self.files.train_turns in (None, "all")
-        for name, file in self.formats.items():
-            file.write(line_of(format_of(name, among_conversations=among)(marked_sample)))
-
-    def _write_pruned(self, row: Mapping[str, Any]) -> None:
-        """Write a row of pruned.jsonl. If numbers in it are none of JSON's, it is counted, and `exact` gets it as it is."""
-        try:
-            line = strict_line(row)
-            exact = ""
-        except ValueError:
-            line, exact = line_of(row), json.dumps(row)
-            self.totals.not_finite += 1
-        self.pruned.write(line)
-        if self.exact:
-            self.exact.write(f"{exact}\n".encode())
-
-    def _write_turns(self, whole: Conversation, thoughts: Mapping[int, str], name: str, file: IO[str]) -> None:
-        """Write the rows of a conversation in a training format, and count what it lacks there."""
-        train, written = self.files.train_turns or "all", False
-        for row in training_rows(whole, thoughts, name, train, self.tags):
-            file.write(line_of(row))
-            written = True
-        if not written:
-            self.totals.left_out[name] = self.totals.left_out.get(name, 0) + 1
-        elif len(learnable(whole, name, train).lines) < len(whole.lines):
-            self.totals.shortened[name] = self.totals.shortened.get(name, 0) + 1
-
-
 def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[Iterator[Entry]]:
     """The entries of each row, one after the other: one, or the turns of a conversation, which are counted."""
     alone = count()
@@ -228,10 +195,10 @@ def _in_rows(entries: Iterable[Entry], totals: Totals) -> Iterator[Iterator[Entr
 
 def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, input_hash: str, files: Files) -> None:
     """Write the files about the run, the manifest last: its existence means that the folder is complete."""
-    counts = {name: value for name, value in asdict(totals).items() if name not in ("seconds", "written") and value is not None}
+    counts = {name: value for name, value in asdict(totals).items() if name not in _ABOUT and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
-    for name in ("unread", "not_finite", "shortened", "left_out"):
+    for name in ("unread", "not_finite", "shortened", "left_out", "not_rendered"):
         if not counts[name]:
             del counts[name]
     if not totals.passed:
@@ -246,13 +213,15 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
         "llm": store.fact("llm"),
         "formats": [*files.formats, *(["parquet"] if files.parquet else [])],
         **({"train_turns": store.fact("train_turns") or "all"} if totals.turns and files.formats else {}),
+        **({"format_model": files.model} if files.model else {}),
         "versions": versions_of(_PACKAGES),
         "seconds": totals.seconds,
     }
     texts: dict[str, tuple[str, tuple[str, ...]]] = {"README.md": (dataset_card(manifest), ())}
     if "llamafactory" in files.formats:
         plain, with_history = (_info_text(with_history=wanted) for wanted in (False, True))
-        texts["dataset_info.json"] = (with_history if _with_conversations(store) else plain, (plain, with_history))
+        history = _with_conversations(store) and not files.model
+        texts["dataset_info.json"] = (with_history if history else plain, (plain, with_history))
     for name, (text, others) in texts.items():
         totals.written[name] = write_sealed(store.folder / name, text, others).name
     with replacing(store.folder / "manifest.json") as file:

@@ -38,6 +38,8 @@ class Totals:
     """By training format without flags, the conversations that end there before a turn that must not be learnt."""
     left_out: dict[str, int] = field(default_factory=dict)
     """By training format, the conversations without a turn to learn, which are not in its file."""
+    not_rendered: dict[str, int] = field(default_factory=dict)
+    """By reason, the rows that training formats lack, since no text for the named model can hold them."""
     over_budget: int = 0
     """Traces that no cut brings under the budget, because the steps that must be kept exceed it."""
     unread: int = 0
@@ -64,6 +66,8 @@ class Totals:
     """Traces by the smallest power of two not below their token count."""
     histogram_after: dict[int, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    format_model: str | None = None
+    """The model that training formats are rendered for, if they are."""
     written: dict[str, str] = field(default_factory=dict)
     """The files, by the names that they should have: others, where one stays that was edited."""
 

@@ -168,6 +168,14 @@ class Written:
             negative="", help="Also write trl, axolotl, llamafactory, sharegpt, verl or rllm rows, or pruned.parquet: parquet.", group=RUN
         ),
     ] = None
+    format_model: Annotated[
+        str | None,
+        Parameter(
+            help="Write trl, axolotl, llamafactory and verl rows as the text that asap train learns, for this model (bundled, hf:… or "
+            "gguf:…). Without it they are chat messages, and some chat templates (R1-Distill's) drop their thinking: docs/train.md.",
+            group=RUN,
+        ),
+    ] = None
     train_turns: Annotated[
         Literal["all", "thinking", "last"] | None,
         Parameter(
@@ -190,12 +198,17 @@ class Written:
         from asap.dataset.formats import format_of
         from asap.dataset.turn_formats import check_train_turns
         from asap.output import Files
+        from asap.rendered_rows import check_rendered, template_of
 
         formats = [name for name in self.format or [] if name != "parquet"]
         for name in formats:
             format_of(name)
-        check_train_turns(self.train_turns, formats)
-        return Files(formats, self.all_scores, self.zst, self.train_turns, parquet="parquet" in (self.format or ()))
+        if self.format_model is None:
+            check_train_turns(self.train_turns, formats)
+        else:
+            check_rendered(formats)
+            template_of(self.format_model)  # before the hours of scoring
+        return Files(formats, self.all_scores, self.zst, self.train_turns, "parquet" in (self.format or ()), self.format_model)
 
 
 AS_USUAL = Written()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asap.dataset.formats import MAY_LOSE_THINKING, RENDERED_BY_TOOLS
 from asap.revealed import revealed
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         *((count, f"conversations end in {name}.jsonl before a turn that must not be learnt") for name, count in totals.shortened.items()),
         *((count, f"conversations are not in {name}.jsonl: its rows can hold no turn to learn") for name, count in totals.left_out.items()),
     )
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in totals.not_rendered.items())
+    if reasons:
+        lines.append(("note", f"training could not take these, so they are in pruned.jsonl alone: {reasons}"))
+    told = [f"{name}.jsonl" for name in RENDERED_BY_TOOLS if f"{name}.jsonl" in totals.written and totals.format_model is None]
+    if told:
+        lines.append(("note", f"{', '.join(told)} {MAY_LOSE_THINKING} (docs/train.md)"))
     if totals.questions:
         lines.append(("warning", f"{totals.questions}: see asap doctor"))
     lines += [("note", f"{count:,} {text}") for count, text in notes if count]

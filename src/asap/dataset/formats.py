@@ -13,6 +13,14 @@ from asap.dataset.columns import beside
 from asap.errors import UsageError
 from asap.sample import Sample
 
+RENDERED_BY_TOOLS = ("trl", "axolotl", "sharegpt", "verl", "rllm")
+"""The formats whose chat messages the training tool renders with the model's chat template; LLaMA-Factory has templates of its own."""
+MAY_LOSE_THINKING = (
+    "hold chat messages, which the training tool renders with the model's chat template: DeepSeek's, R1-Distill's among them, drop all "
+    "thinking, Qwen3's, GLM's and Nemotron's that of earlier turns, and most others the reasoning_content of axolotl rows; "
+    "--format-model MODEL writes the text itself"
+)
+"""What to know of these formats."""
 MEANT = (
     "messages",
     "text",

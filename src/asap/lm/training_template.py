@@ -85,6 +85,11 @@ class TrainingTemplate:
         """The text that is learnt."""
         return (sample.response.removesuffix(self.eos) if sample.frame.after else sample.response) + self.eos
 
+    def with_bos(self, prompt: str) -> str:
+        """The prompt with the BOS that the tokenizer adds by itself, for tools that add none."""
+        bos = self.tokens.hf.bos_token
+        return bos + prompt if self.tokens.bos_id is not None and not prompt.startswith(bos) else prompt
+
     @cached_property
     def hash(self) -> str:
         """A digest of everything that determines a row's text, apart from the row itself."""

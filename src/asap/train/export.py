@@ -16,6 +16,7 @@ from asap.dataset import dataset_info
 from asap.errors import UsageError
 from asap.lm.training_template import TrainingTemplate
 from asap.ownership import refuse_foreign_files
+from asap.rendered_rows import Pair, rendered_row
 from asap.sample import Sample
 from asap.sealed import write_sealed
 from asap.spans import Span
@@ -62,7 +63,7 @@ def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]
     if prepared.job.wanted.mask_pruned:
         rows = ({"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()} for row in corpus)
     else:
-        rows = ({"prompt": without_bos(template, prompt), "completion": completion} for prompt, completion in _texts(corpus, template))
+        rows = _rendered("trl", corpus, template)
     config = {
         "model_name_or_path": prepared.name,
         "datasets": [{"path": "json", "data_files": str((out / "train.jsonl").resolve())}],
@@ -87,10 +88,7 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
         rows = (_with_parts(sample, masked) for sample, masked in _in_think(corpus))
     else:
         data |= {"type": "input_output"}
-        rows = (
-            {"segments": [{"label": False, "text": with_bos(template, prompt)}, {"label": True, "text": completion}]}
-            for prompt, completion in _texts(corpus, template)
-        )
+        rows = _rendered("axolotl", corpus, template)
     lora = {
         "adapter": "lora",
         "lora_r": values.get("lora_r", 16),
@@ -127,11 +125,7 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
 
 def _llamafactory(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
     """LLaMA-Factory: the rendered prompt as instruction, and the template that adds nothing."""
-    values, template = prepared.job.values, prepared.template
-    rows = (
-        {"instruction": with_bos(template, prompt), "input": "", "output": completion, "system": ""}
-        for prompt, completion in _texts(prepared.corpus, template)
-    )
+    values, rows = prepared.job.values, _rendered("llamafactory", prepared.corpus, prepared.template)
     config = {
         "model_name_or_path": prepared.name,
         "stage": "sft",
@@ -179,21 +173,10 @@ _WRITERS: Mapping[Tool, Callable[[PreparedTraining, Path], tuple[Iterable[dict[s
 _START: Mapping[Tool, str] = {"trl": "trl sft --config", "axolotl": "axolotl train", "llamafactory": "llamafactory-cli train"}
 
 
-def _texts(corpus: Corpus, template: TrainingTemplate) -> Iterable[tuple[str, str]]:
-    """The prompt and the completion of each row, as text."""
+def _rendered(tool: Tool, corpus: Corpus, template: TrainingTemplate) -> Iterator[dict[str, Any]]:
+    """The rows as text, for a tool."""
     for sample, _ in corpus.kept():
-        yield template.prompt(sample), template.completion(sample)
-
-
-def with_bos(template: TrainingTemplate, prompt: str) -> str:
-    """The prompt with the BOS that the tokenizer adds by itself, for tools that add none."""
-    bos = template.tokens.hf.bos_token
-    return bos + prompt if template.tokens.bos_id is not None and not prompt.startswith(bos) else prompt
-
-
-def without_bos(template: TrainingTemplate, prompt: str) -> str:
-    """The prompt without the BOS that the tokenizer adds by itself, for tools that let it add one."""
-    return prompt.removeprefix(template.tokens.hf.bos_token) if template.tokens.bos_id is not None else prompt
+        yield rendered_row(template, tool, Pair(template.prompt(sample), template.completion(sample), {}))
 
 
 def _in_think(corpus: Corpus) -> Iterator[tuple[Sample, Sequence[Span]]]:
