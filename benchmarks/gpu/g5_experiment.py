@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from bench import Bench, synchronize
 from lab import UNTRAINED, Lab, Unit, do_units, options, units_left
-from packed import append_gz, code_digest, read_xz
+from packed import append_gz, code_digest, packed_facts, read_xz
 from rounds import Ids
 from tuning import Recipe
 
@@ -29,8 +29,8 @@ from asap.evaluate.comparer import Comparer
 from asap.think import answer_starts, without_later_thoughts
 
 PLAN = Path(__file__).with_name("g5_plan.json")
-CODE = ("g5_experiment", "g5_table", "lab", "rounds", "tuning")
-ROWS, PROBLEMS, PACKED = "rows.jsonl.xz", "problems.jsonl.xz", "packed.json"
+CODE = ("g5_experiment", "g5_rows", "g5_table", "lab", "rounds", "tuning")
+ROWS, PROBLEMS = "rows.jsonl.xz", "problems.jsonl.xz"
 FIRST = ("random", "asap", "short-solutions")
 ORDER: tuple[Unit, ...] = (
     *((arm, seed) for seed in (0, 1) for arm in FIRST),
@@ -71,10 +71,13 @@ def main() -> None:
 
 def write_plan(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Write the plan: what is fixed, the rows, and the code."""
-    parser.add_argument("--data", type=Path, default=Path(".gpu/g5"))
+    from g5_rows import planned, problems  # it needs what a machine with a GPU does not
+
+    parser.add_argument("--work", type=Path, required=True, help="where g5_rows.py keeps rows and scores")
+    parser.add_argument("--data", type=Path, default=Path(".gpu/g5"), help="where it packs the arms (default %(default)s)")
     args = parser.parse_args(words)
-    data = json.loads((args.data / PACKED).read_text("utf-8"))
-    plan = {**FIXED, "units": ORDER, "data": data, "code": code_digest(*CODE)}
+    known = {**planned(args.work, list(problems())), "arms": packed_facts(args.data)}
+    plan = {**FIXED, "units": ORDER, **known, "code": code_digest(*CODE)}
     PLAN.write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
 
 
@@ -106,7 +109,9 @@ def read_data(folder: Path, plan: Mapping[str, Any], *, rehearse: bool) -> tuple
     """Rows and problems; ends with a sentence unless they and the code are those of the plan."""
     (rows, of_rows), (problems, of_problems) = read_xz(folder / ROWS), read_xz(folder / PROBLEMS)
     if not rehearse:
-        if (found := {ROWS: of_rows, PROBLEMS: of_problems}) != plan["data"]["digests"]:
+        if plan["arms"] is None:
+            sys.exit(f"{PLAN.name} was written before the arms were packed; write it anew, and commit it, before a run")
+        if (found := {ROWS: of_rows, PROBLEMS: of_problems}) != plan["arms"]["digests"]:
             sys.exit(f"{folder} holds other data than the plan names: {found}")
         if (code := code_digest(*CODE)) != plan["code"]:
             sys.exit(f"the code is not that of the plan ({code}); write and commit a plan first")

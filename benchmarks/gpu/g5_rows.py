@@ -26,7 +26,7 @@ import numpy as np
 from experiments.held_out.rows import maths_rows
 from experiments.oracle.arms import NOTHING
 from experiments.oracle.scores import decided
-from packed import Row, read_gz, write_xz
+from packed import Row, read_gz, read_lines, write_xz
 
 from asap.atomic import replacing
 from asap.benchmarks.load import load_benchmark
@@ -52,6 +52,8 @@ from asap.workers.local import InProcess
 MODELS = {"deepseek-ai/DeepSeek-R1": "r1", "Qwen/QwQ-32B": "qwq"}
 SEED, HALF = 19, 0.5
 SHORTEST, LONGEST, STEPS = 300, 1600, 8
+MATCHED = 0.02
+"""How far apart the shares may be that the halves keep of all tokens."""
 CUT = {"random": "random", "asap": None, "keep-tail": "keep-tail", "alignment": "alignment", "asap-fine": "asap", "keep-ends": "keep-ends"}
 """The arms that keep half, and the method whose order of removal each follows; None: both stages, as the run decided."""
 ArmsOf = Callable[[Row, Sample, StepCut, TokenCounter], Mapping[str, tuple[str, str]]]
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--traces", type=Path, help="math_r1_qwq.jsonl.gz")
     parser.add_argument("--work", type=Path, required=True, help="where the scores are kept")
     parser.add_argument("--limit", type=int, help="only the first rows in drawn order")
+    parser.add_argument("--device", default="cpu", help="of the scorer; in float32 a GPU decides as a CPU does (G1)")
     parser.add_argument("--out", type=Path, default=Path(".gpu/g5"), help="default %(default)s")
     args = parser.parse_args()
     if args.what == "pack":
@@ -77,10 +80,10 @@ def main() -> None:
         return
     if args.traces is None:
         parser.error("score reads --traces")
-    score(lambda: chosen(read_gz(args.traces)), args.work, args.limit)
+    score(lambda: chosen(read_gz(args.traces)), args.work, args.limit, args.device)
 
 
-def score(choose: Callable[[], Sequence[Row]], work: Path, limit: int | None) -> None:
+def score(choose: Callable[[], Sequence[Row]], work: Path, limit: int | None, device: str) -> None:
     """Choose the rows and score them by the bundled model, some at a time, so that each prefix of the drawn order can be packed."""
     file = work / "rows.jsonl"
     if not file.is_file():
@@ -88,10 +91,16 @@ def score(choose: Callable[[], Sequence[Row]], work: Path, limit: int | None) ->
         with replacing(file) as target:
             target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in choose())
     count = len(file.read_text("utf-8").splitlines())
-    workers = InProcess(Asap(load_scorer("bundled", dtype="float32"), settings()))
+    workers = InProcess(Asap(load_scorer("bundled", dtype="float32", device=device), settings()))
     for end in [*range(_SHARE, min(limit or count, count), _SHARE), min(limit or count, count)]:
         prune_into(work / "asap", Source([str(file)], limit=end), workers)
         print(f"{end} of {count} rows are scored", flush=True)
+
+
+def planned(work: Path, test: Sequence[Row]) -> dict[str, Any]:
+    """What a plan says of rows and problems before anything is scored: how many there are, and their digests."""
+    rows = read_lines(work / "rows.jsonl")
+    return {name: [len(found), content_digest(list(found))[:16]] for name, found in (("rows", rows), ("problems", test))}
 
 
 def settings() -> AsapSettings:
@@ -198,12 +207,12 @@ def pack(work: Path, out: Path, limit: int | None) -> dict[str, Any]:
 
 def written(out: Path, rows: Sequence[Row], test: Sequence[Row]) -> dict[str, Any]:
     """Write rows and problems; returns what a plan says of them."""
-    return {
-        "rows": len(rows),
-        "questions": len({row["id"].rpartition("-")[0] for row in rows}),
-        "digests": {ROWS: write_xz(out / ROWS, rows), PROBLEMS: write_xz(out / PROBLEMS, test)},
-        "arms": {arm: summary(rows, arm) for arm in rows[0]["arms"]},
-    }
+    arms = {arm: summary(rows, arm) for arm in rows[0]["arms"]}
+    shares = [arms[arm]["share"] for arm in CUT if arm in arms]
+    if max(shares) - min(shares) > MATCHED:
+        sys.exit(f"the halves keep {min(shares):.1%} to {max(shares):.1%} of the tokens: not within {MATCHED:.0%}, so not equal")
+    digests = {ROWS: write_xz(out / ROWS, rows), PROBLEMS: write_xz(out / PROBLEMS, test)}
+    return {"rows": len(rows), "digests": digests, "arms": arms}
 
 
 def summary(rows: Sequence[Row], arm: str) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from bench import Bench
 from lab import UNTRAINED, Lab, Unit, do_units, options, units_left
-from packed import Row, append_gz, code_digest, read_gz, read_lines, read_xz
+from packed import Row, append_gz, code_digest, packed_facts, read_gz, read_lines, read_xz
 from tuning import Recipe
 
 PLAN = Path(__file__).with_name("g6_plan.json")
-CODE = ("g6_code", "lab", "rounds", "tuning")
-ROWS, PROBLEMS, PACKED = "rows.jsonl.xz", "problems.jsonl.xz", "packed.json"
+CODE = ("g5_rows", "g6_code", "g6_rows", "lab", "rounds", "tuning")
+ROWS, PROBLEMS = "rows.jsonl.xz", "problems.jsonl.xz"
 ARMS = ("random", "asap", "original", "answer-only", "keep-tail", "alignment")
 FIXED: dict[str, Any] = {
     "model": "Qwen2.5-Coder-0.5B-Instruct, Q4_K_M as GGUF, dequantised",
@@ -54,9 +54,14 @@ def main() -> None:
 def write_plan(words: Sequence[str]) -> None:
     """Write the plan: what is fixed, the rows, and the code."""
     parser = argparse.ArgumentParser(description=write_plan.__doc__)
-    parser.add_argument("--data", type=Path, default=Path(".gpu/g6"))
-    data = json.loads((parser.parse_args(words).data / PACKED).read_text("utf-8"))
-    PLAN.write_text(json.dumps({**FIXED, "data": data, "code": code_digest(*CODE)}, indent=1) + "\n", "utf-8")
+    from g5_rows import planned  # it needs what a machine with a GPU does not
+    from g6_rows import problems
+
+    parser.add_argument("--work", type=Path, required=True, help="where g6_rows.py keeps rows and scores")
+    parser.add_argument("--data", type=Path, default=Path(".gpu/g6"), help="where it packs the arms (default %(default)s)")
+    args = parser.parse_args(words)
+    known = {**planned(args.work, list(problems())), "arms": packed_facts(args.data)}
+    PLAN.write_text(json.dumps({**FIXED, **known, "code": code_digest(*CODE)}, indent=1) + "\n", "utf-8")
 
 
 def run(words: Sequence[str]) -> None:
@@ -71,7 +76,8 @@ def run(words: Sequence[str]) -> None:
         plan = {**FIXED, "recipe": {**FIXED["recipe"], "num_train_epochs": 1}, "new_tokens": 24, "code": "rehearsal"}
     else:
         plan = json.loads(PLAN.read_text("utf-8"))
-        if ({ROWS: of_rows, PROBLEMS: of_problems}, code_digest(*CODE)) != (plan["data"]["digests"], plan["code"]):
+        arms = plan["arms"] or {"digests": "none yet: the arms were not packed when it was written"}
+        if ({ROWS: of_rows, PROBLEMS: of_problems}, code_digest(*CODE)) != (arms["digests"], plan["code"]):
             sys.exit(f"rows, problems or code are not those of {PLAN.name}; write and commit a plan first")
     bench, started = Bench(args), time.monotonic()
     lab = Lab(args.model or f"gguf:{args.data / 'model.gguf'}", args.device)

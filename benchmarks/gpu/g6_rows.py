@@ -37,12 +37,13 @@ def main() -> None:
     parser.add_argument("--traces", type=Path, help="kodcode_r1.jsonl.gz")
     parser.add_argument("--work", type=Path, required=True, help="where the scores are kept")
     parser.add_argument("--limit", type=int, help="only the first rows in drawn order")
+    parser.add_argument("--device", default="cpu", help="of the scorer; in float32 a GPU decides as a CPU does (G1)")
     parser.add_argument("--out", type=Path, default=Path(".gpu/g6"), help="default %(default)s")
     args = parser.parse_args()
     if args.what == "score":
         if args.traces is None:
             parser.error("score reads --traces")
-        score(lambda: chosen(read_gz(args.traces)), args.work, args.limit)
+        score(lambda: chosen(read_gz(args.traces)), args.work, args.limit, args.device)
         return
     rows, test = list(packed_rows(args.work, args.limit, arms_of)), list(problems())
     check_clean(rows, test)

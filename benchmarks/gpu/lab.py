@@ -50,6 +50,9 @@ class Lab:
         tuned = tune(model, rows, recipe, seed, go_on=go_on)
         if tuned is not None:
             self.lm.model.load_state_dict(model.state_dict())
+        del model
+        if self.lm.device.type == "cuda":
+            torch.cuda.empty_cache()  # what training took is large, and writing takes other sizes
         return tuned
 
     def forget(self) -> None:

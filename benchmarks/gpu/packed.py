@@ -43,6 +43,12 @@ def read_lines(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
 
 
+def packed_facts(folder: Path) -> Any:
+    """What was said of the arms when they were packed; None before."""
+    file = folder / "packed.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
 def code_digest(*names: str) -> str:
     """A digest of scripts of this folder."""
     return content_digest(*(Path(__file__).with_name(f"{name}.py").read_text("utf-8") for name in names))[:16]

@@ -33,7 +33,8 @@ def shared_heads(
         found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
         return found.reshape(rows, 1, heads, size), None
     key, value = (one.repeat_interleave(heads // groups, 1) for one in (key, value))
-    found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    causal = attention_mask is None  # transformers makes no mask for an attention of this name
+    found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, is_causal=causal)
     return found.transpose(1, 2), None
 
 

@@ -2,13 +2,20 @@
 
 import gzip
 import json
+import os
+import random
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import g5_experiment
+import g5_rows
 import g5_table
 import g6_code
+import g6_rows
 import g7_oracle
 import lab
 import packed
@@ -201,6 +208,52 @@ def test_the_shares_of_g7_are_all_units_once() -> None:
     units = [unit for share in shares for unit in share]
     assert sorted(units) == sorted(g7_oracle.share_of(plan, "0/1")) == sorted((arm, seed) for arm in plan.arms for seed in plan.seeds[arm])
     assert {arm for arm, _ in shares[0]} == {"asap", "asap-fine", "alignment", "spirit"}
+
+
+@pytest.mark.parametrize("experiment", [g5_experiment, g6_code])
+def test_a_plan_is_of_the_code_that_is_here_and_of_what_is_fixed(experiment: ModuleType) -> None:
+    plan = json.loads(experiment.PLAN.read_text("utf-8"))
+    assert plan["code"] == packed.code_digest(*experiment.CODE), "the code changed: write the plan anew, and commit it, before a run"
+    fixed = json.loads(json.dumps(experiment.FIXED))
+    assert {name: plan[name] for name in fixed} == fixed
+
+
+@pytest.mark.slow
+def test_the_rows_of_the_plans_are_the_rows_of_the_data(tmp_path: Path) -> None:
+    if not (data := os.environ.get("ASAP_DATA")):
+        pytest.skip("ASAP_DATA is not set: that the rows of G5 and G6 are those of their plans was NOT checked")
+    for rows, experiment, name in ((g5_rows, g5_experiment, "math_r1_qwq"), (g6_rows, g6_code, "kodcode_r1")):
+        found = rows.chosen(packed.read_gz(Path(data) / "traces" / f"{name}.jsonl.gz"))
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found), "utf-8")
+        plan = json.loads(experiment.PLAN.read_text("utf-8"))
+        problems = list(rows.problems())
+        assert g5_rows.planned(folder, problems) == {name: plan[name] for name in ("rows", "problems")}
+        g5_rows.check_clean(found, problems)
+
+
+def carry(*words: object) -> subprocess.CompletedProcess[str]:
+    script = Path(g5_experiment.__file__).with_name("carry.sh")
+    return subprocess.run([str(script), *map(str, words)], capture_output=True, text=True)
+
+
+def test_a_file_is_carried_in_pieces_and_a_lost_one_is_told(tmp_path: Path) -> None:
+    content = random.Random(3).randbytes(5 * 2**19)
+    (tmp_path / "model.gguf").write_bytes(content)
+    assert carry("split", tmp_path / "model.gguf", tmp_path / "pieces", 1).returncode == 0
+    for number in ("00", "01", "02"):
+        (tmp_path / "came").mkdir()
+        shutil.copytree(tmp_path / "pieces" / number, tmp_path / "came" / number)
+        assert carry("keep", tmp_path / "came", tmp_path / "store").returncode == 0
+        shutil.rmtree(tmp_path / "came")
+    assert carry("join", tmp_path / "store", tmp_path / "whole.gguf").returncode == 0
+    assert (tmp_path / "whole.gguf").read_bytes() == content
+    shutil.rmtree(tmp_path / "store" / "01")
+    lost = carry("join", tmp_path / "store", tmp_path / "again.gguf")
+    assert lost.returncode == 1
+    assert "a piece is missing or damaged" in lost.stderr
+    assert not (tmp_path / "again.gguf").exists()
 
 
 def test_the_plan_of_g7_is_of_the_code_that_is_here() -> None:
