@@ -229,7 +229,7 @@ def test_the_first_row_is_shown_with_its_shape(tmp_path: Path, capsys: pytest.Ca
     source = write_rows(
         tmp_path / "rows.jsonl", ["no JSON", {"prompt": "The question", "generation": "<think>\na\n\nb\n</think>\nThe answer"}]
     )
-    assert run(prune_words(source, tmp_path / "out")) == 0
+    assert run(prune_words(source, tmp_path / "out", "-v")) == 0
     said = capsys.readouterr().err
     assert "shape: prompt+generation\n" in said
     assert "The question" in said

@@ -45,7 +45,7 @@ def test_a_terminal_shows_a_bar_with_tokens_speed_and_time_left(tmp_path: Path, 
     assert code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
-    assert "shape: question+cot+answer" in shown
+    assert "the first row, r0, was read as question+cot+answer" in " ".join(shown.split())
     assert "40 traces to score" in shown
     assert re.search(r"pruning .*\d+/40, \d+ (s|min) left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", shown), shown
     assert "rows     40 = " in shown
@@ -74,7 +74,7 @@ def test_a_log_gets_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
     assert "\x1b" not in said
     lines = said.splitlines()
-    assert lines[0] == "shape: question+cot+answer"
+    assert lines[0].startswith("the first row, r0, was read as question+cot+answer, ")
     assert "3 traces to score" in lines
     assert re.fullmatch(r"3/3 traces, 0 s left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", lines[-1])
 
@@ -93,7 +93,7 @@ def test_lines_come_at_the_first_row_and_at_the_end_and_rarely_between() -> None
 
 def test_runs_after_each_other_are_counted_one_by_one() -> None:
     shown = io.StringIO()
-    lines = Lines(Console(file=shown, width=200), show_row=True)
+    lines = Lines(Console(file=shown, width=200), whole_row=True)
     for _ in range(2):
         lines.first_row(to_sample({"question": "q", "cot": "c", "answer": "a"}))
         lines.scoring(2, 2, 200)
@@ -107,7 +107,7 @@ def test_runs_after_each_other_are_counted_one_by_one() -> None:
 def test_the_first_row_is_shown_whole_and_on_its_own_lines(capsys: pytest.CaptureFixture[str]) -> None:
     log = io.StringIO()
     shaped = to_sample({"question": "[bold]q[/nothing] " + "x" * 150, "response": "<think>\nt\n</think>\na", "id": "i"})
-    watcher(Console(file=log, width=80)).first_row(shaped)
+    watcher(Console(file=log, width=80), whole_row=True).first_row(shaped)
     assert log.getvalue().splitlines()[:3] == [
         "shape: question+response",
         "id: i",
@@ -119,7 +119,7 @@ def test_a_row_cannot_send_commands_to_the_terminal() -> None:
     screen = io.StringIO()
     hostile = "\x1b]0;title\x07\x1b[2J\x9b2J\r\x08 \x7f"
     shaped = to_sample({"question": hostile, "response": f"<think>\n{hostile}\n</think>\na"})
-    watcher(Console(file=screen, force_terminal=True, color_system=None)).first_row(shaped)
+    watcher(Console(file=screen, force_terminal=True, color_system=None), whole_row=True).first_row(shaped)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", screen.getvalue())
     assert "\\x1b]0;title\\x07" in screen.getvalue()
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from asap.dataset import Shaped, render_row
+from asap.dataset import Shaped, render_row, row_line
 from asap.events import DecidedRows, Listener, LlmProgress, MeasuringProgress
 from asap.lm.spending import Amount, Estimate, SpendingLimit
 from asap.revealed import revealed
@@ -17,21 +17,22 @@ _READING_EVERY = 1000
 
 
 class Watcher(Listener):
-    """Counts the progress of the current run, or of several in turn; the base of both displays."""
+    """Counts the progress of the current run, or of several in turn; the base of both displays. `whole_row`: show the first row's texts."""
 
-    def __init__(self, console: Console, *, show_row: bool = True) -> None:
+    def __init__(self, console: Console, *, whole_row: bool = False) -> None:
         self.console = console
-        self.show_row = show_row
+        self.whole_row = whole_row
+        self._row_is_shown = False
         self.rows = self.rows_missing = self.bytes_missing = 0
         self.rows_done = self.bytes_done = self.tokens_before = self.tokens_after = 0
         self.started = time.monotonic()
 
     def first_row(self, shaped: Shaped) -> None:
         """Show how the first row was read, once."""
-        if self.show_row:
-            self.show_row = False
-            self.console.print(revealed(render_row(shaped)), markup=False, highlight=False, soft_wrap=True)
-            self.console.print()
+        if not self._row_is_shown:
+            self._row_is_shown = True
+            shown = f"{render_row(shaped)}\n" if self.whole_row else row_line(shaped)
+            self.console.print(revealed(shown), markup=False, highlight=False, soft_wrap=True)
 
     def unchanged(self, rows: int) -> None:
         """Say that the source was not read again."""
@@ -119,8 +120,8 @@ class Lines(Watcher):
 class Bar(Watcher):
     """Shows a progress bar with the tokens before and after, rows per second and the time left."""
 
-    def __init__(self, console: Console, *, show_row: bool = True) -> None:
-        super().__init__(console, show_row=show_row)
+    def __init__(self, console: Console, *, whole_row: bool = False) -> None:
+        super().__init__(console, whole_row=whole_row)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[state]}"))
         self.progress = Progress(*columns, console=console, transient=True)
         self.task: TaskID | None = None
@@ -171,9 +172,9 @@ class Bar(Watcher):
         self.progress.stop()
 
 
-def watcher(console: Console, *, show_row: bool = True) -> Watcher:
-    """A bar in a terminal, lines elsewhere."""
-    return (Bar if console.is_terminal else Lines)(console, show_row=show_row)
+def watcher(console: Console, *, whole_row: bool = False) -> Watcher:
+    """A bar in a terminal that can move its cursor, lines elsewhere."""
+    return (Bar if console.is_terminal and not console.is_dumb_terminal else Lines)(console, whole_row=whole_row)
 
 
 def measuring(console: Console) -> Callable[[MeasuringProgress], None]:

@@ -55,7 +55,7 @@ def test_the_whole_is_resumed_and_ends_with_the_gate(tiny: Plan, tmp_path: Path,
     assert found[0].unfinished == 1  # four tokens are not enough
     assert found[0].right == 0
     assert BLIND in results_table(found, tiny.seeds, tiny.gate)
-    assert "finished; nothing was trained" not in capsys.readouterr().out
+    assert "finished; nothing was trained" not in capsys.readouterr().err
 
 
 def test_lost_answers_of_a_batch_are_written_again(tiny: Plan, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_run_lowers_the_loss_and_its_model_loads_and_generates(source: Path, t
     assert run(train_words(source, out, changes=LONG)) == 0
     said = capsys.readouterr()
     assert "«<think>" in said.err
-    assert "6 rows" in said.out
+    assert "6 rows" in said.err
     losses = [step["loss"] for step in steps_of(out)]
     assert len(losses) == 9
     assert losses[-1] < losses[0] - 0.2
@@ -122,7 +122,7 @@ def test_the_same_command_on_a_finished_run_trains_nothing(source: Path, tmp_pat
     before = (out / "steps.jsonl").read_bytes()
     capsys.readouterr()
     assert run(train_words(source, out, changes=changes)) == 0
-    assert "finished; nothing was trained" in capsys.readouterr().out
+    assert "finished; nothing was trained" in capsys.readouterr().err
     assert (out / "steps.jsonl").read_bytes() == before
 
 
@@ -145,7 +145,7 @@ def test_rejected_rows_are_recorded_and_the_others_trained(tmp_path: Path, capsy
     assert run(train_words(source, out, changes=("max_steps=1", "effective_batch_size=1"))) == 0
     rejected = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [(one["id"], one["line"], one["reason"]) for one in rejected] == [("stops", 2, "eos_inside"), ("none", 3, "no_think")]
-    assert "2 rows cannot be used" in capsys.readouterr().out
+    assert "2 rows cannot be used" in capsys.readouterr().err
     assert run(train_words(source, tmp_path / "strict", "--max-rejected", "1")) == 2
     assert "more than --max-rejected 1 allows" in capsys.readouterr().err
     assert (tmp_path / "strict" / "rejected.jsonl").read_bytes() == (out / "rejected.jsonl").read_bytes()

@@ -30,7 +30,7 @@ def test_the_card_of_a_training_run_stays(source: Path, tmp_path: Path, capsys: 
     assert run(train_words(source, out, changes=changes)) == 0
     assert (out / "README.md").read_text() == "My model\n"
     assert (out / "README.asap.md").read_text() == first
-    assert f"the new card is {out / 'README.asap.md'}" in capsys.readouterr().out
+    assert f"the new card is {out / 'README.asap.md'}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tool", ["trl", "axolotl", "llamafactory"])

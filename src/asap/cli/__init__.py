@@ -3,10 +3,13 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from cyclopts import App
 
 from asap.cli.config import config_of, without_config
+from asap.cli.manner import manner, speaking, without_manner
+from asap.cli.result import one_document
 from asap.cli.terminal import console_for, screens
 from asap.errors import AsapError, one_line
 from asap.revealed import revealed
@@ -17,24 +20,27 @@ app = App(
     help="Shorten the reasoning traces you train on: whole steps go, every kept word stays verbatim, every cut is explained.",
     version=f"asap {__version__}",
     help_format="plaintext",
-    help_epilogue="Everywhere: --config FILE.yaml (option: value), --debug (tracebacks).",
+    suppress_keyboard_interrupt=False,  # we say so, with an exit code
+    help_epilogue="Everywhere: --json (the result as one JSON document), --quiet (no progress), -v (the first row whole), "
+    "--config FILE.yaml (option: value), --debug (tracebacks); see docs/command-line.md.",
 )
 COMMANDS = {
+    "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
     "prune": "Prune the reasoning traces of a data set.",
     "merge": "Put the shards of a run together: the same files as a run without --shard.",
     "cut": "Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.",
     "review": "Write a page that shows every trace of a run, what was cut from it and why, and what another budget would cut.",
     "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code.",
+    "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
     "evaluate": "Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.",
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
     "compare-runs": "Compare two evaluations: exact McNemar and paired bootstrap for Pass@1, Wilcoxon for tokens and seconds.",
-    "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
-    "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
 }
-for name, summary in COMMANDS.items():  # imported only when called, so that each command starts quickly
+"""The commands in the order of use, which is their order in the help."""
+for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when called, so that each command starts quickly
     module = name.replace("-", "_")
-    app.command(f"asap.cli.{module}:{module}", name=name, help=summary)
+    app.command(f"asap.cli.{module}:{module}", name=name, help=summary, sort_key=place)
 
 
 PRINTING = ("compare-runs", "doctor", "report")
@@ -47,21 +53,24 @@ def run(arguments: Sequence[str]) -> int:
     0 done, 1 too many rejected rows or no score, 2 bad usage or input, 70 a bug of ours, 130 interrupted or stopped by a limit. A stdout
     or stderr that takes no text changes none of them, except that a result which is only printed and cannot be is no 0.
     """
-    with screens() as made:
-        code = _run(arguments)
+    words, asked = without_manner(arguments)
+    command = next((word for word in words if word in COMMANDS), "")
+    with speaking(asked), screens() as made:
+        with one_document(command) as document:
+            document["exit_code"] = code = _run(words, document)
         lost = next((screen.failure for screen in made if screen.is_stdout), None)
         if lost is not None and not isinstance(lost, BrokenPipeError):  # a pipe that nobody reads any more, as of `head`, is no failure
             print(f"asap: what was printed could not be written ({lost.strerror or lost}); the files are", file=sys.stderr)
-            return code or 2 * (arguments[0] in PRINTING and "--out" not in arguments)
+            return code or 2 * (asked.json or (command in PRINTING and "--out" not in words))
     return code
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], document: dict[str, Any]) -> int:
     from cyclopts import CycloptsError
 
-    debug = "--debug" in arguments
+    debug = manner().debug
     try:
-        words, config = without_config([word for word in arguments if word != "--debug"])
+        words, config = without_config(arguments)
         app.config = (config_of(config, words),) if config is not None else ()
         if words and words[0] in COMMANDS:
             app[words[0]].help = None  # the command's docstring says more
@@ -69,15 +78,18 @@ def _run(arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else 0
     except (AsapError, CycloptsError) as error:
         _trace(debug)
-        print(f"asap: {revealed(one_line(error), keep='')}", file=sys.stderr)
+        document["error"] = told = revealed(one_line(error), keep="")
+        print(f"asap: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        document["error"] = "interrupted"
         print("asap: interrupted", file=sys.stderr)
         return 130
     except Exception as error:  # a bug of ours: a traceback only with --debug
         _trace(debug)
         advice = "report what is above" if debug else "run again with --debug and report what it prints"
-        print(f"asap: internal error: {type(error).__name__}: {revealed(one_line(error), keep='')}; {advice}", file=sys.stderr)
+        document["error"] = told = f"internal error: {type(error).__name__}: {revealed(one_line(error), keep='')}"
+        print(f"asap: {told}; {advice}", file=sys.stderr)
         return 70
 
 

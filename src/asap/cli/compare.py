@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from asap.cli.manner import manner
 from asap.cli.options import (
     AS_IT_IS,
     METHOD,
@@ -28,6 +29,7 @@ from asap.cli.options import (
     whole,
     with_logprobs,
 )
+from asap.cli.result import show, show_written
 from asap.cli.terminal import console_for, say
 from asap.errors import UsageError
 
@@ -179,16 +181,16 @@ def compare(
         # errors of judge, classifier or tests are found before the hours of pruning
         with SupportScorer.open(other, out) as judge_of, _sufficiency(other, out, tests or source[0], generate) as sufficiency:
             judge_of.claim_files(REPORT_FILES, before=REPORT_FILES)
-            with watcher(console) as listener:
+            with watcher(console, whole_row=manner().verbose) as listener:
                 totals = prune_all(out, rows, pruners, listener)
             measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
             report = write_report(out, measured, settings, totals)
     except KeyboardInterrupt:
         say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
         return 130
-    print(markdown(report.aggregates, report.caption))
-    print()
-    say(f"written: {out}/{', '.join(report.files)}")
+    table = f"{markdown(report.aggregates, report.caption)}\n"
+    show(table, results=report.aggregates, caption=report.caption, rows=totals.rows, rejected=totals.rejected)
+    show_written(out, report.files)
     if report.no_plot:
         say(f"note: {report.no_plot}", error=True)
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import RUN
+from asap.cli.result import show
 
 
 def compare_runs(
@@ -28,7 +29,7 @@ def compare_runs(
     if out is not None:
         check_file(out, lambda head: head.startswith(b'{\n  "a": "'), "comparison.json")
     compared = compare(read_run(a), read_run(b), common=common)
-    print(comparison_markdown(compared))
+    show(comparison_markdown(compared), **compared)
     if out is not None:
         with replacing(out) as file:
             json.dump(compared, file, indent=2, ensure_ascii=False)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from asap.cli.manner import manner
 from asap.cli.options import (
     AS_IT_IS,
     MODEL,
@@ -18,6 +19,7 @@ from asap.cli.options import (
     parse_columns,
     with_logprobs,
 )
+from asap.cli.result import show
 from asap.cli.terminal import console_for
 from asap.errors import UsageError
 
@@ -53,5 +55,8 @@ def doctor(
         base_url=base_url,
         limit=at_least("limit", limit, 1),
     )
-    render(report, console_for())
+    about = {"histogram": [one._asdict() for one in report.data.histogram]} if report.data else {}
+    show(None, status=report.status, findings=[one._asdict() for one in report.findings], **about)
+    if not manner().json:
+        render(report, console_for())
     return 2 if report.status == "fail" else 0

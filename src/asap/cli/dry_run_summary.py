@@ -1,7 +1,8 @@
 """What `asap prune --dry-run` prints."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from asap.cli.result import show
 from asap.errors import InputError
 from asap.prune.settings import AsapSettings
 
@@ -21,17 +22,36 @@ def print_dry_run(found: "DryRun", source: "Source", settings: AsapSettings, *, 
         raise InputError("; ".join([no_usable_row(source.names, rejected_by, survey.filtered), *firsts]))
     left_out = f"; {survey.filtered:,} rows do not meet --where" if source.rules.where else ""
     passed = f"{survey.passed.total()} pass through, " if survey.passed else ""
-    print(f"{survey.rows} rows read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}")
-    for reason, count in rejected_by.items():
-        print(f"  {reason}: {count}")
-    print(
+    lines = [f"{survey.rows} rows read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}"]
+    lines += [f"  {reason}: {count}" for reason, count in rejected_by.items()]
+    lines.append(
         f"{survey.trace_tokens:,} tokens of traces (longest {max(survey.tokens, default=0):,}); {_reading(found, settings)}; "
         f"{found.over_budget} traces are over their budget. {'Only replies were' if piloted else 'Nothing was'} written."
     )
     if finding := survey.questions.finding():
-        print(f"questions: {finding}")
+        lines.append(f"questions: {finding}")
     if stage_1 := _stage_1(found, settings):
-        print(f"stage 1: {stage_1}")
+        lines.append(f"stage 1: {stage_1}")
+    show("\n".join(lines), **_fields(found, rejected_by))
+
+
+def _fields(found: "DryRun", rejected_by: dict[str, int]) -> dict[str, Any]:
+    """The same for --json."""
+    survey = found.survey
+    return {
+        "rows": survey.rows,
+        "usable": survey.usable,
+        "passed": survey.passed.total(),
+        "rejected": survey.unusable,
+        "rejected_by": rejected_by,
+        "filtered": survey.filtered,
+        "steps": sum(count * rows for count, rows in survey.steps.items()),
+        "steps_coarse_most": found.coarse_most,
+        "tokens": survey.trace_tokens,
+        "tokens_longest": max(survey.tokens, default=0),
+        "tokens_read": [round(found.reading.low), round(found.reading.high)],
+        "over_budget": found.over_budget,
+    }
 
 
 def _stage_1(found: "DryRun", settings: AsapSettings) -> str:

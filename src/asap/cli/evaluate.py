@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole
+from asap.cli.result import show, show_written
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
-from asap.cli.terminal import say
 from asap.errors import InputError, UsageError
+from asap.revealed import revealed
 
 if TYPE_CHECKING:
     from asap.evaluate.run import Evaluation
@@ -132,7 +133,7 @@ def _evaluated(evaluations: "Mapping[Path, Evaluation]", judging: SandboxOptions
     from asap.evaluate.ledger import Ledger
     from asap.evaluate.summary import pass_line
 
-    limits, workers, codes = judging.limits, judging.worker_count, list[int]()
+    limits, workers, codes, runs = judging.limits, judging.worker_count, list[int](), list[dict[str, Any]]()
     problems = [problem for benchmark in next(iter(evaluations.values())).benchmarks for problem in benchmark.problems]
     with ExitStack() as stack:
         if not generate_only:  # first: no answers are written that cannot be judged
@@ -141,18 +142,20 @@ def _evaluated(evaluations: "Mapping[Path, Evaluation]", judging: SandboxOptions
             with Ledger.open(out) as ledger:
                 if generate_only:
                     evaluation.generate(ledger)
-                    say(f"written: {out}/attempts.jsonl")
+                    show_written(out, ["attempts.jsonl"])
                     continue
                 evaluation.leave_out(ledger, sandbox, limits, workers, comparer)
                 evaluation.generate(ledger)
                 summary = evaluation.judge(ledger, sandbox, limits, workers, comparer)
             codes.append(print_faults(summary))
-            print((out / "summary.md").read_text(encoding="utf-8"))
             for entry in summary["benchmarks"]:
-                print(pass_line(entry))
-            say(f"written: {out}/attempts.jsonl, verdicts.jsonl, summary.json, summary.md")
+                show(pass_line(entry))
+            show(f"\n{(out / 'summary.md').read_text(encoding='utf-8')}")
+            show_written(out, ["attempts.jsonl", "verdicts.jsonl", "summary.json", "summary.md"])
+            runs.append({**summary, "out": str(out)})
+    show(None, **(runs[0] if len(runs) == 1 else {"runs": runs}))
     if len(codes) > 1:
-        say(f"asap compare-runs {' '.join(map(str, [*evaluations][:2]))} compares the first two")
+        show(revealed(f"asap compare-runs {' '.join(map(str, [*evaluations][:2]))} compares the first two", keep=""))
     return max(codes, default=0)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from asap.cli.result import show
 from asap.cli.terminal import say
 from asap.errors import UsageError
+from asap.revealed import revealed
 
 if TYPE_CHECKING:
     from asap.dataset.row_rules import RowRules
@@ -266,7 +268,7 @@ def write_page(out: Path) -> None:
     from asap.review import write_review
 
     write_review(out, out / "review.html")
-    say(f"review   {out}/review.html: open it in a browser")
+    show(revealed(f"review   {out}/review.html: open it in a browser", keep=""), review=str(out / "review.html"))
 
 
 def warn_of_dtype(dtype: str, device: str) -> None:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asap.cli.result import show
+
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.reading import RowCheck
@@ -28,11 +30,13 @@ def print_hints(totals: "Totals") -> None:
     """Print what to do about rows that were rejected though nobody showed their answer to be wrong."""
     for reason, hint in _HINTS.items():
         if count := totals.rejected_by.get(reason):
-            print(f"note     {count:,} rows {hint}")
+            show(f"note     {count:,} rows {hint}")
 
 
 def print_counts(source: "Source") -> None:
     """Print how the rows would be judged; nothing is run."""
     from asap.evaluate.passing import counted
 
-    print(f"--only-passing: {', '.join(f'{count} rows with {what}' for what, count in counted(source))}. Nothing was run.")
+    found = counted(source)
+    told = f"--only-passing: {', '.join(f'{count} rows with {what}' for what, count in found)}. Nothing was run."
+    show(told, only_passing=dict(found))

@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from asap.cli.dry_run_summary import print_dry_run
 from asap.cli.llm_options import Llm
+from asap.cli.manner import manner
 from asap.cli.model_options import Model
 from asap.cli.options import (
     AS_IT_IS,
@@ -228,7 +229,10 @@ def _prune(
                 console.print(f"{who} no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
-            listener, asks = stack.enter_context(watcher(console)), llm.run_options(spending, source.rules.table)
+            listener, asks = (
+                stack.enter_context(watcher(console, whole_row=manner().verbose)),
+                llm.run_options(spending, source.rules.table),
+            )
             check = passing_check(out) if only_passing else None
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
@@ -257,7 +261,7 @@ def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Wher
     generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
     asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
     tries = (_blueprint(settings, model, llm).pruner(where.first_device()), llm.pilot) if llm.pilot and not llm.llm else None
-    with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True)) as listener:
+    with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True), whole_row=manner().verbose) as listener:
         found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks, tries)
     print_dry_run(found, source, settings, piloted=bool(llm.pilot and llm.llm))
     return 0

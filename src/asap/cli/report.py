@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import RUN
-from asap.cli.terminal import say
+from asap.cli.result import show, show_written
 
 
 def report(
@@ -42,14 +42,15 @@ def report(
 
         asap report original=out/original asap=out/asap --paper table1 --out out/report
     """
+    from asap.report.contents import as_record
     from asap.report.files import FILES, claim_report, printed, write_arm_report
     from asap.report.gather import make_report
 
     if out is not None:
         claim_report(out)
     made = make_report(runs, reference=reference, paper=paper, title=title)
-    print(printed(made), end="")
+    show(printed(made).removesuffix("\n"), **as_record(made))
     if out is not None:
         write_arm_report(made, out)
-        say(f"written: {out}/{', '.join(FILES)}")
+        show_written(out, FILES)
     return 0

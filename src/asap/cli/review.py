@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import RUN, whole
-from asap.cli.terminal import say
+from asap.cli.result import show
+from asap.revealed import revealed
 
 
 def review(
@@ -35,5 +36,6 @@ def review(
     shown = (
         f"{written.shown:,} traces" if written.shown == written.total else f"{written.shown:,} of {written.total:,} traces (see --limit)"
     )
-    say(f"written: {out}, {shown}, {written.size / 1e6:.1f} MB")
+    told = revealed(f"written: {out}, {shown}, {written.size / 1e6:.1f} MB", keep="")
+    show(told, page=str(out), traces_shown=written.shown, traces=written.total, bytes=written.size)
     return 0

@@ -1,8 +1,10 @@
 """The table that `asap prune`, `asap cut` and `asap merge` print at their end."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from asap.cli.result import show
 from asap.dataset.formats import MAY_LOSE_THINKING, RENDERED_BY_TOOLS
 from asap.revealed import revealed
 
@@ -58,7 +60,17 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         if name != placed
     ]
     lines.append(("written", f"{out}/{', '.join(totals.written.values())}"))
-    print("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines))
+    show("\n".join(f"{name:<8} {revealed(text, keep='')}" for name, text in lines), **_fields(totals, out, spending))
+
+
+def _fields(totals: "Totals", out: Path, spending: "SpendingLimit | None") -> dict[str, Any]:
+    """The same for --json: the counts by the names that they have in manifest.json."""
+    counts = {name: value for name, value in asdict(totals).items() if name != "written"}
+    paid: dict[str, float | None] | None = None
+    if spending is not None:
+        paid = {name: getattr(spending, name) for name in ("requests", "prompt_tokens", "completion_tokens")}
+        paid["dollars"] = spending.spent if spending.price else None
+    return {**counts, "kept": totals.ratio, "llm": paid, "out": str(out), "files": list(totals.written.values())}
 
 
 def _but_parquet(totals: "Totals") -> str:

@@ -6,8 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from asap.cli.options import DATA, RUN, Out, whole
+from asap.cli.result import show, show_written
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
-from asap.cli.terminal import say
 
 
 def score(
@@ -64,6 +64,6 @@ def score(
         return interrupted(out)
     [entry] = summary["benchmarks"]
     code = print_faults(summary)
-    print(pass_line(entry))
-    say(f"written: {out}/verdicts.jsonl, rejected.jsonl, summary.json, summary.md")
+    show(pass_line(entry), **summary)
+    show_written(out, ["verdicts.jsonl", "rejected.jsonl", "summary.json", "summary.md"])
     return code or int(max_rejected is not None and entry["rejected"] > max_rejected)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from asap.cli.manner import manner
 from asap.revealed import revealed
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def say(text: str, *, error: bool = False) -> None:
 
 
 def console_for(*, stderr: bool = False) -> "Console":
-    """A console for text that people read."""
+    """A console for text that people read, in plain text where colours are unwanted or not known. With --quiet, nothing on stderr."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -111,4 +112,13 @@ def console_for(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     file = cast(TextIO, _AsItIs(stream)) if isinstance(stream, Screen) else None
-    return SafeConsole(file=file, stderr=stderr, markup=False, emoji=False, highlight=False)
+    plain = bool(os.environ.get("NO_COLOR")) or manner().json
+    return SafeConsole(
+        file=file,
+        stderr=stderr,
+        quiet=stderr and manner().quiet,
+        color_system=None if plain else "auto",  # which is none for TERM=dumb, and where there is no terminal
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )

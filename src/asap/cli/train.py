@@ -1,11 +1,16 @@
 """`asap train`: fine-tunes a model on reasoning traces."""
 
+import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from asap.cli.manner import manner
 from asap.cli.options import (
     AS_IT_IS,
     DATA,
@@ -21,8 +26,10 @@ from asap.cli.options import (
     at_least,
     parse_columns,
 )
+from asap.cli.result import show
 from asap.cli.terminal import console_for, say
 from asap.errors import UsageError
+from asap.revealed import revealed
 
 if TYPE_CHECKING:
     from asap.train.job import PreparedTraining
@@ -112,31 +119,52 @@ def train(
     if emit_config is not None:
         from asap.train.export import emit
 
-        say(f"written: {', '.join(str(path) for path in emit(prepared, emit_config, out))}")
+        files = [str(path) for path in emit(prepared, emit_config, out)]
+        show(revealed(f"written: {', '.join(files)}", keep=""), out=str(out), files=files, counts=prepared.corpus.counts)
         return 0
     if launch is not None:  # all checks passed: start the processes that train
         claim(prepared, out, write=False)
-        return launched(launch, sys.argv[1:])
+        code = launched(launch, [word for word in sys.argv[1:] if word != "--json"])
+        if manner().json and code == 0:
+            show(None, out=str(out), **json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+        return code
     try:
-        manifest = fit(prepared, out, lambda text: say(text) if main else None)
+        with _progress_on_stderr():
+            manifest = fit(prepared, out, lambda text: say(text, error=True) if main else None)
     except KeyboardInterrupt:
         say(f"asap: interrupted; the same command again goes on from the last checkpoint in {out}", error=True)
         return 130
     if main:
-        say(f"{manifest['steps']:,} steps, mean loss {manifest['train_loss']:.4f}; written: {out} (hf:{out} is the trained model)")
+        told = f"{manifest['steps']:,} steps, mean loss {manifest['train_loss']:.4f}; written: {out} (hf:{out} is the trained model)"
+        show(revealed(told, keep=""), out=str(out), **manifest)
     return 0
 
 
+@contextmanager
+def _progress_on_stderr() -> Iterator[None]:
+    """Send what the trainer prints of its steps to stderr, or nowhere with --quiet, until the block ends."""
+    if not manner().quiet:
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # which also leaves the trainer's bar out
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
 def _tell(prepared: "PreparedTraining") -> None:
-    """Print what the run will train on, and one row with its loss mask."""
+    """Print on stderr what the run will train on, and one row with its loss mask."""
     counts = prepared.corpus.counts
     console = console_for(stderr=True)
     console.print("The first row; the loss is on what is green and between « » only:", style="bold")
     console.print(prepared.first_row)
-    print(
+    told = (
         f"{counts['rows']:,} rows, {counts['tokens']:,} tokens ({counts['response_tokens']:,} learnt), longest {counts['longest']:,}; "
         f"template {prepared.template.hash}"
     )
+    console.print(told, soft_wrap=True)
     notes = (
         ("rejected", "rows cannot be used; see rejected.jsonl"),
         ("dropped_long", "rows are longer than max_length and were left out"),
@@ -146,4 +174,4 @@ def _tell(prepared: "PreparedTraining") -> None:
     )
     for name, text in notes:
         if counts.get(name):
-            say(f"note: {counts[name]:,} {text}")
+            console.print(f"note: {counts[name]:,} {text}", soft_wrap=True)

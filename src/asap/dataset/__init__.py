@@ -14,7 +14,8 @@ from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.generations import each_generation
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
-from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, render_row, to_sample
+from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, to_sample
+from asap.dataset.shown_row import render_row, row_line
 from asap.dataset.where import FILTERED, LACKS, check_wanted
 from asap.errors import AsapError, InputError, MissingExtra, RowError
 from asap.sample import Sample
@@ -32,6 +33,7 @@ __all__ = [
     "iter_shaped",
     "read_samples",
     "render_row",
+    "row_line",
     "to_sample",
     "write_samples",
 ]

@@ -97,19 +97,6 @@ def check_columns(columns: Mapping[str, str]) -> None:
         raise UsageError(f"the columns {', '.join(columns)} do not make a row; {allowed}")
 
 
-def render_row(shaped: Shaped) -> str:
-    """A short plain text that shows how a row was read."""
-    sample = shaped.sample
-    parts = {"system": sample.system, "question": sample.question, "trace": sample.cot, "answer": sample.answer}
-    lines = [f"shape: {shaped.shape}", f"id: {sample.id}"]
-    lines += [f"{name} ({len(text):,} characters): {_shortened(text)}" for name, text in parts.items() if text is not None]
-    return "\n".join(lines)
-
-
-def _shortened(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
 def _check_response(shape: Shape, row: Row) -> None:
     """Raise RowError if the response is a chat that has the question as well, as in rows of two answers to choose from."""
     if "user" not in shape.needed.values():

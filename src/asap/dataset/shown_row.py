@@ -1,0 +1,25 @@
+"""A row as people are shown how it was read."""
+
+from asap.dataset.shapes import Shaped
+
+
+def render_row(shaped: Shaped) -> str:
+    """A short plain text that shows how a row was read."""
+    lines = [f"shape: {shaped.shape}", f"id: {shaped.sample.id}"]
+    return "\n".join(lines + [f"{name} ({len(text):,} characters): {_shortened(text)}" for name, text in _parts(shaped)])
+
+
+def row_line(shaped: Shaped) -> str:
+    """One line that says how a row was read."""
+    lengths = ", ".join(f"{name} {len(text):,}" for name, text in _parts(shaped))
+    return f"the first row, {shaped.sample.id}, was read as {shaped.shape}, with so many characters: {lengths} (-v shows it)"
+
+
+def _parts(shaped: Shaped) -> list[tuple[str, str]]:
+    sample = shaped.sample
+    parts = (("system", sample.system), ("question", sample.question), ("trace", sample.cot), ("answer", sample.answer))
+    return [(name, text) for name, text in parts if text is not None]
+
+
+def _shortened(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
