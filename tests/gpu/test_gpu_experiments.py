@@ -194,7 +194,9 @@ def test_g7_is_rehearsed_resumed_and_told(tmp_path: Path) -> None:
     assert [line["arm"] for line in units] == ["necessary-only", "asap-fine", "random", "random-2"]
     assert all(len(line["by_program"]) == 6 and line["steps"] == 1 for line in units)
     plan = Plan.read(FILE)
-    known = json.loads(g7_oracle.PLAN.read_text("utf-8"))
+    with pytest.raises(ValueError, match="of other code"):
+        g7_oracle.table(lines, plan, json.loads(g7_oracle.PLAN.read_text("utf-8")))
+    known = {"code": "rehearsal"}
     assert "the gate needs necessary-only 1" in g7_oracle.table(lines, plan, known)
     whole = [{**line, "seed": seed} for line in units for seed in (0, 1, 2)]
     assert "The instrument is blind" in g7_oracle.table(whole, plan, known)
