@@ -90,7 +90,7 @@ def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, 
     likely = _expected(settings.stage_1, usage, rules.attempts)
     rows, low, expected, high = 0, Amount(), Amount(), Amount()
     for sample in samples:
-        if asks := _Asks.about(sample, llm, settings, replies):
+        if asks := Asks.about(sample, llm, settings, replies):
             rows += 1
             low = asks.added_to(low, Scenario(0, 1, 0))
             expected = asks.added_to(expected, likely)
@@ -99,7 +99,7 @@ def estimate(samples: Iterable[Sample], llm: Generator, settings: AsapSettings, 
     return Estimate(rows, rows_seen, low, expected, high, llm.tokens is not None)
 
 
-class _Asks(NamedTuple):
+class Asks(NamedTuple):
     """The requests about one trace in tokens: the anchor's prompt (None: its reply is known), the pruning's prompt and longest reply."""
 
     anchor_prompt: float | None
@@ -107,7 +107,7 @@ class _Asks(NamedTuple):
     reply: float
 
     @classmethod
-    def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: ReplyCache) -> "_Asks | None":
+    def about(cls, sample: Sample, llm: Generator, settings: AsapSettings, replies: ReplyCache) -> "Asks | None":
         """The requests about a sample; None if the LLM has answered them or will not be asked."""
         requests = settings.requests_about(sample)
         if len(requests.spans) < 2:

@@ -36,6 +36,7 @@ COMMANDS = {
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
     "compare-runs": "Compare two evaluations: exact McNemar and paired bootstrap for Pass@1, Wilcoxon for tokens and seconds.",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
+    "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
 }
 """The commands in the order of use, which is their order in the help."""
 for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when called, so that each command starts quickly
@@ -43,7 +44,7 @@ for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary, sort_key=place)
 
 
-PRINTING = ("compare-runs", "doctor", "report")
+PRINTING = ("compare-runs", "doctor", "report", "reproduce")
 """The commands whose result is what they print, unless they have an --out."""
 
 

@@ -1,0 +1,74 @@
+"""How much a stage will have a model do, by the mean sizes that the table's file gives; `asap prune --dry-run` counts real rows instead.
+
+What it leaves out: the prompts of evaluations, the spread of lengths (a budget is compared with the mean trace), and what a LoRA saves.
+"""
+
+from asap.cost import ASSUMED, Asks, tokens_read
+from asap.lm.spending import Amount, Price
+from asap.prune.settings import AsapSettings
+from asap.prune.trace import Size
+from asap.reproduce.stage import Work
+from asap.reproduce.table import Arm, Evaluation, Rows, Scale, Variant
+from asap.train.recipe import load_recipe
+
+_PROMPT = 250
+"""Tokens of stage 1's own wording in a request, about."""
+_CLASSIFIERS = {"llmlingua2": 560e6, "tokenskip": 560e6}
+"""Parameters of the token classifiers, XLM-RoBERTa large, that read instead of the scorer."""
+
+
+def kept_tokens(rows: Rows, arm: Arm) -> float:
+    """The tokens of a trace that an arm keeps in the mean."""
+    if arm.kept is not None:
+        return arm.kept
+    options = arm.prune or arm.cut
+    ratio, budget = options.get("ratio"), options.get("budget")
+    if ratio is not None:
+        return float(ratio) * rows.trace
+    return min(rows.trace, float(budget)) if budget is not None else rows.trace
+
+
+def arm_rows(rows: Rows, arm: Arm, variant: Variant) -> float:
+    """The rows that an arm trains on."""
+    if arm.rows_like is None:
+        return rows.number
+    like = next(other for other in variant.arms if other.name == arm.rows_like)
+    return round(rows.number * kept_tokens(rows, like) / kept_tokens(rows, arm))
+
+
+def pruning_work(scale: Scale, arm: Arm) -> Work:
+    """What pruning an arm takes: tokens that the scorer reads, and dollars for the LLM of stage 1."""
+    if not arm.prune:
+        return Work()
+    rows, options = scale.rows, arm.prune
+    chosen = {name: options.get(name) for name in ("method", "budget", "ratio", "coarse", "scores") if name in options}
+    settings = AsapSettings(**{"coarse": "select" if "llm" in options else "align", **chosen}, coarse_only=bool(options.get("coarse-only")))
+    size = Size(max(1, round(rows.steps)), rows.trace, rows.answer)
+    read = rows.number * tokens_read(settings, size, rows.trace).low
+    dollars = 0.0
+    if settings.stage_1 in ASSUMED and "price-in" in options and not arm.replies_of:
+        price = Price(float(options["price-in"]), float(options["price-out"]))
+        one = Asks(rows.question + rows.answer + _PROMPT, rows.question + rows.trace + _PROMPT, 1.1 * rows.trace)
+        dollars = rows.number * one.added_to(Amount(), ASSUMED[settings.stage_1]).cost(price)
+    return Work(_CLASSIFIERS.get(settings.name, scale.scorer.parameters), read=read, dollars=dollars)
+
+
+def training_work(scale: Scale, variant: Variant, arm: Arm) -> Work:
+    """What training an arm takes."""
+    return Work(scale.model.parameters, trained=epochs(scale) * epoch_tokens(scale.rows, arm, variant))
+
+
+def epochs(scale: Scale) -> float:
+    """How often a training sees each row."""
+    changes = [f"{key}={value}" for key, value in scale.train.get("set", {}).items()]
+    return float(load_recipe(str(scale.train["recipe"]), changes).get("num_train_epochs", 3))
+
+
+def epoch_tokens(rows: Rows, arm: Arm, variant: Variant) -> float:
+    """The tokens of an arm's rows: questions, what is kept of the traces, and answers."""
+    return arm_rows(rows, arm, variant) * (rows.question + kept_tokens(rows, arm) + rows.answer)
+
+
+def evaluation_work(scale: Scale, evaluation: Evaluation) -> Work:
+    """What evaluating an arm takes."""
+    return Work(scale.model.parameters, written=evaluation.answers * evaluation.tokens)

@@ -1,0 +1,120 @@
+"""Files of tables: those that come with asap are right, and a wrong one is refused in one sentence that names file and key."""
+
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from typing import Any
+
+import pytest
+from reproduce_helpers import WHOLE
+
+from asap.errors import UsageError
+from asap.reproduce.chain import chain_of
+from asap.reproduce.device import load_device
+from asap.reproduce.stage import Stage
+from asap.reproduce.table import OPTIONS, load_table, read_table, table_names
+
+
+def options_of(command: str) -> set[str]:
+    """The options that a command really has."""
+    found, function = set[str](), getattr(import_module(f"asap.cli.{command}"), command)
+    for parameter in inspect.signature(function).parameters.values():
+        inner = [field.name for field in fields(parameter.default)] if is_dataclass(parameter.default) else [parameter.name]
+        found |= {name.replace("_", "-") for name in inner}
+    return found | {"subset", "split"}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_every_option_that_a_file_may_name_is_one_of_its_command(kind: str) -> None:
+    assert {*OPTIONS[kind]} <= options_of("prune" if kind == "data" else kind)
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_table_has_its_scales_with_an_equal_token_variant_and_known_devices(name: str) -> None:
+    table = load_table(name)
+    assert {"laptop", "gpu", "paper"} <= {*table.scales}
+    for scale in table.scales.values():
+        load_device(scale.device)
+        assert {*scale.variants} == {"paper", "equal-tokens"}
+        for variant in scale.variants:
+            stages = chain_of(table, scale.name, variant).stages
+            assert len({stage.name for stage in stages}) == len(stages)
+            for place, stage in enumerate(stages):
+                assert {*stage.inputs} <= {*stages[:place]}
+        arms = scale.variants["equal-tokens"].arms
+        assert "random" in [arm.name for arm in arms]
+        ratios = {(arm.prune or arm.cut).get("ratio") for arm in arms if arm.trained and not arm.rows_like}
+        assert len(ratios) == 1, ratios
+        assert None not in ratios
+    assert "small model" in table.scales["laptop"].about
+
+
+WRONG = [
+    (
+        "device: cpu",
+        "devise: cpu",
+        "mini.yaml: scales: miniature has 'devise', which is not known there; allowed: about, assumptions, device",
+    ),
+    ("number: 10", "number: ten", "mini.yaml: scales: miniature: rows: number is 'ten'; a number, 0 or more, is expected"),
+    ("steps: 14, ", "", "mini.yaml: scales: miniature: rows lacks steps"),
+    (
+        "prune: {ratio: 0.5}",
+        "prune: {ration: 0.5}",
+        "arms: asap: prune has 'ration', which is not known there; allowed: method, budget, ratio",
+    ),
+    ("prune: {ratio: 0.5}", "prune: {ratio: {a: 1}}", "prune: ratio is {'a': 1}; a text, a number, true, or a list of texts is expected"),
+    ("reference: original", "reference: orignal", "paper: reference is 'orignal'; an arm is expected: original, asap"),
+    ("same-rows: asap", "same-rows: original", "equal-tokens: same-rows is 'original'; an arm that trains on all rows is expected"),
+    ("of: asap", "of: original", "random: cut: of is 'original'; an arm above it that is pruned is expected: asap"),
+    ("rows-like: asap", "rows-like: later", "original: rows-like is 'later'; an arm above it that is pruned is expected: asap, random"),
+    ("original: {}", "original: {train: false, kept-tokens: 3}", "is not trained, so it takes nothing beside train: false"),
+    ("original: {}", "original: {train: maybe}", "original: train is 'maybe'; true or false is expected"),
+    ("max-new-tokens: 12, ", "", "evaluate: new: options lacks max-new-tokens"),
+    ("recipe: laptop", "backend: trl", "train lacks recipe"),
+    ("title: Miniature", "title: [a]", "mini.yaml: title is ['a']; a text is expected"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), WRONG)
+def test_a_wrong_file_is_refused_in_one_sentence(right: str, wrong: str, said: str) -> None:
+    assert right in WHOLE
+    with pytest.raises(UsageError, match=re.escape(said)) as refused:
+        read_table(WHOLE.replace(right, wrong, 1), "mini.yaml")
+    assert "\n" not in str(refused.value)
+
+
+def stages(text: str = WHOLE, variant: str = "paper") -> dict[str, Stage]:
+    return {stage.name.rpartition("-")[0]: stage for stage in chain_of(read_table(text, "mini.yaml"), "miniature", variant).stages}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "changed"),
+    [
+        ("ratio: 0.5", "ratio: 0.4", {"prune-asap", "train-asap", "evaluate-asap-new", "compare-asap-new", "report"}),
+        ('budgets: "6"', 'budgets: "7"', {"evaluate-original-new", "evaluate-asap-new", "compare-asap-new"}),
+        ("number: 10", "number: 11", set()),
+        ("about: A model", "about: One model", set()),
+    ],
+)
+def test_a_setting_changes_the_folders_of_those_that_depend_on_it_and_no_other(right: str, wrong: str, changed: set[str]) -> None:
+    before, after = stages(), stages(WHOLE.replace(right, wrong, 1))
+    assert {label for label in before if before[label].key != after[label].key} == changed
+
+
+def test_both_variants_share_what_is_equal() -> None:
+    paper, equal = stages(), stages(variant="equal-tokens")
+    assert paper["prune-asap"].name == equal["prune-asap"].name
+    assert paper["train-asap"].name != equal["train-asap"].name  # the rows that are too long are left out by another arm
+
+
+def test_an_unknown_table_scale_or_variant_is_refused() -> None:
+    table: Any = load_table("table1")
+    for call, said in (
+        (lambda: load_table("table9"), "there is no table 'table9'; choose from "),
+        (lambda: load_table("missing.yaml"), "missing.yaml cannot be read (No such file or directory)"),
+        (lambda: chain_of(table, "huge", "paper"), "table1_main has no scale 'huge'; choose --scale laptop, gpu, paper"),
+        (lambda: load_device("abacus"), "no rates of a device 'abacus' are known; choose --device cpu, h200, h20"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            call()
