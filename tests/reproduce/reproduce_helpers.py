@@ -4,7 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "lm"), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[1] / "lm"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from experiments.oracle.generate import oracle_rows
 from lm_helpers import save_model, save_tokenizer

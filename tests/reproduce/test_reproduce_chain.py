@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from reproduce_helpers import SHORT, WHOLE, miniature
 
+from asap.cli import run
+
 Process = subprocess.Popen[bytes]
 
 
@@ -54,22 +56,33 @@ def _found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
 
 
-def test_a_killed_chain_goes_on_and_notices_what_was_changed(tmp_path: Path) -> None:
+def again(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the same command says in this process."""
+    capsys.readouterr()
+    code = run(["reproduce", "mini.yaml", "--scale", "miniature", "--out", "chain"])
+    said = capsys.readouterr()
+    return f"{code}\n{said.out}{said.err}"
+
+
+def test_a_killed_chain_goes_on_and_notices_what_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = miniature(tmp_path / "a", SHORT)
+    monkeypatch.chdir(folder)
     process = begun(folder)
     while not done(folder):
         assert process.poll() is None, ended(process)
         time.sleep(0.05)
     while not (running := children_of(process.pid)):
         time.sleep(0.01)
-    assert "another asap process is working in chain" in ended(begun(folder))
+    assert "another asap process is working in chain" in again(capsys)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     while any(map(living, running)):  # the command dies with it
         time.sleep(0.01)
     before = done(folder)
 
-    said = ended(begun(folder))
+    said = again(capsys)
     assert said.startswith("0\n"), said
     assert len(done(folder)) == 7
     assert before.items() <= done(folder).items()
@@ -78,24 +91,24 @@ def test_a_killed_chain_goes_on_and_notices_what_was_changed(tmp_path: Path) -> 
     pruned = folder_of(folder, "prune-half") / "pruned.jsonl"
     text = pruned.read_text("utf-8")
     pruned.write_text(text.replace("=", "~", 1), "utf-8")
-    assert re.search(r"pruned.jsonl was changed since prune-half-\w+ was done; delete the folder", ended(begun(folder)))
+    assert re.search(r"pruned.jsonl was changed since prune-half-\w+ was done; delete the folder", again(capsys))
     pruned.write_text(text, "utf-8")  # as it was, at another time
     shutil.rmtree(folder_of(folder, "compare-half-new"))
     before = done(folder)
-    said = ended(begun(folder))
+    said = again(capsys)
     assert said.startswith("0\n[6/7] compare-half-new"), said
     assert before.items() <= done(folder).items()
 
     (folder / "rows.jsonl").write_text((folder / "rows.jsonl").read_text("utf-8") + "\n", "utf-8")
-    assert re.search(r"rows.jsonl is no longer what chain/data-\w+ was made from; delete the folder", ended(begun(folder)))
+    assert re.search(r"rows.jsonl is no longer what chain/data-\w+ was made from; delete the folder", again(capsys))
 
 
-def test_a_stage_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
-    folder = miniature(tmp_path / "a", SHORT.replace("keep-tail", "keep-middle"))
-    said = ended(begun(folder))
-    assert re.search(r"^2\n(.*\n)*asap: prune-half-\w+ ended with exit code 2 \(.*unknown method 'keep-middle'.*; see chain/logs/", said), (
-        said
-    )
+def test_a_stage_that_fails_is_told_with_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(miniature(tmp_path / "a", SHORT.replace("source: rows.jsonl", "source: rows.jsonl, options: {columns: response}")))
+    said = again(capsys)
+    assert re.search(r"^2\n(.*\n)*asap: data-\w+ ended with exit code 2 \(.*columns.*\); see chain/logs/", said), said
 
 
 _TIMES = re.compile(rb'"(seconds|mtime_ns|[a-z_]*_s|[a-z_]*_s_[a-z]+|[a-z_]*per_second)": ?[^,}\n]*')
@@ -125,7 +138,7 @@ def test_killed_at_random_moments_a_chain_ends_as_if_nothing_had_happened(tmp_pa
             break
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.communicate()
             kills, longest_s = kills + 1, longest_s * 1.15
     assert ended(process).startswith("0\n")
     assert kills >= 6

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asap.errors import UsageError
-from asap.reproduce.stage import Result, RowsLike, Stage, Word, option_words
-from asap.reproduce.table import Arm, Evaluation, Scale, Table, Variant
+from asap.reproduce.stage import ResultOf, RowsLike, Stage, Typed, option_words
+from asap.reproduce.table import ArmSettings, EvaluationSettings, Experiment, Scale, Variant
 from asap.reproduce.work import evaluation_work, pruning_work, training_work
 
 
@@ -15,7 +15,7 @@ from asap.reproduce.work import evaluation_work, pruning_work, training_work
 class Chain:
     """The stages of one variant of a table, in an order in which they can run, and which of them belong to which arm."""
 
-    table: Table
+    table: Experiment
     scale: Scale
     variant: Variant
     stages: tuple[Stage, ...]
@@ -24,7 +24,7 @@ class Chain:
     evaluated: Mapping[tuple[str, int, str], Stage] = field(default_factory=dict)
 
 
-def chain_of(table: Table, scale_name: str, variant_name: str, sources: Sequence[str] | None = None) -> Chain:
+def chain_of(table: Experiment, scale_name: str, variant_name: str, sources: Sequence[str] | None = None) -> Chain:
     """The chain of a table at a scale, with other rows if `sources` are given.
 
     Raises UsageError if the table lacks the scale or the variant.
@@ -65,12 +65,12 @@ def _pruned(scale: Scale, variant: Variant, data: Stage) -> dict[str, Stage]:
     for arm in variant.arms:
         work = pruning_work(scale, arm)
         if arm.prune:
-            words: list[Word] = ["prune", Result(data, file="pruned.jsonl"), "--scorer", scale.scorer.spec, *option_words(arm.prune)]
-            words += ["--replies", Result(found[arm.replies_of])] if arm.replies_of else []
+            words: list[Typed] = ["prune", ResultOf(data, file="pruned.jsonl"), "--scorer", scale.scorer.spec, *option_words(arm.prune)]
+            words += ["--replies", ResultOf(found[arm.replies_of])] if arm.replies_of else []
             found[arm.name] = Stage("prune", arm.name, tuple(words), work)
         elif arm.cut:
             assert arm.cut_of is not None
-            found[arm.name] = Stage("cut", arm.name, ("cut", Result(found[arm.cut_of]), *option_words(arm.cut)))
+            found[arm.name] = Stage("cut", arm.name, ("cut", ResultOf(found[arm.cut_of]), *option_words(arm.cut)))
         elif arm.trained:
             found[arm.name] = data
     return found
@@ -82,32 +82,34 @@ def _trained(scale: Scale, variant: Variant, data: Stage, pruned: Mapping[str, S
     found = dict[tuple[str, int], Stage]()
     for seed in scale.seeds:
         for arm in arms:
-            words: list[Word] = ["train", Result(pruned[arm.name]), "--model", scale.model.spec, *option_words(scale.train)]
+            words: list[Typed] = ["train", ResultOf(pruned[arm.name]), "--model", scale.model.spec, *option_words(scale.train)]
             words += ["--set", f"seed={seed}"]
             if arm.rows_like:
                 words += ["--limit", RowsLike(pruned[arm.name], pruned[arm.rows_like]), "--drop-long"]
             elif arm.name == variant.same_rows:
                 words += ["--drop-long"]
             elif variant.same_rows:
-                words += ["--ids-from", Result(found[variant.same_rows, seed])]
+                words += ["--ids-from", ResultOf(found[variant.same_rows, seed])]
             recipe = str(scale.train["recipe"])
             files = (recipe,) if Path(recipe).is_file() else ()
             found[arm.name, seed] = Stage("train", _with_seed(scale, arm, seed), tuple(words), training_work(scale, variant, arm), files)
     return found
 
 
-def _with_seed(scale: Scale, arm: Arm, seed: int) -> str:
+def _with_seed(scale: Scale, arm: ArmSettings, seed: int) -> str:
     return arm.name if len(scale.seeds) == 1 or not arm.trained else f"{arm.name}-seed{seed}"
 
 
-def _evaluated(scale: Scale, arm: Arm, seed: int, evaluation: Evaluation, trained: Mapping[tuple[str, int], Stage]) -> Stage:
+def _evaluated(
+    scale: Scale, arm: ArmSettings, seed: int, evaluation: EvaluationSettings, trained: Mapping[tuple[str, int], Stage]
+) -> Stage:
     """One arm on one group of benchmarks."""
     label = _with_seed(scale, arm, seed)
     options = option_words({**evaluation.options, **arm.evaluate})
     own = trained.get((arm.name, seed))
-    model: Word = Result(own, "hf:") if own else scale.model.spec
-    bare: Word = Result(own) if own else scale.model.spec.removeprefix("hf:")
-    words: list[Word] = ["evaluate", "--model", model, *options]
+    model: Typed = ResultOf(own, "hf:") if own else scale.model.spec
+    bare: Typed = ResultOf(own) if own else scale.model.spec.removeprefix("hf:")
+    words: list[Typed] = ["evaluate", "--model", model, *options]
     if scale.serve:
         words = ["evaluate", "--model", f"openai:{label}", "--tokenizer", bare, *options]
     serve = tuple(bare if word == "{model}" else word.replace("{name}", label) for word in shlex.split(scale.serve or ""))
@@ -124,16 +126,16 @@ def _compared(scale: Scale, variant: Variant, evaluated: Mapping[tuple[str, int,
         of_reference = seed if arms[variant.reference].trained else scale.seeds[0]
         reference = evaluated[variant.reference, of_reference, group]
         if stage is not reference:
-            yield Stage("compare", stage.label, ("compare-runs", Result(reference), Result(stage)))
+            yield Stage("compare", stage.label, ("compare-runs", ResultOf(reference), ResultOf(stage)))
 
 
 def _report(
-    table: Table, variant: Variant, trained: Mapping[tuple[str, int], Stage], evaluated: Mapping[tuple[str, int, str], Stage]
+    table: Experiment, variant: Variant, trained: Mapping[tuple[str, int], Stage], evaluated: Mapping[tuple[str, int, str], Stage]
 ) -> Stage:
     """The report on all arms, each with its evaluations and trainings, of all seeds."""
-    words: list[Word] = ["report"]
+    words: list[Typed] = ["report"]
     for arm in variant.arms:
         stages = [stage for (name, *_), stage in (*evaluated.items(), *trained.items()) if name == arm.name]
-        words += [Result(stage, f"{arm.name}=") for stage in stages]
+        words += [ResultOf(stage, f"{arm.name}=") for stage in stages]
     words += ["--reference", variant.reference, "--title", table.title, *(["--paper", table.paper] if table.paper else [])]
     return Stage("report", "", tuple(words))

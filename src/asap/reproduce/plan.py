@@ -87,7 +87,8 @@ def _reading(chain: Chain, device: Device) -> str:
     """How the figures were made."""
     lines = [
         "FLOPs: 2 a parameter for each token that is scored or written, 6 for each token that is trained. Tokens and dollars follow from "
-        "the mean sizes above; `asap prune --dry-run` counts the rows themselves. Dollars are for stage 1's LLM, as docs/stage-1.md assumes.",
+        "the mean sizes above; `asap prune --dry-run` counts the rows themselves. Dollars are for the replies of stage 1's LLM, by the "
+        "assumptions of docs/stage-1.md.",
         f"Hours on {device.name}, {device.about}, by measured rates:",
     ]
     lines += [

@@ -17,7 +17,7 @@ from asap.errors import InputError
 from asap.ownership import record_in
 from asap.reproduce.stage import RESULTS, Stage
 
-FILE = "stage.json"
+STAGE_FILE = "stage.json"
 _PIECE = 1 << 20
 
 State = Literal["missing", "begun", "done", "changed", "outdated"]
@@ -58,13 +58,13 @@ class Records:
         }
         if not record["results"]:
             raise InputError(f"{folder} has no result, though its command ended well; it should hold {', '.join(RESULTS[stage.kind])}")
-        with replacing(folder / FILE) as file:
+        with replacing(folder / STAGE_FILE) as file:
             file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         self._known.pop(stage, None)
 
     def _look(self, stage: Stage) -> Standing:
         folder = self.out / stage.name
-        record = record_in(folder / FILE)
+        record = record_in(folder / STAGE_FILE)
         if record is None:
             return Standing("begun" if folder.is_dir() and any(folder.iterdir()) else "missing")
         try:
@@ -78,7 +78,7 @@ class Records:
             now = self._inputs(stage)
             differing = [name for name, known in now.items() if known and known != record["inputs"].get(name)]
         except (AttributeError, LookupError, TypeError) as error:
-            raise InputError(f"{folder / FILE} is damaged; delete the folder {folder}, and run the same command again") from error
+            raise InputError(f"{folder / STAGE_FILE} is damaged; delete the folder {folder}, and run the same command again") from error
         if differing:
             return Standing("outdated", f"{differing[0]} is no longer what {folder} was made from", digest)
         return Standing("done", "", digest, record.get("seconds"))
@@ -102,7 +102,7 @@ def _is_same(path: Path, facts: Mapping[str, Any]) -> bool:
     state: os.stat_result = path.stat()
     if state.st_size != facts["bytes"]:
         return False
-    return state.st_mtime_ns == facts["mtime_ns"] or _sha256(path) == facts["sha256"]
+    return bool(state.st_mtime_ns == facts["mtime_ns"] or _sha256(path) == facts["sha256"])
 
 
 def _sha256(path: Path) -> str:

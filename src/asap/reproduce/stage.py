@@ -27,7 +27,7 @@ REPEATED = ("compare", "report")
 """The kinds whose command replaces what it wrote, so that they are repeated when an input changes."""
 
 
-class Result(NamedTuple):
+class ResultOf(NamedTuple):
     """A word of a command: the folder of a stage, or a file in it, behind a prefix such as `hf:`."""
 
     stage: "Stage"
@@ -42,7 +42,7 @@ class RowsLike(NamedTuple):
     like: "Stage"
 
 
-Word = str | Result | RowsLike
+Typed = str | ResultOf | RowsLike
 
 
 class Work(NamedTuple):
@@ -74,10 +74,10 @@ class Stage:
 
     kind: str
     label: str
-    words: tuple[Word, ...]
+    words: tuple[Typed, ...]
     work: Work = NOTHING
     files: tuple[str, ...] = ()
-    serve: tuple[Word, ...] = ()
+    serve: tuple[Typed, ...] = ()
 
     @cached_property
     def inputs(self) -> tuple["Stage", ...]:
@@ -108,19 +108,19 @@ class Stage:
         return folder / RESULTS[self.kind][0] if self.kind == "compare" else folder
 
 
-def stages_in(word: Word) -> Iterator[Stage]:
+def stages_in(word: Typed) -> Iterator[Stage]:
     """The stages that a word names."""
-    if isinstance(word, Result):
+    if isinstance(word, ResultOf):
         yield word.stage
     elif isinstance(word, RowsLike):
         yield from word
 
 
-def spelled(words: tuple[Word, ...], out: Path, rows: Callable[[RowsLike], str]) -> list[str]:
+def spelled(words: tuple[Typed, ...], out: Path, rows: Callable[[RowsLike], str]) -> list[str]:
     """The words as they are typed."""
     found = list[str]()
     for word in words:
-        if isinstance(word, Result):
+        if isinstance(word, ResultOf):
             path = out / word.stage.name
             found.append(f"{word.prefix}{path / word.file if word.file else path}")
         else:
@@ -128,8 +128,8 @@ def spelled(words: tuple[Word, ...], out: Path, rows: Callable[[RowsLike], str])
     return found
 
 
-def _keyed(word: Result | RowsLike) -> list[str]:
-    if isinstance(word, Result):
+def _keyed(word: ResultOf | RowsLike) -> list[str]:
+    if isinstance(word, ResultOf):
         return ["result", word.prefix, word.stage.key, word.file]
     return ["rows", word.rows.key, word.like.key]
 

@@ -14,7 +14,7 @@ from asap.reproduce.fields import Fields, Options
 from asap.yaml_text import yaml_mapping
 
 _READ = ("columns", "subset", "split", "limit", "where", "each-generation", "only-passing", "think-tags", "drop-system", "keep-columns")
-_DECIDE = ("method", "budget", "ratio", "coarse", "coarse-only", "scores", "seed", "backfill", "step-split", "context", "dtype", "device")
+_DECIDE = ("method", "budget", "ratio", "coarse", "coarse-only", "scores", "seed", "backfill", "step-split", "context", "dtype", "devices")
 _STAGE_1 = ("llm", "base-url", "llm-context", "llm-tokenizer", "temperature", "tau", "attempts", "concurrency", "price-in", "price-out")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "data": _READ,
@@ -30,7 +30,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSettings:
     """A model, as `--model` or `--scorer` name it, and its number of parameters."""
 
     spec: str
@@ -52,7 +52,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmSettings:
     """One arm: how the thinking of its rows is shortened, if at all.
 
     `cut_of` names the arm whose run is cut again; `replies_of` the arm whose LLM replies are used again; `rows_like` the arm whose trace
@@ -76,11 +76,11 @@ class Variant:
 
     reference: str
     same_rows: str | None
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmSettings, ...]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSettings:
     """One `asap evaluate`. `answers` are written, of `tokens` each, for the plan only; `known_from` says who counted them."""
 
     name: str
@@ -98,18 +98,18 @@ class Scale:
     about: str
     assumptions: tuple[str, ...]
     device: str
-    model: Model
-    scorer: Model
+    model: ModelSettings
+    scorer: ModelSettings
     rows: Rows
     train: Options
     seeds: tuple[int, ...]
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluationSettings, ...]
     serve: str | None
     variants: Mapping[str, Variant]
 
 
 @dataclass(frozen=True)
-class Table:
+class Experiment:
     """An experiment: a table of the paper (`paper` is its name in `asap report --paper`), or one's own."""
 
     name: str
@@ -124,7 +124,7 @@ def table_names() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
 
 
-def load_table(name: str) -> Table:
+def load_table(name: str) -> Experiment:
     """A table by its name, a beginning of it that no other table has, or the path of a .yaml file. Raises UsageError."""
     if Path(name).suffix in (".yaml", ".yml"):
         try:
@@ -138,13 +138,13 @@ def load_table(name: str) -> Table:
     return read_table(files("asap.reproduce").joinpath("tables", f"{found[0]}.yaml").read_text("utf-8"), f"{found[0]}.yaml")
 
 
-def read_table(text: str, file: str) -> Table:
+def read_table(text: str, file: str) -> Experiment:
     """The table in a file's text. Raises UsageError, which names the file, the key and what is allowed."""
     top = Fields.of(yaml_mapping(text, file, "title: My experiment"), file, ("title", "paper", "shared", "scales"))
     scales = {scale.name: scale for scale in map(_scale, top.each("scales"))}
     if not scales:
         raise UsageError(f"{top.at('scales')} is empty; describe at least one scale, such as laptop")
-    return Table(Path(file).stem, top.text("title"), top.values.get("paper") and top.text("paper"), scales)
+    return Experiment(Path(file).stem, top.text("title"), top.values.get("paper") and top.text("paper"), scales)
 
 
 def _scale(found: Fields) -> Scale:
@@ -171,21 +171,31 @@ VARIANTS = ("paper", "equal-tokens")
 """The paper's own arms, and the arms at equal trace tokens."""
 
 
-def _model(fields: Fields) -> Model:
-    return Model(fields.text("spec"), fields.number("parameters"))
+def _model(fields: Fields) -> ModelSettings:
+    return ModelSettings(fields.text("spec"), fields.number("parameters"))
 
 
 def _rows(fields: Fields) -> Rows:
-    sizes = [fields.number(name) for name in ("steps", "question", "trace", "answer")]
     sources = fields.texts("source")
     if not sources:
         raise UsageError(f"{fields.place} lacks source")
-    return Rows(sources, fields.options("options", OPTIONS["data"]), int(fields.number("number")), *sizes, fields.text("from"))
+    return Rows(
+        sources,
+        fields.options("options", OPTIONS["data"]),
+        number=int(fields.number("number")),
+        steps=fields.number("steps"),
+        question=fields.number("question"),
+        trace=fields.number("trace"),
+        answer=fields.number("answer"),
+        known_from=fields.text("from"),
+    )
 
 
 def _training(fields: Fields) -> Options:
     inner = fields.inner("train", OPTIONS["train"])
-    values = inner.values | ({"set": dict(inner.inner("set").values)} if "set" in inner.values else {})
+    values = dict(inner.values)
+    if "set" in values:
+        values["set"] = inner.inner("set").values
     if "recipe" not in values:
         raise UsageError(f"{inner.place} lacks recipe")
     return values
@@ -198,14 +208,14 @@ def _seeds(fields: Fields) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _evaluation(found: Fields) -> Evaluation:
+def _evaluation(found: Fields) -> EvaluationSettings:
     fields = Fields.of(found.values, found.place, ("options", "answers", "tokens", "from"))
     options = fields.options("options", OPTIONS["evaluate"])
     for name in ("benchmark", "max-new-tokens"):
         if name not in options:
             raise UsageError(f"{fields.at('options')} lacks {name}")
     name = found.place.rpartition(": ")[2]
-    return Evaluation(name, options, fields.number("answers"), fields.number("tokens"), fields.text("from"))
+    return EvaluationSettings(name, options, fields.number("answers"), fields.number("tokens"), fields.text("from"))
 
 
 def _variant(fields: Fields) -> Variant:
@@ -223,7 +233,7 @@ def _variant(fields: Fields) -> Variant:
     return Variant(reference, same_rows, arms)
 
 
-def _check_others(place: str, arm: Arm, earlier: Mapping[str, Arm]) -> None:
+def _check_others(place: str, arm: ArmSettings, earlier: Mapping[str, ArmSettings]) -> None:
     """Raise UsageError unless the arms that an arm names stand above it, and have what it needs of them."""
     for what, name in (("cut: of", arm.cut_of), ("replies-of", arm.replies_of), ("rows-like", arm.rows_like)):
         if name is not None and not (name in earlier and (earlier[name].prune or (what == "rows-like" and earlier[name].cut))):
@@ -231,7 +241,7 @@ def _check_others(place: str, arm: Arm, earlier: Mapping[str, Arm]) -> None:
             raise UsageError(f"{place}: {arm.name}: {what} is {name!r}; an arm above it that is pruned is expected: {', '.join(able)}")
 
 
-def _arm(found: Fields) -> Arm:
+def _arm(found: Fields) -> ArmSettings:
     name = found.place.rpartition(": ")[2]
     fields = Fields.of(found.values, found.place, ("prune", "cut", "train", "replies-of", "rows-like", "kept-tokens", "evaluate"))
     prune = fields.options("prune", OPTIONS["prune"])
@@ -246,5 +256,5 @@ def _arm(found: Fields) -> Arm:
     if not trained and len(fields.values) > 1:
         raise UsageError(f"{fields.place} is not trained, so it takes nothing beside train: false")
     kept = fields.number("kept-tokens") if "kept-tokens" in fields.values else None
-    others = [fields.values.get(key) and fields.text(key) for key in ("replies-of", "rows-like")]
-    return Arm(name, trained, prune, cut, cut_of, *others, kept, fields.options("evaluate", ("gamma",)))
+    replies_of, rows_like = (fields.text(key) if key in fields.values else None for key in ("replies-of", "rows-like"))
+    return ArmSettings(name, trained, prune, cut, cut_of, replies_of, rows_like, kept, fields.options("evaluate", ("gamma",)))

@@ -8,7 +8,7 @@ from asap.lm.spending import Amount, Price
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
 from asap.reproduce.stage import Work
-from asap.reproduce.table import Arm, Evaluation, Rows, Scale, Variant
+from asap.reproduce.table import ArmSettings, EvaluationSettings, Rows, Scale, Variant
 from asap.train.recipe import load_recipe
 
 _PROMPT = 250
@@ -17,7 +17,7 @@ _CLASSIFIERS = {"llmlingua2": 560e6, "tokenskip": 560e6}
 """Parameters of the token classifiers, XLM-RoBERTa large, that read instead of the scorer."""
 
 
-def kept_tokens(rows: Rows, arm: Arm) -> float:
+def kept_tokens(rows: Rows, arm: ArmSettings) -> float:
     """The tokens of a trace that an arm keeps in the mean."""
     if arm.kept is not None:
         return arm.kept
@@ -28,7 +28,7 @@ def kept_tokens(rows: Rows, arm: Arm) -> float:
     return min(rows.trace, float(budget)) if budget is not None else rows.trace
 
 
-def arm_rows(rows: Rows, arm: Arm, variant: Variant) -> float:
+def arm_rows(rows: Rows, arm: ArmSettings, variant: Variant) -> float:
     """The rows that an arm trains on."""
     if arm.rows_like is None:
         return rows.number
@@ -36,13 +36,19 @@ def arm_rows(rows: Rows, arm: Arm, variant: Variant) -> float:
     return round(rows.number * kept_tokens(rows, like) / kept_tokens(rows, arm))
 
 
-def pruning_work(scale: Scale, arm: Arm) -> Work:
+def pruning_work(scale: Scale, arm: ArmSettings) -> Work:
     """What pruning an arm takes: tokens that the scorer reads, and dollars for the LLM of stage 1."""
     if not arm.prune:
         return Work()
     rows, options = scale.rows, arm.prune
-    chosen = {name: options.get(name) for name in ("method", "budget", "ratio", "coarse", "scores") if name in options}
-    settings = AsapSettings(**{"coarse": "select" if "llm" in options else "align", **chosen}, coarse_only=bool(options.get("coarse-only")))
+    settings = AsapSettings(
+        budget=options.get("budget"),
+        ratio=options.get("ratio"),
+        method=options.get("method", "asap"),
+        coarse=options.get("coarse", "select" if "llm" in options else "align"),
+        coarse_only=bool(options.get("coarse-only")),
+        scores=options.get("scores"),
+    )
     size = Size(max(1, round(rows.steps)), rows.trace, rows.answer)
     read = rows.number * tokens_read(settings, size, rows.trace).low
     dollars = 0.0
@@ -53,7 +59,7 @@ def pruning_work(scale: Scale, arm: Arm) -> Work:
     return Work(_CLASSIFIERS.get(settings.name, scale.scorer.parameters), read=read, dollars=dollars)
 
 
-def training_work(scale: Scale, variant: Variant, arm: Arm) -> Work:
+def training_work(scale: Scale, variant: Variant, arm: ArmSettings) -> Work:
     """What training an arm takes."""
     return Work(scale.model.parameters, trained=epochs(scale) * epoch_tokens(scale.rows, arm, variant))
 
@@ -64,11 +70,11 @@ def epochs(scale: Scale) -> float:
     return float(load_recipe(str(scale.train["recipe"]), changes).get("num_train_epochs", 3))
 
 
-def epoch_tokens(rows: Rows, arm: Arm, variant: Variant) -> float:
+def epoch_tokens(rows: Rows, arm: ArmSettings, variant: Variant) -> float:
     """The tokens of an arm's rows: questions, what is kept of the traces, and answers."""
     return arm_rows(rows, arm, variant) * (rows.question + kept_tokens(rows, arm) + rows.answer)
 
 
-def evaluation_work(scale: Scale, evaluation: Evaluation) -> Work:
+def evaluation_work(scale: Scale, evaluation: EvaluationSettings) -> Work:
     """What evaluating an arm takes."""
     return Work(scale.model.parameters, written=evaluation.answers * evaluation.tokens)
