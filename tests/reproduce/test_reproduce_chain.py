@@ -61,7 +61,7 @@ def again(capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     code = run(["reproduce", "mini.yaml", "--scale", "miniature", "--out", "chain"])
     said = capsys.readouterr()
-    return f"{code}\n{said.out}{said.err}"
+    return f"{code}\n{said.err}{said.out}"
 
 
 def test_a_killed_chain_goes_on_and_notices_what_was_changed(

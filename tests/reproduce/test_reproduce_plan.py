@@ -7,7 +7,7 @@ import pytest
 
 from asap.reproduce.chain import chain_of
 from asap.reproduce.device import load_device
-from asap.reproduce.plan import plan_text
+from asap.reproduce.plan import plan_text, planned_stages
 from asap.reproduce.table import VARIANTS, load_table, table_names
 
 PLANS = Path(__file__).parent / "plans"
@@ -16,7 +16,8 @@ SCALES = ("laptop", "gpu", "paper")
 
 def planned(name: str, scale: str, variant: str) -> str:
     chain = chain_of(load_table(name), scale, variant)
-    return plan_text(chain, Path("out"), load_device(chain.scale.device))
+    device = load_device(chain.scale.device)
+    return plan_text(chain, planned_stages(chain, Path("out"), device), device)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

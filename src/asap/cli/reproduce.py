@@ -5,7 +5,9 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from asap.cli.manner import manner
 from asap.cli.options import DATA, MODEL, RUN
+from asap.cli.result import show
 from asap.cli.terminal import say
 from asap.errors import UsageError
 
@@ -40,26 +42,29 @@ def reproduce(
     """
     from asap.reproduce.chain import chain_of
     from asap.reproduce.device import load_device
-    from asap.reproduce.plan import plan_text
-    from asap.reproduce.results import results_text
+    from asap.reproduce.plan import plan_text, planned_stages
+    from asap.reproduce.results import results_of, results_text
     from asap.reproduce.run import run_chain
     from asap.reproduce.table import load_table, table_names
 
     if table is None:
-        for name in table_names():
-            known = load_table(name)
-            print(f"{name}: {known.title} ({', '.join(known.scales)})")
+        known = {name: load_table(name) for name in table_names()}
+        texts = [f"{name}: {found.title} ({', '.join(found.scales)})" for name, found in known.items()]
+        show("\n".join(texts), tables={name: {"title": found.title, "scales": [*found.scales]} for name, found in known.items()})
         return 0
     chain = chain_of(load_table(table), scale, "equal-tokens" if equal_tokens else "paper", data)
     if plan:
-        print(plan_text(chain, out or Path("out"), load_device(device or chain.scale.device)), end="")
+        chosen = load_device(device or chain.scale.device)
+        stages = planned_stages(chain, out or Path("out"), chosen)
+        show(plan_text(chain, stages, chosen).removesuffix("\n"), device=chosen.name, stages=stages)
         return 0
     if out is None:
         raise UsageError(f"--out is missing: name the folder to write, for example --out out/{chain.table.name}, or add --plan")
     try:
-        run_chain(chain, out, say)
+        run_chain(chain, out, lambda text: None if manner().quiet else say(text, error=True))
     except KeyboardInterrupt:
         say(f"asap: interrupted; the same command again goes on in {out}", error=True)
         return 130
-    print(results_text(chain, out), end="")
+    results = results_of(chain, out)
+    show(results_text(chain, results), about=chain.scale.about, results=results, out=str(out), report=str(out / chain.stages[-1].name))
     return 0

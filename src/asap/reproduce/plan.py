@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
@@ -16,9 +17,9 @@ from asap.tables import Table as Cells
 _NOT_MEASURED = "not measured"
 
 
-def plan_text(chain: Chain, out: Path, device: Device) -> str:
-    """The plan of a chain in an output folder."""
-    parts = [_head(chain), _arms(chain), _stages(chain, out, device), _reading(chain, device), _commands(chain, out)]
+def plan_text(chain: Chain, stages: list[dict[str, Any]], device: Device) -> str:
+    """The plan of a chain, whose stages stand as `planned_stages` says."""
+    parts = [_head(chain), _arms(chain), _stages(stages, device), _reading(chain, device), _commands(stages)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -61,26 +62,43 @@ def _arms(chain: Chain) -> str:
     return f"{note}\n\n{Cells(header, cells, 'lr').markdown(padded=True)}"
 
 
-def _stages(chain: Chain, out: Path, device: Device) -> str:
+def planned_stages(chain: Chain, out: Path, device: Device) -> list[dict[str, Any]]:
+    """For each stage its name, state, command, tokens, FLOPs, hours on a device (None: not measured) and dollars; JSON-able."""
     records = Records(out)
-    cells, hours, unmeasured, dollars, flops, tokens = list[list[str]](), 0.0, 0, 0.0, 0.0, 0.0
-    for stage in chain.stages:
-        standing, work = records.of(stage), stage.work
-        took = device.hours(work)
-        done = standing.state == "done"
-        hours, unmeasured = hours + (took or 0.0) * (not done), unmeasured + (took is None and not done)
-        dollars, flops, tokens = dollars + work.dollars * (not done), flops + work.flops * (not done), tokens + work.tokens * (not done)
-        cells.append([stage.name, standing.state, *_cost(work.tokens, work.flops, took, work.dollars)])
-    left = f"{_hours(hours)}, and {unmeasured} {_NOT_MEASURED}" if unmeasured else _hours(hours)
-    cells.append(["what is left", "", _count(tokens), f"{flops:.2g}", left, f"{dollars:,.2f}" if dollars else ""])
+    return [
+        {
+            "stage": stage.name,
+            "state": records.of(stage).state,
+            "command": ["asap", *stage.command(out, lambda wanted: _rows(wanted, out))],
+            "serve": spelled(stage.serve, out, lambda _: ""),
+            "tokens": stage.work.tokens,
+            "flops": stage.work.flops,
+            "hours": device.hours(stage.work),
+            "dollars": stage.work.dollars,
+        }
+        for stage in chain.stages
+    ]
+
+
+def _stages(stages: list[dict[str, Any]], device: Device) -> str:
+    cells = [
+        [stage["stage"], stage["state"], *_cost(stage["tokens"], stage["flops"], stage["hours"], stage["dollars"])] for stage in stages
+    ]
+    left = [stage for stage in stages if stage["state"] != "done"]
+    tokens, flops, dollars = (sum(stage[name] for stage in left) for name in ("tokens", "flops", "dollars"))
+    measured = [stage["hours"] for stage in left if stage["hours"] is not None]
+    missing = len(left) - len(measured)
+    hours = f"{_hours(sum(measured))}, and {missing} {_NOT_MEASURED}" if missing else _hours(sum(measured))
+    cells.append(["what is left", "", _count(tokens), f"{flops:.2g}", hours, f"{dollars:,.2f}" if dollars else ""])
     header = ["stage", "state", "tokens", "FLOPs", f"hours on {device.name}", "dollars"]
     return Cells(header, cells, "llr").markdown(padded=True)
 
 
-def _cost(tokens: float, flops: float, hours: float | None, dollars: float) -> list[str]:
-    if not tokens and not dollars:
+def _cost(stage: dict[str, Any]) -> list[str]:
+    if not stage["tokens"] and not stage["dollars"]:
         return ["", "", "", ""]
-    return [_count(tokens), f"{flops:.2g}", _NOT_MEASURED if hours is None else _hours(hours), f"{dollars:,.2f}" if dollars else ""]
+    hours = _NOT_MEASURED if stage["hours"] is None else _hours(stage["hours"])
+    return [_count(stage["tokens"]), f"{stage['flops']:.2g}", hours, f"{stage['dollars']:,.2f}" if stage["dollars"] else ""]
 
 
 def _reading(chain: Chain, device: Device) -> str:
@@ -104,13 +122,11 @@ def _rates(chain: Chain, device: Device) -> Iterator[Rate]:
     yield from dict.fromkeys(rate for kind, size in kinds if (rate := device.rate(kind, size)))
 
 
-def _commands(chain: Chain, out: Path) -> str:
+def _commands(stages: list[dict[str, Any]]) -> str:
     lines = ["Commands, which `asap reproduce` runs, and which can be run by hand:"]
-    for stage in chain.stages:
-        lines.append("")
-        if stage.serve:
-            lines += ["# with this server:", shlex.join(spelled(stage.serve, out, lambda _: ""))]
-        lines.append(shlex.join(["asap", *stage.command(out, lambda wanted: _rows(wanted, out))]))
+    for stage in stages:
+        server = ["# with this server, which it starts and stops:", shlex.join(stage["serve"])] if stage["serve"] else []
+        lines += ["", *server, shlex.join(stage["command"])]
     return "\n".join(lines)
 
 

@@ -9,29 +9,44 @@ from asap.reproduce.stage import Stage
 from asap.tables import Table
 
 
-def results_text(chain: Chain, out: Path) -> str:
-    """A table of arms, seeds and benchmarks: rows and tokens trained on, Pass@1 with its interval, tokens of an answer."""
-    header = ["arm", "seed", "rows", "trace tokens", "tokens an epoch", "benchmark", "Pass@1", "95 %", "tokens an answer"]
-    cells = list[list[str]]()
+def results_of(chain: Chain, out: Path) -> list[dict[str, Any]]:
+    """For each arm, seed and benchmark: rows and tokens trained on, Pass@1 with its interval, tokens of an answer; JSON-able."""
+    found = list[dict[str, Any]]()
     for (arm, seed, _), stage in chain.evaluated.items():
         train = chain.trained.get((arm, seed))
-        trained = _trained(chain, chain.pruned[arm], train, out) if train else ["0", "0", "0"]
+        trained: dict[str, Any] = {"seed": None, "rows": 0, "trace_tokens": 0, "tokens": 0}
+        if train:
+            trained = {"seed": seed, **_trained(chain.pruned[arm], train, out)}
         summary = json.loads((out / stage.name / "summary.json").read_text("utf-8"))
         for entry in summary["benchmarks"]:
-            cells.append([arm, str(seed) if train else "", *trained, entry["benchmark"], *_result(entry)])
-    return f"{chain.scale.about}\n\n{Table(header, cells, 'lrrrrlr').markdown(padded=True)}\n"
+            result = {name: entry.get(name) for name in ("benchmark", "pass@1", "interval")}
+            found.append({"arm": arm, **trained, **result, "tokens_mean": entry["efficiency"]["tokens_mean"]})
+    return found
 
 
-def _trained(chain: Chain, pruned: Stage, train: Stage, out: Path) -> list[str]:
+def results_text(chain: Chain, results: list[dict[str, Any]]) -> str:
+    """The results as a table."""
+    header = ["arm", "seed", "rows", "trace tokens", "tokens an epoch", "benchmark", "Pass@1", "95 %", "tokens an answer"]
+    return f"{chain.scale.about}\n\n{Table(header, [*map(_cells, results)], 'lrrrrlr').markdown(padded=True)}"
+
+
+def _trained(pruned: Stage, train: Stage, out: Path) -> dict[str, Any]:
     """The rows of a training, the tokens of their traces, and all its tokens in one epoch."""
     counts = json.loads((out / train.name / "manifest.json").read_text("utf-8"))["counts"]
     ids = {json.loads(line)["id"] for line in (out / train.name / "rows.jsonl").read_text("utf-8").splitlines()}
     decisions = map(json.loads, (out / pruned.name / "decisions.jsonl").read_text("utf-8").splitlines())
     traces = sum(decision["tokens_after"] for decision in decisions if decision["id"] in ids)
-    return [f"{counts['rows']:,}", f"{traces:,}", f"{counts['tokens']:,}"]
+    return {"rows": counts["rows"], "trace_tokens": traces, "tokens": counts["tokens"]}
 
 
-def _result(entry: dict[str, Any]) -> list[str]:
-    rate, interval, tokens = entry.get("pass@1"), entry.get("interval"), entry["efficiency"]["tokens_mean"]
-    shown = "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
-    return ["" if rate is None else f"{100 * rate:.2f}", shown, "" if tokens is None else f"{tokens:,.0f}"]
+def _cells(result: dict[str, Any]) -> list[str]:
+    rate, interval, tokens = result["pass@1"], result["interval"], result["tokens_mean"]
+    return [
+        result["arm"],
+        "" if result["seed"] is None else str(result["seed"]),
+        *(f"{result[name]:,}" for name in ("rows", "trace_tokens", "tokens")),
+        result["benchmark"],
+        "" if rate is None else f"{100 * rate:.2f}",
+        "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
+        "" if tokens is None else f"{tokens:,.0f}",
+    ]
