@@ -81,9 +81,7 @@ def planned_stages(chain: Chain, out: Path, device: Device) -> list[dict[str, An
 
 
 def _stages(stages: list[dict[str, Any]], device: Device) -> str:
-    cells = [
-        [stage["stage"], stage["state"], *_cost(stage["tokens"], stage["flops"], stage["hours"], stage["dollars"])] for stage in stages
-    ]
+    cells = [[stage["stage"], stage["state"], *_cost(stage)] for stage in stages]
     left = [stage for stage in stages if stage["state"] != "done"]
     tokens, flops, dollars = (sum(stage[name] for stage in left) for name in ("tokens", "flops", "dollars"))
     measured = [stage["hours"] for stage in left if stage["hours"] is not None]
