@@ -22,7 +22,7 @@ TORCH ?= $(shell grep ^torch== $(CONSTRAINTS))
 EXTRAS := compare,eval,gguf,hub,math,phrases,prices,ray,train,test
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm nightly lint types imports picture wheel try-wheel constraints release-check clean
+.PHONY: demo demo-all test test-all test-vllm test-trainers nightly lint types imports picture wheel try-wheel constraints release-check clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -44,6 +44,11 @@ test-all: .venv/.test lint types imports
 # against a real vLLM (its CPU build, 3.5 GB, in an environment of its own)
 test-vllm: .venv/.test
 	ASAP_VLLM_ENV="$${ASAP_VLLM_ENV:-.venv-vllm}" $(BIN)/python -m pytest -q tests/lm/test_vllm.py
+
+# LLaMA-Factory, axolotl, verl and renderers themselves on the rows that we write (6 GB, in environments of their own)
+test-trainers: .venv/.test
+	ASAP_TRAINERS_ENV="$${ASAP_TRAINERS_ENV:-.venv-trainers}" $(BIN)/python -m pytest -q tests/train/test_real_trainers.py \
+		tests/oracle/test_oracle_renderers.py
 
 nightly: .venv/.test
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/golden $(BIN)/python tests/nightly/kill9.py --kills $(KILLS) --seed $(SEED)
@@ -101,4 +106,4 @@ release-check:
 	$(PYTHON) .ci/release_check.py $(TAG)
 
 clean:
-	rm -rf .venv .venv-vllm .venv-wheel .venv-newest dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .venv-trainers .venv-wheel .venv-newest dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

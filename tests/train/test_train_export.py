@@ -115,30 +115,24 @@ def test_pruned_steps_are_context_and_the_loss_counts_only_kept_ones(pruned: Pat
     assert "without those of pruned steps" in (out / "README.md").read_text("utf-8")
 
 
-def test_masked_rows_go_to_axolotl_as_parts_and_to_trl_as_labels(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    decisions = read_decisions(pruned)
-    originals = {one["id"]: one["cot"] for one in (row(number, lines=6) for number in range(3))}
-    assert run(train_words(pruned, tmp_path / "axolotl", "--mask-pruned", "--emit-config", "axolotl")) == 0
-    rows = [json.loads(line) for line in (tmp_path / "axolotl" / "train.jsonl").read_text().splitlines()]
-    for one, decision in zip(rows, decisions, strict=True):
-        found = one["messages"][-1]["reasoning_content"]
-        assert "".join(part["text"] for part in found) == originals[decision["id"]]
-        kept = "".join(part["text"] for part in found if part["train"]).strip()
-        assert kept == "\n\n".join(originals[decision["id"]][s["start"] : s["end"]] for s in decision["steps"] if s["kept"])
-        assert {part["train"] for part in found} == {True, False}
-    config = yaml.safe_load((tmp_path / "axolotl" / "axolotl.yaml").read_text())
-    assert "reasoning_content" in config["datasets"][0]["chat_template_jinja"]
-
-    assert run(train_words(pruned, tmp_path / "other", "--mask-pruned", "--emit-config", "axolotl", "--write-tags", "magistral")) == 2
-    assert "written in [THINK], and masked rows for axolotl only in <think>" in capsys.readouterr().err
+def test_masked_rows_go_to_axolotl_and_to_trl_as_tokens(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kept steps are learnt, with the think tags and the answer; the others are read."""
+    decisions, tokens = read_decisions(pruned), template("qwen").tokens.hf
+    originals = {one["id"]: one for one in (row(number, lines=6) for number in range(3))}
+    for tool in ("axolotl", "trl"):
+        assert run(train_words(pruned, tmp_path / tool, "--mask-pruned", "--emit-config", tool)) == 0
+        rows = [json.loads(line) for line in (tmp_path / tool / "train.jsonl").read_text().splitlines()]
+        for one, decision in zip(rows, decisions, strict=True):
+            original = originals[decision["id"]]
+            kept = "\n\n".join(original["cot"][s["start"] : s["end"]] for s in decision["steps"] if s["kept"])
+            learnt = tokens.decode([label for label in one["labels"] if label != -100])
+            assert "".join(learnt.split()) == "".join(f"<think>{kept}</think>{original['answer']}<|im_end|>".split())
+            assert f"<think>\n{original['cot']}\n</think>" in tokens.decode(one["input_ids"])
+            assert {a for a, b in zip(one["input_ids"], one["labels"], strict=True) if b not in (a, -100)} == set()
+            assert one.get("attention_mask") == ([1] * len(one["input_ids"]) if tool == "axolotl" else None)
 
     assert run(train_words(pruned, tmp_path / "split", "--mask-pruned", "--emit-config", "trl", "--split", "train")) == 2
     assert "--mask-pruned reads the rows that asap prune stored, so leave --columns, --subset and --split out" in capsys.readouterr().err
-
-    assert run(train_words(pruned, tmp_path / "trl", "--mask-pruned", "--emit-config", "trl")) == 0
-    rows = [json.loads(line) for line in (tmp_path / "trl" / "train.jsonl").read_text().splitlines()]
-    assert all(len(one["input_ids"]) == len(one["labels"]) for one in rows)
-    assert all({a for a, b in zip(one["input_ids"], one["labels"], strict=True) if b not in (a, -100)} == set() for one in rows)
 
 
 def test_llamafactory_cannot_mask(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

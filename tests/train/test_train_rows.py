@@ -18,7 +18,6 @@ from asap.sample import Sample
 from asap.spans import Span
 from asap.steps import split_steps
 from asap.think_tags import TAGS, Frame, ThinkTags
-from asap.train.masked import trace_parts
 
 RESPONSE = f"<think>\n{TRACE}\n</think>\n\n{ANSWER}"
 # what each family's rows must look like: what is read only, and what is learnt
@@ -170,25 +169,6 @@ def test_masked_steps_are_read_but_not_learnt(family: str) -> None:
     ]
 
 
-def test_parts_are_the_trace_with_its_masked_spans() -> None:
-    masked = [Span(3, 5), Span(5, 9), Span(11, 14)]
-    made = trace_parts("abcdefghijklmn", masked)
-    assert made == [
-        {"type": "text", "text": text, "train": train}
-        for text, train in (("abc", True), ("de", False), ("fghi", False), ("jk", True), ("lmn", False))
-    ]
-
-
-@pytest.mark.parametrize("family", ["r1", "qwen", "llama3", "smol"])
-def test_the_exported_template_renders_the_same_text(family: str) -> None:
-    made = template(family)
-    expected = made.prompt(SAMPLE) + SAMPLE.response + made.eos
-    beside = [*SAMPLE.prompt, {"role": "assistant", "reasoning_content": TRACE, "content": ANSWER}]
-    in_parts = {"role": "assistant", "reasoning_content": trace_parts(TRACE, [Span(5, 90)]), "content": [{"type": "text", "text": ANSWER}]}
-    for messages in (SAMPLE.messages, beside, [*SAMPLE.prompt, in_parts]):
-        assert made.tokens.hf.apply_chat_template(messages, chat_template=made.jinja(), tokenize=False) == expected
-
-
 def test_hash_follows_the_template() -> None:
     tokens = load_tokens(f"hf:{tokenizer_folder('r1')}")
     before = TrainingTemplate(tokens).hash
@@ -214,4 +194,3 @@ def test_a_real_tokenizer() -> None:
     assert (read_only, learnt) == (False, True)
     assert response == RESPONSE + "<｜end▁of▁sentence｜>"
     assert prompt.endswith(f"<｜User｜>{QUESTION}<｜Assistant｜>")
-    assert made.tokens.hf.apply_chat_template(SAMPLE.messages, chat_template=made.jinja(), tokenize=False) == prompt + response

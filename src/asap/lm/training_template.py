@@ -15,21 +15,7 @@ from asap.errors import InputError
 from asap.lm.prompt_style import PromptStyle, default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample
-from asap.think_tags import CLOSED, OPENED, unopened
-
-# Renders a text or a list of parts; sets the assistant's turn aside and renders the prompt as if that turn had yet to be written.
-_JINJA_BEFORE = (
-    "{%- macro asap_text(value) -%}{%- if value is string -%}{{- value -}}{%- else -%}{%- for part in value -%}{{- part['text'] -}}"
-    "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
-    "{%- set asap = namespace(turn=none) -%}"
-    "{%- if messages[-1]['role'] == 'assistant' -%}{%- set asap.turn = messages[-1] -%}"
-    "{%- set messages = messages[:-1] -%}{%- set add_generation_prompt = true -%}{%- endif -%}"
-)
-_JINJA_AFTER = (
-    "{%- if asap.turn is not none -%}{%- set trace = asap_text(asap.turn['reasoning_content'] or '') -%}"
-    f"{{%- set asap.text = ({OPENED!r} + trace + {CLOSED!r} if trace else '') + asap_text(asap.turn['content']) -%}}"
-    "{{- asap.text[LENGTH_OF_OPENED:] -}}{{- eos_token -}}{%- endif -%}"
-)
+from asap.think_tags import CLOSED, OPENED
 
 
 def _knows(template: str, word: str) -> bool:
@@ -94,16 +80,3 @@ class TrainingTemplate:
     def hash(self) -> str:
         """A digest of everything that determines a row's text, apart from the row itself."""
         return content_digest(self.style, self.tokens.hf.chat_template, OPENED, CLOSED, self.eos)[:16]
-
-    def jinja(self) -> str:
-        """A chat template for other tools: the model's own for the prompt, then our assistant turn.
-
-        It takes the trace from `reasoning_content` or `content`. Raises InputError if the tokenizer has no template.
-        """
-        own: str | None = self.tokens.hf.chat_template
-        if not own:
-            raise InputError(f"{self.tokens.name} has no chat template to build a training template from")
-        question = [{"role": "user", "content": "?"}]
-        shown = str(self.tokens.hf.apply_chat_template(question, add_generation_prompt=True, tokenize=False))
-        opened = len(shown) - len(unopened(shown))  # the template may already have written it
-        return _JINJA_BEFORE + own.strip() + _JINJA_AFTER.replace("LENGTH_OF_OPENED", str(opened))

@@ -1,11 +1,11 @@
 """`--emit-config`: writes the rows and a plain config for another training tool, instead of training.
 
 The rows contain the rendered text, which keeps the tool's own chat template out, and the loss is on the same tokens.
-Names and formats: TRL 1.16, axolotl (`input_output`, or `chat_template` with parts), LLaMA-Factory (alpaca with the template `empty`).
+Names and formats: TRL 1.16, axolotl 0.19 (`input_output`, or tokens), LLaMA-Factory 0.9 (alpaca with the template `empty`).
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,17 +14,14 @@ import yaml
 from asap.atomic import replacing
 from asap.dataset import dataset_info
 from asap.errors import UsageError
+from asap.lm.training_rows import TrainRow
 from asap.lm.training_template import TrainingTemplate
 from asap.ownership import refuse_foreign_files
 from asap.rendered_rows import Pair, rendered_row
-from asap.sample import Sample
 from asap.sealed import write_sealed
-from asap.spans import Span
-from asap.think_tags import IN_THINK
 from asap.train.corpus import Corpus
 from asap.train.distributed import process
 from asap.train.job import PreparedTraining
-from asap.train.masked import trace_parts
 from asap.train.recipe import accumulation
 
 Tool = Literal["trl", "axolotl", "llamafactory"]
@@ -59,11 +56,7 @@ def _written_in(out: Path) -> list[str]:
 def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
     """TRL: prompt and completion as text, or with masked steps token ids and labels."""
     corpus, template, values = prepared.corpus, prepared.template, dict(prepared.job.values)
-    rows: Iterable[dict[str, Any]]
-    if prepared.job.wanted.mask_pruned:
-        rows = ({"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()} for row in corpus)
-    else:
-        rows = _rendered("trl", corpus, template)
+    rows = map(_tokens, corpus) if prepared.job.wanted.mask_pruned else _rendered("trl", corpus, template)
     config = {
         "model_name_or_path": prepared.name,
         "datasets": [{"path": "json", "data_files": str((out / "train.jsonl").resolve())}],
@@ -78,14 +71,13 @@ def _trl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]
 
 
 def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, Any]], dict[str, Any]]:
-    """axolotl: segments of text with and without loss, or messages with parts, some of which are not trained on."""
+    """axolotl: segments of text with and without loss, or with masked steps token ids and labels."""
     corpus, template, values = prepared.corpus, prepared.template, prepared.job.values
     rows: Iterable[dict[str, Any]]
     data: dict[str, Any] = {"path": str((out / "train.jsonl").resolve())}
     if prepared.job.wanted.mask_pruned:
-        data |= {"type": "chat_template", "chat_template": "jinja", "chat_template_jinja": template.jinja(), "field_messages": "messages"}
-        data |= {"roles_to_train": ["assistant"], "train_on_eos": "turn"}
-        rows = (_with_parts(sample, masked) for sample, masked in _in_think(corpus))
+        data |= {"ds_type": "json"}  # without a type, its rows are tokens
+        rows = ({**_tokens(row), "attention_mask": [1] * len(row.input_ids)} for row in corpus)
     else:
         data |= {"type": "input_output"}
         rows = _rendered("axolotl", corpus, template)
@@ -98,6 +90,8 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
     }
     config = {
         "base_model": prepared.name,
+        # as tokenizer.json has it: AutoTokenizer of transformers 5.16 to 5.21 loses the spaces of R1-Distill's
+        "tokenizer_type": "PreTrainedTokenizerFast",
         "datasets": [data],
         "train_on_inputs": False,
         "sequence_len": values["max_length"],
@@ -105,6 +99,7 @@ def _axolotl(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[str, 
         "micro_batch_size": values["per_device_train_batch_size"],
         "gradient_accumulation_steps": accumulation(values, process().world),
         "num_epochs": values.get("num_train_epochs", 3),
+        "max_steps": values.get("max_steps"),
         "learning_rate": values["learning_rate"],
         "optimizer": values.get("optim", "adamw_torch_fused"),
         "lr_scheduler": values.get("lr_scheduler_type", "linear"),
@@ -146,6 +141,8 @@ def _llamafactory(prepared: PreparedTraining, out: Path) -> tuple[Iterable[dict[
         **{name: values[name] for name in _SHARED if name in values},
         "bf16": values["bf16"] is not False,
     }
+    if 0 < config.get("warmup_steps", 0) < 1:  # a share, which transformers 4 has under another name
+        config["warmup_ratio"] = config.pop("warmup_steps")
     return rows, config
 
 
@@ -179,19 +176,5 @@ def _rendered(tool: Tool, corpus: Corpus, template: TrainingTemplate) -> Iterato
         yield rendered_row(template, tool, Pair(template.prompt(sample), template.completion(sample), {}))
 
 
-def _in_think(corpus: Corpus) -> Iterator[tuple[Sample, Sequence[Span]]]:
-    """The kept rows. Raises UsageError for one in other tags than the chat template's."""
-    for sample, masked in corpus.kept():
-        if sample.frame != IN_THINK:
-            tag = sample.frame.before.strip()
-            raise UsageError(f"row {sample.id!r} is written in {tag}, and masked rows for axolotl only in <think>; add --write-tags think")
-        yield sample, masked
-
-
-def _with_parts(sample: Sample, masked: Sequence[Span]) -> dict[str, Any]:
-    answer = {
-        "role": "assistant",
-        "reasoning_content": trace_parts(sample.cot, masked),
-        "content": [{"type": "text", "text": sample.answer, "train": True}],
-    }
-    return {"messages": [*sample.spoken.messages, answer]}
+def _tokens(row: TrainRow) -> dict[str, Any]:
+    return {"input_ids": row.input_ids.tolist(), "labels": row.labels.tolist()}

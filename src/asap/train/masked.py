@@ -3,10 +3,6 @@
 A kept step is learnt together with the white space after it. The model thus reads digressions without learning to write them.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
-
 from asap.prune.decision import Decision
 from asap.sample import Sample
 from asap.spans import Span
@@ -17,10 +13,3 @@ def pruned_spans(decision: Decision, sample: Sample) -> list[Span]:
     kept = decision.kept_with_space(len(sample.cot))
     edges = [0, *(edge for span in kept for edge in span), len(sample.cot)]
     return [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
-
-
-def trace_parts(cot: str, masked: Sequence[Span]) -> list[dict[str, Any]]:
-    """A trace as axolotl's parts of `reasoning_content`: text with `train` true or false, in order, which add up to the trace."""
-    cuts = [0, *(edge for span in masked for edge in span), len(cot)]
-    pieces = [(cot[start:end], number % 2 == 0) for number, (start, end) in enumerate(pairwise(cuts))]
-    return [{"type": "text", "text": text, "train": train} for text, train in pieces if text]
