@@ -12,7 +12,7 @@ controls=random,random-block,keep-ends,keep-head,keep-tail,longest-first
 mkdir -p "$out"
 cd "$out"
 
-for kind in code fenced; do
+for kind in code fenced passing; do
     python "$here/choose_rows.py" $kind "$traces/kodcode_r1.jsonl.gz" $kind.jsonl
 done
 python "$here/choose_rows.py" math "$traces/math_r1_qwq.jsonl.gz" math.jsonl
@@ -32,5 +32,7 @@ compare code compared-larger --scorer "$judge" --judge bundled --limit 24 --clus
 by_judge code compared-ends --limit 24 --cluster problem_id --keep-first 1 --keep-last 3 --methods asap,asap-fine,random
 by_judge code compared-sub --limit 12 --cluster problem_id --ratios 0.5 \
     --methods asap,alignment,random,random-block,selective-context,spirit,leave-one-out,cut-after-answer
+by_judge passing compared-answers --limit 48 --cluster problem_id --ratios 0.5 --generate 400 \
+    --methods asap,alignment,random,random-block,keep-tail
 by_judge code compared-remedies --limit 24 --cluster problem_id --methods \
     asap,asap-fine,first-token-entropy,experiments.remedies:local_surprisal,experiments.remedies:past_fence_surprisal,experiments.remedies:aligned_surprisal,alignment,random,keep-tail,selective-context
