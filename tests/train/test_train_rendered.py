@@ -120,6 +120,10 @@ def _kept_by(name: str) -> dict[str, bool]:
     inside, beside = FORMATS["trl"](sample), FORMATS["axolotl"](sample)["messages"]
     earlier = [user(), {"role": "assistant", "content": f"<think>\n{EARLIER}\n</think>\n\n4"}]
     chats = {"inside": [*inside["prompt"], *inside["completion"]], "beside": beside, "earlier": [*earlier, *sample.messages]}
+    if name == "qwen3":  # as verl renders each message
+        alone = tokenizer.apply_chat_template(chats["inside"][-1:], chat_template=stock, tokenize=False)
+        assert "It is 4." in alone
+        assert THOUGHT not in alone
     texts = {where: tokenizer.apply_chat_template(chat, chat_template=stock, tokenize=False) for where, chat in chats.items()}
     return {where: (EARLIER if where == "earlier" else THOUGHT) in text for where, text in texts.items()}
 

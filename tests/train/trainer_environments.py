@@ -151,9 +151,3 @@ def _must(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         pytest.skip(f"this cannot be installed here: {ended.stderr.strip().splitlines()[-1:]}")
-
-
-if __name__ == "__main__":  # make test-trainers
-    for one in (LLAMAFACTORY, AXOLOTL, VERL):
-        print(environment(one))
-    renderers_package()
