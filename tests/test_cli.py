@@ -159,12 +159,16 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
     assert run(prune_words(source, tmp_path / "out")) == 0
     tokens = [decision["tokens_before"] for decision in read_decisions(tmp_path / "out")]
     assert f"{sum(tokens):,} tokens of traces (longest {max(tokens):,})" in dry[3]
-    assert "3 traces are over their budget. Nothing was written." in dry[3]
-    assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens; 3 traces", dry[3])
-    assert dry[4:] == [
-        "stage 1: align removes none to 6 of 24 steps, also from traces within their budget; how many, and what stage 2 then has to "
-        "remove, is known once the scorer has read them: --pilot N shows it on the first N rows"
+    assert re.search(r"\); the scorer would read them about 3\.\d times, [\d,]+ tokens\. Nothing was written\.$", dry[3])
+    assert dry[4:6] == [
+        "stage 1: align removes none to 6 of 24 steps, also from traces within their budget; how many is known once the scorer has read "
+        "them: --pilot N shows it on the first N rows",
+        "stage 2: 3 of 3 traces are over their budget; stage 2 cuts these to it, and leaves the others as stage 1 left them",
     ]
+    half = sum(count // 2 for count in tokens)
+    assert f", --ratio 0.5 leaves {half:,} tokens ({half / sum(tokens):.0%}), --ratio 0.25 " in dry[6]
+    assert dry[6].startswith("shorter: --ratio 0.75 leaves ")
+    assert dry[7:] == [] or dry[7].startswith("time: ")  # few tokens are not measured
     steps = [decision["steps"] for decision in read_decisions(tmp_path / "out")]
     assert 0 < sum(step["removed_by"] == "coarse" for trace in steps for step in trace) <= 6
     capsys.readouterr()
@@ -175,7 +179,7 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, source: Path, capsy
         ("tokenskip", f"the token classifier would read them about 1.0 times, {sum(tokens):,} tokens"),
     ):
         assert run([*dry_words, "--method", method]) == 0
-        assert f"; {told}; " in capsys.readouterr().out
+        assert f"; {told}. Nothing was written." in capsys.readouterr().out
 
 
 def test_too_many_rejected_rows_end_with_one_but_all_files_are_there(
@@ -314,7 +318,7 @@ def test_a_dry_run_counts_rows_that_pass_through(tmp_path: Path, capsys: pytest.
 def test_a_dry_run_of_traces_of_one_step_says_that_none_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [{"question": "q", "cot": "a", "answer": "b"}] * 2)
     assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
-    assert capsys.readouterr().out.endswith("stage 1: align removes none of 2 steps: no trace has more than one\n")
+    assert "\nstage 1: align removes none of 2 steps: no trace has more than one\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
@@ -330,15 +334,16 @@ def test_no_run_removes_more_steps_than_its_dry_run_says(steps: int, tmp_path: P
     assert counts["steps_coarse"] <= int(said[1] or 0)
 
 
-def test_a_dry_run_with_a_pilot_says_what_the_first_rows_lose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pilot_says_what_the_first_rows_lose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     words = [str(source), "--scorer", f"hf:{model_folder()}", "--device", "cpu", "--budget", "4096"]
-    assert run(["prune", *words, "--dry-run", "--pilot", "2"]) == 0
+    assert run(["prune", *words, "--pilot", "2"]) == 0
     said = capsys.readouterr().out
     assert run(["prune", *words, "--limit", "2", "--out", str(tmp_path / "out")]) == 0
     counts = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["counts"]
     assert counts["steps_coarse"] > 0
     tokens = " -> ".join(str(counts[f"tokens_{stage}"]) for stage in ("before", "coarse", "after"))
     assert f"stage 1: of the first 2 rows it removed {counts['steps_coarse']} of 16 steps, stage 2 0: {tokens} tokens" in said
-    assert run(["prune", *words, "--pilot", "2", "--out", str(tmp_path / "other")]) == 2
-    assert "--pilot is about the LLM of stage 1, and there is none" in capsys.readouterr().err
+    assert re.search(r"^time: \d+ s (to \d+ s )?of scoring by hf:\S+ on cpu, since [\d,]+ tokens of these rows took ", said, re.MULTILINE)
+    assert run(["prune", *words, "--pilot", "2", "--out", str(tmp_path / "other")]) == 0
+    assert not (tmp_path / "other").exists()

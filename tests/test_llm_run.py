@@ -149,14 +149,19 @@ def test_a_dry_run_asks_nothing_and_a_pilot_only_its_rows(source: Path, tmp_path
         said = capsys.readouterr()
         assert server.requests == []
         assert not out.exists()
-        assert "asked about 12 traces" in said.err
-        assert "as assumed" in said.err
-        assert "US dollars" in said.err
-        assert run([*llm_words(source, out, server, *prices), "--dry-run", "--pilot", "4"]) == 0
+        assert "asked about 12 traces" in said.out
+        assert "as assumed" in said.out
+        assert "US dollars" in said.out
+        both = refusal(capsys, *llm_words(source, out, server, *prices), "--dry-run", "--pilot", "4")
+        assert both == "--dry-run tries nothing and pays for nothing, --pilot 4 does both for its rows; leave one of them out"
+        assert server.requests == []
+        assert run([*llm_words(source, out, server, *prices), "--pilot", "4"]) == 0
         said = capsys.readouterr()
         assert len(server.requests) == 8
-        assert "asked about 8 traces" in said.err
-        assert "as 4 rows showed" in said.err
+        assert "asked about 8 traces" in said.out
+        assert "as 4 rows showed" in said.out
+        assert "the LLM removed" in said.out
+        assert not (out / "pruned.jsonl").exists()
         assert run(llm_words(source, out, server, *prices)) == 0
         assert len(server.requests) == 24
 
@@ -316,11 +321,10 @@ def test_three_hundred_rows_with_faults_and_kills_end_complete_and_nothing_is_as
 def test_equal_rows_are_asked_about_and_estimated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [{**row(1), "id": f"r{number}"} for number in range(150)])
     with ScriptedServer(kept_every_other) as server:
-        assert run(llm_words(source, tmp_path / "out", server, "--pilot", "20")) == 0
+        assert run(llm_words(source, tmp_path / "out", server)) == 0
         assert len(server.requests) == 2
     said = capsys.readouterr().err
     assert "1/1 traces asked about" in said
-    assert "nothing is left to ask" in said
 
 
 def test_a_dry_run_leaves_a_folder_alone_and_tells_what_is_wrong_with_it(
@@ -331,9 +335,9 @@ def test_a_dry_run_leaves_a_folder_alone_and_tells_what_is_wrong_with_it(
     with ScriptedServer(kept_every_other) as server:
         assert run([*llm_words(source, tmp_path / "out", server), "--dry-run"]) == 0
         assert not list((tmp_path / "out").iterdir())
-        said = refusal(capsys, *llm_words(source, tmp_path / "file", server), "--dry-run", "--pilot", "1", lines=None)
+        said = refusal(capsys, *llm_words(source, tmp_path / "file", server), "--pilot", "1", lines=None)
         assert "choose another --out" in said
-        assert run([*llm_words(source, tmp_path / "out", server), "--dry-run", "--pilot", "4", "--max-requests", "2"]) == 130
+        assert run([*llm_words(source, tmp_path / "out", server), "--pilot", "4", "--max-requests", "2"]) == 130
     assert "stopped" in capsys.readouterr().err
 
 

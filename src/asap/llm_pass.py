@@ -17,7 +17,7 @@ from asap.events import Listener, LlmProgress
 from asap.lm.generate import Generator
 from asap.lm.open_batches import open_batches
 from asap.lm.reply_cache import ReplyCache
-from asap.lm.spending import SpendingLimit
+from asap.lm.spending import Estimate, SpendingLimit
 from asap.prune.coarse.anchor_guided import ask_all
 from asap.prune.coarse.selection import Selection
 from asap.prune.settings import AsapSettings
@@ -34,7 +34,7 @@ class LlmOptions:
     replies_from: Sequence[Path] = ()
     """Folders whose replies are reused instead of asking again."""
     pilot: int | None = None
-    """The number of rows to ask about before the cost of the others is estimated."""
+    """The number of rows that a pilot asks about before the cost of the others is estimated."""
     table: TagTable = TAGS
     """The tags between which the LLM may think."""
 
@@ -59,10 +59,13 @@ class LlmPass:
             self.options.spending.begin(used.replies, used.prompt_tokens, used.completion_tokens)
 
     def pilot(self) -> None:
-        """Ask about the pilot's rows, then report the estimated cost of the others."""
+        """Ask about the pilot's rows."""
         if self.options.pilot:
             self._ask(self.options.pilot)
-        self.listener.estimated(estimate(self.store.unselected(), self.llm, self.settings, self.replies), self.options.spending)
+
+    def estimate(self) -> Estimate:
+        """The estimated cost of the rows that were not asked about."""
+        return estimate(self.store.unselected(), self.llm, self.settings, self.replies)
 
     def rest(self) -> None:
         """Ask about all other rows."""
@@ -88,7 +91,7 @@ def select_missing(store: Store, llm: Generator, settings: AsapSettings, options
     started = time.perf_counter()
     with ReplyCache.open(store.folder, also=options.replies_from) as replies:
         asking = LlmPass(store, llm, settings, replies, options, listener)
-        asking.pilot()
+        listener.estimated(asking.estimate(), options.spending)
         asking.rest()
         usage = {kind: used._asdict() for kind, used in replies.usage().items()}
     store.set_fact("ask_s", (store.fact("ask_s") or 0.0) + time.perf_counter() - started)

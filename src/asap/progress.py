@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from asap.dataset import Shaped, render_row, row_line
 from asap.events import DecidedRows, Listener, LlmProgress, MeasuringProgress
-from asap.lm.spending import Amount, Estimate, SpendingLimit
+from asap.lm.spending import Amount, Estimate, Price, SpendingLimit
 from asap.revealed import revealed
 
 _HEARTBEAT_S = 15.0
@@ -40,7 +40,7 @@ class Watcher(Listener):
 
     def estimated(self, estimate: Estimate, spending: SpendingLimit) -> None:
         """Show what the LLM will cost."""
-        for line in estimate_lines(estimate, spending):
+        for line in estimate_lines(estimate, spending.price):
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def asking(self, rows: int) -> None:
@@ -193,7 +193,7 @@ def measuring(console: Console) -> Callable[[MeasuringProgress], None]:
     return on_progress
 
 
-def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:
+def estimate_lines(estimate: Estimate, price: Price | None) -> list[str]:
     """The estimated cost of the LLM as text: at least, as expected, at most."""
     if not estimate.rows:
         return ["nothing is left to ask the LLM"]
@@ -209,7 +209,6 @@ def estimate_lines(estimate: Estimate, spending: SpendingLimit) -> list[str]:
         line("prompt tokens", lambda amount: short(round(amount.prompt_tokens))) + counted,
         line("reply tokens", lambda amount: short(round(amount.completion_tokens))),
     ]
-    price = spending.price
     if price:
         lines.append(
             line("US dollars", lambda amount: f"{amount.cost(price):,.2f}") + f" (at {price.input:g} in, {price.output:g} out per million)"

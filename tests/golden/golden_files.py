@@ -42,6 +42,7 @@ VARIES = (
     Mask("said.txt", r"^(seconds +).*$", r"\1…"),
     Mask("said.txt", r"^\d+/\d+ (?:traces|(?:rows )?judged).*\n(?=\d+/)", ""),  # a slow machine prints more lines of progress
     Mask("said.txt", r"[\d.]+ (?:s|min|h) left", "… left"),
+    Mask("dry-run*/said.txt", r"^time: .*$", "time: …"),
     Mask("said.txt", r"[\d.]+ rows/s", "… rows/s"),
 )
 DEPENDS = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from asap.cli.options import LLM, at_least, whole
+from asap.cli.options import LLM, RUN, at_least, whole
 from asap.errors import UsageError
 from asap.lm.hub import Dtype
 from asap.prune.coarse.align import Align
@@ -48,8 +48,9 @@ class Llm:
     pilot: Annotated[
         int | None,
         Parameter(
-            help="Ask about so many rows first, so that the cost of the others is known; with --dry-run and no LLM, decide about them.",
-            group=LLM,
+            help="Try so many rows and stop: what the stages remove of them, and how long all rows take. With --llm it asks about them and "
+            "pays for that, keeps the replies in --out, and says what the others will cost.",
+            group=RUN,
             converter=whole,
         ),
     ] = None
@@ -61,7 +62,7 @@ class Llm:
     def check(self, coarse: str | None, values: Mapping[str, Any], *, for_scorer: bool = False) -> None:
         """Raise UsageError unless the options of the LLM are consistent. `for_scorer`: those of a server may be the scorer's."""
         of_llm = {name: default for name, default in flat(Rewrite()) if name not in dict(flat(Align()))}
-        named = [field.name for field in fields(self) if getattr(self, field.name) != field.default and field.name != "llm"]
+        named = [field.name for field in fields(self) if getattr(self, field.name) != field.default and field.name not in ("llm", "pilot")]
         named += [name for name, value in values.items() if name in of_llm and value != of_llm[name]]
         if for_scorer:
             named = [name for name in named if name not in ("base_url", "concurrency")]

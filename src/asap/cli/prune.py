@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.dry_run_summary import print_dry_run
 from asap.cli.llm_options import Llm
 from asap.cli.manner import manner
 from asap.cli.model_options import Model
@@ -46,6 +45,7 @@ from asap.cli.passing import passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.cli.terminal import console_for, say
+from asap.cli.trial import try_run
 from asap.cli.where_options import Where
 from asap.errors import UsageError
 from asap.prune.coarse.align import Align
@@ -54,7 +54,6 @@ from asap.prune.coarse.select import Select
 from asap.prune.methods import METHODS, RECORDS, TOKEN_LEVEL, TokenLevelMethod
 from asap.prune.methods.method import needs_entropies
 from asap.prune.settings import STAGE_1, AsapSettings
-from asap.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
@@ -113,7 +112,13 @@ def prune(
     review: Review = False,
     max_rejected: MaxRejected = None,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Read and count, score nothing, write nothing; with --llm: say what it will cost.", group=RUN)
+        bool,
+        Parameter(
+            negative="",
+            help="Read and count, and score pieces of the rows for some seconds: how long a run takes here, what --ratio and --budget "
+            "leave, and with --llm what it costs. Writes nothing, asks and pays nobody.",
+            group=RUN,
+        ),
     ] = False,
 ) -> int:
     """Prune the reasoning traces of a data set.
@@ -152,7 +157,7 @@ def prune(
     at_least("max-rejected", max_rejected, 0)
     values = typed(options, _RECORDS)
     model.check()
-    (replace(llm, pilot=None) if dry_run and not llm.llm else llm).check(coarse, values, for_scorer=model.is_served)
+    llm.check(coarse, values, for_scorer=model.is_served)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "none" if model.is_shipped else "align"), values)
     if model.is_shipped:
@@ -167,11 +172,11 @@ def prune(
 
             check_page(out / "review.html")
     try:
-        if dry_run:
-            code = _dry_run(rows, settings, model, where, llm, out)
+        if dry_run or llm.pilot:
+            try_run(rows, _blueprint(settings, model, llm), where, llm, out, free=dry_run)
             if only_passing:
                 print_counts(rows)
-            return code
+            return 0
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
         code = _prune(rows, out, settings, model, where, llm, files, max_rejected, only_passing=only_passing)
@@ -248,20 +253,3 @@ def _blueprint(settings: AsapSettings, model: Model, llm: Llm) -> "Blueprint":
     from asap.workers.blueprint import Blueprint
 
     return Blueprint(settings, model.scorer, model.tokenizer, model.dtype, model.scorer_url or llm.base_url, llm.concurrency)
-
-
-def _dry_run(source: "Source", settings: AsapSettings, model: Model, where: Where, llm: Llm, out: Path | None) -> int:
-    from asap.dry_run import dry_run
-    from asap.lm.specs import load_tokens
-    from asap.progress import watcher
-
-    if llm.pilot and llm.llm and out is None:
-        raise UsageError("--pilot asks the LLM and pays for it: name the folder that keeps the replies with --out")
-    spending = llm.spending()
-    generator = llm.generator(spending, out, dtype=model.dtype, device=where.first_device())
-    asks = (generator, llm.run_options(spending, source.rules.table), out) if generator else None
-    tries = (_blueprint(settings, model, llm).pruner(where.first_device()), llm.pilot) if llm.pilot and not llm.llm else None
-    with scratch_folder("asap-dry-run") as scratch, watcher(console_for(stderr=True), whole_row=manner().verbose) as listener:
-        found = dry_run(scratch, source, settings, load_tokens(model.tokenizer or model.scorer), listener, asks, tries)
-    print_dry_run(found, source, settings, piloted=bool(llm.pilot and llm.llm))
-    return 0

@@ -42,6 +42,13 @@ class Where:
 
         return devices_of(self.devices if self.engine == "local" else "auto", needs_model=needs_model)[0]
 
+    @property
+    def gpus(self) -> int:
+        """The number of this machine's GPUs that decide."""
+        from asap.workers.devices import devices_of
+
+        return sum(device.startswith("cuda") for device in {*devices_of(self.devices)}) if self.engine == "local" else 0
+
     def workers(self, blueprint: "Blueprint") -> "AbstractContextManager[Workers]":
         """The workers, until the block ends."""
         from asap.workers.pool import local_workers
