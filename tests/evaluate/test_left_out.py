@@ -15,7 +15,9 @@ from asap.errors import UsageError
 from asap.evaluate.attempt import Attempt
 from asap.evaluate.judge import Judge, verdicts_of
 from asap.evaluate.ledger import Ledger
-from asap.evaluate.paired import compare, comparison_markdown, read_run
+from asap.evaluate.paired import compare
+from asap.evaluate.paired_run import read_run
+from asap.evaluate.paired_tables import comparison_markdown
 from asap.evaluate.reference import LimitSettings, References
 from asap.evaluate.score import score_file
 from asap.evaluate.summary import figures, notes_of

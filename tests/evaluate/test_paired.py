@@ -9,8 +9,11 @@ import pytest
 
 from asap.cli import run
 from asap.errors import InputError, UsageError
-from asap.evaluate.paired import compare, comparison_markdown, read_run
-from asap.stats import interval, mcnemar, smallest_difference, wilcoxon
+from asap.evaluate.paired import compare
+from asap.evaluate.paired_run import read_run
+from asap.evaluate.paired_tables import comparison_markdown
+from asap.intervals import mean_difference, tango
+from asap.stats import mcnemar, wilcoxon
 
 
 def write_run(folder: Path, passed: dict[str, list[bool]], tokens: dict[str, float] | None = None, **settings: Any) -> Path:
@@ -46,8 +49,8 @@ def test_the_statistics_are_those_of_the_paired_problems(tmp_path: Path) -> None
     differences = [float(b_passed[name]) - float(a_passed[name]) for name in names]
     assert (entry["pass"]["only_a"], entry["pass"]["only_b"]) == (only_a, only_b)
     assert entry["pass"]["p"] == mcnemar(only_a, only_b)
-    assert entry["pass"]["interval"] == list(interval(differences))
-    assert entry["pass"]["smallest_difference"] == smallest_difference(differences)
+    assert entry["pass"]["interval"] == list(tango(only_a, only_b, 40))
+    assert entry["pass"]["smallest_difference"] == mean_difference(differences).smallest_difference()
     token_differences = [b_tokens[name] - a_tokens[name] for name in names]
     assert entry["tokens"]["p"] == wilcoxon(token_differences)
     assert entry["tokens"]["difference"] == pytest.approx(np.mean(token_differences))
@@ -84,7 +87,8 @@ def test_attempts_that_could_not_be_judged_are_left_out(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", {"x": [True], "y": [False]})
     path = a / "verdicts.jsonl"
     path.write_text(path.read_text().replace('"fail"', '"infra"'))
-    assert read_run(a).rates == {"b": {"x": 1.0}}
+    assert read_run(a).benchmarks["b"].shares == {"x": 1.0}
+    assert read_run(a).benchmarks["b"].attempted == ("x", "y")
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

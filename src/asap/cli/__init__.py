@@ -34,7 +34,7 @@ COMMANDS = {
     "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
     "evaluate": "Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.",
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
-    "compare-runs": "Compare two evaluations: exact McNemar and paired bootstrap for Pass@1, Wilcoxon for tokens and seconds.",
+    "compare-runs": "Compare evaluations with a first one, problem by problem: McNemar and Tango for Pass@1, Wilcoxon for the rest.",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
 }

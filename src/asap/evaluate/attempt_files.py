@@ -6,20 +6,16 @@ what is clear is: a list of lists says nothing about its problems unless there i
 """
 
 import json
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asap.dataset.jsonl import jsonl_rows
-from asap.dataset.raw import LARGEST_ROW, RawRow
+from asap.dataset.raw import RawRow
 from asap.errors import InputError, RowError, one_line
+from asap.evaluate.inspect_archive import archive_samples
 
 UNTOLD = "output"
 """The column that programs and answers get of which their file does not say what they are."""
-_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
-_UNREADABLE = (*_DAMAGED, RuntimeError, OSError, ValueError)  # a RuntimeError for what is encrypted, packed unknown, or nested too deeply
 
 
 def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
@@ -29,7 +25,7 @@ def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; attempts are expected, such as JSONL with task_id and solution")
     if path.suffix == ".eval":
-        return _of_archive(path)
+        return archive_samples(path)
     if path.suffix != ".json":
         return jsonl_rows(path)
     try:
@@ -45,7 +41,7 @@ def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
 
 def _of_json(path: Path, value: object, known: Sequence[str]) -> Iterator[RawRow]:
     if isinstance(value, Mapping):
-        for name in ("eval", "samples"):  # EvalPlus' results; inspect's log
+        for name in ("samples", "eval"):  # inspect's log, whose `eval` is what was run; EvalPlus' results
             if isinstance(value.get(name), (list, dict)):
                 return _of_json(path, value[name], known)
         return _numbered(path, [{"task_id": name, **row} for name, one in value.items() for row in _rows(one)])
@@ -75,24 +71,6 @@ def _numbered(path: Path, rows: Sequence[object]) -> Iterator[RawRow]:
             yield RawRow.good(str(path), number, row)
         else:
             yield RawRow.bad(str(path), number, "not_an_object", "an object is expected")
-
-
-def _of_archive(path: Path) -> Iterator[RawRow]:
-    """The samples in inspect's archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json"))
-            for number, name in enumerate(names, 1):
-                with archive.open(name) as sample:
-                    content = sample.read(LARGEST_ROW + 1)  # a few packed bytes may hold gigabytes, whatever their entry says
-                if len(content) > LARGEST_ROW:
-                    yield RawRow.bad(str(path), number, "too_long", f"{name} has more than {LARGEST_ROW >> 20} MiB")
-                    continue
-                yield from (row._replace(line=number) for row in _numbered(path, [json.loads(content)]))
-    except _UNREADABLE as error:
-        raise InputError(
-            f"{path}: cannot be read as inspect's archive ({one_line(error)}); convert it with: inspect log convert --to json"
-        ) from error
 
 
 def _of_samples(folder: Path) -> Iterator[RawRow] | None:

@@ -1,164 +1,167 @@
-"""Two runs compared problem by problem: the differences, how sure they are, and how small a difference the problems could show."""
+"""Runs compared problem by problem: the differences, how sure they are, and how small a difference the problems could show.
+
+docs/statistics.md says which test and interval is used when, and why.
+"""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
-from pathlib import Path
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-from asap.dataset.jsonl import jsonl_rows, read_json
-from asap.errors import InputError, UsageError
+import numpy as np
+
+from asap.errors import UsageError
 from asap.evaluate.metrics import mean
-from asap.revealed import revealed
-from asap.stats import holm, interval, mcnemar, smallest_difference, wilcoxon
-from asap.tables import Table
+from asap.evaluate.paired_run import Measured, PairedRun
+from asap.intervals import mean_difference, tango
+from asap.stats import holm, mcnemar, wilcoxon
 
 _SETTINGS = ("max_new_tokens", "temperature", "top_p", "samples", "extract", "gamma", "concurrency", "limits")
-_SMALLEST = "smallest that would show"
 _OF_BENCHMARK = ("files", "wording", "sandbox", "public_tests_only")
 
-Rates = dict[str, float]
 
+def compare(a: PairedRun, *others: PairedRun, common: bool = False) -> dict[str, Any]:
+    """Each other run against A, on each benchmark that both have; p values are adjusted over all of these comparisons.
 
-@dataclass(frozen=True)
-class PairedRun:
-    """One output folder: for each benchmark the share of passing samples of each problem, and mean tokens and seconds.
-
-    `attempted` has the problems of each benchmark, also those of which no attempt could be judged.
+    Raises UsageError if two runs have no benchmark in common, or different problems unless `common`.
     """
-
-    folder: Path
-    summary: Mapping[str, Any]
-    rates: Mapping[str, Rates]
-    costs: Mapping[str, Mapping[str, Rates]]
-    attempted: Mapping[str, Mapping[str, Any]]
-
-    def entry(self, benchmark: str) -> Mapping[str, Any]:
-        """What the summary says about a benchmark."""
-        return next((entry for entry in self.summary["benchmarks"] if entry["benchmark"] == benchmark), {})
-
-
-def read_run(folder: Path) -> PairedRun:
-    """The run in an output folder of `asap evaluate` or `asap score`. Raises InputError."""
-    if not (folder / "verdicts.jsonl").is_file() or not (folder / "summary.json").is_file():
-        raise InputError(f"{folder} holds no verdicts.jsonl and summary.json, so it is not a finished run of asap evaluate or asap score")
-    summary = read_json(folder / "summary.json")
-    if not _is_summary(summary):
-        raise InputError(f"{folder / 'summary.json'} is not what asap writes; run asap evaluate or asap score again")
-    assert isinstance(summary, dict)
-    gathered = _gathered(folder / "verdicts.jsonl", "passed")
-    rates = {name: _means(found) for name, found in gathered.items()}
-    costs = dict[str, dict[str, Rates]]()
-    for column in ("tokens", "seconds"):
-        for name, found in _gathered(folder / "verdicts.jsonl", column).items():
-            costs.setdefault(name, {})[column] = _means(found)
-    return PairedRun(folder, summary, rates, costs, gathered)
-
-
-def _is_summary(found: object) -> bool:
-    """Whether a value is that of a summary.json, as far as a comparison reads it."""
-    if not isinstance(found, dict) or not isinstance(found.get("benchmarks"), list) or not isinstance(found.get("settings", {}), dict):
-        return False
-    named = all(isinstance(entry, dict) and isinstance(entry.get("benchmark"), str) for entry in found["benchmarks"])
-    return named and isinstance(found.get("settings", {}).get("model", {}), dict)
-
-
-def _gathered(path: Path, column: str) -> dict[str, dict[str, list[float]]]:
-    """The values of a column by benchmark and problem; what the sandbox could not judge adds none."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for raw in jsonl_rows(path):
-        row = raw.value or {}
-        value, name, task_id = row.get(column), row.get("benchmark"), row.get("task_id")
-        if not isinstance(value, (int, float)) or not isfinite(value):
-            continue
-        if not isinstance(name, str) or not isinstance(task_id, str):
-            raise InputError(f"{path}, line {raw.line}: benchmark or task_id is missing, so this file was not written by asap")
-        found[name][task_id] += [] if row.get("verdict") == "infra" else [float(value)]
-    return found
-
-
-def _means(found: Mapping[str, Sequence[float]]) -> Rates:
-    return {task_id: sum(values) / len(values) for task_id, values in found.items() if values}
-
-
-def compare(a: PairedRun, b: PairedRun, *, common: bool = False) -> dict[str, Any]:
-    """B against A on each benchmark that both have. Raises UsageError if they have none, or different problems unless `common`."""
-    shared = [name for name in a.attempted if name in b.attempted]
-    if not shared:
-        has = [f"{run.folder} has {', '.join(run.attempted) or 'nothing'}" for run in (a, b)]
-        raise UsageError(f"{' and '.join(has)}: no benchmark is in both")
-    entries = [_compared(name, a, b, common) for name in shared]
-    adjusted = holm([entry["pass"]["p"] for entry in entries])
-    for entry, p in zip(entries, adjusted, strict=True):
+    pairs: list[dict[str, Any]] = [
+        {"b": str(b.folder), "differs": _differences(a, b), "benchmarks": _all_compared(a, b, common)} for b in others
+    ]
+    entries = [entry for pair in pairs for entry in pair["benchmarks"]]
+    for entry, p in zip(entries, holm([entry["pass"]["p"] for entry in entries]), strict=True):
         entry["pass"]["p_holm"] = p
-    return {"a": str(a.folder), "b": str(b.folder), "differs": _differences(a, b, shared), "benchmarks": entries}
+    return {"a": str(a.folder), **(pairs[0] if len(pairs) == 1 else {"runs": pairs})}
 
 
-def _compared(name: str, a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:
-    attempted = [task_id for task_id in a.attempted[name] if task_id in b.attempted[name]]
-    both = [task_id for task_id in attempted if task_id in a.rates[name] and task_id in b.rates[name]]
-    only = (len(a.attempted[name]) - len(attempted), len(b.attempted[name]) - len(attempted))
+def _all_compared(a: PairedRun, b: PairedRun, common: bool) -> list[dict[str, Any]]:
+    return [_compared(a, name, b, other, common) for name, other in _shared(a, b)]
+
+
+def _shared(a: PairedRun, b: PairedRun) -> list[tuple[str, str]]:
+    """The benchmarks of both. Logs of tools name them differently, so two that are the only ones of their runs are one as well."""
+    shared = [(name, name) for name in a.benchmarks if name in b.benchmarks]
+    if not shared and len(a.benchmarks) == len(b.benchmarks) == 1 and not (a.summary and b.summary):
+        shared = [(next(iter(a.benchmarks)), next(iter(b.benchmarks)))]
+    if not shared:
+        has = [f"{run.folder} has {', '.join(run.benchmarks) or 'nothing'}" for run in (a, b)]
+        raise UsageError(f"{' and '.join(has)}: no benchmark is in both")
+    return shared
+
+
+def paired_problems(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -> tuple[list[str], list[str], tuple[int, int]]:
+    """The problems that both runs answer, those of them that both could judge, and how many only A and only B has. Raises UsageError."""
+    ours, theirs = a.benchmarks[name], b.benchmarks[other]
+    has_a, has_b = set(ours.attempted), set(theirs.attempted)
+    attempted = [task_id for task_id in ours.attempted if task_id in has_b]
+    both = [task_id for task_id in attempted if task_id in ours.shares and task_id in theirs.shares]
+    only = (len(has_a) - len(attempted), len(has_b) - len(attempted))
     if not attempted or (any(only) and not common):
-        example = next(iter(set(a.attempted[name]) ^ set(b.attempted[name])))
+        example = next(task_id for task_id in (*ours.attempted, *theirs.attempted) if task_id not in has_a or task_id not in has_b)
         raise UsageError(
             f"the runs answer different problems of {name}: {only[0]} are only in {a.folder}, {only[1]} only in {b.folder}, such as "
             f"{example!r}; --common compares the {len(both)} that both have"
         )
+    for task_id in attempted:
+        if ours.digests.get(task_id) != theirs.digests.get(task_id) and task_id in ours.digests and task_id in theirs.digests:
+            raise UsageError(
+                f"{name}: the problem {task_id!r} is another one in {b.folder} than in {a.folder}, so the runs cannot be paired"
+            )
     if not both:
         raise UsageError(f"{name}: none of the {len(attempted)} problems that both runs answer could be judged in both")
+    return attempted, both, only
+
+
+def _compared(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -> dict[str, Any]:
+    attempted, both, only = paired_problems(a, name, b, other, common)
+    ours, theirs = a.benchmarks[name], b.benchmarks[other]
     entry: dict[str, Any] = {"benchmark": name, "problems": len(both), "only_a": only[0], "only_b": only[1]}
+    if not (a.summary and b.summary):
+        entry["metric"] = list(dict.fromkeys((ours.metric, theirs.metric)))
     entry["left_out"] = [task_id for task_id in attempted if task_id not in both]
-    entry["pass"] = _pass([a.rates[name][task_id] for task_id in both], [b.rates[name][task_id] for task_id in both])
+    clusters = clusters_of(both, a, ours, b, theirs)
+    if clusters:
+        entry["clusters"] = len(set(clusters))
+    shares = [[run.shares[task_id] for task_id in both] for run in (ours, theirs)]
+    entry["pass"] = _pass(shares[0], shares[1], clusters) | ({"graded": True} if ours.graded or theirs.graded else {})
     for column in ("tokens", "seconds"):
-        ours, theirs = (run.costs.get(name, {}).get(column, {}) for run in (a, b))
-        pairs = [(ours[task_id], theirs[task_id]) for task_id in both if task_id in ours and task_id in theirs]
-        entry[column] = _cost(pairs) if pairs else None
+        costs = [run.costs.get(column, {}) for run in (ours, theirs)]
+        priced = [task_id in costs[0] and task_id in costs[1] for task_id in both]
+        pairs = [(costs[0][task_id], costs[1][task_id]) for task_id, is_priced in zip(both, priced, strict=True) if is_priced]
+        named = [cluster for cluster, is_priced in zip(clusters, priced, strict=True) if is_priced] if clusters else None
+        entry[column] = _cost(pairs, named) if pairs else None
     return entry
 
 
-def _pass(a: Sequence[float], b: Sequence[float]) -> dict[str, Any]:
-    """Pass@1 of both; McNemar's exact test where each problem was tried once, else Wilcoxon's on the shares."""
+def clusters_of(problems: Sequence[str], a: PairedRun, ours: Measured, b: PairedRun, theirs: Measured) -> list[str] | None:
+    """The cluster of each problem, by whichever run names it; None if none is named. Raises UsageError for a problem without one."""
+    named = {**theirs.clusters, **ours.clusters}
+    if lacking := [task_id for task_id in problems if task_id not in named] if named else []:
+        raise UsageError(
+            f"{len(lacking)} problems have no cluster in {a.folder} or {b.folder}, such as {lacking[0]!r}; leave --cluster out"
+        )
+    return [named[task_id] for task_id in problems] if named else None
+
+
+def _pass(a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] | None) -> dict[str, Any]:
+    """The shares of both. Problems that are solved or not, each independent: McNemar and Tango; otherwise Wilcoxon and Student's t."""
     differences = [other - one for one, other in zip(a, b, strict=True)]
     only_a, only_b = sum(difference < 0 for difference in differences), sum(difference > 0 for difference in differences)
-    single = all(share in (0.0, 1.0) for share in (*a, *b))
+    single = not clusters and all(share in (0.0, 1.0) for share in (*a, *b))
+    found = mean_difference(differences, clusters)
     return {
         "a": mean(a),
         "b": mean(b),
         "only_a": only_a,
         "only_b": only_b,
-        "difference": mean(differences),
-        "interval": list(interval(differences)),
+        "difference": found.mean,
+        "interval": list(tango(only_a, only_b, len(a)) if single else _within(found.interval())),
+        "interval_by": "Tango's score" if single else "Student's t",
         "test": "McNemar, exact" if single else "Wilcoxon, signed ranks",
-        "p": mcnemar(only_a, only_b) if single else wilcoxon(differences),
-        "smallest_difference": smallest_difference(differences),
+        "p": mcnemar(only_a, only_b) if single else wilcoxon(cluster_means(differences, clusters)),
+        "smallest_difference": found.smallest_difference(),
     }
 
 
-def _cost(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _within(ends: tuple[float, float]) -> tuple[float, float]:
+    """The part of an interval that a difference of shares can be in."""
+    return max(-1.0, ends[0]), min(1.0, ends[1])
+
+
+def _cost(pairs: Sequence[tuple[float, float]], clusters: Sequence[Hashable] | None) -> dict[str, Any]:
     differences = [other - one for one, other in pairs]
+    found = mean_difference(differences, clusters)
     return {
         "a": mean([one for one, _ in pairs]),
         "b": mean([other for _, other in pairs]),
-        "difference": mean(differences),
-        "interval": list(interval(differences)),
-        "p": wilcoxon(differences),
-        "smallest_difference": smallest_difference(differences),
+        "difference": found.mean,
+        "interval": list(found.interval()),
+        "p": wilcoxon(cluster_means(differences, clusters)),
+        "smallest_difference": found.smallest_difference(),
     }
 
 
-def _differences(a: PairedRun, b: PairedRun, shared: Sequence[str]) -> list[str]:
-    """The settings in which B differs from A besides the model: they may explain the result."""
+def cluster_means(values: Sequence[float], clusters: Sequence[Hashable] | None) -> Sequence[float]:
+    """The mean of each cluster; the values themselves without clusters."""
+    if not clusters:
+        return values
+    names = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    place = np.array([names[name] for name in clusters])
+    return [float(one) for one in np.bincount(place, np.asarray(values, dtype=np.float64)) / np.bincount(place)]
+
+
+def _differences(a: PairedRun, b: PairedRun) -> list[str]:
+    """The settings in which B differs from A besides the model: they may explain the result. Nothing is known of those of other tools."""
+    if not (a.summary and b.summary):
+        return []
     found = list[str]()
     ours, theirs = a.summary.get("settings", {}), b.summary.get("settings", {})
     for name in _SETTINGS:
         if ours.get(name) != theirs.get(name):
             found.append(f"{name}: {_shown(ours.get(name))} and {_shown(theirs.get(name))}")
-    engines = [run.summary.get("settings", {}).get("model", {}).get("engine") for run in (a, b)]
+    engines = [settings.get("model", {}).get("engine") for settings in (ours, theirs)]
     if engines[0] != engines[1]:
         found.append(f"engine: {_shown(engines[0])} and {_shown(engines[1])}")
-    for benchmark in shared:
+    for benchmark in (name for name in a.benchmarks if name in b.benchmarks):
         for name in _OF_BENCHMARK:
             one, other = a.entry(benchmark).get(name), b.entry(benchmark).get(name)
             if one != other:
@@ -168,70 +171,3 @@ def _differences(a: PairedRun, b: PairedRun, shared: Sequence[str]) -> list[str]
 
 def _shown(value: object) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def comparison_markdown(compared: Mapping[str, Any]) -> str:
-    """The tables of a comparison."""
-    parts = [revealed(f"A: {compared['a']}", keep=""), revealed(f"B: {compared['b']}", keep=""), ""]
-    if compared["differs"]:
-        parts += ["Besides the models these differ, and may be the reason for what is found:"]
-        parts += [*(f"- {text}" for text in compared["differs"]), ""]
-    parts += [_pass_table(compared["benchmarks"]).markdown()]
-    for entry in compared["benchmarks"]:
-        if left_out := entry["left_out"]:
-            named = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
-            parts += ["", f"{entry['benchmark']}: {len(left_out)} that one of the runs could not judge are in no pair: {named}."]
-    costs = _cost_table(compared["benchmarks"])
-    if costs.rows:
-        parts += ["", costs.markdown()]
-    tests = sorted({entry["pass"]["test"] for entry in compared["benchmarks"]})
-    parts += ["", f"p of Pass@1: {', '.join(tests)}; over the benchmarks together by Holm. Intervals: paired bootstrap over problems."]
-    parts += ["The last column is the difference that problems as many and as spread as these show with a power of 0.8 at 0.05."]
-    parts += ["None of it covers another training run with another seed."]
-    return "\n".join(parts)
-
-
-def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:
-    header = ["benchmark", "problems", "Pass@1 A", "B", "only A", "only B", "B - A", "95 % interval", "p", "p (Holm)", _SMALLEST]
-    rows = [
-        [
-            entry["benchmark"],
-            str(entry["problems"]),
-            f"{found['a']:.4f}",
-            f"{found['b']:.4f}",
-            str(found["only_a"]),
-            str(found["only_b"]),
-            f"{found['difference']:+.4f}",
-            _between(found["interval"], 4),
-            f"{found['p']:.3g}",
-            f"{found['p_holm']:.3g}",
-            f"{found['smallest_difference']:.4f}",
-        ]
-        for entry in entries
-        for found in [entry["pass"]]
-    ]
-    return Table(header, rows, "lr")
-
-
-def _cost_table(entries: Sequence[Mapping[str, Any]]) -> Table:
-    header = ["benchmark", "", "A", "B", "B - A", "95 % interval", "p (Wilcoxon)", _SMALLEST]
-    rows = [
-        [
-            entry["benchmark"],
-            f"{column} per answer",
-            f"{found['a']:,.2f}",
-            f"{found['b']:,.2f}",
-            f"{found['difference']:+,.2f}",
-            _between(found["interval"], 2),
-            f"{found['p']:.3g}",
-            f"{found['smallest_difference']:,.2f}",
-        ]
-        for entry in entries
-        for column, found in [("tokens", entry["tokens"]), ("seconds", entry["seconds"])]
-        if found
-    ]
-    return Table(header, rows, "llr")
-
-
-def _between(ends: Sequence[float], digits: int) -> str:
-    return f"{ends[0]:+,.{digits}f} to {ends[1]:+,.{digits}f}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, UsageError
-from asap.evaluate.paired import PairedRun, read_run
+from asap.evaluate.paired_run import PairedRun, read_run
 from asap.ownership import EVALUATED, PRUNED, TRAINED, file_id, record_in, run_in
 from asap.report.model_size import parameters_of
 from asap.train.cost import Cost, cost_of
@@ -37,7 +37,7 @@ class Arm:
 
     def of(self, benchmark: str) -> list[PairedRun]:
         """The evaluations that attempted a benchmark: the seeds of this arm there."""
-        return [run for run in self.runs if benchmark in run.attempted]
+        return [run for run in self.runs if benchmark in run.benchmarks]
 
     @property
     def parameters(self) -> list[int | None]:

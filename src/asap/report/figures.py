@@ -5,7 +5,7 @@ seeds, intervals also draw seeds (`crossed`); the p values do not, and hold for 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from asap.errors import UsageError
 from asap.evaluate.metrics import mean, pass_interval
-from asap.evaluate.paired import PairedRun, compare
+from asap.evaluate.paired import compare
+from asap.evaluate.paired_run import PairedRun
 from asap.report.arms import Arm
 from asap.report.crossed import crossed_spread
 from asap.stats import holm
@@ -71,7 +72,7 @@ class Difference:
 
 def benchmarks_of(arms: Sequence[Arm]) -> list[str]:
     """All benchmarks, in the order in which they are met."""
-    return list(dict.fromkeys(name for arm in arms for run in arm.runs for name in run.attempted))
+    return list(dict.fromkeys(name for arm in arms for run in arm.runs for name in run.benchmarks))
 
 
 def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResult | None:
@@ -79,14 +80,14 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
     runs = arm.of(benchmark)
     if not runs:
         return None
-    rates = merged_seeds(runs, benchmark).rates[benchmark]
+    rates = merged_seeds(runs, benchmark).benchmarks[benchmark].shares
     entries = [run.entry(benchmark) for run in runs]
     costs = [entry.get("efficiency") or {} for entry in entries]
     return ArmResult(
         arm=arm.name,
         benchmark=benchmark,
         problems=len(rates),
-        attempted=len({task_id for run in runs for task_id in run.attempted[benchmark]}),
+        attempted=len({task_id for run in runs for task_id in run.benchmarks[benchmark].attempted}),
         seeds=len(runs),
         passed=mean(list(rates.values())),
         interval=_interval(runs, benchmark),
@@ -100,7 +101,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
 
 
 def _mean_cost(runs: Sequence[PairedRun], benchmark: str, column: str) -> float | None:
-    values = [value for run in runs for value in run.costs.get(benchmark, {}).get(column, {}).values()]
+    values = [value for run in runs for value in run.benchmarks[benchmark].costs.get(column, {}).values()]
     return mean(values)
 
 
@@ -123,10 +124,11 @@ def _budgets(of_seeds: Sequence[Sequence[Mapping[str, Any]]]) -> list[BudgetPoin
 
 def merged_seeds(runs: Sequence[PairedRun], benchmark: str) -> PairedRun:
     """The seeds of an arm on one benchmark as one run: the mean of each problem that was judged in all of them."""
-    attempted = {task_id: values for run in runs for task_id, values in run.attempted[benchmark].items()}
-    rates = _means([run.rates.get(benchmark, {}) for run in runs])
-    costs = {column: _means([run.costs.get(benchmark, {}).get(column, {}) for run in runs]) for column in ("tokens", "seconds")}
-    return PairedRun(runs[0].folder, runs[0].summary, {benchmark: rates}, {benchmark: costs}, {benchmark: attempted})
+    seeds = [run.benchmarks[benchmark] for run in runs]
+    attempted = tuple(dict.fromkeys(task_id for seed in seeds for task_id in seed.attempted))
+    costs = {column: _means([seed.costs.get(column, {}) for seed in seeds]) for column in ("tokens", "seconds")}
+    merged = replace(seeds[0], attempted=attempted, shares=_means([seed.shares for seed in seeds]), costs=costs)
+    return replace(runs[0], benchmarks={benchmark: merged})
 
 
 def _means(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -135,11 +137,11 @@ def _means(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _shares(runs: Sequence[PairedRun], benchmark: str, problems: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    return np.array([[run.rates[benchmark][task_id] for run in runs] for task_id in problems], dtype=np.float64)
+    return np.array([[run.benchmarks[benchmark].shares[task_id] for run in runs] for task_id in problems], dtype=np.float64)
 
 
 def _interval(runs: Sequence[PairedRun], benchmark: str) -> Sequence[float] | None:
-    rates = merged_seeds(runs, benchmark).rates[benchmark]
+    rates = merged_seeds(runs, benchmark).benchmarks[benchmark].shares
     if not rates:
         return None
     if len(runs) == 1:
@@ -176,7 +178,7 @@ def _difference(arm: Arm, reference: Arm, benchmark: str) -> tuple[Difference, l
     entry = compared["benchmarks"][0]
     passed = dict(entry["pass"])
     if len(ours) + len(theirs) > 2:
-        both = [task_id for task_id in one.rates[benchmark] if task_id in other.rates[benchmark]]
+        both = [task_id for task_id in one.benchmarks[benchmark].shares if task_id in other.benchmarks[benchmark].shares]
         spread = crossed_spread(_shares(ours, benchmark, both), _shares(theirs, benchmark, both))
         passed |= {"interval": [spread.low, spread.high], "smallest_difference": _FACTOR * spread.deviation}
     seeds, only = (len(theirs), len(ours)), (entry["only_a"], entry["only_b"])

@@ -16,9 +16,10 @@ from asap.train.cost import cost_notes, cost_table
 
 FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
 _READ_AS = (
-    "Intervals are of 95 %: of Pass@1 Wilson's, with several samples or seeds a bootstrap; of differences a bootstrap over pairs of "
-    "problems, with several seeds over problems and seeds. p: McNemar's exact test where each problem was tried once, else Wilcoxon's "
-    "signed-rank test on each problem's share; over all arms and benchmarks by Holm. The last column is the difference that problems as "
+    "Intervals are of 95 %: of Pass@1 Wilson's, with several samples or seeds a bootstrap; of differences Tango's or Student's t "
+    "(docs/statistics.md), with several seeds a bootstrap over problems and seeds. p: McNemar's exact test where each problem was "
+    "tried once, else Wilcoxon's signed-rank test on each problem's share; over all arms and benchmarks by Holm. The last column is the "
+    "difference that problems as "
     "many and as spread as these show with a power of 0.8 at 0.05: a smaller one may be there and not show."
 )
 _ONE_SEED = "One training run for each arm: nothing here covers another seed."

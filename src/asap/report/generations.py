@@ -70,7 +70,7 @@ def read_attempts_of(arms: Sequence[Arm], benchmarks: Sequence[str], most: int =
                 ]
                 index.attempts[judged.benchmark].setdefault(arm.name, []).append(entry)
             pieces.pack()
-            seeds.update(run.attempted.keys())
+            seeds.update(run.benchmarks.keys())
             if lost:
                 without.append(f"{lost:,} of {run.folder}")
             if cut:

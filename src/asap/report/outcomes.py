@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from asap.dataset.jsonl import jsonl_rows
 from asap.errors import AsapError
 from asap.evaluate.attempt import Attempt, read_attempts
-from asap.evaluate.paired import PairedRun
+from asap.evaluate.paired_run import PairedRun
 from asap.evaluate.repetition import looping
 
 _RAN_OUT = "the token budget ran out"
@@ -76,7 +76,7 @@ class _Texts:
     """The attempts of a run, read along with its verdicts: both files have the same order, so that few have to wait."""
 
     def __init__(self, run: PairedRun) -> None:
-        self._known = {name: list(found) for name, found in run.attempted.items()}
+        self._known = {name: list(found.attempted) for name, found in run.benchmarks.items()}
         self._path = _attempts_file(run)
         self._benchmark = ""
         self._rows: Iterator[Attempt] = iter(())
