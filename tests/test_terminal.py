@@ -71,6 +71,7 @@ def commands(tmp_path: Path) -> dict[str, list[str]]:
         "evaluate": ["evaluate", "--model", model, "--benchmark", f"humaneval:{bad}", "--max-new-tokens", "9", *out],
         "score": ["score", bad, "--benchmark", f"traces:{bad}", *out],
         "compare-runs": ["compare-runs", bad, bad],
+        "diff-runs": ["diff-runs", bad, bad],
         "train": ["train", bad, "--model", model, *out],
         "report": ["report", bad],
         "doctor": ["doctor", bad, "--scorer", model],

@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.",
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
     "compare-runs": "Compare evaluations with a first one, problem by problem: McNemar and Tango for Pass@1, Wilcoxon for the rest.",
+    "diff-runs": "Say why two runs of one command differ: models, samplers, templates, settings, versions, rows, prompts.",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
 }
@@ -44,15 +45,15 @@ for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary, sort_key=place)
 
 
-PRINTING = ("compare-runs", "doctor", "report", "reproduce")
+PRINTING = ("compare-runs", "diff-runs", "doctor", "report", "reproduce")
 """The commands whose result is what they print, unless they have an --out."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code.
 
-    0 done, 1 too many rejected rows or no score, 2 bad usage or input, 70 a bug of ours, 130 interrupted or stopped by a limit. A stdout
-    or stderr that takes no text changes none of them, except that a result which is only printed and cannot be is no 0.
+    0 done, 1 too many rejected rows, no score or a difference, 2 bad usage or input, 70 a bug of ours, 130 interrupted or stopped by a
+    limit. A stdout or stderr that takes no text changes none of them, except that a result which is only printed and cannot be is no 0.
     """
     words, asked = without_manner(arguments)
     command = next((word for word in words if word in COMMANDS), "")

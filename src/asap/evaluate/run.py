@@ -177,20 +177,21 @@ class Evaluation:
         """The attempts of one benchmark, in its order; what each one cost is appended to `costs`."""
         for row in self.rows(benchmark, ledger):
             text = row.pop("generation")
+            del row["asked"]
             if costs is not None:
                 costs.append({name: row[name] for name in _COSTS})
             yield Attempt(row["task_id"], row["sample"], "generation", text, row, self._plan.table)
 
     def rows(self, benchmark: Benchmark, ledger: Ledger) -> Iterator[dict[str, Any]]:
         """The rows of attempts.jsonl for one benchmark, in its order."""
-        asked = [(problem, key, request.draw) for problem in self._asked(benchmark) for key, request in self._requests(problem).items()]
+        asked = [(problem, key, request) for problem in self._asked(benchmark) for key, request in self._requests(problem).items()]
         sessions, hidden, table = set[int](), "", self._plan.table
         for _, key, _ in asked:
             row = _written(ledger, key)
             sessions.add(row["session"])
             hidden = hidden or closes_unopened(row["text"], table) or ""
         sent = {session: ledger.identity(session) for session in sessions}
-        for problem, key, sample in asked:
+        for problem, key, request in asked:
             row = _written(ledger, key)
             # a chat server does not tell that its template opens the thought; the answers that end one do
             opened = bool(hidden) and not row["opened"] and not opens_itself(row["text"], table)
@@ -202,7 +203,8 @@ class Evaluation:
             yield {
                 "benchmark": benchmark.name,
                 "task_id": problem.task_id,
-                "sample": sample,
+                "sample": request.draw,
+                "asked": request.messages[-1]["content"],
                 "generation": text,
                 **measured,
                 "tokens_thinking": thinking,
