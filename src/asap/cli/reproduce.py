@@ -66,5 +66,6 @@ def reproduce(
         say(f"asap: interrupted; the same command again goes on in {out}", error=True)
         return 130
     results = results_of(chain, out)
-    show(results_text(chain, results), about=chain.scale.about, results=results, out=str(out), report=str(out / chain.stages[-1].name))
+    reports = [str(out / stage.name) for stage in chain.stages if stage.kind == "report"]
+    show(results_text(chain, results), about=chain.scale.about, results=results, out=str(out), reports=reports)
     return 0

@@ -47,8 +47,8 @@ def chain_of(table: Experiment, scale_name: str, variant_name: str, sources: Seq
         for evaluation in scale.evaluations
     }
     compared = [*_compared(scale, variant, evaluated)]
-    report = _report(table, variant, trained, evaluated)
-    stages = dict.fromkeys([data, *pruned.values(), *trained.values(), *evaluated.values(), *compared, report])
+    reports = [_report(table, paper, variant, trained, evaluated) for paper in table.papers or ("",)]
+    stages = dict.fromkeys([data, *pruned.values(), *trained.values(), *evaluated.values(), *compared, *reports])
     return Chain(table, scale, variant, tuple(stages), pruned, trained, evaluated)
 
 
@@ -130,12 +130,16 @@ def _compared(scale: Scale, variant: Variant, evaluated: Mapping[tuple[str, int,
 
 
 def _report(
-    table: Experiment, variant: Variant, trained: Mapping[tuple[str, int], Stage], evaluated: Mapping[tuple[str, int, str], Stage]
+    table: Experiment,
+    paper: str,
+    variant: Variant,
+    trained: Mapping[tuple[str, int], Stage],
+    evaluated: Mapping[tuple[str, int, str], Stage],
 ) -> Stage:
-    """The report on all arms, each with its evaluations and trainings, of all seeds."""
+    """The report on all arms, each with its evaluations and trainings of all seeds, beside the figures of one table of the paper."""
     words: list[Typed] = ["report"]
     for arm in variant.arms:
         stages = [stage for (name, *_), stage in (*evaluated.items(), *trained.items()) if name == arm.name]
         words += [ResultOf(stage, f"{arm.name}=") for stage in stages]
-    words += ["--reference", variant.reference, "--title", table.title, *(["--paper", table.paper] if table.paper else [])]
-    return Stage("report", "", tuple(words))
+    words += ["--reference", variant.reference, "--title", table.title, *(["--paper", paper] if paper else [])]
+    return Stage("report", paper, tuple(words))

@@ -110,11 +110,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment: a table of the paper (`paper` is its name in `asap report --paper`), or one's own."""
+    """An experiment: tables of the paper (`papers` are their names in `asap report --paper`), or one's own."""
 
     name: str
     title: str
-    paper: str | None
+    papers: tuple[str, ...]
     scales: Mapping[str, Scale]
 
 
@@ -144,7 +144,7 @@ def read_table(text: str, file: str) -> Experiment:
     scales = {scale.name: scale for scale in map(_scale, top.each("scales"))}
     if not scales:
         raise UsageError(f"{top.at('scales')} is empty; describe at least one scale, such as laptop")
-    return Experiment(Path(file).stem, top.text("title"), top.values.get("paper") and top.text("paper"), scales)
+    return Experiment(Path(file).stem, top.text("title"), top.texts("paper"), scales)
 
 
 def _scale(found: Fields) -> Scale:
