@@ -13,7 +13,7 @@ from asap.review import write_review
 SHOWN = 8  # pixels between the bar at the top and the first step
 
 
-def main(folder: str = "out/demo", trace: str = "seat-group") -> None:
+def main(folder: str = "out/demo", trace: str = "cable-car") -> None:
     """Photograph the steps of one trace, in light and in dark."""
     from playwright.sync_api import sync_playwright
 
