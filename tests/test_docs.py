@@ -1,6 +1,8 @@
 """The pages about the code name files that exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,13 @@ def test_the_glossary_is_alphabetical_and_has_each_term_once() -> None:
     terms = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE)[1:]
     assert len(terms) > 50
     assert terms == sorted({*terms})
+
+
+@pytest.mark.slow
+def test_the_python_of_readme_runs_as_pasted() -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    counts = [re.fullmatch(r"[\w-]+ (\d+) -> (\d+)", line) for line in ran.stdout.splitlines()]
+    assert len(counts) == 12
+    assert all(found and 0 < int(found[2]) <= int(found[1]) / 2 for found in counts)

@@ -70,7 +70,7 @@ def fault_of(line: Line) -> str | None:
         return f"no extra {', '.join(sorted(unknown))}"
     words = [word for word in line.words if not word.startswith("-") and not re.search("[{}$]", word)]
     for word in words:
-        if word == "." or word.startswith(".[") or word == "constraints.txt":
+        if word == "." or word.startswith(".[") or word.endswith((".whl", "constraints.txt")):
             continue
         try:
             name = canonicalize_name(Requirement(word).name)
