@@ -22,8 +22,21 @@ from asap.versions import __version__ as __version__
 if TYPE_CHECKING:
     from asap.dataset import Rejected, read_samples, to_sample, write_samples
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
-    from asap.lm.scorer import Scorer, ScoreRequest, TokenScores
-    from asap.lm.specs import load_llm, load_scorer
+    from asap.lm.scorer import (
+        LeaveOutRequest,
+        LeftOut,
+        PrefixRequest,
+        Remainder,
+        Scored,
+        Scorer,
+        ScoreRequest,
+        TokenScores,
+        leave_out_anew,
+        prefixes_anew,
+    )
+    from asap.lm.scorer_own import OwnScorer
+    from asap.lm.specs import load_llm, load_scorer, load_tokens
+    from asap.lm.tokens import TokenCounter
     from asap.prune.asap import Asap
     from asap.prune.coarse.align import Align
     from asap.prune.coarse.llm_reply import ReplyRules
@@ -46,8 +59,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "asap.dataset": ("Rejected", "read_samples", "to_sample", "write_samples"),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
-    "asap.lm.scorer": ("ScoreRequest", "Scorer", "TokenScores"),
-    "asap.lm.specs": ("load_llm", "load_scorer"),
+    "asap.lm.scorer": (
+        *("LeaveOutRequest", "LeftOut", "PrefixRequest", "Remainder", "Scored", "ScoreRequest", "Scorer", "TokenScores"),
+        *("leave_out_anew", "prefixes_anew"),
+    ),
+    "asap.lm.scorer_own": ("OwnScorer",),
+    "asap.lm.specs": ("load_llm", "load_scorer", "load_tokens"),
+    "asap.lm.tokens": ("TokenCounter",),
     "asap.prune.asap": ("Asap",),
     "asap.prune.coarse.align": ("Align",),
     "asap.prune.coarse.llm_reply": ("ReplyRules",),
@@ -77,14 +95,20 @@ __all__ = [
     "Decision",
     "InputError",
     "LLMLingua2",
+    "LeaveOutRequest",
+    "LeftOut",
     "MissingExtra",
+    "OwnScorer",
+    "PrefixRequest",
     "Pruned",
     "Rejected",
+    "Remainder",
     "ReplyRules",
     "Rewrite",
     "RowError",
     "Sample",
     "ScoreRequest",
+    "Scored",
     "Scorer",
     "Select",
     "SelectiveContext",
@@ -92,15 +116,19 @@ __all__ = [
     "Spirit",
     "StepDecision",
     "Steps",
+    "TokenCounter",
     "TokenScores",
     "TokenSkip",
     "UsageError",
     "cut",
     "decision_from_row",
     "join_steps",
+    "leave_out_anew",
     "load_llm",
     "load_scorer",
+    "load_tokens",
     "matches",
+    "prefixes_anew",
     "read_samples",
     "split_steps",
     "split_think",

@@ -128,7 +128,7 @@ def seconds_for(effort: Effort, read: Sequence[TimedPiece]) -> Seconds:
 
 
 def _effort(settings: AsapSettings, sample: Sample, tokens: TokenCounter) -> float:
-    size = Size(max(1, len(split_steps(sample.cot, settings.step_split))), tokens.count(sample.cot), tokens.count(sample.answer))
+    size = Size(max(1, len(split_steps(sample.cot, settings.split))), tokens.count(sample.cot), tokens.count(sample.answer))
     return effort_of(settings, size, tokens.count(sample.question), size.trace).high
 
 
@@ -141,5 +141,5 @@ def _first_tokens(sample: Sample, length: int, tokens: TokenCounter) -> Sample:
 def _selections(settings: AsapSettings, samples: Sequence[Sample]) -> Iterator[Selection]:
     """What stage 1's LLM might have selected: every step, so that the scorer reads as much as it ever does."""
     for sample in samples:
-        steps = len(split_steps(sample.cot, settings.step_split))
+        steps = len(split_steps(sample.cot, settings.split))
         yield Selection([*range(steps)], None, 1, []) if settings.uses_llm else NOT_ASKED

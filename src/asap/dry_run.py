@@ -80,7 +80,7 @@ def dry_run(
 ) -> DryRun:
     """A dry run over a source. `asks` is stage 1's LLM, its options, and the folder whose replies are reused."""
     first, drawn, effort = list[Sample](), Drawn(), Effort()
-    found, low, high, over_budget, most = Survey(tokens.count_many, step_split=settings.step_split), 0.0, 0.0, 0, 0
+    found, low, high, over_budget, most = Survey(tokens.count_many, step_split=settings.split), 0.0, 0.0, 0, 0
     rows = ((Place(row.source, row.line), row.result) for row in listened_rows(source, listener) if row.wanted or row.is_filtered)
     for sample, steps, length in found.lengths(rows):
         if trial.rows and len(first) < trial.rows:

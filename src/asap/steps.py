@@ -7,16 +7,19 @@ them are the original, byte for byte. A fenced code block is never split, except
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Literal, get_args
 
+from asap.errors import RowError
 from asap.fences import fenced
 from asap.sentences import line_ends, sentence_ends
 from asap.spans import Span
 
 StepSplit = Literal["fenced", "paper", "line", "sentence"]
 STEP_SPLITS: tuple[StepSplit, ...] = get_args(StepSplit)
+Splitter = Callable[[str], Iterable[tuple[int, int]]]
+"""A user's own way to split: from a trace to the start and the end of each step, in characters."""
 SEPARATOR = "\n\n"
 
 _BLANK = " \t\r\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -27,13 +30,16 @@ _BLANK_LINES = re.compile(rf"\n(?=([{_BLANK}]*)\n)|\r(?=([{_BLANK.replace(chr(13
 _NEAR = 32  # characters
 
 
-def split_steps(text: str, how: StepSplit = "fenced") -> list[Span]:
+def split_steps(text: str, how: StepSplit | Splitter = "fenced") -> list[Span]:
     """The steps of a trace, in order.
 
     `fenced` splits at blank lines (lines of spaces and tabs count as blank) outside code fences; `paper` splits at every literal
     "\\n\\n" and drops pieces of white space only, like the paper's scripts; `line` splits at every line break and `sentence` also at
-    the ends of sentences (`asap.sentences`), both outside code fences and displayed maths.
+    the ends of sentences (`asap.sentences`), both outside code fences and displayed maths. A function splits as it likes; raises
+    RowError where its steps are none.
     """
+    if callable(how):
+        return _own_spans(text, how)
     if how == "paper":
         return list(_paper_spans(text))
     if how == "fenced":
@@ -122,6 +128,27 @@ def keep_steps(text: str, spans: Sequence[Span], kept: Sequence[bool], gap: str 
         between = separator(text, spans[number - 1], span) if number else ""
         parts += [between, text[span.start : span.end] if keep else gap]
     return "".join(parts)
+
+
+def _own_spans(text: str, how: Splitter) -> list[Span]:
+    """The steps of a user's function, which between them leave nothing but white space out. Raises RowError."""
+    name = getattr(how, "name", how)
+    try:
+        spans = [Span(int(start), int(end)) for start, end in how(text)]
+    except (Exception, SystemExit) as error:
+        raise RowError("bad_steps", f"step_split {name} raised {type(error).__name__}: {error}") from error
+    end = 0
+    for number, span in enumerate(spans):
+        if not end <= span.start < span.end <= len(text) or not text[span.start : span.end].strip():
+            raise RowError(
+                "bad_steps", f"step_split {name} gave {tuple(span)} as step {number}; visible text behind step {number - 1} is expected"
+            )
+        if text[end : span.start].strip():
+            raise RowError("bad_steps", f"step_split {name} leaves out {text[end : span.start].strip()[:40]!r} before step {number}")
+        end = span.end
+    if text[end:].strip():
+        raise RowError("bad_steps", f"step_split {name} leaves out {text[end:].strip()[:40]!r} at the end")
+    return spans
 
 
 def _paper_spans(text: str) -> Iterator[Span]:

@@ -20,7 +20,7 @@ from asap.fences import fenced, is_open
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
 from asap.sample import Sample, Unthinking
-from asap.steps import StepSplit, split_steps
+from asap.steps import Splitter, StepSplit, split_steps
 from asap.think_tags import has_tag, ordered_tags
 
 LONG_STEP = 250
@@ -98,7 +98,7 @@ class Survey:
 
     count: Callable[[Sequence[str]], list[int]]
     reader: Reader | None = None
-    step_split: StepSplit = "fenced"
+    step_split: StepSplit | Splitter = "fenced"
     shapes: Counter[str] = field(default_factory=Counter)
     turns: int = 0
     """Rows that are turns of conversations."""

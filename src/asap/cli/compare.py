@@ -60,9 +60,7 @@ def compare(
     coarse: Annotated[
         Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
     ] = "align",
-    step_split: Annotated[
-        Literal["fenced", "paper", "line", "sentence"], Parameter(help="How a trace is split, as in asap prune.", group=METHOD)
-    ] = "fenced",
+    step_split: Annotated[str, Parameter(help="How a trace is split, as in asap prune.", group=METHOD)] = "fenced",
     keep_first: Annotated[int, Parameter(help="Steps at the start that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     keep_last: Annotated[int, Parameter(help="Steps at the end that always stay, in every method.", group=METHOD, converter=whole)] = 0,
     strip: Annotated[
@@ -139,7 +137,7 @@ def compare(
     from asap.workers.local import description
 
     names, shares = _names(methods, coarse), _shares(ratios)
-    allow_own_methods(*names)
+    allow_own_methods(*names, step_split, scorer, judge or "")
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
     pruning = AsapSettings(ratio=0.5, coarse=coarse, step_split=step_split, keep_first=keep_first, keep_last=keep_last, seed=seed)

@@ -71,7 +71,7 @@ _TEXTS = field_texts(AsapSettings)
 if TYPE_CHECKING:
     SettingsOptions = Any
 else:
-    SettingsOptions = options_of(_RECORDS, groups=_GROUPS, without=("budget", "ratio", "method", "coarse"))
+    SettingsOptions = options_of(_RECORDS, groups=_GROUPS, without=("budget", "ratio", "method", "coarse", "step_split"))
 _NOTHING_TYPED = SettingsOptions()
 
 
@@ -84,6 +84,7 @@ def prune(
     ratio: Ratio = None,
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
+    step_split: Annotated[str, Parameter(help=_TEXTS["step_split"], group=METHOD)] = "fenced",
     model: Model = Model(),  # noqa: B008 (frozen)
     where: Where = Where(),  # noqa: B008 (frozen)
     llm: Llm = Llm(),  # noqa: B008 (frozen)
@@ -141,7 +142,7 @@ def prune(
     from asap.prune.asap import check_served
 
     files = written.files()
-    allow_own_methods(method)
+    allow_own_methods(method, step_split, model.scorer)
     share = None if shard is None else Shard.parse(shard)
     rules = with_logprobs(row_options.rules(), model.scorer, model.tokenizer)
     rows = Source(
@@ -158,7 +159,7 @@ def prune(
     values = typed(options, _RECORDS)
     model.check()
     llm.check(coarse, values, for_scorer=model.is_served)
-    values |= {name: value for name, value in (("budget", budget), ("ratio", ratio)) if value is not None}
+    values |= {name: value for name, value in (("budget", budget), ("ratio", ratio), ("step_split", step_split)) if value is not None}
     settings = _settings(method, coarse or ("select" if llm.llm else "none" if model.is_shipped else "align"), values)
     if model.is_shipped:
         check_served(settings)

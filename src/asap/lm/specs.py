@@ -1,6 +1,7 @@
 """Model specs: the one table of what `bundled`, `hf:…`, `gguf:…` and `openai:…` mean, and what each loads."""
 
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +49,14 @@ def model_folder(spec: str) -> str:
     return name if kind == "hf" else str(converted(_gguf_file(kind, name)))
 
 
+def is_own(spec: str) -> bool:
+    """Whether a spec names a function of the user's, as `package.module:function`, that returns a scorer."""
+    module, colon, function = spec.partition(":")
+    if not (colon and function.isidentifier()) or is_spec(spec) or not all(part.isidentifier() for part in module.split(".")):
+        return False
+    return find_spec(module.partition(".")[0]) is not None
+
+
 def is_server(spec: str) -> bool:
     """Whether a model spec names a model behind a server."""
     return spec.startswith("openai:")
@@ -73,7 +82,8 @@ def load_scorer(
     concurrency: int | None = None,
 ) -> Scorer:
     """The scorer that a spec names: `bundled`, `hf:<hub id or folder>`, `gguf:<file>`, or `openai:<model>` on vLLM or SGLang;
-    `shipped:<columns>` for rows that were read with their log-probabilities (`asap.dataset.logprobs`).
+    `shipped:<columns>` for rows that were read with their log-probabilities (`asap.dataset.logprobs`); `package.module:function` for a
+    function of one's own that returns a scorer.
 
     `base_url`, `tokenizer` (of the served model: a spec, Hub id or folder) and `concurrency` (requests at once, 16 by default) are for
     servers, `dtype` and `device` for all others. Raises UsageError or InputError.
@@ -87,6 +97,10 @@ def load_scorer(
         from asap.lm.scorer_shipped import ShippedScorer
 
         return ShippedScorer(columns, load_tokens(tokenizer or spec))
+    if is_own(spec):
+        from asap.lm.scorer_own import own_scorer
+
+        return own_scorer(spec)
     from asap.lm.scorer_transformers import HFScorer
 
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)
@@ -94,6 +108,8 @@ def load_scorer(
 
 def load_tokens(spec: str) -> TokenCounter:
     """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too. `shipped:` names none: bundled's."""
+    if is_own(spec):
+        return load_scorer(spec).tokens
     spec = "bundled" if shipped_columns(spec) else spec
     return TokenCounter.load(tokenizer_folder(model_folder(spec if is_spec(spec) else f"hf:{spec}")), spec)
 

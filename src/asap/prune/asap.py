@@ -4,16 +4,17 @@
 stage; methods that cut inside steps (`token_level.py`) do not use it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asap.errors import RowError, UsageError
 from asap.lm.generate import Generator
 from asap.lm.prompt_style import PromptStyle, default_context
 from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
+from asap.lm.scorer_own import checked_scorer
 from asap.lm.scorer_shipped import SERVES, ShippedScorer
 from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
@@ -30,7 +31,7 @@ from asap.prune.fine.removal import removal_order
 from asap.prune.fine.retokenized import AROUND, WHOLE, recounted
 from asap.prune.methods.llmlingua2 import TokenImportance
 from asap.prune.methods.method import is_one_pass, needs_entropies, scores_of
-from asap.prune.settings import AsapSettings
+from asap.prune.settings import AsapSettings, settings_from
 from asap.prune.together import together
 from asap.prune.token_level import TokenLevel
 from asap.prune.trace import Steps, Trace
@@ -41,6 +42,7 @@ from asap.steps import join_steps
 class Asap:
     """Prunes samples, by first-token surprisal unless `settings` name another method.
 
+    `scorer` may be a spec such as "bundled", `settings` a dict of them.
     `tokens` counts the budget (default: the scorer's tokenizer). `llm` guides stage 1 with `coarse="select"` or
     "rewrite"; a trace without a usable reply falls back to `align`. Replies are kept in memory.
     `asks=False` is for who gives `decide` the selections, and needs no LLM. `importance` replaces the token classifier of
@@ -51,27 +53,33 @@ class Asap:
 
     def __init__(
         self,
-        scorer: Scorer | None = None,
-        settings: AsapSettings | None = None,
+        scorer: Scorer | str | None = None,
+        settings: AsapSettings | Mapping[str, Any] | None = None,
         *,
-        tokens: TokenCounter | None = None,
+        tokens: TokenCounter | str | None = None,
         llm: Generator | None = None,
         asks: bool = True,
         importance: TokenImportance | None = None,
     ) -> None:
-        self.settings = settings or AsapSettings()
+        self.settings = settings_from(settings)
         if self.settings.uses_llm and llm is None and asks:
             raise UsageError(f"coarse {self.settings.stage_1!r} needs an LLM, for example openai:<model>; without one use align or none")
         self.llm = llm if self.settings.uses_llm else None
         self._open = ExitStack()
         self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
         self.method = self.settings.name
-        self.scorer = scorer or (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
+        if isinstance(scorer, str):
+            scorer = load_scorer(scorer) if self.settings.needs_scorer else NoModel(load_tokens(scorer))
+        self.scorer = (
+            checked_scorer(scorer, f"the scorer, a {type(scorer).__name__},")
+            if scorer is not None
+            else (load_scorer() if self.settings.needs_scorer else NoModel(load_tokens("bundled")))
+        )
         if isinstance(self.scorer, ShippedScorer):
             check_served(self.settings)
         elif not self.scorer.gives_entropies and not self.settings.is_token_level and needs_entropies(self.settings.scoring):
             raise UsageError(f"method {self.method!r} needs entropies, which a server does not give; use a scorer bundled, hf:… or gguf:…")
-        self.tokens = tokens or self.scorer.tokens
+        self.tokens = (load_tokens(tokens) if isinstance(tokens, str) else tokens) or self.scorer.tokens
         no_prompt = isinstance(self.scorer, ShippedScorer)
         self.context: PromptStyle = self.settings.context or ("raw" if no_prompt else default_context(self.scorer.tokens))
         self.token_level: TokenLevel | None = None
@@ -108,7 +116,7 @@ class Asap:
 
     def _scoring(self, sample: Sample, selection: Selection) -> Scoring[Decision]:
         settings = self.settings
-        trace = Trace.of(sample, settings.step_split, self.context, self.scorer, self.tokens, settings.seed)
+        trace = Trace.of(sample, settings.split, self.context, self.scorer, self.tokens, settings.seed)
         decision = yield from prune_steps(trace, settings, selection)
         if settings.support_floor is None:
             return decision

@@ -1,8 +1,9 @@
 """The settings of a run except its models: one frozen record, which contains those of its method and of its stage 1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal
+from difflib import get_close_matches
+from typing import Any, Literal, cast
 
 from asap.errors import UsageError
 from asap.lm.prompt_style import PromptStyle
@@ -15,10 +16,11 @@ from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, RECORDS, TokenLevelMethod, method_named
 from asap.prune.methods.llmlingua2 import LLMLingua2
 from asap.prune.methods.method import StepMethod, is_one_pass, needs_entropies, needs_model
+from asap.prune.methods.own import function_name, method_by, own_split
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.sample import Sample
-from asap.steps import STEP_SPLITS, StepSplit
+from asap.steps import STEP_SPLITS, Splitter, StepSplit
 from asap.think_tags import has_tag
 
 BUDGET = 4096
@@ -54,9 +56,10 @@ class AsapSettings:
     """Store what other step-level methods make of each step, for asap cut --method: those of one pass, every one (for each step
     spirit and leave-one-out read half of the trace again, and cut-after-answer the answer), or only the method's own. [default: one-pass
     where the whole trace is read anyway]"""
-    step_split: StepSplit = "fenced"
+    step_split: StepSplit | Splitter | str = "fenced"
     """How a trace is split: `fenced` at blank lines, and keeps code blocks whole; `paper` at every blank line. For traces without blank
-    lines: `line` at every line break, `sentence` also at the ends of sentences; both keep code blocks and displayed maths whole."""
+    lines: `line` at every line break, `sentence` also at the ends of sentences; both keep code blocks and displayed maths whole. Or your
+    own, as package.module:function. [default: fenced]"""
     context: PromptStyle | None = None
     """The text before a trace: the chat template, or the bare question. [default: chat if there is a template]"""
     rescore: int = 0
@@ -75,13 +78,15 @@ class AsapSettings:
     def __post_init__(self) -> None:
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
+        elif callable(self.method) and not hasattr(self.method, "name") and not isinstance(self.method, type):
+            object.__setattr__(self, "method", method_by(self.method, function_name(self.method)))
         elif isinstance(self.method, type) or not isinstance(getattr(self.method, "name", None), str):
             raise UsageError(f"unknown method {self.method!r}; write a name, or a record such as Spirit()")
         object.__setattr__(self, "coarse", self._coarse_record())
         check_budget(budget=self.budget, ratio=self.ratio)
         if self.budget is None and self.ratio is None and self.name != "tokenskip":
             object.__setattr__(self, "budget", BUDGET)
-        check_choice("step_split", self.step_split, STEP_SPLITS)
+        self._check_split()
         if self.context is not None:
             check_choice("context", self.context, ("chat", "raw"))
         if self.scores is not None:
@@ -107,6 +112,12 @@ class AsapSettings:
             raise UsageError(f"method {self.name!r} has no stage 1; leave coarse and coarse_only out")
         assert not isinstance(found, str)
         return found
+
+    def _check_split(self) -> None:
+        if callable(self.step_split) or (isinstance(self.step_split, str) and ":" in self.step_split):
+            object.__setattr__(self, "step_split", own_split(self.step_split))
+        else:
+            check_choice("step_split", self.step_split, (*STEP_SPLITS, "package.module:function"))
 
     def _check_gap(self) -> None:
         if self.gap and (self.backfill or self.is_token_level):
@@ -136,7 +147,15 @@ class AsapSettings:
         """The settings by name, JSON-able; of methods and stages, only those in use."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         scores = {} if self.is_token_level else {"scores": self.stored_scores}
-        found = {**own, "method": self.name, **dict(flat(self.method)), "coarse": self.stage_1, **dict(flat(self.coarse)), **scores}
+        own["step_split"] = getattr(self.step_split, "name", self.step_split)
+        found = {
+            **own,
+            "method": self.name,
+            **dict(flat(self.method)),
+            "coarse": self.stage_1,
+            **dict(flat(self.coarse)),
+            **scores,
+        }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
     @property
@@ -148,6 +167,11 @@ class AsapSettings:
     def is_token_level(self) -> bool:
         """Whether the method cuts inside steps."""
         return isinstance(self.method, TokenLevelMethod)
+
+    @property
+    def split(self) -> "StepSplit | Splitter":
+        """How a trace is split: by a name or by a function."""
+        return cast("StepSplit | Splitter", self.step_split)
 
     @property
     def scoring(self) -> StepMethod:
@@ -185,7 +209,7 @@ class AsapSettings:
 
     def requests_about(self, sample: Sample) -> TraceRequests:
         """The requests of stage 1 about a sample."""
-        return requests_about(sample, self.strategy, self.step_split)
+        return requests_about(sample, self.strategy, self.split)
 
     @property
     def strategy(self) -> LlmStrategy:
@@ -239,6 +263,20 @@ class AsapSettings:
     def uses_llm(self) -> bool:
         """Whether stage 1 asks an LLM."""
         return isinstance(self.coarse, Select | Rewrite)
+
+
+def settings_from(given: AsapSettings | Mapping[str, Any] | None) -> AsapSettings:
+    """The settings, which may be given as a dict of them, or not at all. Raises UsageError."""
+    if given is None or isinstance(given, AsapSettings):
+        return given or AsapSettings()
+    if not isinstance(given, Mapping):
+        raise UsageError(f"settings is a {type(given).__name__}; AsapSettings(ratio=0.5) or {{'ratio': 0.5}} is expected")
+    known = [field.name for field in fields(AsapSettings)]
+    if unknown := [name for name in given if name not in known]:
+        near = get_close_matches(str(unknown[0]), known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}; those of a method are in its record"
+        raise UsageError(f"there is no setting {unknown[0]!r}; {hint}")
+    return AsapSettings(**given)
 
 
 def flat(record: object) -> Iterator[tuple[str, Any]]:

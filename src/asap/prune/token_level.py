@@ -62,7 +62,7 @@ class TokenLevel:
     def _decide(self, sample: Sample, importance: Importance | RowError | None) -> Scoring[UnitCut]:
         """The decision about a sample. Raises RowError if the row cannot be scored."""
         settings = self.settings
-        steps = split_steps(sample.cot, settings.step_split)
+        steps = split_steps(sample.cot, settings.split)
         if isinstance(settings.method, TokenSkip) and sample.turn is not None:
             raise RowError("conversation", "tokenskip states its ratio in the question, and a turn of a conversation has none", sample.id)
         if not steps:

@@ -23,7 +23,7 @@ from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import anchored_prompt
 from asap.sample import Sample
 from asap.spans import Span
-from asap.steps import StepSplit, laid_out, separator, split_steps
+from asap.steps import Splitter, StepSplit, laid_out, separator, split_steps
 from asap.think_tags import CLOSED
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class Trace:
     entropies: bool = True
 
     @classmethod
-    def of(cls, sample: Sample, split: StepSplit, context: PromptStyle, scorer: Scorer, tokens: TokenCounter, seed: int) -> "Trace":
+    def of(
+        cls, sample: Sample, split: StepSplit | Splitter, context: PromptStyle, scorer: Scorer, tokens: TokenCounter, seed: int
+    ) -> "Trace":
         """The trace of a sample, for a scorer to read. Raises RowError if it has no step."""
         spans = split_steps(sample.cot, split)
         if not spans:

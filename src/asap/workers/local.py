@@ -14,7 +14,7 @@ from asap.lm.prompt_style import template_hash
 from asap.lm.tokens import TokenCounter
 from asap.prune.anchored import align_prompt
 from asap.prune.asap import Asap
-from asap.prune.methods.own import code_digest
+from asap.prune.methods.own import OwnSplit, code_digest
 from asap.store.entry import decision_body
 from asap.versions import __version__
 from asap.workers.rows import Decided, Undecided
@@ -58,6 +58,7 @@ def description(pruner: Asap) -> dict[str, Any]:
         "method": pruner.method,
         **pruner.settings.stored(),
         **({"method_code": code_digest(pruner.method)} if ":" in pruner.method else {}),
+        **({"step_split_code": code_digest(split.name)} if isinstance(split := pruner.settings.step_split, OwnSplit) else {}),
         **(pruner.token_level.identity if pruner.token_level else {}),
         "context": pruner.context,
         "template_hash": template_hash(pruner.scorer.tokens, pruner.context),

@@ -16,7 +16,7 @@ from asap.prune.coarse.rewrite import Rewrite, rewrite_request
 from asap.prune.coarse.select import Select, select_request
 from asap.sample import Sample
 from asap.spans import Span
-from asap.steps import StepSplit, split_steps
+from asap.steps import Splitter, StepSplit, split_steps
 
 ANCHOR_TOKENS = 4096
 LlmStrategy = Select | Rewrite
@@ -28,7 +28,7 @@ class TraceRequests:
 
     sample: Sample
     spans: Sequence[Span]
-    split: StepSplit
+    split: StepSplit | Splitter
     strategy: LlmStrategy
 
     def anchor(self, draw: int = 0) -> Request:
@@ -48,7 +48,7 @@ class TraceRequests:
         return select_request(self.sample, anchor, self.spans, first, last, temperature=temperature, max_tokens=room, draw=draw)
 
 
-def requests_about(sample: Sample, strategy: LlmStrategy, split: StepSplit) -> TraceRequests:
+def requests_about(sample: Sample, strategy: LlmStrategy, split: StepSplit | Splitter) -> TraceRequests:
     """The requests about a sample's trace. Callers skip a trace of one step, since one step is always kept."""
     return TraceRequests(sample, split_steps(sample.cot, split), split, strategy)
 

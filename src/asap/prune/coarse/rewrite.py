@@ -32,7 +32,7 @@ from asap.prune.coarse.llm_reply import (
 from asap.prune.coarse.match import TAU, Match, gestalt, matches, snap
 from asap.sample import Sample
 from asap.spans import Span
-from asap.steps import StepSplit, split_steps
+from asap.steps import Splitter, StepSplit, split_steps
 
 _SHOWN = 60  # characters of a step in a message
 _NEAREST = 5  # steps to compare exactly for a message: the nearest by Indel similarity, an upper bound of Gestalt's
@@ -67,7 +67,7 @@ def rewrite_request(sample: Sample, anchor: str, *, temperature: float, max_toke
     return Request([message], max_tokens, temperature, draw=draw, kind="rewrite")
 
 
-def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit, tau: float) -> list[Match]:
+def read_rewrite(reply: Generation, cot: str, spans: Sequence[Span], *, split: StepSplit | Splitter, tau: float) -> list[Match]:
     """The steps of `cot` that a reply keeps, in order. Raises InvalidReply if Algorithm 1 or an earlier check fails.
 
     Steps are compared without their outer white space, and with every line ending as \\n. If the reply contains the trace's delimiters,

@@ -4,7 +4,7 @@ An error in that code becomes one sentence: a UsageError while it is loaded, and
 """
 
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,19 +15,56 @@ from asap.errors import AsapError, RowError, UsageError
 from asap.lm.scorer import ScorerRequest, Scoring
 from asap.prune.methods.method import Method, nothing, one_pass
 from asap.prune.trace import Steps
+from asap.steps import Splitter
 
 
 def own_method(name: str) -> Method:
     """The method with the name `package.module:function`. Raises UsageError if it cannot be loaded."""
-    module_name, _, function_name = name.partition(":")
+    return method_by(own_function(name, "method", "it must take Steps and return one score for each"), name)
+
+
+def method_by(function: Callable[[Steps], Any], name: str) -> Method:
+    """The method that scores by a function."""
+    return Method(name, _Guarded(name, function), one_pass if inspect.isgeneratorfunction(function) else nothing)
+
+
+@dataclass(frozen=True)
+class OwnSplit:
+    """A user's own `step_split`: a function from a trace to the start and end of each step, with its name."""
+
+    name: str
+    function: Splitter
+
+    def __call__(self, text: str) -> Iterable[tuple[int, int]]:
+        """The steps of a trace."""
+        return self.function(text)
+
+
+def own_split(split: "str | Splitter") -> OwnSplit:
+    """The step_split that is a function, or is called `package.module:function`. Raises UsageError."""
+    if isinstance(split, OwnSplit):
+        return split
+    if isinstance(split, str):
+        return OwnSplit(split, own_function(split, "step_split", "it must take a trace and return the start and end of each step"))
+    return OwnSplit(function_name(split), split)
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """A function's name, as `package.module:function`."""
+    return f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', repr(function))}"
+
+
+def own_function(name: str, what: str, must: str) -> Callable[..., Any]:
+    """The function called `package.module:function`. Raises UsageError if there is none, or it is no function."""
+    module_name, _, own_name = name.partition(":")
     try:
-        function = getattr(import_module(module_name), function_name)
+        function = getattr(import_module(module_name), own_name)
     except (Exception, SystemExit) as error:
         said = str(error) if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: {error}"
-        raise UsageError(f"method {name!r} cannot be loaded ({said}); write package.module:function, importable from here") from error
+        raise UsageError(f"{what} {name!r} cannot be loaded ({said}); write package.module:function, importable from here") from error
     if not callable(function):
-        raise UsageError(f"method {name!r} is no function; it must take Steps and return one score for each")
-    return Method(name, _Guarded(name, function), one_pass if inspect.isgeneratorfunction(function) else nothing)
+        raise UsageError(f"{what} {name!r} is no function; {must}")
+    return function  # type: ignore[no-any-return]
 
 
 def code_digest(name: str) -> str:
