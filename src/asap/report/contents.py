@@ -10,8 +10,10 @@ from asap.report.figures import ArmResult, Difference
 from asap.report.layout import Results
 from asap.report.model_size import size_label
 from asap.report.paper import PaperFigure, method_of, published
-from asap.train.cost import Cost
+from asap.train.cost import Cost, cost_notes
 from asap.versions import __version__
+
+_ONE_SEED = "One run for each arm: nothing here covers another training with another seed."
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,13 @@ class ArmReport:
         """The results, benchmark by benchmark and arm by arm."""
         return [self.results[arm.name, name] for name in self.benchmarks for arm in self.arms if (arm.name, name) in self.results]
 
+    @property
+    def said(self) -> list[str]:
+        """What has to be said beneath the figures."""
+        seeds = [result.seeds for result in self.measured]
+        one_seed = [_ONE_SEED] if seeds and max(seeds) == 1 else []
+        return [*cost_notes(self.costs), *self.paper_says, *one_seed, *self.notes]
+
     def published(self, result: ArmResult) -> PaperFigure | None:
         """The paper's figure for a result."""
         return published(self.paper, result.benchmark, result.arm, result.budget)
@@ -73,5 +82,5 @@ def as_record(report: ArmReport) -> dict[str, Any]:
         "differences": [asdict(one) for one in report.differences],
         "costs": [{name: value for name, value in cost._asdict().items() if name != "conditions"} for cost in report.costs],
         "paper": [*report.paper_says],
-        "notes": [*report.notes],
+        "said": report.said,
     }

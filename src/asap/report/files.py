@@ -12,7 +12,7 @@ from asap.report.layout import budget_table, difference_table, main_table, outco
 from asap.report.page import write_report_page
 from asap.revealed import revealed
 from asap.tables import Table, latex_escaped
-from asap.train.cost import cost_notes, cost_table
+from asap.train.cost import cost_table
 
 FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
 _READ_AS = (
@@ -22,7 +22,6 @@ _READ_AS = (
     "difference that problems as "
     "many and as spread as these show with a power of 0.8 at 0.05: a smaller one may be there and not show."
 )
-_ONE_SEED = "One training run for each arm: nothing here covers another seed."
 
 
 def claim_report(out: Path) -> None:
@@ -53,7 +52,7 @@ def printed(report: ArmReport) -> str:
     """The tables for a terminal: results, differences and cost."""
     tables = dict(_tables(report))
     chosen = [table for name, table in tables.items() if name in ("Results", f"Against {report.reference.name}", "Training cost")]
-    parts = [*([f"**{report.label.capitalize()}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
+    parts = [*([f"**{_capital(report.label)}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
     return "\n\n".join([*parts, *_said(report)]) + "\n"
 
 
@@ -61,7 +60,7 @@ def _markdown(report: ArmReport) -> str:
     """The content of report.md."""
     parts = [f"# {revealed(report.title, keep='')}"]
     if report.label:
-        parts.append(f"**{report.label.capitalize()}.**")
+        parts.append(f"**{_capital(report.label)}.**")
     for name, table in _tables(report):
         parts += [f"## {name}", table.markdown()]
         if name.startswith("Against "):
@@ -69,10 +68,13 @@ def _markdown(report: ArmReport) -> str:
     return "\n\n".join([*parts, *_said(report)]) + "\n"
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _said(report: ArmReport) -> list[str]:
-    """What has to be said beneath the tables."""
-    seeds = [result.seeds for result in report.measured]
-    said = [*cost_notes(report.costs), *report.paper_says, *([_ONE_SEED] if seeds and max(seeds) == 1 else []), *report.notes]
+    """What has to be said beneath the tables, as one list."""
+    said = report.said
     return ["\n".join(f"- {revealed(text, keep='')}" for text in said)] if said else []
 
 
@@ -132,7 +134,7 @@ def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str,
 
 def _latex(report: ArmReport) -> str:
     """The tables for a paper that loads booktabs; each with its heading, and the label of small models, as a comment and in a caption."""
-    label = f" {latex_escaped(report.label.capitalize())}." if report.label else ""
+    label = f" {latex_escaped(_capital(report.label))}." if report.label else ""
     parts = list[str]()
     for name, table in _tables(report):
         caption = rf"\caption{{{latex_escaped(report.title)}: {latex_escaped(name)}.{label}}}"

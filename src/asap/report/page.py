@@ -1,20 +1,22 @@
 """Writes the page of a report: its figures, and every generation, which it inflates when it is opened."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from asap.page.embedded import embedded_json
 from asap.page.html import Assets, write_html
 from asap.report.arms import Arm
 from asap.report.attempt_index import OUTCOMES
 from asap.report.contents import ArmReport, as_record
+from asap.store.work import Store
 
 REPORT = Assets(
     "asap.report",
-    ("dom.js", "inflate.js", "frame.js", "text.js"),
-    ("data.js", "main.js"),
+    ("dom.js", "inflate.js", "frame.js", "text.js", "scroller.js"),
+    ("data.js", "looks.js", "words.js", "verdict.js", "tables.js", "plots.js", "matrix.js", "problem.js", "overview.js", "main.js"),
 )
 
 
@@ -31,13 +33,16 @@ def page_record(report: ArmReport, folder: Path) -> dict[str, Any]:
         "outcomes": list(OUTCOMES.items()),
         "problems": {name: list(index.problems[name]) for name in report.benchmarks},
         "attempts": {name: [index.attempts[name].get(arm.name, []) for arm in report.arms] for name in report.benchmarks},
-        "reviews": [[*_reviews(arm, folder)] for arm in report.arms],
+        "reviews": [[*_reviews(arm, folder, index.problems)] for arm in report.arms],
         "published": [figure._asdict() for figure in report.paper],
     }
 
 
-def _reviews(arm: Arm, folder: Path) -> Iterator[str]:
-    """The review pages of what an arm was trained on, as links from a folder."""
+def _reviews(arm: Arm, folder: Path, problems: Mapping[str, Mapping[str, int]]) -> Iterator[dict[str, Any]]:
+    """The review pages of what an arm was trained on, as links from a folder, and the problems whose traces are on them."""
     for pruned in dict.fromkeys(path for training in arm.trainings for path in training.pruned):
         if (page := pruned / "review.html").is_file():
-            yield Path(os.path.relpath(page.resolve(), folder.resolve())).as_posix()
+            with Store.reading(pruned) as store:
+                found = {name: [number for task_id, number in ids.items() if store.digest_of(task_id)] for name, ids in problems.items()}
+            href = Path(os.path.relpath(page.resolve(), folder.resolve())).as_posix()
+            yield {"href": quote(href), "problems": found}

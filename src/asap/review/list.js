@@ -1,78 +1,14 @@
-// The list of traces: as tall as the data, but it creates only the visible rows.
+// The list of traces.
 
-import { h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
+import { h, many, percent, shown, whole } from "../page/dom.js";
+import { makeScroller } from "../page/scroller.js";
 import { bar } from "./chart.js";
 import { isThere } from "./cut.js";
 import { apart, page, state } from "./state.js";
 
-/** A list that scrolls with the page. `update(rows)` shows other rows, `refresh()` redraws the same ones. */
+/** The list of traces. */
 export function makeList() {
-  const node = h("div", { class: page.runs.length > 1 ? "list pairs" : "list", role: "list", "aria-label": "Traces" });
-  let rows = [];
-  let height = 64;
-  let made = new Map();
-
-  const place = oncePerFrame(layOut);
-  addEventListener("scroll", place, { passive: true });
-  addEventListener("resize", () => {
-    measure();
-    place();
-  });
-  node.addEventListener("keydown", (event) => {
-    const by = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
-    const at = event.target.closest("[data-at]");
-    if (!by || !at) return;
-    event.preventDefault();
-    focus(Number(at.dataset.at) + by);
-  });
-
-  function measure() {
-    height = parseFloat(getComputedStyle(node).getPropertyValue("--row")) || 64;
-    node.style.height = `${rows.length * height}px`;
-  }
-
-  function layOut() {
-    if (!node.isConnected || node.offsetParent === null) return;
-    const top = node.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / height) - 4);
-    const last = Math.min(rows.length - 1, Math.ceil((innerHeight - top) / height) + 4);
-    const now = new Map();
-    for (let at = first; at <= last; at++) now.set(at, made.get(at) ?? make(at));
-    for (const [at, row] of made) if (now.get(at) !== row) row.remove();
-    for (const [at, row] of now) if (made.get(at) !== row) node.append(row);
-    made = now;
-  }
-
-  function make(at) {
-    const row = traceRow(rows[at], at, rows.length);
-    row.style.transform = `translateY(${at * height}px)`;
-    return row;
-  }
-
-  function forget() {
-    const at = Number(document.activeElement?.closest?.("[data-at]")?.dataset.at ?? NaN);
-    made.forEach((row) => row.remove());
-    made = new Map();
-    layOut();
-    made.get(at)?.querySelector("a").focus({ preventScroll: true });
-  }
-
-  function focus(at) {
-    if (at < 0 || at >= rows.length) return;
-    const wanted = scrollY + node.getBoundingClientRect().top + at * height;
-    if (wanted < scrollY + 90) scrollTo({ top: wanted - 90 });
-    else if (wanted + height > scrollY + innerHeight) scrollTo({ top: wanted + height - innerHeight });
-    layOut();
-    made.get(at)?.querySelector("a").focus({ preventScroll: true });
-  }
-
-  function update(wanted) {
-    rows = wanted;
-    measure();
-    forget();
-  }
-
-  return { node, update, refresh: forget, focus, rows: () => rows };
+  return makeScroller({ class: page.runs.length > 1 ? "list pairs" : "list", "aria-label": "Traces" }, traceRow);
 }
 
 function traceRow(trace, at, size) {

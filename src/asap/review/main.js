@@ -45,12 +45,13 @@ async function begin() {
   requestAnimationFrame(() => setTimeout(() => performance.mark("first-view")));
 }
 
-/** Show what an address names: `#trace=12&budget=1024`. */
+/** Show what an address names: `#trace=12&budget=1024`, or `#id=row-12`. */
 async function route(hash) {
   const words = new URLSearchParams(hash.slice(1));
   const [kind] = ["budget", "ratio"].filter((name) => Number(words.get(name)) > 0);
   if (kind) setCut({ kind, value: kind === "budget" ? Math.round(Number(words.get(kind))) : Math.min(1, Number(words.get(kind))) });
-  const trace = words.has("trace") ? Number(words.get("trace")) : null;
+  const named = words.has("id") ? page.index.traces.id.indexOf(words.get("id")) : null;
+  const trace = words.has("trace") ? Number(words.get("trace")) : named;
   const wanted = Number.isInteger(trace) && trace >= 0 && trace < page.index.size ? trace : null;
   await show(wanted);
   remember();

@@ -1,0 +1,152 @@
+"""The page of a report in a real browser: its figures, its keys, hostile generations, both themes, and a phone."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asap.cli import run
+from asap.report.page import REPORT
+from run_fixtures import prune, row, write_rows
+
+Scored = Callable[..., Path]
+Visit = Callable[..., Any]
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`${alert(3)}</textarea></script><!--"
+    "<think>\n\u202ereversed\u202c\n</think>\n\njavascript:alert(4) \\boxed{<svg onload=alert(5)>}"
+)
+
+
+def page_of(out: Path, *words: object) -> Path:
+    assert run(["report", *map(str, words), "--out", str(out)]) == 0
+    return out / "report.html"
+
+
+def settle(page: Any) -> None:
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
+
+
+@pytest.fixture
+def arms(scored: Scored) -> list[str]:
+    hostile, twice = scored("hostile", range(3, 12), {4: HOSTILE}), scored("twice", [1, 2], samples=2)
+    return [f"base={scored('base', range(6))}", f"asap={hostile}", f"two={twice}"]
+
+
+def test_the_page_says_what_the_report_says(visit: Visit, arms: list[str], tmp_path: Path) -> None:
+    file = page_of(tmp_path / "out", *arms)
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    page = visit(file, height=4000)
+    settle(page)
+    told = page.locator(".verdict .told").all_inner_texts()
+    assert len(told) == len(made["differences"])
+    for text, one in zip(told, made["differences"], strict=True):
+        assert f"{100 * one['passed']['difference']:+.1f}".replace("-", "−") in text
+        assert f"p {one['passed']['p_holm']:.2f}" in text or f"p {one['passed']['p_holm']:.3f}" in text
+    cells = page.locator(".results td:nth-child(2)").all_inner_texts()
+    assert cells == [f"{100 * one['passed']:.2f}" for one in made["results"]]
+    assert page.locator(".label").inner_text() == "Figures of a model whose size is not known"
+    assert page.locator(".plot").count() >= 1
+    assert page.locator(".matrix .item").count() == 12
+
+
+def test_a_generation_cannot_act(visit: Visit, arms: list[str], tmp_path: Path) -> None:
+    page = visit(page_of(tmp_path / "out", *arms, "--title", HOSTILE), "#benchmark=maths%3Asums.jsonl&problem=sum%2F4")
+    page.locator('[data-side="b"] .part').first.wait_for()
+    shown = page.locator('[data-side="b"]').inner_text()
+    for text in ("<script>alert(1)</script>", "<img src=x onerror=alert(2)>", "202E", "\\boxed{<svg onload=alert(5)>}"):
+        assert text in shown
+    assert page.evaluate("document.querySelectorAll('script:not([type])').length") == 1
+    assert page.locator("img").count() == 0
+
+
+def test_everything_by_keyboard(visit: Visit, arms: list[str], tmp_path: Path) -> None:
+    page = visit(page_of(tmp_path / "out", *arms))
+    press, focused = page.keyboard.press, "document.activeElement.closest('[data-at]')?.dataset.problem"
+    press("/")
+    page.locator(".search:focus").wait_for()
+    page.keyboard.type("sum/1")
+    page.locator(".found", has_text="3 of 12 problems").wait_for()  # 1, 10, 11
+    press("Enter")
+    press("j")
+    assert page.evaluate(focused) == "10"
+    press("ArrowUp")
+    press("Enter")
+    page.locator(".problem h1", has_text="sum/1").wait_for()
+    press("j")
+    page.locator(".problem h1", has_text="sum/10").wait_for()
+    press("k")
+    page.locator(".problem h1", has_text=re.compile("^sum/1$")).wait_for()
+    right = page.locator('[data-side="b"] select')
+    assert right.input_value() == "1"
+    press("ArrowRight")
+    page.locator('[data-side="b"] .chip').first.wait_for()
+    assert right.input_value() == "2"
+    press("]")
+    page.locator('[data-side="b"] .chip[aria-pressed="true"]', has_text="sample 2").wait_for()
+    press("?")
+    assert page.get_by_role("dialog").is_visible()
+    press("Escape")
+    press("Escape")
+    page.locator(".overview").wait_for()
+    settle(page)
+    assert page.evaluate(focused) == "1"
+    before = page.evaluate("getComputedStyle(document.body).color")
+    press("t")
+    assert page.evaluate("getComputedStyle(document.body).color") != before
+
+
+def test_filters_find_where_arms_differ(visit: Visit, arms: list[str], tmp_path: Path) -> None:
+    page = visit(page_of(tmp_path / "out", *arms), height=4000)
+    page.get_by_role("button", name=re.compile("^Better than base")).click()
+    settle(page)
+    better = page.evaluate("[...document.querySelectorAll('.matrix .item')].map(item => item.dataset.problem)")
+    assert sorted(map(int, better)) == [6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_does_not_scroll_sideways(visit: Visit, arms: list[str], tmp_path: Path, scheme: str) -> None:
+    file = page_of(tmp_path / "out", *arms, "--title", "A_very_long_name_without_any_space_" * 3)
+    for address in ("", "#benchmark=maths%3Asums.jsonl&problem=sum%2F4"):
+        page = visit(file, address, width=390, height=800, scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator('[data-side="b"]').is_hidden()
+    page.locator(".sides button").nth(1).click()
+    assert page.locator('[data-side="b"]').is_visible()
+
+
+def test_a_problem_links_to_its_trace(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    """An arm that was trained on a pruned row with the id of a problem leads to that row in the review page."""
+    source = write_rows(tmp_path / "rows.jsonl", [{**row(number), "id": f"sum/{number}"} for number in range(3)])
+    pruned = prune(source, tmp_path / "pruned", "--ratio", "0.5", "--review")
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    settings = {"model": "hf:m/x-135M", "recipe": "laptop", "template_hash": "x", "values": {}, "sources": [str(pruned)]}
+    (trained / "settings.json").write_text(json.dumps(settings))
+    (trained / "rows.jsonl").write_text('{"id": "sum/0", "tokens": 5, "response_tokens": 3}\n')
+    step = {"step": 1, "seconds": 1.5, "tokens": 5, "peak_mib": 3, "peak_of": "cpu"}
+    (trained / "steps.jsonl").write_text(json.dumps(step) + "\n")
+    file = page_of(tmp_path / "out", f"a={scored('base', range(6))}", f"a={trained}")
+    page = visit(file, "#benchmark=maths%3Asums.jsonl&problem=sum%2F2")
+    link = page.locator(".links a").get_attribute("href")
+    assert link == "../pruned/review.html#id=sum%2F2"
+    review = visit(pruned / "review.html", "#id=sum%2F2")
+    review.locator(".trace h1", has_text="sum/2").wait_for()
+
+
+def test_a_training_alone_is_a_report(visit: Visit, tmp_path: Path) -> None:
+    arm = tmp_path / "arm"
+    arm.mkdir()
+    (arm / "settings.json").write_text('{"model": "m", "values": {}}')
+    (arm / "rows.jsonl").write_text('{"id": "a", "tokens": 5, "response_tokens": 3}\n')
+    (arm / "steps.jsonl").write_text('{"step": 1, "seconds": 1.5, "tokens": 5, "peak_mib": 3, "peak_of": "cpu"}\n')
+    page = visit(page_of(tmp_path / "out", arm))
+    assert page.locator(".costs tbody th").all_inner_texts() == ["arm"]
+    assert page.locator(".results, .matrix, .verdict").count() == 0
+
+
+def test_the_script_names_each_thing_once() -> None:
+    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", REPORT.script(), re.MULTILINE)
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)
