@@ -121,7 +121,9 @@ def trained_in(spec: str, beside: Path) -> Path | None:
     if kind != "hf" or not name:
         return None
     bases = [Path(), *beside.resolve().parents]
-    candidates = dict.fromkeys(base / Path(name).expanduser() for base in bases)
+    named = Path(name).expanduser()
+    names = [named, *([named.parent] if named.name == "adapter" else [])]  # asap train leaves an adapter beside its merged model
+    candidates = dict.fromkeys(base / one for base in bases for one in names)
     return next((path for path in candidates if path.is_dir() and run_in(path) == TRAINED), None)
 
 
