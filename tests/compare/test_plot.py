@@ -14,13 +14,15 @@ from asap.compare.measurement import Measure, Measurement
 from asap.compare.plot import _draw, pareto
 from asap.errors import InputError, MissingExtra, UsageError
 from asap.install import install_command
+from asap.page.looks import LOOKS, looks_of
+from asap.prune.methods import METHODS as METHOD_NAMES
 
 MEASURES: dict[Measure, float] = {"support without copies": -0.4, "support": -0.3}
 METHODS = ["random", "keep-tail", "asap", "a$b$"]
 CAPTION = "6 rows; pruned by $A$, judged by B " * 8
 
 
-def lines(rows: int = 6) -> list[Aggregate]:
+def lines(rows: int = 12) -> list[Aggregate]:
     return summarise(
         Measurement(
             f"r{row}", method, ratio, measure, int(100 * ratio) - row, 100, value - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3
@@ -46,7 +48,7 @@ def drawn(figure_class: Any) -> Any:
 
 
 def test_each_measure_has_a_panel_with_all_methods_and_both_fixed_points(drawn: Any) -> None:
-    assert [panel.get_title() for panel in drawn.axes] == list(MEASURES)
+    assert [panel.get_title() for panel in drawn.axes] == [measure.capitalize() for measure in MEASURES]
     [legend] = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == ["asap", r"a\$b\$", "keep-tail", "random"]
     for panel in drawn.axes:
@@ -54,22 +56,36 @@ def test_each_measure_has_a_panel_with_all_methods_and_both_fixed_points(drawn: 
         assert len(panel.containers) == len(METHODS)
 
 
-def test_points_are_shares_and_differences_from_the_full_trace(drawn: Any) -> None:
-    found = {line.method: [] for line in lines()}
-    for line in sorted(lines(), key=lambda line: line.share):
+def test_points_are_differences_from_the_full_trace_at_the_ratio_and_no_bars_overlap(drawn: Any) -> None:
+    found: dict[str, list[tuple[float, float]]] = {line.method: [] for line in lines()}
+    for line in sorted(lines(), key=lambda line: line.ratio):
         if line.measure == "support without copies":
-            found[line.method].append((100 * line.share, line.mean))
+            found[line.method].append((100 * line.ratio, line.mean))
+    places = list[float]()
     for container, method in zip(drawn.axes[0].containers, ["asap", "a$b$", "keep-tail", "random"], strict=True):
-        assert container.lines[0].get_xydata() == pytest.approx(np.array(found[method]))
+        points = container.lines[0].get_xydata()
+        assert points[:, 1] == pytest.approx(np.array(found[method])[:, 1])
+        assert np.abs(points[:, 0] - np.array(found[method])[:, 0]).max() < 12.5  # nearer to its own ratio than to the next
+        places += points[:, 0].tolist()
         low, high = drawn.axes[0].get_ylim()
         assert all(low < mean < high for _, mean in found[method])
+    assert np.diff(sorted(places)).min() > 4
 
 
-def test_random_is_grey_and_dashed_and_no_other_method_looks_like_another(drawn: Any) -> None:
-    looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in (one.lines[0] for one in drawn.axes[0].containers)]
-    assert looks[-1][:2] == ("#777777", "--")
+def test_a_method_looks_the_same_whatever_is_beside_it_and_no_two_look_alike(drawn: Any, figure_class: Any) -> None:
+    looks = [(line.get_color(), line.get_marker()) for line in (one.lines[0] for one in drawn.axes[0].containers)]
     assert len(set(looks)) == len(METHODS)
-    assert all(style != "--" for _, style, _ in looks[:-1])
+    assert (drawn.axes[0].containers[-1].lines[0].get_linestyle(), looks[-1]) == ("--", (LOOKS["random"].light, "x"))
+    alone = figure_class()
+    _draw(alone, [line for line in lines() if line.method in ("keep-tail", "full trace", "no trace")], CAPTION)
+    [line] = [one.lines[0] for one in alone.axes[0].containers]
+    assert (line.get_color(), line.get_marker()) == looks[2] == (LOOKS["keep-tail"].light, "^")
+
+
+def test_no_two_methods_share_their_looks() -> None:
+    assert len({(look.light, look.mark) for look in LOOKS.values()}) == len(LOOKS)
+    assert {*METHOD_NAMES, "asap-fine"} - {*LOOKS} == set()
+    assert len({*looks_of(["own:a", "own:b", *LOOKS]).values()}) == len(LOOKS) + 2
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".SVG", b"<?xml")])

@@ -4,28 +4,29 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate
+from asap.compare.table import has_interval, title
 from asap.errors import InputError, MissingExtra, UsageError
 from asap.install import install_command
+from asap.page.looks import Look, looks_of
 
 _FIXED = (FULL_TRACE, NO_TRACE)
 _FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # Okabe and Ito without the yellow
-_MARKERS = "os^DvP<X>p"
-_GREY = "#777777"
-_APART_PT = 0.7  # between neighbouring methods, whose bars would overlap
+_MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "x", "plus": "+"}
+_PAPER, _INK, _SOFT, _LINE = "#fcfbf8", "#24211d", "#6b655b", "#e4dfd5"  # of the pages
+_FILLED = 0.8  # of the distance between two ratios, by the methods beside each other
 
 
 def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
     """Write the plot of `aggregates` (from `summarise`) as PNG or SVG, depending on the suffix of `path`, with a panel for each measure.
 
-    The same aggregates give the same bytes with the same version of matplotlib. Bars are the 95 % intervals; points are
-    shifted a little from their share if bars would overlap. The bars do not show differences between methods, because they are not
-    paired. Raises MissingExtra without matplotlib, InputError if `path` cannot be written.
+    The same aggregates give the same bytes with the same version of matplotlib. Bars are the 95 % intervals, where one is printed; the
+    methods of a ratio stand beside each other, so that no bars overlap. The bars do not show differences between methods, because they
+    are not paired. Raises MissingExtra without matplotlib, InputError if `path` cannot be written.
     """
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"{path.name}: a plot is written as .png or .svg")
@@ -37,7 +38,7 @@ def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
     suffix, bytes_ = path.suffix.lower(), io.BytesIO()
     # a separate Figure, and settings that end with the block, leave the caller's pyplot and rcParams alone
     with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):
-        figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+        figure = Figure(figsize=(7.2, 4.8), layout="constrained", facecolor=_PAPER)
         _draw(figure, aggregates, caption)
         figure.savefig(bytes_, format=suffix[1:], dpi=200, metadata=_FORMATS[suffix])
     try:
@@ -58,38 +59,40 @@ def _draw(figure: Any, aggregates: Sequence[Aggregate], caption: str) -> None:
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for panel, (measure, of_measure) in zip(panels, measures, strict=True):
         _panel(panel, of_measure, methods)
-        panel.set_title(measure, fontsize=10)
+        panel.set_title(title(measure), fontsize=10)
         panel.set_ylabel("minus that of the full trace" + (" (nats per token)" if measure.startswith("support") else ""))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, handlelength=3.2)
 
 
 def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
     for one in aggregates:
         if one.method in _FIXED:
-            panel.axhline(one.mean, color="#444444", linewidth=0.8, linestyle="-" if one.method == FULL_TRACE else ":")
+            panel.axhline(one.mean, color=_SOFT, linewidth=0.8, linestyle="-" if one.method == FULL_TRACE else ":")
             panel.annotate(
                 one.method, (1, one.mean), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8
             )
+    ratios, looks = sorted({100 * one.ratio for one in aggregates if one.method not in _FIXED}), looks_of(methods)
+    room = _FILLED * min((high - low for low, high in pairwise(ratios)), default=25.0)
     for number, method in enumerate(methods):
-        points = sorted((one for one in aggregates if one.method == method), key=lambda one: one.share)
-        aside = ScaledTranslation((number - (len(methods) - 1) / 2) * _APART_PT / 72, 0, panel.get_figure().dpi_scale_trans)
+        points = sorted((one for one in aggregates if one.method == method), key=lambda one: one.ratio)
+        aside = room * ((number + 0.5) / len(methods) - 0.5)
         panel.errorbar(
-            [100 * one.share for one in points],
+            [100 * one.ratio + aside for one in points],
             [one.mean for one in points],
-            yerr=[[_bar(one.mean - one.low) for one in points], [_bar(one.high - one.mean) for one in points]],
+            yerr=[[_bar(one, one.mean - one.low) for one in points], [_bar(one, one.high - one.mean) for one in points]],
             label=_plain(method),
-            transform=panel.transData + aside,
-            **_look(number, method),
+            **_drawn(looks[method], is_control=method == CONTROL),
         )
-    panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    panel.grid(axis="y", color=_LINE, linewidth=0.6)
     panel.set_axisbelow(True)
+    panel.set_facecolor(_PAPER)
+    panel.tick_params(colors=_SOFT)
+    panel.spines[["left", "bottom"]].set_color(_SOFT)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.set_xlabel("tokens kept (%, points set slightly apart)")
-    # set explicitly: matplotlib ignores the shifted points when it chooses the limits
-    panel.set_xlim(*_limits([100 * one.share for one in aggregates if one.method not in _FIXED], 5.0))
+    panel.set_xlabel("tokens asked for (%), methods beside each other")
+    panel.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
+    panel.set_xlim(ratios[0] - room, ratios[-1] + room)
     panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
 
 
@@ -101,21 +104,14 @@ def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _look(number: int, method: str) -> dict[str, Any]:
-    bars = {"elinewidth": 0.7, "capsize": 1.5, "markersize": 3.5}
-    if method == CONTROL:
-        return {"color": _GREY, "linestyle": "--", "marker": "o", "linewidth": 1.6, "zorder": 4, **bars}
-    return {
-        "color": _COLOURS[number % len(_COLOURS)],
-        "linestyle": "-" if number < len(_COLOURS) else "-.",
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "linewidth": 1.8 if method == "asap" else 1.0,
-        **bars,
-    }
+def _drawn(look: Look, *, is_control: bool) -> dict[str, Any]:
+    """How the points of a method are drawn; those of the control are joined, so that the others can be read against it."""
+    line = {"linestyle": "--", "linewidth": 1.0} if is_control else {"linestyle": "none"}
+    return {"color": look.light, "marker": _MARKERS[look.mark], "elinewidth": 0.9, "markersize": 4.0, "zorder": 3, **line}
 
 
-def _bar(length: float) -> float:
-    return max(0.0, length) if math.isfinite(length) else 0.0  # a single row has no interval
+def _bar(one: Aggregate, length: float) -> float:
+    return max(0.0, length) if has_interval(one.problems) and math.isfinite(length) else 0.0
 
 
 def _plain(text: str) -> str:

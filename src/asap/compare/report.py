@@ -1,6 +1,7 @@
 """The files of a comparison: judged.jsonl, tables in four formats, a plot, and manifest.json last."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -8,8 +9,9 @@ from typing import IO, Any, NamedTuple
 from asap.atomic import remove_partials, replacing
 from asap.compare.aggregate import CONTROL, Aggregate, summarise
 from asap.compare.measurement import Measure, Measurement
+from asap.compare.page import html
 from asap.compare.plot import pareto
-from asap.compare.table import csv_text, html, latex, markdown
+from asap.compare.table import csv_text, latex, markdown
 from asap.errors import MissingExtra, RowError
 from asap.totals import Totals
 from asap.versions import versions_of
@@ -98,7 +100,7 @@ def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
     scorer, judge = settings["scorer"], settings["judge"]
     by = f" (by {settings['cluster']})" if settings["cluster"] else ""
     rows = f"{len(seen.judged)} rows on {len({*seen.judged.values()})} problems{by}"
-    said = [f"{rows}; pruned by {scorer['model']} ({scorer['dtype']}), judged by {judge['model']} ({judge['dtype']})."]
+    said = [f"{rows}; pruned by {_known_name(scorer)}, judged by {_known_name(judge)}."]
     if ends := " and ".join(f"the {name} {settings[f'keep_{name}']}" for name in ("first", "last") if settings[f"keep_{name}"]):
         said.append(f"Of each trace's steps {ends} always stay, in every method.")
     if scorer == judge:
@@ -117,6 +119,16 @@ def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
     if seen.windowed:
         said.append(f"{len(seen.windowed)} rows are longer than the context of scorer or judge, which read them in overlapping windows.")
     return " ".join(said)
+
+
+_STORED = re.compile(r"(?P<model>.+?)(?:\.(?P<kind>I?Q\d\w*|BF16|F16|F32))?-[0-9a-f]{16}-\d+")
+
+
+def _known_name(identity: Mapping[str, Any]) -> str:
+    """The name of a model as people know it, without the digest of its stored copy: SmolLM2-135M-Instruct (Q4_1, bfloat16)."""
+    found = _STORED.fullmatch(identity["model"])
+    kinds = [kind for kind in (found and found["kind"], identity["dtype"]) if kind]
+    return f"{found['model'] if found else identity['model']} ({', '.join(kinds)})"
 
 
 def _plot(aggregates: Sequence[Aggregate], path: Path, caption: str) -> str | None:

@@ -1,7 +1,6 @@
-"""The table of a comparison: the same numbers as Markdown, CSV, LaTeX and HTML."""
+"""The table of a comparison: the same numbers as Markdown, CSV, LaTeX and the HTML of its page."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from itertools import groupby
 
 from asap.compare.aggregate import CONTROL, Aggregate, Contrast
@@ -25,10 +24,13 @@ INTRO: Mapping[Measure, str] = {
     ),
 }
 NO_PROOF = "It is no proof of what training on the trace gives."
+FEWEST = 10
+"""Problems below which no interval is printed: of simulated normal values, a bootstrap over fewer covers less than nine times in ten."""
 NOTE = (
     "Means and differences are over problems, those of the rows of one problem averaged first; differences are over the same rows, "
     "with 95 % bootstrap intervals over problems. p: Wilcoxon's signed-rank test, adjusted by Holm over all cells of its column, "
-    "those of the other measures too. A difference counts as shown where p is below 0.05 and the interval does not hold zero. could "
+    "those of the other measures too. A difference counts as shown where p is below 0.05 and the interval does not hold zero. No "
+    f"interval is printed over fewer than {FEWEST} problems, since a bootstrap over so few says too little. could "
     "show: the difference that so many problems of this spread show four times in five, at the strictest level that Holm may ask "
     "for. answer lines left: share of the lines of the answer's code (of at least 8 characters and not in the question) that stand "
     "in the pruned trace, or of the rows whose result does, before anything is blanked; near copies: lines that say nearly the same "
@@ -41,55 +43,22 @@ NOTE = (
 def markdown(aggregates: Sequence[Aggregate], caption: str) -> str:
     """A table for each measure, with `caption` (who pruned, who judged) in the sentence above it. Columns are aligned for terminals."""
     parts = [
-        f"## {_title(measure)}\n\n{markdown_escaped(_above(measure, caption))}\n\n{table.markdown(padded=True)}\n"
-        for measure, table in _tables(aggregates)
+        f"## {title(measure)}\n\n{markdown_escaped(_above(measure, caption))}\n\n{table.markdown(padded=True)}\n"
+        for measure, table in tables(aggregates)
     ]
-    return "\n".join([*parts, f"{markdown_escaped(_note(aggregates))}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
+    return "\n".join([*parts, f"{markdown_escaped(note(aggregates))}\n"]) if parts else f"{markdown_escaped(caption)}\n\nNo rows.\n"
 
 
 def latex(aggregates: Sequence[Aggregate], caption: str) -> str:
     """A booktabs table* for each measure; needs \\usepackage{booktabs}. The numbers are those of `markdown`."""
     parts = ["% needs \\usepackage{booktabs}\n"]
-    for measure, table in _tables(aggregates):
+    for measure, table in tables(aggregates):
         parts.append(
             f"\\begin{{table*}}\n\\centering\\scriptsize\\setlength{{\\tabcolsep}}{{3pt}}\n"
-            f"\\caption{{{_title(measure)}. {latex_escaped(f'{_above(measure, caption)} {_note(aggregates)}')}}}\n"
+            f"\\caption{{{title(measure)}. {latex_escaped(f'{_above(measure, caption)} {note(aggregates)}')}}}\n"
             f"{table.latex()}\n\\end{{table*}}\n"
         )
     return "\n".join(parts)
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pruning methods compared</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; margin: 2rem auto; max-width: 100rem; padding: 0 1rem }}
-p {{ max-width: 60rem }}
-div {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .25rem .4rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
-th {{ border-bottom: 2px solid #222 }}
-th:first-child, td:first-child {{ text-align: left }}
-</style>
-</head>
-<body>
-<h1>Pruning methods compared</h1>
-{body}
-</body>
-</html>
-"""
-
-
-def html(aggregates: Sequence[Aggregate], caption: str) -> str:
-    """One self-contained page, with a table for each measure. The numbers are those of `markdown`."""
-    parts = list[str]()
-    for measure, table in _tables(aggregates):
-        parts += [f"<h2>{_title(measure)}</h2>", f"<p>{escape(_above(measure, caption))}</p>", f"<div>{table.html()}</div>"]
-    last = _note(aggregates) if parts else f"{caption} No rows."
-    return _PAGE.format(body="\n".join([*parts, f"<p>{escape(last)}</p>"]))
 
 
 def csv_text(aggregates: Sequence[Aggregate]) -> str:
@@ -118,24 +87,30 @@ def csv_text(aggregates: Sequence[Aggregate]) -> str:
 
 def _numbers(aggregate: Aggregate, cells: Mapping[str, int]) -> list[str]:
     """The cells of an aggregate in the CSV file."""
-    row = [aggregate.measure, aggregate.method, _percent(aggregate.ratio), _percent(aggregate.share), "yes" if aggregate.marked else "no"]
+    row = [aggregate.measure, aggregate.method, percent(aggregate.ratio), percent(aggregate.share), "yes" if aggregate.marked else "no"]
     row += [*_sizes(aggregate), *("" if cell == "-" else cell for cell in _copied(aggregate))]
-    row += map(_number, (aggregate.value, aggregate.mean, aggregate.low, aggregate.high))
+    row += [*map(_number, (aggregate.value, aggregate.mean)), *_ends(aggregate)]
     for name, tried in cells.items():
         one = aggregate.against[name]
         if one is None:
             row += [""] * 9
             continue
-        row += [str(one.rows), str(one.problems), *map(_number, (one.mean, one.low, one.high)), _p(one.p), _number(one.smallest)]
+        row += [str(one.rows), str(one.problems), _number(one.mean), *_ends(one), p_value(one.p), _number(one.smallest)]
         row += ["yes" if one.is_shown else "no", str(tried)]
     return [*row, *_form(aggregate)]
 
 
-def _title(measure: Measure) -> str:
+def _ends(one: Aggregate | Contrast) -> list[str]:
+    """The ends of an interval, empty where none is printed."""
+    return [_number(one.low), _number(one.high)] if has_interval(one.problems) else ["", ""]
+
+
+def title(measure: Measure) -> str:
+    """The name of a measure as a heading."""
     return measure.capitalize()
 
 
-def _note(aggregates: Sequence[Aggregate]) -> str:
+def note(aggregates: Sequence[Aggregate]) -> str:
     """What the numbers are, and how many differences are shown of how many that were looked for."""
     tried = {name: _contrasts(aggregates, name) for name in _references(aggregates)}
     cells, shown = ({name: count(of) for name, of in tried.items()} for count in (len, lambda of: sum(one.is_shown for one in of)))
@@ -154,7 +129,7 @@ def _above(measure: Measure, caption: str) -> str:
     return f"{INTRO[measure]} {NO_PROOF} {caption}"
 
 
-def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
+def tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
     """Each measure with its table."""
     names = _references(aggregates)
     header = [
@@ -170,7 +145,7 @@ def _tables(aggregates: Sequence[Aggregate]) -> Iterable[tuple[Measure, Table]]:
         "minus full trace",
     ]
     for name in names:
-        header += [f"minus {name}", "p", "could show"]
+        header += [f"minus {name}", f"p ({name})", f"could show ({name})"]
     header += ["end kept %", "dangling", "open fences", *([f"against {CONTROL}"] if CONTROL in names else [])]
     for measure, of_measure in groupby(aggregates, key=lambda one: one.measure):
         yield measure, Table(header, [_row(aggregate, names) for aggregate in of_measure], "lr")
@@ -180,20 +155,20 @@ def _row(aggregate: Aggregate, names: Sequence[str]) -> list[str]:
     mark = " *" if aggregate.marked else ""
     row = [
         aggregate.method,
-        _percent(aggregate.ratio),
-        _percent(aggregate.share) + mark,
+        percent(aggregate.ratio),
+        percent(aggregate.share) + mark,
         *_sizes(aggregate),
         *_copied(aggregate),
         _number(aggregate.value),
     ]
-    row.append(_estimate(aggregate.mean, aggregate.low, aggregate.high))
+    row.append(with_interval(aggregate.mean, aggregate.low, aggregate.high, aggregate.problems))
     for one in map(aggregate.against.get, names):
         if one is None:
             row += ["-", "-", "-"]
             continue
         rows = "" if one.rows == aggregate.rows else f" ({one.rows} rows)"
-        row += [_estimate(one.mean, one.low, one.high) + rows, _p(one.p), _number(one.smallest)]
-    return [*row, *_form(aggregate), *([_verdict(aggregate.against[CONTROL]) + mark] if CONTROL in names else [])]
+        row += [with_interval(one.mean, one.low, one.high, one.problems) + rows, p_value(one.p), _number(one.smallest)]
+    return [*row, *_form(aggregate), *([against_words(aggregate.against[CONTROL]) + mark] if CONTROL in names else [])]
 
 
 def _sizes(aggregate: Aggregate) -> list[str]:
@@ -202,14 +177,15 @@ def _sizes(aggregate: Aggregate) -> list[str]:
 
 def _copied(aggregate: Aggregate) -> list[str]:
     lines, near = aggregate.answer_lines, aggregate.near_copies
-    return ["-" if lines is None else _percent(lines), "-" if near is None else f"{near:.2f}"]
+    return ["-" if lines is None else percent(lines), "-" if near is None else f"{near:.2f}"]
 
 
 def _form(aggregate: Aggregate) -> list[str]:
-    return [_percent(aggregate.last_kept), f"{aggregate.dangling:.2f}", f"{aggregate.open_fences:.2f}"]
+    return [percent(aggregate.last_kept), f"{aggregate.dangling:.2f}", f"{aggregate.open_fences:.2f}"]
 
 
-def _verdict(one: Contrast | None) -> str:
+def against_words(one: Contrast | None) -> str:
+    """A contrast in words."""
     if one is None:
         return "-"
     if not one.is_shown:
@@ -221,7 +197,15 @@ def _references(aggregates: Sequence[Aggregate]) -> list[str]:
     return list(aggregates[0].against) if aggregates else []
 
 
-def _estimate(mean: float, low: float, high: float) -> str:
+def has_interval(problems: int) -> bool:
+    """Whether an interval over so many problems is printed."""
+    return problems >= FEWEST
+
+
+def with_interval(mean: float, low: float, high: float, problems: int) -> str:
+    """A mean with its interval, or alone over too few problems."""
+    if not has_interval(problems):
+        return _number(mean)
     return f"{_number(mean)} [{_number(low)}, {_number(high)}]"
 
 
@@ -229,9 +213,11 @@ def _number(number: float) -> str:
     return f"{round(number, 3) + 0.0:.3f}"  # + 0.0 makes -0.0 a plain zero
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent, without the sign."""
     return f"{100 * share:.1f}"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """A p value with three digits."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

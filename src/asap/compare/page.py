@@ -1,0 +1,158 @@
+"""The page of a comparison: each method's difference as a drawing, its verdict beside it, and the whole table below.
+
+What is drawn is the difference from random removal, or from the full trace where random is not among the methods. It needs no script.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate, Contrast
+from asap.compare.measurement import Measure
+from asap.compare.table import INTRO, NO_PROOF, against_words, has_interval, note, p_value, percent, tables, title, with_interval
+from asap.page.looks import Look, is_stroked, looks_of, mark_path
+
+_FIXED = (FULL_TRACE, NO_TRACE)
+
+
+class MethodRow(NamedTuple):
+    """A method at a ratio: what the page says of it, and its place in the drawing in percent of the width (None: nothing to draw)."""
+
+    method: str
+    look: Look
+    kept: str
+    said: str
+    p: str
+    problems: str
+    verdict: str
+    shown: bool
+    at: float | None
+    bar: tuple[float, float] | None
+
+
+class DrawnAxis(NamedTuple):
+    """The values at the ends of the drawing."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Where a value lies, in percent of the width."""
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round values between the ends, with their places."""
+        step = 10 ** math.floor(math.log10(self.high - self.low))
+        step *= next(times for times in (2.0, 1.0, 0.5, 0.2, 0.1) if (self.high - self.low) / (step * times) >= 2)
+        numbers = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
+        digits = max(0, -math.floor(math.log10(step) + 1e-9))
+        return [(self.place(number * step), f"{number * step:+.{digits}f}" if number else "0") for number in numbers]
+
+
+def html(aggregates: Sequence[Aggregate], caption: str) -> str:
+    """One self-contained page. The numbers of its full tables are those of `markdown`."""
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(mark_path=mark_path, is_stroked=is_stroked, LOOK=looks_of(one.method for one in aggregates))
+    style = _text("asap.page", "base.css") + _text("asap.compare", "style.css")
+    return environment.from_string(_text("asap.compare", "page.html")).render(
+        style=style, caption=caption, no_proof=NO_PROOF, note=note(aggregates), sections=list(_sections(aggregates))
+    )
+
+
+def _sections(aggregates: Sequence[Aggregate]) -> Iterable[dict[str, Any]]:
+    """What the page says of each measure."""
+    looks = looks_of(one.method for one in aggregates)
+    whole = dict(tables(aggregates))
+    for measure, of_measure in groupby(aggregates, key=lambda one: one.measure):
+        found = list(of_measure)
+        control = any(one.method == CONTROL for one in found) and CONTROL in found[0].against
+        methods = [one for one in found if one.method not in _FIXED]
+        scale = _scale([_drawn(one, control) for one in methods])
+        groups = [
+            (percent(ratio), [_row(one, looks[one.method], control, scale) for one in of_ratio])
+            for ratio, of_ratio in groupby(methods, key=lambda one: one.ratio)
+        ]
+        yield {
+            "title": title(measure),
+            "intro": INTRO[measure],
+            "headline": _headline(found, control),
+            "fixed": _fixed(found, measure),
+            "against": CONTROL if control else FULL_TRACE,
+            "control": control,
+            "scale": scale,
+            "groups": groups,
+            "table": whole[measure].html(),
+        }
+
+
+def _drawn(one: Aggregate, control: bool) -> Contrast | Aggregate | None:
+    """The difference that is drawn."""
+    return one.against[CONTROL] if control else one
+
+
+def _scale(drawn: Iterable[Contrast | Aggregate | None]) -> DrawnAxis:
+    """The ends around zero and all that is drawn, with a margin."""
+    values = [0.0, *(value for one in drawn if one for value in (one.mean, *(_ends(one) or ())))]
+    low, high = min(values), max(values)
+    margin = max(0.001, 0.06 * (high - low))
+    return DrawnAxis(low - margin, high + margin)
+
+
+def _ends(one: Contrast | Aggregate) -> tuple[float, float] | None:
+    return (one.low, one.high) if has_interval(one.problems) else None
+
+
+def _row(one: Aggregate, look: Look, control: bool, scale: DrawnAxis) -> MethodRow:
+    drawn = _drawn(one, control)
+    against = one.against[CONTROL] if control else None
+    ends = _ends(drawn) if drawn else None
+    said = (
+        with_interval(drawn.mean, drawn.low, drawn.high, drawn.problems) if drawn else "0 by definition" if one.method == CONTROL else "-"
+    )
+    return MethodRow(
+        one.method,
+        look,
+        percent(one.share) + (" *" if one.marked else ""),
+        said,
+        p_value(against.p) if against else "",
+        str(drawn.problems if drawn else one.problems),
+        "the control" if control and one.method == CONTROL else against_words(against) if control else "",
+        bool(against and against.is_shown),
+        scale.place(drawn.mean) if drawn else scale.place(0) if control and one.method == CONTROL else None,
+        (scale.place(ends[0]), scale.place(ends[1])) if ends else None,
+    )
+
+
+def _headline(aggregates: Sequence[Aggregate], control: bool) -> str:
+    """In one sentence: which methods are shown to differ from random removal."""
+    if not control:
+        return f"Without {CONTROL} among the methods, nothing says which of them is better than chance."
+    cells = [(one, contrast) for one in aggregates if (contrast := one.against[CONTROL]) is not None]
+    shown = [(one, contrast) for one, contrast in cells if contrast.is_shown]
+    if not shown:
+        return f"No method is shown to differ from random removal, in {len(cells)} comparisons."
+    better, worse = (
+        ", ".join(f"{one.method} at {100 * one.ratio:g} %" for one, contrast in shown if (contrast.mean > 0) is sign)
+        for sign in (True, False)
+    )
+    said = [f"{word} than random removal: {names}" for word, names in (("better", better), ("worse", worse)) if names]
+    return f"Shown, in {len(shown)} of {len(cells)} comparisons: {'; '.join(said)}."
+
+
+def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
+    """In one sentence: the rows, and the measure of the whole trace and of none."""
+    of: Mapping[str, Aggregate] = {one.method: one for one in aggregates if one.method in _FIXED}
+    none, full = of[NO_TRACE], of[FULL_TRACE]
+    unit = " nats per token" if measure.startswith("support") else ""
+    worth = with_interval(-none.mean, -none.high, -none.low, none.problems)
+    sizes = f"{full.rows:,} rows on {full.problems:,} problems"
+    return f"{sizes}. Whole trace {full.value:.3f}, no trace {none.value:.3f}: the whole trace is worth {worth}{unit}."
+
+
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
