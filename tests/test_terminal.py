@@ -72,6 +72,7 @@ def commands(tmp_path: Path) -> dict[str, list[str]]:
         "score": ["score", bad, "--benchmark", f"traces:{bad}", *out],
         "compare-runs": ["compare-runs", bad, bad],
         "diff-runs": ["diff-runs", bad, bad],
+        "certify": ["certify", "--full", bad, "--pruned", bad, "--margin", "2"],
         "train": ["train", bad, "--model", model, *out],
         "report": ["report", bad],
         "doctor": ["doctor", bad, "--scorer", model],

@@ -36,6 +36,7 @@ COMMANDS = {
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
     "compare-runs": "Compare evaluations with a first one, problem by problem: McNemar and Tango for Pass@1, Wilcoxon for the rest.",
     "diff-runs": "Say why two runs of one command differ: models, samplers, templates, settings, versions, rows, prompts.",
+    "certify": "Certify that training on pruned data is less than a margin worse than on all of it, or say why that is not shown.",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
 }
@@ -45,7 +46,7 @@ for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary, sort_key=place)
 
 
-PRINTING = ("compare-runs", "diff-runs", "doctor", "report", "reproduce")
+PRINTING = ("certify", "compare-runs", "diff-runs", "doctor", "report", "reproduce")
 """The commands whose result is what they print, unless they have an --out."""
 
 
