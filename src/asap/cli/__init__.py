@@ -34,9 +34,9 @@ COMMANDS = {
     "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
     "evaluate": "Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.",
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
-    "compare-runs": "Compare evaluations with a first one, problem by problem: McNemar and Tango for Pass@1, Wilcoxon for the rest.",
-    "diff-runs": "Say why two runs of one command differ: models, samplers, templates, settings, versions, rows, prompts.",
-    "certify": "Certify that training on pruned data is less than a margin worse than on all of it, or say why that is not shown.",
+    "compare-runs": "Compare evaluations with a first one: McNemar and Tango's interval for Pass@1, Wilcoxon and Student's t for the rest.",
+    "diff-runs": "Say why two runs differ: models, samplers, templates, settings, versions, rows, prompts, and what came of it.",
+    "certify": "Certify that training on pruned data is less than a margin worse, or say why that is not shown (exit code 1).",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
 }
