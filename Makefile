@@ -3,6 +3,7 @@
 # make test    set everything up and run lint, types, import contracts and the tests
 # make nightly kill commands with SIGKILL at a thousand random moments and compare what they write (KILLS=1000 SEED=…)
 # make picture make the pictures of the review page anew (needs chromium)
+# make docs    build the docs site into site/; a broken link or anchor fails it
 # make wheel   build the wheel and the source archive into dist/, and check them
 # make try-wheel install that wheel into an empty environment and do README's first minute there
 # make constraints write constraints.txt anew: the newest releases that fit together
@@ -19,10 +20,10 @@ SEED ?= $(shell date +%j)
 # CI pins everything; TORCH can be changed where another build is wanted
 CONSTRAINTS := constraints.txt
 TORCH ?= $(shell grep ^torch== $(CONSTRAINTS))
-EXTRAS := compare,eval,gguf,hub,math,phrases,prices,ray,train,test
+EXTRAS := compare,docs,eval,gguf,hub,math,phrases,prices,ray,train,test
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm test-trainers nightly lint types imports picture wheel try-wheel constraints release-check clean
+.PHONY: demo demo-all test test-all test-vllm test-trainers nightly lint types imports picture docs wheel try-wheel constraints release-check clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -81,6 +82,9 @@ imports: .venv/.test
 picture: .venv/.test
 	$(BIN)/python docs/picture.py out/demo
 
+docs: .venv/.test
+	$(BIN)/mkdocs build --strict
+
 # from the source archive, as a release is
 wheel:
 	$(PYTHON) -m venv .venv-wheel
@@ -106,4 +110,4 @@ release-check:
 	$(PYTHON) .ci/release_check.py $(TAG)
 
 clean:
-	rm -rf .venv .venv-vllm .venv-trainers .venv-wheel .venv-newest dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .venv-trainers .venv-wheel .venv-newest dist out site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
