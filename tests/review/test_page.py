@@ -35,7 +35,12 @@ def test_each_step_says_why(visit: Visit, paged: Paged, finished: Path) -> None:
     fine = sorted((step for step in line["steps"] if step["removed_by"] != "coarse"), key=lambda step: step["rank"])
     third, before = fine[2], fine[1]
     budget = min(line["tokens_coarse"], fine[0]["tokens_left"], before["tokens_left"])
-    assert said[third["index"]].startswith(f"Removed by stage 2. {third['tokens']} tokens; alignment ")
+    plain = f"Removed by stage 2. Its first token is the 3rd most predictable of {len(fine)}."
+    assert said[third["index"]].startswith(f"{plain}Numbers{third['tokens']} tokens; alignment ")
+    row = page.locator(".why").nth(third["index"])
+    assert "nats" not in row.inner_text()
+    row.locator("summary").click()
+    assert f"{third['surprisal']:.2f} nats" in row.inner_text()
     assert (
         f"3rd lowest of {len(fine)} first-token surprisals, {third['surprisal']:.2f} nats; gone at every budget below {budget:,} tokens."
         in said[third["index"]]
@@ -177,3 +182,30 @@ def test_everything_has_a_name_and_nothing_is_wider_than_a_phone(visit: Visit, p
         assert page.evaluate(nameless) == []
         assert page.evaluate("document.querySelectorAll('h1').length") == 1
         assert page.evaluate("document.querySelectorAll('main').length") == 1
+
+
+def test_removed_text_is_faded_and_not_struck_through(visit: Visit, paged: Paged, finished: Path) -> None:
+    page = visit(paged(finished))
+    open_trace(page, 7, read_decisions(finished)[7]["id"])
+    for state in ("one", "two"):
+        style = page.locator(f'.step[data-state="{state}"] .body').first.evaluate(
+            "body => [getComputedStyle(body).textDecorationLine, getComputedStyle(body).borderLeftStyle, getComputedStyle(body).color]"
+        )
+        kept = page.locator('.step[data-state="kept"] .body').first.evaluate("body => getComputedStyle(body).color")
+        assert style[:2] == ["none", "dotted" if state == "one" else "solid"]
+        assert style[2] != kept
+
+
+def test_three_spaces_within_prose_are_still_prose(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    text = Sample("spaces", "Which?", "So this   is prose.\n\na   b   c\n1   2   3", "It is.")
+    page = visit(paged(write_run(tmp_path / "out", [(text, decide(text, share=0, budget=None))])))
+    open_trace(page, 0, "spaces")
+    assert page.locator(".step .prose").evaluate_all("all => all.map(one => one.classList.contains('laid'))") == [False, True]
+
+
+def test_two_runs_have_their_histograms(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    text = sample(3)
+    page = visit(paged(*(write_run(tmp_path / name, [(text, decide(text, seed))]) for seed, name in enumerate(("a", "b")))))
+    settle(page)
+    page.locator(".bins .histogram").nth(1).wait_for()
+    assert page.locator(".bins .letter").all_text_contents() == ["A", "B"]

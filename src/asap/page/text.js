@@ -63,10 +63,10 @@ function fenced(text) {
   return parts;
 }
 
-/** Whether a text's columns carry meaning: indented, padded, or sums and tables without words. */
+/** Whether a text's columns carry meaning: indented, padded on several lines, or sums and tables without words. */
 function isLaidOut(text) {
   const lines = text.split("\n").filter((line) => line.trim());
-  if (lines.some((line) => /^( {4,}|\t)\S/.test(line) || /\S {3,}\S/.test(line))) return true;
+  if (lines.some((line) => /^( {4,}|\t)\S/.test(line)) || lines.filter((line) => /\S {3,}\S/.test(line)).length > 1) return true;
   return lines.length > 1 && lines.every((line) => !/[\p{L}]{3}/u.test(line));
 }
 

@@ -26,6 +26,11 @@ export function curve({ width, height = 210, lines, marks, worth, title }) {
   return drawing;
 }
 
+/** What the curve says, for who sees it first. */
+export function curveSays(worth) {
+  return `Each point of the line is a budget. Above the dotted diagonal, what stays has more than its share of the ${worth}.`;
+}
+
 /** Traces by length in powers of two: a pale bar before, a dark one after, a mark after stage 1. */
 export function histogram({ width, height = 170, before, coarse, after, limit }) {
   const top = (tokens) => Math.max(0, Math.ceil(Math.log2(Math.max(1, tokens))));

@@ -1,7 +1,7 @@
 // The overview: the effect of a run on all of its traces, and their list.
 
 import { breath, h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
-import { bar, curve, histogram } from "./chart.js";
+import { bar, curve, curveSays, histogram } from "./chart.js";
 import { limitOf, ownCut, sharesAll } from "./cut.js";
 import { cutOf, listed, page, state } from "./state.js";
 import { makeCommand, makeControl } from "./control.js";
@@ -19,7 +19,7 @@ export function makeOverview() {
   const sums = h("div", { class: "sums" });
   const figure = h("figure", { class: "figure" });
   const caption = h("p", { class: "caption" });
-  const bins = h("figure", { class: "figure" });
+  const bins = h("div", {});
   const found = h("p", { class: "found", role: "status" });
   const rows = h("div", {}, list.node);
   const { node: tools, update: updateTools, search } = makeTools(list);
@@ -67,20 +67,7 @@ export function makeOverview() {
   }
 
   function drawBins() {
-    const there = runs.map((run, number) => [run, page.results[number]]).at(-1);
-    const [run, result] = there;
-    const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
-    if (!traces.length) return;
-    const cut = cutOf(run);
-    bins.replaceChildren(
-      histogram({
-        width: width(),
-        before: traces.map((trace) => run.before[trace]),
-        coarse: traces.map((trace) => run.coarse[trace]),
-        after: traces.map((trace) => result.after[trace]),
-        limit: cut.kind === "budget" ? limitOf(cut, 0) : null,
-      }),
-    );
+    bins.replaceChildren(...runs.map((run, number) => binsOf(run, number, width())).filter(Boolean));
   }
 
   function drawSums() {
@@ -170,12 +157,26 @@ function key(name, label, tokens) {
 
 function curveBlock(figure, caption) {
   const worth = page.runs[0].knowsWorth ? "surprisal" : "steps";
-  return h("div", { class: "block" }, h("h2", {}, `Tokens against ${worth}`), figure, caption);
+  return h("div", { class: "block" }, h("h2", {}, `Tokens against ${worth}`), figure, caption, h("p", { class: "caption" }, curveSays(worth)));
+}
+
+/** The lengths of the traces of one run, at the shown cut. */
+function binsOf(run, number, width) {
+  const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
+  if (!traces.length) return null;
+  const cut = cutOf(run);
+  const drawing = histogram({
+    width,
+    before: traces.map((trace) => run.before[trace]),
+    coarse: traces.map((trace) => run.coarse[trace]),
+    after: traces.map((trace) => page.results[number].after[trace]),
+    limit: cut.kind === "budget" ? limitOf(cut, 0) : null,
+  });
+  return h("figure", { class: "figure bins" }, page.runs.length > 1 ? h("b", { class: "letter" }, "AB"[number]) : null, drawing);
 }
 
 function binsKey() {
-  const which = page.runs.length > 1 ? "B: " : "";
-  return h("p", { class: "key" }, which, h("span", {}, h("i", { class: "pale" }), "before"), page.totals.at(-1).gone1 ? h("span", {}, h("i", { class: "mark" }), "after stage 1") : null, h("span", {}, h("i", { class: "kept" }), "after"));
+  return h("p", { class: "key" }, h("span", {}, h("i", { class: "pale" }), "before"), page.totals.some((totals) => totals.gone1) ? h("span", {}, h("i", { class: "mark" }), "after stage 1") : null, h("span", {}, h("i", { class: "kept" }), "after"));
 }
 
 function notesOf() {

@@ -1,8 +1,16 @@
-// Why a step was removed or kept, in one line.
+// Why a step was removed or kept: in plain words, and in numbers.
 
 import { nats, whole } from "../page/dom.js";
 import { thresholds } from "./cut.js";
 
+const SAID = {
+  asap: ["its first token is", "most predictable", "least predictable"],
+  "first-token-entropy": ["what comes first in it is", "most certain", "least certain"],
+  "mean-surprisal": ["its text is", "most predictable", "least predictable"],
+  "step-entropy": ["its text is", "most certain", "least certain"],
+  spirit: ["the rest misses it", "least", "most"],
+  "leave-one-out": ["the answer misses it", "least", "most"],
+}; // of the step that goes first, and of the one that goes last
 const SCORES = {
   asap: "first-token surprisals",
   "first-token-entropy": "first-token entropies",
@@ -53,7 +61,18 @@ export function verdictOf(steps, step, state, cut) {
   return cut.own && steps.back.has(step) ? "Put back, to hold the support of the answer" : VERDICTS[state];
 }
 
-/** The reason, which no budget changes. */
+/** The reason in plain words, which no budget changes; empty if there is nothing to say without numbers. */
+export function plainReason(steps, step) {
+  const { run, view, first, place, byRank } = steps;
+  const words = SAID[run.settings.method];
+  if (first[step]) return view.alignment ? "the answer makes it no likelier" : stage1Of(steps, step);
+  if (!view.rank || !words || run.settings.rescore || isProtected(run, step, steps.size)) return "";
+  const at = place[step];
+  if (at && at === byRank.length - 1) return `${words[0]} the ${words[2]} of ${byRank.length}`;
+  return `${words[0]} the ${at ? `${ordinal(at + 1)} ` : ""}${words[1]} of ${byRank.length}`;
+}
+
+/** The reason in numbers, which no budget changes. */
 export function reasonOf(steps, step) {
   const { run, view } = steps;
   const parts = [];

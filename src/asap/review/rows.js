@@ -1,7 +1,7 @@
 // The steps on the page: a margin, the text, and its state.
 
 import { h, many, nats, whole } from "../page/dom.js";
-import { reasonOf } from "./reason.js";
+import { plainReason, reasonOf } from "./reason.js";
 import { rendered } from "../page/text.js";
 
 const GROUP = 16;
@@ -56,7 +56,10 @@ export function makeRow(block, at, lanes, two) {
     const tokens = each.same ? `${many(each.steps.view.tokens[at], "token")}` : "";
     const reason = each.same ? [tokens, reasonOf(each.steps, at)].filter(Boolean).join("; ") : "";
     const letter = two ? h("b", { class: "letter" }, "AB"[number]) : null;
-    const why = h("p", { class: "why" }, letter, verdict, reason ? `. ${capital(reason)}.` : ".");
+    const plain = each.same ? plainReason(each.steps, at) : "";
+    const numbers = reason && plain ? h("details", {}, h("summary", {}, "Numbers"), `${capital(reason)}.`) : null;
+    const said = plain || reason;
+    const why = h("div", { class: "why" }, letter, verdict, said ? `. ${capital(said)}.` : ".", numbers);
     cells[number] = { body, verdict, letter, reason, text: null, node: h("div", { class: "cell" }, body, why), why };
     return cells[number].node;
   }

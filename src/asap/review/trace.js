@@ -1,7 +1,7 @@
 // One trace: the question, every step in its place with its state and reason, the answer.
 
 import { breath, h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
-import { curve } from "./chart.js";
+import { curve, curveSays } from "./chart.js";
 import { isMovable, tokensAfter } from "./cut.js";
 import { loadText } from "./data.js";
 import { makeLane } from "./lane.js";
@@ -48,7 +48,7 @@ export async function makeTrace(trace, around) {
       "div",
       { class: two ? "sheet pair" : "sheet" },
       h("section", { class: "question", "aria-label": "Question" }, h("h2", {}, text.before ? "Before this turn" : "Question"), text.system ? h("details", {}, h("summary", {}, "System message"), rendered(text.system)) : null, text.before ? before(text.before) : question(text.question)),
-      h("aside", { class: "side" }, figure, command.node),
+      h("aside", { class: "side" }, figure, movable ? h("p", { class: "caption" }, curveSays(lanes[0].worthName)) : null, command.node),
       h("h2", { class: "of" }, "Trace"),
       two ? legend() : null,
       steps,
