@@ -79,7 +79,7 @@ USAGE: dict[str, tuple[list[str], list[str]]] = {
     "ratio half": (["--ratio", "half"], ["--ratio", "half", "float"]),
     "method": (["--method", "magic"], ["unknown method 'magic'", "choose from asap"]),
     "coarse": (["--coarse", "some"], ["--coarse", "some", "align", "none"]),
-    "step split": (["--step-split", "words"], ["--step-split", "words", "fenced", "paper", "line", "sentence"]),
+    "step split": (["--step-split", "words"], ["step_split", "words", "fenced", "paper", "line", "sentence"]),
     "dtype": (["--dtype", "int8"], ["--dtype", "int8", "auto", "float32", "bfloat16"]),
     "device": (["--device", "abacus"], ["abacus", "auto, cpu, cuda, cuda:N or mps"]),
     "context": (["--context", "talk"], ["--context", "talk", "chat", "raw"]),

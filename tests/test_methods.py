@@ -209,7 +209,6 @@ def test_settings_of_methods() -> None:
         {"method": 3},
         {"method": None},
         {"method": Spirit},
-        {"method": len},
         {"coarse": 3},
         {"coarse": Rewrite},
         {"coarse": Spirit()},

@@ -15,7 +15,7 @@ from prune_helpers import steps, tokens_of
 
 from asap.errors import MissingExtra, RowError
 from asap.install import install_command
-from asap.lm.scorer import Scored, Scorer, ScoreRequest, TokenScores
+from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer
 from asap.lm.tokens import TokenCounter
 from asap.prune.asap import Asap
@@ -41,13 +41,12 @@ texts = st.lists(steps, min_size=1, max_size=5).map("\n\n".join).filter(str.stri
 UNITS: tuple[Unit, ...] = ("phrase", "sentence", "token")
 
 
-class Table:
+class Table(NoModel):
     """A language model that knows each word's probability, whatever stands before it."""
 
-    gives_entropies = True
-
     def __init__(self, table: dict[str, float], tokens: TokenCounter) -> None:
-        self.table, self.tokens, self.context_tokens = table, tokens, 1 << 30
+        super().__init__(tokens)
+        self.table = table
         self.identity = {"spec": "table", "model": "table", "revision": "0", "dtype": "none"}
         self.asked: list[ScoreRequest] = []
 
