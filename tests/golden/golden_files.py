@@ -46,6 +46,7 @@ VARIES = (
     Mask("said.txt", r"[\d.]+ rows/s", "… rows/s"),
 )
 DEPENDS = (
+    Mask("table.html", r"(?s)<style>.*?</style>", "<style></style>"),  # looks are looked at
     Mask("manifest.json", r'("versions": \{)[^}]*\}', r"\1}"),
     Mask("*", r'("asap": ?")[\d.]+"', r'\1VERSION"'),
     Mask("*", r'("revision": ?")[0-9a-f]{16}"', r'\1DIGEST"'),  # of the model's files: transformers writes its version into them
