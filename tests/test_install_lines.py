@@ -172,7 +172,7 @@ def test_the_lines_of_the_pages_install_what_they_say(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     shown = {line.words for line in lines() if line.where.split(":")[0].endswith(".md") and (".[" in str(line.words) or "llm" in str(line))}
     assert len(shown) > 4
-    for words in sorted(shown, key=lambda words: "unsloth" in str(words)):
+    for words in sorted(shown, key=lambda words: ("unsloth" in str(words), words)):
         only = ["--dry-run"] if "unsloth" in str(words) else []
         done = subprocess.run(
             [python, "-m", "pip", "install", "-q", *only, *words], cwd=clone, stdin=subprocess.DEVNULL, capture_output=True, text=True
