@@ -75,6 +75,7 @@ def commands(tmp_path: Path) -> dict[str, list[str]]:
         "certify": ["certify", "--full", bad, "--pruned", bad, "--margin", "2"],
         "train": ["train", bad, "--model", model, *out],
         "report": ["report", bad],
+        "push": ["push", bad, "me/data", "--license", "mit", "--dry-run"],
         "reproduce": ["reproduce", f"{bad}.yaml", *out],
         "doctor": ["doctor", bad, "--scorer", model],
     }
