@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # A large file to a machine that takes files in small pieces:
-#   carry.sh split FILE DIR [MIB]   here: DIR/00/piece, DIR/01/piece, … and DIR/sha256 (default 52 MiB)
+#   carry.sh split FILE DIR [MIB]   here: DIR/00/piece, DIR/01/piece, … and DIR/sha256 (default 54 MiB)
 #   carry.sh keep DIR STORE         there, after each piece: copies what has come, since folders may be replaced by the next call
 #   carry.sh join STORE FILE        there, at the end: puts the pieces together, and fails if one is missing or damaged
 set -euo pipefail
 what=$1
 case $what in
 split)
-    file=$2 dir=$3 mib=${4:-52}
+    file=$2 dir=$3 mib=${4:-54}
     rm -rf "$dir" && mkdir -p "$dir"
     split -b "${mib}M" -d -a 2 "$file" "$dir/part-"
     for part in "$dir"/part-*; do
