@@ -333,7 +333,8 @@ def test_the_examples_have_nothing_wrong_with_them(words: str) -> None:
     report = check_data([str(EXAMPLES)], scorer=words)
     assert named(report, "rows").found == "12 rows in 1 source, all usable"
     assert named(report, "code blocks").found.startswith("1 row without")  # the maths problem
-    assert names(report) == ["rows", "think tags", "shape", "code blocks", "copies", "trace tokens", "budget", "scorer context", "steps"]
+    texts = ["rows", "think tags", "shape", "code blocks", "loops", "copies"]
+    assert names(report) == [*texts, "trace tokens", "budget", "scorer context", "steps"]
 
 
 def test_real_traces_of_a_reasoning_model(words: str) -> None:

@@ -19,6 +19,7 @@ from asap.errors import RowError
 from asap.fences import fenced, is_open
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.tokens import TokenCounter
+from asap.repetition import repetition
 from asap.sample import Sample, Unthinking
 from asap.steps import Splitter, StepSplit, split_steps
 from asap.think_tags import has_tag, ordered_tags
@@ -123,6 +124,8 @@ class Survey:
     several_tags: Cases = field(default_factory=Cases)
     other_tags_ordered: Cases = field(default_factory=Cases)
     """Rows whose system message or question orders other think tags than those in which the response is written."""
+    loops: Cases = field(default_factory=Cases)
+    """Rows whose trace ends in a loop."""
     no_code: Cases = field(default_factory=Cases)
     open_fence: Cases = field(default_factory=Cases)
     beyond_context: Cases = field(default_factory=Cases)
@@ -224,6 +227,8 @@ class Survey:
             self.several_tags.add(place)
         if other := _other_tags(sample):
             self.other_tags_ordered.add(place, other)
+        if (found := repetition(sample.cot)).is_loop:
+            self.loops.add(place, str(found))
         if not fenced(sample.answer):
             self.no_code.add(place)
         elif is_open(sample.answer):

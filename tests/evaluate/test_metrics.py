@@ -1,4 +1,4 @@
-"""Pass@k, intervals, loops: each against its own definition, spelled out."""
+"""Pass@k and intervals: each against its own definition, spelled out."""
 
 from itertools import combinations
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from asap.errors import UsageError
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval, wilson
-from asap.evaluate.repetition import looping
 
 
 @given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
@@ -48,18 +47,3 @@ def test_with_several_samples_the_interval_is_a_bootstrap_over_problems() -> Non
 def test_middle_and_mean() -> None:
     assert (median([3, 1, 2]), median([1, 2, 3, 4]), median([])) == (2, 2.5, None)
     assert (mean([1, 2]), mean([])) == (1.5, None)
-
-
-@given(st.text(alphabet="abcdefgh .\n", min_size=3, max_size=200), st.text(max_size=300))
-def test_a_piece_said_again_and_again_at_the_end_is_a_loop(piece: str, before: str) -> None:
-    if piece.strip():
-        rounds = 2 + max(4, 260 // len(piece.strip()))
-        assert looping(before + piece * rounds)
-
-
-def test_texts_that_end_are_no_loops() -> None:
-    assert not looping("")
-    assert not looping("Wait, no. " * 3)
-    assert not looping(" ".join(str(number * number) for number in range(2000)))
-    assert not looping("Wait. " * 200 + " ".join(f"Then step {number} gives {number**2}." for number in range(60)))
-    assert looping("-" * 500)

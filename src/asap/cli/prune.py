@@ -104,6 +104,10 @@ def prune(
             group=DATA,
         ),
     ] = False,
+    reject_loops: Annotated[
+        bool,
+        Parameter(negative="", help="Reject rows whose trace ends in a loop, the same said again and again (docs/loops.md).", group=DATA),
+    ] = False,
     row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -152,7 +156,7 @@ def prune(
         hub_split,
         at_least("limit", limit, 1),
         share,
-        rules=replace(rules, pass_through=pass_through),
+        rules=replace(rules, pass_through=pass_through, reject_loops=reject_loops),
         keep_columns=kept_columns(keep_columns),
     )
     at_least("max-rejected", max_rejected, 0)

@@ -122,9 +122,9 @@ def _unusable(conversation: Conversation, number: int, rules: RowRules) -> RowEr
         return RowError("empty_answer", "after its thinking the turn says nothing and calls no tool")
     try:
         check_plain("", answer)
+        rules.check_trace(cot)
         in_answer = closing_tag(answer)
-        whole = (rules.named_frame or IN_THINK).join(cot, answer)
-        if (in_answer or closing_tag(cot)) and split_think(whole, rules.table) != (cot, answer):
+        if (in_answer or closing_tag(cot)) and split_think((rules.named_frame or IN_THINK).join(cot, answer), rules.table) != (cot, answer):
             part = "answer" if in_answer else "trace"
             raise RowError(f"think_in_{part}", f"the {part} holds a closing think tag, so the two could not be told apart again")
     except RowError as error:

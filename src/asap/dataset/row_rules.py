@@ -8,11 +8,12 @@ from asap.dataset.logprobs import LogprobColumns
 from asap.dataset.turn_tags import tags_of_turn
 from asap.dataset.where import Condition, conditions_of
 from asap.errors import RowError
+from asap.repetition import repetition
 from asap.sample import Sample
 from asap.think import own_frame
 from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
 
-_SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation", "pass_through")
+_SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation", "pass_through", "reject_loops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class RowRules:
     """COLUMN=VALUE: read only the rows whose column has the value; with several, those that meet all."""
     pass_through: bool = False
     """Rows without thinking are no errors but pass through (`Unthinking`)."""
+    reject_loops: bool = False
+    """A trace that ends in a loop is an error."""
     logprobs: LogprobColumns | None = None
     """Columns with the log-probabilities of the response's tokens, which every row must have; the scorer's spec names them."""
 
@@ -40,6 +43,11 @@ class RowRules:
             frame_named(self.write_tags, self.table)
         table_with(self.think_tags)
         conditions_of(self.where)
+
+    def check_trace(self, cot: str) -> None:
+        """Raise RowError for a trace that ends in a loop, where these are errors."""
+        if self.reject_loops and (found := repetition(cot)).is_loop:
+            raise RowError("looping", f"the trace ends in a loop: {found}")
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

@@ -56,6 +56,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
         shape = shape_of(row, columns, rules)
         sample = _read(shape, row, id_column, row_id, rules)
         _check_the_same(sample, shape, row, rules)
+        rules.check_trace(sample.cot)
         parts = {**shape.needed, **shape.optional}
         repeated = {name for other in shape.also for name, part in other.needed.items() if part in ("chat", "reasoning")}
         task = {name: value for name, value in row.items() if parts.get(name) not in _WRITTEN and name not in repeated}

@@ -37,6 +37,7 @@ _ADVICE = {
     "no_logprobs": "check the columns named with --scorer shipped:..., or score with a model",
     "logprobs_of_other_text": "the text was changed after it was written, or --tokenizer is another model's: score these with a model",
     "template_failed": "the scorer's chat template refuses them, often because of a system message: try --context raw",
+    "looping": "the model repeated itself until its tokens ran out: leave them out, or generate them again",
     "lone_surrogate": "the text was cut in the middle of a character: clean it before use",
     "bad_json": _DAMAGED,
     "bad_utf8": _DAMAGED,
@@ -136,6 +137,12 @@ def _texts(survey: Survey) -> Iterator[Finding]:
     if survey.open_fence.count:
         advice = "these answers were cut by a token limit or are badly formed: leave them out or generate them again"
         yield Finding("code fences", "warn", _some(survey.open_fence, "with a code fence that the answer never closes"), advice)
+    if survey.loops.count:
+        found = f"{_some(survey.loops, 'whose trace ends in a loop')}: {survey.loops.detail}"
+        advice = "a model learns to repeat itself from them: `asap prune --reject-loops` leaves them out (docs/loops.md)"
+        yield Finding("loops", "warn", found, advice)
+    else:
+        yield Finding("loops", "ok", "no trace ends in a loop")
 
 
 def _repeats(survey: Survey) -> Iterator[Finding]:

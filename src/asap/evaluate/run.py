@@ -24,13 +24,13 @@ from asap.evaluate.extract import Extract
 from asap.evaluate.judge import Judge, OnProgress, verdicts_of
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
-from asap.evaluate.repetition import looping
 from asap.evaluate.score import judged_by, write_rows, write_summary
 from asap.evaluate.summary import efficiency, figures
 from asap.evaluate.token_budgets import budget_rows
 from asap.evaluate.writing import write_all
 from asap.lm.generate import Generator, Request
 from asap.ratio_marker import MARKER, marked
+from asap.repetition import looping
 from asap.sandbox import Sandbox
 from asap.think import answer_starts, closes_unopened, opens_itself
 from asap.think_tags import TagTable, table_with

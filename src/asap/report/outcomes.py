@@ -12,7 +12,7 @@ from asap.dataset.jsonl import jsonl_rows
 from asap.errors import AsapError
 from asap.evaluate.attempt import Attempt, read_attempts
 from asap.evaluate.paired_run import PairedRun
-from asap.evaluate.repetition import looping
+from asap.repetition import looping
 
 _RAN_OUT = "the token budget ran out"
 
