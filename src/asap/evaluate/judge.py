@@ -18,6 +18,7 @@ from asap.evaluate.comparer import Comparer
 from asap.evaluate.extract import Extract, rule_of, whole_program
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings, Prepared, References, unreferenced
+from asap.evaluate.thinking import thinking_of
 from asap.sandbox import Sandbox
 from asap.think import without_later_thoughts
 
@@ -177,6 +178,7 @@ def verdicts_of(judge: Judge, benchmark: Benchmark, attempts: Iterable[Attempt],
 def _head(benchmark: Benchmark, problem: Problem, attempt: Attempt, extract: Extract) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a record says about its attempt: before the verdict, and after it."""
     measured = {name: attempt.measured[name] for name in ("tokens", "seconds") if name in attempt.measured}
+    measured |= {"thinking": kind} if (kind := thinking_of(attempt)) else {}
     rule = {"extraction": rule_of(problem, extract)} if attempt.kind == "generation" or isinstance(problem.check, GoldResult) else {}
     return {"benchmark": benchmark.name, "task_id": attempt.task_id, "sample": attempt.sample, **rule}, measured
 

@@ -48,6 +48,8 @@ class Logged(NamedTuple):
     columns: Row
     tokens: float | None = None
     seconds: float | None = None
+    thinking: float | None = None
+    """1 if it thought to the end, 0 if it did not."""
     repeat: str | None = None
     """What distinguishes it from other answers to the problem, where the log numbers them: no two have the same."""
     problem: str | None = None
@@ -141,7 +143,7 @@ def _of_inspect(row: Row, task: str, model: str | None) -> list[Logged]:
     used = object_in(usage.get(model) if model in usage else next(iter(usage.values())) if len(usage) == 1 else None)
     columns = {**object_in(row.get("metadata")), **row}
     tokens, seconds = number_in(used.get("output_tokens")), number_in(row.get("total_time"))
-    return [Logged(task, task_id, scores, columns, tokens, seconds, str(row.get("epoch")))]
+    return [Logged(task, task_id, scores, columns, tokens, seconds, repeat=str(row.get("epoch")))]
 
 
 def _worded(value: object) -> object:
@@ -181,7 +183,9 @@ def _of_ours(row: Row, task: str, model: str | None) -> list[Logged]:
         return []
     if row.get("verdict") == "infra":
         return [Logged(benchmark, task_id, {PASSED: None}, row)]
-    return [Logged(benchmark, task_id, {PASSED: row.get(PASSED)}, row, number_in(row.get("tokens")), number_in(row.get("seconds")))]
+    tokens, seconds = number_in(row.get("tokens")), number_in(row.get("seconds"))
+    thinking = float(row["thinking"] == "complete") if "thinking" in row else None
+    return [Logged(benchmark, task_id, {PASSED: row.get(PASSED)}, row, tokens, seconds, thinking)]
 
 
 def _of_rows(row: Row, task: str, model: str | None) -> list[Logged]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from asap.errors import UsageError
 from asap.evaluate.metrics import mean
-from asap.evaluate.paired_run import Measured, PairedRun
+from asap.evaluate.paired_run import COSTS, Measured, PairedRun
 from asap.intervals import mean_difference, tango
 from asap.stats import holm, mcnemar, wilcoxon
 
@@ -83,12 +83,12 @@ def _compared(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -
         entry["clusters"] = len(set(clusters))
     shares = [[run.shares[task_id] for task_id in both] for run in (ours, theirs)]
     entry["pass"] = _pass(shares[0], shares[1], clusters) | ({"graded": True} if ours.graded or theirs.graded else {})
-    for column in ("tokens", "seconds"):
+    for column in COSTS:
         costs = [run.costs.get(column, {}) for run in (ours, theirs)]
         priced = [task_id in costs[0] and task_id in costs[1] for task_id in both]
         pairs = [(costs[0][task_id], costs[1][task_id]) for task_id, is_priced in zip(both, priced, strict=True) if is_priced]
         named = [cluster for cluster, is_priced in zip(clusters, priced, strict=True) if is_priced] if clusters else None
-        entry[column] = _cost(pairs, named) if pairs else None
+        entry[column] = (_rates if column == "thinking" else _cost)(pairs, named) if pairs else None
     return entry
 
 
@@ -120,6 +120,11 @@ def _pass(a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] |
         "p": mcnemar(only_a, only_b) if single else wilcoxon(cluster_means(differences, clusters)),
         "smallest_difference": found.smallest_difference(),
     }
+
+
+def _rates(pairs: Sequence[tuple[float, float]], clusters: Sequence[Hashable] | None) -> dict[str, Any]:
+    """The shares of both runs in pairs."""
+    return _pass([one for one, _ in pairs], [other for _, other in pairs], clusters)
 
 
 def _within(ends: tuple[float, float]) -> tuple[float, float]:

@@ -16,6 +16,8 @@ from asap.evaluate.logs import Logged, read_log, verdict_answers
 from asap.sample import id_text
 
 Rates = dict[str, float]
+COSTS = ("tokens", "seconds", "thinking")
+"""What is known of answers beside their scores."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Measured:
     graded: bool
     """Whether some answer is neither right nor wrong but something between."""
     costs: Mapping[str, Rates]
-    """Mean tokens and seconds."""
+    """Mean tokens and seconds, and the share of answers that thought to the end."""
     clusters: Mapping[str, str]
     digests: Mapping[str, str]
 
@@ -83,6 +85,10 @@ def _measured(path: Path, answers: Iterable[Logged], metric: str | None, cluster
     names = {name: sorted({metric for answer in found for metric in answer.scores}) for name, found in by_benchmark.items()}
     chosen = {name: one for name, has in names.items() if (one := _chosen(path, name, has, metric)) is not None}
     if not chosen and by_benchmark:
+        if metric is None:
+            raise InputError(
+                f"{path}: none of its {sum(map(len, by_benchmark.values()))} answers has a score; each may have ended in an error"
+            )
         has = "; ".join(f"{name} has {', '.join(found) or 'none'}" for name, found in names.items())
         raise UsageError(f"{path} has no metric {metric!r}: {has}")
     return {name: _benchmark(path, by_benchmark[name], one, cluster) for name, one in chosen.items()}
@@ -100,7 +106,7 @@ def _chosen(path: Path, benchmark: str, has: Sequence[str], metric: str | None) 
 
 def _benchmark(path: Path, answers: Sequence[Logged], metric: str, cluster: str | None) -> Measured:
     scores: dict[str, list[float]] = {answer.task_id: [] for answer in answers}
-    costs: dict[str, dict[str, list[float]]] = {"tokens": defaultdict(list), "seconds": defaultdict(list)}
+    costs: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in COSTS}
     seen, clusters, digests = set[tuple[str, str]](), dict[str, str](), dict[str, str]()
     for answer in answers:
         if metric not in answer.scores and answer.scores:
@@ -109,7 +115,7 @@ def _benchmark(path: Path, answers: Sequence[Logged], metric: str, cluster: str 
             raise InputError(f"{path}, {answer.benchmark}: the problem {answer.task_id!r} is there twice, so several runs are in one log")
         seen.add((answer.task_id, answer.repeat or ""))
         scores[answer.task_id] += _score(path, answer, metric)
-        for column, value in (("tokens", answer.tokens), ("seconds", answer.seconds)):
+        for column, value in zip(COSTS, (answer.tokens, answer.seconds, answer.thinking), strict=True):
             if value is not None:
                 costs[column][answer.task_id].append(value)
         named = id_text(answer.columns.get(cluster)) if cluster else None

@@ -8,6 +8,7 @@ from asap.tables import Table
 
 _SMALLEST = "smallest that would show"
 _Entry = Mapping[str, Any]
+_COSTS = {"tokens": "tokens per answer", "seconds": "seconds per answer", "thinking": "thinking complete (VR)"}
 
 
 def comparison_markdown(compared: Mapping[str, Any]) -> str:
@@ -45,9 +46,11 @@ def _left_out(name: str, entry: _Entry) -> list[str]:
 def _explained(entries: Sequence[_Entry]) -> list[str]:
     """Which tests and intervals the tables hold, and what they do not cover."""
     score, tests = _score(entries), sorted({entry["pass"]["test"] for entry in entries})
-    by = sorted({entry["pass"]["interval_by"] for entry in entries})
+    thinking = [found for entry in entries if (found := entry.get("thinking"))]
+    by = sorted({found["interval_by"] for found in [*(entry["pass"] for entry in entries), *thinking]})
+    shares = f"{score} and thinking" if thinking else score
     lines = [f"p of {score}: {'; '.join(tests)}. p (Holm) is over all comparisons here together."]
-    lines.append(f"Intervals of 95 %, each for itself: {score}, {' or '.join(by)}; tokens and seconds, Student's t (docs/statistics.md).")
+    lines.append(f"Intervals of 95 %, each for itself: {shares}, {' or '.join(by)}; tokens and seconds, Student's t (docs/statistics.md).")
     if metrics := list(dict.fromkeys(metric for entry in entries for metric in entry.get("metric", []))):
         lines.append(f"Metric: {', '.join(metrics)}.")
     if any("clusters" in entry for entry in entries):
@@ -106,7 +109,7 @@ def _cost_table(named: Sequence[tuple[str, _Entry]]) -> Table:
         [
             *([name] if several else []),
             entry["benchmark"],
-            f"{column} per answer",
+            what,
             f"{found['a']:,.2f}",
             f"{found['b']:,.2f}",
             f"{found['difference']:+,.2f}",
@@ -115,8 +118,8 @@ def _cost_table(named: Sequence[tuple[str, _Entry]]) -> Table:
             f"{found['smallest_difference']:,.2f}",
         ]
         for name, entry in named
-        for column, found in [("tokens", entry["tokens"]), ("seconds", entry["seconds"])]
-        if found
+        for column, what in _COSTS.items()
+        if (found := entry.get(column))
     ]
     return Table(header, rows, "lllr" if several else "llr")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from asap.benchmarks.load import Benchmark
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
+from asap.evaluate.thinking import RATES, thinking_rates
 from asap.lm.engine import prefix_caching
 from asap.tables import Table
 
@@ -35,6 +36,7 @@ def figures(benchmark: Benchmark, verdicts: Sequence[Record]) -> dict[str, Any]:
         "samples": len(verdicts),
         **at_k,
         "interval": list(pass_interval(rates)) if rates else None,
+        **({"thinking": thinking} if (thinking := thinking_rates(verdicts)) else {}),
         "verdicts": dict(sorted(Counter(record["verdict"] for record in verdicts).items())),
         "not_scored": sorted({record["task_id"] for record in verdicts} - set(by_task)),
         "left_out": _left_out(verdicts),
@@ -161,6 +163,8 @@ def summary_markdown(entries: Sequence[Mapping[str, Any]], settings: Mapping[str
     parts = [*_head(settings), "", _pass_table(entries).markdown()]
     if any("efficiency" in entry for entry in entries):
         parts += ["", _efficiency_table(entries).markdown()]
+    if any("thinking" in entry for entry in entries):
+        parts += ["", _thinking_table(entries).markdown()]
     if rules := _rules(entries, settings):
         parts += ["", f"Code taken from answers: {rules}."]
     if rules := _result_rules(entries, settings):
@@ -248,6 +252,13 @@ def _efficiency_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     costs = [(entry["benchmark"], entry["efficiency"]) for entry in entries if entry.get("efficiency")]
     rows = [[name, *(_number(cost[figure], digits) for figure, _, digits in _EFFICIENCY)] for name, cost in costs]
     return Table(["benchmark", *(heading for _, heading, _ in _EFFICIENCY)], rows, "lr")
+
+
+def _thinking_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """The shares of generations by their thinking, and Pass@1 of those that thought to the end."""
+    header = ["benchmark", *(f"thinking {kind} ({name})" for kind, name in RATES.items()), "Pass@1 of the complete (Rpass@1)"]
+    known = [(entry["benchmark"], entry["thinking"]) for entry in entries if "thinking" in entry]
+    return Table(header, [[name, *(_number(rates[rate], 4) for rate in (*RATES.values(), "Rpass@1"))] for name, rates in known], "lr")
 
 
 def _budget_table(budgets: Sequence[Mapping[str, Any]]) -> Table:

@@ -50,6 +50,8 @@ class ArmResult:
     budget: int | None
     budgets: Sequence[BudgetPoint] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    thinking: float | None = None
+    """The share of answers that thought to the end; None if nothing is known of it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
         budget=next((run.summary.get("settings", {}).get("max_new_tokens") for run in runs), None),
         budgets=_budgets([entry.get("budgets") or [] for entry in entries]),
         outcomes=outcomes,
+        thinking=_mean_cost(runs, benchmark, "thinking"),
     )
 
 

@@ -154,11 +154,21 @@ def _smallest(found: Mapping[str, Any], shown: Callable[[float], str]) -> str:
 
 
 def outcome_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results) -> Table:
-    """How many attempts of each arm ended how."""
+    """How many attempts of each arm ended how, and the share that thought to the end where that is known."""
     found = [results[arm.name, name] for name in benchmarks for arm in arms if (arm.name, name) in results]
     used = [outcome for outcome in OUTCOMES if any(result.outcomes.get(outcome) for result in found)]
-    rows = [[result.benchmark, result.arm, *(f"{result.outcomes.get(outcome, 0):,}" for outcome in used)] for result in found]
-    return Table(["benchmark", "arm", *(OUTCOMES[outcome] for outcome in used)], rows, "llr")
+    thinks = any(result.thinking is not None for result in found)
+    rows = [
+        [
+            result.benchmark,
+            result.arm,
+            *(f"{result.outcomes.get(outcome, 0):,}" for outcome in used),
+            *([_number(None if result.thinking is None else 100 * result.thinking, 1)] if thinks else []),
+        ]
+        for result in found
+    ]
+    header = ["benchmark", "arm", *(OUTCOMES[outcome] for outcome in used), *(["thinking complete, % (VR)"] if thinks else [])]
+    return Table(header, rows, "llr")
 
 
 def budget_table(arms: Sequence[Arm], benchmark: str, results: Results, paper: list[PaperFigure]) -> Table | None:
