@@ -11,9 +11,9 @@ from evaluate_helpers import write_rows
 from asap.cli import run
 from asap.errors import UsageError
 from asap.evaluate.certificate import certificate, check_trainings
-from asap.evaluate.certify import certified
+from asap.evaluate.certify import both_errors, certified, power_of
 from asap.evaluate.paired_run import PairedRun, read_run
-from asap.intervals import mean_difference, student_quantile
+from asap.intervals import Mean, mean_difference, student_quantile
 
 
 def trainings(folder: Path, arm: str, count: int, problems: int, share: float = 0.5) -> list[Path]:
@@ -58,6 +58,7 @@ def test_the_claim_is_of_the_data_only_with_several_trainings(tmp_path: Path) ->
     one = certificate(certified(of(paths[0][:1]), of(paths[1]), 0.3), of(paths[0][:1]), of(paths[1]))
     assert (one["certified"], one["claim"]) == (False, "this pair of models")
     assert run(["certify", "--full", str(paths[0][0]), "--pruned", str(paths[1][0]), "--margin", "30"]) == 1
+    assert "needs trainings of each arm with other seeds: 2 on 400 problems if trainings differ by 0.5 points; " in one["verdict"]
 
 
 def test_too_few_problems_show_nothing_even_where_all_answers_agree(tmp_path: Path) -> None:
@@ -82,3 +83,25 @@ def test_what_is_no_other_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="are both of hf:m; two evaluations of one training are no two trainings"):
         check_trainings(same, "full")
     assert run(["certify", "--full", str(path), "--pruned", str(other), "--margin", "0"]) == 2
+
+
+def test_how_many_trainings_are_needed_holds_by_the_same_formula(tmp_path: Path) -> None:
+    paths = [trainings(tmp_path, arm, count, 100) for arm, count in (("full", 2), ("pruned", 2), ("one", 1))]
+    full, pruned, one = map(of, paths)
+    [several], [single] = certified(full, pruned, 0.05), certified(full, one, 0.05)
+    assert several.of_trainings is not None
+    assert [plan.spread for plan in single.required] == [0.005, 0.01, 0.02]
+    assert [plan.spread for plan in several.required] == pytest.approx([several.of_trainings])  # times the root of 1/2 + 1/2
+    for found in (several, single):
+        for plan in found.required:
+            of_problems = found.of_problems / math.sqrt(plan.problems / found.problems)
+            powers = [
+                power_of(both_errors(Mean(0, of_problems, 99 * plan.problems / 100), plan.spread * math.sqrt(2 / n), 2 * n - 2), 0.05)
+                for n in (plan.trainings - 1, plan.trainings)
+                if n > 1
+            ]
+            assert powers[-1] >= 0.8
+            assert all(power < 0.8 for power in powers[:-1])
+    said = certificate([several], full, pruned)["verdict"]
+    [plan] = several.required
+    assert f"{plan.trainings} trainings of each arm on {plan.problems:,} problems would." in said

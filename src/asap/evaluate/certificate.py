@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import UsageError
-from asap.evaluate.certify import ONE_SIDED, Certificate
+from asap.evaluate.certify import MOST_TRAININGS, ONE_SIDED, Certificate
 from asap.evaluate.paired_run import PairedRun
 from asap.tables import Table
 from asap.versions import __version__
@@ -68,20 +68,44 @@ def _verdict(found: Sequence[Certificate], claim: str, several: bool) -> str:
     if claim == _DATA:
         return f"Training on the pruned data is shown to be less than {margin} worse than on all of it ({on})."
     if claim == _PAIR:
-        why = "one training of an arm says nothing about another, so this is not certified of the data; train each with two seeds or more"
-        return f"Only of this pair of models is it shown that the pruned one is less than {margin} worse ({on}): {why}."
+        why = "one training of an arm says nothing about another, so this is not certified of the data"
+        return f"Only of this pair of models is it shown that the pruned one is less than {margin} worse ({on}): {why}. {_with_more(found)}"
     lacking = next(one for one in found if not one.shown)
     if lacking.upper < -lacking.margin:
         return f"Not certified: on {lacking.benchmark} the pruned arm is shown to be more than {margin} worse ({on})."
-    return f"Not certified: that it is less than {margin} worse is not shown ({on}). {_how(lacking, several)}"
+    how = _how(lacking) if several else f"{_how(lacking)} {_with_more(found)}"
+    return f"Not certified: that it is less than {margin} worse is not shown ({on}). {how}"
 
 
-def _how(one: Certificate, several: bool) -> str:
-    """What would be needed to show it."""
-    power = f"If there is no difference, {one.problems} problems of {one.benchmark} certify it {100 * one.power:.0f} times in 100"
-    if one.needed is None:
-        return f"{power}, and no number of problems 80 times: {'more trainings are needed' if several else 'take a larger margin'}."
-    return f"{power}; {one.problems * one.needed:,} problems would 80 times." if one.needed > 1 else f"{power}."
+def _how(one: Certificate) -> str:
+    """What would be needed to show it with as many trainings, or with more if it has some."""
+    power = f"If there is no difference, {one.problems:,} problems of {one.benchmark} certify it {100 * one.power:.0f} times in 100"
+    if one.needed == 1:
+        return f"{power}."
+    more = f"; {one.problems * one.needed:,} problems would 80 times" if one.needed else ", and no number of problems 80 times"
+    if one.of_trainings is None:
+        return f"{power}{more}."
+    if not one.required:
+        return f"{power}{more}{'' if one.needed else f', nor do {MOST_TRAININGS} trainings of each arm: take a larger margin'}."
+    [plan] = one.required
+    if plan.trainings <= min(one.trainings):
+        return f"{power}{more}."
+    link = " with these trainings, or" if one.needed else " with these trainings;"
+    return f"{power}{more}{link} {plan.trainings} trainings of each arm on {plan.problems:,} problems would."
+
+
+def _with_more(found: Sequence[Certificate]) -> str:
+    """How many trainings the claim of the data needs, by the benchmark that needs most of them."""
+    most = max(found, key=lambda one: (-len(one.required), [(plan.problems, plan.trainings) for plan in one.required]))
+    if not most.required:
+        return f"To certify the data, not even {MOST_TRAININGS} trainings of each arm would do: take a larger margin."
+    needs = "; ".join(
+        f"{plan.trainings} on {plan.problems:,} problems if trainings differ by {100 * plan.spread:g} points" for plan in most.required
+    )
+    return (
+        f"To certify the data 80 times in 100 if there is no difference, {most.benchmark} needs trainings of each arm with other seeds: "
+        f"{needs} (standard deviation)."
+    )
 
 
 def _points(one: Certificate) -> str:

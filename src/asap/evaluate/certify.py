@@ -6,8 +6,10 @@ errs on the safe side; Student's t has Satterthwaite's degrees of freedom. docs/
 """
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -19,6 +21,21 @@ from asap.intervals import Mean, mean_difference, student_quantile
 
 ONE_SIDED = 0.05
 _POWER = 0.8
+MOST_TRAININGS = 20
+_TRAININGS = range(2, MOST_TRAININGS + 1)
+_TIMES = [1 << exponent for exponent in range(11)]
+_SPREADS = (0.005, 0.01, 0.02)
+"""By how much trainings with other seeds may differ, where an arm has one: docs/statistics.md measures with these."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """An experiment with a power of 0.8: so many trainings of each arm, evaluated on so many problems, spread as those at hand."""
+
+    trainings: int
+    problems: int
+    spread: float
+    """The standard deviation of the shares of one arm's trainings."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,11 @@ class Certificate:
     """The chance to certify with as many problems and trainings if both ways to train are equally good."""
     needed: int | None
     """So many times the problems would have a power of 0.8; None if no number of them would with these trainings."""
+    required: tuple[Requirement, ...]
+    """What would do with other trainings: on the same problems, or on twice, four, … times as many if 20 trainings on these would not.
+
+    One for the spread of the trainings; where an arm has one, for each spread that is usual.
+    """
     left_out: int
 
     @property
@@ -93,6 +115,7 @@ def _certificate(name: str, full: Sequence[PairedRun], pruned: Sequence[PairedRu
         margin=margin,
         power=power_of(both, margin),
         needed=_needed(by_problem, spread, seeds, margin),
+        required=tuple(_requirements(by_problem, len(problems), _spreads(spread, len(full), len(pruned)), margin)),
         left_out=len(first.benchmarks[name].attempted) - len(problems),
     )
 
@@ -128,3 +151,23 @@ def _needed(by_problem: Mean, of_trainings: float | None, freedom: int, margin: 
         if power_of(both_errors(more, of_trainings, freedom), margin) >= _POWER:
             return times
     return None
+
+
+def _spreads(of_trainings: float | None, full: int, pruned: int) -> Sequence[float]:
+    """The standard deviation of an arm's trainings, or those to assume where there is nothing to tell it."""
+    return _SPREADS if of_trainings is None else [of_trainings / math.sqrt(1 / full + 1 / pruned)]
+
+
+def _requirements(by_problem: Mean, problems: int, spreads: Sequence[float], margin: float) -> Iterator[Requirement]:
+    """For each spread the fewest trainings on the fewest problems; none where not even 1,024 times the problems would do."""
+    for spread in spreads:
+        for times in _TIMES:
+            more = Mean(0.0, by_problem.standard_error / math.sqrt(times), by_problem.freedom * times)
+            enough = partial(_would_show, more, spread, margin)
+            if (at := bisect_left(_TRAININGS, True, key=enough)) < len(_TRAININGS):
+                yield Requirement(_TRAININGS[at], problems * times, spread)
+                break
+
+
+def _would_show(by_problem: Mean, spread: float, margin: float, trainings: int) -> bool:
+    return power_of(both_errors(by_problem, spread * math.sqrt(2 / trainings), 2 * trainings - 2), margin) >= _POWER
