@@ -1,6 +1,6 @@
 """Logs of other tools, compared: the right answers, metrics and clusters are read, and what is not clear is refused in one sentence.
 
-logs/inspect*.eval were written by inspect_ai 0.3.285 with its mock model; the other formats are written here as their tools do.
+logs/ holds what the tools wrote themselves (logs/README.md); the other files are written here as LiveCodeBench and they do.
 """
 
 import json
@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -130,6 +131,30 @@ def test_inspect() -> None:
         read_run(LOGS / "inspect_epochs.eval")
     [entry] = compare(one, epochs)["benchmarks"]
     assert (entry["problems"], entry["pass"]["test"], entry["clusters"]) == (6, "Wilcoxon, signed ranks", 2)
+
+
+def test_what_the_tools_wrote_themselves_comes_to_their_own_results() -> None:
+    """Each figure is the one that the tool printed."""
+    parts, harness_run = LOGS / "inspect_parts.json", LOGS / "lm_eval"
+    means = {
+        metric: mean(shares(read_run(parts, metric=metric), "own_sums").values()) for metric in ("exact", "parts.right", "parts.short")
+    }
+    assert means == pytest.approx({"exact": 2 / 3, "parts.right": 2 / 3, "parts.short": 1.0})
+    assert read_run(parts, metric="exact").benchmarks["own_sums"].costs["tokens"] == {"s0": 2, "s1": 2, "s2": 2}
+    words = read_run(harness_run, metric="acc", cluster="topic").benchmarks["own_words"]
+    assert (mean(words.shares.values()), set(words.clusters.values())) == (0.625, {"t0", "t1"})
+    assert mean(shares(read_run(harness_run, metric="acc_norm"), "own_words").values()) == 0.625
+    assert mean(shares(read_run(harness_run, metric="exact_match,strict-match"), "own_sums").values()) == 0
+    with pytest.raises(UsageError, match=r"own_sums: there are several metrics \(exact_match,as-it-is, exact_match,strict-match\)"):
+        read_run(harness_run)
+    evalplus_run = read_run(LOGS / "evalplus_eval_results.json")
+    assert {name: mean(found.shares.values()) for name, found in evalplus_run.benchmarks.items()} == {"humaneval": 1.0, "humaneval+": 0.75}
+
+
+def test_a_log_in_which_every_sample_failed_is_refused(tmp_path: Path) -> None:
+    rows = [{"id": number, "epoch": 1, "scores": {}, "error": {"message": "gone"}} for number in range(3)]
+    with pytest.raises(InputError, match="none of its 3 answers has a score; each may have ended in an error"):
+        read_run(write_rows(tmp_path / "rows.jsonl", rows))
 
 
 def test_inspects_json_says_the_same_as_its_archive(tmp_path: Path) -> None:
