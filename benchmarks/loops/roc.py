@@ -146,14 +146,14 @@ def _print_kinds(traces: Sequence[Trace]) -> None:
 
 
 def _print_measures(traces: Sequence[Trace], held: Sequence[bool], scores: Mapping[str, Sequence[float]]) -> None:
-    """The area under the curve of each measure, and what it finds at a false alarm in 200 and in 50 healthy texts."""
-    print("\n| measure | area under the curve, 95 % interval | finds at 0.5 % false alarms | at 2 % |\n|---|---|---|---|")
+    """The area under the curve of each measure, and what it finds at a false alarm in 200 and in 23 healthy texts."""
+    print("\n| measure | area under the curve, 95 % interval | finds at 1 false alarm in 200 | at 1 in 23 |\n|---|---|---|---|")
     for name, values in scores.items():
         loops = np.array([value for value, trace, one in zip(values, traces, held, strict=True) if one and trace.loops])
         ends = np.array([value for value, trace, one in zip(values, traces, held, strict=True) if one and trace.loops is False])
         draw = np.random.default_rng(0)
         areas = [_area(draw.choice(loops, len(loops)), draw.choice(ends, len(ends))) for _ in range(500)]
-        found = [_share(int((loops > np.quantile(ends, 1 - rate, method="higher")).sum()), len(loops)) for rate in (0.005, 0.02)]
+        found = [_share(int((loops > np.quantile(ends, 1 - rate, method="higher")).sum()), len(loops)) for rate in (1 / 200, 1 / 23)]
         low, high = np.quantile(areas, [0.025, 0.975])
         print(f"| {name} | {_area(loops, ends):.4f}, {low:.4f}–{high:.4f} | {' | '.join(found)} |")
     print("\n| flagged from | loops found | healthy flagged |\n|---:|---|---|")
