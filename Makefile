@@ -80,7 +80,7 @@ imports: .venv/.test
 	@touch $@
 
 picture: .venv/.test
-	$(BIN)/python docs/picture.py out/demo
+	$(BIN)/python docs/picture.py review out/demo
 
 docs: .venv/.test
 	$(BIN)/mkdocs build --strict

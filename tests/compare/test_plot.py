@@ -14,7 +14,7 @@ from asap.compare.measurement import Measure, Measurement
 from asap.compare.plot import _draw, pareto
 from asap.errors import InputError, MissingExtra, UsageError
 from asap.install import install_command
-from asap.page.looks import LOOKS, looks_of
+from asap.page.looks import LOOKS, looks_in_order, looks_of
 from asap.prune.methods import METHODS as METHOD_NAMES
 
 MEASURES: dict[Measure, float] = {"support without copies": -0.4, "support": -0.3}
@@ -85,7 +85,28 @@ def test_a_method_looks_the_same_whatever_is_beside_it_and_no_two_look_alike(dra
 def test_no_two_methods_share_their_looks() -> None:
     assert len({(look.light, look.mark) for look in LOOKS.values()}) == len(LOOKS)
     assert {*METHOD_NAMES, "asap-fine"} - {*LOOKS} == set()
-    assert len({*looks_of(["own:a", "own:b", *LOOKS]).values()}) == len(LOOKS) + 2
+    assert len({*looks_of([*(f"own:{number}" for number in range(12)), *LOOKS]).values()}) == len(LOOKS) + 12
+
+
+def test_a_second_arm_of_a_method_has_its_colour_and_another_mark() -> None:
+    looks = looks_in_order(["asap", "mine", "asap", "asap", "spirit"])
+    assert [look.light for look in looks if look.light == LOOKS["asap"].light] == [LOOKS["asap"].light] * 3
+    assert len({(look.light, look.mark) for look in looks}) == 5
+    assert (looks[0], looks[4]) == (LOOKS["asap"], LOOKS["spirit"])
+
+
+@pytest.mark.parametrize(("ground", "scheme"), [("#fcfbf8", "light"), ("#191816", "dark")])
+def test_every_mark_stands_out_from_its_page(ground: str, scheme: str) -> None:
+    """WCAG 1.4.11: three to one for what is drawn."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    for name, look in LOOKS.items():
+        one, other = sorted((light(getattr(look, scheme)), light(ground)))
+        assert (other + 0.05) / (one + 0.05) >= 3, name
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".SVG", b"<?xml")])

@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from asap.cli import run
-from asap.report.page import REPORT
+from asap.page.looks import LOOKS, mark_path
 from run_fixtures import prune, row, write_rows
 
 Scored = Callable[..., Path]
@@ -147,6 +149,46 @@ def test_a_training_alone_is_a_report(visit: Visit, tmp_path: Path) -> None:
     assert page.locator(".results, .matrix, .verdict").count() == 0
 
 
-def test_the_script_names_each_thing_once() -> None:
-    names = re.findall(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", REPORT.script(), re.MULTILINE)
-    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)
+LONG = "a_method_of_my_own_whose_name_is_eighty_characters_long_as_somebody_will_call_it"
+
+
+def test_a_thousand_problems_and_a_name_of_eighty_characters(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    long = "<think>\n" + "So I look again at what was said before. " * 3000 + "\n</think>\n\n\\boxed{0}"  # about 30,000 tokens
+    one, other = (scored(name, right, {0: long}, problems=1000) for name, right in (("many", range(900)), ("few", range(500))))
+    file = page_of(tmp_path / "out", one, f"{LONG}={other}")
+    assert file.stat().st_size < 600_000
+    problem = "#" + urlencode({"benchmark": "maths:sums-1000.jsonl", "problem": "sum/0"})
+    for width, address in product((390, 1280), ("", problem)):
+        page = visit(file, address, width=width, height=800)
+        settle(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        over = """query => [...document.querySelectorAll(query)].filter(node => node.offsetParent).flatMap(node => {
+          const next = node.closest('th, .strip-row > *, .ends-row > *')?.nextElementSibling?.getBoundingClientRect();
+          const own = node.getBoundingClientRect();
+          return next && next.width && own.right > next.left + 1 && own.bottom > next.top && own.top < next.bottom ? [node.className] : [];
+        })"""
+        assert page.evaluate(over, ".arm-name") == []
+        assert page.evaluate("document.querySelectorAll('*').length") < 1500
+        if address:
+            button = page.locator('[data-side="a"] .more')
+            assert len(page.locator('[data-side="a"] .body').first.text_content()) < 21_000
+            button.click()
+            assert page.locator('[data-side="a"] .body').first.text_content().count("So I look again") == 3000
+        else:
+            assert page.locator(".matrix .item").count() < 60
+            assert "1,000 problems" in page.locator(".verdict h3").inner_text()
+
+
+def test_arms_look_as_their_methods_do(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    runs = {"mine": "base", "keep-tail": "better", "asap": "worse", "asap (equal tokens)": "three"}
+    right = {"base": range(6), "better": range(2, 12), "worse": [0, 7], "three": range(3)}
+    words = [f"{name}={scored(run, right[run])}" for name, run in runs.items()]
+    wanted = [LOOKS["original"], LOOKS["keep-tail"], LOOKS["asap"], LOOKS["asap"]]
+    drawn = "all => all.map(mark => [getComputedStyle(mark).color, mark.getAttribute('d')])"
+    for scheme in ("light", "dark"):
+        page = visit(page_of(tmp_path / "out", *words), scheme=scheme)
+        marks = page.locator(".results .badge .mark").evaluate_all(drawn)
+        inks = [getattr(look, scheme) for look in wanted]
+        assert [ink for ink, _ in marks] == [f"rgb({', '.join(str(int(ink[at : at + 2], 16)) for at in (1, 3, 5))})" for ink in inks]
+        assert [path for _, path in marks[:3]] == [mark_path(look) for look in wanted[:3]]
+        assert marks[3][1] != marks[2][1]  # two arms of one method are told apart by their marks

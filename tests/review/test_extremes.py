@@ -7,6 +7,7 @@ from review_helpers import STATES, Paged, Visit, decide, listed, open_trace, sam
 
 from asap.errors import RowError
 from asap.sample import Sample
+from browsing import CONTRAST
 from run_fixtures import WORDS
 
 HOSTILE = [
@@ -98,19 +99,44 @@ def test_two_runs_side_by_side(visit: Visit, paged: Paged, tmp_path: Path) -> No
     assert page.locator(".command .line").inner_text().splitlines() == [f"asap cut {out} --budget 12 --out {out}-12" for out in (one, two)]
 
 
-def test_cuts_inside_of_steps_are_struck_out(visit: Visit, paged: Paged, tmp_path: Path) -> None:
-    text = Sample("a", "q", "one two three\n\nfour five\n\nsix", "answer")
+def test_cuts_inside_of_steps_fade_and_are_not_struck_through(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    text = Sample("a", "q", "one two three\n\nfour five\n\nsix\n\n```python\nx = y == 1\n```\n\nend", "answer")
     whole = decide(text, share=0, budget=None)
-    inside = {**whole.as_row(), "spans": [(0, 4), (8, 24)], "tokens_after": 4, "units": {"lengths": [len(text.cot)], "scores": [None]}}
-    page = visit(paged(write_run(tmp_path / "out", [(text, inside)], method="tokenskip", coarse="none")))
-    assert page.locator(".control").count() == 0
-    open_trace(page, 0, "a")
-    assert page.locator("del").all_inner_texts() == ["two "]
-    assert states(page) == ["kept", "kept", "two"]
+    code = text.cot.index("== ")
+    kept = [(0, 4), (8, 24), (text.cot.index("```"), code), (code + 3, len(text.cot))]
+    inside = {**whole.as_row(), "spans": kept, "tokens_after": 9, "units": {"lengths": [len(text.cot)], "scores": [None]}}
+    out = write_run(tmp_path / "out", [(text, inside)], method="tokenskip", coarse="none")
+    for scheme in ("light", "dark"):
+        page = visit(paged(out), scheme=scheme)
+        assert page.locator(".control").count() == 0
+        open_trace(page, 0, "a")
+        assert page.locator("del").all_text_contents() == ["two ", "== "]
+        assert page.locator(".step pre.code").text_content() == "```python\nx = y == 1\n```"
+        assert states(page) == ["kept", "kept", "two", "kept", "kept"]
+        styles = "all => all.map(one => [getComputedStyle(one).textDecorationLine, getComputedStyle(one).borderLeftStyle])"
+        assert page.locator("del").evaluate_all(styles) == [["none", "solid"]] * 2
+        ratios = page.evaluate(CONTRAST, ["del", "pre del", '.step[data-state="two"] .body'])
+        assert {name: round(ratio, 2) for name, ratio in ratios.items() if ratio < 4.5} == {}
     both = write_run(tmp_path / "whole", [(text, whole)], budget=None, coarse_only=True)
     page = visit(paged(both, tmp_path / "out"))
     open_trace(page, 0, "a")
-    assert page.locator(".step.apart").count() == 2
+    assert page.locator(".step.apart").count() == 3
+
+
+def test_a_long_step_with_cuts_shows_its_start_and_the_rest_on_request(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    words = [f"word{number:04}" for number in range(6000)]
+    text = Sample("a", "q", " ".join(words), "answer")
+    whole = decide(text, share=0, budget=None)
+    kept = [(9 * at, 9 * at + 8) for at in range(0, 6000, 2)]
+    inside = {**whole.as_row(), "spans": kept, "tokens_after": 3000, "units": {"lengths": [len(text.cot)], "scores": [None]}}
+    page = visit(paged(write_run(tmp_path / "out", [(text, inside)], method="tokenskip", coarse="none")))
+    open_trace(page, 0, "a")
+    shown = page.locator(".step .body")
+    assert page.locator("del").count() < 1200
+    shown.locator(".more").click()
+    assert shown.text_content() == text.cot
+    gone = "".join(page.locator("del").all_text_contents())
+    assert gone == "".join(text.cot[one[1] : other[0]] for one, other in zip(kept, [*kept[1:], (len(text.cot), 0)], strict=True))
 
 
 def test_ten_thousand_traces_open_and_scroll(visit: Visit, paged: Paged, tmp_path: Path) -> None:
@@ -161,3 +187,29 @@ def test_what_a_support_floor_put_back_is_shown_and_gone_in_every_cut(visit: Vis
     set_budget(page, "budget", 40)  # the run's own: asap cut puts nothing back
     assert states(page) == [STATES[step.removed_by] for step in made.steps]
     assert page.locator(".verdict").nth(coarse).text_content() == "Removed by stage 1"
+
+
+def test_a_trace_of_thirty_thousand_tokens_and_long_names(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    """Elements grow with the steps alone, bytes with the text, and nothing is wider than a phone."""
+    name = "a-run-of-my-own-whose-name-is-eighty-characters-long-as-somebody-will-call-it-ok"
+    texts = [
+        Sample("i" * 200, "Which?", "\n\n".join(["so the sum of two is " * 12] * 400), "a"),
+        Sample("in-one-step", "Which?", "so the sum of two is " * 5000, "b"),
+    ]
+    folders = [
+        write_run(tmp_path / f"{name}-{number}", [(text, decide(text, number, budget=9000)) for text in texts], budget=9000)
+        for number in range(2)
+    ]
+    for width, *runs in ((390, *folders), (1280, *folders), (1280, folders[0])):
+        file = paged(*runs)
+        assert file.stat().st_size < 400_000
+        page = visit(file, width=width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for number, text in enumerate(texts):
+            open_trace(page, number, text.id)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            steps = page.locator(".step").count()
+            assert page.evaluate("document.querySelectorAll('*').length") < 400 + 22 * steps * len(runs)
+            assert len(page.locator(".step .body").first.text_content()) < 21_000
+        page.evaluate("location.hash = ''")
+        page.locator(".overview").wait_for()

@@ -8,7 +8,8 @@ from review_helpers import Paged, Visit, decide, listed, open_trace, sample, set
 
 from asap.errors import RowError
 from asap.sample import Sample
-from run_fixtures import read_decisions
+from browsing import CONTRAST
+from run_fixtures import prune, read_decisions
 
 
 def test_every_word_of_a_trace_is_there(visit: Visit, paged: Paged, tmp_path: Path) -> None:
@@ -49,6 +50,16 @@ def test_each_step_says_why(visit: Visit, paged: Paged, finished: Path) -> None:
     assert "Removed by stage 1." in said[coarse["index"]]
     assert "the answer makes it no likelier: alignment" in said[coarse["index"]]
     assert "stays at every budget" in said[fine[-1]["index"]]
+
+
+def test_a_control_says_its_order_in_plain_words(visit: Visit, paged: Paged, source: Path, tmp_path: Path) -> None:
+    out = prune(source, tmp_path / "out", "--method", "keep-head", "--coarse", "none", "--ratio", "0.5", "--keep-first", "1")
+    page = visit(paged(out))
+    open_trace(page, 6, "r10")
+    said = page.locator(".why").all_inner_texts()
+    assert said[0] == "Kept. The first steps are always kept.\nNumbers"
+    assert said[-1] == "Removed by stage 2. Removal order: 1st of 30, from the end.\nNumbers"
+    assert not any("nats" in text for text in said)
 
 
 def test_filters_search_and_order(visit: Visit, paged: Paged, tmp_path: Path) -> None:
@@ -127,29 +138,6 @@ def test_everything_by_keyboard(visit: Visit, paged: Paged, finished: Path) -> N
     assert page.evaluate("getComputedStyle(document.body).color") != before
 
 
-CONTRAST = """(pairs) => {
-  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  const light = (colour) => {
-    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      if (!colour.endsWith(', 0)')) return colour;
-    }
-    return 'white';
-  };
-  return Object.fromEntries(pairs.map(query => {
-    const node = document.querySelector(query);
-    if (!node) return [query, 0];
-    const [a, b] = [light(getComputedStyle(node).color), light(ground(node))].sort((x, y) => y - x);
-    return [query, (a + 0.05) / (b + 0.05)];
-  }));
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_both_themes_have_contrast(visit: Visit, paged: Paged, finished: Path, scheme: str) -> None:
     page = visit(paged(finished), scheme=scheme)
@@ -203,9 +191,21 @@ def test_three_spaces_within_prose_are_still_prose(visit: Visit, paged: Paged, t
     assert page.locator(".step .prose").evaluate_all("all => all.map(one => one.classList.contains('laid'))") == [False, True]
 
 
-def test_two_runs_have_their_histograms(visit: Visit, paged: Paged, tmp_path: Path) -> None:
-    text = sample(3)
-    page = visit(paged(*(write_run(tmp_path / name, [(text, decide(text, seed))]) for seed, name in enumerate(("a", "b")))))
+def test_two_runs_have_their_histograms_on_one_scale(visit: Visit, paged: Paged, tmp_path: Path) -> None:
+    rows = [sample(number, steps=number) for number in (3, 12, 60)]
+    folders = [
+        write_run(tmp_path / name, [(text, decide(text, seed, budget=budget)) for text in rows], budget=budget)
+        for seed, (name, budget) in enumerate((("long", 400), ("short", 10)))
+    ]
+    page = visit(paged(*folders))
     settle(page)
     page.locator(".bins .histogram").nth(1).wait_for()
-    assert page.locator(".bins .letter").all_text_contents() == ["A", "B"]
+    assert page.locator(".bins figcaption").all_text_contents() == ["Along", "Bshort"]
+    scale = """svg => [...svg.querySelectorAll('text')].map(text => [text.textContent, text.getAttribute('x')])
+      .filter(([text]) => /^\\d+k?$/.test(text) && Number.parseInt(text) > 3)"""
+    before = "svg => [...svg.querySelectorAll('.before')].map(bar => bar.getAttribute('height'))"
+    after = "svg => [...svg.querySelectorAll('.after')].map(bar => bar.getAttribute('height'))"
+    for read, alike in ((scale, True), (before, True), (after, False)):
+        one, other = (page.locator(".histogram").nth(number).evaluate(read) for number in range(2))
+        assert len(one) == len(other) > 3
+        assert (one == other) is alike

@@ -13,8 +13,19 @@ from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate, Con
 from asap.compare.measurement import Measure
 from asap.compare.table import INTRO, NO_PROOF, against_words, has_interval, note, p_value, percent, tables, title, with_interval
 from asap.page.looks import Look, is_stroked, looks_of, mark_path
+from asap.revealed import revealed
 
 _FIXED = (FULL_TRACE, NO_TRACE)
+_MOST_NAMED = 4
+_BLANKED = " What the trace has copied from that answer is blanked first, in every trace alike."
+_SUPPORT = "How likely a model, the judge, finds each row's own answer when it has read the pruned trace instead of the whole one."
+_PASSING = "How often an answer that a model, the judge, writes after the pruned trace passes the row's own tests."
+_PLAIN: Mapping[Measure, str] = {
+    "support without copies": _SUPPORT + _BLANKED,
+    "support": _SUPPORT,
+    "passing answers without copies": _PASSING + _BLANKED,
+    "passing answers": _PASSING,
+}
 
 
 class MethodRow(NamedTuple):
@@ -56,7 +67,9 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
     """One self-contained page. The numbers of its full tables are those of `markdown`."""
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     environment.globals.update(mark_path=mark_path, is_stroked=is_stroked, LOOK=looks_of(one.method for one in aggregates))
     style = _text("asap.page", "base.css") + _text("asap.compare", "style.css")
     return environment.from_string(_text("asap.compare", "page.html")).render(
@@ -81,10 +94,13 @@ def _sections(aggregates: Sequence[Aggregate]) -> Iterable[dict[str, Any]]:
             "title": title(measure),
             "intro": INTRO[measure],
             "headline": _headline(found, control),
+            "plain": _PLAIN[measure],
             "fixed": _fixed(found, measure),
             "against": CONTROL if control else FULL_TRACE,
             "control": control,
             "scale": scale,
+            "reading": _reading(found, control),
+            "intervals": any(has_interval(one.problems) for one in found),
             "groups": groups,
             "table": whole[measure].html(),
         }
@@ -135,13 +151,30 @@ def _headline(aggregates: Sequence[Aggregate], control: bool) -> str:
     cells = [(one, contrast) for one in aggregates if (contrast := one.against[CONTROL]) is not None]
     shown = [(one, contrast) for one, contrast in cells if contrast.is_shown]
     if not shown:
-        return f"No method is shown to differ from random removal, in {len(cells)} comparisons."
-    better, worse = (
-        ", ".join(f"{one.method} at {100 * one.ratio:g} %" for one, contrast in shown if (contrast.mean > 0) is sign)
-        for sign in (True, False)
+        return f"No method is shown to differ from random removal, in {len(cells)} comparison{'s' * (len(cells) != 1)}."
+    better, worse = ([one for one, contrast in shown if (contrast.mean > 0) is sign] for sign in (True, False))
+    said = [f"{word}: {_named(found)}." for word, found in (("Better than random removal", better), ("Worse than it", worse)) if found]
+    return f"{len(shown)} of {len(cells)} comparisons show{'s' * (len(shown) == 1)} a difference. {' '.join(said)}"
+
+
+def _named(aggregates: Sequence[Aggregate]) -> str:
+    """Methods with the ratios of theirs, the first few of them: `asap at 50 and 25 %, keep-head at 25 % and 2 others`."""
+    ratios = dict[str, list[str]]()
+    for one in aggregates:
+        ratios.setdefault(one.method, []).append(f"{100 * one.ratio:g}")
+    said = [f"{method} at {' and '.join(at)} %" for method, at in ratios.items()]
+    rest = len(said) - _MOST_NAMED
+    return ", ".join(said[:_MOST_NAMED]) + (f" and {rest} other{'s' * (rest > 1)}" if rest > 0 else "")
+
+
+def _reading(aggregates: Sequence[Aggregate], control: bool) -> str:
+    """How the drawing is read."""
+    line = ", the line its 95 % interval" if any(has_interval(one.problems) for one in aggregates) else ""
+    said = (
+        f"A mark is the mean difference of a method from {CONTROL if control else FULL_TRACE}{line}; to the right of the dashes is better."
     )
-    said = [f"{word} than random removal: {names}" for word, names in (("better", better), ("worse", worse)) if names]
-    return f"Shown, in {len(shown)} of {len(cells)} comparisons: {'; '.join(said)}."
+    marked = " *: the share of tokens kept is more than 5 points off what was asked, so this method had other lengths to work with."
+    return said + marked * any(one.marked for one in aggregates)
 
 
 def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
@@ -152,6 +185,11 @@ def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
     worth = with_interval(-none.mean, -none.high, -none.low, none.problems)
     sizes = f"{full.rows:,} rows on {full.problems:,} problems"
     return f"{sizes}. Whole trace {full.value:.3f}, no trace {none.value:.3f}: the whole trace is worth {worth}{unit}."
+
+
+def _shown(value: Any) -> Any:
+    """A value of the template with its hidden characters in sight; markup stays as it is."""
+    return revealed(value) if type(value) is str else value
 
 
 def _text(package: str, name: str) -> str:

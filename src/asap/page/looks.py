@@ -1,8 +1,10 @@
 """One colour and one mark for each method, the same in every drawing, in light and in dark.
 
-Methods without a look of their own (a user's, or an arm that is no method) get the spare ones, in the order of their names.
+Methods without a look of their own (a user's, or an arm that is no method) get the spare ones, in the order of their names. Pages
+with a script read their looks from here, too: as data, so that no second table has to agree with this one.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -41,9 +43,9 @@ LOOKS: Mapping[str, Look] = {
     "llmlingua2": Look("#1f6f6b", "#7ccfc8", "up"),
     "tokenskip": Look("#80700f", "#d3c069", "cross"),
 }
-_OWN_MARKS: Sequence[MarkShape] = ("cross", "square")
+_OWN_MARKS: Sequence[MarkShape] = ("cross", "plus", "square")
 _OWN = ("spirit", "llmlingua2", "functional-first", "keep-head")
-_SPARE = [LOOKS[name]._replace(mark=mark) for mark in _OWN_MARKS for name in _OWN]
+_SPARE = [LOOKS[_OWN[number % 4]]._replace(mark=_OWN_MARKS[number % 3]) for number in range(12)]  # neighbours differ in both
 _SHAPES: Mapping[MarkShape, str] = {
     "circle": "M-4.4 0a4.4 4.4 0 1 0 8.8 0a4.4 4.4 0 1 0-8.8 0z",
     "square": "M-4-4h8v8h-8z",
@@ -61,6 +63,16 @@ def looks_of(methods: Iterable[str]) -> dict[str, Look]:
     own = [name for name in names if name not in LOOKS]
     spare = {name: _SPARE[number % len(_SPARE)] for number, name in enumerate(own)}
     return {name: LOOKS.get(name) or spare[name] for name in names}
+
+
+def looks_in_order(methods: Sequence[str]) -> list[Look]:
+    """The looks of several things of these methods: those of one method share its colour, and the second and later have another mark."""
+    looks, marks, met, found = looks_of(methods), [*_SHAPES], Counter[str](), list[Look]()
+    for method in methods:
+        look = looks[method]
+        found.append(look._replace(mark=marks[(marks.index(look.mark) + met[method]) % len(marks)]))
+        met[method] += 1
+    return found
 
 
 def mark_path(look: Look) -> str:

@@ -9,56 +9,67 @@ const WORDS =
   "and as assert async await auto bool boolean break case catch char class const constexpr continue def default del delete do double elif else enum except export extends extern false False final finally float fn for from func function global go if impl implements import in include instanceof int interface is lambda let long loop match mod mut namespace new None nonlocal not null nullptr or package pass private protected pub public raise return self Self short signed sizeof static std string String struct super switch template this throw throws trait true True try type typedef typename typeof union unsigned use using var vector virtual void volatile while with yield";
 const KEYWORDS = new Set(WORDS.split(" "));
 
-/** The nodes of a text. `cuts` are removed ranges [from, to) inside it. */
+/** The nodes of a text. `cuts` are removed ranges [from, to) inside it, in order. */
 export function rendered(text, cuts = []) {
-  if (cuts.length) return marked(text, cuts);
-  if (text.length > MOST_SHOWN) return shortened(text);
-  const nodes = [];
-  for (const part of fenced(text)) {
-    if (part.code) nodes.push(h("pre", { class: "code", dir: "ltr" }, shown(part.open), ...coloured(part.body, part.language), shown(part.close)));
-    else if (part.text.trim()) nodes.push(h("div", { class: isLaidOut(part.text) ? "prose laid" : "prose", dir: "auto" }, ...inline(part.text)));
-  }
-  return nodes;
+  if (text.length > MOST_SHOWN) return shortened(text, cuts);
+  return fenced(text).flatMap((part) => {
+    const inside = within(cuts, part.from, part.text.length);
+    if (part.code) return [h("pre", { class: "code", dir: "ltr" }, inside.length ? marked(part.text, inside) : [...shown(part.open), ...coloured(part.body, part.language), ...shown(part.close)])];
+    return part.text.trim() ? [h("div", { class: isLaidOut(part.text) ? "prose laid" : "prose", dir: "auto" }, inside.length ? marked(part.text, inside) : inline(part.text))] : [];
+  });
 }
 
-function shortened(text) {
-  const rest = h("button", { class: "more", onclick: () => rest.replaceWith(...shown(text.slice(MOST_SHOWN))) });
-  rest.append(`… show the other ${(text.length - MOST_SHOWN).toLocaleString("en-GB")} characters`);
-  return [h("div", { class: "prose", dir: "auto" }, ...shown(text.slice(0, MOST_SHOWN)), rest)];
+function shortened(text, cuts) {
+  const rest = h("button", { type: "button", class: "more", onclick: () => rest.replaceWith(...marked(text.slice(MOST_SHOWN), within(cuts, MOST_SHOWN, text.length))) });
+  rest.append(`Show the other ${(text.length - MOST_SHOWN).toLocaleString("en-GB")} characters`);
+  return [h("div", { class: "prose", dir: "auto" }, marked(text.slice(0, MOST_SHOWN), within(cuts, 0, MOST_SHOWN)), rest)];
+}
+
+/** The parts of ranges inside a part of their text, from its start. */
+function within(cuts, start, length) {
+  return cuts.map(([from, to]) => [Math.max(0, from - start), Math.min(length, to - start)]).filter(([from, to]) => from < to);
 }
 
 function marked(text, cuts) {
   const nodes = [];
   let at = 0;
   for (const [from, to] of cuts) {
-    nodes.push(...shown(text.slice(at, from)), h("del", {}, ...shown(text.slice(from, to))));
+    nodes.push(...shown(text.slice(at, from)), h("del", {}, shown(text.slice(from, to))));
     at = to;
   }
-  return [h("div", { class: isLaidOut(text) ? "prose laid" : "prose", dir: "auto" }, ...nodes, ...shown(text.slice(at)))];
+  return [...nodes, ...shown(text.slice(at))];
 }
 
-/** Prose and fenced code in turn. An unclosed fence extends to the end. */
+/** Prose and fenced code in turn, each with its place in the text. An unclosed fence extends to the end. */
 function fenced(text) {
   const parts = [];
   let prose = [];
   let block = null;
+  let at = 0; // the start of the line
+  let began = 0; // of the prose
   const flush = () => {
-    if (prose.length) parts.push({ text: prose.join("\n") });
+    if (prose.length) parts.push({ text: prose.join("\n"), from: began });
     prose = [];
+  };
+  const close = (body, last) => {
+    parts.push({ ...block, code: true, body, close: last, text: block.open + body + last });
+    block = null;
   };
   for (const line of text.split("\n")) {
     const fence = FENCE.exec(line);
     if (block) {
-      if (fence && fence[1][0] === block.mark[0] && fence[1].length >= block.mark.length && !fence[2].trim()) {
-        parts.push({ code: true, open: block.open, body: block.lines.join(""), close: line, language: block.language });
-        block = null;
-      } else block.lines.push(`${line}\n`);
+      if (fence && fence[1][0] === block.mark[0] && fence[1].length >= block.mark.length && !fence[2].trim()) close(block.lines.join(""), line);
+      else block.lines.push(`${line}\n`);
     } else if (fence) {
       flush();
-      block = { mark: fence[1], open: `${line}\n`, language: fence[2].trim().split(/\s/)[0].toLowerCase(), lines: [] };
-    } else prose.push(line);
+      block = { from: at, mark: fence[1], open: `${line}\n`, language: fence[2].trim().split(/\s/)[0].toLowerCase(), lines: [] };
+    } else {
+      if (!prose.length) began = at;
+      prose.push(line);
+    }
+    at += line.length + 1;
   }
-  if (block) parts.push({ code: true, open: block.open, body: block.lines.join("").replace(/\n$/, ""), close: "", language: block.language });
+  if (block) close(block.lines.join("").replace(/\n$/, ""), "");
   flush();
   return parts;
 }

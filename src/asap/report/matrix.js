@@ -4,6 +4,7 @@ import { h, many, oncePerFrame, shown, whole } from "../page/dom.js";
 import { makeScroller } from "../page/scroller.js";
 import { differs, page, shareOf } from "./data.js";
 import { badge } from "./looks.js";
+import { armName } from "./words.js";
 
 const state = { benchmark: 0, filter: "all", sort: "input", query: "" };
 
@@ -28,7 +29,7 @@ function filters() {
   const reference = page.arms[0];
   const worse = (cells) => cells.slice(1).some((cell) => beats(cells[0], cell));
   const better = (cells) => cells.slice(1).some((cell) => beats(cell, cells[0]));
-  const ends = ["budget", "looping", "no-answer", "infra"].map((name) => [name, page.outcomes.find((one) => one.name === name).label, (cells) => cells.flat().some((attempt) => attempt.outcome === name)]);
+  const ends = ["budget", "looping", "no-answer", "infra"].map((name) => [name, capital(page.outcomes.find((one) => one.name === name).label), (cells) => cells.flat().some((attempt) => attempt.outcome === name)]);
   return [
     ["all", "All", () => true],
     page.arms.length > 1 && ["differ", "Arms differ", differs],
@@ -37,6 +38,10 @@ function filters() {
     ["none", "Nobody right", (cells) => cells.every((cell) => (shareOf(cell) ?? 0) === 0)],
     ...ends,
   ].filter(Boolean);
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 function beats(one, other) {
@@ -67,10 +72,10 @@ export function makeMatrix() {
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Filter" });
   const found = h("p", { class: "found", role: "status" });
   const choose = (label, options, change) => h("label", { class: "order" }, `${label} `, h("select", { onchange: change, "aria-label": label }, options.map(([value, text]) => h("option", { value }, text))));
-  const benchmarks = page.benchmarks.length > 1 && choose("of", page.benchmarks.map((one, at) => [at, one.name]), (event) => set({ benchmark: Number(event.target.value), filter: "all" }));
+  const benchmarks = page.benchmarks.length > 1 && choose("Benchmark", page.benchmarks.map((one, at) => [at, one.name]), (event) => set({ benchmark: Number(event.target.value), filter: "all" }));
   const sorts = choose("Order", Object.entries(SORTS).map(([name, [label]]) => [name, label]), (event) => set({ sort: event.target.value }));
   const head = h("div", { class: "arms-head" }, h("span", {}), h("span", { class: "cells" }, page.arms.map((arm) => h("span", { class: "cell", title: arm.name }, badge(arm.name)))));
-  const arms = h("p", { class: "key" }, page.arms.map((arm) => h("span", { class: "arm" }, badge(arm.name), ...shown(arm.name))));
+  const arms = h("p", { class: "key" }, page.arms.map((arm) => armName(arm.name)));
   box.addEventListener("input", oncePerFrame(() => set({ query: box.value.trim() })));
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== "ArrowDown") return;

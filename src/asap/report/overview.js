@@ -80,5 +80,5 @@ function notesOf() {
       arm.review.length > 0 && h("div", {}, h("dt", {}, "what was cut"), h("dd", {}, arm.review.map((review) => h("a", { href: review.href }, ...shown(review.href))))),
     ),
   );
-  return h("section", { class: "notes", "aria-label": "Notes" }, h("h2", {}, "To be known"), h("ul", {}, [reading, ...report.said].map((text) => h("li", {}, ...shown(text)))), h("details", { class: "about" }, h("summary", {}, "Where it comes from"), h("div", { class: "runs" }, runs)));
+  return h("section", { class: "notes", "aria-label": "Notes" }, h("h2", {}, "Notes"), h("ul", {}, [reading, ...report.said].map((text) => h("li", {}, ...shown(text)))), h("details", { class: "about" }, h("summary", {}, "Where it comes from"), h("div", { class: "runs" }, runs)));
 }

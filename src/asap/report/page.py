@@ -1,16 +1,18 @@
 """Writes the page of a report: its figures, and every generation, which it inflates when it is opened."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from asap.page.embedded import embedded_json
 from asap.page.html import Assets, write_html
+from asap.page.looks import LOOKS, is_stroked, looks_in_order, mark_path
 from asap.report.arms import Arm
 from asap.report.attempt_index import OUTCOMES
 from asap.report.contents import ArmReport, as_record
+from asap.report.paper import method_of
 from asap.store.work import Store
 
 REPORT = Assets(
@@ -34,8 +36,18 @@ def page_record(report: ArmReport, folder: Path) -> dict[str, Any]:
         "problems": {name: list(index.problems[name]) for name in report.benchmarks},
         "attempts": {name: [index.attempts[name].get(arm.name, []) for arm in report.arms] for name in report.benchmarks},
         "reviews": [[*_reviews(arm, folder, index.problems)] for arm in report.arms],
+        "looks": [*_looks(report.arms)],
         "published": [figure._asdict() for figure in report.paper],
     }
+
+
+def _looks(arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
+    """The colours and the mark of each arm, by its method. A reference that is no method looks like the original."""
+    methods = [method_of(arm.name) or arm.name.partition("(")[0].strip().lower() for arm in arms]
+    if method_of(arms[0].name) is None and methods[0] not in LOOKS and "original" not in methods:
+        methods[0] = "original"
+    for look in looks_in_order(methods):
+        yield {"light": look.light, "dark": look.dark, "path": mark_path(look), "stroked": is_stroked(look)}
 
 
 def _reviews(arm: Arm, folder: Path, problems: Mapping[str, Mapping[str, int]]) -> Iterator[dict[str, Any]]:

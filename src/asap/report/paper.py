@@ -25,7 +25,7 @@ PAPER_METHODS = {
     "random": ("random",),
     "alignment": ("alignment", "align"),
 }
-"""The methods that have a name, a colour and a mark of their own, each with the names of arms that mean it."""
+"""The methods that the name of an arm can mean, each with those names."""
 ABLATIONS = ("asap", "asap-fine", "asap-coarse", "original")
 _ALIASES = {"table4": ("table9", "table10"), "figure3": ("table13",), "table3": ()}
 TRAINING = {

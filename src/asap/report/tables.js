@@ -61,12 +61,12 @@ export function makeCosts() {
   if (!costs.length) return null;
   const [base] = costs;
   const change = (cost, name) => (cost === base || !base[name] ? null : h("small", {}, ` ${signed((100 * (cost[name] - base[name])) / base[name], 1)}\u202f%`));
-  const head = ["arm", "rows", "steps", "tokens a sample", "seconds a step", "tokens/s", "trained on", "peak memory, MiB"];
+  const head = ["arm", "rows", "steps", "tokens per sample", "seconds per step", "tokens/s", "trained on", "peak memory, MiB"];
   const rows = costs.map((cost) =>
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, ...shown(cost.arm)),
+      h("th", { scope: "row" }, h("span", { class: "arm" }, h("span", { class: "arm-name", title: cost.arm }, ...shown(cost.arm)))),
       ...[whole(cost.rows), whole(cost.steps)].map((text) => h("td", {}, text)),
       h("td", {}, number(cost.tokens_per_sample), change(cost, "tokens_per_sample")),
       h("td", {}, number(cost.seconds_per_step, 2), change(cost, "seconds_per_step")),

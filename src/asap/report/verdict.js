@@ -1,6 +1,6 @@
 // Each arm against the reference: one strip for each difference, all on one scale.
 
-import { h, shown, svg } from "../page/dom.js";
+import { h, shown, svg, whole } from "../page/dom.js";
 import { page } from "./data.js";
 import { markAt } from "./looks.js";
 import { armName, chance, hundred, points } from "./words.js";
@@ -33,13 +33,13 @@ export function makeVerdict() {
     .filter(([, found]) => found.length)
     .flatMap(([name, found]) => [h("h3", {}, ...shown(name), h("span", {}, tried(found))), ...found.map((one) => strip(one, most))]);
   const ticks = h("div", { class: "axis", "aria-hidden": "true" }, [-most, -most / 2, 0, most / 2, most].map((at) => h("span", {}, at ? points(at).replace(".0", "") : "0")));
-  return h("div", { class: "verdict" }, rows, h("div", { class: "strip-row ends" }, h("span", {}), ticks, h("span", {})), h("p", { class: "caption" }, "Points of Pass@1 minus ", ...shown(reference), ". The line is the 95 % interval, p is corrected by Holm; the grey band is what these problems could not have shown (power 0.8)."));
+  return h("div", { class: "verdict" }, rows, h("div", { class: "strip-row ends" }, h("span", {}), ticks, h("span", {})), h("p", { class: "caption" }, "Points of Pass@1 minus ", ...shown(reference), ": to the right is better. The line is the 95 % interval. A true difference inside the grey band goes unnoticed more than one time in five with so many problems. p is corrected for the number of comparisons (Holm)."));
 }
 
 function tried(found) {
   const counts = [...new Set(found.map((one) => one.problems))];
   const seeds = Math.max(...found.flatMap((one) => one.seeds));
-  return `${counts.join(" or ")} problems${seeds > 1 ? `, ${seeds} seeds` : ""}`;
+  return `${counts.map(whole).join(" or ")} problems${seeds > 1 ? `, ${seeds} seeds` : ""}`;
 }
 
 /** The end of the scale: a round share that holds all intervals. */

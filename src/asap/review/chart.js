@@ -31,14 +31,21 @@ export function curveSays(worth) {
   return `Each point of the line is a budget. Above the dotted diagonal, what stays has more than its share of the ${worth}.`;
 }
 
-/** Traces by length in powers of two: a pale bar before, a dark one after, a mark after stage 1. */
-export function histogram({ width, height = 170, before, coarse, after, limit }) {
+/** The traces of a run by length in powers of two, before, after stage 1 and after. */
+export function lengthCounts({ before, coarse, after }) {
   const top = (tokens) => Math.max(0, Math.ceil(Math.log2(Math.max(1, tokens))));
-  const bins = [before, coarse, after].map((values) => counted(values.map(top)));
+  return [before, coarse, after].map((values) => counted(values.map(top)));
+}
+
+/** The scale on which the histograms of several runs can be compared: the powers of two from first to last, and the most traces. */
+export function lengthScale(runs) {
+  const bins = runs.flat();
   const used = bins.flatMap((bin) => [...bin.keys()]);
-  const first = Math.min(...used);
-  const last = Math.max(...used);
-  const most = Math.max(...bins.flatMap((bin) => [...bin.values()]));
+  return { first: Math.min(...used), last: Math.max(...used), most: Math.max(...bins.flatMap((bin) => [...bin.values()])) };
+}
+
+/** The counts of a run on a scale: a pale bar before, a dark one after, a mark after stage 1. */
+export function histogram({ width, height = 170, counts: bins, scale: { first, last, most }, limit }) {
   const step = (width - 8) / (last - first + 1);
   const base = height - 30;
   const y = (count) => base - (count / most) * (base - 20);
@@ -51,7 +58,7 @@ export function histogram({ width, height = 170, before, coarse, after, limit })
     const bar = (name, count, from, to) => svg("rect", { class: name, x: left + step * from, width: step * (to - from), y: y(count), height: base - y(count) });
     drawing.append(bar("before", b, 0.06, 0.94), bar("after", a, 0.24, 0.76));
     if (c !== b) drawing.append(svg("line", { class: "coarse", x1: left + step * 0.06, x2: left + step * 0.94, y1: y(c), y2: y(c) }));
-    if (a || b) drawing.append(svg("text", { class: "tick", x: left + step / 2, y: y(Math.max(a, b)) - 4, "text-anchor": "middle" }, a ? whole(a) : ""));
+    if (a) drawing.append(svg("text", { class: "count", x: left + step / 2, y: y(a) - 4, "text-anchor": "middle" }, whole(a)));
     if ((bin - first) % every === 0) drawing.append(svg("text", { class: "tick", x: left + step / 2, y: base + 14, "text-anchor": "middle" }, short(2 ** bin)));
   }
   drawing.append(svg("line", { class: "base", x1: 4, x2: width - 4, y1: base, y2: base }));

@@ -17,7 +17,7 @@ export function makeControl(range) {
   const kinds = h(
     "span",
     { class: "kinds", role: "radiogroup", "aria-label": "What the budget is measured in" },
-    radios.map((radio, at) => h("label", {}, radio, h("span", {}, ["Tokens a trace", "Share of a trace"][at]))),
+    radios.map((radio, at) => h("label", {}, radio, h("span", {}, ["Tokens per trace", "Share of a trace"][at]))),
   );
   const reset = h("button", { class: "reset", type: "button", onclick: () => setCut({ kind: "run" }) }, "Back to the run");
   const each = h("span", { class: "each" }, "each as it was run");

@@ -41,17 +41,22 @@ export function makeLane(cot, steps, run, trace, blocks) {
 
   function summary(letter) {
     const before = run.before[trace];
+    if (steps.view.spans) return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, ...amount(before), `; ${many(blocks.length, "step")}: parts removed of ${whole(now.filter((one) => one === "k ").length)}, ${whole(now.filter((one) => one === "2").length)} removed`);
     const stage1 = cut.gone1 ? `${whole(cut.gone1)} removed by stage 1, ${whole(cut.gone)} by stage 2` : `${whole(cut.gone)} removed by stage 2`;
     const gone = run.steps[trace] ? `; ${many(run.steps[trace], "step")}: ${whole(run.steps[trace] - cut.gone1 - cut.gone)} kept, ${stage1}` : "";
     const windows = run.windows[trace] > 1 ? `; scored in ${run.windows[trace]} overlapping windows` : "";
-    return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, `${whole(before)} tokens \u2192 `, h("strong", {}, whole(cut.after)), ` (${percent(cut.after / before)})${gone}${windows}`, support());
+    return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, ...amount(before), `${gone}${windows}`, support());
+  }
+
+  function amount(before) {
+    return [`${whole(before)} tokens \u2192 `, h("strong", {}, whole(cut.after)), ` (${percent(cut.after / before)})`];
   }
 
   function support() {
     const { floor } = steps.view;
     if (!floor || !cut.own) return null;
     const back = floor.back.length ? `; ${many(floor.back.length, "step")} put back, then ${nats(floor.left)}` : "";
-    return h("span", { class: "support" }, `Support of the answer: ${nats(floor.full)} nats a token from the whole trace, ${nats(floor.cut)} after the cut${back}.`);
+    return h("span", { class: "support" }, `Support of the answer: ${nats(floor.full)} nats per token from the whole trace, ${nats(floor.cut)} after the cut${back}.`);
   }
 
   function points() {

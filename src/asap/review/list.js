@@ -14,7 +14,7 @@ export function makeList() {
 function traceRow(trace, at, size) {
   const { index, runs } = page;
   const two = runs.length > 1;
-  const parts = runs.map((run, number) => (isThere(run, trace) ? runLine(run, number, trace) : h("div", { class: "amount" }, `not in ${run.name}`)));
+  const parts = runs.map((run, number) => (isThere(run, trace) ? runLine(run, number, trace) : h("div", { class: "absent" }, "not in ", ...shown(run.name))));
   const label = h("div", { class: "what" }, h("span", { class: "id" }, ...shown(index.traces.id[trace])), h("span", { class: "title", dir: "auto" }, ...shown(index.traces.title[trace])));
   const extra = two ? h("span", { class: "differ" }, `${many(apart(trace), "step")} apart`) : null;
   const link = h("a", { href: `#trace=${trace}` }, label, h("div", { class: "amounts" }, parts, extra));

@@ -1,7 +1,7 @@
 // The overview: the effect of a run on all of its traces, and their list.
 
 import { breath, h, many, oncePerFrame, percent, shown, whole } from "../page/dom.js";
-import { bar, curve, curveSays, histogram } from "./chart.js";
+import { bar, curve, curveSays, histogram, lengthCounts, lengthScale } from "./chart.js";
 import { limitOf, ownCut, sharesAll } from "./cut.js";
 import { cutOf, listed, page, state } from "./state.js";
 import { makeCommand, makeControl } from "./control.js";
@@ -25,13 +25,13 @@ export function makeOverview() {
   const { node: tools, update: updateTools, search } = makeTools(list);
   const fixed = control.node
     ? null
-    : h("p", { class: "note" }, "What this method removes cannot be moved from here: it cuts inside of steps. Run asap prune with another budget instead.");
+    : h("p", { class: "note" }, "This method cuts inside steps, so its cut cannot be moved from here: run asap prune with another budget instead.");
   const node = h(
     "main",
     { class: "overview" },
     heading(),
     h("section", { class: "result", "aria-label": "Result" }, sums, control.node, fixed, command.node, notesOf()),
-    h("section", { class: "figures", "aria-label": "Figures" }, curveBlock(figure, caption), h("div", { class: "block" }, h("h2", {}, "How long the traces are"), bins, binsKey())),
+    h("section", { class: "figures", "aria-label": "Figures" }, curveBlock(figure, caption), h("div", { class: "block" }, h("h2", {}, "How long the traces are"), bins)),
     extremes(),
     about(),
     h("section", { class: "traces", "aria-label": "Traces" }, h("h2", { id: "traces" }, "Traces"), tools, found, rows),
@@ -67,7 +67,7 @@ export function makeOverview() {
   }
 
   function drawBins() {
-    bins.replaceChildren(...runs.map((run, number) => binsOf(run, number, width())).filter(Boolean));
+    bins.replaceChildren(...histograms(Math.min(560, Math.max(260, bins.clientWidth))), binsKey(), h("p", { class: "caption" }, "Each bar counts the traces up to that length, and longer than the one to its left."));
   }
 
   function drawSums() {
@@ -146,7 +146,7 @@ function summary(run, number) {
     bar(parts, before, `${percent(result.tokens / before)} kept, ${percent(stage1 / before)} removed by stage 1, ${percent(stage2 / before)} by stage 2`),
     h("p", { class: "key" }, key("kept", "kept", result.tokens), stage1 ? key("one", "removed by stage 1", stage1) : null, key("two", "removed by stage 2", stage2)),
     h("p", { class: "adds" }, rowsText),
-    h("p", { class: "adds" }, stepsText),
+    run.left.length || result.removed1 ? h("p", { class: "adds" }, stepsText) : null,
     result.over ? h("p", { class: "adds" }, `${many(result.over, "trace")} over budget: the steps that must stay are longer.`) : null,
   );
 }
@@ -160,23 +160,24 @@ function curveBlock(figure, caption) {
   return h("div", { class: "block" }, h("h2", {}, `Tokens against ${worth}`), figure, caption, h("p", { class: "caption" }, curveSays(worth)));
 }
 
-/** The lengths of the traces of one run, at the shown cut. */
-function binsOf(run, number, width) {
-  const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
-  if (!traces.length) return null;
-  const cut = cutOf(run);
-  const drawing = histogram({
-    width,
-    before: traces.map((trace) => run.before[trace]),
-    coarse: traces.map((trace) => run.coarse[trace]),
-    after: traces.map((trace) => page.results[number].after[trace]),
-    limit: cut.kind === "budget" ? limitOf(cut, 0) : null,
+/** The lengths of the traces of each run at the shown cut, on one scale. */
+function histograms(width) {
+  const found = page.runs.flatMap((run, number) => {
+    const traces = run.steps.flatMap((steps, trace) => (steps < 0 ? [] : [trace]));
+    const lengths = Object.entries({ before: run.before, coarse: run.coarse, after: page.results[number].after });
+    return traces.length ? [{ run, number, counts: lengthCounts(Object.fromEntries(lengths.map(([name, of]) => [name, traces.map((trace) => of[trace])]))) }] : [];
   });
-  return h("figure", { class: "figure bins" }, page.runs.length > 1 ? h("b", { class: "letter" }, "AB"[number]) : null, drawing);
+  const scale = lengthScale(found.map((one) => one.counts));
+  return found.map(({ run, number, counts }) => {
+    const cut = cutOf(run);
+    const name = page.runs.length > 1 ? h("figcaption", {}, h("b", { class: "letter" }, "AB"[number]), ...shown(run.name)) : null;
+    return h("figure", { class: "figure bins" }, name, histogram({ width, counts, scale, limit: cut.kind === "budget" ? limitOf(cut, 0) : null }));
+  });
 }
 
 function binsKey() {
-  return h("p", { class: "key" }, h("span", {}, h("i", { class: "pale" }), "before"), page.totals.some((totals) => totals.gone1) ? h("span", {}, h("i", { class: "mark" }), "after stage 1") : null, h("span", {}, h("i", { class: "kept" }), "after"));
+  const limited = page.runs.some((run) => cutOf(run).kind === "budget");
+  return h("p", { class: "key" }, h("span", {}, h("i", { class: "pale" }), "before"), page.totals.some((totals) => totals.gone1) ? h("span", {}, h("i", { class: "mark" }), "after stage 1") : null, h("span", {}, h("i", { class: "kept" }), "after"), limited ? h("span", {}, h("i", { class: "limit" }), "budget") : null);
 }
 
 function notesOf() {
@@ -221,7 +222,7 @@ function about() {
       ["method", settings.method],
       ["budget", own === null ? "none (stage 1 only)" : own.kind === "ratio" ? `${percent(own.value, 0)} of each trace` : `${whole(own.value)} tokens a trace`],
       ["stage 1", settings.coarse === "align" ? `align, at most ${percent(settings.coarse_share, 0)} of the steps` : settings.coarse],
-      ["support floor", run.grades ? `${settings.support_floor} nats a token` : null],
+      ["support floor", run.grades ? `${settings.support_floor} nats per token` : null],
       ["LLM", settings.llm],
       ["scorer", [scorer.model, scorer.dtype, scorer.revision].filter(Boolean).join(", ")],
       ["tokenizer", `${settings.tokenizer_name} (${settings.tokenizer})`],

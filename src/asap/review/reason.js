@@ -10,7 +10,18 @@ const SAID = {
   "step-entropy": ["its text is", "most certain", "least certain"],
   spirit: ["the rest misses it", "least", "most"],
   "leave-one-out": ["the answer misses it", "least", "most"],
+  alignment: ["its gain from the answer is", "smallest", "largest"],
 }; // of the step that goes first, and of the one that goes last
+const ORDERS = {
+  random: "drawn by chance",
+  "random-block": "in a block placed by chance",
+  "keep-head": "from the end",
+  "keep-tail": "from the start",
+  "keep-ends": "from the middle",
+  "longest-first": "longest first",
+  "functional-first": "checks and second tries first",
+  "cut-after-answer": "what follows the answer first",
+}; // in which the methods without a word for their score remove
 const SCORES = {
   asap: "first-token surprisals",
   "first-token-entropy": "first-token entropies",
@@ -54,7 +65,7 @@ export function stateOf(steps, step, cut) {
   return steps.place[step] < cut.gone ? "2" : "k";
 }
 
-const VERDICTS = { k: "Kept", "k ": "Cut inside", 1: "Removed by stage 1", 2: "Removed by stage 2" };
+const VERDICTS = { k: "Kept", "k ": "Parts removed", 1: "Removed by stage 1", 2: "Removed by stage 2" };
 
 /** The words for a step's state. */
 export function verdictOf(steps, step, state, cut) {
@@ -64,10 +75,13 @@ export function verdictOf(steps, step, state, cut) {
 /** The reason in plain words, which no budget changes; empty if there is nothing to say without numbers. */
 export function plainReason(steps, step) {
   const { run, view, first, place, byRank } = steps;
-  const words = SAID[run.settings.method];
+  const { method, rescore } = run.settings;
+  const words = rescore ? null : SAID[method];
   if (first[step]) return view.alignment ? "the answer makes it no likelier" : stage1Of(steps, step);
-  if (!view.rank || !words || run.settings.rescore || isProtected(run, step, steps.size)) return "";
+  if (!view.rank || method === "original") return "";
+  if (isProtected(run, step, steps.size)) return `the ${step < run.settings.keep_first ? "first" : "last"} steps are always kept`;
   const at = place[step];
+  if (!words) return `removal order: ${ordinal(at + 1)} of ${byRank.length}, ${ORDERS[method] ?? "by its score"}`;
   if (at && at === byRank.length - 1) return `${words[0]} the ${words[2]} of ${byRank.length}`;
   return `${words[0]} the ${at ? `${ordinal(at + 1)} ` : ""}${words[1]} of ${byRank.length}`;
 }
@@ -88,7 +102,7 @@ function stage1Of({ view, first }, step) {
   const gone = first[step];
   const fallback = failures.length ? ", as no reply of the LLM was usable" : "";
   if (view.alignment) {
-    const value = `${nats(view.alignment[step])} nats a token`;
+    const value = `${nats(view.alignment[step])} nats per token`;
     return gone ? `the answer makes it no likelier: alignment ${value}${fallback}` : `alignment ${value}`;
   }
   if (by === "rewrite") {

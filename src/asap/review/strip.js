@@ -28,7 +28,12 @@ export function makeStrip(weights, lanes, go) {
         const top = (ends[at] / total) * height;
         const tall = Math.max(gap ? 1 : 0.6, ((ends[at + 1] - ends[at]) / total) * height - gap);
         pen.fillStyle = colours[states[at]];
-        pen.fillRect(number * lane + (number ? 1 : 0), top, lane - (lanes.length > 1 ? 1 : 0), tall);
+        const left = number * lane + (number ? 1 : 0);
+        const wide = lane - (lanes.length > 1 ? 1 : 0);
+        pen.fillRect(left, top, wide, tall);
+        if (states[at] !== "k ") continue;
+        pen.fillStyle = two; // parts are removed
+        pen.fillRect(left + wide / 2, top, wide / 2, tall);
       }
     });
   });

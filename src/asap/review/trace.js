@@ -36,7 +36,7 @@ export async function makeTrace(trace, around) {
   const dock = h(
     "div",
     { class: "dock" },
-    h("div", { class: "jumps" }, h("button", { type: "button", onclick: () => jump(-1), title: "p" }, "\u2191"), h("button", { type: "button", onclick: () => jump(1), title: "n" }, two ? "Next difference" : "Next cut"), fold, count),
+    h("div", { class: "jumps" }, h("button", { type: "button", onclick: () => jump(-1), title: "Previous (p)", "aria-label": two ? "Previous difference" : "Previous cut" }, "\u2191"), h("button", { type: "button", onclick: () => jump(1), title: "Next (n)" }, two ? "Next difference" : "Next cut"), fold, count),
     movable ? control.node : null,
   );
   const node = h(
@@ -175,7 +175,7 @@ function turns(trace) {
 }
 
 function legend() {
-  return h("p", { class: "legend" }, "Where A and B agree the text runs across; where they differ it is split: ", h("b", {}, `A ${page.runs[0].name}`), " on the left, ", h("b", {}, `B ${page.runs[1].name}`), " on the right.");
+  return h("p", { class: "legend" }, "Where A and B agree, a step is shown once; where they differ, twice: as in ", h("b", {}, "A ", ...shown(page.runs[0].name)), ", then as in ", h("b", {}, "B ", ...shown(page.runs[1].name)), ".");
 }
 
 function question(text) {
