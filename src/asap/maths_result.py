@@ -14,9 +14,10 @@ _BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 _MARK = "####"
 _CONCLUDES = re.compile(r"^[^\w\n]{0,10}(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?answer\b", re.MULTILINE | re.IGNORECASE)
 _LONGEST = 200  # characters of a number
-_WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+LATEX_WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+"""Words in mathematics."""
 _UNIT_POWER = r"\s?\^\s?(?:\{\s?[0-9]\s?\}|[0-9])"
-_UNIT = re.compile(rf"{_WORDS.pattern}(?:{_UNIT_POWER})?")
+_UNIT = re.compile(rf"{LATEX_WORDS.pattern}(?:{_UNIT_POWER})?")
 _POWER = re.compile(rf"(?<=[A-Za-z]){_UNIT_POWER}")
 _SEPARATOR = re.compile(r"(?<=[0-9])(?:,?\\[,!;: ]\s?|\{,\}\s?|[\u2009\u202f\u00a0])(?=[0-9]{3}(?![0-9]))")
 _NO_MATTER = re.compile(r"\\?[$%]|\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;:]|~|\^\s?(?:\{\s?\\circ\s?\}|\\circ)|°|\*\*")
@@ -128,4 +129,4 @@ def same_text(one: str, other: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _SPACING.sub("", _WORDS.sub(r"\1", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")).rstrip(".")
+    return _SPACING.sub("", LATEX_WORDS.sub(r"\1", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")).rstrip(".")

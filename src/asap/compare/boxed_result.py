@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from asap.maths_result import LATEX_WORDS
 from asap.spans import Span
 
 _LONGEST = 200  # characters; what is longer is looked for as it is written
-_WORDS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _NO_MATTER = re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,;:! ]|~|\\?[$%]|\^\s*(?:\{\s*\\circ\s*\}|\\circ)|°")
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+|\S")
 _DEEPEST = 2  # each level doubles the pattern
@@ -72,8 +72,8 @@ class BoxedResult:
 
 def _core(inside: str) -> str:
     """What counts of the text in a box."""
-    without_words = _bare(_WORDS.sub(" ", inside))
-    core = without_words if re.search(r"\w", without_words) else _bare(_WORDS.sub(r"\1", inside))
+    without_words = _bare(LATEX_WORDS.sub(" ", inside))
+    core = without_words if re.search(r"\w", without_words) else _bare(LATEX_WORDS.sub(r"\1", inside))
     return core.rpartition("=")[2].strip()
 
 

@@ -30,7 +30,7 @@ def check_toggles(kind: str, texts: Sequence[str], toggles: Sequence[int], betwe
         step = toggle % len(texts)
         (joined.remove if step in kept else joined.insert)(step)
         kept ^= {step}
-        assert joined.kept == sorted(kept)
+        assert [*joined.kept] == sorted(kept)
         if joined.exact:
             assert joined.total == tokens.count(join_steps(text, (spans[index] for index in joined.kept)))
     return joined
@@ -168,7 +168,7 @@ def test_a_thousand_random_prunings_cut_where_exhaustive_tokenising_cuts(kind: s
             if joined.total <= budget:
                 break
             joined.remove(step)
-        assert joined.kept == exhaustive
+        assert [*joined.kept] == exhaustive
         assert joined.exact
 
 
@@ -220,5 +220,5 @@ def test_the_memory_of_counts_does_not_change_with_the_way_to_a_state() -> None:
     for kind in ("smollm", "llama3", "t5"):
         there = check_toggles(kind, texts, [1, 5, 7, 5, 2, 9, 0, 5, 9])
         directly = check_toggles(kind, texts, [7, 2, 1, 0, 5])
-        assert there.kept == directly.kept
+        assert [*there.kept] == [*directly.kept]
         assert there.total == directly.total

@@ -42,5 +42,5 @@ def _refill(joined: _Kept, decision: StepCut, budget: int) -> None:
     for step in sorted(decision.steps, key=lambda step: -step.rank):
         if step.removed_by == "fine":
             joined.insert(step.index)
-            if joined.total > budget or joined.is_whole:  # every step kept: the original, which is too long
+            if joined.total > budget or joined.kept.are_all:  # every step kept: the original, which is too long
                 joined.remove(step.index)

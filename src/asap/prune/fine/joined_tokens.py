@@ -69,7 +69,7 @@ class JoinedTokens:
         self._text, self._spans, self._tokens = text, spans, tokens
         self._separators = Separators(text)
         self._costs: dict[_Run, int] = {}
-        self._kept = KeptSteps(len(spans))
+        self.kept = KeptSteps(len(spans))
         self.exact = True
         joined, laid = laid_out(text, spans)
         encoded = by_words(tokens).encode(joined)
@@ -86,16 +86,6 @@ class JoinedTokens:
         self.step_tokens: list[int] = np.diff(np.concatenate([[0], first[1:], [self._whole]])).tolist()
         self._places = places_in(joined, laid, encoded, first, clean)
 
-    @property
-    def kept(self) -> list[int]:
-        """The kept steps, in order."""
-        return [*self._kept]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every step is kept."""
-        return len(self._kept) == len(self._spans)
-
     def remove(self, step: int) -> None:
         """Remove a kept step."""
         self._do(self._removal(step))
@@ -104,7 +94,7 @@ class JoinedTokens:
         """Put a removed step back."""
         first, last = self._affected(step, step)
         before = self._runs(first, last)
-        self._kept.insert(step)
+        self.kept.insert(step)
         self._do(_Change(before, self._runs(first, last)))
 
     def remove_each(self, steps: Sequence[int]) -> list[int]:
@@ -122,7 +112,7 @@ class JoinedTokens:
     def _removal(self, step: int) -> _Change:
         first, last = self._affected(step, step + 1)
         before = self._runs(first, last)
-        self._kept.remove(step)
+        self.kept.remove(step)
         return _Change(before, self._runs(first, last))
 
     def _do(self, change: _Change) -> None:
@@ -136,24 +126,24 @@ class JoinedTokens:
 
     def _affected(self, step: int, behind: int) -> tuple[int, int]:
         """From where to where the cost of kept steps may change with a step: the run before it and the run after it, from `behind` on."""
-        first = self._kept.before(step)
+        first = self.kept.before(step)
         while first >= 0 and self._places.within[first] < 0:
-            first = self._kept.before(first)
+            first = self.kept.before(first)
         return max(first, 0), self._next_place(self._next_place(behind) + 1)  # the first of these may become the first kept step
 
     def _next_place(self, step: int) -> int:
         """The next kept step, at a place or behind it, in which counting may begin; the number of steps if there is none."""
-        step = self._kept.behind(step)
+        step = self.kept.behind(step)
         while step < len(self._spans) and self._places.within[step] < 0:
-            step = self._kept.behind(step + 1)
+            step = self.kept.behind(step + 1)
         return step
 
     def _runs(self, first: int, last: int) -> list[_Run]:
         """The runs of the kept steps from one place to another; both are where counting may begin, or ends of the text."""
-        runs, step = list[_Run](), self._kept.behind(first)
+        runs, step = list[_Run](), self.kept.behind(first)
         while step < last:
-            own, begins = [step], self._begins(step, self._kept.before(step))
-            while (step := self._kept.behind(step + 1)) < last and self._places.within[step] < 0:
+            own, begins = [step], self._begins(step, self.kept.before(step))
+            while (step := self.kept.behind(step + 1)) < last and self._places.within[step] < 0:
                 own.append(step)
             runs.append((begins, step, *own))
         return runs

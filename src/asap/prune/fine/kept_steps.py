@@ -22,6 +22,11 @@ class KeptSteps:
     def __iter__(self) -> Iterator[int]:
         return compress(range(self.count), self._here)
 
+    @property
+    def are_all(self) -> bool:
+        """Whether every step is kept."""
+        return len(self) == self.count
+
     def __contains__(self, step: int) -> bool:
         return bool(self._here[step])
 

@@ -155,7 +155,7 @@ class RetokenizedTrace:
     def __init__(self, text: str, spans: Sequence[Span], tokens: TokenCounter, gap: str = "", around: int = AROUND) -> None:
         self._text, self._spans, self._gap = text, spans, gap
         self._separators = Separators(text)
-        self._kept = KeptSteps(len(spans))
+        self.kept = KeptSteps(len(spans))
         self._parts = Retokenized([self._part(step) for step in range(len(spans))], tokens, around)
         self.exact = True
 
@@ -164,34 +164,24 @@ class RetokenizedTrace:
         """The number of tokens."""
         return self._parts.total
 
-    @property
-    def kept(self) -> list[int]:
-        """The kept steps, in order."""
-        return [*self._kept]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every step is kept."""
-        return len(self._kept) == len(self._spans)
-
     def remove(self, step: int) -> int:
         """The total after a kept step is removed."""
-        self._kept.remove(step)
+        self.kept.remove(step)
         return self._changed(step)
 
     def insert(self, step: int) -> int:
         """The total after a removed step is put back."""
-        self._kept.insert(step)
+        self.kept.insert(step)
         return self._changed(step)
 
     def _changed(self, step: int) -> int:
-        behind = step + 1 if self._gap else self._kept.behind(step + 1)
+        behind = step + 1 if self._gap else self.kept.behind(step + 1)
         return self._parts.change({part: self._part(part) for part in (step, behind) if part < len(self._spans)})
 
     def _part(self, step: int) -> str:
         """What is read of a step: itself or the gap, with what joins it to what stands before; nothing, if it is gone."""
-        before, (start, end) = self._kept.before(step), self._spans[step]
-        is_kept = step in self._kept
+        before, (start, end) = self.kept.before(step), self._spans[step]
+        is_kept = step in self.kept
         if not is_kept and (not self._gap or before < step - 1):
             return ""
         if self._gap:
