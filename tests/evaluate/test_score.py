@@ -111,7 +111,7 @@ def test_expected_outputs_come_from_the_reference_with_their_types(tmp_path: Pat
     assert judged(tmp_path, sandbox, problem, program, "def f(x):\n    return [1, 2]\n") == ["pass", "fail"]
 
 
-def test_limits_follow_the_reference_and_are_kept(tmp_path: Path, sandbox: "Sandbox") -> None:
+def test_limits_follow_the_reference_and_are_kept(tmp_path: Path, sandbox: "Sandbox", capsys: pytest.CaptureFixture[str]) -> None:
     slow = replace(DOUBLE, references=["total = sum(range(12_000_000))\n" + RIGHT["double"]])
     prepared = References(sandbox, LIMITS, tmp_path).prepare(slow)
     assert prepared.reference_cpu_s is not None
@@ -122,7 +122,13 @@ def test_limits_follow_the_reference_and_are_kept(tmp_path: Path, sandbox: "Sand
 
     assert References(NotToBeAsked(), LIMITS, tmp_path).prepare(slow) == prepared  # type: ignore[arg-type]
     (tmp_path / "references.sqlite").write_bytes(b"damaged" * 1000)
-    assert References(sandbox, LIMITS, tmp_path).prepare(slow).fault is None
+    capsys.readouterr()
+    again = References(sandbox, LIMITS, tmp_path)
+    assert again.prepare(slow).fault is again.prepare(slow).fault is None
+    noted = capsys.readouterr().err.splitlines()
+    assert len(noted) == 1
+    assert noted[0].startswith(f"note: {tmp_path / 'references.sqlite'} is damaged (file is not a database); move it away to start over;")
+    assert (tmp_path / "references.sqlite").read_bytes() == b"damaged" * 1000
 
 
 def test_verdicts_are_found_without_a_cache_and_beside_a_damaged_one(

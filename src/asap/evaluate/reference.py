@@ -6,6 +6,7 @@ once and kept in the user's cache, under all that its outcome depends on.
 """
 
 import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
@@ -81,6 +82,7 @@ class References:
         self._sandbox = sandbox
         self._settings = settings
         self._folder = folder
+        self._noted = set[str]()
 
     def prepare(self, problem: Problem, *, again: bool = False) -> Prepared:
         """The problem with its limits; runs the references until one passes, unless that was done before.
@@ -169,14 +171,24 @@ class References:
         return Prepared(replace(problem, check=check), limits_of(self._settings, found["cpu_s"]), None, found["cpu_s"])
 
     def _get(self, key: str, fits: Callable[[object], bool]) -> dict[str, Any] | None:
-        with suppress(InputError), self._kept() as kept:  # a cache that cannot be read is no cache
+        with self._noting(), self._kept() as kept:
             found: dict[str, Any] | None = kept.sound(key, fits)
             return found
         return None
 
     def _put(self, key: str, value: dict[str, Any]) -> None:
-        with suppress(InputError), self._kept() as kept:  # it is made anew next time
+        with self._noting(), self._kept() as kept:
             kept.replace(key, value)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """A block that may fail, which is said once: what is not kept runs again, and nothing else changes."""
+        try:
+            yield
+        except InputError as error:
+            if str(error) not in self._noted:
+                self._noted.add(str(error))
+                print(f"note: {error}; until then each command runs the reference solutions anew", file=sys.stderr)
 
     @contextmanager
     def _kept(self) -> Iterator[Contents]:
