@@ -4,8 +4,7 @@ asap prune examples/traces.jsonl --limit 2 --method examples.own_method:fewest_d
 asap prune examples/traces.jsonl --limit 2 --method examples.own_method:last_token_surprisal --ratio 0.5 --out out/last
 """
 
-from asap import Steps
-from asap.lm.scorer import Scoring
+from asap import Scoring, Steps
 
 
 def fewest_digits(steps: Steps) -> list[float]:

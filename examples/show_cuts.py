@@ -1,4 +1,4 @@
-"""Print one trace of an output folder as a diff: removed steps with a minus, and why each went.
+"""Print one trace of an output folder as a diff: removed steps with a minus, and why each was removed.
 
 Usage: python examples/show_cuts.py out/demo [ID]
 """
@@ -10,32 +10,31 @@ from pathlib import Path
 import asap
 
 
-def main(folder: str, wanted: str | None) -> None:
-    """Print the trace with the given id, or the first one."""
-    originals = {sample.id: sample for sample in asap.read_samples("examples/traces.jsonl")}
-    for line in (Path(folder) / "decisions.jsonl").read_text(encoding="utf-8").splitlines():
-        decision = asap.Decision.from_row(json.loads(line))
-        if wanted in (None, decision.id):
-            break
-    else:
-        raise SystemExit(f"{folder} holds no row {wanted}")
-    cot = originals[decision.id].cot
-    print(f"{decision.id}: {decision.tokens_before} tokens -> {decision.tokens_after}")
-    for step in decision.steps:
+def main(folder: str, wanted: str | None = None) -> None:
+    """Print the trace with the given id, or the first one. The originals are read from where the run read them."""
+    decisions = map(json.loads, (Path(folder) / "decisions.jsonl").read_text("utf-8").splitlines())
+    found = next((asap.decision_from_row(row) for row in decisions if wanted in (None, row["id"])), None)
+    sources = json.loads((Path(folder) / "manifest.json").read_text("utf-8"))["settings"]["sources"]
+    samples = asap.read_samples(*sources, on_reject=lambda rejected: None)
+    cot = next((sample.cot for sample in samples if found and sample.id == found.id), None)
+    if found is None or cot is None:
+        raise SystemExit(f"{folder} and its sources, {', '.join(sources)}, hold no row {wanted or ''}")
+    print(f"{found.id}: {found.tokens_before} tokens -> {found.tokens_after}")
+    for step in found.steps:
         mark = " " if step.kept else "-"
         print(f"@@ step {step.index}: {reason(step)} @@")
         print("\n".join(f"{mark} {text}" for text in cot[step.start : step.end].splitlines()))
 
 
 def reason(step: asap.StepDecision) -> str:
-    """Why a step stayed or went, in one line."""
+    """Why a step stayed or was removed, in one line."""
     if step.removed_by == "coarse":
-        return f"removed by stage 1, alignment {step.alignment:+.3f} nats a token"
-    surprisal = f"first-token surprisal {step.surprisal:.2f} nats, rank {step.rank}"
-    return f"kept, {surprisal}" if step.kept else f"removed by stage 2, {surprisal}"
+        return "removed by stage 1" + ("" if step.alignment is None else f", alignment {step.alignment:+.3f} nats per token")
+    score = "" if step.score is None else f", score {step.score:.2f}, rank {step.rank} in the order of removal"
+    return ("kept" if step.kept else "removed by stage 2") + score
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
+    main(*sys.argv[1:3])

@@ -7,6 +7,8 @@ AsapError
 └── RowError       one row cannot be used; the run continues and records it
 """
 
+from typing import Any
+
 
 class AsapError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -43,13 +45,25 @@ class MissingExtra(AsapError, ImportError):
 
 
 class RowError(AsapError, ValueError):
-    """One row cannot be used. `reason` is a short code such as `no_think`; `detail` is a sentence."""
+    """One row cannot be used. `reason` is a short code such as `no_think`; `detail` is a sentence.
 
-    def __init__(self, reason: str, detail: str, row_id: str | None = None) -> None:
+    Where that sentence names options of the command line, `in_python` has those of a function instead.
+    """
+
+    def __init__(self, reason: str, detail: str, row_id: str | None = None, in_python: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.row_id = row_id
+        self.in_python = in_python
 
-    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str, str | None]]:
-        return type(self), (self.reason, self.detail, self.row_id)
+    def of_row(self, row_id: str | None) -> "RowError":
+        """The same error of a row with this id."""
+        return RowError(self.reason, self.detail, row_id, self.in_python)
+
+    def for_python(self) -> "RowError":
+        """The error as it is raised to a caller in Python."""
+        return self if self.in_python is None else RowError(self.reason, self.in_python, self.row_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.detail, self.row_id, self.in_python)

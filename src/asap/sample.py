@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asap.conversation import Conversation, Spoken, TurnOf
 from asap.digest import content_digest
-from asap.errors import RowError
+from asap.errors import RowError, UsageError
 from asap.think_tags import IN_THINK, Frame
 from asap.token_logprobs import TokenLogprobs
 
@@ -89,6 +89,21 @@ class Sample:
         conversation, number = turn
         texts = conversation.before(number), conversation.cot(number), conversation.answer(number), conversation.system
         return cls(turn.id, *texts, tested_code=tested_code_in(conversation.row), turn=turn)
+
+
+def checked_sample(value: object) -> Sample:
+    """The value, which is a Sample of texts. Raises UsageError that says how one is made."""
+    if isinstance(inside := getattr(value, "sample", None), Sample):
+        raise UsageError(f"a {type(value).__name__} was given for a sample; give its attribute sample, of {inside.id!r}")
+    if not isinstance(value, Sample):
+        raise UsageError(
+            f"a {type(value).__name__} was given for a sample; make one of a row with asap.to_sample(row).sample, or of texts with "
+            "asap.Sample(id, question, cot, answer)"
+        )
+    for name in ("id", "question", "cot", "answer"):
+        if not isinstance(text := getattr(value, name), str):
+            raise UsageError(f"{name} of a sample is a {type(text).__name__}; a text is expected")
+    return value
 
 
 class Unthinking(RowError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Literal, get_args
 
-from asap.errors import RowError
+from asap.errors import RowError, UsageError
 from asap.fences import fenced
 from asap.sentences import line_ends, sentence_ends
 from asap.spans import Span
@@ -40,6 +40,8 @@ def split_steps(text: str, how: StepSplit | Splitter = "fenced") -> list[Span]:
     """
     if callable(how):
         return _own_spans(text, how)
+    if how not in STEP_SPLITS:
+        raise UsageError(f"unknown step_split {how!r}; choose from {', '.join(STEP_SPLITS)}, or give a function")
     if how == "paper":
         return list(_paper_spans(text))
     if how == "fenced":

@@ -55,7 +55,7 @@ def test_no_columns_at_all_means_the_table() -> None:
 def test_a_named_column_that_the_row_lacks_is_named() -> None:
     error = reject({"id": 3, "prompt": Q, "text": R}, {"question": "prompt", "response": "generation"})
     assert (error.reason, error.row_id) == ("missing_column", "3")
-    assert "'generation' (--columns response=generation)" in error.detail
+    assert "'generation' (columns={'response': 'generation'})" in error.detail
     assert "'prompt', 'text'" in error.detail
 
 
@@ -93,7 +93,7 @@ def test_columns_that_do_not_make_a_row_are_a_usage_error(columns: dict[str, str
 
 
 def test_a_usage_error_lists_what_is_allowed() -> None:
-    with pytest.raises(UsageError, match="'prompt'; allowed for --columns: id, question, response, cot, answer, messages, system"):
+    with pytest.raises(UsageError, match="'prompt'; allowed in columns: id, question, response, cot, answer, messages, system"):
         to_sample({}, {"prompt": "p"})
 
 
@@ -102,7 +102,7 @@ def test_a_column_that_no_row_has_is_refused(tmp_path: Path) -> None:
     file.write_text('{"q": "q", "r": "<think>\\na\\n</think>b"}\n' * 3, "utf-8")
     columns = {"question": "q", "response": "r", "id": "nr"}
     for limit in (None, 1):
-        with pytest.raises(InputError, match=r"--columns id=nr names a column that no row has; the first row has: 'q', 'r'"):
+        with pytest.raises(InputError, match=r"columns id=nr names a column that no row has; the first row has: 'q', 'r'"):
             list(iter_shaped([str(file)], columns=columns, limit=limit))
     file.write_text(file.read_text("utf-8") + '{"q": "q", "r": "<think>\\na\\n</think>b", "nr": 7}\n', "utf-8")
     assert len(list(iter_shaped([str(file)], columns=columns))) == 4

@@ -13,6 +13,7 @@ from published_rows import ANSWER, OTHER, OTHERS, PUBLISHED, USER, A, C, Q, R
 from asap.dataset import to_sample
 from asap.dataset.column_names import ANSWERS, CHATS, LESSER_QUESTIONS, QUESTIONS, RESPONSES, TRACES
 from asap.dataset.row_rules import RowRules
+from asap.dataset.shapes import as_shaped
 from asap.errors import RowError
 
 NOT_ALONE = {"GAIR/LIMO", "simplescaling/s1K-1.1", "zwhe99/DeepMath-103K", "PrimeIntellect/SYNTHETIC-2"}
@@ -27,7 +28,7 @@ def test_a_published_row_is_read_without_an_option(name: str) -> None:
 
 def reject(row: Mapping[str, object]) -> RowError:
     with pytest.raises(RowError) as caught:
-        to_sample(row)
+        as_shaped(row)
     assert "\n" not in caught.value.detail
     return caught.value
 

@@ -72,7 +72,7 @@ def test_wrong_columns_are_refused_before_a_source_is_opened() -> None:
         lambda: iter_shaped(["missing.jsonl"], columns={"prompt": "p"}),
         lambda: read_samples("missing.jsonl", columns={"id": "x"}),
     ):
-        with pytest.raises(UsageError, match="--columns"):
+        with pytest.raises(UsageError, match="columns"):
             read()
 
 

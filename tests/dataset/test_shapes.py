@@ -287,7 +287,7 @@ def test_an_unknown_shape_lists_the_columns_and_the_option() -> None:
     error = reject({"id": "x", "text": "hello", "cot": None, "bad\nname\ud800": 1})
     assert (error.reason, error.row_id) == ("unknown_shape", "x")
     assert "'id', 'text', 'cot' (null), 'bad\\nname\\ud800'" in error.detail
-    assert "--columns" in error.detail
+    assert "columns={'question': '...', 'response': '...'}" in error.detail
     error.detail.encode()
     assert reject({}).reason == "unknown_shape"
 

@@ -7,7 +7,7 @@ import pytest
 from asap.dataset.conversations import turns_of
 from asap.dataset.generations import each_generation
 from asap.dataset.row_rules import RowRules
-from asap.dataset.shapes import to_sample
+from asap.dataset.shapes import as_shaped
 from asap.errors import RowError
 from asap.sample import Sample
 from asap.think_tags import TAGS
@@ -20,7 +20,7 @@ ASK, REPLY = {"role": "user", "content": Q}, {"role": "assistant", "content": R}
 def read(row: Mapping[str, object], columns: Mapping[str, str] | None = None) -> Sample:
     found = turns_of(row, columns, RowRules())
     if found is None:
-        return to_sample(row, columns).sample
+        return as_shaped(row, columns).sample
     [only] = found
     if isinstance(only, RowError):
         raise only

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,11 +15,11 @@ from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.generations import each_generation
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
-from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of, to_sample
+from asap.dataset.shapes import Shaped, as_shaped, check_columns, id_column_of, id_of
 from asap.dataset.shown_row import render_row, row_line
 from asap.dataset.where import FILTERED, LACKS, check_wanted
-from asap.errors import AsapError, InputError, MissingExtra, RowError
-from asap.sample import Sample
+from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
+from asap.sample import Sample, checked_sample
 
 __all__ = [
     "FORMATS",
@@ -114,7 +115,7 @@ def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: Ro
         raise InputError(f"no row has the column that --where names: {lacking.detail}")
     if wanted and usable:  # else the rejections tell
         missing = ", ".join(f"{key}={name}" for key, name in wanted.items())
-        raise InputError(f"--columns {missing} names a column that no row has; the first row has: {', '.join(map(repr, has))}")
+        raise InputError(f"columns {missing} names a column that no row has; the first row has: {', '.join(map(repr, has))}")
 
 
 def _of_row(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Iterable[Shaped | RowError]:
@@ -132,13 +133,50 @@ def _shape(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Iter
     try:
         check_wanted(row, rules.conditions)
         turns = turns_of(row, columns, rules)
-        return turns if turns is not None else [to_sample(row, columns, rules)]
+        return turns if turns is not None else [as_shaped(row, columns, rules)]
     except RowError as error:
-        return [error if error.row_id is not None else RowError(error.reason, error.detail, id_of(row, columns))]
+        return [error if error.row_id is not None else error.of_row(id_of(row, columns))]
+
+
+def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
+    """The row as a Sample, in the attribute `sample` of what is returned, beside the name of the row's shape.
+
+    `columns` says which columns hold what, for rows whose columns do not: {"question": "prompt", "response": "text"}; allowed are id,
+    question, response, cot, answer, messages and system. Raises RowError, with the row's id if known.
+
+    Example: ``to_sample({"question": "1+1?", "response": "<think>One, two.</think>2"}).sample``
+    """
+    _check_call(columns, rules)
+    if not isinstance(row, Mapping):
+        raise UsageError(
+            f"the row is a {type(row).__name__}; a dict of its columns is expected, such as {{'question': ..., 'response': ...}}"
+        )
+    try:
+        return as_shaped(row, columns, rules)
+    except RowError as error:
+        raise _of_several_turns(row, columns, rules, error) or error.for_python() from None
+
+
+def _of_several_turns(row: Row, columns: Mapping[str, str] | None, rules: RowRules, error: RowError) -> RowError | None:
+    """The error of a row that cannot be one sample, but would be several."""
+    with suppress(RowError):
+        if count := sum(isinstance(turn, Shaped) for turn in turns_of(row, columns, rules) or ()):
+            detail = (
+                f"the row is a conversation with {count} turns that think; asap.read_samples, which reads files, has each"
+            )
+            return RowError("multi_turn", detail, error.row_id)
+    return None
+
+
+def _check_call(columns: object, rules: object) -> None:
+    if columns is not None and not isinstance(columns, Mapping):
+        raise UsageError(f"columns is a {type(columns).__name__}; a dict is expected, such as {{'question': 'prompt', 'response': 'text'}}")
+    if not isinstance(rules, RowRules):
+        raise UsageError(f"rules is a {type(rules).__name__}; asap.RowRules(each_generation=True) or the like is expected")
 
 
 def read_samples(
-    *sources: str,
+    *sources: str | os.PathLike[str],
     columns: Mapping[str, str] | None = None,
     hub_config: str | None = None,
     hub_split: str | None = None,
@@ -149,7 +187,13 @@ def read_samples(
 
     A bad row is passed to `on_reject`; without it, it raises RowError.
     """
-    rows = iter_shaped(sources, columns=columns, hub_config=hub_config, hub_split=hub_split, rules=rules)
+    _check_call(columns, rules)
+    for source in sources:
+        if not isinstance(source, str | os.PathLike):
+            raise UsageError(
+                f"a source is a {type(source).__name__}; each file, folder or Hub id is an argument: read_samples('a.jsonl', 'b')"
+            )
+    rows = iter_shaped([os.fspath(source) for source in sources], columns=columns, hub_config=hub_config, hub_split=hub_split, rules=rules)
     return _samples(rows, on_reject)
 
 
@@ -160,9 +204,10 @@ def _samples(rows: Iterator[tuple[str, int, Shaped | RowError]], on_reject: Call
         elif result.reason == FILTERED:
             continue
         elif on_reject is not None:
-            on_reject(Rejected.of(source, line, result))
+            on_reject(Rejected.of(source, line, result.for_python()))
         else:
-            raise RowError(result.reason, f"{source}, line {line}: {result.detail}", result.row_id) from result
+            said = result.for_python()
+            raise RowError(said.reason, f"{source}, line {line}: {said.detail}", said.row_id) from None
 
 
 def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample], format: str | None = None) -> int:
@@ -174,6 +219,6 @@ def write_samples(path: str | os.PathLike[str], samples: Iterable[Sample], forma
     count = 0
     with replacing(path) as file:
         for sample in samples:
-            file.write(line_of(to_row(replace(sample, meta=travelling(sample.meta)))))
+            file.write(line_of(to_row(replace(checked_sample(sample), meta=travelling(sample.meta)))))
             count += 1
     return count

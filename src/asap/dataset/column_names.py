@@ -9,6 +9,7 @@ What this does not do: read the values (`asap.dataset.shapes`).
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, NoReturn
 
+from asap.dataset.advice import EACH_GENERATION, advised, with_option
 from asap.dataset.chat import chat_turns, has_answer, has_question, is_chat, messages_in
 from asap.dataset.raw import Row
 from asap.dataset.rendered import check_beginning
@@ -118,7 +119,7 @@ def holds_several(value: object) -> bool:
 def _of_columns(row: Row, questions: Sequence[str], traces: Sequence[str], answer: str, *also: Shape) -> Shape:
     question = _one_question(row, questions, answer)
     if len(traces) > 1:
-        _refuse("two_traces", traces, [f"question={question},cot={trace},answer={_partner(trace, row) or answer}" for trace in traces])
+        _refuse("two_traces", traces, [{"question": question, "cot": trace, "answer": _partner(trace, row) or answer} for trace in traces])
     parts: dict[str, Part] = {question: "user", **dict.fromkeys(traces, "reasoning"), answer: "assistant"}
     optional = _optional(row)
     if question.lower() == "instruction":
@@ -133,7 +134,7 @@ def _of_chat(row: Row, chats: Sequence[str], traces: Sequence[str], table: TagTa
         also = (Shape({other: "chat"}, _optional(row)) for other in chats[1:] if has_thinking(row[other], table))
         return Shape({chat: "chat"}, _optional(row), tuple(also))
     if len(traces) > 1:
-        _refuse("two_traces", traces, [f"messages={chat},cot={trace}" for trace in traces])
+        _refuse("two_traces", traces, [{"messages": chat, "cot": trace} for trace in traces])
     return Shape({chat: "chat", traces[0]: "reasoning"}, _optional(row))
 
 
@@ -173,7 +174,7 @@ def _one_question(row: Row, questions: Sequence[str], answer: str) -> str:
         return different[0]
     together = _TOGETHER.get(answer.lower())
     found = next((name for name in different if name.lower() == together), None)
-    return found or _refuse("two_questions", different, [f"question={name},response={answer}" for name in different])
+    return found or _refuse("two_questions", different, [{"question": name, "response": answer} for name in different])
 
 
 def _traces(row: Row) -> list[str]:
@@ -197,10 +198,13 @@ def _likeliest(row: Row, answers: Sequence[str]) -> list[str]:
 def _one_answer(row: Row, questions: Sequence[str], traces: Sequence[str], answers: Sequence[str]) -> str:
     if len(answers) == 1:
         return answers[0]
-    beside = f"cot={traces[0]},answer" if traces else "response"
+    beside = {"cot": traces[0]} if traces else {}
+    last = "answer" if traces else "response"
     partners = {_partner(trace, row) for trace in traces}
     matching = [name for name in answers if name in partners]
-    return matching[0] if matching else _refuse("two_answers", answers, [f"question={questions[0]},{beside}={name}" for name in answers])
+    return (
+        matching[0] if matching else _refuse("two_answers", answers, [{"question": questions[0], **beside, last: name} for name in answers])
+    )
 
 
 def _partner(trace: str, row: Row) -> str | None:
@@ -211,30 +215,25 @@ def _partner(trace: str, row: Row) -> str | None:
     return next((name for name in _columns(row, RESPONSES) if name.lower().startswith(f"{model}_")), None)
 
 
-def _refuse(reason: str, columns: Sequence[str], choices: Sequence[str]) -> NoReturn:
+def _refuse(reason: str, columns: Sequence[str], choices: Sequence[Mapping[str, str]]) -> NoReturn:
     what = {"two_questions": "question", "two_traces": "thinking", "two_answers": "answer"}[reason]
-    first, *others = (choice.split(",") for choice in choices)
-    instead = "".join(f", or {','.join(pair for pair in other if pair not in first)}" for other in others)
-    raise RowError(reason, f"{' and '.join(columns)} differ: name the one with the {what}, --columns {','.join(first)}{instead}")
+    raise advised(reason, f"{' and '.join(columns)} differ: name the one with the {what}, ", *choices)
 
 
 def _refuse_without_thinking(row: Row, questions: Sequence[str], answers: Sequence[str]) -> NoReturn:
     one, other = sorted(answers[:2], key=lambda name: -len(str(row[name])))
-    named = f"question={questions[0]},cot={one},answer={other}"
-    raise RowError(
+    raise advised(
         "no_think",
         f"none of {', '.join(answers)} holds think tags, and no column holds a trace; if one of them is the thinking, name them, for "
-        f"example --columns {named}",
+        "example ",
+        {"question": questions[0], "cot": one, "answer": other},
     )
 
 
 def _refuse_unknown(row: Row, thinking: Sequence[str]) -> NoReturn:
     question = next(iter(_questions(row)), "...")
-    how = (f"messages={name}" if is_chat(row[name]) else f"question={question},response={name}" for name in thinking)
-    raise RowError(
-        "unknown_shape",
-        f"there is thinking in {' and '.join(thinking)}, but which columns make a row is unknown: --columns {', or '.join(how)}",
-    )
+    how = ({"messages": name} if is_chat(row[name]) else {"question": question, "response": name} for name in thinking)
+    raise advised("unknown_shape", f"there is thinking in {' and '.join(thinking)}, but which columns make a row is unknown: ", *how)
 
 
 def _without_answer(row: Row, optional: Mapping[str, Part], table: TagTable) -> Shape:
@@ -244,15 +243,16 @@ def _without_answer(row: Row, optional: Mapping[str, Part], table: TagTable) -> 
         return Shape({chats[0]: "chat"}, optional)
     for name, value in row.items():
         if plain_name(name) in RESPONSES and holds_several(value) and all(map(has_answer, messages_in(value))):
-            raise RowError("several_generations", f"{name} holds {len(messages_in(value))} chats: --each-generation makes a row of each")
+            said = f"{name} holds {len(messages_in(value))} chats: {EACH_GENERATION} makes a row of each"
+            raise with_option("several_generations", said)
         check_beginning(name, value)
     thinking = [name for name, value in row.items() if has_thinking(value, table)]
     if thinking:
         _refuse_unknown(row, thinking)
-    raise RowError(
+    raise advised(
         "unknown_shape",
-        f"the row has the columns {listed(row)}; none of them is known to hold thinking and answer (docs/data.md); name the columns "
-        "with --columns question=...,response=...",
+        f"the row has the columns {listed(row)}; none of them is known to hold thinking and answer (docs/data.md); name the columns with ",
+        {"question": "...", "response": "..."},
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TypeGuard
 
+from asap.dataset.advice import EACH_GENERATION, with_option
 from asap.dataset.chat import has_answer, is_chat
 from asap.dataset.column_names import ANSWERS, CHATS, QUESTIONS, RESPONSES, TRACES, Part, has_thinking, holds_several, plain_name
 from asap.dataset.raw import Row
@@ -139,10 +140,10 @@ def is_one_text(value: object) -> bool:
 def _one_text(value: object, column: str) -> object:
     """The text of a response: itself, or the only one of a list, alone or in an object with its properties."""
     if holds_several(value):
-        raise RowError(
+        raise with_option(
             "several_generations",
             f"{column} holds {len(value)} generations"  # type: ignore[arg-type]
-            + (": make a row of each with --each-generation" if are_generations(value) else ", none of them a text to take apart"),
+            + (f": make a row of each with {EACH_GENERATION}" if are_generations(value) else ", none of them a text to take apart"),
         )
     if isinstance(value, (list, tuple)) and not value:
         raise RowError("no_answer", f"{column} is an empty list")
@@ -156,9 +157,9 @@ def _one_text(value: object, column: str) -> object:
 def _one_trace(value: object, column: str) -> str:
     """The trace in a column: a text, parts of one, or a list that holds just one."""
     if isinstance(value, (list, tuple)) and len(value) > 1 and not all(is_thinking_part(one) for one in value):
-        raise RowError(
+        raise with_option(
             "two_traces",
             f"{column} holds {len(value)} texts; one trace is expected: join the steps of one with blank lines between them; "
-            "several traces need an answer each (--each-generation)",
+            f"several traces need an answer each ({EACH_GENERATION})",
         )
     return thinking_in(value, column)

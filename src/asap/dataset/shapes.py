@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from asap.dataset.advice import advised, with_option
 from asap.dataset.chat import Turn, chat_turns, is_chat, messages_in, one_exchange, speaker_of
 from asap.dataset.column_names import Part, Shape, find_shape, listed
 from asap.dataset.columns import is_former
@@ -45,8 +46,8 @@ _UNTHINKING = ("no_think", "empty_think")
 _WRITTEN = ("assistant", "reasoning", "chat", "history", "system in chat")
 
 
-def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
-    """The row as a Sample; `columns` names the columns instead of the table. Raises RowError, with the row's id if known."""
+def as_shaped(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
+    """The row as a Sample (`asap.to_sample`)."""
     if columns:
         check_columns(columns)
     id_column = id_column_of(row, columns)
@@ -67,7 +68,7 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
             raise Unthinking(error.reason, error.detail, sample) from error
         if error.row_id is not None:
             raise
-        raise RowError(error.reason, error.detail, _printable(row_id)) from error
+        raise error.of_row(_printable(row_id)) from error
 
 
 def shape_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Shape:
@@ -85,7 +86,7 @@ def id_of(row: Row, columns: Mapping[str, str] | None = None) -> str | None:
 
 def check_columns(columns: Mapping[str, str]) -> None:
     """Raise UsageError unless the keys make a whole row: messages, or a question, and a response or both cot and answer."""
-    allowed = f"allowed for --columns: {', '.join(COLUMN_KEYS)} (needed are messages, or question, and response or cot and answer)"
+    allowed = f"allowed in columns: {', '.join(COLUMN_KEYS)} (needed are messages, or question, and response or cot and answer)"
     for key, name in columns.items():
         if key not in COLUMN_KEYS:
             raise UsageError(f"there is no column key {key!r}; {allowed}")
@@ -105,14 +106,14 @@ def _check_response(shape: Shape, row: Row) -> None:
     for name, part in shape.needed.items():
         chat = messages_in(row.get(name)) if part == "assistant" and is_chat(row.get(name)) else ()
         if next((one for one in map(speaker_of, chat) if one != "system"), None) == "user":
-            raise RowError("two_questions", f"{name} is a chat with its own question: name it alone, --columns messages={name}")
+            raise advised("two_questions", f"{name} is a chat with its own question: name it alone, ", {"messages": name})
 
 
 def _named_shape(row: Row, columns: Mapping[str, str]) -> Shape:
     needed = {name: _COLUMN_PARTS[key] for key, name in columns.items() if key in _COLUMN_PARTS}
     for key, name in columns.items():
         if name in needed and name not in row:
-            raise RowError("missing_column", f"the row has no column {name!r} (--columns {key}={name}); it has {listed(row)}")
+            raise advised("missing_column", f"the row has no column {name!r} (", {key: name}, end=f"); it has {listed(row)}")
     return Shape(needed, {columns.get("system", "system"): "system"})
 
 
@@ -124,15 +125,14 @@ def _check_the_same(sample: Sample, shape: Shape, row: Row, rules: RowRules) -> 
             found.setdefault(_read(other, row, None, None, rules).cot.strip(), other)
     if found and sample.cot.strip() not in found:
         other = next(iter(found.values()))
-        one, other_one = (f"--columns {_named(one)}" for one in (shape, other))
-        raise RowError("two_traces", f"{shape.name} and {other.name} hold different thinking: name one with {one} or {other_one}")
+        raise advised("two_traces", f"{shape.name} and {other.name} hold different thinking: name one with ", _named(shape), _named(other))
 
 
-def _named(shape: Shape) -> str:
-    """What names the columns of a shape on the command line."""
+def _named(shape: Shape) -> dict[str, str]:
+    """What names the columns of a shape."""
     unused = "response" if "reasoning" in shape.needed.values() else "answer"
     keys = {part: key for key, part in _COLUMN_PARTS.items() if key != unused}
-    return ",".join(f"{keys[part]}={name}" for name, part in shape.needed.items() if part in keys)
+    return {keys[part]: name for name, part in shape.needed.items() if part in keys}
 
 
 def _read(shape: Shape, row: Row, id_column: str | None, row_id: object, rules: RowRules, *, thinks: bool = True) -> Sample:
@@ -251,7 +251,7 @@ def _thought(turn: Turn, table: TagTable) -> Thought:
             return beside
         raise
     if turn.reasoning.strip() and turn.reasoning.strip() != inside.cot.strip():
-        raise RowError(
+        raise with_option(
             "two_traces", "there is a trace beside the content and another one inside it, between think tags: name one with --columns"
         )
     return inside
@@ -267,7 +267,7 @@ def _without_tags(turn: Turn, table: TagTable) -> Turn:
     except RowError:
         return turn
     if inside.answer.strip() not in ("", turn.content.strip()):
-        raise RowError("two_answers", "the trace is a whole response, with think tags and an answer of its own: name it with --columns")
+        raise with_option("two_answers", "the trace is a whole response, with think tags and an answer of its own: name it with --columns")
     return turn._replace(reasoning=inside.cot)
 
 

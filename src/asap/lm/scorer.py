@@ -152,16 +152,32 @@ Scoring = Generator[Sequence[ScorerRequest], Sequence[ScorerAnswer], T]
 
 
 class Scorer(Protocol):
-    """A causal language model that scores texts. `batch_tokens` is how many it reads at once (0: one request after another).
+    """A causal language model that scores texts. All that has these members is one; attributes will do for properties."""
 
-    Without `gives_entropies` they are NaN.
-    """
+    @property
+    def tokens(self) -> TokenCounter:
+        """The tokenizer of the model."""
+        ...
 
-    tokens: TokenCounter
-    context_tokens: int
-    batch_tokens: int
-    gives_entropies: bool
-    identity: dict[str, str]
+    @property
+    def context_tokens(self) -> int:
+        """The largest number of tokens that the model reads at once."""
+        ...
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens it reads in one batch of requests; 0: one request after another."""
+        ...
+
+    @property
+    def gives_entropies(self) -> bool:
+        """Whether it fills the entropies that a request asks for; else they are NaN."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the manifest says of it: `spec`, `model`, `revision`, `dtype`."""
+        ...
 
     @property
     def causal_lm(self) -> "CausalLM | None":

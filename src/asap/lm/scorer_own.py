@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from asap.lm.windows import tokens_in_spans
 _NEEDED = ("tokens", "context_tokens", "batch_tokens", "gives_entropies", "identity", "causal_lm", "score", "leave_out", "prefixes")
 
 
+_Logprobs = Sequence[float] | NDArray[np.floating[Any]]
+
+
 @dataclass(frozen=True)
 class OwnScorer:
     """A scorer whose model is a function: `logprobs(context, text)` returns the natural-log probability of each token of the text after
@@ -41,7 +45,7 @@ class OwnScorer:
     Example: ``Asap(OwnScorer(my_logprobs, load_tokens("bundled"), "mine"), AsapSettings(ratio=0.5))``
     """
 
-    logprobs: Callable[[str, str], Sequence[float]]
+    logprobs: Callable[[str, str], _Logprobs]
     tokens: TokenCounter
     name: str
     context_tokens: int = 1 << 30
@@ -69,14 +73,22 @@ class OwnScorer:
 
     def _scored(self, request: ScoreRequest) -> Scored:
         encoded = self.tokens.encode(request.text)
-        found = self._checked(self.logprobs(request.context, request.text), len(encoded.ids))
+        found = self._checked(self._asked(request), len(encoded.ids))
         first, counts = tokens_in_spans(encoded, request)
         wanted = consecutive(first, counts)
         starts, ends, values, none = encoded.starts[wanted], encoded.ends[wanted], found[wanted], np.full(len(wanted), np.nan)
         borders = pairwise([0, *np.cumsum(counts).tolist()])
         return Scored([TokenScores(starts[at:to], ends[at:to], values[at:to], none[at:to]) for at, to in borders], 1)
 
-    def _checked(self, returned: Sequence[float], count: int) -> NDArray[np.float64]:
+    def _asked(self, request: ScoreRequest) -> _Logprobs:
+        try:
+            return self.logprobs(request.context, request.text)
+        except AsapError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise RowError("bad_scores", f"scorer {self.name} raised {type(error).__name__}: {error}") from error
+
+    def _checked(self, returned: _Logprobs, count: int) -> NDArray[np.float64]:
         try:
             found = np.asarray(returned, np.float64)
         except (TypeError, ValueError) as error:
@@ -92,6 +104,8 @@ class OwnScorer:
 
 def checked_scorer(scorer: object, what: str) -> Scorer:
     """The object, which has all that a scorer needs. Raises UsageError."""
+    if isinstance(scorer, type):
+        raise UsageError(f"{what} is the class itself; make an instance of it, {scorer.__name__}(...)")
     if lacking := [name for name in _NEEDED if not hasattr(scorer, name)]:
         raise UsageError(f"{what} has no {', '.join(lacking)}, which a scorer needs: see asap.Scorer, or wrap a function in asap.OwnScorer")
     return scorer  # type: ignore[return-value]

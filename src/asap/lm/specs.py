@@ -88,6 +88,7 @@ def load_scorer(
     `base_url`, `tokenizer` (of the served model: a spec, Hub id or folder) and `concurrency` (requests at once, 16 by default) are for
     servers, `dtype` and `device` for all others. Raises UsageError or InputError.
     """
+    _check_text(spec)
     if is_server(spec):
         from asap.lm.scorer_server import ServerScorer
 
@@ -106,8 +107,17 @@ def load_scorer(
     return HFScorer(model_folder(spec), spec=spec, dtype=dtype, device=device)
 
 
+def _check_text(spec: object) -> None:
+    if not isinstance(spec, str):
+        named = f", such as 'gguf:{spec}'" if isinstance(spec, Path) else ""
+        raise UsageError(
+            f"a model is named by a text such as 'bundled' or 'hf:<hub id or folder>', and not by a {type(spec).__name__}{named}"
+        )
+
+
 def load_tokens(spec: str) -> TokenCounter:
     """The tokenizer of a model spec, without the model; a bare Hub id or folder is accepted too. `shipped:` names none: bundled's."""
+    _check_text(spec)
     if is_own(spec):
         return load_scorer(spec).tokens
     spec = "bundled" if shipped_columns(spec) else spec
@@ -135,6 +145,7 @@ def load_llm(
     16 requests at a server, 1 elsewhere. `measured` is for measuring a model instead of using it: it samples exactly as asked, takes
     times, and names the engine; hf: models then write 4 texts at once (32 on a GPU). Raises UsageError, InputError or MissingExtra.
     """
+    _check_text(spec)
     kind, name = Spec.read(spec)
     of_servers = {"base-url": base_url, "tokenizer" if measured else "llm-tokenizer": tokenizer, "batch": batch}
     if kind != "openai" and (given := [option for option, value in of_servers.items() if value]):

@@ -4,7 +4,7 @@
 stage; methods that cut inside steps (`token_level.py`) do not use it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from asap.lm.reply_cache import ReplyCache
 from asap.lm.scorer import NoModel, Scorer, Scoring
 from asap.lm.scorer_own import checked_scorer
 from asap.lm.scorer_shipped import SERVES, ShippedScorer
-from asap.lm.specs import load_scorer, load_tokens
+from asap.lm.specs import load_llm, load_scorer, load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
 from asap.prune.coarse.align import alignment, unaligned
@@ -35,14 +35,14 @@ from asap.prune.settings import AsapSettings, settings_from
 from asap.prune.together import together
 from asap.prune.token_level import TokenLevel
 from asap.prune.trace import Steps, Trace
-from asap.sample import Sample
+from asap.sample import Sample, checked_sample
 from asap.steps import join_steps
 
 
 class Asap:
     """Prunes samples, by first-token surprisal unless `settings` name another method.
 
-    `scorer` may be a spec such as "bundled", `settings` a dict of them.
+    `scorer`, `tokens` and `llm` may be specs such as "bundled", `settings` a dict of them.
     `tokens` counts the budget (default: the scorer's tokenizer). `llm` guides stage 1 with `coarse="select"` or
     "rewrite"; a trace without a usable reply falls back to `align`. Replies are kept in memory.
     `asks=False` is for who gives `decide` the selections, and needs no LLM. `importance` replaces the token classifier of
@@ -57,14 +57,14 @@ class Asap:
         settings: AsapSettings | Mapping[str, Any] | None = None,
         *,
         tokens: TokenCounter | str | None = None,
-        llm: Generator | None = None,
+        llm: Generator | str | None = None,
         asks: bool = True,
         importance: TokenImportance | None = None,
     ) -> None:
         self.settings = settings_from(settings)
         if self.settings.uses_llm and llm is None and asks:
             raise UsageError(f"coarse {self.settings.stage_1!r} needs an LLM, for example openai:<model>; without one use align or none")
-        self.llm = llm if self.settings.uses_llm else None
+        self.llm = (load_llm(llm) if isinstance(llm, str) else llm) if self.settings.uses_llm else None
         self._open = ExitStack()
         self._replies = self._open.enter_context(ReplyCache.open(None)) if self.llm else None
         self.method = self.settings.name
@@ -93,16 +93,19 @@ class Asap:
 
     def prune(self, sample: Sample) -> Pruned:
         """The sample with a shorter trace, and the decision. Raises RowError if the row cannot be scored."""
-        decision = self.decide([sample])[0]
+        [decision] = self.decide([sample])
         if isinstance(decision, RowError):
             raise decision
         return Pruned(replace(sample, cot=decision.apply(sample.cot), logprobs=None), decision)
 
-    def decide(self, samples: Sequence[Sample], selections: Sequence[Selection] | None = None) -> list[Decision | RowError]:
+    def decide(self, samples: Iterable[Sample], selections: Sequence[Selection] | None = None) -> list[Decision | RowError]:
         """The decision about each sample, in order. Samples share batches on a GPU; one that fails does not fail the others.
 
         `selections` are the choices of stage 1's LLM; without them, this method asks the LLM.
         """
+        if isinstance(samples, str | Sample | Mapping):
+            raise UsageError(f"decide takes a list of samples, not a {type(samples).__name__}; prune takes one sample")
+        samples = [*map(checked_sample, samples)]
         if self.token_level is not None:
             return [*together(self.token_level.decisions(samples), self.scorer)]
         if selections is None:

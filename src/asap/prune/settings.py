@@ -15,7 +15,7 @@ from asap.prune.coarse.select import Select
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, RECORDS, TokenLevelMethod, method_named
 from asap.prune.methods.llmlingua2 import LLMLingua2
-from asap.prune.methods.method import StepMethod, is_one_pass, needs_entropies, needs_model
+from asap.prune.methods.method import ScoreFunction, StepMethod, is_one_pass, needs_entropies, needs_model
 from asap.prune.methods.own import function_name, method_by, own_split
 from asap.prune.methods.selective_context import SelectiveContext
 from asap.prune.methods.tokenskip import TokenSkip
@@ -40,7 +40,7 @@ class AsapSettings:
     """Tokens that a trace may have; 4096, as in the paper, if no ratio is given either."""
     ratio: float | None = None
     """The share of each trace's tokens that may stay, instead of a budget."""
-    method: str | StepMethod | TokenLevelMethod = "asap"
+    method: str | StepMethod | TokenLevelMethod | ScoreFunction = "asap"
     """asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, cut-after-answer,
     or a control: random, random-block, keep-head, keep-tail, keep-ends, longest-first, functional-first, original (removes nothing); or
     one that cuts inside steps: selective-context, llmlingua2, tokenskip; or your own, as package.module:function."""
@@ -128,8 +128,8 @@ class AsapSettings:
     def _check_floor(self) -> None:
         if self.support_floor is None:
             return
-        if not self.support_floor >= 0:  # refuses NaN too
-            raise UsageError(f"support_floor is {self.support_floor:g}; a number of nats per token, 0 or more, is expected")
+        if not isinstance(self.support_floor, int | float) or not self.support_floor >= 0:  # refuses NaN too
+            raise UsageError(f"support_floor is {self.support_floor!r}; a number of nats per token, 0 or more, is expected")
         if self.is_token_level or self.name == "original" or self.coarse_only:
             raise UsageError("support_floor puts removed steps back after stage 2, and there is none here; leave it out")
 
@@ -161,7 +161,7 @@ class AsapSettings:
     @property
     def name(self) -> str:
         """The method's name."""
-        return self.method if isinstance(self.method, str) else self.method.name
+        return str(getattr(self.method, "name", self.method))
 
     @property
     def is_token_level(self) -> bool:
@@ -177,7 +177,7 @@ class AsapSettings:
     def scoring(self) -> StepMethod:
         """The step-level method, with its settings."""
         assert not isinstance(self.method, str | TokenLevelMethod)
-        return self.method
+        return cast("StepMethod", self.method)
 
     @property
     def words(self) -> LLMLingua2:

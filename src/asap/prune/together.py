@@ -12,6 +12,7 @@ from asap.lm.scorer import (
     LeaveOutRequest,
     ModelRequest,
     PrefixRequest,
+    Scored,
     Scorer,
     ScorerAnswer,
     ScoreRequest,
@@ -48,7 +49,7 @@ def _advanced(scoring: Scoring[T], answer: Sequence[ScorerAnswer] | None) -> Seq
 def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> dict[int, Sequence[ScorerAnswer] | RowError]:
     """The answers to each scoring's requests. If the shared call fails, each half of the scorings gets a call of its own."""
     try:
-        scored = iter(scorer.score([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)]))
+        scored = iter(_scored([one for requests in asked.values() for one in requests if isinstance(one, ScoreRequest)], scorer))
         return {
             number: [next(scored) if isinstance(one, ScoreRequest) else _probed(one, scorer) for one in requests]
             for number, requests in asked.items()
@@ -59,6 +60,22 @@ def _answered(asked: Mapping[int, Sequence[ScorerRequest]], scorer: Scorer) -> d
         middle = len(asked) // 2
         halves = dict(islice(asked.items(), middle)), dict(islice(asked.items(), middle, None))
         return {number: answer for half in halves for number, answer in _answered(half, scorer).items()}
+
+
+def _scored(requests: Sequence[ScoreRequest], scorer: Scorer) -> Sequence[Scored]:
+    """What the scorer, which may be a user's own, answers. Raises UsageError unless that is an answer to each request."""
+    found = scorer.score(requests)
+    what = f"the scorer, a {type(scorer).__name__},"
+    if not isinstance(found, Sequence) or len(found) != len(requests):
+        said = f"{len(found)} answers" if isinstance(found, Sequence) else f"a {type(found).__name__}"
+        raise UsageError(f"{what} returned {said} to {len(requests)} requests; a list with an asap.Scored for each is expected")
+    for one, request in zip(found, requests, strict=True):
+        if not isinstance(one, Scored) or len(one.spans) != len(request.spans):
+            said = f"{len(one.spans)} spans" if isinstance(one, Scored) else f"a {type(one).__name__}"
+            raise UsageError(
+                f"{what} answered a request about {len(request.spans)} spans with {said}; an asap.Scored with each is expected"
+            )
+    return found
 
 
 def _probed(request: LeaveOutRequest | PrefixRequest | ModelRequest, scorer: Scorer) -> ScorerAnswer:

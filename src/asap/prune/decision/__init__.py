@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asap.errors import UsageError
 from asap.prune.decision.step_cut import StepCut, step_as_object
 from asap.prune.decision.unit_cut import UnitCut
 from asap.sample import Sample
@@ -52,7 +53,16 @@ _AS_THEY_ARE = {int, bool, str, type(None)}  # most values of a step; a call for
 
 
 def cut(decision: StepCut, *, budget: int | None = None, ratio: float | None = None) -> StepCut:
-    """The decision at another budget (in tokens, or as a share of the original trace), without a tokenizer."""
+    """The decision at another budget (in tokens, or as a share of the original trace), without a tokenizer.
+
+    Without either only stage 1 removes steps. Raises UsageError for what is no decision about whole steps.
+    """
+    if isinstance(inside := getattr(decision, "decision", None), StepCut):
+        raise UsageError(f"cut takes a decision; give the attribute decision, of {inside.id!r}")
+    if isinstance(decision, UnitCut):
+        raise UsageError(f"{decision.method} cuts inside steps; decision.cut(cot, load_tokens, ratio=...) counts its tokens again")
+    if not isinstance(decision, StepCut):
+        raise UsageError(f"cut takes a decision, such as that of Asap(...).prune(sample), and not a {type(decision).__name__}")
     return decision.cut(budget=budget, ratio=ratio)
 
 

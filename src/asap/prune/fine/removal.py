@@ -31,7 +31,7 @@ def token_budget(tokens_before: int, *, budget: int | None, ratio: float | None)
 def check_budget(*, budget: int | None, ratio: float | None) -> None:
     """Raise UsageError unless at most one of the two is given, with a valid value."""
     if budget is not None and ratio is not None:
-        raise UsageError(f"budget {budget} and ratio {ratio:g} were both given; choose one")
+        raise UsageError(f"budget {budget} and ratio {ratio} were both given; choose one")
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise UsageError(f"budget is {budget!r}; a whole number of tokens, 1 or more, is expected")
     if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio <= 1):

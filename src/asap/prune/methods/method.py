@@ -3,9 +3,10 @@
 from collections.abc import Callable, Generator, Sequence
 from math import isfinite, nan
 from numbers import Real
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asap.errors import RowError
 from asap.lm.scorer import Scoring
@@ -27,6 +28,11 @@ class StepMethod(Protocol):
     def reads(self, size: Size) -> float:
         """The approximate number of tokens that a model reads for it."""
         ...
+
+
+Numbers = Sequence[float] | NDArray[np.floating[Any]]
+ScoreFunction = Callable[[Steps], Numbers | Scoring[Numbers]]
+"""A user's own method: one score for each step, higher = keep; a generator if a model has to read."""
 
 
 class Method(NamedTuple):
