@@ -23,7 +23,7 @@ TORCH ?= $(shell grep ^torch== $(CONSTRAINTS))
 EXTRAS := compare,docs,eval,gguf,hub,math,phrases,prices,ray,train,test
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm test-trainers nightly lint types imports picture docs wheel try-wheel constraints release-check clean
+.PHONY: demo demo-all test test-all test-vllm test-trainers test-designer nightly lint types imports picture docs wheel try-wheel constraints release-check clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -50,6 +50,12 @@ test-vllm: .venv/.test
 test-trainers: .venv/.test
 	ASAP_TRAINERS_ENV="$${ASAP_TRAINERS_ENV:-.venv-trainers}" $(BIN)/python -m pytest -q tests/train/test_real_trainers.py \
 		tests/oracle/test_oracle_renderers.py
+
+# an environment of its own: Data Designer wants an older pyarrow and huggingface_hub
+test-designer: .venv/.test
+	test -x .venv-designer/bin/python || $(PYTHON) -m venv .venv-designer
+	.venv-designer/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) "$(TORCH)" -e . "data-designer>=0.9.7"
+	ASAP_DESIGNER_PYTHON=.venv-designer/bin/python $(BIN)/python -m pytest -q tests/client/test_pipelines.py
 
 nightly: .venv/.test
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/golden $(BIN)/python tests/nightly/kill9.py --kills $(KILLS) --seed $(SEED)
@@ -110,4 +116,4 @@ release-check:
 	$(PYTHON) .ci/release_check.py $(TAG)
 
 clean:
-	rm -rf .venv .venv-vllm .venv-trainers .venv-wheel .venv-newest dist out site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vllm .venv-trainers .venv-designer .venv-wheel .venv-newest dist out site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
