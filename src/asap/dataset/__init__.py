@@ -161,9 +161,7 @@ def _of_several_turns(row: Row, columns: Mapping[str, str] | None, rules: RowRul
     """The error of a row that cannot be one sample, but would be several."""
     with suppress(RowError):
         if count := sum(isinstance(turn, Shaped) for turn in turns_of(row, columns, rules) or ()):
-            detail = (
-                f"the row is a conversation with {count} turns that think; asap.read_samples, which reads files, has each"
-            )
+            detail = f"the row is a conversation with {count} turns that think; asap.read_samples, which reads files, has each"
             return RowError("multi_turn", detail, error.row_id)
     return None
 
