@@ -36,7 +36,8 @@ def with_ray(rows: list[Row], scorer: str = "bundled") -> list[Row]:
     """The rows, mapped by an actor of Ray Data."""
     import ray
 
-    found = ray.data.from_items(rows).map(Shorter, fn_constructor_args=(scorer,), concurrency=1)
+    actors = ray.data.ActorPoolStrategy(size=1)  # one for each GPU
+    found = ray.data.from_items(rows).map(Shorter, fn_constructor_args=(scorer,), compute=actors)
     return [dict(row) for row in found.take_all()]
 
 
