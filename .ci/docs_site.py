@@ -17,6 +17,9 @@ from mkdocs.structure.pages import Page
 LINK = re.compile(r"""(?P<before>\]\(|(?:src|srcset|href)=")(?P<target>[^\s)"#:]+)(?P<anchor>\#[^\s)"]*)?(?P<after>[)"])""")
 FENCE = re.compile(r"^\s*(```|~~~)")
 ITEM = re.compile(r"^([-*+]|\d+\.)\s")
+CODE = re.compile(r"<code>([^<\n]*)</code>")
+HYPHENATED = re.compile(r"[\w.]*(?:-+[\w.]+)+")
+LONGEST = 24  # characters of a word that is kept on one line
 REFERENCE = re.compile(r"^::: asap\.(\w+)$", re.MULTILINE)
 _plain: dict[str, tuple[str, str]] = {}  # source path of a page: title, Markdown
 
@@ -67,6 +70,15 @@ def lists_apart(markdown: str) -> str:
         in_list = item or (in_list and bool(line.strip()))
         lines.append(line)
     return "\n".join(lines)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The page with short words such as `--keep-last` marked, which site.css keeps on one line."""
+    return CODE.sub(lambda code: f"<code>{HYPHENATED.sub(_marked, code[1])}</code>", html)
+
+
+def _marked(word: re.Match[str]) -> str:
+    return f'<span class="word">{word[0]}</span>' if len(word[0]) <= LONGEST else word[0]
 
 
 def described(name: str) -> str:
