@@ -61,6 +61,8 @@ def fault_of(words: Sequence[str]) -> str | None:
             return fault_of_ours(words[words.index("asap") + 1 :])
         scripts = [word for word in words[1:2] if word.endswith(".py") and "$" not in word and not (ROOT / word).is_file()]
         return f"no such script: {scripts[0]}" if scripts else None
+    if program.endswith(".sh") and not (ROOT / program).is_file():
+        return f"no such script: {program}"
     if program == "make":
         gone = [word for word in words[1:] if not word.startswith("-") and "=" not in word and word not in TARGETS]
         return f"no such target: {gone[0]}" if gone else None

@@ -1,14 +1,18 @@
-"""Every command that a page shows is read by the real command line: options exist, values are allowed. Python blocks compile.
+"""Every command that a page shows is read by the real command line: options exist, values are allowed. Python, JSON and YAML parse.
 
 Nothing is run, so nothing needs hardware, models or data. Other tests run the commands of docs/data.md, README.md, examples/scale
 and the examples.
 """
 
 import inspect
+import json
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from asap.cli import COMMANDS
 from command_lines import SHELLS, commands, fault_of, unknown_options
@@ -17,6 +21,11 @@ from pages import ROOT, Block, blocks, inline_code, markdown_of, name_of, pages
 PAGES = pages()
 OF_THEIR_TIME = {("docs/results/compare.md", "no such method: local-surprisal")}
 """Faults of commands that made an old table, which the page explains."""
+READERS: dict[str, Callable[[str], Any]] = {
+    "python": lambda text: compile(text, "a page", "exec"),
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +48,10 @@ def test_every_option_that_a_sentence_gives_a_command_exists(page: Path) -> None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_python_of_a_page_compiles(page: Path) -> None:
+def test_the_other_blocks_of_a_page_are_what_they_say(page: Path) -> None:
     for block in blocks(markdown_of(page)):
-        if block.language == "python":
-            compile(block.text, f"{name_of(page)}:{block.line}", "exec")
+        if read := READERS.get(block.language):
+            read(block.text)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -95,6 +104,7 @@ PRUNE = "asap prune rows.jsonl --out pruned "
         ("A=1 asap cut a --out b --rato 0.5 | jq .kept > kept.txt   # a comment", "--rato"),
         ("torchrun --nproc-per-node 4 -m asap train pruned --modell bundled --out trained", "--modell"),
         ("python examples/gone.py", "no such script: examples/gone.py"),
+        ("experiments/gone.sh TRACES", "no such script: experiments/gone.sh"),
         ("make pictures", "no such target: pictures"),
     ],
 )
