@@ -1,7 +1,7 @@
 """Every command that a page shows is read by the real command line: options exist, values are allowed. Python, JSON and YAML parse.
 
-Nothing is run, so nothing needs hardware, models or data. Other tests run the commands of docs/data.md, README.md, examples/scale
-and the examples.
+Nothing is run, so nothing needs hardware, models or data. Other tests run the commands of docs/data.md and examples/scale, the examples,
+and README's Python; `make try-wheel` runs README's first minute.
 """
 
 import inspect
