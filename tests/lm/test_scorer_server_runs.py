@@ -63,7 +63,7 @@ def test_methods_of_entropies_are_refused_or_reject_their_rows(folder: Path, cap
     with LogprobServer(folder) as server:
         scorer = scorer_of(server, folder)
         assert run(["prune", "rows.jsonl", "--method", "step-entropy", "--out", "out", *scorer]) == 2
-        assert "needs entropies, which a server does not give" in capsys.readouterr().err
+        assert "needs entropies, which this scorer does not give" in capsys.readouterr().err
         assert run(["compare", "rows.jsonl", "--out", "compared", *scorer[:6]]) == 2
         assert "leave it out of --methods" in capsys.readouterr().err
         assert run(["prune", "rows.jsonl", "--method", "own_entropy:by_entropy", "--scores", "own", "--out", "own", *scorer]) == 2

@@ -76,7 +76,7 @@ def pruners_of(grid: Grid, scorer: Scorer, tokens: TokenCounter | None = None) -
     """
     for name in grid.methods:
         if name in METHODS and needs_entropies(METHODS[name]) and not scorer.gives_entropies:
-            raise UsageError(f"method {name!r} needs entropies, which a server does not give; leave it out of --methods")
+            raise UsageError(f"method {name!r} needs entropies, which this scorer does not give; leave it out of --methods")
     with_classifier = {"llmlingua2": grid.words, "tokenskip": TokenSkip(grid.words)}
 
     def of_run(name: str) -> AsapSettings:

@@ -78,7 +78,7 @@ class Asap:
         if isinstance(self.scorer, ShippedScorer):
             check_served(self.settings)
         elif not self.scorer.gives_entropies and not self.settings.is_token_level and needs_entropies(self.settings.scoring):
-            raise UsageError(f"method {self.method!r} needs entropies, which a server does not give; use a scorer bundled, hf:… or gguf:…")
+            raise UsageError(f"method {self.method!r} needs entropies, which this scorer does not give; use bundled, hf:… or gguf:…")
         self.tokens = (load_tokens(tokens) if isinstance(tokens, str) else tokens) or self.scorer.tokens
         no_prompt = isinstance(self.scorer, ShippedScorer)
         self.context: PromptStyle = self.settings.context or ("raw" if no_prompt else default_context(self.scorer.tokens))
