@@ -303,7 +303,9 @@ def test_the_page_says_first_what_is_shown() -> None:
         summarise(six_rows(asap=-0.4, random=-0.4)), CAPTION
     )
     found = html(summarise(six_rows(12, asap=-0.3, random=-0.4, worse=-0.9)), CAPTION)
-    assert "2 of 2 comparisons show a difference. Better than random removal: asap at 50 %. Worse than it: worse at 50 %." in found
+    assert (
+        "2 of 2 comparisons show a difference. Better than random removal: asap at 50 %. Worse than random removal: worse at 50 %." in found
+    )
     assert "12 rows on 12 problems" in found
     assert "nothing says which of them is better than chance" in html(summarise(six_rows(asap=-0.3)), CAPTION)
 

@@ -153,16 +153,16 @@ def _headline(aggregates: Sequence[Aggregate], control: bool) -> str:
     if not shown:
         return f"No method is shown to differ from random removal, in {len(cells)} comparison{'s' * (len(cells) != 1)}."
     better, worse = ([one for one, contrast in shown if (contrast.mean > 0) is sign] for sign in (True, False))
-    said = [f"{word}: {_named(found)}." for word, found in (("Better than random removal", better), ("Worse than it", worse)) if found]
+    said = [f"{word} than random removal: {_named(found)}." for word, found in (("Better", better), ("Worse", worse)) if found]
     return f"{len(shown)} of {len(cells)} comparisons show{'s' * (len(shown) == 1)} a difference. {' '.join(said)}"
 
 
 def _named(aggregates: Sequence[Aggregate]) -> str:
-    """Methods with the ratios of theirs, the first few of them: `asap at 50 and 25 %, keep-head at 25 % and 2 others`."""
+    """Methods with the ratios of theirs, the first few of them: `asap at 75, 50 and 25 %, keep-head at 25 % and 2 others`."""
     ratios = dict[str, list[str]]()
     for one in aggregates:
         ratios.setdefault(one.method, []).append(f"{100 * one.ratio:g}")
-    said = [f"{method} at {' and '.join(at)} %" for method, at in ratios.items()]
+    said = [f"{method} at {' and '.join(filter(None, (', '.join(at[:-1]), at[-1])))} %" for method, at in ratios.items()]
     rest = len(said) - _MOST_NAMED
     return ", ".join(said[:_MOST_NAMED]) + (f" and {rest} other{'s' * (rest > 1)}" if rest > 0 else "")
 
