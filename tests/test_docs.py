@@ -28,6 +28,8 @@ def test_the_python_of_readme_runs_as_pasted() -> None:
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    counts = [re.fullmatch(r"[\w-]+ (\d+) -> (\d+)", line) for line in ran.stdout.splitlines()]
+    steps = [line for line in ran.stdout.splitlines() if line.startswith(("kept '", "coarse '", "fine '", 'kept "', 'coarse "', 'fine "'))]
+    assert {line.split()[0] for line in steps} == {"kept", "coarse", "fine"}
+    counts = [re.fullmatch(r"[\w-]+ (\d+) -> (\d+)", line) for line in ran.stdout.splitlines() if line not in steps]
     assert len(counts) == 12
     assert all(found and 0 < int(found[2]) <= int(found[1]) / 2 for found in counts)

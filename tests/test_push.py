@@ -93,6 +93,24 @@ def test_originals_and_the_review_page_are_published_only_when_asked(folder: Pat
     assert hub.repositories[REPO].files.keys() - {".gitattributes"} == PUBLIC
 
 
+def test_columns_that_repeat_the_original_traces_are_published_only_when_asked(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{**one, "raw": {"text": f"<think>{one['cot']}</think>"}, "level": 3} for one in map(row, range(2))]
+    source = write_rows(tmp_path / "rows.jsonl", rows)
+    random = ("--method", "random")
+    out = prune(source, tmp_path / "pruned", *random)
+    said = refusal(capsys, "push", str(out), REPO, *LICENSED, "--dry-run")
+    assert "(raw)" in said
+    assert "--keep-columns" in said
+    assert run(["push", str(out), REPO, *LICENSED, "--dry-run", "--with-originals"]) == 0
+    kept = prune(source, tmp_path / "kept", *random, "--keep-columns", "level")
+    assert run(["push", str(kept), REPO, *LICENSED, "--dry-run"]) == 0
+    whole = prune(source, tmp_path / "whole", "--method", "original")
+    assert run(["push", str(whole), REPO, *LICENSED, "--dry-run"]) == 0
+    assert hub.asked == []
+
+
 def test_a_dry_run_lists_files_and_sizes_and_asks_nothing(
     folder: Path, hub: Hub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

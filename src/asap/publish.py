@@ -1,7 +1,8 @@
 """What of an output folder is published: its files with their sizes, the card completed, without paths of this machine.
 
 Left out unless asked for: the stores, which hold the original traces, every reply and every verdict, and the review page, which shows the
-originals as well. What this does not do: talk to the Hub (`asap.hub_push`), or publish models.
+originals as well. Columns of the source are published, so one that repeats the original traces stops the push.
+What this does not do: talk to the Hub (`asap.hub_push`), publish models, or look for originals beside conversations.
 """
 
 import json
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.card import public_name
+from asap.dataset.columns import OWN, holds_text
 from asap.dataset.formats import FORMATS
 from asap.errors import InputError, UsageError
 from asap.ownership import PRUNED, record_in, run_in
+from asap.store.work import Store
 
 _CARD, _MANIFEST, _REVIEW = "README.md", "manifest.json", "review.html"
 _STORES = ("work.sqlite", "replies.sqlite", "evaluation.sqlite")
@@ -54,6 +57,11 @@ def parcel_of(folder: Path, license_: str | None, languages: Sequence[str], *, r
     names = [name for name in (*_DATA, *_formats_in(manifest)) if name in there and name != "rejected.jsonl"]
     if originals:
         names += [_settled(folder, name) for name in _STORES if name in there]
+    elif _STORES[0] in there and (columns := _columns_with_originals(folder)):
+        raise InputError(
+            f"{folder / 'pruned.jsonl'}: other columns hold the original traces ({', '.join(columns)}); prune into another folder "
+            "with --keep-columns and the names to publish, or publish the originals, too: --with-originals"
+        )
     if review and _REVIEW not in there:
         raise InputError(f"{folder} has no {_REVIEW}; write it first: asap review {folder} --out {folder / _REVIEW}")
     names += [_REVIEW] if review else []
@@ -81,6 +89,17 @@ def _manifest_of(folder: Path) -> Mapping[str, Any]:
     if shard := manifest["settings"].get("shard"):
         raise InputError(f"{folder} is shard {shard} of a run; put the shards together first: asap merge")
     return manifest
+
+
+def _columns_with_originals(folder: Path) -> list[str]:
+    """The other columns of pruned.jsonl in which a trace stands as it was before it was pruned."""
+    found = set[str]()
+    with Store.reading(folder) as store, (folder / "pruned.jsonl").open("rb") as lines:
+        for row in map(json.loads, lines):
+            sample = store.sample(str(row["id"]))
+            if sample is not None and sample.cot != row.get("cot"):
+                found |= {name for name, value in row.items() if name not in OWN and holds_text(value, sample.cot)}
+    return sorted(found)
 
 
 def _formats_in(manifest: Mapping[str, Any]) -> list[str]:

@@ -84,7 +84,7 @@ def prune(
     ratio: Ratio = None,
     method: Annotated[str, Parameter(help=_TEXTS["method"], group=METHOD)] = "asap",
     coarse: Annotated[Literal["align", "select", "rewrite", "none"] | None, Parameter(help=_TEXTS["coarse"], group=METHOD)] = None,
-    step_split: Annotated[str, Parameter(help=_TEXTS["step_split"], group=METHOD)] = "fenced",
+    step_split: Annotated[str, Parameter(help=_TEXTS["step_split"], group=METHOD, show_default=False)] = "fenced",
     model: Model = Model(),  # noqa: B008 (frozen)
     where: Where = Where(),  # noqa: B008 (frozen)
     llm: Llm = Llm(),  # noqa: B008 (frozen)

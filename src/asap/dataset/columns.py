@@ -94,7 +94,15 @@ def beside(row: Mapping[str, Any], columns: Mapping[str, Any], taken: Sequence[s
 
 def is_former(name: str, value: Any, cot: str) -> bool:
     """Whether a column is one of ours with the trace in it, such as the conversation in `messages`: ours takes its place."""
-    return name in OWN and _holds(value, cot.strip())
+    return name in OWN and holds_text(value, cot.strip())
+
+
+def holds_text(value: Any, text: str) -> bool:
+    """Whether a text is inside of a value."""
+    if isinstance(value, str):
+        return text in value
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return any(holds_text(one, text) for one in inside)
 
 
 def strict_line(row: Mapping[str, Any]) -> str:
@@ -117,14 +125,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: finite(inside) for key, inside in value.items()}
     return [finite(inside) for inside in value] if isinstance(value, list | tuple) else value
-
-
-def _holds(value: Any, text: str) -> bool:
-    """Whether a text is inside of a value."""
-    if isinstance(value, str):
-        return text in value
-    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return any(_holds(one, text) for one in inside)
 
 
 def _text(text: str) -> str:
