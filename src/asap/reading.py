@@ -4,9 +4,9 @@ What this does not do: parse (`asap.dataset`), or store (`asap.store`).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from asap.conversation import Conversation, TurnOf
 from asap.dataset import RejectedTurn, Shaped
@@ -55,8 +55,18 @@ class ReadRow(NamedTuple):
 
 NOT_JUDGED = "not_judged"
 """The reason to reject a row that a check could not judge here; such rows are read again by the next run."""
-RowCheck = Callable[[Source, Iterator[ReadRow]], Iterator[ReadRow]]
-"""Gives the rows of a source back in order, those that do not pass as errors."""
+
+
+class RowCheck(Protocol):
+    """Gives the rows of a source back in order, those that do not pass as errors."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the settings of a run say about the check."""
+
+    def __call__(self, source: Source, rows: Iterator[ReadRow], /) -> Iterator[ReadRow]:
+        """The rows in order."""
+        ...
 
 
 def listened_rows(source: Source, listener: Listener) -> Iterator[ReadRow]:

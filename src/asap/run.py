@@ -47,7 +47,7 @@ def prune_into(
     listener = listener or Listener()
     refuse_sources(folder, source.names)
     with Store.open(folder) as store:
-        settings = store.claim(run_settings(source, workers.described, llm, only_passing=check is not None), OF_METHODS)
+        settings = store.claim(run_settings(source, workers.described, llm, check), OF_METHODS)
         claim_files(store, files)  # before the hours of scoring
         store.own()
         started = time.perf_counter()
@@ -77,14 +77,14 @@ def no_usable_row(sources: Sequence[str], rejected_by: Mapping[str, int], filter
 
 
 def run_settings(
-    source: Source, described: Mapping[str, Any], llm: Generator | None = None, *, only_passing: bool = False
+    source: Source, described: Mapping[str, Any], llm: Generator | None = None, check: RowCheck | None = None
 ) -> dict[str, Any]:
     """Everything that determines the output, by name; JSON-able. Runs with equal settings and rows write equal files.
 
     `described` is what the workers say of themselves.
     """
     asked = {"llm": llm.model if llm else None, "llm_prompts_hash": prompts_hash(described["coarse"]) if llm else None}
-    return {**described, **source.as_settings(), **asked, **({"only_passing": True} if only_passing else {})}
+    return {**described, **source.as_settings(), **asked, **(check.settings if check else {})}
 
 
 def _decide_missing(store: Store, workers: Workers, listener: Listener) -> None:

@@ -111,6 +111,41 @@ def test_only_maths_that_equals_the_gold_answer_is_pruned(tmp_path: Path) -> Non
     assert rejected(out) == {"other": "answer_fails", "nothing": "answer_fails", "no gold": "no_tests"}
 
 
+DIFFERING = [  # what is said, the gold answer, and the rules by which it is right
+    ("There are 72 apples.", "72", {"math-verify", "gsm8k"}),
+    ("\\boxed{2+4}", "6", {"math-verify"}),
+    ("\\boxed{\\sqrt{4}}", "2", {"math-verify"}),
+    ("\\boxed{\\frac{1}{\\sqrt{2}}}", "\\frac{\\sqrt{2}}{2}", {"math-verify"}),
+    ("\\boxed{70\\%}", "0.7", {"math-verify"}),
+    ("Answer: 4 dollars, 2 more than before", "4", {"math-verify"}),
+    ("#### 18\nA check: 3 * 6 = 18, and 18 + 1 = 19.", "18", {"gsm8k"}),
+    ("x \\in \\{5\\}", "5", {"gsm8k"}),
+    ("\\boxed{7}", "8", set[str]()),
+]
+
+
+@needs_math
+def test_a_gold_answer_is_compared_by_the_rule_that_is_asked_for_and_the_manifest_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [maths_row(f"r{at}", said, gold=gold) for at, (said, gold, _) in enumerate(DIFFERING)])
+    for rule, words in (("math-verify", ()), ("gsm8k", ("--gold-rule", "gsm8k"))):
+        out = prune(source, tmp_path / rule, "--only-passing", *words)
+        assert kept(out) == [f"r{at}" for at, (_, _, rules) in enumerate(DIFFERING) if rule in rules]
+        assert json.loads((out / "manifest.json").read_text("utf-8"))["settings"]["gold_rule"] == rule
+    assert "(by GSM8K's rule)" in (tmp_path / "gsm8k" / "README.md").read_text("utf-8")
+    assert "gold_rule is 'gsm8k' there and 'math-verify' here" in refusal(
+        capsys, *prune_words(source, tmp_path / "gsm8k", "--only-passing"), lines=None
+    )
+    assert "--gold-rule gsm8k is about gold answers" in refusal(capsys, *prune_words(source, tmp_path / "new", "--gold-rule", "gsm8k"))
+
+
+def test_gsm8ks_rule_needs_no_math_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparer, "find_spec", lambda name: None)
+    out = prune(write_rows(tmp_path / "rows.jsonl", MATHS), tmp_path / "out", "--only-passing", "--gold-rule", "gsm8k")
+    assert kept(out)[:3] == ["boxed", "number", "dollars"]
+
+
 @needs_math
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes_and_shards_agree(sandboxed: None, tmp_path: Path) -> None:

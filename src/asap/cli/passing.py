@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asap.cli.result import show
+from asap.errors import UsageError
 
 if TYPE_CHECKING:
+    from asap.benchmarks.problem import ResultRule
     from asap.dataset.source import Source
-    from asap.reading import RowCheck
+    from asap.evaluate.passing import Passing
     from asap.totals import Totals
 
 _MOST_WORKERS = 8
@@ -19,11 +21,19 @@ _HINTS = {
 }
 
 
-def passing_check(out: Path) -> "RowCheck":
-    """The check that lets only rows with a right answer through."""
+def check_rule(rule: "ResultRule | None", *, asked: bool) -> None:
+    """Raise UsageError for a rule without --only-passing."""
+    if rule and not asked:
+        raise UsageError(f"--gold-rule {rule} is about gold answers, which only --only-passing reads; add that, or leave --gold-rule out")
+
+
+def passing_check(out: Path, rule: "ResultRule | None", *, asked: bool) -> "Passing | None":
+    """The check that lets only rows with a right answer through, if it was asked for."""
+    if not asked:
+        return None
     from asap.evaluate.passing import Passing
 
-    return Passing(out, min(_MOST_WORKERS, os.cpu_count() or 1))
+    return Passing(out, min(_MOST_WORKERS, os.cpu_count() or 1), rule or "math-verify")
 
 
 def print_hints(totals: "Totals") -> None:

@@ -41,7 +41,7 @@ from asap.cli.options import (
     with_logprobs,
     write_page,
 )
-from asap.cli.passing import passing_check, print_counts, print_hints
+from asap.cli.passing import check_rule, passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
 from asap.cli.terminal import console_for, say
@@ -58,6 +58,7 @@ from asap.prune.settings import STAGE_1, AsapSettings
 if TYPE_CHECKING:
     from asap.dataset.source import Source
     from asap.output import Files
+    from asap.reading import RowCheck
     from asap.workers.blueprint import Blueprint
 
 
@@ -99,8 +100,8 @@ def prune(
         bool,
         Parameter(
             negative="",
-            help="Only rows with a right answer: their own tests are run in the sandbox, gold answers of maths compared by math-verify. "
-            "The others go to rejected.jsonl with the reason (docs/data.md).",
+            help="Only rows with a right answer: their own tests are run in the sandbox, gold answers of maths compared (--gold-rule). The "
+            "others go to rejected.jsonl with the reason (docs/data.md).",
             group=DATA,
         ),
     ] = False,
@@ -108,6 +109,14 @@ def prune(
         bool,
         Parameter(negative="", help="Reject rows whose trace ends in a loop, the same said again and again (docs/loops.md).", group=DATA),
     ] = False,
+    gold_rule: Annotated[
+        Literal["math-verify", "gsm8k"] | None,
+        Parameter(
+            help="How --only-passing compares an answer with its gold answer: math-verify calculates, gsm8k takes the number that the "
+            "answer states, boxed, behind #### or its last. [default: math-verify]",
+            group=DATA,
+        ),
+    ] = None,
     row_options: RowOptions = AS_IT_IS,
     hub_config: HubConfig = None,
     hub_split: HubSplit = None,
@@ -160,6 +169,7 @@ def prune(
         keep_columns=kept_columns(keep_columns),
     )
     at_least("max-rejected", max_rejected, 0)
+    check_rule(gold_rule, asked=only_passing)
     values = typed(options, _RECORDS)
     model.check()
     llm.check(coarse, values, for_scorer=model.is_served)
@@ -184,7 +194,8 @@ def prune(
             return 0
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
-        code = _prune(rows, out, settings, model, where, llm, files, max_rejected, only_passing=only_passing)
+        check = passing_check(out, gold_rule, asked=only_passing)
+        code = _prune(rows, out, settings, model, where, llm, files, max_rejected, check)
     except SpendingStop as error:
         say(f"asap: stopped: {error}", error=True)
         return 130
@@ -214,8 +225,7 @@ def _prune(
     llm: Llm,
     files: "Files",
     max_rejected: int | None,
-    *,
-    only_passing: bool,
+    check: "RowCheck | None",
 ) -> int:
     from asap.dataset import iter_rows
     from asap.progress import watcher
@@ -243,13 +253,12 @@ def _prune(
                 stack.enter_context(watcher(console, whole_row=manner().verbose)),
                 llm.run_options(spending, source.rules.table),
             )
-            check = passing_check(out) if only_passing else None
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
         say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
         return 130
     print_summary(totals, out, spending if llm.llm else None)
-    if only_passing:
+    if check:
         print_hints(totals)
     return int(too_many_rejected(totals, out, max_rejected))
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from asap.benchmarks.files import FileRow
 from asap.benchmarks.gold import gold_of
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem
+from asap.benchmarks.problem import Problem, ResultRule
 from asap.benchmarks.traces import problem_of
 from asap.dataset import Shaped
 from asap.dataset.source import Source
@@ -36,10 +36,19 @@ _WHY = "there is no complete Python code block in the answer"
 
 
 class Passing:
-    """Rejects the rows without a right answer (a `reading.RowCheck`). Verdicts are kept in the folder of the run."""
+    """Rejects the rows without a right answer (a `reading.RowCheck`). Verdicts are kept in the folder of the run.
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    `rule` is how answers are compared with gold answers.
+    """
+
+    def __init__(self, folder: Path, workers: int, rule: ResultRule = "math-verify") -> None:
         self._folder, self._workers = folder, workers
+        self._rule: ResultRule = rule
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the settings of a run say: that only right answers pass, and by which rule those of maths are compared."""
+        return {"only_passing": True, "gold_rule": self._rule}
 
     def __call__(self, source: Source, rows: Iterator[ReadRow]) -> Iterator[ReadRow]:
         """The rows in order; those of other shards as they are. Raises UsageError without a sandbox, MissingExtra without math-verify."""
@@ -48,8 +57,8 @@ class Passing:
             ledger = stack.enter_context(Ledger.open(self._folder))
             sandbox = stack.enter_context(Sandbox.open(self._workers, imported=modules)) if has_programs else None
             judge = Judge(sandbox, ledger, LimitSettings(), self._workers) if sandbox else None
-            comparer = stack.enter_context(Comparer.open(self._workers)) if has_gold else None
-            judging = _Judging(source, ledger, judge, comparer)
+            comparer = stack.enter_context(Comparer.open(self._workers, [self._rule])) if has_gold else None
+            judging = _Judging(source, ledger, judge, comparer, self._rule)
             while batch := list(islice(rows, _ROWS)):
                 errors = judging.errors({row.position: row.result for row in batch if row.wanted and isinstance(row.result, Shaped)})
                 for row in batch:
@@ -100,6 +109,7 @@ class _Judging(NamedTuple):
     ledger: Ledger
     judge: Judge | None
     comparer: Comparer | None
+    rule: ResultRule
 
     def errors(self, rows: dict[int, Any]) -> dict[int, RowError]:
         """Why rows do not pass, by position; those that pass are missing."""
@@ -133,16 +143,21 @@ class _Judging(NamedTuple):
         if self.comparer is None or not golds:
             return {}
         pairs = {position: (gold, rows[position].sample.answer) for position, gold in golds.items()}
-        keys = {position: content_digest("maths", self.comparer.version, *pair) for position, pair in pairs.items()}
+        keys = {position: content_digest("maths", self.comparer.version, self.rule, *pair) for position, pair in pairs.items()}
         new = {keys[position]: pair for position, pair in pairs.items()}
         new = {key: pair for key, pair in new.items() if self.ledger.found(key, is_comparison) is None}
         with ThreadPoolExecutor(self.comparer.processes) as threads:
-            found = dict(zip(new, threads.map(self.comparer.compare, *zip(*new.values(), strict=True)) if new else (), strict=True))
-        for key, compared in found.items():
-            if compared.verdict != "infra":  # that may be the machine's fault: the same command tries again
-                self.ledger.keep(key, list(compared))
+            compared = threads.map(lambda pair: self._compared(*pair), new.values())
+            found = dict(zip(new, compared, strict=True))
+        for key, one in found.items():
+            if one.verdict != "infra":  # that may be the machine's fault: the same command tries again
+                self.ledger.keep(key, list(one))
         verdicts = {position: found.get(key) or Compared(*self.ledger.found(key, is_comparison)) for position, key in keys.items()}
-        return {position: _unequal(compared) for position, compared in verdicts.items() if compared.verdict != "pass"}
+        return {position: _unequal(one) for position, one in verdicts.items() if one.verdict != "pass"}
+
+    def _compared(self, gold: str, answer: str) -> Compared:
+        assert self.comparer is not None, "a row has a gold answer, so the comparer is open"
+        return self.comparer.compare(gold, answer, self.rule)
 
 
 def _unequal(compared: Compared) -> RowError:

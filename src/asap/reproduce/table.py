@@ -13,7 +13,10 @@ from asap.errors import UsageError
 from asap.reproduce.fields import Fields, Options
 from asap.yaml_text import yaml_mapping
 
-_READ = ("columns", "subset", "split", "limit", "where", "each-generation", "only-passing", "think-tags", "drop-system", "keep-columns")
+_READ = (
+    *("columns", "subset", "split", "limit", "where", "each-generation", "only-passing", "gold-rule", "think-tags", "drop-system"),
+    "keep-columns",
+)
 _DECIDE = ("method", "budget", "ratio", "coarse", "coarse-only", "scores", "seed", "backfill", "step-split", "context", "dtype", "devices")
 _STAGE_1 = ("llm", "base-url", "llm-context", "llm-tokenizer", "temperature", "tau", "attempts", "concurrency", "price-in", "price-out")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
