@@ -38,6 +38,16 @@ SHORT = (
         half: {prune: {method: keep-tail, ratio: 0.5}}
 """
 )
+SERVED = (
+    HEAD.replace('budgets: "6", device: cpu', '"base-url": "http://127.0.0.1:{port}/v1", concurrency: 1')
+    + """
+    serve: "{python} {server} --model {model} --served-model-name {name}"
+    paper:
+      reference: zero-shot
+      arms:
+        zero-shot: {train: false}
+"""
+)
 WHOLE = (
     HEAD
     + """

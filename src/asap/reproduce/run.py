@@ -5,25 +5,26 @@ every command goes on where it was killed; so does the chain.
 """
 
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from asap.atomic import alone_in
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
-from asap.reproduce.child import start
+from asap.reproduce.child import Process, end_of, ends_as_interrupted, start, stop
 from asap.reproduce.record import Records, Standing
-from asap.reproduce.serve import served
+from asap.reproduce.serve import Server, served
 from asap.reproduce.stage import REPEATED, Stage
 from asap.versions import __version__, versions_of
 
 _LOGS = "logs"
-_SHOWN = 3  # the last lines of a log in a message
+_LOOK_S, _STOPPING_S = 1.0, 120.0
 
 Say = Callable[[str], None]
 
@@ -33,8 +34,8 @@ class StageFailed(InputError):
 
 
 def run_chain(chain: Chain, out: Path, say: Say) -> None:
-    """Run what is missing. Raises StageFailed, or InputError if results were changed; KeyboardInterrupt passes through."""
-    with claimed(out):
+    """Run what is missing. Raises StageFailed, or InputError if results were changed; KeyboardInterrupt at Ctrl-C and SIGTERM."""
+    with ends_as_interrupted(), claimed(out):
         records = Records(out)
         refuse_changed(chain, records)
         for number, stage in enumerate(chain.stages, 1):
@@ -83,35 +84,30 @@ def _run(stage: Stage, out: Path, say: Say) -> tuple[float, list[str]]:
         target.parent.mkdir(exist_ok=True)
     begun = time.monotonic()
     log = _log(stage, out)
-    with log.open("ab") as file, served(stage, out, log.with_name(f"{stage.name}-server.txt"), say):
+    with log.open("ab") as file, served(stage, out, log.with_name(f"{stage.name}-server.txt"), say) as server:
         file.write(f"$ {shlex.join(['asap', *command])}\n".encode())
         file.flush()
         process = start([sys.executable, "-m", "asap", *command], file)
-        code = _ended(process)
+        code = _ended(process, server, stage)
     if code:
         raise StageFailed(
-            f"{stage.name} ended with exit code {code} ({_end_of(log)}); see {log}, and run the same command again to go on there"
+            f"{stage.name} ended with exit code {code} ({end_of(log)}); see {log}, and run the same command again to go on there"
         )
     return time.monotonic() - begun, command
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> int:
-    """The exit code of a process. Ctrl-C reaches it, too, and it ends in its own time."""
+def _ended(process: Process, server: Server | None, stage: Stage) -> int:
+    """The exit code of a process. Raises InputError if the server that it needs ends before it. Ctrl-C is passed on to it."""
     try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_S)
+            if server:
+                server.check(f"while {stage.name} needed it")
     finally:
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            stop(process, signal.SIGINT, _STOPPING_S)
 
 
 def _log(stage: Stage, out: Path) -> Path:
     return out / _LOGS / f"{stage.name}.txt"
-
-
-def _end_of(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
-    return " / ".join(lines[-_SHOWN:])[-600:]
