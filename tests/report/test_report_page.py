@@ -64,6 +64,74 @@ def test_a_generation_cannot_act(visit: Visit, arms: list[str], tmp_path: Path) 
     assert page.locator("img").count() == 0
 
 
+def asked_otherwise(folder: Path, name: str, questions: dict[int, str]) -> Path:
+    """Score answers whose rows say what was asked, as those of asap evaluate do."""
+    rows = [{"task_id": f"sum/{n}", "generation": f"\\boxed{{{2 * n}}}", "asked": asked} for n, asked in questions.items()]
+    (folder / f"{name}-asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [
+        "score",
+        str(folder / f"{name}-asked.jsonl"),
+        "--benchmark",
+        f"maths:{folder / 'sums.jsonl'}",
+        "--out",
+        str(folder / f"{name}-asked"),
+    ]
+    assert run(words) == 0
+    return folder / f"{name}-asked"
+
+
+def test_a_problem_shows_what_was_asked(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    base = scored("base", range(6))
+    long = HOSTILE + "\n" + "".join(f"Line {line} of a long question.\n" for line in range(400)) + "Its end."
+    stored = asked_otherwise(base.parent, "stored", {1: long, 2: "Double two."})
+    file = page_of(tmp_path / "out", f"a={stored}", f"b={base}")
+    page = visit(file, "#benchmark=maths%3Asums.jsonl&problem=sum%2F1")
+    asked = page.get_by_role("region", name="Question")
+    asked.get_by_role("button", name=re.compile("show all [0-9,]+ characters")).wait_for()
+    assert "<script>alert(1)</script><img src=x onerror=alert(2)>" in asked.inner_text()
+    assert "202E" in asked.inner_text()
+    assert "Line 100" not in asked.inner_text()
+    asked.get_by_role("button").click()
+    assert asked.inner_text().endswith("Its end.")
+    page.keyboard.press("j")
+    page.locator(".problem h1", has_text="sum/2").wait_for()
+    asked.get_by_text("Double two.").wait_for()
+    page.evaluate("location.hash = '#benchmark=maths%3Asums.jsonl&problem=sum%2F3'")
+    page.locator(".problem h1", has_text="sum/3").wait_for()
+    asked.get_by_text("What is 3 + 3?").wait_for()  # of the benchmark's file, since no attempt tells it
+    other = asked_otherwise(base.parent, "other", {2: "Two and two?"})
+    page = visit(page_of(tmp_path / "two", f"a={stored}", f"b={other}"), "#benchmark=maths%3Asums.jsonl&problem=sum%2F2")
+    page.locator('[data-side="b"] summary', has_text="Asked otherwise: 12 characters").click()
+    page.locator('[data-side="b"]').get_by_text("Two and two?").wait_for()
+    assert page.locator('[data-side="a"] summary').count() == 0
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_one_problem_in_common_leaves_what_is_not_known_out(visit: Visit, scored: Scored, tmp_path: Path, samples: int) -> None:
+    """Nothing is known about the spread then, which is infinite; JSON has no infinity."""
+    base = scored("base", range(6))
+    answer = {"task_id": "sum/2", "generation": "\\boxed{4}"}
+    (base.parent / f"one{samples}.jsonl").write_text((json.dumps(answer) + "\n") * samples)
+    words = ["score", str(base.parent / f"one{samples}.jsonl"), "--benchmark", f"maths:{base.parent / 'sums.jsonl'}"]
+    assert run([*words, "--out", str(tmp_path / "one")]) == 0
+    page = visit(page_of(tmp_path / "out", f"base={base}", f"one={tmp_path / 'one'}"))
+    assert page.locator(".verdict .told").count() == 1
+    assert "Infinity" not in (tmp_path / "out" / "report.json").read_text()
+    assert run(["compare-runs", str(base), str(tmp_path / "one"), "--common", "--out", str(tmp_path / "c.json")]) == 0
+    assert "Infinity" not in (tmp_path / "c.json").read_text()
+
+
+def test_a_question_that_is_nowhere_leaves_no_gap(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    base = scored("own-gone", range(6))
+    (base.parent / "sums.jsonl").rename(tmp_path / "sums.jsonl")
+    try:
+        page = visit(page_of(tmp_path / "out", base), "#benchmark=maths%3Asums.jsonl&problem=sum%2F1")
+        page.locator('[data-side="a"] .part').first.wait_for()
+        assert page.get_by_role("region", name="Question").inner_text() == ""
+    finally:
+        (tmp_path / "sums.jsonl").rename(base.parent / "sums.jsonl")
+
+
 def test_everything_by_keyboard(visit: Visit, arms: list[str], tmp_path: Path) -> None:
     page = visit(page_of(tmp_path / "out", *arms))
     press, focused = page.keyboard.press, "document.activeElement.closest('[data-at]')?.dataset.problem"
@@ -134,6 +202,9 @@ def test_a_problem_links_to_its_trace(visit: Visit, scored: Scored, tmp_path: Pa
     page = visit(file, "#benchmark=maths%3Asums.jsonl&problem=sum%2F2")
     link = page.locator(".links a").get_attribute("href")
     assert link == "../pruned/review.html#id=sum%2F2"
+    page = visit(file, "#benchmark=maths%3Asums.jsonl&problem=sum%2F7")
+    assert page.locator(".links").inner_text().startswith("Review pages of what was trained on: ")
+    assert page.locator(".links a").get_attribute("href") == "../pruned/review.html"
     review = visit(pruned / "review.html", "#id=sum%2F2")
     review.locator(".trace h1", has_text="sum/2").wait_for()
 

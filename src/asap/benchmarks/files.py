@@ -7,6 +7,8 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from asap.errors import InputError, MissingExtra, one_line
 from asap.install import install_command
 
 _DATA = "ASAP_DATA"
+_FETCHES = ContextVar("fetches", default=True)
 
 
 class FileRow(NamedTuple):
@@ -57,6 +60,16 @@ def wheel_file(package: str, name: str) -> Path | None:
     return next((path for folder in folders if (path := Path(folder) / name).is_file()), None)
 
 
+@contextmanager
+def nothing_fetched() -> Iterator[None]:
+    """Have the block find only files that are on this machine; others are InputErrors."""
+    token = _FETCHES.set(False)
+    try:
+        yield
+    finally:
+        _FETCHES.reset(token)
+
+
 def hub_file(repository: str, name: str) -> Path:
     """A file of a data set on the Hugging Face Hub, fetched once. Runs no code of the data set."""
     try:
@@ -64,7 +77,7 @@ def hub_file(repository: str, name: str) -> Path:
     except ImportError as error:
         raise MissingExtra(f"{repository} is fetched with huggingface-hub; install it with: {install_command('hub')}") from error
     try:
-        return Path(hf_hub_download(repository, name, repo_type="dataset"))
+        return Path(hf_hub_download(repository, name, repo_type="dataset", local_files_only=not _FETCHES.get()))
     except Exception as error:  # border: the underlying HTTP library differs between versions and has its own errors
         detail = one_line(error)[:200]
         raise InputError(

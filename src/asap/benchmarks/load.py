@@ -51,6 +51,8 @@ class Benchmark:
     problems: Sequence[Problem]
     files: str
     wording: str
+    file: str = ""
+    """The user's own file, as it was named."""
 
     @property
     def public_only(self) -> int:
@@ -71,7 +73,7 @@ def load_benchmark(name: str) -> Benchmark:
     if not rest and chosen.problems is not None:
         _check_count(path, len(problems), chosen.problems)
     _check_ids(path, problems)
-    return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings))
+    return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings), rest)
 
 
 def _livecodebench(name: str, window: str) -> Benchmark:

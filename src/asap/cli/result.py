@@ -6,13 +6,13 @@ docs/command-line.md lists the fields of each command.
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from math import isfinite
 from os import PathLike
 from typing import Any
 
 from asap.cli.manner import manner
+from asap.plain_json import plain
 from asap.revealed import revealed
 from asap.versions import __version__
 
@@ -46,7 +46,7 @@ def one_document(command: str) -> Iterator[dict[str, Any]]:
     finally:
         sys.stdout = screen
         found = {"command": command, "asap": __version__, **_document}
-        print(json.dumps(_plain(found), indent=2, allow_nan=False), file=screen)  # in ASCII, so that nothing in it has to be escaped
+        print(json.dumps(plain(found), indent=2, allow_nan=False), file=screen)  # in ASCII, so that nothing in it has to be escaped
 
 
 @contextmanager
@@ -65,18 +65,3 @@ def _stdout_on_stderr(screen: Any) -> Iterator[None]:
                 screen.flush()
             os.dup2(kept, number)
             os.close(kept)
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON has it: NaN and infinity become null, named tuples objects, paths and other objects text."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, Sequence | set | frozenset):
-        return [_plain(one) for one in value]
-    return str(value)

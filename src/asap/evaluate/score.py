@@ -60,6 +60,7 @@ def score_file(
         judge = Judge(sandbox, ledger, limits, workers, on_progress, comparer)
         verdicts = verdicts_of(judge, benchmark, chain([first], attempts), extract)
         settings = {"attempts": str(path), "benchmarks": [benchmark.name], "extract": extract, "limits": asdict(limits)}
+        settings |= {"problems": benchmark.file} if benchmark.file else {}
         settings |= {"think_tags": think_tags} if think_tags else {}
         settings |= judged_by(sandbox, comparer)
         entry = {**figures(benchmark, verdicts), "rejected": len(rejected)}

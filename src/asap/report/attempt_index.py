@@ -15,6 +15,8 @@ OUTCOMES = {
 }
 """The outcomes of an attempt and what they are called."""
 OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+NOWHERE = (-1, -1)
+"""Piece and place of a text that is not on the page."""
 
 
 @dataclass
@@ -23,10 +25,12 @@ class AttemptIndex:
 
     `attempts[benchmark][arm]` has one list for each attempt: problem, seed, sample, outcome, tokens, seconds, piece and place in the piece
     (-1: its text is not on the page). Problems, arms and outcomes are numbers: places in `problems`, the arms and OUTCOMES.
+    `questions[benchmark]` has piece and place of the question of each problem of which it is known.
     """
 
     problems: dict[str, dict[str, int]] = field(default_factory=dict)
     attempts: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
+    questions: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
     pieces: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from asap.plain_json import plain
 from asap.report.arms import Arm, settings_of
 from asap.report.attempt_index import AttemptIndex
 from asap.report.figures import ArmResult, Difference
@@ -70,7 +71,7 @@ class ArmReport:
 
 def as_record(report: ArmReport) -> dict[str, Any]:
     """The content of report.json: every figure of the report."""
-    return {
+    found = {
         "asap": __version__,
         "title": report.title,
         "reference": report.reference.name,
@@ -84,3 +85,5 @@ def as_record(report: ArmReport) -> dict[str, Any]:
         "paper": [*report.paper_says],
         "said": report.said,
     }
+    told: dict[str, Any] = plain(found)
+    return told

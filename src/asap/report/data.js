@@ -18,7 +18,7 @@ export async function loadReport() {
     report.attempts[name].forEach((attempts, arm) => {
       for (const attempt of attempts) cells[attempt[AT.problem]][arm].push(attemptOf(attempt));
     });
-    return { name, ids, cells };
+    return { name, ids, cells, questions: report.questions[name] };
   });
   return page;
 }
@@ -48,4 +48,10 @@ export function differs(cells) {
 /** Text, verdict and detail of an attempt; null if its text is not on the page. */
 export async function loadAttempt(attempt) {
   return attempt.piece < 0 ? null : (await loadPiece(attempt.piece))[attempt.place];
+}
+
+/** What was asked about a problem; null if that is not on the page. */
+export async function loadQuestion(benchmark, problem) {
+  const [piece, place] = benchmark.questions[problem];
+  return piece < 0 ? null : (await loadPiece(piece))[place].text;
 }

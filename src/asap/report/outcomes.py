@@ -18,7 +18,7 @@ _RAN_OUT = "the token budget ran out"
 
 
 class Judged(NamedTuple):
-    """One attempt with its verdict: `text` is None where the file of attempts is not there any more."""
+    """One attempt with its verdict: `text` is None where the file of attempts is not there any more, `asked` where nothing tells it."""
 
     benchmark: str
     task_id: str
@@ -30,6 +30,7 @@ class Judged(NamedTuple):
     seconds: float | None
     text: str | None
     opened: bool
+    asked: str | None
 
 
 def judged_attempts(run: PairedRun) -> Iterator[Judged]:
@@ -53,6 +54,7 @@ def judged_attempts(run: PairedRun) -> Iterator[Judged]:
             seconds=seconds,
             text=attempt.text if attempt else None,
             opened=bool(attempt and attempt.opened),
+            asked=_asked(attempt) if attempt else None,
         )
 
 
@@ -65,6 +67,12 @@ def _outcome(verdict: Mapping[str, Any], attempt: Attempt | None) -> str:
     if (attempt is not None and attempt.cut_off) or str(verdict.get("detail") or "").startswith(_RAN_OUT):
         return "budget"
     return {"no-answer": "no-answer", "fail": "wrong"}.get(str(word), "broke")
+
+
+def _asked(attempt: Attempt) -> str | None:
+    """The message that was sent; of other tools the prompt."""
+    texts = (attempt.measured.get(name) for name in ("asked", "prompt"))
+    return next((text for text in texts if isinstance(text, str) and text.strip()), None)
 
 
 def _loops(attempt: Attempt) -> bool:
@@ -107,10 +115,13 @@ class _Texts:
 def _attempts_file(run: PairedRun) -> Path | None:
     """The attempts of a run: those that `asap evaluate` wrote, or those that `asap score` was given, if they are still there."""
     own = run.folder / "attempts.jsonl"
-    if own.is_file():
-        return own
-    named = run.summary.get("settings", {}).get("attempts")
+    return own if own.is_file() else file_of(run, "attempts")
+
+
+def file_of(run: PairedRun, setting: str) -> Path | None:
+    """The file that a setting of a run names, looked for from here and from the folders above the run; None if it is not there any more."""
+    named = run.summary.get("settings", {}).get(setting)
     if not isinstance(named, str):
         return None
     bases = (Path(), *run.folder.resolve().parents)
-    return next((path for base in bases if (path := base / named).exists()), None)
+    return next((path for base in bases if (path := base / Path(named).expanduser()).exists()), None)

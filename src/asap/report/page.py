@@ -10,7 +10,7 @@ from asap.page.embedded import embedded_json
 from asap.page.html import Assets, write_html
 from asap.page.looks import LOOKS, is_stroked, looks_in_order, mark_path
 from asap.report.arms import Arm
-from asap.report.attempt_index import OUTCOMES
+from asap.report.attempt_index import NOWHERE, OUTCOMES
 from asap.report.contents import ArmReport, as_record
 from asap.report.paper import method_of
 from asap.store.work import Store
@@ -34,6 +34,9 @@ def page_record(report: ArmReport, folder: Path) -> dict[str, Any]:
         **as_record(report),
         "outcomes": list(OUTCOMES.items()),
         "problems": {name: list(index.problems[name]) for name in report.benchmarks},
+        "questions": {
+            name: [index.questions[name].get(number, NOWHERE) for number in index.problems[name].values()] for name in report.benchmarks
+        },
         "attempts": {name: [index.attempts[name].get(arm.name, []) for arm in report.arms] for name in report.benchmarks},
         "reviews": [[*_reviews(arm, folder, index.problems)] for arm in report.arms],
         "looks": [*_looks(report.arms)],

@@ -1,13 +1,14 @@
-// One problem: two generations side by side, with their verdicts.
+// One problem: its question, and two generations side by side, with their verdicts.
 
 import { h, shown, whole } from "../page/dom.js";
 import { rendered } from "../page/text.js";
-import { loadAttempt, page } from "./data.js";
+import { loadAttempt, loadQuestion, page } from "./data.js";
 import { badge } from "./looks.js";
 import { addressOf, cellOf } from "./matrix.js";
 import { number } from "./words.js";
 
 const CLOSE = /<\/(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>/i;
+const MOST_ASKED = [1200, 12]; // characters and lines of a question that are shown before one asks for all
 const chosen = { a: 0, b: 1, shown: 0 }; // the arms on the left and on the right, and on a phone which of them is shown
 
 /** The view of a problem. `around` says what is before and after it in the list. */
@@ -23,7 +24,8 @@ export function makeProblem(benchmark, problem, around) {
   const all = h("p", { class: "all" }, page.arms.map((arm) => h("button", { type: "button", title: `${arm.name} on the right`, onclick: () => show(several ? "b" : "a", arm.number) }, badge(arm.name), cellOf(cells[arm.number], arm.name))));
   const pair = h("div", { class: several ? "pair" : "pair alone" }, Object.values(columns));
   const toggle = several ? h("div", { class: "sides", role: "group", "aria-label": "Shown" }) : null;
-  const node = h("main", { class: "problem" }, h("header", { class: "head" }, nav, h("p", { class: "from" }, ...shown(benchmark.name), page.report.label && h("b", {}, ` \u00b7 ${page.report.label}`)), h("h1", {}, ...shown(benchmark.ids[problem])), all, links(benchmark, problem), toggle), pair);
+  const question = h("section", { class: "asked", "aria-label": "Question" });
+  const node = h("main", { class: "problem" }, h("header", { class: "head" }, nav, h("p", { class: "from" }, ...shown(benchmark.name), page.report.label && h("b", {}, ` \u00b7 ${page.report.label}`)), h("h1", {}, ...shown(benchmark.ids[problem])), all, links(benchmark, problem)), question, toggle, pair);
 
   async function draw(side) {
     const arm = page.arms[chosen[side]];
@@ -37,7 +39,7 @@ export function makeProblem(benchmark, problem, around) {
     if (!one) return columns[side].replaceChildren(head, h("p", { class: "note" }, "This arm did not try this problem."));
     const text = await loadAttempt(one);
     if (page.arms[chosen[side]] !== arm || cells[arm.number][attempt[side]] !== one) return undefined;
-    columns[side].replaceChildren(head, ending(one, text), ...bodyOf(text));
+    columns[side].replaceChildren(head, ending(one, text), ...(text?.asked ? [otherwise(text.asked)] : []), ...bodyOf(text));
     return undefined;
   }
 
@@ -59,8 +61,13 @@ export function makeProblem(benchmark, problem, around) {
     return draw(side);
   }
 
+  async function ask() {
+    const text = await loadQuestion(benchmark, problem);
+    if (text !== null) question.replaceChildren(h("h2", {}, "Question", h("span", {}, ` ${whole(text.length)} characters`)), ...shortly(text));
+  }
+
   mark();
-  const drawn = Promise.all(sides.map(draw));
+  const drawn = Promise.all([ask(), ...sides.map(draw)]);
   return {
     node,
     drawn,
@@ -94,13 +101,38 @@ function bodyOf(attempt) {
   return [part("Thinking", text.slice(0, end)), part("Answer", text.slice(end))];
 }
 
+/** The beginning of a question, and a button that shows all of it. */
+function shortly(text) {
+  const end = endOfBeginning(text, ...MOST_ASKED);
+  if (text.length - end < 300) return [h("div", { class: "body" }, rendered(text))];
+  const body = h("div", { class: "body" }, rendered(text.slice(0, end)));
+  const all = h("button", { type: "button", class: "more", onclick: () => (all.remove(), body.replaceChildren(...rendered(text))) }, `\u2026 show all ${whole(text.length)} characters`);
+  return [body, all];
+}
+
+/** Where a text ends that has at most so many characters and lines. */
+function endOfBeginning(text, characters, lines) {
+  const most = text.slice(0, characters - /[\ud800-\udbff]/.test(text[characters - 1])); // no half of a pair
+  return most.split("\n", lines).join("\n").length;
+}
+
+/** What this attempt was asked, where that is not the question of the others. */
+function otherwise(asked) {
+  const details = h("details", { class: "part", ontoggle: () => details.childElementCount === 1 && details.append(h("div", { class: "body" }, rendered(asked))) }, h("summary", {}, `Asked otherwise: ${whole(asked.length)} characters`));
+  return details;
+}
+
 function part(name, text) {
   return h("div", { class: "part" }, h("h2", {}, name, h("span", {}, ` ${whole(text.length)} characters`)), h("div", { class: "body" }, rendered(text.replace(/^\n+/, ""))));
 }
 
-/** Links to the review pages of what the arms were trained on: to the trace itself where it is among them. */
+/** Links to the review pages of what the arms were trained on: to the trace itself where it is among them, else to the page. */
 function links(benchmark, problem) {
-  const found = page.arms.flatMap((arm) => arm.review.map((review) => ({ arm, review, own: review.problems[benchmark.name]?.includes(problem) }))).filter(({ own }) => own);
-  if (!found.length) return null;
-  return h("p", { class: "links" }, "Its trace in the review page: ", found.map(({ arm, review }) => h("a", { href: `${review.href}#id=${encodeURIComponent(benchmark.ids[problem])}` }, badge(arm.name), ...shown(arm.name))));
+  const found = page.arms.flatMap((arm) => arm.review.map((review) => ({ arm, review, own: review.problems[benchmark.name]?.includes(problem) })));
+  const line = (name, links) => links.length > 0 && h("p", { class: "links" }, `${name}: `, links);
+  const link = ({ arm, review }, hash) => h("a", { href: review.href + hash }, badge(arm.name), ...shown(arm.name));
+  return [
+    line("Its trace in the review page", found.filter((one) => one.own).map((one) => link(one, `#id=${encodeURIComponent(benchmark.ids[problem])}`))),
+    line("Review pages of what was trained on", found.filter((one) => !one.own).map((one) => link(one, ""))),
+  ];
 }

@@ -50,15 +50,16 @@ function scaleOf(differences) {
 }
 
 function strip({ arm, passed, problems }, most) {
-  const [low, high] = passed.interval.map((end) => Math.max(-most, Math.min(most, end)));
+  const known = passed.interval[0] !== null; // one problem with several samples tells nothing about the spread
+  const [low, high] = known ? passed.interval.map((end) => Math.max(-most, Math.min(most, end))) : [-most, most];
   const place = (share) => 50 + (50 * share) / most;
   const line = h("div", { class: "strip", role: "img", "aria-label": `${arm}: ${points(passed.difference)} points, ${points(low)} to ${points(high)}, over ${problems} problems` });
-  const blind = Math.min(most, passed.smallest_difference);
+  const blind = Math.min(most, passed.smallest_difference ?? most);
   line.append(piece("band", place(-blind), place(blind)), piece("zero", 50, 50), piece("whisker", place(low), place(high)));
   const mark = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14" }, markAt(arm, 0, 0, false, 5));
   mark.style.left = `${place(passed.difference)}%`;
   line.append(mark);
-  const told = [h("b", {}, points(passed.difference)), h("span", {}, `${points(passed.interval[0])} to ${points(passed.interval[1])}`), h("span", { class: passed.p_holm < SURE ? "p sure" : "p", title: `${passed.test}: p ${passed.p.toPrecision(3)}, by Holm ${passed.p_holm.toPrecision(3)}` }, `p ${chance(passed.p_holm)}`)];
+  const told = [h("b", {}, points(passed.difference)), h("span", {}, known ? `${points(passed.interval[0])} to ${points(passed.interval[1])}` : "not known"), h("span", { class: passed.p_holm < SURE ? "p sure" : "p", title: `${passed.test}: p ${passed.p.toPrecision(3)}, by Holm ${passed.p_holm.toPrecision(3)}` }, `p ${chance(passed.p_holm)}`)];
   return h("div", { class: "strip-row", title: `would have shown with power 0.8: ${hundred(passed.smallest_difference)} points` }, armName(arm), line, h("div", { class: "told" }, told));
 }
 
