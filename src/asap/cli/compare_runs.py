@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from asap.cli.options import RUN
 from asap.cli.result import show
-from asap.plain_json import plain
+from asap.json_values import as_json
 
 
 def compare_runs(
@@ -46,6 +46,6 @@ def compare_runs(
     show(comparison_markdown(compared), **compared)
     if out is not None:
         with replacing(out) as file:
-            json.dump(plain(compared), file, indent=2, ensure_ascii=False)
+            json.dump(as_json(compared), file, indent=2, ensure_ascii=False)
             file.write("\n")
     return 0

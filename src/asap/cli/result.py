@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any
 
 from asap.cli.manner import manner
-from asap.plain_json import plain
+from asap.json_values import as_json
 from asap.revealed import revealed
 from asap.versions import __version__
 
@@ -46,7 +46,7 @@ def one_document(command: str) -> Iterator[dict[str, Any]]:
     finally:
         sys.stdout = screen
         found = {"command": command, "asap": __version__, **_document}
-        print(json.dumps(plain(found), indent=2, allow_nan=False), file=screen)  # in ASCII, so that nothing in it has to be escaped
+        print(json.dumps(as_json(found), indent=2, allow_nan=False), file=screen)  # in ASCII, so that nothing in it has to be escaped
 
 
 @contextmanager

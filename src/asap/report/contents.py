@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from asap.plain_json import plain
+from asap.json_values import as_json
 from asap.report.arms import Arm, settings_of
 from asap.report.attempt_index import AttemptIndex
 from asap.report.figures import ArmResult, Difference
@@ -85,5 +85,5 @@ def as_record(report: ArmReport) -> dict[str, Any]:
         "paper": [*report.paper_says],
         "said": report.said,
     }
-    told: dict[str, Any] = plain(found)
+    told: dict[str, Any] = as_json(found)
     return told

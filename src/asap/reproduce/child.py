@@ -16,17 +16,17 @@ _PR_SET_PDEATHSIG = 1
 _SHOWN, _LONGEST = 3, 600  # lines and characters of a log in a message
 _TAIL = 1 << 16
 
-Process = subprocess.Popen[bytes]
+Child = subprocess.Popen[bytes]
 
 
-def start(words: Sequence[str], output: IO[bytes]) -> Process:
+def start(words: Sequence[str], output: IO[bytes]) -> Child:
     """A process in a group of its own, whose stdout and stderr go into a file. On Linux the kernel kills it when this one ends."""
     return subprocess.Popen(
         words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_die_with(os.getpid()), start_new_session=True
     )
 
 
-def stop(process: Process, how: signal.Signals, patience_s: float) -> None:
+def stop(process: Child, how: signal.Signals, patience_s: float) -> None:
     """Stop a process with all of its group: by a signal, and if it does not end in time, or we are interrupted once more, by SIGKILL."""
     try:
         if process.poll() is None:
@@ -38,7 +38,7 @@ def stop(process: Process, how: signal.Signals, patience_s: float) -> None:
         process.wait()
 
 
-def _signal(process: Process, how: signal.Signals) -> None:
+def _signal(process: Child, how: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # PermissionError: of macOS, for a group of ended processes
         os.killpg(process.pid, how)
 

@@ -17,9 +17,9 @@ from asap.atomic import alone_in
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
-from asap.reproduce.child import Process, end_of, ends_as_interrupted, start, stop
+from asap.reproduce.child import Child, end_of, ends_as_interrupted, start, stop
 from asap.reproduce.record import Records, Standing
-from asap.reproduce.serve import Server, served
+from asap.reproduce.serve import ModelServer, served
 from asap.reproduce.stage import REPEATED, Stage
 from asap.versions import __version__, versions_of
 
@@ -96,7 +96,7 @@ def _run(stage: Stage, out: Path, say: Say) -> tuple[float, list[str]]:
     return time.monotonic() - begun, command
 
 
-def _ended(process: Process, server: Server | None, stage: Stage) -> int:
+def _ended(process: Child, server: ModelServer | None, stage: Stage) -> int:
     """The exit code of a process. Raises InputError if the server that it needs ends before it. Ctrl-C is passed on to it."""
     try:
         while True:

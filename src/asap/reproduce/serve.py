@@ -15,17 +15,17 @@ from typing import NamedTuple
 import httpx2
 
 from asap.errors import InputError
-from asap.reproduce.child import Process, end_of, start, stop
+from asap.reproduce.child import Child, end_of, start, stop
 from asap.reproduce.stage import Stage, spelled
 
 _BETWEEN_S, _STOPPING_S, _ANSWER_S, _SILENCE_S = 0.5, 60.0, 5.0, 1800.0
 _AGAIN = "run the same command again to go on there"
 
 
-class Server(NamedTuple):
+class ModelServer(NamedTuple):
     """A running server, and where its output goes."""
 
-    process: Process
+    process: Child
     log: Path
 
     def check(self, what: str) -> None:
@@ -35,7 +35,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(stage: Stage, out: Path, log: Path, say: Callable[[str], None], silence_s: float = _SILENCE_S) -> Iterator[Server | None]:
+def served(stage: Stage, out: Path, log: Path, say: Callable[[str], None], silence_s: float = _SILENCE_S) -> Iterator[ModelServer | None]:
     """Have the stage's server run, if it needs one. Raises InputError if the server ends, hangs or serves something else."""
     if not stage.serve:
         yield None
@@ -54,14 +54,14 @@ def served(stage: Stage, out: Path, log: Path, say: Callable[[str], None], silen
         except OSError as error:
             raise InputError(f"{command[0]} cannot be started ({error.strerror}); it serves the model of {stage.name}") from error
         try:
-            server = Server(process, log)
+            server = ModelServer(process, log)
             _wait(server, url, name, silence_s)
             yield server
         finally:
             stop(process, signal.SIGTERM, _STOPPING_S)
 
 
-def _wait(server: Server, url: str, name: str, silence_s: float) -> None:
+def _wait(server: ModelServer, url: str, name: str, silence_s: float) -> None:
     """Wait until a server lists its model."""
     heard, size = time.monotonic(), server.log.stat().st_size
     while name not in (models := _models(url) or ()):
