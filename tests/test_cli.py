@@ -119,7 +119,7 @@ def test_an_empty_file_of_options_changes_nothing(tmp_path: Path, source: Path) 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("bugdet: 5\n", ["bugdet"]),
+        ("bugdet: 5\n", ["asap.yaml names bugdet, which is no option of asap prune; did you mean budget"]),
         ("budget: [5\n", ["asap.yaml", "is not valid YAML"]),
         ("just words\n", ["asap.yaml", "holds no mapping"]),
         ("- budget\n", ["asap.yaml", "holds no mapping"]),

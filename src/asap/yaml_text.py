@@ -1,7 +1,7 @@
 """Settings in YAML: one mapping of names to values, in which no line can be without effect because a later one replaces it.
 
 Plain words are read as YAML 1.2 has them: only true and false are truth values, so `no`, `off` and `on` stay text, a date too, and 1e-5
-is a number.
+is a number. Where the reader knows what each word must be, such as an option of the command line, words stay as they are written.
 """
 
 import re
@@ -42,18 +42,30 @@ for _kind, _pattern in _PLAIN.items():
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole_number)
 
 
-def yaml_value(text: str) -> Any:
-    """The value in a YAML text. Raises ValueError, or a subclass, which says what is wrong, or RecursionError."""
+class _WordLoader(_Loader):
+    """Leaves plain words as text, except null."""
+
+
+_WordLoader.yaml_implicit_resolvers = {}
+for _kind in ("null", "merge"):
+    _WordLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_PLAIN[_kind]})$"), None)
+
+
+def yaml_value(text: str, *, words: bool = False) -> Any:
+    """The value in a YAML text, its plain words as they are written with `words`.
+
+    Raises ValueError, or a subclass, which says what is wrong, or RecursionError.
+    """
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _WordLoader if words else _Loader)
     except yaml.YAMLError as error:
         raise ValueError(one_line(error)) from error
 
 
-def yaml_mapping(text: str, what: str, example: str) -> dict[str, Any]:
-    """The values in a YAML text by name. Raises UsageError, which calls the text `what` and shows an `example` line."""
+def yaml_mapping(text: str, what: str, example: str, *, words: bool = False) -> dict[str, Any]:
+    """The values in a YAML text by name (`yaml_value`). Raises UsageError, which calls the text `what` and shows an `example` line."""
     try:
-        values = yaml_value(text)
+        values = yaml_value(text, words=words)
     except RecursionError as error:
         raise UsageError(f"{what} is nested too deeply; write one setting a line, for example {example}") from error
     except ValueError as error:  # also a number that there is not

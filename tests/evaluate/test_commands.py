@@ -115,7 +115,7 @@ def test_attempts_that_cannot_be_read(problems: Path, tmp_path: Path, capsys: py
         (["--model", "openai:m", "--base-url", "nonsense"], "nonsense"),
         (["--model", "openai:m", "--base-url", "http://127.0.0.1:1", "--concurrency", "0"], "--concurrency is 0"),
         (["--model", "openai:m", "--max-new-tokens", "0"], "--max-new-tokens is 0"),
-        (["--model", "openai:m", "--budgets", "1k"], "--budgets is '1k'"),
+        (["--model", "openai:m", "--budgets", "1k"], "Invalid value for --budgets: '1k' is not a whole number"),
         (["--model", "openai:m", "--limit", "0"], "--limit is 0"),
         (["--model", "openai:m", "--benchmark", "livecodebench"], "names no release window"),
     ],

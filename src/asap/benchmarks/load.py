@@ -39,6 +39,8 @@ _KINDS = {
 }
 
 
+BENCHMARK_NAMES = (*_KINDS, "livecodebench:v4_v5")
+"""The names that people choose from; there are other windows of LiveCodeBench, and some kinds take a file of one's own."""
 _FILES = [f"{name}:FILE" for name, kind in _KINDS.items() if kind.takes_files]
 NAMES = ", ".join([*(name for name in _KINDS if name not in ("stdin", "maths")), "livecodebench:v1_v3 (or another window)", *_FILES])
 

@@ -5,9 +5,10 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from asap.cli.config import config_of, without_config
+from asap.cli.lists import lists_in
 from asap.cli.manner import manner, speaking, without_manner
 from asap.cli.result import one_document
 from asap.cli.terminal import console_for, screens
@@ -20,6 +21,7 @@ app = App(
     help="Shorten the reasoning traces you train on: whole steps go, every kept word stays verbatim, every cut is explained.",
     version=f"asap {__version__}",
     help_format="plaintext",
+    default_parameter=Parameter(consume_multiple=(1, None), negative_iterable=()),  # lists: see asap.cli.lists
     suppress_keyboard_interrupt=False,  # we say so, with an exit code
     help_epilogue="Everywhere: --json (the result as one JSON document), --quiet (no progress), -v (the first row whole), "
     "--config FILE.yaml (option: value), --debug (tracebacks); see docs/command-line.md.",
@@ -40,6 +42,7 @@ COMMANDS = {
     "certify": "Certify that training on pruned data is less than a margin worse, or say why that is not shown (exit code 1).",
     "report": "Report on evaluations and trainings: Pass@1, tokens, paired statistics against a reference arm, and training cost.",
     "reproduce": "Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.",
+    "completion": "Complete commands, options and their values in a shell, or the keys of a file of --config in an editor.",
 }
 """The commands in the order of use, which is their order in the help."""
 for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when called, so that each command starts quickly
@@ -47,7 +50,7 @@ for place, (name, summary) in enumerate(COMMANDS.items()):  # imported only when
     app.command(f"asap.cli.{module}:{module}", name=name, help=summary, sort_key=place)
 
 
-PRINTING = ("certify", "compare-runs", "diff-runs", "doctor", "report", "reproduce")
+PRINTING = ("certify", "compare-runs", "completion", "diff-runs", "doctor", "report", "reproduce")
 """The commands whose result is what they print, unless they have an --out."""
 
 
@@ -75,7 +78,8 @@ def _run(arguments: Sequence[str], document: dict[str, Any]) -> int:
     debug = manner().debug
     try:
         words, config = without_config(arguments)
-        app.config = (config_of(config, words),) if config is not None else ()
+        from_file = (config_of(config, words),) if config is not None else ()
+        app.config = (*from_file, lists_in(words))
         if words and words[0] in COMMANDS:
             app[words[0]].help = None  # the command's docstring says more
         code = app(words, console=console_for(), exit_on_error=False, print_error=False, result_action="return_value")

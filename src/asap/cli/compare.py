@@ -1,6 +1,6 @@
 """`asap compare`: compares methods at equal token counts, without training a model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from asap.cli.options import (
     Tokenizer,
     allow_own_methods,
     at_least,
+    floats,
     parse_columns,
     warn_of_dtype,
     whole,
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from asap.lm.scorer import Scorer
 
 DEFAULT_METHODS = (
-    "asap,asap-fine,alignment,first-token-entropy,mean-surprisal,step-entropy,"
-    "random,random-block,keep-ends,keep-head,keep-tail,longest-first"
+    *("asap", "asap-fine", "alignment", "first-token-entropy", "mean-surprisal", "step-entropy"),
+    *("random", "random-block", "keep-ends", "keep-head", "keep-tail", "longest-first"),
 )
 
 
@@ -49,14 +50,18 @@ def compare(
     *,
     out: Out,
     methods: Annotated[
-        str,
+        tuple[str, ...],
         Parameter(
-            help="Names with commas between them: those of asap prune --method except original, your own "
+            help="Those of asap prune --method except original, your own "
             "(package.module:function), and asap-fine, which is asap without its stage 1.",
             group=METHOD,
         ),
     ] = DEFAULT_METHODS,
-    ratios: Annotated[str, Parameter(help="Shares of each trace's tokens to compare at, with commas.", group=METHOD)] = "0.75,0.5,0.25",
+    ratios: Annotated[tuple[float, ...], Parameter(help="Shares of each trace's tokens to compare at.", group=METHOD, converter=floats)] = (
+        0.75,
+        0.5,
+        0.25,
+    ),
     coarse: Annotated[
         Literal["align", "none"], Parameter(help="Stage 1 of asap; with none, asap-fine is asap and left out.", group=METHOD)
     ] = "align",
@@ -136,7 +141,7 @@ def compare(
     from asap.run import run_settings
     from asap.workers.local import description
 
-    names, shares = _names(methods, coarse), _shares(ratios)
+    names, shares = _names(methods, coarse), [*ratios]
     allow_own_methods(*names, step_split, scorer, judge or "")
     Grid.check(names, shares)
     # the runs are cut again for each cell, so their own ratio is fixed: with another one they would be other runs
@@ -194,10 +199,10 @@ def compare(
     return 0
 
 
-def _names(methods: str, coarse: str) -> list[str]:
+def _names(methods: Sequence[str], coarse: str) -> list[str]:
     from asap.compare.grid import FINE
 
-    names = [name.strip() for name in methods.split(",")]
+    names = [*methods]
     if coarse == "none" and {"asap", FINE} <= {*names}:
         names.remove(FINE)
     return names
@@ -219,10 +224,3 @@ def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -
     benchmark = load_benchmark(f"traces:{tests}")
     with Sandbox.open(1, imported=imported_modules(benchmark.problems)) as sandbox, Ledger.open(out) as ledger:
         yield Sufficiency(judge, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, generate)
-
-
-def _shares(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--ratios is {text!r}; write numbers between 0 and 1 with commas between them, for example 0.75,0.5") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole
+from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole, wholes
 from asap.cli.result import show, show_written
 from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
 from asap.errors import InputError, UsageError
@@ -23,10 +23,10 @@ WRITING = Group("Writing", sort_key=3)
 def evaluate(
     *,
     benchmark: Annotated[
-        str,
+        list[str],
         Parameter(
             help="humaneval, humaneval+, mbpp+, livecodebench:v1_v3, leetcode, gsm8k, math500, aime24, svamp, traces, humaneval:FILE, "
-            "maths:FILE, …; several with commas.",
+            "maths:FILE, …; one or more.",
             group=DATA,
         ),
     ],
@@ -42,8 +42,8 @@ def evaluate(
         list[str] | None,
         Parameter(
             negative="",
-            help="DIR or NAME=DIR: a LoRA that asap train or peft left there, evaluated on its base without merging, into OUT/NAME; again "
-            "for more, all on one base in memory.",
+            help="DIR or NAME=DIR: a LoRA that asap train or peft left there, evaluated on its base without merging, into OUT/NAME; of "
+            "several, all on one base in memory.",
             group=MODEL,
         ),
     ] = None,
@@ -66,8 +66,9 @@ def evaluate(
     temperature: Annotated[float, Parameter(help="0: the likeliest token, as in the paper.", group=WRITING)] = 0.0,
     top_p: Annotated[float, Parameter(help="Draw from the likeliest tokens of this share only.", group=WRITING)] = 1.0,
     budgets: Annotated[
-        str | None, Parameter(help="Smaller token budgets to read off the same run, with commas: 1024,2048.", group=WRITING)
-    ] = None,
+        tuple[int, ...],
+        Parameter(help="Smaller token budgets to read off the same run: 1024,2048.", group=WRITING, converter=wholes),
+    ] = (),
     gamma: Annotated[
         float | None, Parameter(help="Ask with TokenSkip's ratio marker, for models that were trained with it.", group=WRITING)
     ] = None,
@@ -97,20 +98,19 @@ def evaluate(
     from asap.lm.specs import load_adapted, load_llm
     from asap.ownership import EVALUATED, claim_folder, refuse_sources
 
-    plan = Plan(max_new_tokens, n, temperature, top_p, _numbers(budgets), judging.extract, gamma, gamma_marker, judging.think_tags)
+    plan = Plan(max_new_tokens, n, temperature, top_p, budgets, judging.extract, gamma, gamma_marker, judging.think_tags)
     plan.check()
     if adapter and (base_url or tokenizer):
         raise UsageError(f"--{'base-url' if base_url else 'tokenizer'} is about a server, and an adapter runs here; leave it out")
     adapters = _named(adapter or [], with_base)
     folders = _folders(out, [*(["base"] if with_base else []), *adapters])
     for folder in folders.values():
-        refuse_sources(folder, [file for name in benchmark.split(",") if (file := name.partition(":")[2])], EVALUATION_FILES)
+        refuse_sources(folder, [file for name in benchmark if (file := name.partition(":")[2])], EVALUATION_FILES)
         claim_folder(folder, EVALUATED)
     first = at_least("limit", limit, 1)
-    names = [name.strip() for name in benchmark.split(",")]
-    if len(set(names)) < len(names):
-        raise UsageError(f"--benchmark {benchmark}: a benchmark is named twice")
-    loaded = [load_benchmark(name) for name in names]
+    if len({*benchmark}) < len(benchmark):
+        raise UsageError(f"--benchmark {','.join(benchmark)}: a benchmark is named twice")
+    loaded = [load_benchmark(name) for name in benchmark]
     loaded = [replace(entry, problems=entry.problems[:first]) for entry in loaded]
     warn_of_dtype(dtype, device)
     if adapters:
@@ -185,10 +185,3 @@ def _folders(out: Path, names: Sequence[str]) -> dict[str, Path]:
     if names and (found := run_in(out)):
         raise InputError(f"{out} holds a run of {found} itself; with --adapter, choose an --out in which each adapter gets a folder")
     return {name: out / name for name in names} or {"": out}
-
-
-def _numbers(text: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        raise UsageError(f"--budgets is {text!r}; write whole numbers with commas between them, for example 1024,2048") from None

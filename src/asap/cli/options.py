@@ -2,12 +2,12 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import CoercionError, Group, Parameter
 
 from asap.cli.result import show
 from asap.cli.terminal import say
@@ -35,12 +35,25 @@ def whole(_: type, tokens: Sequence[Any]) -> int:
     return int(text)
 
 
-def floats(name: str, text: str) -> tuple[float, ...]:
-    """The value of an option that takes numbers separated by commas."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--{name} is {text!r}; write numbers with commas between them, for example 1.0,0.75,0.5") from None
+def wholes(_: type, tokens: Sequence[Any]) -> tuple[int, ...]:
+    """A list of whole numbers."""
+    return _numbers(tokens, "whole number", lambda token: whole(int, [token]))
+
+
+def floats(_: type, tokens: Sequence[Any]) -> tuple[float, ...]:
+    """A list of numbers."""
+    return _numbers(tokens, "number", lambda token: float(token.value))
+
+
+def _numbers(tokens: Sequence[Any], what: str, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The numbers of a list. Raises CoercionError, which names the option."""
+    found = list[Any]()
+    for token in tokens:
+        try:
+            found.append(read(token))
+        except ValueError:
+            raise CoercionError(msg=f"{token.value!r} is not a {what}", token=token) from None
+    return tuple(found)
 
 
 Sources = Annotated[list[str], Parameter(help="JSONL (.gz, .zst), JSON, Parquet, a folder of them, or a Hub id owner/name.")]
@@ -51,7 +64,7 @@ Budget = Annotated[
 ]
 Ratio = Annotated[float | None, Parameter(help="The share of each trace's tokens that may stay, instead of --budget.", group=CUT)]
 Columns = Annotated[
-    str | None,
+    list[str] | None,
     Parameter(
         help="Which columns to read, where their names do not tell (docs/data.md): question=…,response=…, question=…,cot=…,answer=… or "
         "messages=…; also id, system.",
@@ -71,10 +84,9 @@ HubSplit = Annotated[
     ),
 ]
 KeepColumns = Annotated[
-    str | None,
+    list[str] | None,
     Parameter(
-        help="The other columns that travel along into what is written: all, none, or names with commas between them (docs/data.md). "
-        "[default: all]",
+        help="The other columns that travel along into what is written: all, none, or their names (docs/data.md). [default: all]",
         group=DATA,
     ),
 ]
@@ -228,12 +240,16 @@ Classifier = Annotated[
 ]
 
 
-def parse_columns(text: str | None) -> dict[str, str]:
-    """`question=prompt,response=generation` as a mapping."""
-    pairs = [part.partition("=") for part in text.split(",")] if text else []
-    if any(not (name.strip() and equals and column.strip()) for name, equals, column in pairs):
-        raise UsageError(f"--columns is {text!r}; write name=column pairs, for example question=prompt,response=generation")
-    columns = {name.strip(): column.strip() for name, _, column in pairs}
+def parse_columns(texts: Sequence[str] | None) -> dict[str, str]:
+    """`question=prompt` and `response=generation` as a mapping. Raises UsageError."""
+    columns = dict[str, str]()
+    for text in texts or ():
+        name, _, column = (part.strip() for part in text.partition("="))
+        if not (name and column):
+            raise UsageError(f"--columns is {text!r}; write name=column pairs, for example question=prompt,response=generation")
+        if name in columns:
+            raise UsageError(f"--columns names {name} twice, as {columns[name]} and {column}; leave one of them out")
+        columns[name] = column
     if columns:
         from asap.dataset import check_columns
 

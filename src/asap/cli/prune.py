@@ -170,7 +170,7 @@ def prune(
     )
     at_least("max-rejected", max_rejected, 0)
     check_rule(gold_rule, asked=only_passing)
-    values = typed(options, _RECORDS)
+    values = typed(options)
     model.check()
     llm.check(coarse, values, for_scorer=model.is_served)
     values |= {name: value for name, value in (("budget", budget), ("ratio", ratio), ("step_split", step_split)) if value is not None}

@@ -21,7 +21,7 @@ def push(
         str | None,
         Parameter(help="The licence of the original rows, as the Hub names it: apache-2.0, cc-by-4.0, mit, other.", group=_CARD),
     ] = None,
-    language: Annotated[list[str] | None, Parameter(help="The language of the rows: en, zh, …; several with commas.", group=_CARD)] = None,
+    language: Annotated[list[str] | None, Parameter(help="The language of the rows: en, zh, …", group=_CARD)] = None,
     public: Annotated[bool, Parameter(help="Let everybody read it.", negative=(), group=_FILES)] = False,
     with_review: Annotated[bool, Parameter(help="Also review.html, which shows the original traces.", negative=(), group=_FILES)] = False,
     with_originals: Annotated[
@@ -53,8 +53,7 @@ def push(
 
     if not looks_like_hub_id(repo):
         raise UsageError(f"{repo!r} is no name of a repository on the Hub; write OWNER/NAME, for example me/shorter-traces")
-    languages = [part.strip() for one in language or () for part in one.split(",") if part.strip()]
-    parcel = parcel_of(folder, license, languages, review=with_review, originals=with_originals)
+    parcel = parcel_of(folder, license, language or [], review=with_review, originals=with_originals)
     for piece in parcel.pieces:
         show(f"{piece.size:>14,} bytes  {piece.name}")
     show(f"stays here: {', '.join(parcel.left_out) or 'nothing'}")

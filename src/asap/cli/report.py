@@ -24,7 +24,7 @@ def report(
     ] = None,
     reference: Annotated[str | None, Parameter(help="The arm that the others are compared with. [default: the first]", group=RUN)] = None,
     paper: Annotated[
-        str | None,
+        list[str] | None,
         Parameter(
             help="Put the paper's figures beside: table1, table2, table3, table4, figure3, or table6 to table18 of its second version.",
             group=RUN,
@@ -48,7 +48,7 @@ def report(
 
     if out is not None:
         claim_report(out)
-    made = make_report(runs, reference=reference, paper=paper, title=title)
+    made = make_report(runs, reference=reference, paper=",".join(paper or ()), title=title)
     show(printed(made).removesuffix("\n"), **as_record(made))
     if out is not None:
         write_arm_report(made, out)

@@ -55,9 +55,9 @@ class SandboxOptions:
     ] = 10.0
     memory: Annotated[int, Parameter(help="Memory of each program in MB.", group=JUDGING, converter=whole)] = 2048
     packages: Annotated[
-        str | None,
+        list[str] | None,
         Parameter(
-            help="Packages of this environment that solutions may import, with commas: pandas,scipy. Those that tests and reference "
+            help="Packages of this environment that solutions may import: pandas,scipy. Those that tests and reference "
             "solutions import are there anyway, if installed.",
             group=JUDGING,
         ),
@@ -106,9 +106,8 @@ class SandboxOptions:
         if problems and all(isinstance(problem.check, GoldResult) for problem in problems):
             yield None
             return
-        packages = [name for part in (self.packages or "").split(",") if (name := part.strip())]
         try:
-            opened = Sandbox.open(self.worker_count, self.unsafe_no_sandbox, packages, imported_modules(problems))
+            opened = Sandbox.open(self.worker_count, self.unsafe_no_sandbox, self.packages or [], imported_modules(problems))
         except NoSandbox as error:
             raise UsageError(str(error) if self.unsafe_no_sandbox else f"{error}, or type --unsafe-no-sandbox in full") from error
         with opened as sandbox:

@@ -30,11 +30,9 @@ def options_of(records: Mapping[type, Group], *, groups: Mapping[str, Group] | N
     return make_dataclass("Options", named, frozen=True, namespace={"__module__": __name__})
 
 
-def typed(options: Any, records: Iterable[type]) -> dict[str, Any]:
-    """The values of the options that were typed, by name. `records` are those that the options were made from."""
-    numbers = {found.name for record in records for found, annotation, _ in _leaves(record) if _is_numbers(annotation)}
-    texts = {found.name: value for found in fields(options) if (value := getattr(options, found.name)) is not None}
-    return {name: floats(name, value) if name in numbers else value for name, value in texts.items()}
+def typed(options: Any) -> dict[str, Any]:
+    """The values of the options that were typed, by name."""
+    return {found.name: value for found in fields(options) if (value := getattr(options, found.name)) is not None}
 
 
 def record_of(record: type, values: dict[str, Any]) -> Any:
@@ -93,12 +91,9 @@ def _option(annotation: Any, text: str, found: "Field[Any]", group: Group) -> An
     default = _default(found)
     if default is not None and default is not False and default != "" and "[default:" not in text:
         text += f" [default: {','.join(map(str, default)) if isinstance(default, tuple) else default}]"
-    how = Parameter(help=text, group=group, negative="" if bool in kinds else None, converter=whole if int in kinds else None)
-    return Annotated[str | None if _is_numbers(annotation) else annotation | None, how]
-
-
-def _is_numbers(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple
+    converter = whole if int in kinds else floats if get_origin(annotation) is tuple else None
+    how = Parameter(help=text, group=group, negative="" if bool in kinds else None, converter=converter)
+    return Annotated[annotation | None, how]
 
 
 def _default(found: "Field[Any]") -> Any:

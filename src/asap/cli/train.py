@@ -48,7 +48,7 @@ def train(
     ] = "laptop",
     set: Annotated[
         list[str] | None,
-        Parameter(negative="", help="key=value on top of the recipe, with TRL's names; again for more.", group=TRAIN),
+        Parameter(help="key=value on top of the recipe, with TRL's names; one or more.", group=TRAIN),
     ] = None,
     ids_from: Annotated[
         Path | None,

@@ -20,14 +20,14 @@ class Where:
     """On which devices and machines."""
 
     devices: Annotated[
-        str,
+        tuple[str, ...],
         Parameter(
             name=("--devices", "--device"),
-            help="auto (every GPU, or else the CPU), or a list of cpu, cuda:N and mps with commas: each gets a process of its own. "
+            help="auto (every GPU, or else the CPU), or a list of cpu, cuda:N and mps: each gets a process of its own. "
             "A device listed twice gets two, which helps where one cannot keep it busy.",
             group=MODEL,
         ),
-    ] = "auto"
+    ] = ("auto",)
     engine: Annotated[
         Literal["local", "ray"],
         Parameter(help="local: processes of this machine; ray: actors of a Ray cluster, with the same result (docs/scale.md).", group=RUN),
@@ -40,14 +40,14 @@ class Where:
         """The device for a model beside the workers' own."""
         from asap.workers.devices import devices_of
 
-        return devices_of(self.devices if self.engine == "local" else "auto", needs_model=needs_model)[0]
+        return devices_of(",".join(self.devices) if self.engine == "local" else "auto", needs_model=needs_model)[0]
 
     @property
     def gpus(self) -> int:
         """The number of this machine's GPUs that decide."""
         from asap.workers.devices import devices_of
 
-        return sum(device.startswith("cuda") for device in {*devices_of(self.devices)}) if self.engine == "local" else 0
+        return sum(device.startswith("cuda") for device in {*devices_of(",".join(self.devices))}) if self.engine == "local" else 0
 
     def workers(self, blueprint: "Blueprint") -> "AbstractContextManager[Workers]":
         """The workers, until the block ends."""
@@ -57,5 +57,5 @@ class Where:
         if self.ray_address is not None and self.engine != "ray":
             raise UsageError("--ray-address is for --engine ray; add it, or leave the address out")
         if self.engine == "ray":
-            return ray_crew(blueprint, self.devices, self.ray_address)
-        return local_workers(blueprint, self.devices)
+            return ray_crew(blueprint, ",".join(self.devices), self.ray_address)
+        return local_workers(blueprint, ",".join(self.devices))

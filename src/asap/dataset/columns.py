@@ -19,14 +19,13 @@ _RENAMED = "source_"
 _SHOWN = 40
 
 
-def kept_columns(text: str | None) -> tuple[str, ...] | None:
+def kept_columns(names: Sequence[str] | None) -> tuple[str, ...] | None:
     """The names that `--keep-columns` lists: none for `none`, None (which means all) for `all`. Raises UsageError."""
-    if text is None or text == "all":
+    if names is None or [*names] == ["all"]:
         return None
-    names = [] if text == "none" else [name.strip() for name in text.split(",")]
     if not all(names):
-        raise UsageError(f"--keep-columns is {text!r}; write all, none, or names with commas between them")
-    return tuple(dict.fromkeys(names))
+        raise UsageError(f"--keep-columns is {','.join(names)!r}; write all, none, or names with commas between them")
+    return () if [*names] == ["none"] else tuple(dict.fromkeys(names))
 
 
 def check_kept(keep: Sequence[str], others: Sequence[str]) -> None:
