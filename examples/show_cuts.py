@@ -37,4 +37,7 @@ def reason(step: asap.StepDecision) -> str:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    main(*sys.argv[1:3])
+    try:
+        main(*sys.argv[1:3])
+    except (asap.AsapError, OSError) as error:  # a folder that is none, or originals that moved
+        raise SystemExit(f"show_cuts.py: {error}") from None

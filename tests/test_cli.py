@@ -190,7 +190,7 @@ def test_too_many_rejected_rows_end_with_one_but_all_files_are_there(
     assert run(prune_words(source, tmp_path / "out", "--max-rejected", "1")) == 1
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == (
-        f"asap: 2 rows were rejected, more than --max-rejected 1 allows; see {tmp_path / 'out'}/rejected.jsonl"
+        f"asap: rows rejected: 2, more than --max-rejected 1 allows; see {tmp_path / 'out'}/rejected.jsonl"
     )
     assert "rows     5 = 3 pruned + 0 unchanged + 2 rejected" in said.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
@@ -322,12 +322,15 @@ def test_a_dry_run_of_traces_of_one_step_says_that_none_is_removed(tmp_path: Pat
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 8])
-def test_no_run_removes_more_steps_than_its_dry_run_says(steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_run_removes_more_steps_than_its_dry_run_and_doctor_say(steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number, steps=steps) for number in range(6)])
     words = ["prune", str(source), "--scorer", f"hf:{model_folder()}", "--device", "cpu"]
     assert run([*words, "--dry-run"]) == 0
     said = re.search(r"align removes none (?:to (\d+) )?of (\d+) steps", capsys.readouterr().out)
     assert said is not None
+    assert run(["doctor", str(source), "--scorer", f"hf:{model_folder()}", "--json"]) == 0
+    [told] = [found["advice"] for found in json.loads(capsys.readouterr().out)["findings"] if found["name"] == "budget"]
+    assert f"stage 1 (align) may remove up to {said[1] or 0} of the {said[2]} steps of all traces" in told
     assert run([*words, "--out", str(tmp_path / "out")]) == 0
     counts = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["counts"]
     assert counts["steps"] == int(said[2])

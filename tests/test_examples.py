@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from asap.cli import run as command_line
 from asap.steps import split_steps
 from asap.think import split_think
+from run_fixtures import prune_words, row, write_rows
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "traces.jsonl"
 CHARACTERS_PER_TOKEN = 4
@@ -131,3 +133,26 @@ def test_the_tests_of_a_row_notice_a_missing_body(row: dict[str, str]) -> None:
 def test_the_maths_answer_is_the_expected_value() -> None:
     (row,) = [row for row in ROWS if "expected" in row]
     assert re.findall(r"\\boxed\{([^{}]*)\}", split_think(row["response"]).answer) == [row["expected"]]
+
+
+def test_show_cuts_prints_a_trace_from_any_folder(tmp_path: Path) -> None:
+    source, out = write_rows(tmp_path / "rows.jsonl", [row(0), row(1)]), tmp_path / "out"
+    command = [sys.executable, str(EXAMPLES.parent / "show_cuts.py")]
+
+    def shown(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *map(str, words)], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert command_line(prune_words(source, out, "--method", "keep-head", "--ratio", "0.5")) == 0
+    done = shown(out, "r1")
+    kept = json.loads((out / "pruned.jsonl").read_text().splitlines()[1])["cot"]
+    marked = [line for line in done.stdout.splitlines()[1:] if not line.startswith("@@")]
+    assert {line[2:] for line in marked if line.startswith("  ")} - {""} == {line for line in kept.splitlines() if line}
+    assert any(line.startswith("- ") for line in marked)
+    assert shown().stderr.startswith("Print one trace of an output folder")
+    assert "hold no row r9" in shown(out, "r9").stderr
+    source.rename(tmp_path / "moved.jsonl")
+    for words, said in (((out,), "rows.jsonl: there is no such file"), ((tmp_path / "none",), "No such file or directory")):
+        done = shown(*words)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

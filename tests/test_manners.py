@@ -2,9 +2,11 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,23 +142,50 @@ def test_the_first_row_is_a_line_and_whole_only_with_v(tmp_path: Path, source: P
     assert said.err.startswith(f"shape: question+cot+answer\nid: r0\nquestion (10 characters): {shown['question']}\n")
 
 
+COLOURED = """
+import sys
+from asap.cli import COMMANDS, run
+for command in COMMANDS:
+    run([command, "--help"])
+run(["prune", "none.jsonl", "--out", "x", "--only"])
+"""
+
+
 @pytest.mark.parametrize(
-    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)]
+    ("environment", "in_terminal", "in_log"),
+    [
+        ({}, True, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"NO_COLOR": ""}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+    ],
 )
-def test_colours_are_for_terminals_that_want_them(
-    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in ({"TERM": "xterm-256color"} | environment).items():
-        monkeypatch.setenv(name, value)
-    with screens() as made:
-        console_for().print("no terminal", style="bold red")
-        monkeypatch.setattr(made[0].stream, "isatty", lambda: True)
-        console_for().print("text", style="bold red")
-    first, _, second = capsys.readouterr().out.partition("\n")
-    assert first == "no terminal"
-    assert ("\x1b" in second) == coloured
+def test_colours_are_where_they_are_wanted(environment: dict[str, str], in_terminal: bool, in_log: bool) -> None:
+    """The help of every command and an error, in a terminal and in a pipe."""
+    others = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLORTERM")}
+    words = {"args": [sys.executable, "-c", COLOURED], "env": others | {"TERM": "xterm-256color"} | environment}
+    log = subprocess.run(**words, capture_output=True, text=True, check=True)  # type: ignore[call-overload]
+    assert ("\x1b[" in log.stdout, "\x1b" in log.stderr) == (in_log, False)
+    ours, its = pty.openpty()
+    with subprocess.Popen(**words, stdout=its, stderr=its) as process:  # type: ignore[call-overload]
+        os.close(its)
+        seen = b""
+        with suppress(OSError):  # at its end
+            while part := os.read(ours, 1 << 16):
+                seen += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert (b"\x1b[" in seen) == in_terminal
+    assert {*re.findall(rb"\x1b\[[\d;?]*([A-Za-z])", seen)} <= {b"m"}
+
+
+def test_no_bar_moves_in_a_coloured_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with screens():
+        console = console_for(stderr=True)
+    assert (console.is_terminal, console.is_interactive, console.color_system) == (False, False, "standard")
 
 
 @pytest.mark.parametrize(

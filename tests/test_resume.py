@@ -171,7 +171,10 @@ def test_a_folder_of_another_run_is_refused_and_both_values_are_named(tmp_path: 
     out = prune(source, tmp_path / "out", "--budget", "40")
     message = refusal(capsys, *prune_words(source, out, "--budget", "50"))
     assert "budget is 40 there and 50 here" in message
-    assert f"asap cut {out} --budget N" in message
+    assert message.endswith(f"re-cut it in a moment: asap cut {out} --budget 50 --out OTHER")
+    message = refusal(capsys, *prune_words(source, out, "--ratio", "0.5"))
+    assert message.endswith(f"re-cut it in a moment: asap cut {out} --ratio 0.5 --out OTHER")
+    assert "asap cut" not in refusal(capsys, *prune_words(source, out, "--budget", "40", "--backfill"))
     message = refusal(capsys, *prune_words(source, out, "--budget", "40", "--keep-last", "2", "--context", "raw"))
     assert "keep_last is 0 there and 2 here" in message
     assert "context is 'chat' there and 'raw' here" in message

@@ -75,7 +75,7 @@ def test_doctor_and_a_dry_run_count_them_too(source: Path, capsys: pytest.Captur
 def test_training_takes_the_chosen_rows(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", str(source), "--model", f"hf:{model_folder()}", "--out", str(tmp_path / "config"), "--emit-config", "trl", *CHOSEN]
     assert run(words) == 0
-    assert "note: 6 rows do not meet --where and were left out" in capsys.readouterr().err
+    assert "note: rows that do not meet --where, left out: 6" in capsys.readouterr().err
     assert len(read_rows(tmp_path / "config" / "train.jsonl")) == 6
 
 

@@ -42,7 +42,7 @@ def test_score_prints_pass_at_1_and_writes_verdicts(
     assert run(words) == 0
     said = capsys.readouterr()
     assert "humaneval:own.jsonl: pass@1 0.5000 [0.0945, 0.9055] over 2 of 2 problems" in said.out
-    assert "note: 1 rows are no attempts at humaneval:own.jsonl" in said.err
+    assert "note: rows that are no attempts at humaneval:own.jsonl: 1;" in said.err
     assert [row["verdict"] for row in read_rows(tmp_path / "out/verdicts.jsonl")] == ["pass", "fail"]
     assert run([*words, "--max-rejected", "0"]) == 1
     assert run([*words, "--max-rejected", "1"]) == 0

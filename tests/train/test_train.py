@@ -145,7 +145,7 @@ def test_rejected_rows_are_recorded_and_the_others_trained(tmp_path: Path, capsy
     assert run(train_words(source, out, changes=("max_steps=1", "effective_batch_size=1"))) == 0
     rejected = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [(one["id"], one["line"], one["reason"]) for one in rejected] == [("stops", 2, "eos_inside"), ("none", 3, "no_think")]
-    assert "2 rows cannot be used" in capsys.readouterr().err
+    assert "rows that cannot be used, see rejected.jsonl: 2" in capsys.readouterr().err
     assert run(train_words(source, tmp_path / "strict", "--max-rejected", "1")) == 2
     assert "more than --max-rejected 1 allows" in capsys.readouterr().err
     assert (tmp_path / "strict" / "rejected.jsonl").read_bytes() == (out / "rejected.jsonl").read_bytes()

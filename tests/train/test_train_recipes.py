@@ -169,3 +169,33 @@ def test_a_config_for_several_machines_is_not_launched_from_one(tmp_path: Path) 
     config.write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         wanted_launch(str(config))
+
+
+@pytest.mark.parametrize("word", ["no", "off", "yes", "on", "true", "null", "1e-5", "010"])
+def test_every_setting_reads_a_word_by_its_type_or_refuses_it(word: str) -> None:
+    truth = {"no": False, "off": False, "yes": True, "on": True, "true": True}
+    from asap.train.setting import _settings
+
+    read = set[type]()
+    for key, kinds in _settings().items():
+        try:
+            value = load_recipe("laptop", [f"{key}={word}"])[key]
+        except UsageError as error:
+            if "cannot be set" not in str(error) and key not in ("bf16", "dtype"):
+                assert word not in kinds, key
+                assert word == "null" or "str" not in kinds or not kinds <= {"str", "null"}, key
+            continue
+        read.add(type(value))
+        if isinstance(value, str):
+            assert value == word, key
+            assert "str" in kinds or word in kinds, key
+        elif value is None:
+            assert (word, "null" in kinds) == ("null", True), key
+        elif isinstance(value, bool):
+            assert value is truth[word], key
+            assert "bool" in kinds, key
+        else:
+            assert value == float(word), key
+            assert kinds & {"int", "float"}, key
+    assert read >= {str} if word != "null" else read == {type(None)}
+    assert read & {bool} == ({bool} if word in truth else set())

@@ -35,7 +35,7 @@ def test_long_rows_are_dropped_only_when_asked(source: Path, tmp_path: Path, cap
     out = tmp_path / "out"
     words = train_words(source, out, "--drop-long", changes=("max_length=80", "max_steps=1", "effective_batch_size=1"))
     assert run(words) == 0
-    assert "1 rows are longer than max_length and were left out" in capsys.readouterr().err
+    assert "rows longer than max_length, left out: 1" in capsys.readouterr().err
     assert [json.loads(line)["id"] for line in (out / "rows.jsonl").read_text().splitlines()] == ["r0", "r1", "r3"]
     assert json.loads((out / "manifest.json").read_text())["counts"]["dropped_long"] == 1
 

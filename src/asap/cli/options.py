@@ -274,7 +274,7 @@ def too_many_rejected(totals: "Totals", out: Path, most: int | None) -> bool:
     """Whether more rows were rejected than `--max-rejected` allows, which is then said."""
     if most is None or totals.rejected <= most:
         return False
-    shown = f"{totals.rejected} rows were rejected, more than --max-rejected {most} allows; see {out}/rejected.jsonl"
+    shown = f"rows rejected: {totals.rejected}, more than --max-rejected {most} allows; see {out}/rejected.jsonl"
     say(f"asap: {shown}", error=True)
     return True
 

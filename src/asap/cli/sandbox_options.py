@@ -139,11 +139,11 @@ def print_faults(summary: Mapping[str, Any]) -> int:
         notes = [f"note: {fault}" for fault in faults_of(entry)]
         if entry.get("opened_assumed"):
             notes.append(
-                f"note: {entry['opened_assumed']} generations have no think tag, while others close thinking that they do not open: taken "
-                'as cut off while thinking ("opened": false in a row says otherwise)'
+                "note: generations without a think tag, while others close thinking that they do not open, so taken as cut off while "
+                f'thinking ("opened": false in a row says otherwise): {entry["opened_assumed"]}'
             )
         if entry.get("rejected"):
-            notes.append(f"note: {entry['rejected']} rows are no attempts at {entry['benchmark']}; rejected.jsonl says why")
+            notes.append(f"note: rows that are no attempts at {entry['benchmark']}: {entry['rejected']}; rejected.jsonl says why")
         if not entry["scored"] and entry["attempted"]:
             code = 1
             notes.append(

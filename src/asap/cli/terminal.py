@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from asap.cli.manner import manner
 from asap.revealed import revealed
@@ -33,9 +33,9 @@ class Screen:
     def write(self, text: str) -> int:
         """Write a text, escaped. The bars of libraries may go back to the start of a line, in a terminal only."""
         if not text.replace(_BAR_UP, "").strip("\n"):
-            self.write_as_it_is(text if self._is_terminal() else text.replace(_BAR_UP, ""))
+            self.write_as_it_is(text if self.isatty() else text.replace(_BAR_UP, ""))
         elif text.startswith("\r"):
-            self.write_as_it_is(("\r" if self._is_terminal() else "\n") + revealed(text[1:]))
+            self.write_as_it_is(("\r" if self.isatty() else "\n") + revealed(text[1:]))
         else:
             self.write_as_it_is(revealed(text))
         return len(text)
@@ -52,7 +52,8 @@ class Screen:
                 self._abandon()
         return len(text)
 
-    def _is_terminal(self) -> bool:
+    def isatty(self) -> bool:
+        """Whether it is a terminal that takes text."""
         return self.failure is None and not self.stream.closed and self.stream.isatty()
 
     def flush(self) -> None:
@@ -99,7 +100,7 @@ def say(text: str, *, error: bool = False) -> None:
 
 
 def console_for(*, stderr: bool = False) -> "Console":
-    """A console for text that people read, in plain text where colours are unwanted or not known. With --quiet, nothing on stderr."""
+    """A console for text that people read, coloured only where that is wanted and possible. With --quiet, nothing on stderr."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -112,13 +113,20 @@ def console_for(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     file = cast(TextIO, _AsItIs(stream)) if isinstance(stream, Screen) else None
-    plain = bool(os.environ.get("NO_COLOR")) or manner().json
     return SafeConsole(
         file=file,
         stderr=stderr,
         quiet=stderr and manner().quiet,
-        color_system=None if plain else "auto",  # which is none for TERM=dumb, and where there is no terminal
+        color_system=_colours(terminal := stream is not None and stream.isatty()),
+        force_terminal=terminal,  # where FORCE_COLOR colours a log, no bar moves in it
         markup=False,
         emoji=False,
         highlight=False,
     )
+
+
+def _colours(terminal: bool) -> Literal["auto", "standard"] | None:
+    """The colours of a stream: none with NO_COLOR or --json, else those that the terminal has; elsewhere none without FORCE_COLOR."""
+    if os.environ.get("NO_COLOR") or manner().json:
+        return None
+    return "standard" if os.environ.get("FORCE_COLOR") else "auto" if terminal else None  # auto: none with TERM=dumb

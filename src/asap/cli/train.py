@@ -115,7 +115,7 @@ def train(
     rejected = prepared.corpus.counts["rejected"]
     if max_rejected is not None and rejected > max_rejected:
         prepared.corpus.write(out)
-        raise UsageError(f"{rejected} rows cannot be used, more than --max-rejected {max_rejected} allows")
+        raise UsageError(f"rows that cannot be used: {rejected}, more than --max-rejected {max_rejected} allows")
     if emit_config is not None:
         from asap.train.export import emit
 
@@ -166,12 +166,12 @@ def _tell(prepared: "PreparedTraining") -> None:
     )
     console.print(told, soft_wrap=True)
     notes = (
-        ("rejected", "rows cannot be used; see rejected.jsonl"),
-        ("dropped_long", "rows are longer than max_length and were left out"),
-        ("filtered", "rows do not meet --where and were left out"),
-        ("not_in_ids_from", "rows are not among the ids of --ids-from"),
-        ("rewritten_to_nfc", "rows hold characters that the tokenizer rewrites (Unicode NFC)"),
+        ("rejected", "rows that cannot be used, see rejected.jsonl"),
+        ("dropped_long", "rows longer than max_length, left out"),
+        ("filtered", "rows that do not meet --where, left out"),
+        ("not_in_ids_from", "rows not among the ids of --ids-from, left out"),
+        ("rewritten_to_nfc", "rows with characters that the tokenizer rewrites (Unicode NFC)"),
     )
     for name, text in notes:
         if counts.get(name):
-            console.print(f"note: {counts[name]:,} {text}", soft_wrap=True)
+            console.print(f"note: {text}: {counts[name]:,}", soft_wrap=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 from asap.errors import InputError
 
-_CUT_SETTINGS = ("budget", "ratio", "coarse_only", "backfill")
+_CUT_SETTINGS = ("budget", "ratio")
+"""What `asap cut` changes."""
 
 
 def refuse_other(folder: Path, stored: Mapping[str, Any], settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -22,7 +23,8 @@ def refuse_other(folder: Path, stored: Mapping[str, Any], settings: Mapping[str,
     if stored.get("llm") and stored.get("llm") == settings.get("llm"):
         advice += f" (with --replies {folder} no reply is paid for twice)"
     if set(differing) <= set(_CUT_SETTINGS):
-        advice += f", or re-cut it in a moment: asap cut {folder} --budget N --out OTHER"
+        cut = f"--budget {settings['budget']}" if settings.get("ratio") is None else f"--ratio {settings['ratio']}"
+        advice += f", or re-cut it in a moment: asap cut {folder} {cut} --out OTHER"
     raise InputError(f"{folder} holds a run with other settings: {shown}; {advice}")
 
 

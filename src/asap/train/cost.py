@@ -40,6 +40,8 @@ def cost_of(folder: Path) -> Cost:
     except InputError:
         raise
     except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and folder.is_dir():
+            raise InputError(f"{folder} holds no {Path(error.filename).name}, so it is not an output folder of asap train") from error
         what = f"{error} is missing" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
         raise InputError(f"{folder} is not an output folder of asap train, or its files were changed since ({what})") from error
 

@@ -34,6 +34,7 @@ from asap.train.setting import MODEL_SETTINGS, OWN_SETTINGS, missing_trainer
 from asap.train.unsloth import UNSLOTH_PACKAGES, check_unchanged, load_with_unsloth
 from asap.versions import versions_of
 
+_WARMED_UP = "so few steps are all warm-up: take more rows or epochs, or --set warmup_steps=0"
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers")
 
 
@@ -67,7 +68,10 @@ def _fit(prepared: PreparedTraining, out: Path, say: Callable[[str], None]) -> d
         _save(trainer, prepared, out)
     from asap.train.trainer import read_steps
 
-    losses = [step["loss"] for step in read_steps(out)]  # the trainer's own mean leaves out what a killed run trained before
+    steps = read_steps(out)
+    if steps and not any(step["learning_rate"] for step in steps):
+        say(f"note: nothing was learnt: the learning rate was 0 in every step; {_WARMED_UP}")
+    losses = [step["loss"] for step in steps]  # the trainer's own mean leaves out what a killed run trained before
     trained_loss = sum(losses) / len(losses) if losses else trained.training_loss
     manifest = _manifest(prepared, settings, trainer, trained.global_step, trained_loss)
     if main:
