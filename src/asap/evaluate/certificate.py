@@ -100,12 +100,16 @@ def _with_more(found: Sequence[Certificate]) -> str:
     if not most.required:
         return f"To certify the data, not even {MOST_TRAININGS} trainings of each arm would do: take a larger margin."
     needs = "; ".join(
-        f"{plan.trainings} on {plan.problems:,} problems if trainings differ by {100 * plan.spread:g} points" for plan in most.required
+        f"{plan.trainings} on {plan.problems:,} problems if trainings differ by {_in_points(plan.spread)}" for plan in most.required
     )
     return (
         f"To certify the data 80 times in 100 if there is no difference, {most.benchmark} needs trainings of each arm with other seeds: "
         f"{needs} (standard deviation)."
     )
+
+
+def _in_points(share: float) -> str:
+    return f"{100 * share:g} point{'s' * (share != 0.01)}"
 
 
 def _points(one: Certificate) -> str:
