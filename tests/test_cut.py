@@ -190,6 +190,13 @@ def test_a_run_can_be_cut_and_looked_at_while_another_cut_reads_it(finished: Pat
     assert {path.name for path in finished.iterdir()} == FILES
 
 
+def test_another_method_cuts_to_the_length_of_the_run(source: Path, finished: Path, tmp_path: Path) -> None:
+    shares = prune(source, tmp_path / "shares", "--ratio", "0.4", "--coarse", "none")
+    for base, length in ((shares, ["--ratio", "0.4"]), (cut(finished, tmp_path / "budgets", "--budget", "20"), ["--budget", "20"])):
+        said = cut(base, tmp_path / f"said{length[1]}", "--method", "random", *length)
+        same_output(cut(base, tmp_path / f"unsaid{length[1]}", "--method", "random"), said)
+
+
 def test_what_cannot_be_cut_is_refused_in_a_sentence(
     source: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

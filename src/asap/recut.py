@@ -31,13 +31,13 @@ def recut(
 ) -> Totals:
     """Write the finished run of `folder` at another budget, or by another step-level method, to `out`, without a model.
 
-    At another budget the files are those of a fresh run. Another method runs without stage 1, and needs the scores that `--scores`
-    stored unless it is a control (random, keep-head, …). `out` refers to the rows and scores of `folder` unless they are copied,
-    as they also are where `out` had its own before.
+    At another budget the files are those of a fresh run. Another method runs without stage 1, by default at the budget or ratio of
+    the run, and needs the scores that `--scores` stored unless it is a control (random, keep-head, …). `out` refers to the rows
+    and scores of `folder` unless they are copied, as they also are where `out` had its own before.
     """
     check_budget(budget=budget, ratio=ratio)
-    if budget is None and ratio is None:
-        raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
+    if method is None:
+        _length({}, budget, ratio)
     if same_file(out, folder):
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
     if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
@@ -47,6 +47,7 @@ def recut(
         if stored is None or not missing.rows or missing.rows_missing:
             raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it")
         check_settings(folder / FILE, stored)
+        budget, ratio = _length(stored, budget, ratio)
         settings = {**stored, "budget": budget, "ratio": ratio, "coarse_only": False, "support_floor": None}
         if method is not None and method != stored["method"]:
             if method in TOKEN_LEVEL:
@@ -67,6 +68,15 @@ def recut(
             if copy:
                 other.own()
             return write_output(other, settings, seconds={}, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
+
+
+def _length(run: Mapping[str, Any], budget: int | None, ratio: float | None) -> tuple[int | None, float | None]:
+    """The budget and the ratio of a cut, by default those of its run. Raises UsageError if there is neither."""
+    if budget is None and ratio is None:
+        budget, ratio = run.get("budget"), run.get("ratio")
+    if budget is None and ratio is None:
+        raise UsageError("a cut needs a budget (tokens) or a ratio (share of the original tokens)")
+    return budget, ratio
 
 
 def tokens_of(settings: Mapping[str, Any]) -> TokenCounter:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import AS_USUAL, METHOD, RUN, Budget, Out, Ratio, Written
+from asap.cli.options import AS_USUAL, CUT, METHOD, RUN, Out, Ratio, Written, whole
 from asap.cli.run_summary import print_summary
 
 
@@ -14,7 +14,12 @@ def cut(
     /,
     *,
     out: Out,
-    budget: Budget = None,
+    budget: Annotated[
+        int | None,
+        Parameter(
+            help="Tokens that a trace may have. With --method alone, the run's own --budget or --ratio holds.", group=CUT, converter=whole
+        ),
+    ] = None,
     ratio: Ratio = None,
     method: Annotated[
         str | None,
@@ -34,7 +39,7 @@ def cut(
 
         asap cut pruned --budget 1024 --out pruned-1024
 
-        asap cut pruned --ratio 0.5 --method random --out pruned-random
+        asap cut pruned --method random --out pruned-random
     """
     from asap.recut import recut
 
