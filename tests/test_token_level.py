@@ -198,7 +198,7 @@ def test_what_makes_no_sense_is_refused(source: Path, tmp_path: Path, classifier
     assert "takes no budget" in refusal(capsys, *prune_words(source, target, *skip, "--budget", "50"))
     assert refusal(capsys, *prune_words(source, target, *skip, "--gammas", "half")) == "Invalid value for --gammas: 'half' is not a number"
     (tmp_path / "list.yaml").write_text("gammas: [1.0, 1.5]\n", encoding="utf-8")
-    assert "gammas" in refusal(capsys, *prune_words(source, target, *skip, "--config", str(tmp_path / "list.yaml")))
+    assert "gamma is 1.5" in refusal(capsys, *prune_words(source, target, *skip, "--config", str(tmp_path / "list.yaml")))
     assert "does not tell the ratio" in refusal(capsys, *prune_words(source, target, *skip, "--marker", "short"))
     assert "leave backfill out" in refusal(capsys, *prune_words(source, target, *skip, "--backfill"))
     assert "has no stage 1" in refusal(capsys, *prune_words(source, target, *skip, "--coarse", "align"))
