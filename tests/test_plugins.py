@@ -208,6 +208,7 @@ def test_datasets_map_prunes_rows() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray 2.60 reads a field of its own that it calls deprecated
 def test_ray_data_prunes_rows() -> None:
     ray = pytest.importorskip("ray")
     rows = [{name: row(number)[name] for name in ("question", "cot", "answer")} for number in range(3)]
