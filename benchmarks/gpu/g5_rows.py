@@ -32,7 +32,7 @@ from asap.atomic import replacing
 from asap.benchmarks.load import load_benchmark
 from asap.benchmarks.problem import GoldResult
 from asap.benchmarks.wording import worded
-from asap.dataset import to_sample
+from asap.dataset.shapes import to_sample
 from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.evaluate.comparer import Comparer

@@ -13,7 +13,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from asap.dataset import to_sample
+from asap.dataset.shapes import to_sample
 from asap.errors import RowError
 from asap.lm.training_rows import TrainRow, encode_rows
 from asap.lm.training_template import TrainingTemplate

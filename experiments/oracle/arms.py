@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.atomic import replacing
-from asap.dataset import to_sample
+from asap.dataset.shapes import to_sample
 from asap.dataset.source import Source
 from asap.lm.scorer import NoModel
 from asap.lm.specs import load_scorer, load_tokens

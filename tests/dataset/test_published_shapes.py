@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from published_rows import ANSWER, OTHER, OTHERS, PUBLISHED, USER, A, C, Q, R
 
 from asap.dataset import to_sample
 from asap.dataset.column_names import ANSWERS, CHATS, LESSER_QUESTIONS, QUESTIONS, RESPONSES, TRACES
 from asap.dataset.row_rules import RowRules
-from asap.dataset.shapes import as_shaped
+from asap.dataset.shapes import to_sample as as_shaped
 from asap.errors import RowError
 
 NOT_ALONE = {"GAIR/LIMO", "simplescaling/s1K-1.1", "zwhe99/DeepMath-103K", "PrimeIntellect/SYNTHETIC-2"}
@@ -124,6 +124,7 @@ def rows_with_others(draw: st.DrawFn) -> dict[str, object]:
     return {**draw(st.dictionaries(ANY_NAME, OTHER_VALUES, max_size=4)), **rows[kind]}
 
 
+@example({"generation": [USER, {**ANSWER, "content": OTHER}], "question": Q, "cot": C, "response": A})
 @given(rows_with_others())
 def test_whatever_else_a_row_holds_no_other_thinking_is_read(row: dict[str, object]) -> None:
     assume(sum("three" in json.dumps(value) for value in row.values()) <= 1)  # two that agree are a chat and the generation it holds

@@ -7,7 +7,7 @@ import pytest
 from asap.dataset.conversations import turns_of
 from asap.dataset.generations import each_generation
 from asap.dataset.row_rules import RowRules
-from asap.dataset.shapes import as_shaped
+from asap.dataset.shapes import to_sample as as_shaped
 from asap.errors import RowError
 from asap.sample import Sample
 from asap.think_tags import TAGS

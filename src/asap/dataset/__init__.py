@@ -15,7 +15,8 @@ from asap.dataset.formats import FORMATS, dataset_info, format_of
 from asap.dataset.generations import each_generation
 from asap.dataset.raw import Row
 from asap.dataset.row_rules import DEFAULT_RULES, RowRules
-from asap.dataset.shapes import Shaped, as_shaped, check_columns, id_column_of, id_of
+from asap.dataset.shapes import Shaped, check_columns, id_column_of, id_of
+from asap.dataset.shapes import to_sample as as_shaped
 from asap.dataset.shown_row import render_row, row_line
 from asap.dataset.where import FILTERED, LACKS, check_wanted
 from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError

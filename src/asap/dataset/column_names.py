@@ -80,7 +80,8 @@ def find_shape(row: Row, table: TagTable) -> Shape:
     if not answers and len(traces) == 1 and has_thinking(row[traces[0]], table):
         whole, traces = traces, []
     if not chats and len(only := whole or answers) == 1 and has_question(row[only[0]], [row[name] for name in questions]):
-        return _of_chat(row, only, traces, table)
+        chat = _of_chat(row, only, traces, table)
+        return chat._replace(also=_beside_chat(row, traces, [name for name in answers if name not in only], chat))
     of_chat = _of_chat(row, chats, traces, table) if chats else None
     single = [name for name in whole if not holds_several(row[name])]
     if questions and len(single) == 1:

@@ -46,7 +46,7 @@ _UNTHINKING = ("no_think", "empty_think")
 _WRITTEN = ("assistant", "reasoning", "chat", "history", "system in chat")
 
 
-def as_shaped(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
+def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Shaped:
     """The row as a Sample (`asap.to_sample`)."""
     if columns:
         check_columns(columns)
