@@ -67,7 +67,7 @@ class Files:
         formats = [name for name in FORMATS if name in self.formats or f"{name}.jsonl" in there]
         train = self.train_turns or store.fact("train_turns")
         zst, parquet = self.zst or "decisions.jsonl.zst" in there, self.parquet or PARQUET in there
-        model = self.model or store.fact("format_model")
+        model = self.model or (store.fact("format_model") if formats else None)  # a cut knows its run's, and may write no format
         if model:
             check_rendered(formats)
         return replace(self, formats=formats, zst=zst, train_turns=train, parquet=parquet, model=model)

@@ -79,6 +79,8 @@ def test_a_folder_keeps_to_its_model(tmp_path: Path) -> None:
     card = (tmp_path / "out/README.md").read_text("utf-8")
     assert f"rendered as text for hf:{model_folder('r1').name}" in card
     assert "drop" not in card
+    assert run(["cut", str(tmp_path / "out"), "--ratio", "0.5", "--out", str(tmp_path / "bare")]) == 0  # without a format there is no model
+    assert not (tmp_path / "bare/trl.jsonl").exists()
     assert run(["cut", str(tmp_path / "out"), "--ratio", "0.5", "--out", str(tmp_path / "cut"), *for_model("r1", "trl")]) == 0
     assert (tmp_path / "cut/trl.jsonl").read_bytes() == written
 
