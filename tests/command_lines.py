@@ -11,8 +11,9 @@ from cyclopts import CycloptsError
 from asap.benchmarks.load import _KINDS, NAMES
 from asap.cli import COMMANDS, app
 from asap.cli.config import without_config
+from asap.cli.lists import lists_in
 from asap.cli.manner import _FLAGS, without_manner
-from asap.cli.prune import _RECORDS, _settings
+from asap.cli.prune import _settings
 from asap.cli.settings import typed
 from asap.compare.grid import FINE
 from asap.dataset.formats import format_of
@@ -71,11 +72,11 @@ def fault_of(words: Sequence[str]) -> str | None:
 
 def fault_of_ours(words: Sequence[str]) -> str | None:
     """Why the command line refuses the words behind `asap`; None if it takes them."""
-    app.config = ()
     try:
         left, _ = without_config(without_manner(words)[0])
         if left and left[0] not in COMMANDS and not left[0].startswith("-"):
             return f"no such command: {left[0]}"
+        app.config = (lists_in(left),)
         _, bound, _ = app.parse_args(left, print_error=False, exit_on_error=False)
         values = dict(_flat(bound.arguments))
         for name, check in CHECKS.items():
@@ -103,7 +104,7 @@ def unknown_options(code: str) -> list[str]:
 
 def _check_prune(given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Raises UsageError for settings that do not go together."""
-    chosen = typed(given["options"], _RECORDS) if "options" in given else {}
+    chosen = typed(given["options"]) if "options" in given else {}
     chosen |= {name: values[name] for name in ("budget", "ratio", "step_split") if name in values}
     coarse = values.get("coarse") or (
         "select" if values.get("llm") else "none" if values.get("scorer", "").startswith("shipped:") else "align"

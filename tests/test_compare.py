@@ -280,7 +280,7 @@ def test_a_result_without_a_box_is_asked_about_where_the_answer_names_it(questio
         (["--methods", "random,random"], "each once"),
         (["--methods", "original"], "unknown method 'original'"),
         (["--ratios", "0.5,1"], "ratio 1 is not between 0 and 1"),
-        (["--ratios", "half"], "--ratios is 'half'"),
+        (["--ratios", "half"], "--ratios: 'half' is not a number"),
         (["--limit", "0"], "--limit is 0"),
     ],
 )

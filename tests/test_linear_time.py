@@ -27,7 +27,7 @@ ENDLESS_S = 60.0
 
 
 def sentences(text: str) -> object:
-    return split_steps(text, "sentences")
+    return split_steps(text, "sentence")
 
 
 def code_named(text: str) -> object:

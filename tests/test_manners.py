@@ -134,7 +134,7 @@ def test_the_first_row_is_a_line_and_whole_only_with_v(tmp_path: Path, source: P
     shown = row(0)
     lengths = f"question {len(shown['question'])}, trace {len(shown['cot'])}, answer {len(shown['answer'])}"
     assert said.err.splitlines()[0] == (
-        f"the first row, r0, was read as question+cot+answer, with so many characters: {lengths} (-v shows it)"
+        f"the first row, r0, was read as question+cot+answer; lengths in characters: {lengths} (-v shows it)"
     )
     assert run(prune_words(source, tmp_path / "out2", "-v")) == 0
     said = capsys.readouterr()

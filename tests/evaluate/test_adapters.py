@@ -70,7 +70,7 @@ def test_a_pass_loads_its_base_once_and_leaves_a_folder_as_of_a_run_alone_for_ea
     assert run(["evaluate", *arms, "--with-base", *asked, "--out", str(out)]) == 0
     assert loaded == [model_folders["plain"]]
     said = capsys.readouterr()
-    assert said.out.count("pass@1") == 3
+    assert said.out.count(": pass@1 ") == 3
     assert f"asap compare-runs {out}/base {out}/asap" in said.out
     folders = arms[1::2]
     alone = [f"hf:{model_folders['plain']}", *(f"hf:{folder.partition('=')[2]}" for folder in folders)]

@@ -81,6 +81,7 @@ def test_what_was_done_otherwise_is_said(tmp_path: Path) -> None:
     assert found["differs"] == ["max_new_tokens: 1024 and 2048", 'engine: {"name": "vllm"} and {"name": "transformers"}']
     assert "- max_new_tokens: 1024 and 2048" in comparison_markdown(found)
     assert compare(read_run(a), read_run(a))["differs"] == []
+    assert "No difference in Pass@1 is shown, which does not show that there is none" in comparison_markdown(found)
 
 
 def test_attempts_that_could_not_be_judged_are_left_out(tmp_path: Path) -> None:
@@ -95,7 +96,9 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pyte
     a = write_run(tmp_path / "a", {f"t{number}": [number > 5] for number in range(10)})
     b = write_run(tmp_path / "b", {f"t{number}": [True] for number in range(10)})
     assert run(["compare-runs", str(a), str(b), "--out", str(tmp_path / "c.json")]) == 0
-    assert "| b | 10 | 0.4000 | 1.0000 | 0 | 6 | +0.6000 |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| b | 10 | 0.4000 | 1.0000 | 0 | 6 | +0.6000 |" in said
+    assert "A difference in Pass@1 is shown: B is higher on b (+0.6000, p 0.031)." in said
     assert json.loads((tmp_path / "c.json").read_text())["benchmarks"][0]["pass"]["p"] == 0.03125
 
 

@@ -83,6 +83,10 @@ def test_the_papers_figures_stand_beside(scored: Scored, tmp_path: Path, capsys:
     assert "--paper table99: the paper's figures are here as table1" in refusal(
         capsys, "report", str(scored("nothing", [])), "--paper", "table99"
     )
+    base = scored("single", [1])
+    assert "The paper has no figure for these arms on these benchmarks: its arms are " in str(
+        report_of(tmp_path / "out", f"asap={base}", "--paper", "table1")["said"]
+    )
 
 
 def test_small_and_unknown_models_carry_a_label(scored: Scored, tmp_path: Path) -> None:

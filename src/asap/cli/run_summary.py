@@ -48,7 +48,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         lines.append(("note", f"training could not take these, so they are in pruned.jsonl alone: {reasons}"))
     told = [f"{name}.jsonl" for name in RENDERED_BY_TOOLS if f"{name}.jsonl" in totals.written and totals.format_model is None]
     if told:
-        lines.append(("note", f"{', '.join(told)} {MAY_LOSE_THINKING} (docs/train.md)"))
+        lines.append(("note", f"{', '.join(told)} {'holds' if len(told) == 1 else 'hold'} {MAY_LOSE_THINKING} (docs/train.md)"))
     if totals.questions:
         lines.append(("warning", f"{totals.questions}: see asap doctor"))
     lines += [("note", f"{count:,} {text}") for count, text in notes if count]

@@ -160,8 +160,10 @@ def to_sample(row: Row, columns: Mapping[str, str] | None = None, rules: RowRule
 
 def _of_several_turns(row: Row, columns: Mapping[str, str] | None, rules: RowRules, error: RowError) -> RowError | None:
     """The error of a row that cannot be one sample, but would be several."""
+    if error.reason != "multi_turn":
+        return None
     with suppress(RowError):
-        if count := sum(isinstance(turn, Shaped) for turn in turns_of(row, columns, rules) or ()):
+        if (count := sum(isinstance(turn, Shaped) for turn in turns_of(row, columns, rules) or ())) > 1:
             detail = f"the row is a conversation with {count} turns that think; asap.read_samples, which reads files, has each"
             return RowError("multi_turn", detail, error.row_id)
     return None

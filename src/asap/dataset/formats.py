@@ -16,11 +16,11 @@ from asap.sample import Sample
 RENDERED_BY_TOOLS = ("trl", "axolotl", "sharegpt", "verl", "rllm")
 """The formats whose chat messages the training tool renders with the model's chat template; LLaMA-Factory has templates of its own."""
 MAY_LOSE_THINKING = (
-    "hold chat messages, which the training tool renders with the model's chat template: DeepSeek's, R1-Distill's among them, drop all "
-    "thinking, Qwen3's, GLM's and Nemotron's that of earlier turns, and most others the reasoning_content of axolotl rows; "
+    "chat messages, which the training tool renders with the model's chat template, and many templates drop thinking: DeepSeek's and "
+    "R1-Distill's all of it, Qwen3's, GLM's and Nemotron's that of earlier turns, most others the reasoning_content of axolotl rows. "
     "--format-model MODEL writes the text itself"
 )
-"""What to know of these formats."""
+"""What rows of these formats hold, and what to know of it."""
 MEANT = (
     "messages",
     "text",

@@ -12,7 +12,7 @@ def render_row(shaped: Shaped) -> str:
 def row_line(shaped: Shaped) -> str:
     """One line that says how a row was read."""
     lengths = ", ".join(f"{name} {len(text):,}" for name, text in _parts(shaped))
-    return f"the first row, {shaped.sample.id}, was read as {shaped.shape}, with so many characters: {lengths} (-v shows it)"
+    return f"the first row, {shaped.sample.id}, was read as {shaped.shape}; lengths in characters: {lengths} (-v shows it)"
 
 
 def _parts(shaped: Shaped) -> list[tuple[str, str]]:

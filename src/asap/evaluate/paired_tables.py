@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asap.revealed import revealed
-from asap.tables import Table
+from asap.tables import Table, markdown_escaped
 
+_LEVEL = 0.05
 _SMALLEST = "smallest that would show"
 _Entry = Mapping[str, Any]
 _COSTS = {"tokens": "tokens per answer", "seconds": "seconds per answer", "thinking": "thinking complete (VR)"}
@@ -22,13 +23,27 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
             parts += [f"Besides the models {these}, and may be the reason for what is found:"]
             parts += [*(f"- {text}" for text in run["differs"]), ""]
     named = [(name if len(runs) > 1 else "", entry) for name, run in zip(names, runs, strict=True) for entry in run["benchmarks"]]
-    parts += [_pass_table(named).markdown()]
+    parts += [_verdict(named), "", _pass_table(named).markdown()]
     for name, entry in named:
         parts += _left_out(name, entry)
     costs = _cost_table(named)
     if costs.rows:
         parts += ["", costs.markdown()]
     return "\n".join([*parts, "", *_explained([entry for _, entry in named])])
+
+
+def _verdict(named: Sequence[tuple[str, _Entry]]) -> str:
+    """Which differences of the score are shown, all comparisons together, in a sentence."""
+    score, shown = _score([entry for _, entry in named]), list[str]()
+    for name, entry in named:
+        if (found := entry["pass"])["p_holm"] < _LEVEL:
+            side = "higher" if found["difference"] > 0 else "lower"
+            shown.append(
+                f"{name or 'B'} is {side} on {markdown_escaped(entry['benchmark'])} ({found['difference']:+.4f}, p {found['p_holm']:.2g})"
+            )
+    if shown:
+        return f"A difference in {score} is shown: {'; '.join(shown)}."
+    return f"No difference in {score} is shown, which does not show that there is none: asap certify tells what would."
 
 
 def _paths(runs: Sequence[_Entry]) -> list[str]:

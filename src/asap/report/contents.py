@@ -62,7 +62,17 @@ class ArmReport:
         """What has to be said beneath the figures."""
         seeds = [result.seeds for result in self.measured]
         one_seed = [_ONE_SEED] if seeds and max(seeds) == 1 else []
-        return [*cost_notes(self.costs), *self.paper_says, *one_seed, *self.notes]
+        return [*cost_notes(self.costs), *self.paper_says, *self._nothing_published, *one_seed, *self.notes]
+
+    @property
+    def _nothing_published(self) -> list[str]:
+        """That the paper has no figure for these arms and benchmarks, if its figures were asked for."""
+        if not self.paper or any(self.published(result) for result in self.measured):
+            return []
+        arms, benchmarks = (
+            ", ".join(dict.fromkeys(names)) for names in zip(*((one.method, one.benchmark) for one in self.paper), strict=True)
+        )
+        return [f"The paper has no figure for these arms on these benchmarks: its arms are {arms}, its benchmarks {benchmarks}."]
 
     def published(self, result: ArmResult) -> PaperFigure | None:
         """The paper's figure for a result."""
