@@ -107,7 +107,7 @@ def test_a_server_has_no_template(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_chat_messages_come_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the summary and on the card; LLaMA-Factory's rows need none, since its own templates keep the thinking."""
     assert pruned(tmp_path, [ROW], "--format", "verl", "--format", "llamafactory", "--format", "trl") == 0
-    warned = "hold chat messages, which the training tool renders with the model's chat template, and many templates drop thinking: DeepSeek's and"
+    warned = "hold chat messages, which the training tool renders with the model's chat template, and many templates drop thinking"
     assert f"trl.jsonl, verl.jsonl {warned}" in capsys.readouterr().out
     assert f"- `trl.jsonl`, `verl.jsonl` {warned}" in (tmp_path / "out/README.md").read_text("utf-8")
 
