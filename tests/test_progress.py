@@ -74,7 +74,7 @@ def test_a_log_gets_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
     assert "\x1b" not in said
     lines = said.splitlines()
-    assert lines[0].startswith("the first row, r0, was read as question+cot+answer, ")
+    assert lines[0].startswith("the first row, r0, was read as question+cot+answer; ")
     assert "3 traces to score" in lines
     assert re.fullmatch(r"3/3 traces, 0 s left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", lines[-1])
 
