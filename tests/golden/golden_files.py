@@ -49,6 +49,8 @@ DEPENDS = (
     Mask("table.html", r"(?s)<style>.*?</style>", "<style></style>"),  # looks are looked at
     Mask("manifest.json", r'("versions": \{)[^}]*\}', r"\1}"),
     Mask("*", r'("asap": ?")[\d.]+"', r'\1VERSION"'),
+    Mask("*", r'("(?:python|torch|transformers|tokenizers|numpy)": ?")[^"]*"', r'\1VERSION"'),
+    Mask("*", r"\b(torch|transformers) \d[\w.+]*", r"\1 VERSION"),
     Mask("*", r'("revision": ?")[0-9a-f]{16}"', r'\1DIGEST"'),  # of the model's files: transformers writes its version into them
     Mask("*", r'("tokenizer": ?")[0-9a-f]{16}"', r'\1DIGEST"'),  # of the text that the package tokenizers makes of one
 )
