@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from asap.errors import UsageError
 
+ALPHA = 0.05
+"""A difference counts as shown below this p, adjusted for all comparisons together."""
 _Floats = NDArray[np.float64]
 
 _EXACT_ROWS = 50  # a float64 still counts 2**50 sign patterns exactly

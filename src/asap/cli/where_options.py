@@ -36,18 +36,22 @@ class Where:
         str | None, Parameter(help="The Ray cluster, as host:port or auto. [default: RAY_ADDRESS, or one of this machine's own]", group=RUN)
     ] = None
 
+    @property
+    def _listed(self) -> str:
+        return ",".join(self.devices)
+
     def first_device(self, *, needs_model: bool = True) -> str:
         """The device for a model beside the workers' own."""
         from asap.workers.devices import devices_of
 
-        return devices_of(",".join(self.devices) if self.engine == "local" else "auto", needs_model=needs_model)[0]
+        return devices_of(self._listed if self.engine == "local" else "auto", needs_model=needs_model)[0]
 
     @property
     def gpus(self) -> int:
         """The number of this machine's GPUs that decide."""
         from asap.workers.devices import devices_of
 
-        return sum(device.startswith("cuda") for device in {*devices_of(",".join(self.devices))}) if self.engine == "local" else 0
+        return sum(device.startswith("cuda") for device in {*devices_of(self._listed)}) if self.engine == "local" else 0
 
     def workers(self, blueprint: "Blueprint") -> "AbstractContextManager[Workers]":
         """The workers, until the block ends."""
@@ -57,5 +61,5 @@ class Where:
         if self.ray_address is not None and self.engine != "ray":
             raise UsageError("--ray-address is for --engine ray; add it, or leave the address out")
         if self.engine == "ray":
-            return ray_crew(blueprint, ",".join(self.devices), self.ray_address)
-        return local_workers(blueprint, ",".join(self.devices))
+            return ray_crew(blueprint, self._listed, self.ray_address)
+        return local_workers(blueprint, self._listed)

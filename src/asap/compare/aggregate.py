@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from asap.compare.measurement import Measure, Measurement
 from asap.errors import UsageError
-from asap.stats import holm, interval, smallest_difference, wilcoxon
+from asap.stats import ALPHA, holm, interval, smallest_difference, wilcoxon
 
 NO_TRACE, FULL_TRACE = "no trace", "full trace"
 CONTROL = "random"
-ALPHA = 0.05
 OFF_BY = 0.05
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asap.revealed import revealed
+from asap.stats import ALPHA
 from asap.tables import Table, markdown_escaped
 
-_LEVEL = 0.05
 _SMALLEST = "smallest that would show"
 _Entry = Mapping[str, Any]
 _COSTS = {"tokens": "tokens per answer", "seconds": "seconds per answer", "thinking": "thinking complete (VR)"}
@@ -36,7 +36,7 @@ def _verdict(named: Sequence[tuple[str, _Entry]]) -> str:
     """Which differences of the score are shown, all comparisons together, in a sentence."""
     score, shown = _score([entry for _, entry in named]), list[str]()
     for name, entry in named:
-        if (found := entry["pass"])["p_holm"] < _LEVEL:
+        if (found := entry["pass"])["p_holm"] < ALPHA:
             side = "higher" if found["difference"] > 0 else "lower"
             shown.append(
                 f"{name or 'B'} is {side} on {markdown_escaped(entry['benchmark'])} ({found['difference']:+.4f}, p {found['p_holm']:.2g})"
