@@ -17,7 +17,7 @@ def certify(
     margin: Annotated[float, Parameter(help="How many points of Pass@1 worse is still good enough. There is no default.", group=RUN)],
     metric: Annotated[str | None, Parameter(help="Which metric of a log counts.", group=RUN)] = None,
     cluster: Annotated[str | None, Parameter(help="A column that problems which belong together share.", group=RUN)] = None,
-    common: Annotated[bool, Parameter(negative="", help="Use only the problems that all have.", group=RUN)] = False,
+    common: Annotated[bool, Parameter(negative="", help="Use only the benchmarks and problems that all have.", group=RUN)] = False,
     out: Annotated[Path | None, Parameter(help="Write certificate.json and certificate.md into this folder.", group=RUN)] = None,
 ) -> int:
     """Certify that training on pruned data is less than a margin worse, or say why that is not shown (exit code 1).
@@ -39,8 +39,7 @@ def certify(
         check_file(out / "certificate.json", lambda head: head.startswith(b'{\n  "asap": "'), "certificate.json")
         check_file(out / "certificate.md", lambda head: head.startswith(b"# Certificate\n"), "certificate.md")
     arms = [[read_run(path, metric=metric, cluster=cluster) for path in paths] for paths in (full, pruned)]
-    check_trainings(arms[0], "full")
-    check_trainings(arms[1], "pruned")
+    check_trainings(arms[0], arms[1])
     found = certificate(certified(arms[0], arms[1], margin / 100, common=common), arms[0], arms[1])
     show(certificate_markdown(found), **found)
     if out is not None:

@@ -41,9 +41,10 @@ def attempt_rows(path: Path, known: Sequence[str]) -> Iterator[RawRow]:
 
 def _of_json(path: Path, value: object, known: Sequence[str]) -> Iterator[RawRow]:
     if isinstance(value, Mapping):
-        for name in ("samples", "eval"):  # inspect's log, whose `eval` is what was run; EvalPlus' results
-            if isinstance(value.get(name), (list, dict)):
-                return _of_json(path, value[name], known)
+        if isinstance(value.get("samples"), (list, dict)):  # inspect's log, whose `eval` is what was run
+            return _of_json(path, value["samples"], known)
+        if isinstance(ran := value.get("eval"), (list, dict)):  # EvalPlus' results, or inspect's log of a run that wrote no sample
+            return iter(()) if isinstance(ran, dict) and isinstance(ran.get("task"), str) else _of_json(path, ran, known)
         return _numbered(path, [{"task_id": name, **row} for name, one in value.items() for row in _rows(one)])
     if not isinstance(value, list):
         raise InputError(f"{path}: the file holds no JSON array or object of attempts")

@@ -8,6 +8,7 @@ from typing import Any
 
 from asap.errors import UsageError
 from asap.evaluate.certify import MOST_TRAININGS, ONE_SIDED, Certificate
+from asap.evaluate.paired import differing_settings
 from asap.evaluate.paired_run import PairedRun
 from asap.tables import Table
 from asap.versions import __version__
@@ -15,16 +16,22 @@ from asap.versions import __version__
 _DATA, _PAIR, _NOTHING = "this data", "this pair of models", "nothing"
 
 
-def check_trainings(runs: Sequence[PairedRun], arm: str) -> None:
-    """Raise UsageError where two runs of an arm are one evaluation, or name one model: neither is another training."""
+def check_trainings(full: Sequence[PairedRun], pruned: Sequence[PairedRun]) -> None:
+    """Raise UsageError where two runs are one evaluation, or name one model: neither is another training. The arms are of one setting."""
+    runs = [*full, *pruned]
     digests = [run_digest(run.folder) for run in runs]
     for at, run in enumerate(runs):
         if digests[at] in digests[:at]:
-            raise UsageError(f"--{arm}: {runs[digests.index(digests[at])].folder} and {run.folder} hold the same evaluation")
+            raise UsageError(f"{runs[digests.index(digests[at])].folder} and {run.folder} hold the same evaluation")
         same = next((other for other in runs[:at] if run.model is not None and other.model == run.model), None)
         if same is not None:
             raise UsageError(
-                f"--{arm}: {same.folder} and {run.folder} are both of {run.model}; two evaluations of one training are no two trainings"
+                f"{same.folder} and {run.folder} are both of {run.model}; two evaluations of one training are no two trainings"
+            )
+        if differs := differing_settings(runs[0], run, but=("samples", "concurrency", "engine")):
+            raise UsageError(
+                f"{runs[0].folder} and {run.folder} differ in more than the training, which may be the reason for what is found: "
+                f"{'; '.join(differs)}"
             )
 
 

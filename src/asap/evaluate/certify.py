@@ -75,10 +75,15 @@ class Certificate:
 
 
 def certified(full: Sequence[PairedRun], pruned: Sequence[PairedRun], margin: float, *, common: bool = False) -> list[Certificate]:
-    """A certificate for each benchmark that all runs have. `margin` is a share. Raises UsageError."""
-    names = [name for name in full[0].benchmarks if all(name in run.benchmarks for run in (*full, *pruned))]
+    """A certificate for each benchmark, which all runs must have unless `common`. `margin` is a share. Raises UsageError."""
+    runs = (*full, *pruned)
+    names = [name for name in full[0].benchmarks if all(name in run.benchmarks for run in runs)]
     if not names:
-        raise UsageError(f"no benchmark is in all of {', '.join(str(run.folder) for run in (*full, *pruned))}")
+        raise UsageError(f"no benchmark is in all of {', '.join(str(run.folder) for run in runs)}")
+    lacking = next(((name, a, b) for a in runs for name in a.benchmarks for b in runs if name not in b.benchmarks), None)
+    if lacking and not common:
+        name, has, without = lacking
+        raise UsageError(f"{name} is in {has.folder} and not in {without.folder}; --common certifies {', '.join(names)} alone")
     return [_certificate(name, full, pruned, margin, common) for name in names]
 
 
@@ -91,7 +96,7 @@ def _certificate(name: str, full: Sequence[PairedRun], pruned: Sequence[PairedRu
     if not problems:
         raise UsageError(f"{name}: no problem could be judged in all of the {len(runs)} runs")
     shares = np.array([[run.benchmarks[name].shares[task_id] for task_id in problems] for run in runs])
-    clusters = clusters_of(problems, first, first.benchmarks[name], pruned[0], pruned[0].benchmarks[name])
+    clusters = clusters_of(name, problems, first, first.benchmarks[name], pruned[0], pruned[0].benchmarks[name])
     differences = shares[len(full) :].mean(axis=0) - shares[: len(full)].mean(axis=0)
     by_problem = mean_difference([float(one) for one in differences], clusters)
     if not by_problem.freedom:

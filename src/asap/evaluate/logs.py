@@ -70,7 +70,10 @@ def read_log(path: Path) -> Log:
     header = _header(path)
     task, model = object_in(header).get("task"), object_in(header).get("model")
     named = str(model) if isinstance(model, str) else None
-    return Log(list(_answers(path, str(task) if isinstance(task, str) else _task(path), named)), named)
+    answers = list(_answers(path, str(task) if isinstance(task, str) else _task(path), named))
+    if not answers:
+        raise InputError(f"{path} holds no answers: the run may have ended before its first one; expected is {_KNOWN}")
+    return Log(answers, named)
 
 
 def _samples_files(folder: Path) -> list[Path]:
@@ -171,9 +174,12 @@ def _of_evalplus(row: Row, task: str, model: str | None) -> list[Logged]:
 
 def _of_livecodebench(row: Row, task: str, model: str | None) -> list[Logged]:
     """A problem of LiveCodeBench, with all of its answers."""
-    task_id, test = id_text(row.get("question_id", row.get("id"))), id_text(row.get("test_id"))
-    task_id = f"{task_id}/{test}" if task_id and test else task_id
-    return [Logged("livecodebench", task_id, {PASSED: one}, row) for one in list_in(row.get("graded_list"))] if task_id else []
+    task_id, part = id_text(row.get("question_id", row.get("id"))), id_text(row.get("test_id", row.get("id")))
+    if task_id is None:
+        return []
+    task_id = f"{task_id}/{part}" if part is not None and "question_id" in row else task_id  # predictions have several rows a question
+    graded = enumerate(list_in(row.get("graded_list")))
+    return [Logged("livecodebench", task_id, {PASSED: one}, row, repeat=str(at)) for at, one in graded]
 
 
 def _of_ours(row: Row, task: str, model: str | None) -> list[Logged]:
@@ -202,6 +208,7 @@ _READERS: tuple[tuple[set[str], Callable[[Row, str, str | None], list[Logged]]],
     ({"graded_list"}, _of_livecodebench),
     ({"base_status"}, _of_evalplus),
     ({"id", "epoch", "scores"}, _of_inspect),
+    ({"id", "epoch", "input", "target"}, _of_inspect),  # one that ended in an error has no scores
     ({"benchmark", "task_id", "verdict"}, _of_ours),
     ({"task_id"}, _of_rows),
     ({"id"}, _of_rows),

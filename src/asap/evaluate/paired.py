@@ -4,7 +4,7 @@ docs/statistics.md says which test and interval is used when, and why.
 """
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,20 @@ def compare(a: PairedRun, *others: PairedRun, common: bool = False) -> dict[str,
 
     Raises UsageError if two runs have no benchmark in common, or different problems unless `common`.
     """
-    pairs: list[dict[str, Any]] = [
-        {"b": str(b.folder), "differs": _differences(a, b), "benchmarks": _all_compared(a, b, common)} for b in others
-    ]
+    pairs: list[dict[str, Any]] = [{"b": str(b.folder), "differs": differing_settings(a, b), **_all_compared(a, b, common)} for b in others]
     entries = [entry for pair in pairs for entry in pair["benchmarks"]]
     for entry, p in zip(entries, holm([entry["pass"]["p"] for entry in entries]), strict=True):
         entry["pass"]["p_holm"] = p
     return {"a": str(a.folder), **(pairs[0] if len(pairs) == 1 else {"runs": pairs})}
 
 
-def _all_compared(a: PairedRun, b: PairedRun, common: bool) -> list[dict[str, Any]]:
-    return [_compared(a, name, b, other, common) for name, other in _shared(a, b)]
+def _all_compared(a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:
+    shared = _shared(a, b)
+    left_out = [
+        [name for name in run.benchmarks if name not in these] for run, these in zip((a, b), zip(*shared, strict=True), strict=True)
+    ]
+    benchmarks = [_compared(a, name, b, other, common) for name, other in shared]
+    return {"only_a": left_out[0], "only_b": left_out[1], "benchmarks": benchmarks}
 
 
 def _shared(a: PairedRun, b: PairedRun) -> list[tuple[str, str]]:
@@ -55,7 +58,11 @@ def paired_problems(a: PairedRun, name: str, b: PairedRun, other: str, common: b
     attempted = [task_id for task_id in ours.attempted if task_id in has_b]
     both = [task_id for task_id in attempted if task_id in ours.shares and task_id in theirs.shares]
     only = (len(has_a) - len(attempted), len(has_b) - len(attempted))
-    if not attempted or (any(only) and not common):
+    if not attempted:
+        raise UsageError(
+            f"{name}: no problem is in both runs; {a.folder} has {_such_as(ours.attempted)}, {b.folder} has {_such_as(theirs.attempted)}"
+        )
+    if any(only) and not common:
         example = next(task_id for task_id in (*ours.attempted, *theirs.attempted) if task_id not in has_a or task_id not in has_b)
         raise UsageError(
             f"the runs answer different problems of {name}: {only[0]} are only in {a.folder}, {only[1]} only in {b.folder}, such as "
@@ -71,6 +78,10 @@ def paired_problems(a: PairedRun, name: str, b: PairedRun, other: str, common: b
     return attempted, both, only
 
 
+def _such_as(problems: Sequence[str]) -> str:
+    return f"{len(problems)}, such as {problems[0]!r}" if problems else "none"
+
+
 def _compared(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -> dict[str, Any]:
     attempted, both, only = paired_problems(a, name, b, other, common)
     ours, theirs = a.benchmarks[name], b.benchmarks[other]
@@ -78,7 +89,7 @@ def _compared(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -
     if not (a.summary and b.summary):
         entry["metric"] = list(dict.fromkeys((ours.metric, theirs.metric)))
     entry["left_out"] = [task_id for task_id in attempted if task_id not in both]
-    clusters = clusters_of(both, a, ours, b, theirs)
+    clusters = clusters_of(name, both, a, ours, b, theirs)
     if clusters:
         entry["clusters"] = len(set(clusters))
     shares = [[run.shares[task_id] for task_id in both] for run in (ours, theirs)]
@@ -88,18 +99,22 @@ def _compared(a: PairedRun, name: str, b: PairedRun, other: str, common: bool) -
         priced = [task_id in costs[0] and task_id in costs[1] for task_id in both]
         pairs = [(costs[0][task_id], costs[1][task_id]) for task_id, is_priced in zip(both, priced, strict=True) if is_priced]
         named = [cluster for cluster, is_priced in zip(clusters, priced, strict=True) if is_priced] if clusters else None
-        entry[column] = (_rates if column == "thinking" else _cost)(pairs, named) if pairs else None
+        found = (_rates if column == "thinking" else _cost)(pairs, named) if pairs else None
+        entry[column] = None if found is None else {"problems": len(pairs), **found}
     return entry
 
 
-def clusters_of(problems: Sequence[str], a: PairedRun, ours: Measured, b: PairedRun, theirs: Measured) -> list[str] | None:
-    """The cluster of each problem, by whichever run names it; None if none is named. Raises UsageError for a problem without one."""
-    named = {**theirs.clusters, **ours.clusters}
-    if lacking := [task_id for task_id in problems if task_id not in named] if named else []:
+def clusters_of(name: str, problems: Sequence[str], a: PairedRun, ours: Measured, b: PairedRun, theirs: Measured) -> list[str] | None:
+    """The cluster of each problem, by whichever run names it; None if none was asked for. Raises UsageError for a problem without one."""
+    if ours.clusters is None and theirs.clusters is None:
+        return None
+    named = {**(theirs.clusters or {}), **(ours.clusters or {})}
+    if lacking := [task_id for task_id in problems if task_id not in named]:
         raise UsageError(
-            f"{len(lacking)} problems have no cluster in {a.folder} or {b.folder}, such as {lacking[0]!r}; leave --cluster out"
+            f"{name}: {len(lacking)} of {len(problems)} problems, such as {lacking[0]!r}, have nothing in the column of --cluster, neither "
+            f"in {a.folder} nor in {b.folder}; leave --cluster out, or add the column"
         )
-    return [named[task_id] for task_id in problems] if named else None
+    return [named[task_id] for task_id in problems]
 
 
 def _pass(a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] | None) -> dict[str, Any]:
@@ -154,17 +169,17 @@ def cluster_means(values: Sequence[float], clusters: Sequence[Hashable] | None) 
     return [float(one) for one in np.bincount(place, np.asarray(values, dtype=np.float64)) / np.bincount(place)]
 
 
-def _differences(a: PairedRun, b: PairedRun) -> list[str]:
+def differing_settings(a: PairedRun, b: PairedRun, but: Collection[str] = ()) -> list[str]:
     """The settings in which B differs from A besides the model: they may explain the result. Nothing is known of those of other tools."""
     if not (a.summary and b.summary):
         return []
     found = list[str]()
     ours, theirs = a.summary.get("settings", {}), b.summary.get("settings", {})
     for name in _SETTINGS:
-        if ours.get(name) != theirs.get(name):
+        if name not in but and ours.get(name) != theirs.get(name):
             found.append(f"{name}: {_shown(ours.get(name))} and {_shown(theirs.get(name))}")
     engines = [settings.get("model", {}).get("engine") for settings in (ours, theirs)]
-    if engines[0] != engines[1]:
+    if "engine" not in but and engines[0] != engines[1]:
         found.append(f"engine: {_shown(engines[0])} and {_shown(engines[1])}")
     for benchmark in (name for name in a.benchmarks if name in b.benchmarks):
         for name in _OF_BENCHMARK:

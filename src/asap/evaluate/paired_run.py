@@ -32,7 +32,8 @@ class Measured:
     """Whether some answer is neither right nor wrong but something between."""
     costs: Mapping[str, Rates]
     """Mean tokens and seconds, and the share of answers that thought to the end."""
-    clusters: Mapping[str, str]
+    clusters: Mapping[str, str] | None
+    """The cluster of each problem that has one; None if none was asked for."""
     digests: Mapping[str, str]
 
 
@@ -123,7 +124,7 @@ def _benchmark(path: Path, answers: Sequence[Logged], metric: str, cluster: str 
         digests |= {answer.task_id: answer.problem} if answer.problem else {}
     graded = any(score not in (0.0, 1.0) for found in scores.values() for score in found)
     means = {column: _means(found) for column, found in costs.items() if found}
-    return Measured(tuple(scores), metric, _means(scores), graded, means, clusters, digests)
+    return Measured(tuple(scores), metric, _means(scores), graded, means, clusters if cluster else None, digests)
 
 
 def _score(path: Path, answer: Logged, metric: str) -> list[float]:

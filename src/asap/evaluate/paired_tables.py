@@ -22,6 +22,9 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
             these = "these differ" if len(runs) == 1 else f"A and {name} differ in these"
             parts += [f"Besides the models {these}, and may be the reason for what is found:"]
             parts += [*(f"- {text}" for text in run["differs"]), ""]
+        for only, has in (("only_a", "A"), ("only_b", name)):
+            if run[only]:
+                parts += [f"Only {has} has {', '.join(map(markdown_escaped, run[only]))}, which is not compared.", ""]
     named = [(name if len(runs) > 1 else "", entry) for name, run in zip(names, runs, strict=True) for entry in run["benchmarks"]]
     parts += [_verdict(named), "", _pass_table(named).markdown()]
     for name, entry in named:
@@ -34,16 +37,26 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
 
 def _verdict(named: Sequence[tuple[str, _Entry]]) -> str:
     """Which differences of the score are shown, all comparisons together, in a sentence."""
-    score, shown = _score([entry for _, entry in named]), list[str]()
+    score, shown, ranks = _score([entry for _, entry in named]), list[str](), ""
     for name, entry in named:
-        if (found := entry["pass"])["p_holm"] < ALPHA:
-            side = "higher" if found["difference"] > 0 else "lower"
-            shown.append(
-                f"{name or 'B'} is {side} on {markdown_escaped(entry['benchmark'])} ({found['difference']:+.4f}, p {found['p_holm']:.2g})"
-            )
+        found, where = entry["pass"], f"{name or 'B'} {{}} on {markdown_escaped(entry['benchmark'])}"
+        if found["p_holm"] >= ALPHA:
+            continue
+        if _one_sign(found["interval"]):
+            side = "is higher" if found["difference"] > 0 else "is lower"
+            shown.append(f"{where.format(side)} ({found['difference']:+.4f}, p {found['p_holm']:.2g})")
+        else:
+            ranks += f" {where.format('differs')} by ranks (p {found['p_holm']:.2g}), but which is higher on average is not shown."
     if shown:
-        return f"A difference in {score} is shown: {'; '.join(shown)}."
+        return f"A difference in {score} is shown: {'; '.join(shown)}.{ranks}"
+    if ranks:
+        return ranks.strip()
     return f"No difference in {score} is shown, which does not show that there is none: asap certify tells what would."
+
+
+def _one_sign(interval: Sequence[float]) -> bool:
+    """Whether an interval leaves no doubt which is higher: signed ranks may differ where means do not."""
+    return min(interval) > 0 or max(interval) < 0
 
 
 def _paths(runs: Sequence[_Entry]) -> list[str]:
@@ -51,11 +64,23 @@ def _paths(runs: Sequence[_Entry]) -> list[str]:
 
 
 def _left_out(name: str, entry: _Entry) -> list[str]:
-    if not (left_out := entry["left_out"]):
-        return []
-    where = f"{name}, {entry['benchmark']}" if name else entry["benchmark"]
-    named = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
-    return ["", f"{where}: {len(left_out)} that one of the runs could not judge are in no pair: {named}."]
+    """Which problems are in no pair, or in none of a cost, one line each."""
+    said, left_out = list[str](), entry["left_out"]
+    for only, has in (("only_a", "A"), ("only_b", name or "B")):
+        if entry[only]:
+            said.append(f"{_problems(entry[only])} only in {has}, left out (--common)")
+    if left_out:
+        named = ", ".join(map(markdown_escaped, left_out[:3])) + (" …" if len(left_out) > 3 else "")
+        said.append(f"{_problems(len(left_out))} in no pair, since one of the runs could not judge it: {named}")
+    for column, what in _COSTS.items():
+        if (found := entry.get(column)) and (known := found["problems"]) < entry["problems"]:
+            said.append(f"{what} known of {known} of {entry['problems']} problems in both runs")
+    where = markdown_escaped(f"{name}, {entry['benchmark']}" if name else entry["benchmark"])
+    return [line for one in said for line in ("", f"{where}: {one}.")]
+
+
+def _problems(count: int) -> str:
+    return f"{count} problem{'s are' if count > 1 else ' is'}"
 
 
 def _explained(entries: Sequence[_Entry]) -> list[str]:
