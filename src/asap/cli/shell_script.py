@@ -9,10 +9,20 @@ from cyclopts import App, Parameter
 
 from asap.cli.flat_options import EVERYWHERE, FlatOption, options_of_command
 
+_ZSH_CALL = """if [[ ${funcstack[1]} == _asap ]]; then
+  _cyclopts_asap "$@"
+else
+  compdef _cyclopts_asap asap
+fi
+"""
+"""Cyclopts only defines the function. A file `_asap` in zsh's fpath has to call it, `eval` to say what it completes."""
+
 
 def shell_script(shell: Literal["bash", "zsh", "fish"]) -> str:
     """A script for the shell. Where there is nothing to choose from, names of files are offered."""
     script = _completed().generate_completion(prog_name="asap", shell=shell)
+    if shell == "zsh":
+        return script + _ZSH_CALL
     return script.replace("complete -F _asap asap", "complete -o default -F _asap asap") if shell == "bash" else script
 
 
