@@ -102,15 +102,15 @@ wheel:
 try-wheel: wheel
 	$(PYTHON) .ci/try_wheel.py dist/*.whl "$(TORCH)" $(PIP_ARGS)
 
-# TORCH=torch takes the newest torch, too
+# TORCH=torch takes the newest torch, too; what is resolved is not installed
 constraints:
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) "$(TORCH)"
-	.venv-newest/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -e ".[$(EXTRAS)]"
-	.venv-newest/bin/python -m pip freeze --exclude-editable --exclude setuptools > $(CONSTRAINTS).new
-	sed 's/+cpu$$//' $(CONSTRAINTS).new > $(CONSTRAINTS)
-	rm -rf .venv-newest $(CONSTRAINTS).new
+	.venv-newest/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) --dry-run --ignore-installed \
+		--report .venv-newest/resolved.json "$(TORCH)" -e ".[$(EXTRAS)]"
+	$(PYTHON) .ci/constraints.py .venv-newest/resolved.json > .venv-newest/$(CONSTRAINTS)
+	mv .venv-newest/$(CONSTRAINTS) $(CONSTRAINTS)
+	rm -rf .venv-newest
 
 release-check:
 	$(PYTHON) .ci/release_check.py $(TAG)

@@ -1,14 +1,18 @@
 """What a release needs: workflows that run make's targets, citations that agree, a check that refuses a wrong tag."""
 
+import json
 import re
 import runpy
 import shutil
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from asap.versions import __version__
 
@@ -39,7 +43,8 @@ def test_a_workflow_runs_targets_of_make_with_few_rights_and_an_end(path: Path) 
     assert set(made) <= targets()
     assert yaml.safe_load(path.read_text("utf-8"))["permissions"] == {"contents": "read"}
     assert all("timeout-minutes" in job for job in jobs(path).values())
-    assert all(re.fullmatch(r"[\w./-]+@(v\d+|release/v1)", step["uses"]) for step in steps(path) if "uses" in step)
+    used = re.findall(r"uses: (.*)", path.read_text("utf-8"))
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", one) for one in used), "a tag can be moved, a commit cannot"
 
 
 def test_ci_runs_what_a_person_runs_on_every_python_that_the_package_names() -> None:
@@ -63,6 +68,52 @@ def test_every_target_that_makes_no_file_is_phony_and_explained() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == targets()
+
+
+def pinned() -> dict[str, str]:
+    """The version in constraints.txt of each package, by its canonical name."""
+    found = [line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()]
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def declared() -> list[Requirement]:
+    """What the package and the extras of `make test` ask for."""
+    named = re.search(r"^EXTRAS := (\S+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert named is not None
+    extras = named[1].split(",")
+    assert PROJECT["optional-dependencies"].keys() - {*extras} == {"unsloth"}  # which goes with no other
+    return [
+        Requirement(one) for one in (*PROJECT["dependencies"], *(one for name in extras for one in PROJECT["optional-dependencies"][name]))
+    ]
+
+
+def asked_of(requirement: Requirement) -> list[Requirement]:
+    """What an installed package asks for in turn, here."""
+    found = [Requirement(line) for line in requires(requirement.name) or ()]
+    extras = requirement.extras or {""}
+    return [one for one in found if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras)]
+
+
+def test_constraints_pin_all_that_is_asked_for_to_versions_that_are_allowed() -> None:
+    """torch aside, whose own needs differ by its build."""
+    pins, waiting, seen = pinned(), declared(), set[str]()
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        assert name in pins, f"{name} is in no line of constraints.txt: make constraints"
+        assert one.specifier.contains(pins[name], prereleases=True), f"{one} does not allow {pins[name]}"
+        if str(one) not in seen and name != "torch":
+            waiting += asked_of(one)
+        seen.add(str(one))
+
+
+def test_constraints_are_all_that_pip_resolved_but_this_package_and_builds() -> None:
+    editable = {"metadata": {"name": "asap-cot", "version": "1"}, "download_info": {"dir_info": {"editable": True}}}
+    others = [
+        {"metadata": {"name": name, "version": version}, "download_info": {}} for name, version in (("torch", "2.1+cpu"), ("A_b", "3"))
+    ]
+    made = runpy.run_path(str(ROOT / ".ci" / "constraints.py"))["lines"]
+    assert made(json.dumps({"install": [editable, *others]})) == ["A_b==3", "torch==2.1"]
 
 
 def test_the_citations_are_of_this_version_and_the_same_paper() -> None:
