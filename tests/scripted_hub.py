@@ -39,6 +39,7 @@ class Hub:
     asked: list[str] = field(default_factory=list)
     failures: dict[str, list[int]] = field(default_factory=dict)
     """Statuses to answer requests with whose path holds a text, one after the other; 0: no answer for a second."""
+    says: str = "scripted"
     meanwhile: str | None = None
     """The title of a commit that somebody makes while files are uploaded."""
 
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
                     time.sleep(1)
                     self.close_connection = True
                     return
-                self._say(status, {"error": f"scripted {status}"})
+                self._say(status, {"error": f"{self.hub.says} {status}"})
                 return
         if not path.startswith("/large/") and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
             self._say(401, {"error": "Invalid username or password."})

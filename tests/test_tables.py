@@ -51,6 +51,13 @@ def test_escapes() -> None:
     assert latex_escaped("50 % of a_b & c, -3 to x-1") == r"50 \% of a\_b \& c, $-$3 to x-1"
 
 
+def test_no_cell_is_a_link_an_image_or_an_option_of_a_line_break() -> None:
+    assert markdown_escaped("[a](b) ![c][d] [e]: f [0.1, 0.2] (g)") == r"[a\](b) ![c\][d] [e\]: f [0.1, 0.2] (g)"
+    assert markdown_escaped("\\](x)", brackets=True) == r"\\\](x)"
+    table = Table(["arm"], [["[base]"], ["*best"], ["a--b"], ["---"], ["--3"]])
+    assert table.latex().splitlines()[4:-2] == [r"{}[base] \\", r"{}*best \\", r"a-{}-b \\", r"-{}-{}- \\", r"-{}-3 \\"]
+
+
 cells = st.text(st.characters(exclude_categories=["C", "Z"])).filter(lambda text: revealed(text) == text)
 tables = st.integers(1, 4).flatmap(
     lambda width: st.builds(

@@ -1,6 +1,5 @@
 """Cards: the README.md of an output folder, generated from its manifest, which makes the folder ready to publish."""
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -64,7 +63,7 @@ def _in_markdown(value: object) -> str:
     if isinstance(value, Markup):
         return value
     text = str(value)
-    escaped = re.sub(r"[\[\]]", r"\\\g<0>", markdown_escaped(text))
+    escaped = markdown_escaped(text, brackets=True)
     return " " * text.startswith(" ") + escaped + " " * (text.endswith(" ") and text != " ")
 
 

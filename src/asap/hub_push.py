@@ -6,9 +6,10 @@ that arrived are not sent again. What this does not do: change who may read a re
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import format_exception
 from typing import Any, NamedTuple
 
-from asap.errors import InputError, UsageError, one_line
+from asap.errors import AsapError, InputError, UsageError, one_line
 from asap.publish import OURS, Parcel
 
 _TITLE = "asap push"
@@ -77,14 +78,28 @@ def _refuse_changed(api: Any, repo: str) -> None:
 
 @contextmanager
 def _told(repo: str, token: str) -> Iterator[None]:
-    """Tell what goes wrong on the way to the Hub in one sentence, without the token."""
+    """Tell what goes wrong on the way to the Hub in one sentence, without the token, not even in a traceback that quotes the Hub."""
+    try:
+        with _explained(repo, token):
+            yield
+    except AsapError as error:
+        if token in "".join(format_exception(error)):
+            error.__cause__, error.__suppress_context__ = None, True
+        raise
+
+
+@contextmanager
+def _explained(repo: str, token: str) -> Iterator[None]:
+    """Turns what goes wrong into an error of ours."""
     from httpx2 import TimeoutException
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         yield
     except (UsageError, InputError):
         raise
+    except HFValidationError as error:
+        raise UsageError(f"{repo!r} is no name of a repository on the Hub: {one_line(error)}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         raise InputError(f"{repo}: {_SENTENCES.get(status, _other(status))} ({_shown(error, token)})") from error

@@ -2,20 +2,22 @@
 
 Left out unless asked for: the stores, which hold the original traces, every reply and every verdict, and the review page, which shows the
 originals as well. Columns of the source are published, so one that repeats the original traces stops the push.
-What this does not do: talk to the Hub (`asap.hub_push`), publish models, or look for originals beside conversations.
+What this does not do: talk to the Hub (`asap.hub_push`), publish models, or look for pieces of originals.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asap.card import public_name
-from asap.dataset.columns import OWN, holds_text
+from asap.dataset.columns import OWN
 from asap.dataset.formats import FORMATS
 from asap.errors import InputError, UsageError
 from asap.ownership import PRUNED, record_in, run_in
+from asap.store.entry import Entry
 from asap.store.work import Store
 
 _CARD, _MANIFEST, _REVIEW = "README.md", "manifest.json", "review.html"
@@ -25,6 +27,7 @@ _FORMATS = tuple(f"{name}.jsonl" for name in FORMATS)
 OURS = frozenset((_CARD, _MANIFEST, _REVIEW, *_STORES, *_DATA, *_FORMATS))
 """Every name that a push may write, or remove where an earlier push wrote it."""
 _SEAL = re.compile(r"\n*<!-- sha256 of what stands above: [^\n]*-->\n\Z")
+_LOOSE = re.compile(r"""\\+[nrt]?|\s+|["']""")
 _PLACEHOLDER = "other"
 _UNKNOWN = "to be filled in: the licence of the original data"
 
@@ -95,11 +98,48 @@ def _columns_with_originals(folder: Path) -> list[str]:
     """The other columns of pruned.jsonl in which a trace stands as it was before it was pruned."""
     found = set[str]()
     with Store.reading(folder) as store, (folder / "pruned.jsonl").open("rb") as lines:
+        stored = groupby(store.entries(), _row_of)
         for row in map(json.loads, lines):
-            sample = store.sample(str(row["id"]))
-            if sample is not None and sample.cot != row.get("cot"):
-                found |= {name for name, value in row.items() if name not in OWN and holds_text(value, sample.cot)}
+            entries = next((list(group) for name, group in stored if name == str(row["id"])), None)
+            if entries is None:
+                where = f"{folder / 'pruned.jsonl'}, row {row['id']!r}"
+                raise InputError(f"{where}: its run has no such row there, so the file was changed; asap cut writes it again")
+            found |= _with_originals(row, entries)
     return sorted(found)
+
+
+def _row_of(entry: Entry) -> str | None:
+    """The id of the written row that an entry is, or is a turn of."""
+    return entry.turn.conversation.id if entry.turn else entry.id
+
+
+def _with_originals(row: Mapping[str, Any], entries: Sequence[Entry]) -> set[str]:
+    """The columns of a row that hold whole original thinking, except those that are pruned, or hold it because it is as it was."""
+    turn = entries[0].turn
+    others = turn.conversation.others if turn else [name for name in row if name not in OWN]
+    texts = {name: _squeezed(_texts_in(row[name])) for name in others if name in row}
+    pruned = _squeezed(_texts_in({name: value for name, value in row.items() if name not in texts}))
+    originals = [_squeezed([entry.sample.cot]) for entry in entries if entry.sample is not None]
+    return {name for name, text in texts.items() if any(one and one in text and one not in pruned for one in originals)}
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """All texts in a value, in order; one that is JSON also as what it encodes."""
+    if isinstance(value, str):
+        yield value
+        if value[:1] in ("[", "{", '"'):
+            try:
+                yield from _texts_in(json.loads(value))
+            except (ValueError, RecursionError):
+                return
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(one)
+
+
+def _squeezed(texts: Iterable[str]) -> str:
+    """The texts as one, without what a copy of them may write otherwise: white space, quotation marks, escapes."""
+    return _LOOSE.sub("", "".join(texts))
 
 
 def _formats_in(manifest: Mapping[str, Any]) -> list[str]:

@@ -80,20 +80,28 @@ def _aligned(cell: str, side: str, width: int) -> str:
     return cell.rjust(width) if side == "r" else cell.ljust(width)
 
 
-def markdown_escaped(text: str) -> str:
-    """The text on one line, escaped for Markdown."""
-    return re.sub(r"[\\`*|]|<(?=[a-zA-Z/!?])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", _one_line(text))
+_MARKDOWN = r"[\\`*|]|<(?=[a-zA-Z/!?])|(?<![^\W_])_|_(?![^\W_])"
+_LINKING, _BRACKETS = r"|\](?=[(\[:])", r"|[\[\]]"
+
+
+def markdown_escaped(text: str, *, brackets: bool = False) -> str:
+    """The text on one line, escaped for Markdown: no table, emphasis, tag, link or image. `brackets`: even where definitions are."""
+    return re.sub(_MARKDOWN + (_BRACKETS if brackets else _LINKING), r"\\\g<0>", _one_line(text))
 
 
 _LATEX = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum", "<": "textless", ">": "textgreater", "|": "textbar"}
 
 
 def latex_escaped(text: str) -> str:
-    """The text on one line, escaped for LaTeX; a minus sign before a number is set in mathematics."""
+    """The text on one line, escaped for LaTeX; a minus sign before a number is set in mathematics.
+
+    A row that begins with a bracket or an asterisk would be an option of the line break before it, and two hyphens would be a dash.
+    """
     escaped = re.sub(
         r"[\\~^<>|]|[&%$#_{}]", lambda found: f"\\{_LATEX.get(found[0], found[0])}" + "{}" * (found[0] in _LATEX), _one_line(text)
     )
-    return re.sub(r"(?<![\w.-])-(?=\d|inf)", "$-$", escaped)
+    escaped = re.sub(r"^(?=[*\[])|(?<=-)(?=-)", "{}", escaped)
+    return re.sub(r"(?<![\w.{}-])-(?=\d|inf)", "$-$", escaped)
 
 
 def _one_line(text: str) -> str:

@@ -90,7 +90,9 @@ def _named(words: Iterable[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _split(word: str) -> tuple[str | None, Path]:
-    name, _, folder = word.partition("=")
+    parts = word.split("=")
+    splits = [("=".join(parts[:at]), "=".join(parts[at:])) for at in range(1, len(parts))]  # a name may hold an =, and so may a folder
+    name, folder = next((split for split in splits if Path(split[1]).exists()), splits[0])
     if not name.strip() or not folder:
         raise UsageError(f"{word!r}: a run is written FOLDER or NAME=FOLDER")
     return " ".join(name.split()), Path(folder)

@@ -156,7 +156,10 @@ def _interval(runs: Sequence[PairedRun], benchmark: str) -> Sequence[float] | No
 def differences_of(arms: Sequence[Arm], reference: Arm) -> tuple[list[Difference], list[str]]:
     """Every other arm against the reference on every benchmark that both have, and what hinders or blurs a comparison."""
     found, notes = list[Difference](), list[str]()
-    for benchmark in benchmarks_of([reference]):
+    for benchmark in benchmarks_of(arms):
+        if not reference.of(benchmark):
+            notes.append(f"nothing is compared on {benchmark}, since {reference.name}, the reference, has no run of it")
+            continue
         for arm in arms:
             if arm is reference or not arm.of(benchmark):
                 continue

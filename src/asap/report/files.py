@@ -1,7 +1,8 @@
 """The files of a report: report.html, report.md, report.csv, report.tex and report.json, in a folder of its own."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from asap.atomic import replacing
@@ -11,7 +12,7 @@ from asap.report.contents import ArmReport, as_record
 from asap.report.layout import budget_table, difference_table, main_table, outcome_table, token_table
 from asap.report.page import write_report_page
 from asap.revealed import revealed
-from asap.tables import Table, latex_escaped
+from asap.tables import Table, latex_escaped, markdown_escaped
 from asap.train.cost import cost_table
 
 FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
@@ -53,29 +54,29 @@ def printed(report: ArmReport) -> str:
     tables = dict(_tables(report))
     chosen = [table for name, table in tables.items() if name in ("Results", f"Against {report.reference.name}", "Training cost")]
     parts = [*([f"**{_capital(report.label)}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
-    return "\n\n".join([*parts, *_said(report)]) + "\n"
+    return "\n\n".join([*parts, *_said(report, partial(revealed, keep=""))]) + "\n"
 
 
 def _markdown(report: ArmReport) -> str:
     """The content of report.md."""
-    parts = [f"# {revealed(report.title, keep='')}"]
+    parts = [f"# {markdown_escaped(report.title)}"]
     if report.label:
         parts.append(f"**{_capital(report.label)}.**")
     for name, table in _tables(report):
-        parts += [f"## {name}", table.markdown()]
+        parts += [f"## {markdown_escaped(name)}", table.markdown()]
         if name.startswith("Against "):
             parts.append(_READ_AS)
-    return "\n\n".join([*parts, *_said(report)]) + "\n"
+    return "\n\n".join([*parts, *_said(report, markdown_escaped)]) + "\n"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _said(report: ArmReport) -> list[str]:
+def _said(report: ArmReport, escaped: Callable[[str], str]) -> list[str]:
     """What has to be said beneath the tables, as one list."""
     said = report.said
-    return ["\n".join(f"- {revealed(text, keep='')}" for text in said)] if said else []
+    return ["\n".join(f"- {escaped(text)}" for text in said)] if said else []
 
 
 def _tables(report: ArmReport) -> Iterator[tuple[str, Table]]:

@@ -4,6 +4,7 @@ A number's best value of a benchmark is bold, its second underlined; the paper's
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from asap.report.arms import Arm
@@ -126,8 +127,8 @@ def token_table(differences: Sequence[Difference], reference: str) -> Table:
             one.benchmark,
             one.arm,
             name,
-            f"{found['difference']:+,.{digits}f}",
-            _between(found["interval"], lambda value, digits=digits: f"{value:+,.{digits}f}"),  # type: ignore[misc]
+            _signed(found["difference"], digits),
+            _between(found["interval"], partial(_signed, digits=digits)),
             f"{found['p']:.3g}",
             f"{found['p_holm']:.3g}",
             _smallest(found, lambda value, digits=digits: f"{value:,.{digits}f}"),  # type: ignore[misc]
@@ -141,7 +142,12 @@ def token_table(differences: Sequence[Difference], reference: str) -> Table:
 
 def points(share: float) -> str:
     """A difference of shares in points: +1.9"""
-    return f"{100 * share:+.1f}"
+    return _signed(100 * share, 1)
+
+
+def _signed(value: float, digits: int) -> str:
+    """A number with its sign; never minus zero."""
+    return f"{round(value, digits) + 0.0:+,.{digits}f}"
 
 
 def _between(ends: Sequence[float], shown: Callable[[float], str]) -> str:
