@@ -21,6 +21,7 @@ from asap.versions import __version__ as __version__
 
 if TYPE_CHECKING:
     from asap.dataset import Rejected, RowRules, Shaped, read_samples, to_sample, write_samples
+    from asap.dataset.row_rules import TraceLimit
     from asap.errors import AsapError, InputError, MissingExtra, RowError, UsageError
     from asap.lm.generate import Generation, Generator, Request
     from asap.lm.scorer import (
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "asap.dataset": ("Rejected", "RowRules", "Shaped", "read_samples", "to_sample", "write_samples"),
+    "asap.dataset.row_rules": ("TraceLimit",),
     "asap.errors": ("AsapError", "InputError", "MissingExtra", "RowError", "UsageError"),
     "asap.lm.generate": ("Generation", "Generator", "Request"),
     "asap.lm.scorer": (
@@ -163,6 +165,7 @@ __all__ = [
     "TokenLogprobs",
     "TokenScores",
     "TokenSkip",
+    "TraceLimit",
     "UnitCut",
     "UsageError",
     "cut",

@@ -38,6 +38,7 @@ from asap.cli.options import (
     parse_columns,
     too_many_rejected,
     warn_of_dtype,
+    whole,
     with_logprobs,
     write_page,
 )
@@ -109,6 +110,15 @@ def prune(
         bool,
         Parameter(negative="", help="Reject rows whose trace ends in a loop, the same said again and again (docs/loops.md).", group=DATA),
     ] = False,
+    max_trace_tokens: Annotated[
+        int | None,
+        Parameter(
+            help="Reject rows whose trace has more tokens than this before it is pruned, as --budget counts them: no model reads them. Of "
+            "a conversation each turn counts by itself (docs/data.md).",
+            group=DATA,
+            converter=whole,
+        ),
+    ] = None,
     gold_rule: Annotated[
         Literal["math-verify", "gsm8k"] | None,
         Parameter(
@@ -186,16 +196,18 @@ def prune(
             from asap.review import check_page
 
             check_page(out / "review.html")
+    blueprint = _blueprint(settings, model, llm)
+    rows = _shorter(rows, at_least("max-trace-tokens", max_trace_tokens, 1), blueprint)
     try:
         if dry_run or llm.pilot:
-            try_run(rows, _blueprint(settings, model, llm), where, llm, out, free=dry_run)
+            try_run(rows, blueprint, where, llm, out, free=dry_run)
             if only_passing:
                 print_counts(rows)
             return 0
         if out is None:
             raise UsageError("--out is missing: name the folder to write, for example --out pruned")
         check = passing_check(out, gold_rule, asked=only_passing)
-        code = _prune(rows, out, settings, model, where, llm, files, max_rejected, check)
+        code = _prune(rows, out, blueprint, model, where, llm, files, max_rejected, check)
     except SpendingStop as error:
         say(f"asap: stopped: {error}", error=True)
         return 130
@@ -216,10 +228,20 @@ def _settings(method: str, coarse: str, values: dict[str, Any]) -> AsapSettings:
     return settings
 
 
+def _shorter(rows: "Source", most: int | None, blueprint: "Blueprint") -> "Source":
+    """The source without the rows whose trace has more than `most` tokens, if there is such a limit, counted by the run's tokenizer."""
+    if most is None:
+        return rows
+    from asap.dataset.row_rules import TraceLimit
+    from asap.lm.word_cache import by_words
+
+    return replace(rows, rules=replace(rows.rules, longest=TraceLimit(most, by_words(blueprint.load_tokens()).count)))
+
+
 def _prune(
     source: "Source",
     out: Path,
-    settings: AsapSettings,
+    blueprint: "Blueprint",
     model: Model,
     where: Where,
     llm: Llm,
@@ -233,12 +255,11 @@ def _prune(
 
     for name in source.names:  # refuses a wrong name or split before loading the model
         iter_rows(name, hub_config=source.hub_config, hub_split=source.hub_split)
-    console = console_for(stderr=True)
+    console, settings = console_for(stderr=True), blueprint.settings
     spending = llm.spending()
     try:
         with ExitStack() as stack:
             with console.status("loading the scorer") if console.is_terminal else nullcontext():
-                blueprint = _blueprint(settings, model, llm)
                 device = where.first_device(needs_model=blueprint.needs_model or llm.llm is not None)
                 warn_of_dtype(model.dtype, device)
                 generator = llm.generator(spending, out, dtype=model.dtype, device=device)

@@ -1,6 +1,6 @@
 """Which rows are read and how, and in which tags thinking is written again: the options that all commands share which read rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,14 @@ from asap.think import own_frame
 from asap.think_tags import IN_THINK, Frame, TagTable, frame_named, table_with
 
 _SETTINGS = ("think_tags", "write_tags", "drop_system", "each_generation", "pass_through", "reject_loops")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLimit:
+    """The most tokens that a trace may have before it is pruned, and what counts them."""
+
+    tokens: int
+    count: Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class RowRules:
     """Rows without thinking are no errors but pass through (`Unthinking`)."""
     reject_loops: bool = False
     """A trace that ends in a loop is an error."""
+    longest: TraceLimit | None = None
+    """A trace with more tokens than this is an error."""
     logprobs: LogprobColumns | None = None
     """Columns with the log-probabilities of the response's tokens, which every row must have; the scorer's spec names them."""
 
@@ -45,9 +55,11 @@ class RowRules:
         conditions_of(self.where)
 
     def check_trace(self, cot: str) -> None:
-        """Raise RowError for a trace that ends in a loop, where these are errors."""
+        """Raise RowError for a trace that ends in a loop, or is too long, where these are errors."""
         if self.reject_loops and (found := repetition(cot)).is_loop:
             raise RowError("looping", f"the trace ends in a loop: {found}")
+        if self.longest and (tokens := self.longest.count(cot)) > self.longest.tokens:
+            raise RowError("long_trace", f"the trace has {tokens:,} tokens, and {self.longest.tokens:,} are allowed")
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -77,6 +89,7 @@ class RowRules:
     def as_settings(self) -> dict[str, Any]:
         """Those that are given, by name, but for what a scorer's spec says."""
         given = {name: value for name in _SETTINGS if (value := getattr(self, name))}
+        given |= {"max_trace_tokens": self.longest.tokens} if self.longest else {}
         return {**given, "where": list(self.where)} if self.where else given
 
     def applied(self, sample: Sample) -> Sample:

@@ -15,7 +15,7 @@ from asap.yaml_text import yaml_mapping
 
 _READ = (
     *("columns", "subset", "split", "limit", "where", "each-generation", "only-passing", "gold-rule", "think-tags", "drop-system"),
-    "keep-columns",
+    *("keep-columns", "max-trace-tokens", "reject-loops"),
 )
 _DECIDE = ("method", "budget", "ratio", "coarse", "coarse-only", "scores", "seed", "backfill", "step-split", "context", "dtype", "devices")
 _STAGE_1 = ("llm", "base-url", "llm-context", "llm-tokenizer", "temperature", "tau", "attempts", "concurrency", "price-in", "price-out")
