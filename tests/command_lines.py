@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from cyclopts import CycloptsError
 
 from asap.benchmarks.load import _KINDS, NAMES
-from asap.cli import COMMANDS, app
+from asap.cli import COMMANDS, app, read_lists
 from asap.cli.config import without_config
-from asap.cli.lists import lists_in
 from asap.cli.manner import _FLAGS, without_manner
 from asap.cli.prune import _settings
 from asap.cli.settings import typed
@@ -76,7 +75,7 @@ def fault_of_ours(words: Sequence[str]) -> str | None:
         left, _ = without_config(without_manner(words)[0])
         if left and left[0] not in COMMANDS and not left[0].startswith("-"):
             return f"no such command: {left[0]}"
-        app.config = (lists_in(left),)
+        read_lists(left)
         _, bound, _ = app.parse_args(left, print_error=False, exit_on_error=False)
         values = dict(_flat(bound.arguments))
         for name, check in CHECKS.items():

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asap.cli import COMMANDS, app
-from asap.cli.config import config_of
+from asap.cli import COMMANDS, app, read_lists
 from asap.cli.flat_options import FlatOption, options_of_command
-from asap.cli.lists import lists_in, values_in
+from asap.cli.lists import values_in
 from asap.errors import UsageError
 
 LISTS = [(command, option) for command in COMMANDS for option in options_of_command(command) if option.several and not option.positional]
@@ -39,7 +38,7 @@ def required(command: str, but: FlatOption) -> list[str]:
 
 def bound(words: Sequence[str], config: Path | None = None) -> dict[str, Any]:
     """What the words come to, records of options taken apart."""
-    app.config = (*([config_of(config, words)] if config else []), lists_in(words))
+    read_lists(words, config)
     _, found, _ = app.parse_args([*words], exit_on_error=False, print_error=False)
     taken = dict[str, Any]()
     for name, value in found.arguments.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent_rows import thinks
 from asap.cli import run
 from asap.run_diff import DIFF_GROUPS, RunDiff, diff_runs
 from run_fixtures import model_folder, prune, refusal, row, write_rows
@@ -16,7 +17,7 @@ CHANGES = [
     (("--ratio", "0.3"), "settings", "ratio"),
     (("--keep-first", "1"), "settings", "keep_first"),
     (("--method", "random"), "settings", "method"),
-    (("--limit", "2"), "rows", "only in a: 2 (r2, r3) of 4"),
+    (("--limit", "2"), "rows", "2 of the 4 rows of a are only there: r2, r3"),
     (("--step-split", "line"), "settings", "step_split"),
     (("--columns", "question=question,cot=cot,answer=answer"), "rows", "columns.answer"),
 ]
@@ -56,7 +57,9 @@ def test_a_run_against_itself_and_its_like_has_no_difference(
     for other in (pruned, again):
         capsys.readouterr()
         assert run(["diff-runs", str(pruned), str(other)]) == 0
-        assert capsys.readouterr().out == f"a: {pruned}\nb: {other}\n\nthe same: {', '.join(DIFF_GROUPS)}\n"
+        assert capsys.readouterr().out == (
+            f"a: {pruned}\nb: {other}\ntwo runs of asap prune; nothing that is recorded differs\n\nequal: {', '.join(DIFF_GROUPS)}\n"
+        )
     assert run(["diff-runs", str(pruned), str(again), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differs"] == {}
 
@@ -70,8 +73,9 @@ def test_the_first_differing_prompt_is_shown_as_a_small_diff(pruned: Path, tmp_p
     capsys.readouterr()
     assert run(["diff-runs", str(one), str(other)]) == 1
     said = capsys.readouterr().out
-    shown = "  2 (r2, r3) of 4 rows were asked otherwise; the first:\n    Same line.\n  - Why?\n  + How\\x1b[2J?\n    Last.\n"
-    assert shown in said
+    assert "  2 of the 4 rows that both have, with another prompt: r2, r3; how it differs for r2:\n    Same line.\n  - Why?\n" in said
+    assert "  - Why?\n  + How\\x1b[2J?\n    Last.\n" in said
+    assert "\ntwo runs of asap prune; they differ in rows, prompts and outcome\n" in said
     assert "input_hash" in said
     assert "sources" in said
     assert run(["diff-runs", str(one), str(other), "--json"]) == 1
@@ -111,8 +115,8 @@ def test_evaluations_tell_samplers_and_prompts(tmp_path: Path) -> None:
     assert found(a, warm, "samplers") == ["temperature", "top_p"]
     assert "gamma" in found(a, gamma, "settings")
     [asked] = found(a, gamma, "prompts")
-    assert asked.startswith("3 (maths:What is.jsonl p0 0, ")
-    assert "of 3 rows were asked otherwise; the first:\n" in asked
+    assert asked.startswith("3 of the 3 rows that both have, with another prompt: maths:What is.jsonl p0 0, ")
+    assert "; how it differs for maths:What is.jsonl p0 0:\n" in asked
     assert not found(a, warm, "prompts")
 
 
@@ -130,6 +134,16 @@ def test_versions_and_templates(pruned: Path, tmp_path: Path) -> None:
     assert found(pruned, newer, "versions") == ["versions.torch"]
     other = edited(pruned, tmp_path / "other", "manifest.json", settings={**record["settings"], "template_hash": "0", "asap": "9"})
     assert diff_runs(pruned, other).differing == ["templates", "versions"]
+
+
+def test_conversations_under_another_name_and_damaged_rows(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = [{"from": who, "value": text} for who, text in (("human", "q"), ("gpt", thinks("a.\n\nb.\n\nc.\n\nd.", "x")))]
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "c", "conversations": [*turns, *turns]}])
+    a, b = (prune(source, tmp_path / keep, "--method", keep, "--ratio", "0.5") for keep in ("keep-tail", "keep-head"))
+    assert "1 of the 1 rows that both have, with another trace: c" in found(a, b, "outcome")
+    damaged = shutil.copytree(pruned, tmp_path / "damaged")
+    (damaged / "pruned.jsonl").write_text("no JSON\n")
+    assert f"{damaged / 'pruned.jsonl'}, line 1: " in refusal(capsys, "diff-runs", str(pruned), str(damaged))
 
 
 def test_two_kinds_unfinished_runs_and_other_folders_are_refused(

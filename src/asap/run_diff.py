@@ -45,16 +45,26 @@ class RunFiles(NamedTuple):
 
 
 _KINDS: Mapping[str, RunFiles] = {
-    PRUNED: RunFiles("manifest.json", "pruned.jsonl", ("id",), "question", ("cot", "messages"), "were cut otherwise"),
-    TRAINED: RunFiles("manifest.json", "rows.jsonl", ("id",), None, ("tokens", "response_tokens"), "have other tokens"),
+    PRUNED: RunFiles("manifest.json", "pruned.jsonl", ("id",), "question", ("cot", "messages"), "with another trace"),
+    TRAINED: RunFiles("manifest.json", "rows.jsonl", ("id",), None, ("tokens", "response_tokens"), "with another number of tokens"),
     COMPARED: RunFiles(
-        "manifest.json", "judged.jsonl", ("id", "method", "ratio", "measure"), None, ("tokens", "value"), "were cut or measured otherwise"
+        "manifest.json",
+        "judged.jsonl",
+        ("id", "method", "ratio", "measure"),
+        None,
+        ("tokens", "value"),
+        "with another cut or value",
     ),
     EVALUATED: RunFiles(
-        "summary.json", "verdicts.jsonl", ("benchmark", "task_id", "sample"), None, ("verdict", "tokens"), "have another verdict or length"
+        "summary.json",
+        "verdicts.jsonl",
+        ("benchmark", "task_id", "sample"),
+        None,
+        ("verdict", "tokens"),
+        "with another verdict or length",
     ),
 }
-_ASKED = RunFiles("summary.json", "attempts.jsonl", ("benchmark", "task_id", "sample"), "asked", ("generation",), "were answered otherwise")
+_ASKED = RunFiles("summary.json", "attempts.jsonl", ("benchmark", "task_id", "sample"), "asked", ("generation",), "with another answer")
 
 
 class Recorded(NamedTuple):
@@ -95,7 +105,8 @@ class RunDiff:
 
     def text(self) -> str:
         """The difference for people."""
-        lines = [f"a: {self.a}", f"b: {self.b}", ""]
+        told = f"they differ in {_listed(self.differing)}" if self.differing else "nothing that is recorded differs"
+        lines = [f"a: {self.a}", f"b: {self.b}", f"two runs of {self.command}; {told}", ""]
         for group in self.differing:
             lines.append(group)
             for one in self.recorded.get(group, ()):
@@ -103,7 +114,7 @@ class RunDiff:
             lines += [f"  {line}" for sentence in self.told.get(group, ()) for line in sentence.split("\n")]
             lines.append("")
         same = [group for group in self.compared if group not in self.differing]
-        return "\n".join([*lines, f"the same: {', '.join(same) or 'nothing'}"])
+        return "\n".join([*lines, f"equal: {', '.join(same) or 'nothing'}"])
 
 
 def diff_runs(a: Path, b: Path) -> RunDiff:
@@ -185,9 +196,12 @@ def _rows(folder: Path, kind: RunFiles) -> dict[str, _Row]:
     """The digests of the rows of a run, by what names a row."""
     found = dict[str, _Row]()
     for raw in jsonl_rows(folder / kind.rows):
-        row = raw.value or {}
-        prompt = _prompt(row, kind)
-        outcome = content_digest([row.get(name) for name in kind.outcome])[:16]
+        if raw.value is None:
+            detail = raw.error.detail if raw.error else "no object"
+            raise InputError(f"{raw.source}, line {raw.line}: {detail}; run the command of this folder again")
+        row = raw.value
+        prompt, told = _prompt(row, kind), [row.get(name) for name in kind.outcome]
+        outcome = content_digest(row if told == [None] * len(told) else told)[:16]  # conversations have a column of another name
         found[_key(row, kind)] = _Row(None if prompt is None else content_digest(prompt)[:16], outcome)
     return found
 
@@ -210,19 +224,24 @@ def _of_rows(a: Path, b: Path, kind: RunFiles, *, alone: bool) -> Iterator[tuple
     both = [key for key in ours if key in theirs]
     for name, mine, others in (("a", ours, theirs), ("b", theirs, ours)):
         if alone and (only := [key for key in mine if key not in others]):
-            yield "rows", f"only in {name}: {_some(only)} of {len(mine):,}"
+            yield "rows", f"{len(only):,} of the {len(mine):,} rows of {name} {'is' if len(only) == 1 else 'are'} only there: {_some(only)}"
     if alone and [key for key in theirs if key in ours] != both:
-        yield "rows", "the rows that both have come in another order"
+        yield "rows", "the rows that both have stand in another order"
     asked = [key for key in both if None not in (ours[key].prompt, theirs[key].prompt) and ours[key].prompt != theirs[key].prompt]
     if asked:
-        yield "prompts", f"{_some(asked)} of {len(both):,} rows were asked otherwise; the first:\n{_prompt_diff(a, b, kind, asked[0])}"
+        shown = f"{_some(asked)}; how it differs for {asked[0]}:\n{_prompt_diff(a, b, kind, asked[0])}"
+        yield "prompts", f"{len(asked):,} of the {len(both):,} rows that both have, with another prompt: {shown}"
     if unlike := [key for key in both if ours[key].outcome != theirs[key].outcome]:
-        yield "outcome", f"{_some(unlike)} of the {len(both):,} rows in both {kind.unlike}"
+        yield "outcome", f"{len(unlike):,} of the {len(both):,} rows that both have, {kind.unlike}: {_some(unlike)}"
 
 
 def _some(keys: Sequence[str]) -> str:
     more = ", …" if len(keys) > _SHOWN_ROWS else ""
-    return f"{len(keys):,} ({', '.join(keys[:_SHOWN_ROWS])}{more})"
+    return f"{', '.join(keys[:_SHOWN_ROWS])}{more}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _prompt_diff(a: Path, b: Path, kind: RunFiles, key: str) -> str:
@@ -242,4 +261,4 @@ def _shortened(line: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "–" if value is None else _shortened(json.dumps(value, ensure_ascii=False))
+    return "not recorded" if value is None else _shortened(json.dumps(value, ensure_ascii=False))

@@ -52,6 +52,7 @@ def read(*sources: Any, **options: Any) -> None:
 
 
 MISSES: dict[str, tuple[Callable[[], object], str]] = {
+    "a model of the Hub without its kind": (lambda: asap.load_scorer("Qwen/Qwen2.5-0.5B"), "did you mean hf:Qwen/Qwen2.5-0.5B? write"),
     "a model's name with a slip": (lambda: asap.Asap("bundlde"), "unknown model 'bundlde'; write"),
     "a path for a model": (
         lambda: asap.load_scorer(Path("m.gguf")),

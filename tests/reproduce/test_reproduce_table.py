@@ -4,6 +4,7 @@ import inspect
 import re
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from reproduce_helpers import WHOLE
 from asap.errors import UsageError
 from asap.reproduce.chain import chain_of
 from asap.reproduce.device import load_device
+from asap.reproduce.record import Records
 from asap.reproduce.stage import Stage
 from asap.reproduce.table import OPTIONS, load_table, read_table, table_names
 
@@ -72,6 +74,8 @@ WRONG = [
     ("original: {}", "original: {train: maybe}", "original: train is 'maybe'; true or false is expected"),
     ("max-new-tokens: 12, ", "", "evaluate: new: options lacks max-new-tokens"),
     ("recipe: laptop", "backend: trl", "train lacks recipe"),
+    ("original: {}", '"a: original": {}', "paper: arms names 'a: original'; letters, digits, spaces and - _ + . ( ) are expected"),
+    ("original: {}", "-x: {}", "paper: arms names '-x'; letters, digits"),
     ("title: Miniature", "title: [a]", "mini.yaml: title is ['a']; a text is expected"),
 ]
 
@@ -100,6 +104,38 @@ def stages(text: str = WHOLE, variant: str = "paper") -> dict[str, Stage]:
 def test_a_setting_changes_the_folders_of_those_that_depend_on_it_and_no_other(right: str, wrong: str, changed: set[str]) -> None:
     before, after = stages(), stages(WHOLE.replace(right, wrong, 1))
     assert {label for label in before if before[label].key != after[label].key} == changed
+
+
+def test_the_command_of_a_server_is_a_setting() -> None:
+    with_server = WHOLE.replace("    paper:\n", "    serve: serve {model} --name {name} --dtype bfloat16\n    paper:\n", 1)
+    before, after = stages(with_server), stages(with_server.replace("bfloat16", "float16"))
+    changed = {label for label in before if before[label].key != after[label].key}
+    assert changed == {"evaluate-original-new", "evaluate-asap-new", "compare-asap-new", "report"}
+
+
+def test_a_folder_of_rows_that_changed_is_noticed(tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows", tmp_path / "out"
+    rows.mkdir()
+    (rows / "a.jsonl").write_text("{}\n")
+    (rows / "b.jsonl").write_text("{}\n")
+
+    def standing(*, write: bool = False) -> str:
+        [data, *_] = chain_of(read_table(WHOLE, "mini.yaml"), "miniature", "paper", [str(rows)]).stages
+        if write:
+            (out / data.name).mkdir(parents=True)
+            (out / data.name / "pruned.jsonl").write_text("{}\n")
+            Records(out).write(data, [], 1.0, {})
+        return f"{(found := Records(out).of(data)).state}: {found.detail}"
+
+    assert standing(write=True) == "done: "
+    (rows / "b.jsonl").write_text('{"id": 1}\n')
+    assert standing().startswith(f"outdated: {rows / 'b.jsonl'} is no longer what ")
+    (rows / "b.jsonl").unlink()
+    assert standing().startswith(f"outdated: {rows / 'b.jsonl'} is no longer what ")
+    (rows / "b.jsonl").write_text("{}\n")
+    assert standing() == "done: "
+    (rows / "c.jsonl").write_text("{}\n")
+    assert standing().startswith(f"outdated: {rows / 'c.jsonl'} is no longer what ")
 
 
 def test_both_variants_share_what_is_equal() -> None:

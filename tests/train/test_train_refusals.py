@@ -40,6 +40,25 @@ def test_long_rows_are_dropped_only_when_asked(source: Path, tmp_path: Path, cap
     assert json.loads((out / "manifest.json").read_text())["counts"]["dropped_long"] == 1
 
 
+def test_every_row_that_is_left_out_or_rewritten_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is dropped in silence: each reason has its line and its number, and without a reason there is none."""
+    rows = [{**row(number), "topic": "sums" if number else "other"} for number in range(5)]
+    rows[1]["cot"] = f"cafe\u0301 {rows[1]['cot']}"
+    source = write_rows(tmp_path / "rows.jsonl", [*rows, {"id": "bad", "topic": "sums"}])
+    ids = write_rows(tmp_path / "ids.jsonl", rows[1:4])
+    capsys.readouterr()
+    words = train_words(source, tmp_path / "out", "--where", "topic=sums", "--ids-from", str(ids), "--emit-config", "trl")
+    assert run(words) == 0
+    assert [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")] == [
+        "rows that cannot be used, see rejected.jsonl: 1",
+        "rows that do not meet --where, left out: 1",
+        "rows not among the ids of --ids-from, left out: 1",
+        "rows with characters that the tokenizer rewrites (Unicode NFC): 1",
+    ]
+    assert run(train_words(write_rows(tmp_path / "good.jsonl", [row(7)]), tmp_path / "none", "--emit-config", "trl")) == 0
+    assert "note: " not in capsys.readouterr().err
+
+
 def test_the_budget_that_is_proposed_is_enough(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from asap.lm.specs import load_tokens
 

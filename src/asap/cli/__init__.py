@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, Parameter
@@ -72,14 +73,18 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
+def read_lists(words: Sequence[str], config: Path | None = None) -> None:
+    """Have the parser read lists in these words, and the options of a file that they do not name."""
+    app.config = (*([config_of(config, words)] if config is not None else []), lists_in(words))
+
+
 def _run(arguments: Sequence[str], document: dict[str, Any]) -> int:
     from cyclopts import CycloptsError
 
     debug = manner().debug
     try:
         words, config = without_config(arguments)
-        from_file = (config_of(config, words),) if config is not None else ()
-        app.config = (*from_file, lists_in(words))
+        read_lists(words, config)
         if words and words[0] in COMMANDS:
             app[words[0]].help = None  # the command's docstring says more
         code = app(words, console=console_for(), exit_on_error=False, print_error=False, result_action="return_value")

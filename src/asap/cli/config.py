@@ -8,6 +8,8 @@ from typing import Any
 from asap.errors import UsageError
 
 _EXAMPLE = "budget: 1024"
+TYPED_ONLY = "--unsafe-no-sandbox"
+"""The option that no file may hold: it is typed each time."""
 _TRUTH = {"on": "true", "off": "false"}
 
 
@@ -39,8 +41,8 @@ def config_of(path: Path, words: Sequence[str]) -> Callable[..., None]:
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
     settings = _by_option(yaml_mapping(text, f"--config {path}", _EXAMPLE, words=True), path)
-    if "unsafe-no-sandbox" in settings:
-        raise UsageError(f"--config {path} holds unsafe-no-sandbox; running untrusted code without a sandbox must be typed each time")
+    if (unsafe := TYPED_ONLY.removeprefix("--")) in settings:
+        raise UsageError(f"--config {path} holds {unsafe}; running untrusted code without a sandbox must be typed each time")
     for typed, instead in (("--ratio", "budget"), ("--budget", "ratio")):  # either one replaces the other
         if any(word.partition("=")[0] == typed for word in words):
             settings.pop(instead, None)
@@ -61,7 +63,7 @@ def config_of(path: Path, words: Sequence[str]) -> Callable[..., None]:
 def option_names(arguments: Any) -> list[str]:
     """The keys that a file of options may have for a command with these arguments."""
     options = [argument for argument in arguments if argument.index is None and not argument.children]
-    return [name.removeprefix("--") for option in options for name in option.names if name != "--unsafe-no-sandbox"]
+    return [name.removeprefix("--") for option in options for name in option.names if name != TYPED_ONLY]
 
 
 def _check_known(settings: Mapping[str, Any], known: Sequence[str], where: str, command: str) -> None:

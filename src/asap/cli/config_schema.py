@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asap.cli.config import TYPED_ONLY
 from asap.cli.flat_options import FlatOption, options_of_command
 from asap.errors import UsageError
 
@@ -16,7 +17,7 @@ def config_schema(command: str | None) -> dict[str, Any]:
     if command not in COMMANDS:
         named = "" if command is None else f"there is no command {command!r}; "
         raise UsageError(f"{named}name the command whose options the file holds: {', '.join(COMMANDS)}")
-    options = [option for option in options_of_command(command) if not option.positional and "--unsafe-no-sandbox" not in option.names]
+    options = [option for option in options_of_command(command) if not option.positional and TYPED_ONLY not in option.names]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"Options of asap {command}",

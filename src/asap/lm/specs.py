@@ -1,5 +1,7 @@
 """Model specs: the one table of what `bundled`, `hf:…`, `gguf:…` and `openai:…` mean, and what each loads."""
 
+import os
+import re
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,8 +34,15 @@ class Spec(NamedTuple):
         kind, _, name = text.partition(":")
         if text != "bundled" and (kind not in FORMS or kind == "bundled" or not name):
             *others, last = (FORMS[kind] for kind in kinds)
-            raise UsageError(f"unknown model {text!r}; write {', '.join(others)} or {last}")
+            raise UsageError(f"unknown model {text!r}; {_meant(text, kinds)}write {', '.join(others)} or {last}")
         return cls(kind, name)
+
+
+def _meant(text: str, kinds: Collection[str]) -> str:
+    """Which spec a name without its kind may stand for: that of a file, a folder, or a model on the Hub."""
+    is_folder = os.path.isdir(text)  # noqa: PTH112 (Path raises an error for a long name, and takes no name for this folder)
+    kind = "gguf" if text.endswith(".gguf") else "hf" if is_folder or re.fullmatch(r"[\w.-]+/[\w.-]+", text) else None
+    return f"did you mean {kind}:{text}? " if kind in kinds else ""
 
 
 def is_spec(text: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asap.dataset.containers import files_of
 from asap.errors import UsageError
 from asap.reproduce.stage import ResultOf, RowsLike, Stage, Typed, option_words
 from asap.reproduce.table import ArmSettings, EvaluationSettings, Experiment, Scale, Variant
@@ -56,7 +57,9 @@ def _data(scale: Scale) -> Stage:
     """The rows that all arms start from: read, checked, and nothing removed."""
     rows = scale.rows
     words = ["prune", *rows.sources, *option_words(rows.options), "--method", "original", "--scorer", scale.scorer.spec]
-    return Stage("data", "", tuple(words), files=tuple(source for source in rows.sources if Path(source).is_file()))
+    subset, split = (None if name not in rows.options else str(rows.options[name]) for name in ("subset", "split"))
+    there = [Path(source) for source in rows.sources if Path(source).exists()]
+    return Stage("data", "", tuple(words), files=tuple(str(file) for path in there for file in files_of(path, subset, split)))
 
 
 def _pruned(scale: Scale, variant: Variant, data: Stage) -> dict[str, Stage]:

@@ -1,11 +1,13 @@
 """A mapping of a table's file, read strictly: what is not known, is missing or has another kind of value is refused in one sentence."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asap.errors import UsageError
 
+_NAME = re.compile(r"[^\W_][\w +.()-]*")
 Options = Mapping[str, Any]
 """Options of an asap command without their dashes, with what is typed behind them; true stands for a flag."""
 
@@ -59,8 +61,11 @@ class Fields:
         return Fields.of(self._value(name, None), self.at(name), known)
 
     def each(self, name: str) -> "list[Fields]":
-        """The mappings of this name, which need each other's names only."""
+        """The mappings of this name, which need each other's names only: those of folders and of words of commands."""
         found = self.inner(name)
+        for inner in found.values:
+            if not _NAME.fullmatch(inner):
+                raise UsageError(f"{found.place} names {inner!r:.60}; letters, digits, spaces and - _ + . ( ) are expected")
         return [Fields.of(value, found.at(inner)) for inner, value in found.values.items()]
 
     def options(self, name: str, known: Sequence[str]) -> Options:

@@ -77,6 +77,7 @@ class Records:
             digest = content_digest("results", {name: facts["sha256"] for name, facts in results.items()})
             now = self._inputs(stage)
             differing = [name for name, known in now.items() if known and known != record["inputs"].get(name)]
+            differing += [name for name in record["inputs"] if stage.files and name not in now]
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"{folder / STAGE_FILE} is damaged; delete the folder {folder}, and run the same command again") from error
         if differing:

@@ -90,8 +90,8 @@ class Stage:
     @cached_property
     def key(self) -> str:
         """The digest of the settings and of the inputs."""
-        words = [word if isinstance(word, str) else _keyed(word) for word in self.words]
-        return content_digest("stage", self.kind, words)[:8]
+        words, serve = ([word if isinstance(word, str) else _keyed(word) for word in some] for some in (self.words, self.serve))
+        return content_digest("stage", self.kind, words, *([serve] if serve else []))[:8]
 
     @property
     def name(self) -> str:
