@@ -23,7 +23,7 @@ TORCH ?= $(shell grep ^torch== $(CONSTRAINTS))
 EXTRAS := compare,docs,eval,gguf,hub,math,phrases,prices,ray,train,test
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo demo-all test test-all test-vllm test-trainers test-designer nightly lint types imports picture docs wheel try-wheel constraints release-check clean
+.PHONY: demo demo-all test test-all test-vllm test-trainers test-designer test-ray nightly lint types imports picture docs wheel try-wheel constraints release-check clean
 
 # the six shorter of twelve traces: a quarter of the tokens, and so of the time
 demo: .venv/.demo
@@ -56,6 +56,10 @@ test-designer: .venv/.test
 	test -x .venv-designer/bin/python || $(PYTHON) -m venv .venv-designer
 	.venv-designer/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) "$(TORCH)" -e . "data-designer>=0.9.7"
 	ASAP_DESIGNER_PYTHON=.venv-designer/bin/python $(BIN)/python -m pytest -q tests/client/test_pipelines.py
+
+# all of them are in test-all, too
+test-ray: .venv/.test
+	$(BIN)/python -m pytest -q tests/workers/test_ray.py tests/test_plugins.py::test_ray_data_prunes_rows
 
 nightly: .venv/.test
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/golden $(BIN)/python tests/nightly/kill9.py --kills $(KILLS) --seed $(SEED)
@@ -113,7 +117,7 @@ constraints:
 	rm -rf .venv-newest
 
 release-check:
-	$(PYTHON) .ci/release_check.py $(TAG)
+	$(PYTHON) .ci/release_check.py "$$TAG"
 
 clean:
 	rm -rf .venv .venv-vllm .venv-trainers .venv-designer .venv-wheel .venv-newest dist out site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

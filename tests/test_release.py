@@ -4,6 +4,8 @@ import json
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import requires
 from pathlib import Path
@@ -57,7 +59,9 @@ def test_ci_runs_what_a_person_runs_on_every_python_that_the_package_names() -> 
 
 
 def test_only_the_job_that_publishes_may_ask_for_the_token_of_the_index() -> None:
-    release = jobs(ROOT / ".github" / "workflows" / "release.yml")
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    release = jobs(path)
+    assert yaml.safe_load(path.read_text("utf-8"))[True] == {"push": {"tags": ["v*"]}}  # YAML 1.1 reads `on` so
     assert {name: job.get("permissions") for name, job in release.items()} == {"build": None, "publish": {"id-token": "write"}}
     assert not any("secrets." in path.read_text("utf-8") for path in WORKFLOWS)
     assert any("release-check TAG=" in step.get("run", "") for step in release["build"]["steps"])
@@ -159,6 +163,13 @@ def test_a_tag_that_does_not_agree_is_refused(ready: Path, name: str, old: str, 
     assert old in text
     (ready / name).write_text(text.replace(old, new) if old else text, "utf-8")
     assert any(fault in found for found in faults(tag, ready))
+
+
+def test_a_tag_is_a_word_to_make_and_no_command() -> None:
+    words = ["make", "-s", "-C", str(ROOT), f"PYTHON={sys.executable}", "release-check", "TAG=v1.2.3;echo released"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "v1.2.3;echo released is no tag of a release" in done.stderr
 
 
 def test_today_nothing_may_be_released_because_the_repository_has_no_address() -> None:
