@@ -1,6 +1,6 @@
 """A real vLLM on 127.0.0.1: its CPU build, in an environment of its own, serving a folder.
 
-ASAP_VLLM_ENV names the folder of that environment (3.5 GB, made once); without it, and where it cannot be made, tests skip and say so.
+ASAP_VLLM_ENV names the folder of that environment (3.5 GB, made once); without it tests skip and say so; where it cannot be made they fail.
 """
 
 import json
@@ -36,6 +36,8 @@ def vllm_environment() -> Path:
     folder = Path(chosen).absolute()
     done = folder / f"vllm-{VERSION}"
     if not done.exists():
+        if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+            pytest.fail(f"{folder} holds other things than an environment: ASAP_VLLM_ENV has to name a folder of its own")
         shutil.rmtree(folder, ignore_errors=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
         _must([sys.executable, "-m", "venv", str(folder)])
@@ -53,7 +55,7 @@ def vllm_environment() -> Path:
 def _must(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
-        pytest.skip(f"vLLM cannot be installed here: {ended.stderr.strip().splitlines()[-1:]}")
+        pytest.fail(f"vLLM cannot be installed here: {ended.stderr.strip().splitlines()[-1:]}")
 
 
 def penalised(folder: Path) -> Path:

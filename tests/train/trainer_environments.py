@@ -1,8 +1,8 @@
 """LLaMA-Factory, axolotl and verl, each in an environment of its own, and the package `renderers`, from the ordinary package index.
 
-ASAP_TRAINERS_ENV names the folder that holds them (6 GB, made once; see `make test-trainers`); without it, and where one cannot be made,
-tests skip and say so. What the tools' wheels ask for beyond training on a CPU (other builds of torch, kernels, clients of clouds,
-web pages) is left out.
+ASAP_TRAINERS_ENV names the folder that holds them (6 GB, made once; see `make test-trainers`); without it tests skip and say so,
+and where it is named and one cannot be made they fail. What the tools' wheels ask for beyond training on a CPU (other builds of
+torch, kernels, clients of clouds, web pages) is left out.
 """
 
 import json
@@ -150,4 +150,4 @@ def _base() -> Path:
 def _must(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
-        pytest.skip(f"this cannot be installed here: {ended.stderr.strip().splitlines()[-1:]}")
+        pytest.fail(f"this cannot be installed here: {ended.stderr.strip().splitlines()[-1:]}")
