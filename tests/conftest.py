@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from own_ray import UNHURRIED, folder_of_ray
+
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -19,3 +21,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What this test starts of Ray stays on the loopback, waits as long as the machine takes, and ends with it."""
+    pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: what runs on it was not tested; the extra ray")
+    with folder_of_ray() as folder:
+        for name, value in {**UNHURRIED, "RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}.items():
+            monkeypatch.setenv(name, value)
+        yield

@@ -208,9 +208,12 @@ def test_datasets_map_prunes_rows() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_ray")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray 2.60 reads a field of its own that it calls deprecated
 def test_ray_data_prunes_rows() -> None:
-    ray = pytest.importorskip("ray")
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=200 * 1024**2, logging_level="ERROR")
     rows = [{name: row(number)[name] for name in ("question", "cot", "answer")} for number in range(3)]
     try:
         found = with_ray(rows, f"hf:{model_folder()}")

@@ -30,12 +30,7 @@ from run_fixtures import count_decisions, prune, prune_words, read_rows, refusal
 RAY = ("--engine", "ray", "--devices", "cpu,cpu")
 
 
-@pytest.fixture
-def _ray() -> None:
-    pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: --engine ray was not tested; the extra ray")
-
-
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_an_actor_writes_what_this_process_writes(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [*map(row, range(5)), row(1), "no JSON"])
     with running(prune_words(source, tmp_path / "ray", "--engine", "ray", "--devices", "cpu"), tmp_path, wanted=0) as process:
@@ -46,7 +41,7 @@ def test_an_actor_writes_what_this_process_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_a_row_that_kills_its_actor_twice_is_rejected_and_all_others_are_as_in_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,14 +57,14 @@ def test_a_row_that_kills_its_actor_twice_is_rejected_and_all_others_are_as_in_o
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_a_killed_actor_costs_nothing_and_the_bytes_are_those_of_one_process(tmp_path: Path) -> None:
     rows = [*(row(number % 25) for number in range(40)), "no JSON"]
     check_that_a_killed_one_costs_nothing(tmp_path, write_rows(tmp_path / "rows.jsonl", rows), RAY)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 @pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_ended_takes_its_ray_along_and_goes_on_later(tmp_path: Path, signal_sent: signal.Signals) -> None:
     source, code, out = write_rows(tmp_path / "rows.jsonl", map(row, range(40))), method_folder(tmp_path / "code"), tmp_path / "out"
@@ -90,7 +85,7 @@ def test_a_run_that_is_ended_takes_its_ray_along_and_goes_on_later(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_a_node_that_goes_takes_no_row_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the cluster stays on the loopback, so the run must look for it there
     source, code, out = write_rows(tmp_path / "rows.jsonl", map(row, range(40))), method_folder(tmp_path / "code"), tmp_path / "out"
@@ -151,7 +146,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, cap
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_a_ray_of_ones_own_listens_on_this_machine_only(tmp_path: Path) -> None:
     code = """
 from asap.prune.settings import AsapSettings
