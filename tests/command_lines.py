@@ -28,7 +28,17 @@ SHELLS = ("", "sh", "bash", "shell", "console")
 PYTHONS = re.compile(r"(.*/)?python[\d.]*|torchrun|accelerate")
 ASSIGNMENT = re.compile(r"""^\s*(\w+)=("[^"]*"|'[^']*'|\S+)\s*$""")
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+OPERATORS = "();<>|&"
+NEEDS = re.compile(r"(?:^|\s)# needs ([^:;,()]+)")
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+class Line(NamedTuple):
+    """A line that a shell gets, where it stands, and what a reader needs for it beside a clone with its extras ("" for nothing)."""
+
+    number: int
+    text: str
+    needs: str
 
 
 class Command(NamedTuple):
@@ -38,17 +48,29 @@ class Command(NamedTuple):
     words: tuple[str, ...]
 
 
-def commands(block: Block) -> Iterator[Command]:
-    """The commands of a block, with its variables put in. In a `console` block only lines behind a prompt are commands."""
-    variables = dict[str, str]()
-    for line, text in _whole_lines(block.text):
+def lines(block: Block) -> Iterator[Line]:
+    """The lines of a block with its variables put in. In a `console` block only lines behind a prompt are commands.
+
+    A comment that begins with "needs" marks the line that it ends, or, on a line of its own, all below it.
+    """
+    variables, below = dict[str, str](), ""
+    for number, text in _whole_lines(block.text):
         if block.language == "console" and not text.startswith("$ "):
             continue
-        if assigned := ASSIGNMENT.match(text):
+        needs = marked[1].strip() if (marked := NEEDS.search(text)) else below
+        if text.startswith("#"):
+            below = needs
+        elif assigned := ASSIGNMENT.match(text):
             variables[assigned[1]] = assigned[2].strip("\"'")
-            continue
-        text = re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), text.removeprefix("$ "))
-        yield from (Command(block.line + line, words) for words in _split(text))
+        else:
+            text = re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), text.removeprefix("$ "))
+            yield Line(block.line + number, text, needs)
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """The commands of a block, with its variables put in."""
+    for line in lines(block):
+        yield from (Command(line.number, words) for words in _split(line.text))
 
 
 def fault_of(words: Sequence[str]) -> str | None:
@@ -175,17 +197,28 @@ def _whole_lines(text: str) -> Iterator[tuple[int, str]]:
             begun = ""
 
 
+def plain_words(line: str) -> list[str] | None:
+    """The words of a line that is one command and leaves nothing for a shell to do; None for any other line."""
+    parts = _parts(line)
+    return None if any({*part} <= {*OPERATORS} or re.search(r"[*$`~]", part) for part in parts) or ASSIGNMENT.match(parts[0]) else parts
+
+
+def _parts(line: str) -> list[str]:
+    """The words and operators of a line, without its comment."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=OPERATORS)
+    lexer.whitespace_split = True
+    return [*lexer]
+
+
 def _split(line: str) -> Iterator[tuple[str, ...]]:
     """The commands of a line, without comments, variables set for one of them, and where their output goes."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
     words = list[str]()
     try:
-        parts = [*lexer, ";"]
+        parts = [*_parts(line), ";"]
     except ValueError:  # an apostrophe of a sentence: no shell would take it
         return
     for part in parts:
-        if {*part} <= {*"();<>|&"}:
+        if {*part} <= {*OPERATORS}:
             if words:
                 yield tuple(words)
             words = []

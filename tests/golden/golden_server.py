@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-def _reply(prompt: str, asked_before: int) -> str:
+def reply(prompt: str, asked_before: int) -> str:
     """What a patient model would say; about some rows it says nothing useful, always or only when it is asked first."""
     if "how the answer is derived" in prompt:
         return "1. Read the question.\n2. Do what it asks for.\n3. Give the answer."
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         prompt = request["messages"][-1]["content"]
         with self.lock:
-            text = _reply(prompt, 1 if self.forgets else self.asked[prompt])
+            text = reply(prompt, 1 if self.forgets else self.asked[prompt])
             self.asked[prompt] += 1
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
         usage["total_tokens"] = sum(usage.values())
