@@ -135,6 +135,7 @@ GIVEN: Mapping[str, Mapping[str, Callable[[Path], None]]] = {
     "docs/evaluate.md": {
         "rows.jsonl": programs,
         "attempts.jsonl": attempts(2),
+        "answers.jsonl": written([{"id": f"times-{n}", "generation": CODE.format(n=n)} for n in range(2, 6)]),
         "samples.jsonl": attempts(4),
         "mine.jsonl": written([{"task_id": "mine/0", "completion": "    return 2 * x\n"}]),
         "problems.jsonl": own_problems,
