@@ -27,7 +27,7 @@ class Link(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block of code, its language ("" if none is named), and the line where it begins."""
+    """A block of code, its language ("" if none is named), and the line where its text begins."""
 
     line: int
     language: str
@@ -66,7 +66,7 @@ def blocks(markdown: str) -> Iterator[Block]:
     """The blocks of code of a text, fenced or indented."""
     for token, line in _tokens(markdown):
         if token.type in ("fence", "code_block"):
-            yield Block(line, token.info.strip(), token.content)
+            yield Block(line + (token.type == "fence"), token.info.strip(), token.content)
 
 
 def inline_code(markdown: str) -> Iterator[Block]:
