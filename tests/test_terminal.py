@@ -287,6 +287,8 @@ def configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[
         ("where:\n  devices: cpu\n", "has other keys below where"),
         ("format: [[trl]]\n", "has other keys below format"),
         ("budget:\n", "has no value for budget"),
+        ("format: []\n", "has no value for format"),
+        ("format: [trl, null]\n", "has no value for format"),
         ("budget: 9\nbudget: 10\n", "'budget' is there twice"),
         ("keep_first: 1\nkeep-first: 2\n", "names keep-first twice"),
         ("Budget: 9\n", "names Budget, which is no option of asap prune; did you mean budget"),

@@ -160,3 +160,8 @@ def test_a_benchmark_that_only_one_arm_has_is_no_certificate(tmp_path: Path) -> 
     with pytest.raises(UsageError, match=r"hard is in .*a and not in .*b; --common certifies b alone"):
         certified([a], [b], 0.1)
     assert [one.benchmark for one in certified([a], [b], 0.1, common=True)] == ["b"]
+
+
+def test_a_log_that_is_not_there_is_told_with_what_may_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.eval: there is no such file or folder; expected is an output folder of asap evaluate"):
+        read_run(tmp_path / "none.eval")

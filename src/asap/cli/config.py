@@ -81,7 +81,7 @@ def _by_option(values: dict[str, Any], path: Path) -> dict[str, Any]:
         name = key.replace("_", "-")
         if name in settings:
             raise UsageError(f"--config {path} names {name} twice, as {key} too; leave one of them out")
-        if value is None:
+        if value is None or value == [] or (isinstance(value, list) and None in value):
             raise UsageError(f"--config {path} has no value for {key}; write one, or leave the line out")
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict | list) for one in value)):
             raise UsageError(f"--config {path} has other keys below {key}; write each option of the command on a line, such as {_EXAMPLE}")

@@ -65,6 +65,8 @@ class Log(NamedTuple):
 
 def read_log(path: Path) -> Log:
     """The answers in a file, or in a folder of lm-evaluation-harness. Raises InputError."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; expected is {_KNOWN}")
     if path.is_dir():
         return Log([answer for file in _samples_files(path) for answer in _answers(file, _task(file))])
     header = _header(path)
