@@ -25,6 +25,7 @@ def dataset_card(manifest: Mapping[str, Any]) -> str:
         "format_model": public_name(manifest.get("format_model", "")),
         "messages": [name for name in manifest["formats"] if name in RENDERED_BY_TOOLS and "format_model" not in manifest],
         "may_lose_thinking": MAY_LOSE_THINKING,
+        "overruled": overruled_line(counts.get("overruled", {})),
         "histogram": histogram_rows(counts["histogram_before"], counts["histogram_after"]),
     }
     return rendered_card("asap", "card.md.j2", values)
@@ -41,6 +42,16 @@ def engine_line(identity: Mapping[str, Any]) -> str:
     if "not_sent" in identity:
         known.append(f"not taken: {identity['not_sent']}")
     return "; ".join(known)
+
+
+def overruled_line(counts: Mapping[str, int]) -> str:
+    """What a person decided instead of the stages (`--overrule`); empty if nothing."""
+    if not counts:
+        return ""
+    words = {"steps_kept": "steps kept", "steps_removed": "steps removed", "rows_whole": "rows left whole", "rows_dropped": "rows dropped"}
+    told = ", ".join(f"{counts[name]:,} {text}" for name, text in words.items() if name in counts) or "what the cut did anyway"
+    over = f"; {counts['rows_over_budget']:,} of these rows are above their budget" if "rows_over_budget" in counts else ""
+    return f"a person decided: {told}; nothing else was cut or put back to make up for it{over}"
 
 
 def rendered_card(package: str, template: str, values: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from asap.prune.settle import settled_by
 from asap.recut import tokens_of
 from asap.run import no_usable_row
 from asap.store.claim import check_settings
+from asap.store.unfinished import gone_if_failed, unfinished
 from asap.store.work import FILE, Store
 from asap.totals import Totals
 
@@ -45,7 +46,7 @@ class _Part(NamedTuple):
             if "shard" not in settings and settings:
                 raise InputError(f"{folder} is no shard: it was pruned without --shard, so there is nothing to merge it with")
             if not settings or source is None or store.missing().rows_missing:
-                raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it, then merge")
+                raise unfinished(store)
             check_settings(folder / FILE, settings)
             shard = Shard.parse(settings.pop("shard"))
             seconds = {name: store.fact(name) or 0.0 for name in ("ask_s", "score_s")}
@@ -66,7 +67,7 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
     if sum(part.rows for part in parts) != parts[0].source["rows"]:
         raise InputError(f"the shards hold {sum(part.rows for part in parts):,} of {parts[0].source['rows']:,} rows; prune them again")
     settings = dict(parts[0].settings)
-    with Store.open(out) as store:
+    with Store.open(out) as store, gone_if_failed(store):
         store.claim(settings, OF_METHODS)
         claim_files(store, files)
         store.own()

@@ -23,9 +23,11 @@ from asap.dataset.formats import FORMATS
 from asap.dataset.parquet import write_parquet
 from asap.dataset.parquet_types import types_in
 from asap.dataset.turn_formats import TrainTurns
+from asap.errors import RowError
 from asap.lm.training_template import TrainingTemplate
 from asap.ownership import record_in
 from asap.prune.decision import Decision, decision_line
+from asap.prune.decision.overrule import DROPPED
 from asap.ratio_marker import NONE, marked
 from asap.rendered_rows import check_rendered, template_of
 from asap.sample import Sample
@@ -36,7 +38,7 @@ from asap.totals import Totals
 from asap.versions import versions_of
 from asap.written_rows import WrittenRows
 
-Recut = Callable[[Decision, Sample], Decision]
+Recut = Callable[[Decision, Sample], Decision | RowError]
 PARQUET = "pruned.parquet"
 _ABOUT = ("seconds", "written", "format_model")
 """What totals hold that is no count."""
@@ -106,7 +108,7 @@ def write_output(
     files: Files | None = None,
     recut: Recut | None = None,
 ) -> Totals:
-    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`)."""
+    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`), or drops its row."""
     files = claim_files(store, files, record=True)
     store.set_fact("train_turns", files.train_turns)
     store.set_fact("format_model", files.model)
@@ -155,12 +157,13 @@ def _write_rows(
                     decisions.write(_compact_line({"id": entry.id, "passed": entry.error.reason, "detail": entry.error.detail}))
                     rows.write(entry.passed)
                     continue
-                if entry.sample is None or entry.decision is None:
-                    rejected_by[entry.error.reason if entry.error else ""] += 1
-                    rejected.write(line_of(_rejection(entry)))
+                decision = _settled(entry, recut)
+                if isinstance(decision, RowError):
+                    rejected_by[decision.reason] += 1
+                    rejected.write(line_of(Rejected.of(entry.source, entry.line, decision).as_row()))
                     failed |= {entry.turn.number} if entry.turn else set()
                     continue
-                decision = recut(entry.decision, entry.sample) if recut else entry.decision
+                assert entry.sample is not None
                 sample = replace(entry.sample, cot=decision.apply(entry.sample.cot), logprobs=None)
                 totals.add(decision)
                 decisions.write(_compact_line(decision_line(decision, all_scores=files.all_scores)))
@@ -170,6 +173,8 @@ def _write_rows(
                     rows.write(sample, asked=marked(sample.question, decision.gamma, settings.get("marker", NONE)))
             if whole:
                 rows.write(replace(whole, rejected=sorted(failed)), shorter)
+    if dropped := rejected_by[DROPPED]:
+        totals.overruled["rows_dropped"] = dropped
     totals.rejected, totals.rejected_by = rejected_by.total(), dict(sorted(rejected_by.items()))
     totals.passed, totals.passed_by = passed_by.total(), dict(sorted(passed_by.items()))
     return totals, input_hash.hexdigest()
@@ -198,13 +203,13 @@ def _write_about(store: Store, settings: Mapping[str, Any], totals: Totals, inpu
     counts = {name: value for name, value in asdict(totals).items() if name not in _ABOUT and value is not None}
     if not totals.turns:
         del counts["turns"], counts["conversations"]
-    for name in ("unread", "not_finite", "shortened", "left_out", "not_rendered"):
-        if not counts[name]:
-            del counts[name]
     if not totals.passed:
         del counts["passed"], counts["passed_by"]
-    for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades"):
+    for name in ("histogram_before", "histogram_after", "coarse_by", "failures_by", "floor_grades", "overruled"):
         counts[name] = {str(key): value for key, value in sorted(counts[name].items())}
+    for name in ("unread", "overruled", "not_finite", "shortened", "left_out", "not_rendered"):
+        if not counts[name]:
+            del counts[name]
     manifest = {
         "settings": dict(settings),
         "input_hash": input_hash,
@@ -238,9 +243,12 @@ def _digest_of(entry: Entry) -> bytes:
     return f"{entry.id}\0{text}\n".encode("utf-8", "backslashreplace")
 
 
-def _rejection(entry: Entry) -> dict[str, Any]:
-    assert entry.error is not None
-    return Rejected.of(entry.source, entry.line, entry.error).as_row()
+def _settled(entry: Entry, recut: Recut | None) -> Decision | RowError:
+    """The decision about a row as it is written, or why there is none."""
+    if entry.sample is None or entry.decision is None:
+        assert entry.error is not None
+        return entry.error
+    return recut(entry.decision, entry.sample) if recut else entry.decision
 
 
 def _compact_line(row: Mapping[str, Any]) -> str:

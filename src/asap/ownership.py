@@ -210,11 +210,12 @@ def _foreign_in(folder: Path) -> list[str]:
     for stream in (1, 2):
         with suppress(OSError):
             prints.add(FileId.of(os.fstat(stream)))
-    return [
-        name
-        for name in _names_in(folder)
-        if not name.startswith(".") and not _is_void(folder / name) and file_id(folder / name) not in prints
-    ]
+    return [name for name in _names_in(folder) if not hidden_or_void(folder / name) and file_id(folder / name) not in prints]
+
+
+def hidden_or_void(path: Path) -> bool:
+    """Whether a file is of no account: hidden, or without content."""
+    return path.name.startswith(".") or _is_void(path)
 
 
 def _is_void(path: Path) -> bool:

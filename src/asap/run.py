@@ -23,6 +23,7 @@ from asap.prune.coarse.selection import NOT_ASKED
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.reading import RowCheck, read_into
+from asap.store.unfinished import gone_if_failed
 from asap.store.work import Store
 from asap.totals import Totals
 from asap.workers.rows import Undecided, Workers
@@ -47,11 +48,12 @@ def prune_into(
     listener = listener or Listener()
     refuse_sources(folder, source.names)
     with Store.open(folder) as store:
-        settings = store.claim(run_settings(source, workers.described, llm, check), OF_METHODS)
-        claim_files(store, files)  # before the hours of scoring
-        store.own()
         started = time.perf_counter()
-        read_into(store, source, listener, check)
+        with gone_if_failed(store):
+            settings = store.claim(run_settings(source, workers.described, llm, check), OF_METHODS)
+            claim_files(store, files)  # before the hours of scoring
+            store.own()
+            read_into(store, source, listener, check)
         seconds = {"read": time.perf_counter() - started}
         if store.missing().rows:
             if llm:

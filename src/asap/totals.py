@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from asap.prune.decision import Decision
-from asap.prune.decision.step_cut import StepCut
+from asap.prune.decision.step_cut import Overruled, StepCut
 
 Key = TypeVar("Key", str, int)
 
@@ -56,6 +56,8 @@ class Totals:
     """Cut traces by their grade under `--support-floor`."""
     kept_all: int = 0
     """Traces whose every step the LLM kept."""
+    overruled: dict[str, int] = field(default_factory=dict)
+    """What a person decided (`--overrule`): rows left whole or dropped, steps kept or removed, and such rows above their budget."""
     steps: int = 0
     steps_coarse: int = 0
     steps_fine: int = 0
@@ -81,7 +83,8 @@ class Totals:
         removed = Counter(step.removed_by for step in decision.steps)
         self.pruned += decision.changed
         self.unchanged += not decision.changed
-        self.over_budget += decision.budget is not None and decision.floor is None and decision.tokens_after > decision.budget
+        over = decision.budget is not None and decision.floor is None and decision.tokens_after > decision.budget
+        self.over_budget += over and decision.overruled is None
         self.windowed += decision.windows > 1
         self.unread += isinstance(decision, StepCut) and decision.unread > 0
         self._count(self.coarse_by, decision.coarse.by)
@@ -89,6 +92,8 @@ class Totals:
             self._count(self.failures_by, reason)
         if decision.floor is not None:
             self._count(self.floor_grades, decision.floor.grade)
+        if decision.overruled is not None:
+            self._add_overruled(decision.overruled, removed["person"], over)
         self.attempts += decision.coarse.attempts
         self.kept_all += decision.coarse.by in ("select", "rewrite") and not removed["coarse"]
         self.steps += len(decision.steps)
@@ -100,6 +105,13 @@ class Totals:
         for histogram, tokens in ((self.histogram_before, decision.tokens_before), (self.histogram_after, decision.tokens_after)):
             self._count(histogram, 1 << max(0, tokens - 1).bit_length())
 
+    def _add_overruled(self, told: Overruled, removed: int, over: bool) -> None:
+        kept = 0 if told.whole else len(told.coarse) + len(told.fine)
+        counts = {"rows_whole": told.whole, "steps_kept": kept, "steps_removed": removed, "rows_over_budget": over}
+        for name, count in counts.items():
+            if count:
+                self._count(self.overruled, name, int(count))
+
     @staticmethod
-    def _count(counts: dict[Key, int], key: Key) -> None:
-        counts[key] = counts.get(key, 0) + 1
+    def _count(counts: dict[Key, int], key: Key, more: int = 1) -> None:
+        counts[key] = counts.get(key, 0) + more

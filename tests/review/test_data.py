@@ -15,9 +15,10 @@ from review_helpers import decide, sample, write_run
 from asap.cli import run
 from asap.errors import InputError, UsageError
 from asap.review import write_review
-from asap.review.data import Utf16, page_data
+from asap.review.data import page_data
 from asap.review.folder import FinishedRun
 from asap.review.page import REVIEW
+from asap.review.traces import Utf16
 from asap.sample import Sample
 from run_fixtures import prune, read_decisions, refusal, row, write_rows
 

@@ -24,10 +24,14 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     if totals.turns:
         lines.append(("turns", f"{totals.turns:,} of these rows are turns of {totals.conversations:,} conversations"))
     lines += [
-        ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2"),
+        ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2{_by_person(totals)}"),
         ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
         ("kept", f"{totals.ratio:.1%} of the tokens"),
     ]
+    if totals.overruled:
+        from asap.card import overruled_line
+
+        lines.append(("person", overruled_line(totals.overruled)))
     if totals.floor_grades:
         shown = ", ".join(f"{grade} {count:,}" for grade, count in sorted(totals.floor_grades.items()))
         lines.append(("floor", f"of the traces that were cut: {shown}"))
@@ -65,12 +69,17 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
 
 def _fields(totals: "Totals", out: Path, spending: "SpendingLimit | None") -> dict[str, Any]:
     """The same for --json: the counts by the names that they have in manifest.json."""
-    counts = {name: value for name, value in asdict(totals).items() if name != "written"}
+    counts = {name: value for name, value in asdict(totals).items() if name != "written" and (value or name != "overruled")}
     paid: dict[str, float | None] | None = None
     if spending is not None:
         paid = {name: getattr(spending, name) for name in ("requests", "prompt_tokens", "completion_tokens")}
         paid["dollars"] = spending.spent if spending.price else None
     return {**counts, "kept": totals.ratio, "llm": paid, "out": str(out), "files": list(totals.written.values())}
+
+
+def _by_person(totals: "Totals") -> str:
+    removed = totals.overruled.get("steps_removed", 0)
+    return f", {removed:,} by a person" if removed else ""
 
 
 def _but_parquet(totals: "Totals") -> str:

@@ -110,11 +110,21 @@ function problemRow(problem, at, size) {
 
 /** The outcome of one attempt as a square, of several as their share. */
 export function cellOf(attempts, arm) {
-  if (!attempts.length) return h("i", { class: "end end-nothing", title: `${arm}: not tried` });
-  const label = (outcome) => page.outcomes.find((one) => one.name === outcome).label;
-  if (attempts.length === 1) return h("i", { class: `end end-${attempts[0].outcome}`, title: `${arm}: ${label(attempts[0].outcome)}` });
-  const right = attempts.filter((attempt) => attempt.outcome === "right").length;
-  const square = h("i", { class: "end share", title: `${arm}: ${right} of ${attempts.length} right` });
-  square.style.setProperty("--right", `${(100 * right) / attempts.length}%`);
+  const title = `${arm}: ${said(attempts)}`;
+  if (!attempts.length) return h("i", { class: "end end-nothing", title });
+  if (attempts.length === 1) return h("i", { class: `end end-${attempts[0].outcome}`, title });
+  const square = h("i", { class: "end share", title });
+  square.style.setProperty("--right", `${(100 * countRight(attempts)) / attempts.length}%`);
   return square;
+}
+
+/** The outcome of one attempt, or how many of several were right, in words. */
+export function said(attempts) {
+  if (!attempts.length) return "not tried";
+  if (attempts.length > 1) return `${countRight(attempts)} of ${attempts.length} right`;
+  return page.outcomes.find((one) => one.name === attempts[0].outcome).label;
+}
+
+function countRight(attempts) {
+  return attempts.filter((attempt) => attempt.outcome === "right").length;
 }

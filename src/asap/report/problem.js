@@ -4,7 +4,7 @@ import { h, shown, whole } from "../page/dom.js";
 import { rendered } from "../page/text.js";
 import { loadAttempt, loadQuestion, page } from "./data.js";
 import { badge } from "./looks.js";
-import { addressOf, cellOf } from "./matrix.js";
+import { addressOf, cellOf, said } from "./matrix.js";
 import { number } from "./words.js";
 
 const CLOSE = /<\/(?:think|thinking|thought|reasoning)>|<\|end_of_thought\|>/i;
@@ -21,7 +21,7 @@ export function makeProblem(benchmark, problem, around) {
   const columns = Object.fromEntries(sides.map((side) => [side, h("section", { class: "column", "data-side": side })]));
   const step = (to, text, key) => (to === null ? h("span", { class: "off" }, text) : h("a", { href: addressOf(benchmark, to), title: `${text} (${key})` }, text));
   const nav = h("nav", {}, h("a", { href: "#", class: "back", title: "All problems (Esc)" }, "\u2190 All problems"), step(around.before, "previous", "k"), step(around.after, "next", "j"), h("span", {}, around.at < 0 ? "" : `${whole(around.at + 1)} of ${whole(around.size)}`));
-  const all = h("p", { class: "all" }, page.arms.map((arm) => h("button", { type: "button", title: `${arm.name} on the right`, onclick: () => show(several ? "b" : "a", arm.number) }, badge(arm.name), cellOf(cells[arm.number], arm.name))));
+  const all = h("p", { class: "all" }, several && h("span", { class: "hint" }, "How each arm did; press one to read it", h("span", { class: "beside" }, " on the right"), "."), page.arms.map((arm) => h("button", { type: "button", "aria-label": `${arm.name}: ${said(cells[arm.number])}`, onclick: () => ((chosen.shown = sides.length - 1), show(sides.at(-1), arm.number)) }, badge(arm.name), h("span", { class: "arm-name" }, ...shown(arm.name)), cellOf(cells[arm.number], arm.name), h("span", { class: "did" }, said(cells[arm.number])))));
   const pair = h("div", { class: several ? "pair" : "pair alone" }, Object.values(columns));
   const toggle = several ? h("div", { class: "sides", role: "group", "aria-label": "Shown" }) : null;
   const question = h("section", { class: "asked", "aria-label": "Question" });

@@ -2,6 +2,7 @@
 
 import { h, oncePerFrame, whole } from "../page/dom.js";
 import { command, ownCut } from "./cut.js";
+import { countRulings } from "./rulings.js";
 import { page, setCut, state } from "./state.js";
 
 const POSITIONS = 1000;
@@ -92,6 +93,10 @@ function nice(tokens, most = Infinity) {
   return Math.round(tokens / unit) * unit;
 }
 
+function shownCommands() {
+  return page.runs.map((run) => command(run, state.cut, countRulings() > 0)).filter(Boolean);
+}
+
 /** The commands that write the shown cut, with a button that copies them. */
 export function makeCommand() {
   const text = h("code", { class: "line", tabindex: 0 });
@@ -100,14 +105,14 @@ export function makeCommand() {
   const node = h("div", { class: "command" }, text, button, said);
 
   function update() {
-    const lines = page.runs.map((run) => command(run, state.cut)).filter(Boolean);
+    const lines = shownCommands();
     text.replaceChildren(...lines.flatMap((line, at) => (at ? [h("br"), line] : [line])));
     node.hidden = lines.length === 0;
     said.textContent = "";
   }
 
   async function copy() {
-    const lines = page.runs.map((run) => command(run, state.cut)).filter(Boolean).join("\n");
+    const lines = shownCommands().join("\n");
     try {
       await navigator.clipboard.writeText(lines);
     } catch {

@@ -48,8 +48,8 @@ export function isMovable(run, trace) {
 export function cutAll(run, cut) {
   const own = isOwn(run, cut);
   const size = run.steps.length;
-  const totals = { tokens: 0, worth: 0, removed1: 0, removed: 0, unchanged: 0, over: 0, traces: 0 };
-  const result = { gone1: new Uint32Array(size), gone: new Uint32Array(size), after: new Uint32Array(size), ...totals };
+  const totals = { tokens: 0, worth: 0, removed1: 0, removed: 0, removed3: 0, unchanged: 0, over: 0, traces: 0 };
+  const result = { gone1: new Uint32Array(size), gone: new Uint32Array(size), gone3: new Uint32Array(size), after: new Uint32Array(size), ...totals };
   const limits = own ? (ownCut(run) ?? { kind: "run" }) : cut;
   for (let trace = 0; trace < size; trace++) {
     if (run.steps[trace] < 0) continue;
@@ -58,16 +58,19 @@ export function cutAll(run, cut) {
     const gone = fixed ? run.gone2[trace] : removedAt(run, trace, limit);
     const after = fixed ? run.after[trace] : tokensAfter(run, trace, gone);
     const gone1 = run.gone1[trace] - (fixed ? run.back1[trace] : 0);
+    const gone3 = fixed ? run.gone3[trace] : 0;
     result.gone1[trace] = gone1;
     result.gone[trace] = gone;
+    result.gone3[trace] = gone3;
     result.after[trace] = after;
     result.traces += 1;
     result.tokens += after;
     result.removed1 += gone1;
     result.removed += gone;
+    result.removed3 += gone3;
     result.worth += fixed ? run.worth_kept[trace] : worthKept(run, trace, gone);
-    if (isUnchanged(run, trace, gone1 + gone, after)) result.unchanged += 1;
-    if (limit !== null && after > limit) result.over += 1;
+    if (isUnchanged(run, trace, gone1 + gone + gone3, after)) result.unchanged += 1;
+    if (limit !== null && after > limit && !(own && run.ruled?.[trace])) result.over += 1;
   }
   return result;
 }
@@ -85,13 +88,13 @@ export function worthKept(run, trace, removed) {
   return worth;
 }
 
-/** One trace at a cut, as in the run or by the rules. `gone1` and `gone` count the removals of stages 1 and 2. */
+/** One trace at a cut, as in the run or by the rules. `gone1` and `gone` count the removals of stages 1 and 2, `gone3` those by hand. */
 export function cutOne(run, trace, cut) {
   if (isOwn(run, cut) || !isMovable(run, trace)) {
-    return { gone1: run.gone1[trace] - run.back1[trace], gone: run.gone2[trace], after: run.after[trace], own: true };
+    return { gone1: run.gone1[trace] - run.back1[trace], gone: run.gone2[trace], gone3: run.gone3[trace], after: run.after[trace], own: true };
   }
   const gone = removedAt(run, trace, limitOf(cut, run.before[trace]));
-  return { gone1: run.gone1[trace], gone, after: tokensAfter(run, trace, gone), own: false };
+  return { gone1: run.gone1[trace], gone, gone3: 0, after: tokensAfter(run, trace, gone), own: false };
 }
 
 /** The budget below which each removal happens: the fewest tokens before it, in the order of removal. Null if it never happens. */
@@ -128,12 +131,15 @@ export function totalsOf(run) {
   return totals;
 }
 
-/** The command that writes the shown cut; null if none does. */
-export function command(run, cut) {
+/** The command that writes the shown cut, with the reader's rulings if there are some; null if none does. */
+export function command(run, cut, ruled) {
   const made = cut.kind === "run" ? ownCut(run) : cut;
+  const overrule = ruled ? " --overrule rulings.jsonl" : "";
+  const named = ruled ? "-overruled" : "";
+  if (ruled && cut.kind === "run") return `asap cut ${quoted(run.path)}${overrule} --out ${quoted(run.path + named)}`;
   if (made === null || run.left.length === 0 || (run.grades && cut.kind === "run")) return null;
   const value = String(made.value);
-  return `asap cut ${quoted(run.path)} --${made.kind} ${value} --out ${quoted(`${run.path}-${value}`)}`;
+  return `asap cut ${quoted(run.path)} --${made.kind} ${value}${overrule} --out ${quoted(`${run.path}-${value}${named}`)}`;
 }
 
 function quoted(path) {

@@ -14,7 +14,8 @@ from asap.prune.decision.check import check_decision
 from asap.prune.decision.step_cut import StepCut
 from asap.review.texts import size_of
 from asap.sample import Sample
-from asap.store.work import Store
+from asap.store.unfinished import unfinished
+from asap.store.work import FILE, Store
 
 _REMEDY = "it was changed since; run the same asap prune or asap cut again"
 _ID = re.compile(rb'\{"id": ?("(?:[^"\\]|\\.)*")')
@@ -42,8 +43,9 @@ class FinishedRun:
             if not decisions_file(folder).is_file() or not isinstance(manifest, dict) or "input_hash" not in manifest:
                 raise InputError(f"{folder} is not an output folder of asap prune; review shows what prune and cut write")
         except FileNotFoundError:
-            if (folder / "work.sqlite").is_file():
-                raise InputError(f"{folder} holds an unfinished run; run the same asap prune again to finish it") from None
+            if (folder / FILE).is_file():
+                with Store.reading(folder) as store:
+                    raise unfinished(store) from None
             raise InputError(f"{folder} holds no manifest.json, so it is not an output folder of asap prune") from None
         except (OSError, ValueError, RecursionError) as error:
             if isinstance(error, InputError):

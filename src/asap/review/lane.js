@@ -3,6 +3,7 @@
 import { h, many, nats, percent, whole } from "../page/dom.js";
 import { cutOne, tokensAfter, worthKept } from "./cut.js";
 import { stateOf, verdictOf } from "./reason.js";
+import { isMine, ruledStep, rulingOn } from "./rulings.js";
 import { state } from "./state.js";
 
 /** The state of each block in one run, at the shown cut. */
@@ -19,8 +20,17 @@ export function makeLane(cot, steps, run, trace, blocks) {
 
   function move() {
     cut = cutOne(run, trace, state.cut);
-    if (same) blocks.forEach((_, at) => (now[at] = stateOf(steps, at, cut)));
+    const ruling = rulingOn(trace, steps.view);
+    if (same) blocks.forEach((_, at) => (now[at] = ruledState(stateOf(steps, at, cut), ruling, at)));
+    else if (steps.view.spans && ruling.row === "whole") blocks.forEach((_, at) => ([now[at], cuts[at]] = ["kh", null]));
     else splitUp();
+  }
+
+  /** A step's state after a ruling: by hand where the ruling changes it, or names it. */
+  function ruledState(before, ruling, at) {
+    const verdict = ruledStep(ruling, at);
+    if (verdict === "keep") return before === "k" && ruling.row === "whole" ? "k" : "kh";
+    return verdict === "remove" && before === "k" ? "3" : before;
   }
 
   function splitUp() {
@@ -43,9 +53,10 @@ export function makeLane(cot, steps, run, trace, blocks) {
     const before = run.before[trace];
     if (steps.view.spans) return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, ...amount(before), `; ${many(blocks.length, "step")}: parts removed of ${whole(now.filter((one) => one === "k ").length)}, ${whole(now.filter((one) => one === "2").length)} removed`);
     const stage1 = cut.gone1 ? `${whole(cut.gone1)} removed by stage 1, ${whole(cut.gone)} by stage 2` : `${whole(cut.gone)} removed by stage 2`;
-    const gone = run.steps[trace] ? `; ${many(run.steps[trace], "step")}: ${whole(run.steps[trace] - cut.gone1 - cut.gone)} kept, ${stage1}` : "";
+    const byHand = cut.gone3 ? `, ${whole(cut.gone3)} by hand` : "";
+    const gone = run.steps[trace] ? `; ${many(run.steps[trace], "step")}: ${whole(run.steps[trace] - cut.gone1 - cut.gone - cut.gone3)} kept, ${stage1}${byHand}` : "";
     const windows = run.windows[trace] > 1 ? `; scored in ${run.windows[trace]} overlapping windows` : "";
-    return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, ...amount(before), `${gone}${windows}`, support());
+    return h("p", {}, letter ? h("b", { class: "letter" }, letter) : null, ...amount(before), `${gone}${windows}${isMine(trace) ? "; your rulings are not counted here" : ""}`, support());
   }
 
   function amount(before) {

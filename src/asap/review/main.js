@@ -3,7 +3,8 @@
 import { h, oncePerFrame } from "../page/dom.js";
 import { frame, nextTheme, showKeys } from "../page/frame.js";
 import { loadIndex } from "./data.js";
-import { listed, onChange, page, setCut, start, state } from "./state.js";
+import { isRuled, startRulings } from "./rulings.js";
+import { listed, onChange, page, setCut, start, state, tellRuled } from "./state.js";
 import { makeOverview } from "./overview.js";
 import { makeTrace } from "./trace.js";
 
@@ -16,6 +17,7 @@ const KEYS = [
   ["[ ]", "smaller and larger budget"],
   ["r", "back to the run's budget"],
   ["h", "only what is left"],
+  ["o", "overrule the step in focus (n and p go to cuts)"],
   ["c", "copy the command"],
   ["Esc", "back to all traces"],
   ["t", "light or dark"],
@@ -29,6 +31,8 @@ let order = []; // the list that the open trace belongs to
 async function begin() {
   try {
     start(await loadIndex());
+    startRulings();
+    tellRuled(isRuled);
   } catch (error) {
     app.replaceChildren(h("p", { class: "broken" }, `This page is damaged or your browser is too old for it (${error}).`));
     return;
@@ -87,7 +91,7 @@ async function show(trace) {
 
 function draw(changed) {
   if (state.trace === null) overview.update(changed);
-  else if (changed.has("cut")) view?.update();
+  else if (changed.has("cut") || changed.has("rulings")) view?.update();
   if (changed.has("cut")) remember();
 }
 
@@ -128,6 +132,7 @@ function onKey(event) {
     "]": () => current.control.step(1),
     r: () => setCut({ kind: "run" }),
     h: () => view?.toggleFold(),
+    o: () => view?.overrule(),
     c: () => current.command.copy(),
     t: () => nextTheme(),
     "?": showKeys,

@@ -6,6 +6,7 @@ import { limitOf, ownCut, sharesAll } from "./cut.js";
 import { cutOf, listed, page, state } from "./state.js";
 import { makeCommand, makeControl } from "./control.js";
 import { makeList, rejectedList } from "./list.js";
+import { makeRulings } from "./rulings.js";
 import { makeTools } from "./tools.js";
 
 const CURVE_POINTS = 40;
@@ -15,6 +16,7 @@ export function makeOverview() {
   const { runs, index } = page;
   const control = makeControl(() => [Math.min(16, most() / 2), most()]);
   const command = makeCommand();
+  const rulings = makeRulings();
   const list = makeList();
   const sums = h("div", { class: "sums" });
   const figure = h("figure", { class: "figure" });
@@ -30,7 +32,7 @@ export function makeOverview() {
     "main",
     { class: "overview" },
     heading(),
-    h("section", { class: "result", "aria-label": "Result" }, sums, control.node, fixed, command.node, notesOf()),
+    h("section", { class: "result", "aria-label": "Result" }, sums, control.node, fixed, rulings.node, command.node, notesOf()),
     h("section", { class: "figures", "aria-label": "Figures" }, curveBlock(figure, caption), h("div", { class: "block" }, h("h2", {}, "How long the traces are"), bins)),
     extremes(),
     about(),
@@ -94,6 +96,11 @@ export function makeOverview() {
 
   function update(changed) {
     const every = changed.has("all");
+    if (every || changed.has("rulings")) {
+      rulings.update();
+      command.update();
+      updateTools();
+    }
     if (every || changed.has("cut")) {
       drawSums();
       control.update();
@@ -138,7 +145,7 @@ function summary(run, number) {
   const rejected = run.counts.rejected;
   const rowsText = `${many(totals.traces + rejected, "row")} = ${whole(totals.traces - result.unchanged)} pruned + ${whole(result.unchanged)} unchanged + ${whole(rejected)} rejected`;
   const steps = totals.steps + totals.gone1;
-  const stepsText = `${many(steps, "step")} = ${whole(steps - result.removed1 - result.removed)} kept + ${whole(result.removed1)} removed by stage 1 + ${whole(result.removed)} by stage 2`;
+  const stepsText = `${many(steps, "step")} = ${whole(steps - result.removed1 - result.removed - result.removed3)} kept + ${whole(result.removed1)} removed by stage 1 + ${whole(result.removed)} by stage 2${result.removed3 ? ` + ${whole(result.removed3)} by hand` : ""}`;
   return h(
     "div",
     { class: "sum" },
@@ -187,6 +194,9 @@ function notesOf() {
   }
   if (page.runs.some((run) => run.grades)) {
     notes.push("This run put removed steps back until the trace supported its answer again (--support-floor), which needs its model. At other budgets nothing is put back, as with asap cut.");
+  }
+  if (page.runs.some((run) => run.ruled)) {
+    notes.push("A person overruled some rows of this run (asap cut --overrule). At other budgets the tokens are those without that; asap cut applies it again.");
   }
   return notes.map((note) => h("p", { class: "note" }, note));
 }

@@ -19,6 +19,7 @@ REVIEW = Assets(
         "reason.js",
         "chart.js",
         "state.js",
+        "rulings.js",
         "control.js",
         "list.js",
         "tools.js",

@@ -65,11 +65,11 @@ export function stateOf(steps, step, cut) {
   return steps.place[step] < cut.gone ? "2" : "k";
 }
 
-const VERDICTS = { k: "Kept", "k ": "Parts removed", 1: "Removed by stage 1", 2: "Removed by stage 2" };
+const VERDICTS = { k: "Kept", kh: "Kept by hand", "k ": "Parts removed", 1: "Removed by stage 1", 2: "Removed by stage 2", 3: "Removed by hand" };
 
 /** The words for a step's state. */
 export function verdictOf(steps, step, state, cut) {
-  return cut.own && steps.back.has(step) ? "Put back, to hold the support of the answer" : VERDICTS[state];
+  return cut.own && state === "k" && steps.back.has(step) ? "Put back, to hold the support of the answer" : VERDICTS[state];
 }
 
 /** The reason in plain words, which no budget changes; empty if there is nothing to say without numbers. */

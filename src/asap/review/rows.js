@@ -5,7 +5,8 @@ import { plainReason, reasonOf } from "./reason.js";
 import { rendered } from "../page/text.js";
 
 const GROUP = 16;
-const NAMES = { k: "kept", 1: "one", 2: "two" };
+const NAMES = { k: "kept", 1: "one", 2: "two", 3: "hand" };
+const PLAINLY_KEPT = new Set(["k", "kh"]);
 
 /** The rows in groups, which the browser lays out only near the window; groups are fewer to observe than rows. */
 export function grouped(rows) {
@@ -32,8 +33,8 @@ export function firstBelow(list, edge) {
   return list[low];
 }
 
-/** One block with its margin and its reasons. Its text is made when `fill` is called. */
-export function makeRow(block, at, lanes, two) {
+/** One block with its margin and its reasons. Its text is made when `fill` is called. `rule` rules on a step, where that can be done. */
+export function makeRow(block, at, lanes, two, rule) {
   const [lane] = lanes;
   const node = h("div", { class: "step", role: "listitem", "data-step": at, tabindex: -1 });
   const height = two ? block.lines * 27 + 70 : Math.max(86, block.lines * 27 + 12);
@@ -41,11 +42,12 @@ export function makeRow(block, at, lanes, two) {
   let painted = false;
   let past = "";
   const cells = [];
+  const button = rule && lane.same ? h("button", { type: "button", class: "rule", onclick: overrule }) : null;
 
   function fill() {
     if (filled) return;
     filled = true;
-    node.append(margin(lane, at), ...lanes.map((each, number) => cell(each, number)));
+    node.append(margin(lane, at, button), ...lanes.map((each, number) => cell(each, number)));
     painted = false;
     paint();
   }
@@ -74,7 +76,19 @@ export function makeRow(block, at, lanes, two) {
 
   function marked() {
     if (two) return apart() || lanes.some((each) => each.cuts[at]);
-    return lane.now[at] !== "k";
+    return !PLAINLY_KEPT.has(lane.now[at]);
+  }
+
+  /** What the button of the step does: take a ruling back, or the opposite of what is. */
+  function offered() {
+    const now = lane.now[at];
+    if (now === "kh" || now === "3") return ["Undo", null, `Undo: step ${whole(at + 1)} as the run decides`];
+    return now === "k" ? ["Remove", "remove", `Remove step ${whole(at + 1)}`] : ["Keep", "keep", `Keep step ${whole(at + 1)}`];
+  }
+
+  /** Rule on the step, or take the ruling back. */
+  function overrule() {
+    if (button) rule(at, offered()[1]);
   }
 
   /** Apply the state; rows off screen are only marked, and painted when they come into view. */
@@ -84,6 +98,7 @@ export function makeRow(block, at, lanes, two) {
     past = wanted;
     painted = false;
     node.dataset.state = NAMES[lane.now[at][0]];
+    node.toggleAttribute("data-hand", lane.now[at] === "kh" || lane.now[at] === "3");
     if (two) node.classList.toggle("apart", marked());
     if (visible) paint();
   }
@@ -91,6 +106,11 @@ export function makeRow(block, at, lanes, two) {
   function paint() {
     if (!filled || painted) return;
     painted = true;
+    if (button) {
+      const [label, , title] = offered();
+      button.textContent = label;
+      button.setAttribute("aria-label", title);
+    }
     const split = two && marked();
     const alike = two && !split && lanes[0].now[at] === lanes[1].now[at] && cells[0].reason === cells[1].reason;
     if (two) {
@@ -111,15 +131,15 @@ export function makeRow(block, at, lanes, two) {
     });
   }
 
-  return { node, at, height, fill, update, paint, marked };
+  return { node, at, height, fill, update, paint, marked, overrule };
 }
 
-function margin(lane, at) {
+function margin(lane, at, button) {
   const value = lane.same ? lane.steps.score[at] : null;
   const known = value !== null && value !== undefined;
   const bar = h("i", { class: "bar" });
   bar.style.width = `${known ? Math.max(2, (100 * Math.abs(value)) / lane.highest) : 0}%`;
-  return h("div", { class: "margin" }, h("span", { class: "no" }, whole(at + 1)), h("span", { class: "value" }, known ? nats(value) : ""), h("span", { class: "track", "aria-hidden": "true" }, bar));
+  return h("div", { class: "margin" }, h("span", { class: "no" }, whole(at + 1)), h("span", { class: "value" }, known ? nats(value) : ""), h("span", { class: "track", "aria-hidden": "true" }, bar), button);
 }
 
 function capital(text) {

@@ -3,9 +3,15 @@
 import { cutAll, isOwn, isThere, isUnchanged, limitOf, ownCut, totalsOf } from "./cut.js";
 
 export const page = { index: null, runs: [], totals: [], results: [] };
-export const state = { cut: { kind: "run" }, trace: null, filter: "all", sort: "input", query: "", found: null, fold: false };
+export const state = { cut: { kind: "run" }, trace: null, filter: "all", sort: "input", query: "", found: null, fold: false, rulings: 0 };
 
 const listeners = [];
+let ruled = () => false; // whether somebody ruled on a trace
+
+/** Say how to tell whether somebody ruled on a trace. */
+export function tellRuled(how) {
+  ruled = how;
+}
 
 /** Register a function to call with the names of changed state. */
 export function onChange(listener) {
@@ -51,6 +57,7 @@ export function filters() {
     ["unchanged", "Unchanged"],
     ["over", "Over budget"],
     ...["holds", "mended", "whole"].map((grade) => page.runs.some((run) => run.grades?.includes(grade)) && [`grade-${grade}`, `Support ${grade}`]),
+    (!two || page.runs.some((run) => run.ruled)) && ["ruled", "Ruled by hand"],
     two && page.runs.some((run) => run.steps.includes(-1)) && ["lone", "In one run only"],
     page.index.rejected_total > 0 && ["rejected", "Rejected"],
   ].filter(Boolean);
@@ -60,6 +67,7 @@ export function filters() {
 export function passes(name, trace) {
   if (name === "all") return true;
   if (name === "apart") return apart(trace) > 0;
+  if (name === "ruled") return ruled(trace);
   if (name === "lone") return page.runs.some((run) => !isThere(run, trace));
   return page.runs.some((run, number) => isThere(run, trace) && passesIn(name, run, page.results[number], trace));
 }
@@ -68,7 +76,7 @@ function passesIn(name, run, result, trace) {
   if (name === "stage1") return result.gone1[trace] > 0;
   if (name.startsWith("grade-")) return run.grades?.[trace] === name.slice(6);
   if (name === "stage2") return result.gone[trace] > 0;
-  if (name === "unchanged") return isUnchanged(run, trace, result.gone1[trace] + result.gone[trace], result.after[trace]);
+  if (name === "unchanged") return isUnchanged(run, trace, result.gone1[trace] + result.gone[trace] + result.gone3[trace], result.after[trace]);
   const limit = limitOf(cutOf(run), run.before[trace]);
   return limit !== null && result.after[trace] > limit;
 }

@@ -6,7 +6,7 @@ import { h, oncePerFrame } from "../page/dom.js";
 export function makeStrip(weights, lanes, go) {
   const canvas = h("canvas", {});
   const frame = h("i", { class: "frame" });
-  const inks = ["k", "one", "two"].map((name) => h("b", { class: name }));
+  const inks = ["k", "one", "two", "hand"].map((name) => h("b", { class: name }));
   const node = h("div", { class: "strip", "aria-hidden": "true" }, canvas, frame, inks);
   const ends = new Float64Array(weights.length + 1);
   weights.forEach((weight, at) => (ends[at + 1] = ends[at] + weight));
@@ -19,8 +19,8 @@ export function makeStrip(weights, lanes, go) {
     canvas.height = height * scale;
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const [kept, one, two] = inks.map((ink) => getComputedStyle(ink).color);
-    const colours = { k: kept, "k ": kept, 1: one, 2: two };
+    const [kept, one, two, hand] = inks.map((ink) => getComputedStyle(ink).color);
+    const colours = { k: kept, kh: kept, "k ": kept, 1: one, 2: two, 3: hand };
     const gap = height / weights.length > 4 ? 1 : 0;
     const lane = width / lanes.length;
     lanes.forEach((states, number) => {

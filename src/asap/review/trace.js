@@ -7,6 +7,7 @@ import { loadText } from "./data.js";
 import { makeLane } from "./lane.js";
 import { stepsOf } from "./reason.js";
 import { firstBelow, grouped, makeRow } from "./rows.js";
+import { canRule, makeRulings, ruleRow, ruleStep, rulingOn } from "./rulings.js";
 import { page, state } from "./state.js";
 import { makeCommand, makeControl } from "./control.js";
 import { makeStrip } from "./strip.js";
@@ -22,7 +23,11 @@ export async function makeTrace(trace, around) {
   const two = there.length > 1;
   const blocks = blocksOf(text.cot, views[there[0]]);
   const lanes = there.map((number) => makeLane(text.cot, views[number], page.runs[number], trace, blocks));
-  const rows = blocks.map((block, at) => makeRow(block, at, lanes, two));
+  const view = lanes[0].steps.view;
+  const rule = canRule() ? (step, verdict) => ruleStep(trace, view, step, verdict) : null;
+  const rows = blocks.map((block, at) => makeRow(block, at, lanes, two, rule));
+  const ofRow = canRule() ? rowButtons(trace, view) : null;
+  const rulings = makeRulings();
   const control = makeControl(() => rangeOf(there.map((number) => page.runs[number]), trace));
   const movable = there.some((number) => isMovable(page.runs[number], trace));
   const command = makeCommand();
@@ -42,13 +47,13 @@ export async function makeTrace(trace, around) {
   const node = h(
     "main",
     { class: "trace" },
-    header(trace, around, sum),
+    header(trace, around, sum, ofRow?.node),
     dock,
     h(
       "div",
       { class: two ? "sheet pair" : "sheet" },
       h("section", { class: "question", "aria-label": "Question" }, h("h2", {}, text.before ? "Before this turn" : "Question"), text.system ? h("details", {}, h("summary", {}, "System message"), rendered(text.system)) : null, text.before ? before(text.before) : question(text.question)),
-      h("aside", { class: "side" }, figure, movable ? h("p", { class: "caption" }, curveSays(lanes[0].worthName)) : null, command.node),
+      h("aside", { class: "side" }, figure, movable ? h("p", { class: "caption" }, curveSays(lanes[0].worthName)) : null, rulings.node, command.node),
       h("h2", { class: "of" }, "Trace"),
       two ? legend() : null,
       steps,
@@ -59,6 +64,9 @@ export async function makeTrace(trace, around) {
 
   function update() {
     lanes.forEach((lane) => lane.move());
+    ofRow?.update();
+    rulings.update();
+    node.classList.toggle("dropped", canRule() && rulingOn(trace, view).row === "drop");
     const [first, , last] = node.isConnected && rows.length ? onScreen() : [0, 0, 0];
     rows.forEach((row, at) => row.update(two || (at >= first - 4 && at <= last + 4)));
     inTurn("paint");
@@ -147,10 +155,24 @@ export async function makeTrace(trace, around) {
     }
   }
 
-  return { node, update, shown: shownNow, jump, toggleFold, control, command, leave: () => removeEventListener("scroll", follow), redraw: () => (strip.draw(), drawCurve(), follow()) };
+  /** Rule on the step in focus. */
+  function overrule() {
+    rows.find((row) => row.node.contains(document.activeElement))?.overrule();
+  }
+
+  return { node, update, shown: shownNow, jump, toggleFold, overrule, control, command, leave: () => removeEventListener("scroll", follow), redraw: () => (strip.draw(), drawCurve(), follow()) };
 }
 
-function header(trace, around, sum) {
+/** The buttons that leave a row whole or drop it. */
+function rowButtons(trace, view) {
+  const [what, dropped] = page.index.traces.whole?.[trace] ? ["Leave this turn whole", "Drop this conversation"] : ["Leave this row whole", "Drop this row"];
+  const buttons = Object.entries({ whole: what, drop: dropped }).map(([row, label]) => [row, h("button", { type: "button", onclick: () => ruleRow(trace, view, row) }, label)]);
+  const node = h("p", { class: "row-rule" }, buttons.map(([, button]) => button));
+  const update = () => buttons.forEach(([row, button]) => button.setAttribute("aria-pressed", rulingOn(trace, view).row === row));
+  return { node, update };
+}
+
+function header(trace, around, sum, rule) {
   const { index } = page;
   const to = (other, label, title) => (other === null ? h("span", { class: "off" }, label) : h("a", { href: `#trace=${other}`, title, "aria-label": title }, label));
   return h(
@@ -160,6 +182,7 @@ function header(trace, around, sum) {
     h("h1", {}, ...shown(index.traces.id[trace])),
     turns(trace),
     sum,
+    rule,
   );
 }
 

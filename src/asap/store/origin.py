@@ -14,6 +14,7 @@ RUN_FACTS: Mapping[str, type | tuple[type, ...]] = {
     "source": dict,
     "llm": dict,
     "origin": list,
+    "rulings": dict,
     "ask_s": (int, float),
     "score_s": (int, float),
 }

@@ -8,13 +8,14 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
-from asap.prune.decision.step_cut import Floor, StepCut
+from asap.prune.decision.step_cut import Floor, Overruled, StepCut
 from asap.prune.decision.unit_cut import UnitCut
 from asap.spans import Span
 
 _LARGEST = 2**31
 _WHOLE = ("index", "start", "end", "tokens", "rank", "tokens_left")
 _NUMBERS = ("match", "alignment", "surprisal", "score")
+_REMOVERS = (None, "coarse", "fine", "person")
 
 
 def check_decision(decision: StepCut | UnitCut, length: int) -> None:
@@ -23,6 +24,8 @@ def check_decision(decision: StepCut | UnitCut, length: int) -> None:
         _check_whole(name, [getattr(decision, name)])
     _check_whole("budget", [] if decision.budget is None else [decision.budget])
     _check_steps(decision, length)
+    if decision.overruled is not None:
+        _check_overruled(decision.overruled, len(decision.steps))
     if isinstance(decision, StepCut):
         report = decision.coarse
         _check_whole("attempts", [report.attempts])
@@ -44,15 +47,26 @@ def _check_steps(decision: StepCut | UnitCut, length: int) -> None:
     _check([step.index for step in steps] == [*range(len(steps))], "the indexes of the steps", "not 0, 1, 2, …")
     _check_places("step", [Span(step.start, step.end) for step in steps], length)
     for step in steps:
-        _check(step.kept is (step.removed_by is None) and step.removed_by in (None, "coarse", "fine"), "removed_by", step.removed_by)
+        _check(step.kept is (step.removed_by is None) and step.removed_by in _REMOVERS, "removed_by", step.removed_by)
         _check_numbers("scores of a step", list((step.scores or {}).values()))
 
 
 def _check_floor(floor: Floor, steps: int) -> None:
     _check_numbers("floor", [floor.full, floor.cut, floor.left])
-    for name, indexes in (("back", floor.back), ("coarse", floor.coarse)):
-        _check_whole(f"floor.{name}", indexes)
-        _check(all(index < steps for index in indexes), f"floor.{name}", indexes)
+    for name in ("back", "coarse"):
+        _check_indexes(f"floor.{name}", getattr(floor, name), steps)
+
+
+def _check_overruled(overruled: Overruled, steps: int) -> None:
+    _check(isinstance(overruled.whole, bool), "overruled.whole", overruled.whole)
+    _check_whole("overruled.tokens_cut", [overruled.tokens_cut])
+    for name in ("keep", "remove", "coarse", "fine"):
+        _check_indexes(f"overruled.{name}", getattr(overruled, name), steps)
+
+
+def _check_indexes(name: str, indexes: list[int], steps: int) -> None:
+    _check_whole(name, indexes)
+    _check(all(index < steps for index in indexes), name, indexes)
 
 
 def _check_units(decision: UnitCut, length: int) -> None:

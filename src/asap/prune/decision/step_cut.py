@@ -32,7 +32,7 @@ class StepDecision:
     rank: int
     tokens_left: int
     kept: bool
-    removed_by: Literal["coarse", "fine"] | None
+    removed_by: Literal["coarse", "fine", "person"] | None
     scores: Mapping[str, float] | None = None
     """The scores of other step-level methods for this step in the whole trace, if stored."""
 
@@ -99,6 +99,22 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Overruled:
+    """What a person decided about a trace (`--overrule`): the steps to `keep` and to `remove`, or to leave the trace `whole`.
+
+    `coarse` and `fine` list the steps that are kept although stage 1 or stage 2 had removed them; `tokens_cut` counts the tokens of the
+    cut without the person.
+    """
+
+    whole: bool
+    keep: list[int]
+    remove: list[int]
+    coarse: list[int]
+    fine: list[int]
+    tokens_cut: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepCut:
     """A `Decision` that keeps or removes whole steps.
 
@@ -121,6 +137,7 @@ class StepCut:
     floor: Floor | None = None
     gap: str = ""
     unread: int = 0
+    overruled: Overruled | None = None
 
     @property
     def gamma(self) -> None:
@@ -140,7 +157,7 @@ class StepCut:
     @property
     def survivors(self) -> list[StepDecision]:
         """The steps that stage 1 left, in the order in which stage 2 removes them."""
-        put_back = self.floor.coarse if self.floor else ()
+        put_back = {*(self.floor.coarse if self.floor else ()), *(self.overruled.coarse if self.overruled else ())}
         left = (step for step in self.steps if step.removed_by != "coarse" and step.index not in put_back)
         return sorted(left, key=lambda step: step.rank)
 
@@ -161,11 +178,13 @@ class StepCut:
         budget: int | None = None,
         ratio: float | None = None,
     ) -> "StepCut":
-        """The decision at another budget: a look-up that does not use `cot` and `tokens`. Steps put back for a floor are removed again.
+        """The decision at another budget: a look-up that does not use `cot` and `tokens`. What a floor or a person changed is taken back.
 
         Without budget and ratio only stage 1 removes steps. At least `min_steps` steps are kept, whatever they cost.
         """
         limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
+        if self.overruled is not None:
+            return self.as_it_was().cut(budget=limit)
         if self.floor is not None:
             return self.without_floor().cut(budget=limit)
         if limit is None:
@@ -195,8 +214,21 @@ class StepCut:
         steps = [replace(step, kept=False, removed_by="coarse") if step.index in coarse else step for step in self.steps]
         return replace(self, steps=steps, floor=None, budget=None)
 
+    def as_it_was(self) -> "StepCut":
+        """The decision before a person overruled it."""
+        if self.overruled is None:
+            return self
+        stages = {**dict.fromkeys(self.overruled.coarse, "coarse"), **dict.fromkeys(self.overruled.fine, "fine")}
+        steps = [
+            replace(step, kept=step.index not in stages, removed_by=stages.get(step.index))  # type: ignore[arg-type]
+            if step.index in stages or step.removed_by == "person"
+            else step
+            for step in self.steps
+        ]
+        return replace(self, steps=steps, tokens_after=self.overruled.tokens_cut, overruled=None)
+
     def as_row(self) -> dict[str, Any]:
-        """The JSON object that the store keeps, without `floor`, `gap` and `unread` if they are empty."""
+        """The JSON object that the store keeps, without `floor`, `gap`, `unread` and `overruled` if they are empty."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},
@@ -206,6 +238,7 @@ class StepCut:
             **({"floor": asdict(self.floor)} if self.floor else {}),
             **({"gap": self.gap} if self.gap else {}),
             **({"unread": self.unread} if self.unread else {}),
+            **({"overruled": asdict(self.overruled)} if self.overruled else {}),
         }
 
     @classmethod
@@ -216,4 +249,6 @@ class StepCut:
         fields["steps"] = steps_from_columns(fields["steps"])
         if fields.get("floor") is not None:
             fields["floor"] = Floor(**fields["floor"])
+        if fields.get("overruled") is not None:
+            fields["overruled"] = Overruled(**fields["overruled"])
         return cls(**fields)

@@ -8,7 +8,7 @@ import numpy as np
 
 from asap.lm.tokens import TokenCounter
 from asap.lm.word_cache import by_words
-from asap.prune.decision.step_cut import CoarseReport, StepDecision, steps_as_columns, steps_from_columns
+from asap.prune.decision.step_cut import CoarseReport, Overruled, StepDecision, steps_as_columns, steps_from_columns
 from asap.prune.decision.units import Laid, Units, fitted
 from asap.prune.fine.removal import token_budget
 from asap.sample import Sample
@@ -33,6 +33,7 @@ class UnitCut:
     spans: list[Span]
     units: Units
     gamma: float | None = None
+    overruled: Overruled | None = None
 
     @classmethod
     def whole(
@@ -96,7 +97,7 @@ class UnitCut:
         """The decision at another budget, counted by `tokens`, which is called only if anything changes. Keeps at least one unit."""
         limit = token_budget(self.tokens_before, budget=budget, ratio=ratio)
         gamma = None if self.gamma is None else ratio
-        if limit is not None and (limit, gamma) == (self.budget, self.gamma):
+        if limit is not None and (limit, gamma, None) == (self.budget, self.gamma, self.overruled):
             return self
         counter = tokens()
         laid = Laid.of(cot, self.units.lengths)
@@ -109,11 +110,11 @@ class UnitCut:
             replace(step, kept=touched, removed_by=None if touched else "fine")
             for step, touched in zip(self.steps, (first < last).tolist(), strict=True)
         ]
-        made = replace(self, budget=limit, steps=steps, spans=laid.spans(kept), gamma=gamma)
+        made = replace(self, budget=limit, steps=steps, spans=laid.spans(kept), gamma=gamma, overruled=None)
         return replace(made, tokens_after=by_words(counter).count(made.apply(cot)))
 
     def as_row(self) -> dict[str, Any]:
-        """The JSON object that the store keeps, without `gamma` if it is None."""
+        """The JSON object that the store keeps, without `gamma` and `overruled` if they are None."""
         fields = ("id", "method", "tokens_before", "tokens_coarse", "tokens_after", "budget", "min_steps", "windows")
         return {
             **{name: getattr(self, name) for name in fields},
@@ -121,6 +122,7 @@ class UnitCut:
             "steps": steps_as_columns(self.steps),
             "spans": self.spans,
             **({} if self.gamma is None else {"gamma": self.gamma}),
+            **({"overruled": asdict(self.overruled)} if self.overruled else {}),
             "units": self.units.as_row(),
         }
 
@@ -137,4 +139,5 @@ class UnitCut:
             spans=[Span(*span) for span in row["spans"]],
             units=Units(**columns),
             gamma=row.get("gamma"),
+            overruled=None if row.get("overruled") is None else Overruled(**row["overruled"]),
         )
