@@ -75,6 +75,11 @@ WRONG = [
     ("max-new-tokens: 12, ", "", "evaluate: new: options lacks max-new-tokens"),
     ("recipe: laptop", "backend: trl", "train lacks recipe"),
     ("original: {}", '"a: original": {}', "paper: arms names 'a: original'; letters, digits, spaces and - _ + . ( ) are expected"),
+    (
+        "asap: {prune: {ratio: 0.5}}",
+        "asap: {cut: {of: asap}}",
+        "cut: of is 'asap'; an arm above it that is pruned is expected: there is none",
+    ),
     ("original: {}", "-x: {}", "paper: arms names '-x'; letters, digits"),
     ("title: Miniature", "title: [a]", "mini.yaml: title is ['a']; a text is expected"),
 ]
@@ -108,6 +113,11 @@ def test_a_setting_changes_the_folders_of_those_that_depend_on_it_and_no_other(r
 
 def test_the_command_of_a_server_is_a_setting() -> None:
     with_server = WHOLE.replace("    paper:\n", "    serve: serve {model} --name {name} --dtype bfloat16\n    paper:\n", 1)
+    with pytest.raises(UsageError, match="evaluate: new: options lacks base-url, where the server of serve answers"):
+        stages(with_server)
+    with_server = with_server.replace("max-new-tokens: 12", "base-url: http://127.0.0.1:9/v1, max-new-tokens: 12", 1)
+    with pytest.raises(UsageError, match=r"serve is .*, which is no command \(No closing quotation\)"):
+        stages(with_server.replace("--dtype", "'--dtype"))
     before, after = stages(with_server), stages(with_server.replace("bfloat16", "float16"))
     changed = {label for label in before if before[label].key != after[label].key}
     assert changed == {"evaluate-original-new", "evaluate-asap-new", "compare-asap-new", "report"}

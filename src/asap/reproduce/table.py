@@ -3,13 +3,14 @@
 The file is checked as a whole before anything runs. It has no logic: `chain.py` makes stages of it.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from asap.errors import UsageError
+from asap.errors import UsageError, one_line
 from asap.reproduce.fields import Fields, Options
 from asap.yaml_text import yaml_mapping
 
@@ -154,6 +155,7 @@ def _scale(found: Fields) -> Scale:
     known = ("about", "assumptions", "device", "model", "scorer", "rows", "train", "seeds", "evaluate", "serve", "paper", "equal-tokens")
     fields = Fields.of(found.values, found.place, known)
     model = _model(fields.inner("model", ("spec", "parameters")))
+    evaluations = tuple(map(_evaluation, fields.each("evaluate")))
     return Scale(
         name=found.place.rpartition(": ")[2],
         about=fields.text("about"),
@@ -164,8 +166,8 @@ def _scale(found: Fields) -> Scale:
         rows=_rows(fields.inner("rows", ("source", "options", "number", "steps", "question", "trace", "answer", "from"))),
         train=_training(fields),
         seeds=_seeds(fields),
-        evaluations=tuple(map(_evaluation, fields.each("evaluate"))),
-        serve=fields.values.get("serve") and fields.text("serve"),
+        evaluations=evaluations,
+        serve=_serve(fields, evaluations) if fields.values.get("serve") else None,
         variants={name: _variant(fields.inner(name, ("reference", "same-rows", "arms"))) for name in VARIANTS if name in fields.values},
     )
 
@@ -211,6 +213,18 @@ def _seeds(fields: Fields) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def _serve(fields: Fields, evaluations: Sequence[EvaluationSettings]) -> str:
+    """The command of a server, of which every evaluation says where it answers."""
+    command = fields.text("serve")
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{fields.at('serve')} is {command!r:.60}, which is no command ({one_line(error)})") from error
+    if lacking := [one.name for one in evaluations if "base-url" not in one.options]:
+        raise UsageError(f"{fields.at('evaluate')}: {lacking[0]}: options lacks base-url, where the server of serve answers")
+    return command
+
+
 def _evaluation(found: Fields) -> EvaluationSettings:
     fields = Fields.of(found.values, found.place, ("options", "answers", "tokens", "from"))
     options = fields.options("options", OPTIONS["evaluate"])
@@ -241,7 +255,9 @@ def _check_others(place: str, arm: ArmSettings, earlier: Mapping[str, ArmSetting
     for what, name in (("cut: of", arm.cut_of), ("replies-of", arm.replies_of), ("rows-like", arm.rows_like)):
         if name is not None and not (name in earlier and (earlier[name].prune or (what == "rows-like" and earlier[name].cut))):
             able = [other.name for other in earlier.values() if other.prune or (what == "rows-like" and other.cut)]
-            raise UsageError(f"{place}: {arm.name}: {what} is {name!r}; an arm above it that is pruned is expected: {', '.join(able)}")
+            raise UsageError(
+                f"{place}: {arm.name}: {what} is {name!r}; an arm above it that is pruned is expected: {', '.join(able) or 'there is none'}"
+            )
 
 
 def _arm(found: Fields) -> ArmSettings:
