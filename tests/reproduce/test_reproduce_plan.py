@@ -1,14 +1,17 @@
 """Golden plans: `asap reproduce --plan` of every table says the same on every machine. plans/README.md says how they are made."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asap.reproduce.chain import chain_of
-from asap.reproduce.device import load_device
+from asap.reproduce.device import Device, Rate, load_device
 from asap.reproduce.plan import plan_text, planned_stages
+from asap.reproduce.stage import Work
 from asap.reproduce.table import VARIANTS, load_table, table_names
+from asap.reproduce.work import trained_flops
 
 PLANS = Path(__file__).parent / "plans"
 SCALES = ("laptop", "gpu", "paper")
@@ -28,6 +31,19 @@ def test_the_plan_of_every_table_is_as_recorded(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where there is no folder out
     assert planned(name, scale, variant) == (PLANS / f"{name}-{scale}-{variant}.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "flops"),
+    [({}, 6), ({"use_peft": False}, 8), ({"gradient_checkpointing": False}, 4), ({"use_peft": False, "gradient_checkpointing": False}, 6)],
+)
+def test_a_training_costs_what_its_kind_computes(changes: dict[str, bool], flops: float) -> None:
+    scale = load_table("table1").scales["laptop"]
+    scale = replace(scale, train={**scale.train, "set": changes})
+    assert trained_flops(scale) == flops
+    device = Device("one", "one", [Rate("train", 1e9, 100, 6, "here")])
+    assert device.hours(Work(1e9, trained=360_000, trained_flops=flops)) == pytest.approx(flops / 6)
+    assert Work(1e9, read=5, trained=2, trained_flops=flops).flops == 1e9 * (10 + 2 * flops)
 
 
 def test_no_plan_is_left_over() -> None:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from asap.errors import UsageError
 from asap.reproduce.fields import Fields
-from asap.reproduce.stage import Work
+from asap.reproduce.stage import READ_FLOPS, Work
 from asap.yaml_text import yaml_mapping
 
 _ALIKE = 1.1
@@ -16,11 +16,14 @@ _KINDS = ("read", "write", "train")
 
 @dataclass(frozen=True)
 class Rate:
-    """Tokens a second in one kind of work by a model of so many parameters, and where that figure stands."""
+    """Tokens a second in one kind of work by a model of so many parameters, at so many operations a parameter for each token, and where
+    that figure stands.
+    """
 
     kind: str
     parameters: float
     tokens: float
+    flops: float
     measured: str
 
 
@@ -33,10 +36,10 @@ class Device:
     rates: Sequence[Rate]
 
     def hours(self, work: Work) -> float | None:
-        """The hours for some work; None if a rate that it needs was not measured."""
-        amounts = zip(_KINDS, (work.read, work.written, work.trained), strict=True)
-        needed = [(self.rate(kind, work.parameters), tokens) for kind, tokens in amounts if tokens]
-        known = [tokens / rate.tokens for rate, tokens in needed if rate is not None]
+        """The hours for some work; None if a rate that it needs was not measured. A training of another kind goes by its operations."""
+        flops = (READ_FLOPS * work.read, READ_FLOPS * work.written, work.trained_flops * work.trained)
+        needed = [(self.rate(kind, work.parameters), amount) for kind, amount in zip(_KINDS, flops, strict=True) if amount]
+        known = [amount / (rate.flops * rate.tokens) for rate, amount in needed if rate is not None]
         return sum(known) / 3600 if len(known) == len(needed) else None
 
     def rate(self, kind: str, parameters: float) -> Rate | None:
@@ -51,11 +54,15 @@ def load_device(name: str) -> Device:
     if name not in top.values:
         raise UsageError(f"no rates of a device {name!r} are known; choose --device {', '.join(top.values)}")
     found = top.inner(name, ("about", "rates"))
-    entries = [Fields.of(entry, found.at("rates"), ("parameters", "from", *_KINDS)) for entry in found.values["rates"]]
+    entries = [Fields.of(entry, found.at("rates"), ("parameters", "flops", "from", *_KINDS)) for entry in found.values["rates"]]
     rates = [
-        Rate(kind, entry.number("parameters"), entry.number(kind), entry.text("from"))
+        Rate(kind, entry.number("parameters"), entry.number(kind), _flops(kind, entry), entry.text("from"))
         for entry in entries
         for kind in _KINDS
         if kind in entry.values
     ]
     return Device(name, found.text("about"), rates)
+
+
+def _flops(kind: str, entry: Fields) -> float:
+    return entry.number("flops") if kind == "train" else READ_FLOPS

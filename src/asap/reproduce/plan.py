@@ -10,8 +10,8 @@ from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
 from asap.reproduce.device import Device, Rate
 from asap.reproduce.record import Records
-from asap.reproduce.stage import RowsLike, spelled
-from asap.reproduce.work import arm_rows, epoch_tokens, epochs, kept_tokens
+from asap.reproduce.stage import READ_FLOPS, RowsLike, spelled
+from asap.reproduce.work import arm_rows, epoch_tokens, epochs, kept_tokens, trained_flops
 from asap.tables import Table as Cells
 
 _NOT_MEASURED = "not measured"
@@ -102,17 +102,24 @@ def _cost(stage: dict[str, Any]) -> list[str]:
 def _reading(chain: Chain, device: Device) -> str:
     """How the figures were made."""
     lines = [
-        "FLOPs: 2 a parameter for each token that is scored or written, 6 for each token that is trained. Tokens and dollars follow from "
-        "the mean sizes above; `asap prune --dry-run` counts the rows themselves. Dollars are for the replies of stage 1's LLM, by the "
-        "assumptions of docs/stage-1.md.",
+        f"FLOPs: {READ_FLOPS:g} a parameter for each token that is scored or written, {trained_flops(chain.scale):g} for each one that is "
+        "trained (forwards 2, backwards 4, but 2 under a LoRA, whose base gets no gradients, and 2 more for what gradient checkpointing "
+        "computes again). Attention is left out. Tokens and dollars follow from the mean sizes above; `asap prune --dry-run` counts the "
+        "rows themselves. Dollars are for the replies of stage 1's LLM, by the assumptions of docs/stage-1.md.",
         f"Hours on {device.name}, {device.about}, by measured rates:",
     ]
     lines += [
-        f"- {rate.kind} {rate.tokens:,.0f} tokens/s at {rate.parameters:.3g} parameters ({rate.measured})" for rate in _rates(chain, device)
+        f"- {rate.kind} {rate.tokens:,.0f} tokens/s at {rate.parameters:.3g} parameters{_each(rate)} ({rate.measured})"
+        for rate in _rates(chain, device)
     ]
     if len(lines) == 2:
         lines[1] = f"Hours on {device.name}, {device.about}: no rate of models of this size was measured."
     return "\n".join(lines)
+
+
+def _each(rate: Rate) -> str:
+    """What a training did for each parameter and token."""
+    return f", {rate.flops:g} FLOPs each" if rate.kind == "train" else ""
 
 
 def _rates(chain: Chain, device: Device) -> Iterator[Rate]:

@@ -45,14 +45,22 @@ class RowsLike(NamedTuple):
 Typed = str | ResultOf | RowsLike
 
 
+READ_FLOPS = 2.0
+"""Operations a parameter for each token that a model reads or writes: a multiplication and an addition."""
+
+
 class Work(NamedTuple):
-    """What a stage has a model do: tokens read, written and trained, by a model of so many parameters; dollars for an LLM's replies."""
+    """What a stage has a model do: tokens read, written and trained, by a model of so many parameters; dollars for an LLM's replies.
+
+    `trained_flops` are the operations a parameter for each token that is trained.
+    """
 
     parameters: float = 0
     read: float = 0
     written: float = 0
     trained: float = 0
     dollars: float = 0
+    trained_flops: float = 0
 
     @property
     def tokens(self) -> float:
@@ -61,8 +69,8 @@ class Work(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Operations: 2 a parameter for each token read or written, 6 for each token trained."""
-        return self.parameters * (2 * (self.read + self.written) + 6 * self.trained)
+        """All operations."""
+        return self.parameters * (READ_FLOPS * (self.read + self.written) + self.trained_flops * self.trained)
 
 
 NOTHING = Work()

@@ -1,13 +1,17 @@
 """How much a stage will have a model do, by the mean sizes that the table's file gives; `asap prune --dry-run` counts real rows instead.
 
-What it leaves out: the prompts of evaluations, the spread of lengths (a budget is compared with the mean trace), and what a LoRA saves.
+What it leaves out: the prompts of evaluations, the spread of lengths (a budget is compared with the mean trace), attention, whose share
+grows with the length, and a LoRA's own weights.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from asap.cost import ASSUMED, Asks, tokens_read
 from asap.lm.spending import Amount, Price
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
-from asap.reproduce.stage import Work
+from asap.reproduce.stage import READ_FLOPS, Work
 from asap.reproduce.table import ArmSettings, EvaluationSettings, Rows, Scale, Variant
 from asap.train.recipe import load_recipe
 
@@ -61,13 +65,27 @@ def pruning_work(scale: Scale, arm: ArmSettings) -> Work:
 
 def training_work(scale: Scale, variant: Variant, arm: ArmSettings) -> Work:
     """What training an arm takes."""
-    return Work(scale.model.parameters, trained=epochs(scale) * epoch_tokens(scale.rows, arm, variant))
+    trained = epochs(scale) * epoch_tokens(scale.rows, arm, variant)
+    return Work(scale.model.parameters, trained=trained, trained_flops=trained_flops(scale))
+
+
+def trained_flops(scale: Scale) -> float:
+    """Operations a parameter for each token trained: forwards, the gradients of what each layer reads, and those of its weights, which a
+    LoRA's base has not; with checkpointing forwards once more.
+    """
+    recipe = _recipe(scale)
+    passes = 1 + 1 + (not recipe["use_peft"]) + bool(recipe.get("gradient_checkpointing", True))  # TRL's own default
+    return READ_FLOPS * passes
 
 
 def epochs(scale: Scale) -> float:
     """How often a training sees each row."""
+    return float(_recipe(scale).get("num_train_epochs", 3))
+
+
+def _recipe(scale: Scale) -> Mapping[str, Any]:
     changes = [f"{key}={value}" for key, value in scale.train.get("set", {}).items()]
-    return float(load_recipe(str(scale.train["recipe"]), changes).get("num_train_epochs", 3))
+    return load_recipe(str(scale.train["recipe"]), changes)
 
 
 def epoch_tokens(rows: Rows, arm: ArmSettings, variant: Variant) -> float:

@@ -20,6 +20,7 @@ from asap.atomic import alone_in, replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, one_line
 from asap.lm.adapter import BASE_WEIGHTS, weights_digest
+from asap.lm.cpu import multiply_by_onednn
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
@@ -139,6 +140,8 @@ def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
     import torch
     from peft import LoraConfig
 
+    if not torch.accelerator.is_available():
+        multiply_by_onednn()
     kept = {option: values[option] for option in ("attn_implementation",) if values.get(option)}
     model = load_causal_lm(name, dtype=getattr(torch, values["dtype"]), **kept)
     if not values["use_peft"]:
@@ -170,7 +173,7 @@ def _arguments(options: dict[str, Any], out: Path, accumulate: int) -> Any:
 
 
 def _bf16(wanted: bool | str) -> bool:
-    """Whether to compute in bfloat16; `auto` means on a GPU that supports it."""
+    """Whether to compute in bfloat16; `auto` means on a GPU that supports it. On a CPU the losses would depend on its kind."""
     if wanted != "auto":
         return bool(wanted)
     import torch
