@@ -86,9 +86,9 @@ def own_problems(path: Path) -> None:
     write_rows(path, [{"task_id": "mine/0", "prompt": "def double(x):\n", **body}])
 
 
-def log_of(share: int) -> Callable[[Path], None]:
-    """Writes a log of 300 problems, of which one in `share` is wrong."""
-    return written([{"id": n, "passed": n % share > 0} for n in range(300)])
+def log_of(number: int) -> Callable[[Path], None]:
+    """Writes a log of 300 problems, of which one in seven is wrong, others for each number."""
+    return written([{"id": n, "passed": (n + number) % 7 > 0} for n in range(300)])
 
 
 def scored(share: int) -> Callable[[Path], None]:
@@ -151,8 +151,8 @@ GIVEN: Mapping[str, Mapping[str, Callable[[Path], None]]] = {
     "docs/report.md": {"eval/original": scored(5), "eval/asap": scored(4)},
     "docs/reproduce.md": {"mine.yaml": experiment},
     "docs/statistics.md": {
-        **{f"full-{number}": log_of(5) for number in (1, 2, 3)},
-        **{f"pruned-{number}": log_of(5) for number in (1, 2, 3)},
+        **{f"full-{number}": log_of(number) for number in (1, 2, 3)},
+        **{f"pruned-{number}": log_of(number + 3) for number in (1, 2, 3)},
     },
     "docs/train.md": {"original-64.jsonl": programs},
 }

@@ -24,7 +24,7 @@ NEEDS: Mapping[str, str] = {
     "LLaMA-Factory": r"llamafactory-cli ",
     "DuckDB": r"duckdb ",
     "verl": r"… data\.",
-    "a GPU": r"cuda:0|unsloth",
+    "a GPU": r"cuda:0|unsloth|trl sft",
     "two GPUs": r"cuda:0,cuda:1",
     "GPUs": r"--launch ",
     "4 GPUs": r"--nproc-per-node 4",
@@ -49,7 +49,7 @@ PAGES_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 """Commands in the `console` blocks of a page that a named test runs."""
 
-PROGRAMS = {"asap", "python", "git", "make", "cp", "eval", "export", "for", "trl"}
+PROGRAMS = {"asap", "python", "git", "make", "cp", "eval", "export", "for"}
 """What may begin a line that is typed here."""
 
 SMALL: Mapping[str, str] = {

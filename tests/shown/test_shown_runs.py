@@ -89,6 +89,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
         yield Reader(model_folder(), golden_models() / "classifier", bundled_gguf(), server, monkeypatch.setenv)
     for one in started:
         one.__exit__()
+    monkeypatch.undo()
+    shutil.rmtree(folder)  # trained models are large
 
 
 @pytest.mark.slow
