@@ -49,8 +49,8 @@ def test_a_name_may_hold_an_equals_sign(words: list[str], tmp_path: Path, capsys
 
 
 def test_a_benchmark_that_the_reference_lacks_is_said(scored: Scored, capsys: pytest.CaptureFixture[str]) -> None:
-    base, other = scored("named0", range(9)), scored("few", [0], problems=3)
-    assert run(["report", f"base={base}", f"few={other}"]) == 0
+    base, other = scored("named0", range(9)), scored("lacking", [0], problems=3)
+    assert run(["report", f"base={base}", f"lacking={other}"]) == 0
     assert "nothing is compared on maths:sums-3.jsonl, since base, the reference, has no run of it" in capsys.readouterr().out
 
 
