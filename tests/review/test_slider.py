@@ -51,7 +51,7 @@ def test_the_slider_cuts_as_asap_cut_does(visit: Visit, paged: Paged, source: Pa
 def test_a_run_that_was_refilled_is_shown_as_it_is(visit: Visit, paged: Paged, source: Path, tmp_path: Path) -> None:
     base = prune(source, tmp_path / "base", "--budget", "70", "--backfill")
     page = visit(paged(base))
-    assert "--backfill" in page.locator(".result .note").inner_text()
+    assert "--backfill" in page.locator(".result > .note").inner_text()
     shown_as_cut(page, base)
 
 
