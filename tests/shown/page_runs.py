@@ -56,6 +56,7 @@ SMALL: Mapping[str, str] = {
     r"--max-new-tokens \d+": "--max-new-tokens 24",
     r"--budgets [\d,]+": "--budgets 8,16,24",
     r"(--llm (?:hf|gguf):\S+)": r"\1 --attempts 1",
+    r"(--llm gguf:\S+)": r"\1 --limit 1",
     r"--generate \d+": "--generate 8",
     r"\basap evaluate\b": "asap evaluate --limit 2",
     r"--draws \d+": "--draws 20",
