@@ -17,7 +17,7 @@ def test_every_public_name_loads_and_is_documented() -> None:
 
 def test_the_public_names_are_kept() -> None:
     assert sorted(asap.__all__) == asap.__all__
-    assert len(asap.__all__) == 68
+    assert len(asap.__all__) == 69
     assert set(asap._HOME) == set(asap.__all__)
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from asap.prune.coarse.select import Select
     from asap.prune.coarse.selection import Selection
     from asap.prune.decision import Decision, Pruned, cut, decision_from_row
-    from asap.prune.decision.step_cut import CoarseReport, Floor, StepCut, StepDecision
+    from asap.prune.decision.step_cut import CoarseReport, Floor, Overruled, StepCut, StepDecision
     from asap.prune.decision.unit_cut import UnitCut
     from asap.prune.methods.llmlingua2 import Importance, LLMLingua2, TokenImportance
     from asap.prune.methods.method import StepMethod
@@ -95,7 +95,7 @@ _HOMES = {
     "asap.prune.coarse.select": ("Select",),
     "asap.prune.coarse.selection": ("Selection",),
     "asap.prune.decision": ("Decision", "Pruned", "cut", "decision_from_row"),
-    "asap.prune.decision.step_cut": ("CoarseReport", "Floor", "StepCut", "StepDecision"),
+    "asap.prune.decision.step_cut": ("CoarseReport", "Floor", "Overruled", "StepCut", "StepDecision"),
     "asap.prune.decision.unit_cut": ("UnitCut",),
     "asap.prune.methods.llmlingua2": ("Importance", "LLMLingua2", "TokenImportance"),
     "asap.prune.methods.method": ("StepMethod",),
@@ -131,6 +131,7 @@ __all__ = [
     "LeaveOutRequest",
     "LeftOut",
     "MissingExtra",
+    "Overruled",
     "OwnScorer",
     "PrefixRequest",
     "Price",
