@@ -60,7 +60,7 @@ def test_a_column_of_data_designer_holds_the_pruned_responses(tmp_path: Path) ->
         "json.dump({row['id']: row['shorter'] for row in found.to_dict('records')}, open(sys.argv[4], 'w'))\n"
     )
     words = [
-        python,
+        str(Path(python).absolute()),
         "-c",
         program,
         str(tmp_path / "rows.json"),
