@@ -1,6 +1,7 @@
 """One thread and no clock for all tests: in models this small threads only wait for each other, and a machine may be busy."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}  # of subprocesses too
@@ -10,6 +11,9 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from own_ray import UNHURRIED, folder_of_ray
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's doing, for what it starts in the background; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

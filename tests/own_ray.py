@@ -16,9 +16,10 @@ UNHURRIED = {
     "RAY_gcs_server_request_timeout_seconds": _AN_HOUR_S,
     "RAY_gcs_rpc_server_reconnect_timeout_s": _AN_HOUR_S,
     "RAY_agent_register_timeout_ms": f"{_AN_HOUR_S}000",
+    "RAY_local_fs_capacity_threshold": "1",  # of a disk that is full at 95 %
     "RAY_health_check_timeout_ms": f"{_AN_HOUR_S}000",  # of a node that is slow; one that has gone refuses at once
 }
-"""What a machine's load decides in Ray. Its 30 seconds for a node to begin cannot be set."""
+"""What a machine's load, and its disk, decide in Ray. Its 15 seconds for an agent and 30 for a node to begin cannot be set."""
 
 
 @contextmanager
@@ -46,13 +47,11 @@ def logs_in(folder: Path, lines: int = 15) -> str:
 
 
 def _end_those_of(folder: Path) -> None:
-    """Kill the processes that name a folder, and their children, whose names Ray changes."""
+    """Kill the processes that were started with a folder as their RAY_TMPDIR; Ray changes their names, and their parents may be gone."""
     ending = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(str(folder) in word for word in process.cmdline()):
-                ending += [process, *process.children(recursive=True)]
-    for process in ending:
-        with suppress(psutil.Error):
-            process.kill()
+            if process.environ().get("RAY_TMPDIR") == str(folder):
+                ending.append(process)
+                process.kill()
     psutil.wait_procs(ending)
