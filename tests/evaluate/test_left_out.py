@@ -203,7 +203,7 @@ def test_runs_are_compared_on_the_problems_that_both_could_judge(tmp_path: Path)
     [entry] = compared["benchmarks"]
     assert (entry["problems"], entry["only_a"], entry["only_b"], entry["left_out"]) == (2, 0, 0, ["own/2"])
     assert (entry["pass"]["a"], entry["pass"]["b"], entry["pass"]["only_b"]) == (0.0, 1.0, 2)
-    assert "1 that one of the runs could not judge are in no pair: own/2." in comparison_markdown(compared)
+    assert "1 problem is in no pair, since one of the runs could not judge it: own/2" in comparison_markdown(compared)
     with pytest.raises(UsageError, match="none of the 3 problems that both runs answer could be judged in both"):
         compare(read_run(tmp_path / "all"), read_run(tmp_path / "none"))
 

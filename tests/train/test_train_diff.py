@@ -20,5 +20,5 @@ def test_trainings_tell_settings_rows_and_tokens(tmp_path: Path) -> None:
     assert (rate.name, rate.b) == ("values.learning_rate", 0.001)
     found = diff_runs(tmp_path / "a", tmp_path / "c")
     assert {one.name for one in found.recorded["rows"]} == {"sources", "rows_hash", "data"}
-    assert "1 (r0) of the 3 rows in both have other tokens" in found.told["outcome"]
+    assert "1 of the 3 rows that both have, with another number of tokens: r0" in found.told["outcome"]
     assert "settings" not in found.differing

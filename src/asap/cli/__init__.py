@@ -31,7 +31,7 @@ COMMANDS = {
     "doctor": "Examine this machine, and data if named: what is there, what is wrong, what to do.",
     "prune": "Prune the reasoning traces of a data set.",
     "merge": "Put the shards of a run together: the same files as a run without --shard.",
-    "cut": "Cut a finished run again at another budget or by another method: no model, the same files as a fresh run.",
+    "cut": "Cut a finished run again at another budget, by another method, or as you ruled: no model, the same files as a fresh run.",
     "review": "Write a page that shows every trace of a run, what was cut from it and why, and what another budget would cut.",
     "push": "Publish an output folder on the Hugging Face Hub: rows, decisions and a complete card, in one commit; private by default.",
     "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code.",
