@@ -41,6 +41,8 @@ NEEDS: Mapping[str, str] = {
 
 ELSEWHERE: Mapping[str, str] = {
     r"(\S*/)?pip install ": "tests/test_install_lines.py::test_the_lines_of_the_pages_install_what_they_say",
+    r"eval .*completion zsh": "tests/test_completion_shells.py::test_zsh_completes_commands_files_options_and_values",
+    r"asap cut .*--overrule": "tests/test_overrule.py::test_steps_and_rows_are_as_a_person_decided_and_all_else_as_it_was",
 }
 """Commands on any page that a named test runs."""
 
