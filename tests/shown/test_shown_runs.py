@@ -75,6 +75,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
+    for name in [one for one in sys.modules if one.partition(".")[0] == "examples"]:
+        monkeypatch.delitem(sys.modules, name)  # of the page before, whose folder is gone
     clone(folder)
 
     def server() -> str:
