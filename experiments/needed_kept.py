@@ -8,11 +8,11 @@ restatement is as good.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.oracle.arms import Row, read_sample, write_arm
+from experiments.oracle.attempts import read_rows
 
 from asap.steps import split_steps
 from asap.tables import Table
@@ -29,11 +29,6 @@ def main() -> None:
     header = ["arm", "needed facts kept %", "traces that keep all needed facts %"]
     table = Table(header, [arm_row(arm, rows, options.folder, options.model) for arm in options.arms], "lr")
     print(table.markdown())
-
-
-def read_rows(file: Path) -> list[Row]:
-    """The rows of a file."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
 def arm_row(arm: str, rows: Sequence[Row], folder: Path, model: str) -> list[str]:

@@ -20,6 +20,15 @@ def thinks(cot: str, answer: str) -> str:
     return f"<think>\n{cot}\n</think>\n\n{answer}"
 
 
+def talk(first: str, second: str) -> dict[str, Any]:
+    """A conversation of two turns with this thinking, called talk."""
+    asked = ("What is 2 + 2?", "Sure?")
+    turns = [
+        (user(text), {"role": "assistant", "content": thinks(cot, "So it is 4.")}) for text, cot in zip(asked, (first, second), strict=True)
+    ]
+    return {"id": "talk", "messages": [message for turn in turns for message in turn]}
+
+
 SAID_12 = {"role": "assistant", "content": thinks(CHECK, "It has 12 lines.")}
 
 ROWS: dict[str, dict[str, Any]] = {

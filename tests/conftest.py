@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from own_ray import UNHURRIED, folder_of_ray
+from scripted_hub import Hub, scripted_hub
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's doing, for what it starts in the background; children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,3 +36,15 @@ def own_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name, value in {**UNHURRIED, "RAY_TMPDIR": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}.items():
             monkeypatch.setenv(name, value)
         yield
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A scripted Hub in the place of the real one, with the right token."""
+    from huggingface_hub import constants
+
+    with scripted_hub() as started:
+        monkeypatch.setattr(constants, "ENDPOINT", started.url)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_TOKEN", started.token)
+        yield started

@@ -87,6 +87,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
 
 
+def read_counts(folder: Path) -> dict[str, Any]:
+    """The counts of a run's manifest."""
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))["counts"]
+    return found
+
+
 def read_decisions(folder: Path) -> list[dict[str, Any]]:
     return read_rows(folder / "decisions.jsonl")
 

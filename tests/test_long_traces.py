@@ -3,12 +3,12 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_rows import talk
 from asap.cli import run
 from asap.dataset import RowRules, to_sample
 from asap.dataset.row_rules import TraceLimit
@@ -20,21 +20,7 @@ from run_fixtures import model_folder, prune, prune_words, read_decisions, read_
 
 METHOD = ["--method", "keep-tail", "--context", "raw"]
 LONG = {**row(7, steps=60), "extra": 1}
-
-
-def turn(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": f"<think>\n{text}\n</think>\n\nSo it is 4."}
-
-
-TALK: dict[str, Any] = {
-    "id": "talk",
-    "messages": [
-        {"role": "user", "content": "What is 2 + 2?"},
-        turn(str(LONG["cot"])),
-        {"role": "user", "content": "Sure?"},
-        turn(str(row(1)["cot"])),
-    ],
-}
+TALK = talk(str(LONG["cot"]), str(row(1)["cot"]))
 
 
 @cache

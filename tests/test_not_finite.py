@@ -1,9 +1,7 @@
 """NaN and infinity in other columns: null in JSONL, counted and said; kept in Parquet."""
 
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +9,7 @@ import pytest
 
 from agent_rows import ROWS
 from asap.cli import run
-from run_fixtures import read_rows, row, write_rows
+from run_fixtures import read_counts, read_rows, row, write_rows
 
 CONTROL = ["--method", "keep-tail", "--ratio", "0.5"]
 SAID = "note     2 rows have NaN or infinity in other columns, which JSON lacks: null in .jsonl files"
@@ -22,16 +20,11 @@ def source(folder: Path) -> Path:
     return write_rows(folder / "rows.jsonl", rows)
 
 
-def counts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))["counts"]
-    return found
-
-
 def test_rows_whose_numbers_become_null_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run(["prune", str(source(tmp_path)), *CONTROL, "--format", "trl", "--out", str(out)]) == 0
     assert f"{SAID}\n" in capsys.readouterr().out
-    assert counts(out)["not_finite"] == 2
+    assert read_counts(out)["not_finite"] == 2
     for name in ("pruned.jsonl", "trl.jsonl"):
         assert [one["x"] for one in read_rows(out / name)] == [None, 1.5, None]
         assert read_rows(out / name)[0]["deep"] == {"a": [1.0, None]}
@@ -70,7 +63,7 @@ def test_the_type_of_the_source_holds_them(tmp_path: Path) -> None:
 def test_a_conversation_with_such_a_number_is_counted(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{**ROWS["sharegpt"], "x": math.nan}])
     assert run(["prune", str(rows), *CONTROL, "--format", "parquet", "--out", str(tmp_path / "out")]) == 0
-    assert counts(tmp_path / "out")["not_finite"] == 1
+    assert read_counts(tmp_path / "out")["not_finite"] == 1
     assert math.isnan(pq.read_table(tmp_path / "out/pruned.parquet")["x"].to_pylist()[0])
 
 
@@ -78,4 +71,4 @@ def test_runs_without_such_numbers_do_not_speak_of_them(tmp_path: Path, capsys: 
     rows = write_rows(tmp_path / "rows.jsonl", [{**row(0), "x": 1.5}])
     assert run(["prune", str(rows), *CONTROL, "--format", "parquet", "--out", str(tmp_path / "out")]) == 0
     assert "NaN" not in capsys.readouterr().out
-    assert "not_finite" not in counts(tmp_path / "out")
+    assert "not_finite" not in read_counts(tmp_path / "out")

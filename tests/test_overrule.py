@@ -1,6 +1,5 @@
 """`asap cut --overrule`: what a person decided about steps and rows is in the data, exactly, and is said everywhere."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from run_fixtures import (
     manifest_without_seconds,
     prune,
     prune_words,
+    read_counts,
     read_decisions,
     read_rows,
     refusal,
@@ -44,11 +44,6 @@ def overrule(folder: Path, out: Path, *rulings: dict[str, Any], options: tuple[s
     file = write_rulings(out.with_suffix(".rulings"), *rulings)
     assert run(["cut", str(folder), "--overrule", file, "--out", str(out), *options]) == 0
     return out
-
-
-def counts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))["counts"]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +91,8 @@ def test_steps_and_rows_are_as_a_person_decided_and_all_else_as_it_was(
         "fine": sorted(step for step in back if gone[step] == "fine"),
         "tokens_cut": cut["tokens_after"],
     }
-    assert counts(out)["overruled"].items() >= {"rows_dropped": 1, "rows_whole": 1, "steps_kept": 2, "steps_removed": 1}.items()
-    assert counts(out)["rows"] == counts(out)["pruned"] + counts(out)["unchanged"] + counts(out)["rejected"]
+    assert read_counts(out)["overruled"].items() >= {"rows_dropped": 1, "rows_whole": 1, "steps_kept": 2, "steps_removed": 1}.items()
+    assert read_counts(out)["rows"] == read_counts(out)["pruned"] + read_counts(out)["unchanged"] + read_counts(out)["rejected"]
     assert "Beside the method, a person decided: 2 steps kept" in (out / "README.md").read_text("utf-8")
     assert run(["review", str(out), "--out", str(tmp_path / "page.html")]) == 0
 
@@ -124,8 +119,8 @@ def test_rulings_stay_at_another_budget_and_by_another_method_until_they_are_tak
         assert 1 in removed(again, "r10")
         assert {i: by for i, by in removed(again, "r10").items() if i > 1} == {i: by for i, by in removed(plain, "r10").items() if i > 1}
     second = overrule(first, tmp_path / "second", ruling(finished, "r1"), ruling(finished, "r3", row="whole"))
-    assert counts(second)["overruled"].get("rows_dropped", 0) == 0
-    assert counts(second)["overruled"]["rows_whole"] == 1
+    assert read_counts(second)["overruled"].get("rows_dropped", 0) == 0
+    assert read_counts(second)["overruled"]["rows_whole"] == 1
     assert 0 not in removed(second, "r10")
     taken = [ruling(finished, name) for name in ("r1", "r3", "r10")]
     same_output(finished, overrule(second, tmp_path / "none", *taken))
@@ -133,7 +128,7 @@ def test_rulings_stay_at_another_budget_and_by_another_method_until_they_are_tak
 
 def test_a_row_above_its_budget_is_told_and_no_other_is_cut_further(finished: Path, tmp_path: Path) -> None:
     out = overrule(finished, tmp_path / "out", ruling(finished, "r10", row="whole"), options=("--budget", "20"))
-    assert counts(out)["overruled"] == {"rows_over_budget": 1, "rows_whole": 1}
+    assert read_counts(out)["overruled"] == {"rows_over_budget": 1, "rows_whole": 1}
     assert run(["cut", str(finished), "--budget", "20", "--out", str(tmp_path / "plain")]) == 0
     assert read_decisions(out)[:4] == read_decisions(tmp_path / "plain")[:4]
     assert "1 of these rows are above their budget" in (out / "README.md").read_text("utf-8")

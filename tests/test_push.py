@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +13,7 @@ from huggingface_hub import constants
 
 from asap.cli import run
 from run_fixtures import prune, read_rows, refusal, row, write_rows
-from scripted_hub import LARGE, Hub, Repository, scripted_hub
+from scripted_hub import LARGE, Hub, Repository
 
 REPO = "me/shorter"
 LICENSED = ("--license", "apache-2.0", "--language", "en")
@@ -29,15 +28,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = prune(write_rows(tmp_path / "rows.jsonl", [*rows, "no JSON"]), tmp_path / "pruned", "--format", "trl", "--format", "parquet")
     assert run(["review", str(out), "--out", str(out / "review.html")]) == 0
     return out
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with scripted_hub() as started:
-        monkeypatch.setattr(constants, "ENDPOINT", started.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", started.token)
-        yield started
 
 
 def header_of(card: bytes) -> dict[str, object]:

@@ -1,17 +1,16 @@
 """What a push must not let out, however it is written: original traces in other columns, and the token, whatever the Hub says."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
 
 from agent_rows import thinks, user
 from asap.cli import run
 from run_fixtures import prune, refusal, row, write_rows
-from scripted_hub import Hub, scripted_hub
+from scripted_hub import Hub
 
 REPO = "me/shorter"
 LICENSED = ("--license", "mit")
@@ -24,15 +23,6 @@ COPIES: dict[str, Callable[[str], Any]] = {
     "one line": lambda cot: " ".join(cot.split()),
     "paragraphs": lambda cot: [{"step": step} for step in cot.split("\n\n")],
 }
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with scripted_hub() as started:
-        monkeypatch.setattr(constants, "ENDPOINT", started.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", started.token)
-        yield started
 
 
 def test_originals_are_found_however_a_column_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from agent_rows import talk
 from asap.cli import run
 from asap.dataset import RowRules, to_sample
 from asap.errors import RowError
@@ -14,21 +14,7 @@ from run_fixtures import model_folder, prune, read_rows, refusal, row, same_outp
 METHOD = ["--method", "keep-tail", "--context", "raw"]
 AGAIN = "Wait, the answer list is wrong because the first loop counts x twice. "
 LOOP = {**row(7), "cot": f"{row(7)['cot']}\n\n{AGAIN * 30}", "extra": 1}
-
-
-def turn(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": f"<think>\n{text}\n</think>\n\nSo it is 4."}
-
-
-TALK: dict[str, Any] = {
-    "id": "talk",
-    "messages": [
-        {"role": "user", "content": "What is 2 + 2?"},
-        turn(str(row(1)["cot"])),
-        {"role": "user", "content": "Sure?"},
-        turn(AGAIN * 30),
-    ],
-}
+TALK = talk(str(row(1)["cot"]), AGAIN * 30)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import tracemalloc
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +23,7 @@ from asap.prune.token_level import TokenLevel
 from asap.reading import read_into
 from asap.store.entry import decision_body
 from asap.store.work import Store
-from run_fixtures import model_folder, prune, prune_words, read_decisions, read_rows, row, same_output, write_rows
+from run_fixtures import model_folder, prune, prune_words, read_counts, read_decisions, read_rows, row, same_output, write_rows
 
 ASKED = ["--context", "raw", "--method", "keep-tail"]
 """Without a model, and the tiny model's template refuses system messages."""
@@ -40,11 +39,6 @@ def parts(value: Any) -> list[str]:
         return [value]
     values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return [text for one in values for text in parts(one)]
-
-
-def counts(folder: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))["counts"]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +64,15 @@ def test_each_turn_has_its_decision(pruned: Path) -> None:
     ids = [decision["id"] for decision in read_decisions(pruned)]
     assert ids[:3] == ["beside@2", "beside@4", "beside@6"]
     assert len(set(ids)) == len(ids) == 2 * len(ROWS) + 1
-    found = counts(pruned)
+    found = read_counts(pruned)
     assert (found["rows"], found["turns"], found["conversations"]) == (len(ids), len(ids), len(ROWS))
     assert found["rows"] == found["pruned"] + found["unchanged"] + found["rejected"]
 
 
 def test_rows_without_conversations_have_no_such_counts(tmp_path: Path) -> None:
     out = prune(write_rows(tmp_path / "rows.jsonl", [row(1)]), tmp_path / "out", *ASKED)
-    assert "turns" not in counts(out)
-    assert "conversations" not in counts(out)
+    assert "turns" not in read_counts(out)
+    assert "conversations" not in read_counts(out)
 
 
 def test_a_rejected_turn_stays_as_it_is_and_the_others_are_pruned(tmp_path: Path) -> None:
@@ -94,7 +88,7 @@ def test_a_rejected_turn_stays_as_it_is_and_the_others_are_pruned(tmp_path: Path
     assert written["messages"][3]["content"] == thinks(CHECK.split("\n\n")[-1], "It has 12 lines.")
     rejected = [(one["id"], one["line"], one["reason"]) for one in read_rows(out / "rejected.jsonl")]
     assert rejected == [("a@1", 1, "unclosed_think"), ("b@1", 2, "unclosed_think"), ("b@3", 2, "unclosed_think"), ("c", 3, "no_think")]
-    assert (counts(out)["rows"], counts(out)["turns"], counts(out)["conversations"]) == (5, 4, 2)
+    assert (read_counts(out)["rows"], read_counts(out)["turns"], read_counts(out)["conversations"]) == (5, 4, 2)
 
 
 def test_what_a_training_format_lacks_of_conversations_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +108,7 @@ def test_what_a_training_format_lacks_of_conversations_is_counted(tmp_path: Path
         assert f"note     2 conversations end in {name}.jsonl before a turn that must not be learnt\n" in said
         assert f"note     1 conversations are not in {name}.jsonl: its rows can hold no turn to learn\n" in said
     assert "verl.jsonl before" not in said
-    assert (counts(out)["shortened"], counts(out)["left_out"]) == ({"trl": 2, "sharegpt": 2}, {"trl": 1, "sharegpt": 1})
+    assert (read_counts(out)["shortened"], read_counts(out)["left_out"]) == ({"trl": 2, "sharegpt": 2}, {"trl": 1, "sharegpt": 1})
 
 
 def test_a_turn_that_the_scorer_cannot_read_is_not_learnt(tmp_path: Path) -> None:
@@ -167,7 +161,7 @@ def test_what_the_scorer_had_no_room_for_is_told(tmp_path: Path) -> None:
     assert told["a@1"] > 500
     assert told["a@3"] > told["a@1"]
     assert told["r1"] == 0
-    assert counts(out)["unread"] == 2
+    assert read_counts(out)["unread"] == 2
     assert run(["cut", str(out), "--ratio", "0.8", "--out", str(tmp_path / "cut")]) == 0
     assert {decision["id"]: decision.get("unread", 0) for decision in read_decisions(tmp_path / "cut")} == told
 
@@ -241,7 +235,7 @@ def test_memory_does_not_grow_with_the_contexts_of_all_turns(tmp_path: Path) -> 
 def test_a_run_that_goes_on_and_shards_that_are_merged_write_the_same(tmp_path: Path, pruned: Path) -> None:
     source = pruned.parent / "rows.jsonl"
     again = prune(source, tmp_path / "again", *ASKED, "--limit", "3")
-    assert counts(again)["conversations"] == 3
+    assert read_counts(again)["conversations"] == 3
     same_output(prune(source, again, *ASKED), pruned)
     shards = [tmp_path / f"shard-{index}" for index in range(3)]
     for index, folder in enumerate(shards):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from experiments.needed_kept import arm_row, facts_kept, read_rows
+from experiments.needed_kept import arm_row, facts_kept
+from experiments.oracle.attempts import read_rows
 from experiments.oracle.generate import oracle_rows
 
 ROW = {

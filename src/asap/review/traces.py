@@ -34,7 +34,6 @@ class ReviewedTrace(NamedTuple):
 def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> ReviewedTrace:
     """A decision in the form that the page reads. The series follow the removal order of the steps that stage 1 kept."""
     steps, floor, survivors, told = decision.steps, decision.floor, decision.survivors, decision.overruled
-    put_back = [*(floor.coarse if floor else ()), *(told.coarse if told else ())]
     before = decision.as_it_was().steps if isinstance(decision, StepCut) else steps
     counts = {
         "steps": len(steps),
@@ -44,9 +43,9 @@ def reviewed(sample: Sample, decision: Decision, seconds: float | None) -> Revie
         "least": decision.min_steps,
         "windows": decision.windows,
         "ms": -1 if seconds is None else round(1000 * seconds),
-        "gone1": sum(step.removed_by == "coarse" for step in steps) + len(put_back),
+        "gone1": sum(step.removed_by == "coarse" for step in steps) + len(decision.put_back),
         "gone2": sum(step.removed_by == "fine" for step in steps),
-        "back1": len(put_back),
+        "back1": len(decision.put_back),
         "gone3": sum(step.removed_by == "person" for step in steps),
     }
     columns = {name: [_rounded(getattr(step, name)) for step in steps] for name in ("score", "surprisal", "alignment", "match")}

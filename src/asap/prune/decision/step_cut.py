@@ -155,9 +155,14 @@ class StepCut:
         return [Span(step.start, step.end) for step in self.steps if step.kept]
 
     @property
+    def put_back(self) -> list[int]:
+        """The steps that stage 1 had removed, and that a floor or a person put back."""
+        return [*(self.floor.coarse if self.floor else ()), *(self.overruled.coarse if self.overruled else ())]
+
+    @property
     def survivors(self) -> list[StepDecision]:
         """The steps that stage 1 left, in the order in which stage 2 removes them."""
-        put_back = {*(self.floor.coarse if self.floor else ()), *(self.overruled.coarse if self.overruled else ())}
+        put_back = {*self.put_back}
         left = (step for step in self.steps if step.removed_by != "coarse" and step.index not in put_back)
         return sorted(left, key=lambda step: step.rank)
 

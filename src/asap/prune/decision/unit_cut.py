@@ -66,6 +66,11 @@ class UnitCut:
         return 1
 
     @property
+    def put_back(self) -> list[int]:
+        """Nothing: there is no stage 1 before a cut inside steps."""
+        return []
+
+    @property
     def floor(self) -> None:
         """None: a floor puts back whole steps only."""
         return None
