@@ -17,21 +17,28 @@ import g5_table
 import g6_code
 import g6_rows
 import g7_oracle
+import kept
 import lab
 import packed
 import pytest
 import rounds
 import torch
 import tuning
+from experiments.oracle.generate import oracle_rows
 from experiments.oracle.plan import FILE, Plan
 from train_helpers import model_folder, row, steps_of, train_words, write_rows
 
 from asap.cli import run
+from asap.dataset.source import Source
 from asap.evaluate.comparer import Comparer
 from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import load_causal_lm
+from asap.lm.specs import load_scorer
 from asap.lm.transformers import write_tokens
+from asap.prune.asap import Asap
+from asap.run import prune_into
 from asap.train.recipe import load_recipe
+from asap.workers.local import InProcess
 
 ARMS = ("random", "asap", "short-solutions")
 
@@ -233,6 +240,23 @@ def test_the_rows_of_the_plans_are_the_rows_of_the_data(tmp_path: Path) -> None:
         problems = list(rows.problems())
         assert g5_rows.planned(folder, problems) == {name: plan[name] for name in ("rows", "problems")}
         g5_rows.check_clean(found, problems)
+
+
+@pytest.mark.parametrize("rows", [g5_rows, g6_rows])
+def test_arms_packed_by_what_is_kept_are_those_packed_by_scores(rows: ModuleType, tmp_path: Path) -> None:
+    found = [
+        {"id": f"r{number}", "question": row["question"], "response": row["response"], "gold": "1", "solution": f"So {number}.\n#### 1"}
+        for number, row in enumerate(oracle_rows(4, 3, "r1"))
+    ]
+    write_rows(tmp_path / "rows.jsonl", found)
+    prune_into(
+        tmp_path / "asap", Source([str(tmp_path / "rows.jsonl")]), InProcess(Asap(load_scorer(spec(), dtype="float32"), g5_rows.settings()))
+    )
+    lines = list(kept.kept_lines(tmp_path, rows.CUT))
+    assert all("0" in marks and "1" in marks for line in lines for marks in line["kept"].values())
+    assert list(kept.packed_rows(found, lines, rows)) == list(g5_rows.packed_rows(tmp_path, None, rows.arms_of))
+    with pytest.raises(SystemExit, match="these are other traces"):
+        list(kept.packed_rows(found[1:], lines, rows))
 
 
 def carry(*words: object) -> subprocess.CompletedProcess[str]:
