@@ -1,5 +1,6 @@
 """`asap cut --overrule`: what a person decided about steps and rows is in the data, exactly, and is said everywhere."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -177,9 +178,9 @@ def test_each_wrong_file_is_refused_in_a_sentence_and_leaves_nothing(
     right = ruling(finished, "r1", keep=[0])
     everything = [*range(len(read_decisions(finished)[1]["steps"]))]
     wrong: dict[str, list[Any]] = {
-        "holds no ruling": [],
-        "line 2: not JSON": [right, "{"],
-        "line 1: an object with id, digest": ["[]"],
+        ": the file is empty": [],
+        "line 2 cannot be read: column 2: Expecting property name": [right, "{"],
+        "line 1 cannot be read: the line holds a JSON number; an object is expected; rule on rows on the page": ["1"],
         "'keeep' is unknown; there are id, digest, row, keep, remove": [{**right, "keeep": [1]}],
         "digest is None; a text is expected": [{"id": "r1", "keep": [0]}],
         "row is 'hole'; whole or drop is expected": [{**right, "keep": [], "row": "hole"}],
@@ -198,8 +199,12 @@ def test_each_wrong_file_is_refused_in_a_sentence_and_leaves_nothing(
         assert said.startswith(file), said
         assert sentence in said
         assert not (tmp_path / "none").exists()
+    cut_off = tmp_path / "rulings.jsonl.gz"
+    cut_off.write_bytes(gzip.compress(Path(write_rulings(tmp_path / "right.jsonl", right)).read_bytes())[:-12])
+    said = refusal(capsys, "cut", str(finished), "--overrule", str(cut_off), "--out", str(tmp_path / "none"))
+    assert said.startswith(f"{cut_off}: the compressed data is truncated or corrupt after line")
     missing = refusal(capsys, "cut", str(finished), "--overrule", str(tmp_path / "gone"), "--out", str(tmp_path / "none"))
-    assert missing.startswith(f"{tmp_path / 'gone'} cannot be read (No such file")
+    assert missing.startswith(f"{tmp_path / 'gone'}: cannot be read (No such file")
 
 
 def test_a_ruling_is_never_applied_to_other_steps_of_the_same_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

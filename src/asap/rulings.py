@@ -7,12 +7,11 @@ Every ruling is checked against the run before anything is written.
 What this does not do: cut (`asap.recut`).
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.dataset.jsonl import opened
+from asap.dataset.jsonl import jsonl_rows
 from asap.digest import content_digest
 from asap.errors import InputError, RowError
 from asap.lm.tokens import TokenCounter
@@ -48,8 +47,6 @@ def read_rulings(file: Path) -> dict[str, PlacedRuling]:
         if row_id in found:
             raise InputError(f"{where}: {found[row_id].where} is about row {row_id!r} as well; put all about a row in one line")
         found[row_id] = PlacedRuling(ruling, where)
-    if not found:
-        raise InputError(f"{file} holds no ruling; {_HOW}")
     return found
 
 
@@ -123,22 +120,15 @@ def _check_steps(ruling: Ruling, decision: Decision, sample: Sample, settle: Set
         raise InputError(f'{where} would lose its last step; keep one, or drop the row ("row": "drop")')
 
 
-def _rows(file: Path) -> Iterator[tuple[int, Any]]:
-    try:
-        with opened(file) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, json.loads(line)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}, line {number}: not JSON ({error}); {_HOW}") from error
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for raw in jsonl_rows(file):
+        if raw.error:
+            raise InputError(f"{file}, line {raw.line} cannot be read: {raw.error.detail}; {_HOW}")
+        yield raw.line, raw.value or {}
 
 
-def _ruling(row: Any, where: str) -> tuple[str, Ruling]:
+def _ruling(row: Mapping[str, Any], where: str) -> tuple[str, Ruling]:
     """The id and the ruling of a line."""
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: an object with id, digest, and row or keep and remove is expected; {_HOW}")
     if unknown := [name for name in row if name not in _KEYS]:
         raise InputError(f"{where}: {unknown[0]!r:.80} is unknown; there are {', '.join(_KEYS)}")
     for name in ("id", "digest"):
