@@ -2,8 +2,8 @@
 
     python -m experiments.copy_meter docs/results/compare.md
 
-The first table of a section "Code" is the one without copies, the second the one with them. Cells that both have count, but not the whole trace
-and no trace.
+The first section "Code" has the table without copies, the second the one with them. Cells that both have count, but not those of the whole
+trace and of no trace.
 """
 
 import argparse
