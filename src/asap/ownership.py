@@ -50,7 +50,10 @@ _SHOWN = 3  # the most names in a message
 
 def claim_folder(folder: Path, *commands: str) -> None:
     """Raise InputError unless an output folder is absent, empty, or holds a run of one of these commands."""
-    found = run_in(folder)
+    try:
+        found = _run_in(folder) if _is_folder(folder) else None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be looked at ({error.strerror}); choose another --out") from error
     if found in commands:
         return
     if found is not None:
@@ -67,17 +70,27 @@ def claim_folder(folder: Path, *commands: str) -> None:
 
 def run_in(folder: Path) -> str | None:
     """The command whose run a folder holds, or None. Raises InputError for what is no folder, or cannot be looked at."""
+    refuse_file(folder)
     try:
-        if not _is_folder(folder):
-            return None
-        if (folder / "runs" / "asap" / "work.sqlite").is_file():
-            return COMPARED
-        for name, (tables, command, *_) in DATABASES.items():
-            if _has_table(folder / name, tables):
-                return command
-        return written_run_in(folder)
+        return _run_in(folder) if folder.is_dir() else None
     except OSError as error:
-        raise InputError(f"{folder} cannot be looked at ({error.strerror}); choose another --out") from error
+        raise InputError(f"{folder} cannot be looked at ({error.strerror})") from error
+
+
+def refuse_file(folder: Path) -> None:
+    """Raise InputError for a file where the folder of a run is to be read."""
+    _check_name(folder)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise InputError(f"{folder} is a file, not the output folder of a run")
+
+
+def _run_in(folder: Path) -> str | None:
+    if (folder / "runs" / "asap" / "work.sqlite").is_file():
+        return COMPARED
+    for name, (tables, command, *_) in DATABASES.items():
+        if _has_table(folder / name, tables):
+            return command
+    return written_run_in(folder)
 
 
 def written_run_in(folder: Path) -> str | None:
