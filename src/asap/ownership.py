@@ -70,8 +70,8 @@ def claim_folder(folder: Path, *commands: str) -> None:
 
 def run_in(folder: Path) -> str | None:
     """The command whose run a folder holds, or None. Raises InputError for what is no folder, or cannot be looked at."""
-    refuse_file(folder)
     try:
+        refuse_file(folder)
         return _run_in(folder) if folder.is_dir() else None
     except OSError as error:
         raise InputError(f"{folder} cannot be looked at ({error.strerror})") from error
@@ -80,7 +80,7 @@ def run_in(folder: Path) -> str | None:
 def refuse_file(folder: Path) -> None:
     """Raise InputError for a file where the folder of a run is to be read."""
     _check_name(folder)
-    if os.path.lexists(folder) and not os.path.isdir(folder):
+    if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(f"{folder} is a file, not the output folder of a run")
 
 

@@ -12,7 +12,7 @@ from golden_models import write_models
 from reproduce_helpers import SHORT, miniature
 
 from asap.cli import run
-from run_fixtures import model_folder, tokenizer, write_rows
+from run_fixtures import model_folder, read_rows, tokenizer, write_rows
 
 LOGS = Path(__file__).parents[1] / "evaluate" / "logs"
 TRACE = """\
@@ -92,7 +92,7 @@ def log_of(number: int) -> Callable[[Path], None]:
 
 
 def scored(share: int) -> Callable[[Path], None]:
-    """Writes an evaluation of 12 sums, of which one in `share` is wrong."""
+    """Writes an evaluation of 12 sums on four topics, of which one in `share` is wrong."""
 
     def write(path: Path) -> None:
         sums = write_rows(
@@ -101,6 +101,8 @@ def scored(share: int) -> Callable[[Path], None]:
         rows = [{"task_id": n, "generation": f"<think>\n{n} twice.\n</think>\n\n\\boxed{{{2 * n + (n % share == 0)}}}"} for n in range(12)]
         attempts = write_rows(path.with_suffix(".jsonl"), rows)
         assert run(["score", str(attempts), "--benchmark", f"maths:{sums}", "--out", str(path)]) == 0
+        verdicts = read_rows(path / "verdicts.jsonl")
+        write_rows(path / "verdicts.jsonl", [{**row, "topic": at // 3} for at, row in enumerate(verdicts)])
 
     return write
 

@@ -23,6 +23,9 @@ def report(
         Path | None, Parameter(help="Also write report.html, report.md, report.csv, report.tex and report.json here.", group=RUN)
     ] = None,
     reference: Annotated[str | None, Parameter(help="The arm that the others are compared with. [default: the first]", group=RUN)] = None,
+    cluster: Annotated[
+        str | None, Parameter(help="A column that problems which belong together share; they count as one.", group=RUN)
+    ] = None,
     paper: Annotated[
         list[str] | None,
         Parameter(
@@ -48,7 +51,7 @@ def report(
 
     if out is not None:
         claim_report(out)
-    made = make_report(runs, reference=reference, paper=",".join(paper or ()), title=title)
+    made = make_report(runs, reference=reference, cluster=cluster, paper=",".join(paper or ()), title=title)
     show(printed(made).removesuffix("\n"), **as_record(made))
     if out is not None:
         write_arm_report(made, out)

@@ -12,6 +12,7 @@ from typing import Any
 from asap.errors import InputError, UsageError
 from asap.evaluate.paired_run import PairedRun, read_run
 from asap.ownership import EVALUATED, PRUNED, TRAINED, file_id, record_in, run_in
+from asap.report.clusters import with_clusters
 from asap.report.model_size import parameters_of
 from asap.train.cost import Cost, cost_of
 
@@ -58,8 +59,11 @@ class Arm:
         return sum(tokens) / len(tokens) if tokens else None
 
 
-def read_arms(words: Sequence[str]) -> list[Arm]:
-    """The arms of RUN arguments, FOLDER or NAME=FOLDER, in order. Raises InputError for what is no run, UsageError for a repeated one."""
+def read_arms(words: Sequence[str], *, cluster: str | None = None) -> list[Arm]:
+    """The arms of RUN arguments, FOLDER or NAME=FOLDER, in order. `cluster` names the column of problems that belong together.
+
+    Raises InputError for what is no run, and UsageError for a repeated one or a problem without a cluster.
+    """
     named = list(_named(words))
     for at, (_, folder) in enumerate(named):
         if any(file_id(folder) is not None and file_id(folder) == file_id(other) for _, other in named[:at]):
@@ -71,10 +75,14 @@ def read_arms(words: Sequence[str]) -> list[Arm]:
         if found == TRAINED or (found is None and (folder / "steps.jsonl").is_file()):
             arm.trainings.append(training_in(folder))
         elif found == EVALUATED or (folder / "verdicts.jsonl").is_file():
-            arm.runs.append(read_run(folder))
+            arm.runs.append(read_run(folder, cluster=cluster))
         else:
             what = f"holds a run of {found}" if found else "holds no run" if folder.is_dir() else "is not there"
             raise InputError(f"{folder} {what}; report takes output folders of asap evaluate, asap score and asap train")
+    if cluster:
+        clustered = iter(with_clusters([run for arm in arms.values() for run in arm.runs]))
+        for arm in arms.values():
+            arm.runs = [next(clustered) for _ in arm.runs]
     for arm in arms.values():
         _find_trainings(arm)
     return list(arms.values())

@@ -10,10 +10,13 @@ from asap.report.attempt_index import AttemptIndex
 from asap.report.figures import ArmResult, Difference
 from asap.report.layout import Results
 from asap.report.model_size import size_label
-from asap.report.paper import PaperFigure, method_of, published
+from asap.report.paper import PaperFigure, at_budget, method_of
+from asap.report.paper_notes import Beside, paper_notes
 from asap.train.cost import Cost, cost_notes
 from asap.versions import __version__
 
+_CLUSTERED = "Problems of one cluster (the same {column}) count as one: tests and intervals are over clusters."
+_UNRANKED = "Best and second are not marked on {}: the arms do not have the same problems there."
 _ONE_SEED = "One run for each arm: nothing here covers another training with another seed."
 
 
@@ -24,9 +27,13 @@ class ArmReport:
     title: str
     arms: Sequence[Arm]
     benchmarks: Sequence[str]
+    cluster: str | None
     results: Results
+    unequal: Sequence[str]
+    """The benchmarks on which the arms have other problems than each other."""
     differences: Sequence[Difference]
     paper: list[PaperFigure]
+    beside: Beside
     paper_says: Sequence[str]
     attempts: AttemptIndex
     notes: Sequence[str]
@@ -58,8 +65,19 @@ class ArmReport:
         return [self.results[arm.name, name] for name in self.benchmarks for arm in self.arms if (arm.name, name) in self.results]
 
     @property
+    def said_of_clusters(self) -> list[str]:
+        """What has to be said beside every interval, if clusters were named."""
+        return [_CLUSTERED.format(column=self.cluster)] if self.cluster else []
+
+    @property
+    def said_of_results(self) -> list[str]:
+        """What has to be said beside the results: what clusters are, what is not ranked, and what the paper's figures are."""
+        unranked = [_UNRANKED.format(", ".join(self.unequal))] if self.unequal else []
+        return [*self.said_of_clusters, *unranked, *paper_notes(self.arms, self.measured, self.beside, self.paper)]
+
+    @property
     def said(self) -> list[str]:
-        """What has to be said beneath the figures."""
+        """What has to be said beneath all figures."""
         seeds = [result.seeds for result in self.measured]
         one_seed = [_ONE_SEED] if seeds and max(seeds) == 1 else []
         return [*cost_notes(self.costs), *self.paper_says, *self._nothing_published, *one_seed, *self.notes]
@@ -76,7 +94,7 @@ class ArmReport:
 
     def published(self, result: ArmResult) -> PaperFigure | None:
         """The paper's figure for a result."""
-        return published(self.paper, result.benchmark, result.arm, result.budget)
+        return at_budget(self.beside[result.arm, result.benchmark], result.budget)
 
 
 def as_record(report: ArmReport) -> dict[str, Any]:
@@ -86,6 +104,8 @@ def as_record(report: ArmReport) -> dict[str, Any]:
         "title": report.title,
         "reference": report.reference.name,
         "label": report.label,
+        "cluster": report.cluster,
+        "unequal": report.unequal,
         "arms": [{**settings_of(arm), "method": method_of(arm.name)} for arm in report.arms],
         "results": [
             {**asdict(result), "paper": theirs._asdict() if (theirs := report.published(result)) else None} for result in report.measured
@@ -93,6 +113,7 @@ def as_record(report: ArmReport) -> dict[str, Any]:
         "differences": [asdict(one) for one in report.differences],
         "costs": [{name: value for name, value in cost._asdict().items() if name != "conditions"} for cost in report.costs],
         "paper": [*report.paper_says],
+        "said_of_results": report.said_of_results,
         "said": report.said,
     }
     told: dict[str, Any] = as_json(found)

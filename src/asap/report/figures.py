@@ -1,10 +1,11 @@
 """The figures of a report: each arm on each benchmark, and each arm against the reference, problem by problem.
 
 A problem is the unit of every interval and test: the shares of its samples and seeds are averaged first. Where an arm has several
-seeds, intervals also draw seeds (`crossed`); the p values do not, and hold for these training runs only.
+seeds, intervals also draw seeds (`crossed`); the p values do not, and hold for these training runs only. With `--cluster`, the problems of
+one cluster count as one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 from asap.errors import UsageError
 from asap.evaluate.metrics import mean, pass_interval
 from asap.evaluate.paired import compare
-from asap.evaluate.paired_run import PairedRun
+from asap.evaluate.paired_run import Measured, PairedRun
+from asap.intervals import mean_difference
 from asap.report.arms import Arm
 from asap.report.crossed import crossed_spread
 from asap.stats import holm
@@ -24,7 +26,7 @@ _FACTOR = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # a differenc
 
 @dataclass(frozen=True)
 class BudgetPoint:
-    """An arm at one token budget: Pass@1 with its interval (None with several seeds), mean tokens and seconds."""
+    """An arm at one token budget: Pass@1 with its interval (None with several seeds or with clusters), mean tokens and seconds."""
 
     budget: int
     passed: float
@@ -40,6 +42,7 @@ class ArmResult:
     arm: str
     benchmark: str
     problems: int
+    clusters: int | None
     attempted: int
     seeds: int
     passed: float | None
@@ -64,6 +67,7 @@ class Difference:
     arm: str
     benchmark: str
     problems: int
+    clusters: int | None
     seeds: tuple[int, int]
     passed: dict[str, Any]
     tokens: dict[str, Any] | None
@@ -82,13 +86,15 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
     runs = arm.of(benchmark)
     if not runs:
         return None
-    rates = merged_seeds(runs, benchmark).benchmarks[benchmark].shares
+    merged = merged_seeds(runs, benchmark).benchmarks[benchmark]
+    rates, clusters = merged.shares, _clusters(merged, merged.shares)
     entries = [run.entry(benchmark) for run in runs]
     costs = [entry.get("efficiency") or {} for entry in entries]
     return ArmResult(
         arm=arm.name,
         benchmark=benchmark,
         problems=len(rates),
+        clusters=None if clusters is None else len(set(clusters)),
         attempted=len({task_id for run in runs for task_id in run.benchmarks[benchmark].attempted}),
         seeds=len(runs),
         passed=mean(list(rates.values())),
@@ -97,7 +103,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
         seconds=_mean_cost(runs, benchmark, "seconds"),
         latency=_mean_known([cost.get("batch_wall_s_per_sample") for cost in costs]),
         budget=next((run.summary.get("settings", {}).get("max_new_tokens") for run in runs), None),
-        budgets=_budgets([entry.get("budgets") or [] for entry in entries]),
+        budgets=_budgets([entry.get("budgets") or [] for entry in entries], with_intervals=len(runs) == 1 and clusters is None),
         outcomes=outcomes,
         thinking=_mean_cost(runs, benchmark, "thinking"),
     )
@@ -112,14 +118,14 @@ def _mean_known(values: Sequence[float | None]) -> float | None:
     return mean([value for value in values if value is not None])
 
 
-def _budgets(of_seeds: Sequence[Sequence[Mapping[str, Any]]]) -> list[BudgetPoint]:
+def _budgets(of_seeds: Sequence[Sequence[Mapping[str, Any]]], *, with_intervals: bool) -> list[BudgetPoint]:
     """The points of the curve over budgets: those that every seed has."""
     by_budget = [{row["budget"]: row for row in rows if row.get("pass@1") is not None} for rows in of_seeds]
     shared = [budget for budget in by_budget[0] if all(budget in rows for rows in by_budget)]
     points = list[BudgetPoint]()
     for budget in sorted(shared):
         rows = [rows[budget] for rows in by_budget]
-        interval = rows[0]["interval"] if len(rows) == 1 else None
+        interval = rows[0]["interval"] if with_intervals else None
         means = [_mean_known([row.get(name) for row in rows]) for name in ("pass@1", "tokens_mean", "request_s_mean")]
         points.append(BudgetPoint(budget, means[0] or 0.0, interval, means[1], means[2]))
     return points
@@ -144,13 +150,33 @@ def _shares(runs: Sequence[PairedRun], benchmark: str, problems: Sequence[str]) 
 
 
 def _interval(runs: Sequence[PairedRun], benchmark: str) -> Sequence[float] | None:
-    rates = merged_seeds(runs, benchmark).benchmarks[benchmark].shares
+    merged = merged_seeds(runs, benchmark).benchmarks[benchmark]
+    rates = list(merged.shares.values())
     if not rates:
         return None
-    if len(runs) == 1:
-        return pass_interval(list(rates.values()))
-    spread = crossed_spread(_shares(runs, benchmark, list(rates)))
-    return max(0.0, spread.low), min(1.0, spread.high)
+    clusters = _clusters(merged, merged.shares)
+    if len(runs) > 1:
+        low, high, _ = crossed_spread(_shares(runs, benchmark, list(merged.shares)), clusters=clusters)
+    else:
+        low, high = pass_interval(rates)
+        if clusters is not None:  # which never make it narrower
+            wide = mean_difference(rates, clusters).interval()
+            low, high = min(low, wide[0]), max(high, wide[1])
+    return max(0.0, low), min(1.0, high)
+
+
+def _clusters(found: Measured, problems: Iterable[str]) -> list[str] | None:
+    """The cluster of each problem; None if none was asked for."""
+    return None if found.clusters is None else [found.clusters[task_id] for task_id in problems]
+
+
+def unequal_benchmarks(arms: Sequence[Arm]) -> list[str]:
+    """The benchmarks on which the arms have other problems than each other, so that their figures are no ranking."""
+    found = list[str]()
+    for benchmark in benchmarks_of(arms):
+        judged = [set(merged_seeds(runs, benchmark).benchmarks[benchmark].shares) for arm in arms if (runs := arm.of(benchmark))]
+        found += [benchmark] if any(problems != judged[0] for problems in judged) else []
+    return found
 
 
 def differences_of(arms: Sequence[Arm], reference: Arm) -> tuple[list[Difference], list[str]]:
@@ -166,7 +192,8 @@ def differences_of(arms: Sequence[Arm], reference: Arm) -> tuple[list[Difference
             try:
                 difference, differs = _difference(arm, reference, benchmark)
             except UsageError as error:
-                notes.append(f"{arm.name} is not compared with {reference.name} on {benchmark}: {error}")
+                why = str(error).removeprefix(f"{benchmark}: ")
+                notes.append(f"{arm.name} is not compared with {reference.name} on {benchmark}: {why}")
                 continue
             found.append(difference)
             notes += [f"{arm.name} differs from {reference.name} in {text}" for text in differs]
@@ -185,8 +212,23 @@ def _difference(arm: Arm, reference: Arm, benchmark: str) -> tuple[Difference, l
     passed = dict(entry["pass"])
     if len(ours) + len(theirs) > 2:
         both = [task_id for task_id in one.benchmarks[benchmark].shares if task_id in other.benchmarks[benchmark].shares]
-        spread = crossed_spread(_shares(ours, benchmark, both), _shares(theirs, benchmark, both))
-        passed |= {"interval": [spread.low, spread.high], "smallest_difference": _FACTOR * spread.deviation}
+        clusters = _clusters(one.benchmarks[benchmark], both)
+        units = "problems" if clusters is None else "clusters"
+        spread = crossed_spread(_shares(ours, benchmark, both), _shares(theirs, benchmark, both), clusters)
+        passed |= {"interval": [max(-1.0, spread.low), min(1.0, spread.high)], "interval_by": f"bootstrap over {units} and seeds"}
+        passed["smallest_difference"] = _FACTOR * spread.deviation
     seeds, only = (len(theirs), len(ours)), (entry["only_a"], entry["only_b"])
     tokens, seconds = (dict(part) if (part := entry[name]) else None for name in ("tokens", "seconds"))
-    return Difference(arm.name, benchmark, entry["problems"], seeds, passed, tokens, seconds, only, entry["left_out"]), compared["differs"]
+    found = Difference(
+        arm=arm.name,
+        benchmark=benchmark,
+        problems=entry["problems"],
+        clusters=entry.get("clusters"),
+        seeds=seeds,
+        passed=passed,
+        tokens=tokens,
+        seconds=seconds,
+        only=only,
+        left_out=entry["left_out"],
+    )
+    return found, compared["differs"]

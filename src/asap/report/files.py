@@ -1,6 +1,7 @@
 """The files of a report: report.html, report.md, report.csv, report.tex and report.json, in a folder of its own."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,17 @@ from asap.ownership import REPORTED, claim_folder
 from asap.report.contents import ArmReport, as_record
 from asap.report.layout import budget_table, difference_table, main_table, outcome_table, token_table
 from asap.report.page import write_report_page
+from asap.report.paper import PROBLEMS
 from asap.revealed import revealed
 from asap.tables import Table, latex_escaped, markdown_escaped
 from asap.train.cost import cost_table
 
+_RESULTS, _AGAINST, _COSTS = "Results", "Against ", "Tokens and seconds"
 FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
+_READ_BY_CLUSTERS = (
+    " With clusters, intervals are Student's t with clustered errors (of Pass@1 never narrower than without), with several seeds a "
+    "bootstrap over clusters and seeds; p: Wilcoxon's test on the means of clusters."
+)
 _READ_AS = (
     "Intervals are of 95 %: of Pass@1 Wilson's, with several samples or seeds a bootstrap; of differences Tango's or Student's t "
     "(docs/statistics.md), with several seeds a bootstrap over problems and seeds. p: McNemar's exact test where each problem was "
@@ -52,9 +59,9 @@ def write_arm_report(report: ArmReport, out: Path) -> None:
 def printed(report: ArmReport) -> str:
     """The tables for a terminal: results, differences and cost."""
     tables = dict(_tables(report))
-    chosen = [table for name, table in tables.items() if name in ("Results", f"Against {report.reference.name}", "Training cost")]
+    chosen = [table for name, table in tables.items() if name in (_RESULTS, f"{_AGAINST}{report.reference.name}", "Training cost")]
     parts = [*([f"**{_capital(report.label)}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
-    return "\n\n".join([*parts, *_said(report, partial(revealed, keep=""))]) + "\n"
+    return "\n\n".join([*parts, *_said([*report.said_of_results, *report.said], partial(revealed, keep=""))]) + "\n"
 
 
 def _markdown(report: ArmReport) -> str:
@@ -64,31 +71,32 @@ def _markdown(report: ArmReport) -> str:
         parts.append(f"**{_capital(report.label)}.**")
     for name, table in _tables(report):
         parts += [f"## {markdown_escaped(name)}", table.markdown()]
-        if name.startswith("Against "):
-            parts.append(_READ_AS)
-    return "\n\n".join([*parts, *_said(report, markdown_escaped)]) + "\n"
+        if name == _RESULTS:
+            parts += _said(report.said_of_results, markdown_escaped)
+        if name.startswith(_AGAINST):
+            parts.append(_READ_AS + (_READ_BY_CLUSTERS if report.cluster else ""))
+    return "\n\n".join([*parts, *_said(report.said, markdown_escaped)]) + "\n"
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _said(report: ArmReport, escaped: Callable[[str], str]) -> list[str]:
-    """What has to be said beneath the tables, as one list."""
-    said = report.said
+def _said(said: Sequence[str], escaped: Callable[[str], str]) -> list[str]:
+    """What has to be said beneath tables, as one list."""
     return ["\n".join(f"- {escaped(text)}" for text in said)] if said else []
 
 
 def _tables(report: ArmReport) -> Iterator[tuple[str, Table]]:
     """The tables that this report has anything for, by heading."""
     if report.results:
-        yield "Results", main_table(report.arms, report.benchmarks, report.results, report.paper)
+        yield _RESULTS, main_table(report.arms, report.benchmarks, report.results, report.beside, report.unequal)
     if report.differences:
-        yield f"Against {report.reference.name}", difference_table(report.differences, report.reference.name)
+        yield f"{_AGAINST}{report.reference.name}", difference_table(report.differences, report.reference.name)
     if any(one.tokens or one.seconds for one in report.differences):
-        yield "Tokens and seconds", token_table(report.differences, report.reference.name)
+        yield _COSTS, token_table(report.differences, report.reference.name)
     for name in report.benchmarks:
-        if (table := budget_table(report.arms, name, report.results, report.paper)) is not None:
+        if (table := budget_table(report.arms, name, report.results, report.beside)) is not None:
             yield f"Pass@1 by token budget: {name}", table
     if report.results:
         yield "Outcomes", outcome_table(report.arms, report.benchmarks, report.results)
@@ -97,9 +105,10 @@ def _tables(report: ArmReport) -> Iterator[tuple[str, Table]]:
 
 
 _CSV = [
-    *("arm", "benchmark", "budget", "problems", "seeds", "pass_at_1", "low", "high", "tokens", "seconds", "latency_s"),
+    *("arm", "benchmark", "budget", "problems", "clusters", "seeds", "pass_at_1", "low", "high", "tokens", "seconds", "latency_s"),
     *("training_tokens", "reference", "difference", "difference_low", "difference_high", "test", "p", "p_holm", "smallest_difference"),
-    *("paper_accuracy", "paper_tokens", "paper_latency_s", "paper_budget", "paper_source", "label"),
+    *("paper_accuracy", "paper_tokens", "paper_latency_s", "paper_model", "paper_budget", "paper_problems"),
+    *("paper_source", "label"),
 ]
 
 
@@ -111,6 +120,7 @@ def _csv(report: ArmReport) -> str:
     for result in report.measured:
         found, theirs = compared.get((result.arm, result.benchmark)), report.published(result)
         of_arm = {"arm": result.arm, "benchmark": result.benchmark, "problems": result.problems, "seeds": result.seeds}
+        of_arm["clusters"] = result.clusters
         of_arm |= {"training_tokens": trained[result.arm], "label": report.label}
         costs = {"tokens": result.tokens, "seconds": result.seconds, "latency_s": result.latency}
         row = {**of_arm, "budget": result.budget, **_passed(result.passed, result.interval), **costs}
@@ -119,13 +129,13 @@ def _csv(report: ArmReport) -> str:
             row |= {"reference": report.reference.name, "difference": found["difference"], "difference_low": low, "difference_high": high}
             row |= {name: found[name] for name in ("test", "p", "p_holm", "smallest_difference")}
         if theirs:
-            row |= {f"paper_{name}": getattr(theirs, name) for name in ("accuracy", "tokens", "budget", "source")}
-            row["paper_latency_s"] = theirs.latency
+            row |= {f"paper_{name}": getattr(theirs, name) for name in ("accuracy", "tokens", "model", "budget", "source")}
+            row |= {"paper_latency_s": theirs.latency, "paper_problems": PROBLEMS[theirs.benchmark]}
         rows.append(row)
         for point in result.budgets:
             costs = {"tokens": point.tokens, "seconds": point.seconds}
             rows.append({**of_arm, "budget": point.budget, **_passed(point.passed, point.interval), **costs})
-    return Table(_CSV, [["" if row.get(name) is None else str(row[name]) for name in _CSV] for row in rows]).csv()
+    return Table(_CSV, [["" if row.get(name) in (None, math.inf) else str(row[name]) for name in _CSV] for row in rows]).csv()
 
 
 def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str, object]:
@@ -134,10 +144,12 @@ def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str,
 
 
 def _latex(report: ArmReport) -> str:
-    """The tables for a paper that loads booktabs; each with its heading, and the label of small models, as a comment and in a caption."""
+    """The tables for a paper that loads booktabs; each with its heading and the label of small models in a caption."""
     label = f" {latex_escaped(_capital(report.label))}." if report.label else ""
     parts = list[str]()
     for name, table in _tables(report):
-        caption = rf"\caption{{{latex_escaped(report.title)}: {latex_escaped(name)}.{label}}}"
+        beside = report.said_of_results if name == _RESULTS else report.said_of_clusters if name.startswith((_AGAINST, _COSTS)) else []
+        said = "".join(f" {latex_escaped(text)}" for text in beside)
+        caption = rf"\caption{{{latex_escaped(report.title)}: {latex_escaped(name)}.{label}{said}}}"
         parts.append("\n".join([r"\begin{table}", r"\centering", caption, table.latex(), r"\end{table}"]))
     return "\n\n".join(["% needs \\usepackage{booktabs}", *parts]) + "\n"

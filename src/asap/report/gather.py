@@ -5,15 +5,22 @@ from collections.abc import Iterable, Sequence
 from asap.errors import UsageError
 from asap.report.arms import Arm, read_arms
 from asap.report.contents import ArmReport
-from asap.report.figures import ArmResult, benchmarks_of, differences_of, result_of
+from asap.report.figures import ArmResult, benchmarks_of, differences_of, result_of, unequal_benchmarks
 from asap.report.generations import read_attempts_of
-from asap.report.paper import TRAINING, paper_figures
+from asap.report.paper import TRAINING, cells_beside, paper_figures
 
 
-def make_report(words: Sequence[str], *, reference: str | None = None, paper: str | None = None, title: str | None = None) -> ArmReport:
+def make_report(
+    words: Sequence[str],
+    *,
+    reference: str | None = None,
+    cluster: str | None = None,
+    paper: str | None = None,
+    title: str | None = None,
+) -> ArmReport:
     """The report on RUN arguments (`read_arms`). Raises InputError and UsageError."""
     cells = paper_figures(paper)
-    arms = _reference_first(read_arms(words), reference)
+    arms = _reference_first(read_arms(words, cluster=cluster), reference)
     benchmarks = benchmarks_of(arms)
     attempts = read_attempts_of(arms, benchmarks)
     results = dict[tuple[str, str], ArmResult]()
@@ -24,7 +31,21 @@ def make_report(words: Sequence[str], *, reference: str | None = None, paper: st
     differences, notes = differences_of(arms, arms[0])
     notes = [*_by_text((arm.name, note) for arm in arms for note in arm.notes), *notes, *attempts.notes]
     says = [TRAINING[name] for name in (paper or "").replace(" ", "").split(",") if name in TRAINING]
-    return ArmReport(title or _title(arms), arms, benchmarks, results, differences, cells, says, attempts, notes)
+    beside = {(arm.name, name): cells_beside(cells, name, arm.name, arm.models) for arm in arms for name in benchmarks}
+    return ArmReport(
+        title=title or _title(arms),
+        arms=arms,
+        benchmarks=benchmarks,
+        cluster=cluster,
+        results=results,
+        unequal=unequal_benchmarks(arms),
+        differences=differences,
+        paper=cells,
+        beside=beside,
+        paper_says=says,
+        attempts=attempts,
+        notes=notes,
+    )
 
 
 def _reference_first(arms: list[Arm], reference: str | None) -> list[Arm]:

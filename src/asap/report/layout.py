@@ -1,8 +1,10 @@
 """The tables of a report: arms by benchmarks with the paper's figures beneath ours, differences, outcomes, budgets.
 
-A number's best value of a benchmark is bold, its second underlined; the paper's rows are not compared with ours.
+A number's best value of a benchmark is bold, its second underlined, if all arms have the same problems there; the paper's rows are not
+compared with ours.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,18 +12,24 @@ from typing import Any
 from asap.report.arms import Arm
 from asap.report.attempt_index import OUTCOMES
 from asap.report.figures import ArmResult, Difference
-from asap.report.paper import PaperFigure, published
+from asap.report.paper import PROBLEMS, PaperFigure, at_budget
+from asap.report.paper_notes import Beside
 from asap.tables import Mark, Table
 
-_COLUMNS = ("Pass@1, %", "95 %", "tokens", "s")
+_COLUMNS = ("problems", "clusters", "Pass@1, %", "95 %", "tokens", "s")
+_RANKED = ("Pass@1, %", "tokens", "s")
 _LOWER = ("tokens", "s")
+_DIGITS = {"Pass@1, %": 2, "s": 2}
 
 Results = Mapping[tuple[str, str], ArmResult]
 """By arm and benchmark."""
 
 
-def main_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results, paper: list[PaperFigure]) -> Table:
-    """Arms by benchmarks: Pass@1 with its interval, tokens, seconds, and the tokens that it was trained on; the paper's below each arm."""
+def main_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results, beside: Beside, unequal: Sequence[str]) -> Table:
+    """Arms by benchmarks: problems, Pass@1 with its interval, tokens, seconds, and the tokens trained on; the paper's below each arm.
+
+    Nothing is marked on the `unequal` benchmarks.
+    """
     measured = {name: _shown_columns([results[key] for key in results if key[1] == name]) for name in benchmarks}
     header = ["arm", *(f"{name}: {column}" for name in benchmarks for column in measured[name]), "training tokens"]
     rows, values = list[list[str]](), list[list[float | None]]()
@@ -29,8 +37,10 @@ def main_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results,
         ours = [(name, column, results.get((arm.name, name))) for name in benchmarks for column in measured[name]]
         trained = arm.trained_tokens
         rows.append([arm.name, *(_cell(result, column) for _, column, result in ours), _number(trained, 0)])
-        values.append([None, *(_value(result, column) for _, column, result in ours), None])
-        theirs = {name: published(paper, name, arm.name, result.budget) for name in benchmarks if (result := results.get((arm.name, name)))}
+        ranked = [_value(result, column) if column in _RANKED and name not in unequal else None for name, column, result in ours]
+        values.append([None, *ranked, None])
+        of_arm = {name: result for name in benchmarks if (result := results.get((arm.name, name)))}
+        theirs = {name: at_budget(beside[arm.name, name], result.budget) for name, result in of_arm.items()}
         if any(theirs.values()):
             rows.append([f"{arm.name}, the paper", *(_published_cell(theirs.get(name), column) for name, column, _ in ours), ""])
             values.append([None] * len(header))
@@ -48,12 +58,14 @@ def _cell(result: ArmResult | None, column: str) -> str:
         return "–"
     if column == "95 %":
         return "–" if result.interval is None else f"{100 * result.interval[0]:.1f}–{100 * result.interval[1]:.1f}"
-    return _number(_value(result, column), {"Pass@1, %": 2, "tokens": 0, "s": 2}[column])
+    return _number(_value(result, column), _DIGITS.get(column, 0))
 
 
 def _value(result: ArmResult | None, column: str) -> float | None:
     if result is None or column == "95 %":
         return None
+    if column in ("problems", "clusters"):
+        return result.problems if column == "problems" else result.clusters
     if column == "Pass@1, %":
         return None if result.passed is None else 100 * result.passed
     return result.tokens if column == "tokens" else seconds_of(result)
@@ -65,10 +77,10 @@ def seconds_of(result: ArmResult) -> float | None:
 
 
 def _published_cell(figure: PaperFigure | None, column: str) -> str:
-    if figure is None or column == "95 %":
+    if figure is None or column in ("clusters", "95 %"):
         return ""
-    value = {"Pass@1, %": figure.accuracy, "tokens": figure.tokens, "s": figure.latency}[column]
-    return _number(value, {"Pass@1, %": 2, "tokens": 0, "s": 2}[column])
+    known = {"problems": PROBLEMS[figure.benchmark], "Pass@1, %": figure.accuracy, "tokens": figure.tokens, "s": figure.latency}
+    return _number(known[column], _DIGITS.get(column, 0))
 
 
 def _marks(values: Sequence[Sequence[float | None]], lower: Sequence[bool]) -> dict[tuple[int, int], Mark]:
@@ -87,13 +99,15 @@ def _marks(values: Sequence[Sequence[float | None]], lower: Sequence[bool]) -> d
 
 def difference_table(differences: Sequence[Difference], reference: str) -> Table:
     """Pass@1 of each arm minus the reference's, with its test, and the smallest difference that would have shown."""
-    header = ["benchmark", "arm", "problems", "seeds", f"minus {reference}, points", "95 % interval", "only it", f"only {reference}"]
-    header += ["test", "p", "p (Holm)", "smallest that would show"]
+    clustered = any(one.clusters is not None for one in differences)
+    header = ["benchmark", "arm", "problems", *(["clusters"] if clustered else []), "seeds", f"minus {reference}, points"]
+    header += ["95 % interval", "only it", f"only {reference}", "test", "p", "p (Holm)", "smallest that would show"]
     rows = [
         [
             one.benchmark,
             one.arm,
             f"{one.problems:,}",
+            *([_number(one.clusters, 0)] if clustered else []),
             str(one.seeds[0]) if one.seeds[0] == one.seeds[1] else f"{one.seeds[1]} and {one.seeds[0]}",
             points(found["difference"]),
             _between(found["interval"], points),
@@ -102,12 +116,12 @@ def difference_table(differences: Sequence[Difference], reference: str) -> Table
             found["test"],
             f"{found['p']:.3g}",
             f"{found['p_holm']:.3g}",
-            _smallest(found, lambda value: f"{100 * value:.1f}"),
+            _smallest(one, found, lambda value: f"{100 * value:.1f}"),
         ]
         for one in differences
         for found in [one.passed]
     ]
-    return Table(header, rows, "llrrrlrrlrrr")
+    return Table(header, rows, "llrrrrlrrlrrr" if clustered else "llrrrlrrlrrr")
 
 
 def token_table(differences: Sequence[Difference], reference: str) -> Table:
@@ -131,7 +145,7 @@ def token_table(differences: Sequence[Difference], reference: str) -> Table:
             _between(found["interval"], partial(_signed, digits=digits)),
             f"{found['p']:.3g}",
             f"{found['p_holm']:.3g}",
-            _smallest(found, lambda value, digits=digits: f"{value:,.{digits}f}"),  # type: ignore[misc]
+            _smallest(one, found, lambda value, digits=digits: f"{value:,.{digits}f}"),  # type: ignore[misc]
         ]
         for one in differences
         for name, found, digits in [("tokens", one.tokens, 0), ("seconds", one.seconds, 2)]
@@ -151,11 +165,13 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _between(ends: Sequence[float], shown: Callable[[float], str]) -> str:
-    return f"{shown(ends[0])} to {shown(ends[1])}"
+    return f"{shown(ends[0])} to {shown(ends[1])}" if all(map(math.isfinite, ends)) else "not known"
 
 
-def _smallest(found: Mapping[str, Any], shown: Callable[[float], str]) -> str:
-    """What would have shown; nothing where no pair differs, for then nothing is known about the spread."""
+def _smallest(one: Difference, found: Mapping[str, Any], shown: Callable[[float], str]) -> str:
+    """What would have shown: nothing on a single problem or cluster, and nothing is known of it where no pair differs."""
+    if not math.isfinite(found["smallest_difference"]):
+        return f"none: one {'problem' if one.clusters is None else 'cluster'}"
     return shown(found["smallest_difference"]) if found["smallest_difference"] else "–"
 
 
@@ -177,7 +193,7 @@ def outcome_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Resul
     return Table(header, rows, "llr")
 
 
-def budget_table(arms: Sequence[Arm], benchmark: str, results: Results, paper: list[PaperFigure]) -> Table | None:
+def budget_table(arms: Sequence[Arm], benchmark: str, results: Results, beside: Beside) -> Table | None:
     """Pass@1 by token budget (the paper's Figure 3), with the paper's where it has the same method and budget; None without budgets."""
     of = {arm.name: results[arm.name, benchmark] for arm in arms if (arm.name, benchmark) in results}
     budgets = sorted({point.budget for result in of.values() for point in result.budgets})
@@ -187,10 +203,10 @@ def budget_table(arms: Sequence[Arm], benchmark: str, results: Results, paper: l
     for name, result in of.items():
         passed = {point.budget: point.passed for point in result.budgets}
         rows.append([name, *(f"{100 * passed[budget]:.2f}" if budget in passed else "–" for budget in budgets)])
-        theirs = [published(paper, benchmark, name, budget) for budget in budgets]
-        same = [one.accuracy if one and one.budget == budget else None for one, budget in zip(theirs, budgets, strict=True)]
-        if any(value is not None for value in same):
-            rows.append([f"{name}, the paper", *(_number(value, 2) for value in same)])
+        same = {one.budget: one for one in beside[name, benchmark] if one.budget in budgets and one.accuracy is not None}
+        if places := dict.fromkeys(f"{one.source}: {one.model}" for one in same.values()):
+            cells = (_number(same[budget].accuracy if budget in same else None, 2) for budget in budgets)
+            rows.append([f"{name}, the paper ({'; '.join(places)})", *cells])
     return Table(["arm", *(f"{budget:,}" for budget in budgets)], rows, "lr")
 
 

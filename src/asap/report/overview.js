@@ -24,7 +24,7 @@ export function makeOverview() {
     { class: "overview" },
     h("header", { class: "head" }, h("p", { class: "from" }, ...shown(from)), h("h1", {}, ...shown(report.title)), report.label && h("p", { class: "label" }, `${report.label[0].toUpperCase()}${report.label.slice(1)}`)),
     section("Against the reference", headline(), makeVerdict()),
-    section("Results", makeResults(), report.results.length ? h("p", { class: "caption" }, `Best bold, second underlined.${report.results.some((one) => one.latency !== null) ? " Seconds: wall time over samples." : report.results.some((one) => one.seconds !== null) ? " Seconds: the mean of a request." : ""}`) : null),
+    section("Results", makeResults(), report.results.length ? h("p", { class: "caption" }, `${report.unequal.length < benchmarks.length ? "Best bold, second underlined." : ""}${report.results.some((one) => one.latency !== null) ? " Seconds: wall time over samples." : report.results.some((one) => one.seconds !== null) ? " Seconds: the mean of a request." : ""}`) : null, ...report.said_of_results.map((text) => h("p", { class: "caption" }, ...shown(text)))),
     drawings.map((one) => one.node),
     report.results.length ? section("How the attempts ended", makeOutcomes()) : null,
     section("Training cost", makeCosts()),
@@ -69,7 +69,8 @@ function byBenchmark(figures) {
 
 function notesOf() {
   const { report, arms } = page;
-  const reading = "A problem is the unit of every interval and test: the shares of its samples and seeds are averaged first. With several seeds, intervals draw seeds, too; p values hold for these trained models only.";
+  const unit = report.cluster === null ? "A problem" : "A cluster of problems";
+  const reading = `${unit} is the unit of every interval and test: the shares of a problem's samples and seeds are averaged first. With several seeds, intervals draw seeds, too; p values hold for these trained models only.`;
   const runs = arms.map((arm) =>
     h(
       "dl",

@@ -40,7 +40,7 @@ def page_record(report: ArmReport, folder: Path) -> dict[str, Any]:
         "attempts": {name: [index.attempts[name].get(arm.name, []) for arm in report.arms] for name in report.benchmarks},
         "reviews": [[*_reviews(arm, folder, index.problems)] for arm in report.arms],
         "looks": [*_looks(report.arms)],
-        "published": [figure._asdict() for figure in report.paper],
+        "published": [{"arm": arm, **figure._asdict()} for (arm, _), cells in report.beside.items() for figure in cells],
     }
 
 

@@ -6,6 +6,7 @@ second, `table4` and `figure3` the second's tables with all the cells of what th
 
 import csv
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -33,6 +34,11 @@ TRAINING = {
     "than Original's. Table 3's own cells, and the other methods, stand only in its PDF and are not here.",
 }
 """What the paper says about training cost, by table."""
+
+
+PROBLEMS = {"humaneval": 164, "humaneval+": 164, "leetcode": 228, "livecodebench:v1_v3": 612, "livecodebench:v4_v5": 268}
+PROBLEMS |= {"gsm8k": 1319, "math500": 500, "aime24": 30, "aime25": 30}
+"""How many problems the paper's benchmarks have."""
 
 
 class PaperFigure(NamedTuple):
@@ -73,14 +79,14 @@ def _all_figures() -> tuple[PaperFigure, ...]:
 
 
 def paper_figures(names: str | None) -> list[PaperFigure]:
-    """The cells of the tables that are named, with commas between them. Raises UsageError for a table that is not here."""
+    """The cells of the tables that are named, with commas between them, in that order. Raises UsageError for one that is not here."""
     tables = [figure.table for figure in _all_figures()]
     known = [*dict.fromkeys(tables), *_ALIASES]
     chosen = [name.strip().lower().replace(" ", "") for name in names.split(",")] if names else []
     if wrong := [name for name in chosen if name not in known]:
         raise UsageError(f"--paper {wrong[0]}: the paper's figures are here as {', '.join(known)}; several with commas")
-    wanted = {table for name in chosen for table in _ALIASES.get(name, (name,))}
-    return [figure for figure in _all_figures() if figure.table in wanted]
+    wanted = list(dict.fromkeys(table for name in chosen for table in _ALIASES.get(name, (name,))))
+    return sorted((figure for figure in _all_figures() if figure.table in wanted), key=lambda figure: wanted.index(figure.table))
 
 
 def method_of(arm: str) -> str | None:
@@ -89,8 +95,28 @@ def method_of(arm: str) -> str | None:
     return next((method for method, names in PAPER_METHODS.items() if words in names), None)
 
 
-def published(figures: list[PaperFigure], benchmark: str, arm: str, budget: int | None) -> PaperFigure | None:
-    """The cell for an arm on a benchmark: that at its own budget if there is one, else the one at the largest budget of the main tables."""
+def cells_beside(figures: Iterable[PaperFigure], benchmark: str, arm: str, models: Sequence[str]) -> list[PaperFigure]:
+    """The cells for an arm on a benchmark, one for each budget and all of one model: the one that `models` name, else the first table's.
+
+    Of two tables with the same cell, that of the one that was named first counts.
+    """
     fitting = [figure for figure in figures if figure.benchmark == benchmark and figure.method == method_of(arm)]
-    same = [figure for figure in fitting if figure.budget == budget]
-    return max(same or fitting, key=lambda figure: figure.budget, default=None)
+    own = [figure for figure in fitting if is_of_model(figure, models)]
+    chosen = own or [figure for figure in fitting if figure.model == fitting[0].model]
+    return [*{figure.budget: figure for figure in reversed(chosen)}.values()]
+
+
+def is_of_model(figure: PaperFigure, models: Iterable[str]) -> bool:
+    """Whether one of these specs or names of models tells that it is the model of a cell."""
+    return any(_plain(figure.model) in _plain(model) for model in models)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def at_budget(cells: Iterable[PaperFigure], budget: int | None) -> PaperFigure | None:
+    """The cell at a budget; where there is none, or the budget is not known, that at the largest."""
+    found = [*cells]
+    same = [figure for figure in found if figure.budget == budget]
+    return max(same or found, key=lambda figure: figure.budget, default=None)

@@ -29,7 +29,7 @@ function curveOf(result) {
 }
 
 function publishedOf(arm, benchmark) {
-  return page.report.published.filter((one) => one.method === arm.method && one.benchmark === benchmark && one.accuracy !== null).map((one) => ({ x: one.budget, y: one.accuracy / 100 })).sort((a, b) => a.x - b.x);
+  return page.report.published.filter((one) => one.arm === arm.name && one.benchmark === benchmark && one.accuracy !== null).map((one) => ({ x: one.budget, y: one.accuracy / 100 })).sort((a, b) => a.x - b.x);
 }
 
 /** Pass@1 against mean generated tokens; hollow marks are the paper's. */

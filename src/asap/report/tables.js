@@ -2,13 +2,13 @@
 
 import { h, shown, whole } from "../page/dom.js";
 import { page, resultOf } from "./data.js";
-import { armName, hundred, number, short, signed } from "./words.js";
+import { armName, hundred, number, short, signed, sizeOf } from "./words.js";
 
-/** The results: best bold, second underlined. */
+/** The results: best bold, second underlined, where the arms have the same problems. */
 export function makeResults() {
   if (!page.report.results.length) return null;
-  const has = { tokens: known("tokens"), s: known("latency") || known("seconds"), paper: page.report.results.some((one) => one.paper), trained: page.arms.some((arm) => arm.trained_tokens !== null) };
-  const head = h("tr", {}, h("th", {}, "arm"), h("th", {}, "Pass@1, %"), h("th", { class: "interval" }, "95 % interval"), has.tokens && h("th", {}, "tokens"), has.s && h("th", { class: "wide" }, "seconds"), has.trained && h("th", {}, "trained on"), has.paper && ["the paper: %", "tokens", "s"].map((name, at) => h("th", { class: at ? "theirs wide" : "theirs" }, name)));
+  const has = { sizes: page.benchmarks.some(({ name }) => new Set(page.report.results.filter((one) => one.benchmark === name).map((one) => one.problems)).size > 1), tokens: known("tokens"), s: known("latency") || known("seconds"), paper: page.report.results.some((one) => one.paper), trained: page.arms.some((arm) => arm.trained_tokens !== null) };
+  const head = h("tr", {}, h("th", {}, "arm"), has.sizes && h("th", {}, "problems"), h("th", {}, "Pass@1, %"), h("th", { class: "interval" }, "95 % interval"), has.tokens && h("th", {}, "tokens"), has.s && h("th", { class: "wide" }, "seconds"), has.trained && h("th", {}, "trained on"), has.paper && ["the paper: %", "tokens", "s"].map((name, at) => h("th", { class: at ? "theirs wide" : "theirs" }, name)));
   return h("div", { class: "scroll" }, h("table", { class: "results" }, h("thead", {}, head), page.benchmarks.map((benchmark) => resultRows(benchmark.name, has))));
 }
 
@@ -18,16 +18,18 @@ function known(name) {
 
 function resultRows(benchmark, has) {
   const results = page.arms.map((arm) => [arm, resultOf(arm, benchmark)]).filter(([, result]) => result);
-  const passed = ranked(results.map(([, one]) => one.passed), false);
-  const tokens = ranked(results.map(([, one]) => one.tokens), true);
-  const seconds = ranked(results.map(([, one]) => one.latency ?? one.seconds), true);
-  const counts = [...new Set(results.map(([, one]) => one.problems))];
-  const title = h("tr", { class: "of" }, h("th", { colspan: 10, scope: "rowgroup" }, ...shown(benchmark), h("span", {}, `${counts.map(whole).join(" or ")} problems${budgetOf(results)}`)));
+  const ofSame = page.report.unequal.includes(benchmark) ? [] : results.map(([, one]) => one);
+  const passed = ranked(ofSame.map((one) => one.passed), false);
+  const tokens = ranked(ofSame.map((one) => one.tokens), true);
+  const seconds = ranked(ofSame.map((one) => one.latency ?? one.seconds), true);
+  const counts = [...new Set(results.map(([, one]) => sizeOf(one)))];
+  const title = h("tr", { class: "of" }, h("th", { colspan: 10, scope: "rowgroup" }, ...shown(benchmark), h("span", {}, `${counts.join(" or ")}${budgetOf(results)}`)));
   const rows = results.map(([arm, one]) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, armName(arm.name, one.seeds > 1 && h("small", {}, ` ${one.seeds} seeds`))),
+      has.sizes && h("td", {}, whole(one.problems)),
       h("td", { class: passed(one.passed) }, hundred(one.passed, 2)),
       h("td", { class: "interval" }, one.interval ? `${hundred(one.interval[0])}\u2009\u2013\u2009${hundred(one.interval[1])}` : ""),
       has.tokens && h("td", { class: tokens(one.tokens) }, number(one.tokens)),

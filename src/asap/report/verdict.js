@@ -1,9 +1,9 @@
 // Each arm against the reference: one strip for each difference, all on one scale.
 
-import { h, shown, svg, whole } from "../page/dom.js";
+import { h, shown, svg } from "../page/dom.js";
 import { page } from "./data.js";
 import { markAt } from "./looks.js";
-import { armName, chance, hundred, points } from "./words.js";
+import { armName, chance, hundred, points, sizeOf } from "./words.js";
 
 const SURE = 0.05;
 
@@ -37,9 +37,9 @@ export function makeVerdict() {
 }
 
 function tried(found) {
-  const counts = [...new Set(found.map((one) => one.problems))];
+  const counts = [...new Set(found.map(sizeOf))];
   const seeds = Math.max(...found.flatMap((one) => one.seeds));
-  return `${counts.map(whole).join(" or ")} problems${seeds > 1 ? `, ${seeds} seeds` : ""}`;
+  return `${counts.join(" or ")}${seeds > 1 ? `, ${seeds} seeds` : ""}`;
 }
 
 /** The end of the scale: a round share that holds all intervals. */
@@ -49,18 +49,17 @@ function scaleOf(differences) {
   return [0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1].find((end) => end >= most) ?? 1;
 }
 
-function strip({ arm, passed, problems }, most) {
-  const known = passed.interval[0] !== null; // one problem with several samples tells nothing about the spread
-  const [low, high] = known ? passed.interval.map((end) => Math.max(-most, Math.min(most, end))) : [-most, most];
+function strip({ arm, passed, problems, clusters }, most) {
+  const [low, high] = passed.interval.map((end) => Math.max(-most, Math.min(most, end)));
   const place = (share) => 50 + (50 * share) / most;
-  const line = h("div", { class: "strip", role: "img", "aria-label": `${arm}: ${points(passed.difference)} points, ${points(low)} to ${points(high)}, over ${problems} problems` });
+  const line = h("div", { class: "strip", role: "img", "aria-label": `${arm}: ${points(passed.difference)} points, ${points(low)} to ${points(high)}, over ${sizeOf({ problems, clusters })}` });
   const blind = Math.min(most, passed.smallest_difference ?? most);
   line.append(piece("band", place(-blind), place(blind)), piece("zero", 50, 50), piece("whisker", place(low), place(high)));
   const mark = svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14" }, markAt(arm, 0, 0, false, 5));
   mark.style.left = `${place(passed.difference)}%`;
   line.append(mark);
-  const told = [h("b", {}, points(passed.difference)), h("span", {}, known ? `${points(passed.interval[0])} to ${points(passed.interval[1])}` : "not known"), h("span", { class: passed.p_holm < SURE ? "p sure" : "p", title: `${passed.test}: p ${passed.p.toPrecision(3)}, by Holm ${passed.p_holm.toPrecision(3)}` }, `p ${chance(passed.p_holm)}`)];
-  return h("div", { class: "strip-row", title: `would have shown with power 0.8: ${hundred(passed.smallest_difference)} points` }, armName(arm), line, h("div", { class: "told" }, told));
+  const told = [h("b", {}, points(passed.difference)), h("span", {}, `${points(passed.interval[0])} to ${points(passed.interval[1])}`), h("span", { class: passed.p_holm < SURE ? "p sure" : "p", title: `${passed.test}: p ${passed.p.toPrecision(3)}, by Holm ${passed.p_holm.toPrecision(3)}` }, `p ${chance(passed.p_holm)}`)];
+  return h("div", { class: "strip-row", title: passed.smallest_difference === null ? `nothing would have shown: there is one ${clusters === null ? "problem" : "cluster"}` : `would have shown with power 0.8: ${hundred(passed.smallest_difference)} points` }, armName(arm), line, h("div", { class: "told" }, told));
 }
 
 function piece(name, from, to) {

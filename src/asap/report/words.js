@@ -1,6 +1,6 @@
 // Numbers as they are read here.
 
-import { h, shown, whole } from "../page/dom.js";
+import { h, many, shown, whole } from "../page/dom.js";
 import { badge } from "./looks.js";
 
 const NONE = "\u2013";
@@ -48,4 +48,9 @@ export function armName(name, ...more) {
 /** `a`, `a and b`, `a, b and c` */
 export function listing(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/** On how much a figure rests: `12 problems in 4 clusters` */
+export function sizeOf({ problems, clusters }) {
+  return clusters === null ? many(problems, "problem") : `${many(problems, "problem")} in ${many(clusters, "cluster")}`;
 }
