@@ -113,3 +113,19 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
     (b / "verdicts.jsonl").write_text('{"passed": true, "verdict": "pass"}\n')
     with pytest.raises(InputError, match="line 1: benchmark or task_id is missing"):
         read_run(b)
+
+
+@pytest.mark.parametrize(("clusters", "word"), [(None, "problem"), ("task", "cluster")])
+def test_one_problem_or_one_cluster_shows_nothing_and_says_so(tmp_path: Path, clusters: str | None, word: str) -> None:
+    names = ["t0"] if clusters is None else ["t0", "t1"]
+    runs = [
+        write_run(tmp_path / name, {key: [passed] for key in names}, dict.fromkeys(names, tokens))
+        for name, passed, tokens in (("a", False, 3.0), ("b", True, 5.0))
+    ]
+    for folder in runs if clusters else ():
+        rows = [json.loads(line) | {"task": "same"} for line in (folder / "verdicts.jsonl").read_text().splitlines()]
+        (folder / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = comparison_markdown(compare(*(read_run(folder, cluster=clusters) for folder in runs)))
+    assert "inf" not in said.replace("infra", "")
+    assert said.count(f"none: one {word}") == 3, "Pass@1, tokens and seconds"
+    assert said.count("not known") >= 2

@@ -1,6 +1,7 @@
 """The tables of a comparison of runs, in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from asap.revealed import revealed
@@ -133,7 +134,7 @@ def _pass_table(named: Sequence[tuple[str, _Entry]]) -> Table:
             _between(found["interval"], 4),
             f"{found['p']:.3g}",
             f"{found['p_holm']:.3g}",
-            f"{found['smallest_difference']:.4f}",
+            _smallest(entry, found, ".4f"),
         ]
         for name, entry in named
         for found in [entry["pass"]]
@@ -155,7 +156,7 @@ def _cost_table(named: Sequence[tuple[str, _Entry]]) -> Table:
             f"{found['difference']:+,.2f}",
             _between(found["interval"], 2),
             f"{found['p']:.3g}",
-            f"{found['smallest_difference']:,.2f}",
+            _smallest(entry, found, ",.2f"),
         ]
         for name, entry in named
         for column, what in _COSTS.items()
@@ -164,5 +165,14 @@ def _cost_table(named: Sequence[tuple[str, _Entry]]) -> Table:
     return Table(header, rows, "lllr" if several else "llr")
 
 
+def _smallest(entry: _Entry, found: _Entry, how: str) -> str:
+    """What would have shown: nothing on a single problem or cluster."""
+    if not isfinite(found["smallest_difference"]):
+        return f"none: one {'cluster' if 'clusters' in entry else 'problem'}"
+    return format(found["smallest_difference"], how)
+
+
 def _between(ends: Sequence[float], digits: int) -> str:
+    if not all(map(isfinite, ends)):
+        return "not known"
     return f"{ends[0]:+,.{digits}f} to {ends[1]:+,.{digits}f}"
