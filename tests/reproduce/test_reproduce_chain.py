@@ -108,7 +108,7 @@ def test_a_stage_that_fails_is_told_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.chdir(miniature(tmp_path / "a", SHORT.replace("source: rows.jsonl", "source: rows.jsonl, options: {columns: response}")))
     said = again(capsys)
-    assert re.search(r"^2\n(.*\n)*asap: data-\w+ ended with exit code 2 \(.*columns.*\); see chain/logs/", said), said
+    assert re.search(r"^2\n(.*\n)*asap: data-\w+ ended with exit code 2 \(asap: .*columns.*\); see chain/logs/", said), said
 
 
 _TIMES = re.compile(rb'"(seconds|mtime_ns|[a-z_]*_s|[a-z_]*_s_[a-z]+|[a-z_]*per_second)": ?[^,}\n]*')
