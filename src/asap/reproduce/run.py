@@ -17,6 +17,7 @@ from asap.atomic import alone_in
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
+from asap.reproduce.checks import check_machine
 from asap.reproduce.child import Child, end_of, ends_as_interrupted, start, stop
 from asap.reproduce.record import Records, Standing
 from asap.reproduce.serve import ModelServer, served
@@ -38,6 +39,7 @@ def run_chain(chain: Chain, out: Path, say: Say) -> None:
     with ends_as_interrupted(), claimed(out):
         records = Records(out)
         refuse_changed(chain, records)
+        check_machine(chain, records)
         for number, stage in enumerate(chain.stages, 1):
             standing = records.of(stage)
             if standing.state == "done":
