@@ -138,7 +138,7 @@ def stages(text: str = WHOLE, variant: str = "paper") -> dict[str, Stage]:
 @pytest.mark.parametrize(
     ("right", "wrong", "changed"),
     [
-        ("ratio: 0.5", "ratio: 0.4", {"prune-asap", "train-asap", "evaluate-asap-new", "compare-asap-new", "report"}),
+        ("ratio: 0.5", "ratio: 0.4", {"prune-asap", "review-asap", "train-asap", "evaluate-asap-new", "compare-asap-new", "report"}),
         ('budgets: "6"', 'budgets: "7"', {"evaluate-original-new", "evaluate-asap-new", "compare-asap-new", "report"}),
         ("number: 10", "number: 11", set()),
         ("about: A model", "about: One model", set()),

@@ -13,6 +13,9 @@ from asap.reproduce.stage import ResultOf, RowsLike, Stage, Typed, option_words
 from asap.reproduce.table import EvaluationSettings, Experiment, Scale, benchmarks_in
 from asap.reproduce.work import evaluation_work, pruning_work, training_work
 
+_REVIEWED = "1000"
+"""Traces on a review page, of which a browser still loads a thousand with 12,000 tokens each (some 20 MB)."""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -53,6 +56,7 @@ def chain_of(table: Experiment, scale_name: str, variant_name: str | None = None
     scale = replace(scale, rows=replace(scale.rows, sources=tuple(sources or map(_source, scale.rows.sources))))
     data = _data(scale)
     pruned = _pruned(scale, variant, data)
+    reviews = [_review(stage) for stage in pruned.values() if stage is not data]
     trained = _trained(scale, variant, data, pruned)
     evaluated = {
         (arm.name, seed, evaluation.name): _evaluated(scale, arm, seed, evaluation, trained)
@@ -62,7 +66,7 @@ def chain_of(table: Experiment, scale_name: str, variant_name: str | None = None
     }
     compared = [*_compared(scale, variant, evaluated)]
     reports = [_report(table, scale, paper, variant, trained, evaluated) for paper in table.papers or ("",)]
-    stages = dict.fromkeys([data, *pruned.values(), *trained.values(), *evaluated.values(), *compared, *reports])
+    stages = dict.fromkeys([data, *pruned.values(), *reviews, *trained.values(), *evaluated.values(), *compared, *reports])
     return Chain(table, scale, variant, tuple(stages), pruned, trained, evaluated)
 
 
@@ -105,6 +109,11 @@ def _pruned(scale: Scale, variant: Variant, data: Stage) -> dict[str, Stage]:
         elif arm.trained:
             found[arm.name] = data
     return found
+
+
+def _review(pruned: Stage) -> Stage:
+    """The page that shows what was cut from the traces of an arm."""
+    return Stage("review", pruned.label, ("review", ResultOf(pruned), "--limit", _REVIEWED))
 
 
 def _trained(scale: Scale, variant: Variant, data: Stage, pruned: Mapping[str, Stage]) -> dict[tuple[str, int], Stage]:

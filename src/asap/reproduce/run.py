@@ -81,9 +81,8 @@ def refuse_outdated(stage: Stage, standing: Standing, out: Path) -> None:
 def _run(stage: Stage, out: Path, say: Say) -> tuple[float, list[str]]:
     """Run a stage's command; returns its seconds and words. Raises StageFailed."""
     command = stage.command(out, rows_alike(out))
-    target = stage.target(out)
-    if target.suffix == ".json":
-        target.parent.mkdir(exist_ok=True)
+    if stage.target(out) != out / stage.name:  # the command writes a file, and makes no folder for the stage
+        (out / stage.name).mkdir(exist_ok=True)
     begun = time.monotonic()
     log = _log(stage, out)
     with log.open("ab") as file, served(stage, out, log.with_name(f"{stage.name}-server.txt"), say) as server:
