@@ -1,5 +1,7 @@
 """A whole chain at miniature size: killed at any moment it goes on, does nothing twice, and ends as if nothing had happened."""
 
+import base64
+import json
 import os
 import random
 import re
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,11 +87,19 @@ def test_a_killed_chain_goes_on_and_notices_what_was_changed(
 
     said = again(capsys)
     assert said.startswith("0\n"), said
-    assert len(done(folder)) == 7
+    assert len(done(folder)) == 8
     assert before.items() <= done(folder).items()
     assert re.search(r"\| half +\| +42 \| +10 \| +[\d,]+ \| +[\d,]+ \| maths:problems.jsonl \|", said)  # tokens beside the result
 
-    pruned = folder_of(folder, "prune-half") / "pruned.jsonl"
+    page = folder_of(folder, "prune-half") / "review.html"
+    [packed] = re.findall(r'<script[^>]* id="index"[^>]*>([^<]+)<', (folder_of(folder, "report") / "report.html").read_text("utf-8"))
+    reviews = json.loads(zlib.decompress(base64.b64decode(packed)))["reviews"]
+    assert [review["href"] for arm in reviews for review in arm] == [f"../{page.parent.name}/review.html"]
+    page.unlink()
+    assert again(capsys).startswith("0\n[3/8] review-half-")
+    assert page.is_file()
+
+    pruned = page.with_name("pruned.jsonl")
     text = pruned.read_text("utf-8")
     pruned.write_text(text.replace("=", "~", 1), "utf-8")
     assert re.search(r"pruned.jsonl was changed since prune-half-\w+ was done; delete the folder", again(capsys))
@@ -96,7 +107,7 @@ def test_a_killed_chain_goes_on_and_notices_what_was_changed(
     shutil.rmtree(folder_of(folder, "compare-half-new"))
     before = done(folder)
     said = again(capsys)
-    assert said.startswith("0\n[6/7] compare-half-new"), said
+    assert said.startswith("0\n[7/8] compare-half-new"), said
     assert before.items() <= done(folder).items()
 
     (folder / "rows.jsonl").write_text((folder / "rows.jsonl").read_text("utf-8") + "\n", "utf-8")
@@ -108,7 +119,7 @@ def test_a_stage_that_fails_is_told_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.chdir(miniature(tmp_path / "a", SHORT.replace("source: rows.jsonl", "source: rows.jsonl, options: {columns: response}")))
     said = again(capsys)
-    assert re.search(r"^2\n(.*\n)*asap: data-\w+ ended with exit code 2 \(.*columns.*\); see chain/logs/", said), said
+    assert re.search(r"^2\n(.*\n)*asap: data-\w+ ended with exit code 2 \(asap: .*columns.*\); see chain/logs/", said), said
 
 
 _TIMES = re.compile(rb'"(seconds|mtime_ns|[a-z_]*_s|[a-z_]*_s_[a-z]+|[a-z_]*per_second)": ?[^,}\n]*')

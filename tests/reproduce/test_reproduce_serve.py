@@ -135,7 +135,7 @@ def test_whoever_interrupts_once_more_does_not_wait(tmp_path: Path) -> None:
             process = start(
                 [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"], log
             )
-            while not end_of(tmp_path / "log"):
+            while not (tmp_path / "log").stat().st_size:
                 time.sleep(0.02)
             signal.setitimer(signal.ITIMER_REAL, 0.3)
             with pytest.raises(KeyboardInterrupt):
@@ -143,6 +143,15 @@ def test_whoever_interrupts_once_more_does_not_wait(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_the_end_of_a_log_is_what_its_last_command_said(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("$ asap prune a\nfirst\nsecond\n$ asap prune a\n")
+    assert end_of(log) == "it wrote nothing"
+    with log.open("a") as file:
+        file.write("asap: no\n")
+    assert end_of(log) == "asap: no"
 
 
 def reproduce(folder: Path, server: str) -> "subprocess.Popen[str]":

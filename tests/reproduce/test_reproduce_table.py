@@ -11,11 +11,15 @@ import pytest
 from reproduce_helpers import WHOLE
 
 from asap.errors import UsageError
+from asap.reproduce.arms import VARIANTS
 from asap.reproduce.chain import chain_of
 from asap.reproduce.device import load_device
+from asap.reproduce.options import OPTIONS
+from asap.reproduce.plan import plan_text
 from asap.reproduce.record import Records
+from asap.reproduce.results import results_text
 from asap.reproduce.stage import Stage
-from asap.reproduce.table import OPTIONS, load_table, read_table, table_names
+from asap.reproduce.table import load_table, read_table, table_names
 
 
 def options_of(command: str) -> set[str]:
@@ -58,7 +62,41 @@ WRONG = [
         "devise: cpu",
         "mini.yaml: scales: miniature has 'devise', which is not known there; allowed: about, assumptions, device",
     ),
-    ("number: 10", "number: ten", "mini.yaml: scales: miniature: rows: number is 'ten'; a number, 0 or more, is expected"),
+    ("number: 10", "number: ten", "mini.yaml: scales: miniature: rows: number is 'ten'; a whole number, 1 or more, is expected"),
+    ("number: 10", "number: 0", "rows: number is 0; a whole number, 1 or more, is expected"),
+    ("question: 100", "question: -1", "rows: question is -1; a number, 0 or more, is expected"),
+    *(
+        (f"{name}: {right}", f"{name}: 0", f"{place}: {name} is 0; a number above 0 is expected")
+        for name, right, place in (
+            ("parameters", "29.0e3", "mini.yaml: scales: miniature: model"),
+            ("steps", "14", "rows"),
+            ("trace", "236", "rows"),
+            ("answers", "6", "evaluate: new"),
+        )
+    ),
+    ("tokens: 12\n        from", "tokens: 0\n        from", "evaluate: new: tokens is 0; a number above 0 is expected"),
+    ("original: {}", "original: {kept-tokens: 0}", "original: kept-tokens is 0; a number above 0 is expected"),
+    ("title: Mini", "paper: [table1, table99]\ntitle: Mini", "mini.yaml: paper: --paper table99: the paper's figures are here as table1, "),
+    (
+        '"hf:tiny"',
+        "tiny",
+        "model: spec: unknown model 'tiny'; write openai:<model>, hf:<hub id or folder>, gguf:<file> or bundled",
+    ),
+    ('"hf:tiny"', '"openai:tiny"', "model: spec is 'openai:tiny', behind a server, and arms are trained; write hf:"),
+    ("    rows: {", "    scorer: {spec: large, parameters: 1}\n    rows: {", "miniature: scorer: spec: unknown model 'large'; write "),
+    (
+        '"maths:problems.jsonl"',
+        '"gsm8k, nosuch"',
+        "new: options: benchmark: unknown benchmark 'nosuch'; write one of: humaneval, ",
+    ),
+    ('"maths:problems.jsonl"', "maths", "evaluate: new: options: benchmark: maths needs a file of problems; write maths:FILE"),
+    ('"maths:problems.jsonl"', '"livecodebench:v9"', "benchmark: LiveCodeBench window 'v9'; write v1_v3, v4_v5, or any"),
+    ("device: cpu\n", "device: abacus\n", "miniature: device: no rates of a device 'abacus' are known; choose --device cpu, h200, h20"),
+    (
+        "prune: {ratio: 0.5}",
+        "prune: {}",
+        "arms: asap: prune is empty; write an option, such as ratio: 0.5, or leave it out",
+    ),
     ("steps: 14, ", "", "mini.yaml: scales: miniature: rows lacks steps"),
     (
         "prune: {ratio: 0.5}",
@@ -100,7 +138,7 @@ def stages(text: str = WHOLE, variant: str = "paper") -> dict[str, Stage]:
 @pytest.mark.parametrize(
     ("right", "wrong", "changed"),
     [
-        ("ratio: 0.5", "ratio: 0.4", {"prune-asap", "train-asap", "evaluate-asap-new", "compare-asap-new", "report"}),
+        ("ratio: 0.5", "ratio: 0.4", {"prune-asap", "review-asap", "train-asap", "evaluate-asap-new", "compare-asap-new", "report"}),
         ('budgets: "6"', 'budgets: "7"', {"evaluate-original-new", "evaluate-asap-new", "compare-asap-new", "report"}),
         ("number: 10", "number: 11", set()),
         ("about: A model", "about: One model", set()),
@@ -152,6 +190,47 @@ def test_both_variants_share_what_is_equal() -> None:
     paper, equal = stages(), stages(variant="equal-tokens")
     assert paper["prune-asap"].name == equal["prune-asap"].name
     assert paper["train-asap"].name != equal["train-asap"].name  # the rows that are too long are left out by another arm
+
+
+def test_a_table_with_one_variant_needs_no_choice_and_a_missing_one_is_told_with_the_option() -> None:
+    head, paper, equal = (part for part in WHOLE.replace("    equal-tokens:", "    paper:").split("    paper:"))
+    alone = read_table(f"{head}    equal-tokens:{equal}", "mini.yaml")
+    assert chain_of(alone, "miniature").variant.name == "equal-tokens"
+    with pytest.raises(UsageError, match=r"mini\.yaml: scales: miniature has no paper arms, only equal-tokens: add --equal-tokens"):
+        chain_of(alone, "miniature", "paper")
+    published = read_table(f"{head}    paper:{paper}", "mini.yaml")
+    with pytest.raises(UsageError, match="miniature has no equal-tokens arms, only paper: leave --equal-tokens out"):
+        chain_of(published, "miniature", "equal-tokens")
+    assert chain_of(read_table(WHOLE, "mini.yaml"), "miniature").variant.name == "paper"
+    with pytest.raises(UsageError, match=r"mini\.yaml: scales: miniature has no arms; describe them below paper or equal-tokens"):
+        read_table(head, "mini.yaml")
+
+
+def test_the_heading_names_the_variant() -> None:
+    table = read_table(WHOLE, "mini.yaml")
+    for variant, words in VARIANTS.items():
+        chain = chain_of(table, "miniature", variant)
+        assert chain.heading == f"Miniature, scale miniature: {words}"
+        [*_, report] = chain.stages
+        assert chain.heading in report.words
+        assert results_text(chain, []).startswith(f"{chain.heading}\n")
+        assert plan_text(chain, [], load_device("cpu")).startswith(f"{chain.heading}\n")
+
+
+def test_rows_are_found_among_the_traces_of_asap_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASAP_DATA", str(tmp_path / "data"))
+
+    def sources() -> tuple[str, ...]:
+        return chain_of(read_table(WHOLE, "mini.yaml"), "miniature").scale.rows.sources
+
+    assert sources() == ("rows.jsonl",)
+    stored = tmp_path / "data" / "traces" / "rows.jsonl"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("{}\n")
+    assert sources() == (str(stored),)
+    Path("rows.jsonl").write_text("{}\n")
+    assert sources() == ("rows.jsonl",)
 
 
 def test_an_unknown_table_scale_or_variant_is_refused() -> None:

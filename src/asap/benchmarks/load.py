@@ -62,13 +62,25 @@ class Benchmark:
         return sum(problem.public_only for problem in self.problems)
 
 
-def load_benchmark(name: str) -> Benchmark:
-    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
+def check_benchmark(name: str) -> tuple[str, str]:
+    """The kind of a benchmark, and its file or window if its name has one. Raises UsageError for an unknown name; looks for no file."""
     kind, _, rest = (name, "", "") if name in _KINDS else name.partition(":")
     if kind == "livecodebench":
-        return _livecodebench(name, rest)
-    if kind not in _KINDS or (rest and not _KINDS[kind].takes_files) or (name.endswith(":")):
+        if not rest:
+            raise UsageError(f"{name!r} names no release window; write livecodebench:v1_v3 or livecodebench:v4_v5")
+        livecodebench.window_files(rest)
+    elif kind not in _KINDS or (rest and not _KINDS[kind].takes_files) or (name.endswith(":")):
         raise UsageError(f"unknown benchmark {name!r}; write one of: {NAMES}")
+    elif kind == "maths" and not rest:
+        maths.no_maths_file()
+    return kind, rest
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
+    kind, rest = check_benchmark(name)
+    if kind == "livecodebench":
+        return _livecodebench(name, rest)
     chosen = _KINDS[kind]
     path = Path(rest).expanduser() if rest else chosen.find()
     problems = chosen.read(path)
@@ -79,8 +91,6 @@ def load_benchmark(name: str) -> Benchmark:
 
 
 def _livecodebench(name: str, window: str) -> Benchmark:
-    if not window:
-        raise UsageError(f"{name!r} names no release window; write livecodebench:v1_v3 or livecodebench:v4_v5")
     problems, paths = list[Problem](), list[Path]()
     for number in livecodebench.window_files(window):
         paths.append(livecodebench.livecodebench_file(number))

@@ -1,15 +1,16 @@
 """`asap reproduce`: a table of the paper, or an experiment of one's own, as a chain of commands."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import CycloptsError, Group, Parameter
 
 from asap.cli.manner import manner
 from asap.cli.options import DATA, MODEL, RUN
 from asap.cli.result import show
 from asap.cli.terminal import say
-from asap.errors import UsageError
+from asap.errors import UsageError, one_line
 
 WHAT = Group("What to reproduce", sort_key=1)
 
@@ -22,7 +23,12 @@ def reproduce(
     *,
     scale: Annotated[str, Parameter(help="laptop, gpu or paper, or another scale of the table's file.", group=WHAT)] = "laptop",
     equal_tokens: Annotated[
-        bool, Parameter(negative="", help="The arms at equal trace tokens instead of the paper's own.", group=WHAT)
+        bool,
+        Parameter(
+            negative="",
+            help="The arms at equal trace tokens instead of the paper's own. A file with one of the two needs no choice.",
+            group=WHAT,
+        ),
     ] = False,
     data: Annotated[list[str] | None, Parameter(negative="", help="Other rows than those of the table's file.", group=DATA)] = None,
     device: Annotated[str | None, Parameter(help="cpu, h200 or h20: whose hours --plan tells. [default: the scale's]", group=MODEL)] = None,
@@ -40,7 +46,8 @@ def reproduce(
 
         asap reproduce table1 --scale laptop --equal-tokens --out out/table1
     """
-    from asap.reproduce.chain import chain_of
+    from asap.reproduce.chain import chain_of, scale_of
+    from asap.reproduce.checks import check_options
     from asap.reproduce.device import load_device
     from asap.reproduce.plan import plan_text, planned_stages
     from asap.reproduce.results import results_of, results_text
@@ -52,11 +59,15 @@ def reproduce(
         texts = [f"{name}: {found.title} ({', '.join(found.scales)})" for name, found in known.items()]
         show("\n".join(texts), tables={name: {"title": found.title, "scales": [*found.scales]} for name, found in known.items()})
         return 0
-    chain = chain_of(load_table(table), scale, "equal-tokens" if equal_tokens else "paper", data)
+    loaded = load_table(table)
+    check_options(scale_of(loaded, scale), _parsed)
+    chain = chain_of(loaded, scale, "equal-tokens" if equal_tokens else None, data)
+    if chain.variant.name == "equal-tokens" and not equal_tokens and not manner().quiet:
+        say(f"asap: {chain.scale.place} has only equal-tokens, which is taken as with --equal-tokens", error=True)
     if plan:
         chosen = load_device(device or chain.scale.device)
         stages = planned_stages(chain, out or Path("out"), chosen)
-        show(plan_text(chain, stages, chosen).removesuffix("\n"), device=chosen.name, stages=stages)
+        show(plan_text(chain, stages, chosen).removesuffix("\n"), variant=chain.variant.name, device=chosen.name, stages=stages)
         return 0
     if out is None:
         raise UsageError(f"--out is missing: name the folder to write, for example --out out/{chain.table.name}, or add --plan")
@@ -67,5 +78,16 @@ def reproduce(
         return 130
     results = results_of(chain, out)
     reports = [str(out / stage.name) for stage in chain.stages if stage.kind == "report"]
-    show(results_text(chain, results), about=chain.scale.about, results=results, out=str(out), reports=reports)
+    show(results_text(chain, results), variant=chain.variant.name, about=chain.scale.about, results=results, out=str(out), reports=reports)
     return 0
+
+
+def _parsed(words: Sequence[str]) -> Mapping[str, Any]:
+    """The options that the words of a command have, by the names of its parameters. Raises UsageError."""
+    from asap.cli import app, read_lists
+
+    read_lists(words)
+    try:
+        return app.parse_args(words, exit_on_error=False, print_error=False)[1].arguments
+    except CycloptsError as error:
+        raise UsageError(one_line(error)) from error

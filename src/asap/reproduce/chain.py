@@ -5,11 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asap.benchmarks.files import data_file
 from asap.dataset.containers import files_of
 from asap.errors import UsageError
+from asap.reproduce.arms import VARIANTS, ArmSettings, Variant
 from asap.reproduce.stage import ResultOf, RowsLike, Stage, Typed, option_words
-from asap.reproduce.table import ArmSettings, EvaluationSettings, Experiment, Scale, Variant
+from asap.reproduce.table import EvaluationSettings, Experiment, Scale, benchmarks_in
 from asap.reproduce.work import evaluation_work, pruning_work, training_work
+
+_REVIEWED = "1000"
+"""Traces on a review page, of which a browser still loads a thousand with 12,000 tokens each (some 20 MB)."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +29,34 @@ class Chain:
     trained: Mapping[tuple[str, int], Stage] = field(default_factory=dict)
     evaluated: Mapping[tuple[str, int, str], Stage] = field(default_factory=dict)
 
+    @property
+    def heading(self) -> str:
+        """What the chain is about: the table's title, its scale, and which of its comparisons it is."""
+        return _heading(self.table, self.scale, self.variant)
 
-def chain_of(table: Experiment, scale_name: str, variant_name: str, sources: Sequence[str] | None = None) -> Chain:
-    """The chain of a table at a scale, with other rows if `sources` are given.
+
+def _heading(table: Experiment, scale: Scale, variant: Variant) -> str:
+    return f"{table.title}, scale {scale.name}: {VARIANTS[variant.name]}"
+
+
+def scale_of(table: Experiment, name: str) -> Scale:
+    """The scale of this name. Raises UsageError if the table lacks it."""
+    if name not in table.scales:
+        raise UsageError(f"{table.name} has no scale {name!r}; choose --scale {', '.join(table.scales)}")
+    return table.scales[name]
+
+
+def chain_of(table: Experiment, scale_name: str, variant_name: str | None = None, sources: Sequence[str] | None = None) -> Chain:
+    """The chain of a table at a scale, with other rows if `sources` are given. Without a variant, that of the paper, or the only one.
 
     Raises UsageError if the table lacks the scale or the variant.
     """
-    if scale_name not in table.scales:
-        raise UsageError(f"{table.name} has no scale {scale_name!r}; choose --scale {', '.join(table.scales)}")
-    scale = table.scales[scale_name]
-    if variant_name not in scale.variants:
-        raise UsageError(f"{table.name} at scale {scale_name} has no variant {variant_name!r}; it has {', '.join(scale.variants)}")
-    if sources:
-        scale = replace(scale, rows=replace(scale.rows, sources=tuple(sources)))
-    variant = scale.variants[variant_name]
+    scale = scale_of(table, scale_name)
+    variant = _variant(scale, variant_name)
+    scale = replace(scale, rows=replace(scale.rows, sources=tuple(sources or map(_source, scale.rows.sources))))
     data = _data(scale)
     pruned = _pruned(scale, variant, data)
+    reviews = [_review(stage) for stage in pruned.values() if stage is not data]
     trained = _trained(scale, variant, data, pruned)
     evaluated = {
         (arm.name, seed, evaluation.name): _evaluated(scale, arm, seed, evaluation, trained)
@@ -48,9 +65,24 @@ def chain_of(table: Experiment, scale_name: str, variant_name: str, sources: Seq
         for evaluation in scale.evaluations
     }
     compared = [*_compared(scale, variant, evaluated)]
-    reports = [_report(table, paper, variant, trained, evaluated) for paper in table.papers or ("",)]
-    stages = dict.fromkeys([data, *pruned.values(), *trained.values(), *evaluated.values(), *compared, *reports])
+    reports = [_report(table, scale, paper, variant, trained, evaluated) for paper in table.papers or ("",)]
+    stages = dict.fromkeys([data, *pruned.values(), *reviews, *trained.values(), *evaluated.values(), *compared, *reports])
     return Chain(table, scale, variant, tuple(stages), pruned, trained, evaluated)
+
+
+def _variant(scale: Scale, name: str | None) -> Variant:
+    [only, *others] = scale.variants.values()
+    wanted = name or ("paper" if others else only.name)
+    if wanted not in scale.variants:
+        instead = "add --equal-tokens" if only.name == "equal-tokens" else "leave --equal-tokens out"
+        raise UsageError(f"{scale.place} has no {wanted} arms, only {only.name}: {instead}")
+    return scale.variants[wanted]
+
+
+def _source(name: str) -> str:
+    """Rows that a table's file names: where they are, or among the traces under $ASAP_DATA."""
+    found = None if Path(name).exists() else data_file([f"traces/{name}"])
+    return str(found or name)
 
 
 def _data(scale: Scale) -> Stage:
@@ -77,6 +109,11 @@ def _pruned(scale: Scale, variant: Variant, data: Stage) -> dict[str, Stage]:
         elif arm.trained:
             found[arm.name] = data
     return found
+
+
+def _review(pruned: Stage) -> Stage:
+    """The page that shows what was cut from the traces of an arm."""
+    return Stage("review", pruned.label, ("review", ResultOf(pruned), "--limit", _REVIEWED))
 
 
 def _trained(scale: Scale, variant: Variant, data: Stage, pruned: Mapping[str, Stage]) -> dict[tuple[str, int], Stage]:
@@ -116,7 +153,7 @@ def _evaluated(
     if scale.serve:
         words = ["evaluate", "--model", f"openai:{label}", "--tokenizer", bare, *options]
     serve = tuple(bare if word == "{model}" else word.replace("{name}", label) for word in shlex.split(scale.serve or ""))
-    names = (part.partition(":")[2] for part in str(evaluation.options["benchmark"]).split(","))
+    names = (name.partition(":")[2] for name in benchmarks_in(evaluation.options))
     files = tuple(file for file in names if Path(file).is_file())
     work = evaluation_work(scale, evaluation)
     return Stage("evaluate", f"{label}-{evaluation.name}", tuple(words), work, files, serve)
@@ -134,6 +171,7 @@ def _compared(scale: Scale, variant: Variant, evaluated: Mapping[tuple[str, int,
 
 def _report(
     table: Experiment,
+    scale: Scale,
     paper: str,
     variant: Variant,
     trained: Mapping[tuple[str, int], Stage],
@@ -144,5 +182,5 @@ def _report(
     for arm in variant.arms:
         stages = [stage for (name, *_), stage in (*evaluated.items(), *trained.items()) if name == arm.name]
         words += [ResultOf(stage, f"{arm.name}=") for stage in stages]
-    words += ["--reference", variant.reference, "--title", table.title, *(["--paper", paper] if paper else [])]
+    words += ["--reference", variant.reference, "--title", _heading(table, scale, variant), *(["--paper", paper] if paper else [])]
     return Stage("report", paper, tuple(words))

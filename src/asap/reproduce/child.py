@@ -65,12 +65,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def end_of(log: Path) -> str:
-    """The last lines of a log, as one line."""
+    """The last lines that a log has behind its last command, as one line. A command stands behind `$ `."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         text = file.read().decode("utf-8", errors="replace")
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-_SHOWN:])[-_LONGEST:]
+    commands = [place for place, line in enumerate(lines) if line.startswith("$ ")]
+    said = lines[commands[-1] + 1 :] if commands else lines
+    return " / ".join(said[-_SHOWN:])[-_LONGEST:] or "it wrote nothing"
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

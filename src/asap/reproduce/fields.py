@@ -1,7 +1,8 @@
 """A mapping of a table's file, read strictly: what is not known, is missing or has another kind of value is refused in one sentence."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,15 @@ from asap.errors import UsageError
 _NAME = re.compile(r"[^\W_][\w +.()-]*")
 Options = Mapping[str, Any]
 """Options of an asap command without their dashes, with what is typed behind them; true stands for a flag."""
+
+
+@contextmanager
+def said_at(place: str) -> Iterator[None]:
+    """Have what the block refuses say where it stands."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,18 @@ class Fields:
             raise UsageError(f"{self.at(name)} is {value!r:.60}; a text is expected")
         return " ".join(value.split())
 
-    def number(self, name: str, default: float | None = None) -> float:
-        """A number that is not negative."""
-        value = self._value(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise UsageError(f"{self.at(name)} is {value!r:.60}; a number, 0 or more, is expected")
+    def number(self, name: str, *, zero: bool = False) -> float:
+        """A number above 0; with `zero` also 0."""
+        value = self._value(name, None)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf") or (value == 0 and not zero):
+            raise UsageError(f"{self.at(name)} is {value!r:.60}; a number{', 0 or more,' if zero else ' above 0'} is expected")
+        return value
+
+    def whole(self, name: str) -> int:
+        """A whole number, 1 or more."""
+        value = self._value(name, None)
+        if type(value) is not int or value < 1:
+            raise UsageError(f"{self.at(name)} is {value!r:.60}; a whole number, 1 or more, is expected")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:

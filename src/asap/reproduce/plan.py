@@ -25,7 +25,7 @@ def plan_text(chain: Chain, stages: list[dict[str, Any]], device: Device) -> str
 
 def _head(chain: Chain) -> str:
     scale = chain.scale
-    lines = [f"{chain.table.title}, scale {scale.name}", scale.about]
+    lines = [chain.heading, scale.about]
     rows = scale.rows
     lines += [
         "",

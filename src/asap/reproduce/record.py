@@ -47,7 +47,7 @@ class Records:
 
     def write(self, stage: Stage, command: list[str], seconds: float, versions: Mapping[str, str]) -> None:
         """Record a stage whose command has ended well. Raises InputError if it has written nothing."""
-        folder = self.out / stage.name
+        folder = stage.folder(self.out)
         record = {
             "stage": stage.name,
             "command": command,
@@ -58,7 +58,7 @@ class Records:
         }
         if not record["results"]:
             raise InputError(f"{folder} has no result, though its command ended well; it should hold {', '.join(RESULTS[stage.kind])}")
-        with replacing(folder / STAGE_FILE) as file:
+        with replacing(self.out / stage.name / STAGE_FILE) as file:
             file.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         self._known.pop(stage, None)
 
@@ -70,10 +70,11 @@ class Records:
         try:
             results: Mapping[str, Mapping[str, Any]] = record["results"]
             for name, facts in results.items():
-                if not (folder / name).is_file():
-                    return Standing("changed", f"{folder / name} was deleted")
-                if not _is_same(folder / name, facts):
-                    return Standing("changed", f"{folder / name} was changed")
+                path = stage.folder(self.out) / name
+                if not path.is_file():
+                    return Standing("changed", f"{path} was deleted")
+                if not _is_same(path, facts):
+                    return Standing("changed", f"{path} was changed")
             digest = content_digest("results", {name: facts["sha256"] for name, facts in results.items()})
             now = self._inputs(stage)
             differing = [name for name, known in now.items() if known and known != record["inputs"].get(name)]

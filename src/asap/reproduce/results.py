@@ -27,7 +27,8 @@ def results_of(chain: Chain, out: Path) -> list[dict[str, Any]]:
 def results_text(chain: Chain, results: list[dict[str, Any]]) -> str:
     """The results as a table."""
     header = ["arm", "seed", "rows", "trace tokens", "tokens an epoch", "benchmark", "Pass@1", "95 %", "tokens an answer"]
-    return f"{chain.scale.about}\n\n{Table(header, [*map(_cells, results)], 'lrrrrlr').markdown(padded=True)}"
+    table = Table(header, [*map(_cells, results)], "lrrrrlr").markdown(padded=True)
+    return f"{chain.heading}\n{chain.scale.about}\n\n{table}"
 
 
 def _trained(pruned: Stage, train: Stage, out: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from asap.atomic import alone_in
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
+from asap.reproduce.checks import check_machine
 from asap.reproduce.child import Child, end_of, ends_as_interrupted, start, stop
 from asap.reproduce.record import Records, Standing
 from asap.reproduce.serve import ModelServer, served
@@ -38,6 +39,7 @@ def run_chain(chain: Chain, out: Path, say: Say) -> None:
     with ends_as_interrupted(), claimed(out):
         records = Records(out)
         refuse_changed(chain, records)
+        check_machine(chain, records)
         for number, stage in enumerate(chain.stages, 1):
             standing = records.of(stage)
             if standing.state == "done":
@@ -79,9 +81,8 @@ def refuse_outdated(stage: Stage, standing: Standing, out: Path) -> None:
 def _run(stage: Stage, out: Path, say: Say) -> tuple[float, list[str]]:
     """Run a stage's command; returns its seconds and words. Raises StageFailed."""
     command = stage.command(out, rows_alike(out))
-    target = stage.target(out)
-    if target.suffix == ".json":
-        target.parent.mkdir(exist_ok=True)
+    if stage.target(out) != out / stage.name:  # the command writes a file, and makes no folder for the stage
+        (out / stage.name).mkdir(exist_ok=True)
     begun = time.monotonic()
     log = _log(stage, out)
     with log.open("ab") as file, served(stage, out, log.with_name(f"{stage.name}-server.txt"), say) as server:

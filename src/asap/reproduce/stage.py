@@ -17,13 +17,14 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     "data": ("pruned.jsonl", "decisions.jsonl"),
     "prune": ("pruned.jsonl", "decisions.jsonl"),
     "cut": ("pruned.jsonl", "decisions.jsonl"),
+    "review": ("review.html",),
     "train": ("*.safetensors", "config.json", "tokenizer.json", "rows.jsonl"),
     "evaluate": ("attempts.jsonl", "verdicts.jsonl", "summary.json"),
     "compare": ("comparison.json",),
     "report": ("report.*",),
 }
 """For each kind of stage the files that other stages read. What else a command writes may change."""
-REPEATED = ("compare", "report")
+REPEATED = ("review", "compare", "report")
 """The kinds whose command replaces what it wrote, so that they are repeated when an input changes."""
 
 
@@ -110,10 +111,14 @@ class Stage:
         """The words of the command, without `asap`. `rows` says how many rows are alike."""
         return [*spelled(self.words, out, rows), "--out", str(self.target(out))]
 
+    def folder(self, out: Path) -> Path:
+        """The folder of the results: the stage's own; of a review page that of the run that it is about, where `asap report` finds it."""
+        return out / (self.inputs[0] if self.kind == "review" else self).name
+
     def target(self, out: Path) -> Path:
-        """What the command writes: the stage's folder, or a file in it."""
-        folder = out / self.name
-        return folder / RESULTS[self.kind][0] if self.kind == "compare" else folder
+        """What the command writes: the folder of the results, or a file in it."""
+        folder = self.folder(out)
+        return folder / RESULTS[self.kind][0] if self.kind in ("compare", "review") else folder
 
 
 def stages_in(word: Typed) -> Iterator[Stage]:

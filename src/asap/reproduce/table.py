@@ -10,27 +10,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from asap.benchmarks.load import check_benchmark
 from asap.errors import UsageError, one_line
-from asap.reproduce.fields import Fields, Options
+from asap.lm.specs import Spec, is_own, is_server, shipped_columns
+from asap.report.paper import paper_figures
+from asap.reproduce.arms import VARIANTS, Variant, read_variant
+from asap.reproduce.device import load_device
+from asap.reproduce.fields import Fields, Options, said_at
+from asap.reproduce.options import OPTIONS
+from asap.train.recipe import load_recipe
 from asap.yaml_text import yaml_mapping
-
-_READ = (
-    *("columns", "subset", "split", "limit", "where", "each-generation", "only-passing", "gold-rule", "think-tags", "drop-system"),
-    *("keep-columns", "max-trace-tokens", "reject-loops"),
-)
-_DECIDE = ("method", "budget", "ratio", "coarse", "coarse-only", "scores", "seed", "backfill", "step-split", "context", "dtype", "devices")
-_STAGE_1 = ("llm", "base-url", "llm-context", "llm-tokenizer", "temperature", "tau", "attempts", "concurrency", "price-in", "price-out")
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "data": _READ,
-    "prune": (*_DECIDE, *_STAGE_1, "max-cost", "batch", "suffix-tokens", "classifier"),
-    "cut": ("method", "budget", "ratio"),
-    "train": ("recipe", "set", "launch", "backend"),
-    "evaluate": (
-        *("benchmark", "max-new-tokens", "budgets", "limit", "n", "temperature", "top-p", "gamma", "concurrency", "dtype", "device"),
-        *("base-url", "packages", "workers"),
-    ),
-}
-"""The options that each kind of stage takes from a file, by the names that the command has for them."""
 
 
 @dataclass(frozen=True)
@@ -56,34 +45,6 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class ArmSettings:
-    """One arm: how the thinking of its rows is shortened, if at all.
-
-    `cut_of` names the arm whose run is cut again; `replies_of` the arm whose LLM replies are used again; `rows_like` the arm whose trace
-    tokens the first rows of this one shall have. `kept` is how many tokens of a trace stay, for the plan, where the settings do not tell.
-    """
-
-    name: str
-    trained: bool
-    prune: Options
-    cut: Options
-    cut_of: str | None
-    replies_of: str | None
-    rows_like: str | None
-    kept: float | None
-    evaluate: Options
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The arms of a comparison. All others are compared with `reference`, and train on the rows on which `same_rows` trains."""
-
-    reference: str
-    same_rows: str | None
-    arms: tuple[ArmSettings, ...]
-
-
-@dataclass(frozen=True)
 class EvaluationSettings:
     """One `asap evaluate`. `answers` are written, of `tokens` each, for the plan only; `known_from` says who counted them."""
 
@@ -96,9 +57,10 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Scale:
-    """A table at one size. `serve` is the command of a server that has to run while a model is evaluated."""
+    """A table at one size, and the place where it stands. `serve` is the command of a server that has to run while a model is evaluated."""
 
     name: str
+    place: str
     about: str
     assumptions: tuple[str, ...]
     device: str
@@ -148,36 +110,53 @@ def read_table(text: str, file: str) -> Experiment:
     scales = {scale.name: scale for scale in map(_scale, top.each("scales"))}
     if not scales:
         raise UsageError(f"{top.at('scales')} is empty; describe at least one scale, such as laptop")
-    return Experiment(Path(file).stem, top.text("title"), top.texts("paper"), scales)
+    papers = top.texts("paper")
+    with said_at(top.at("paper")):
+        paper_figures(",".join(papers))
+    return Experiment(Path(file).stem, top.text("title"), papers, scales)
 
 
 def _scale(found: Fields) -> Scale:
     known = ("about", "assumptions", "device", "model", "scorer", "rows", "train", "seeds", "evaluate", "serve", "paper", "equal-tokens")
     fields = Fields.of(found.values, found.place, known)
-    model = _model(fields.inner("model", ("spec", "parameters")))
+    model = _model(fields, "model")
     evaluations = tuple(map(_evaluation, fields.each("evaluate")))
+    named = [name for name in VARIANTS if name in fields.values]
+    variants = {name: read_variant(name, fields.inner(name, ("reference", "same-rows", "arms"))) for name in named}
+    if not named:
+        raise UsageError(f"{fields.place} has no arms; describe them below {' or '.join(VARIANTS)}")
+    if is_server(model.spec) and any(arm.trained for variant in variants.values() for arm in variant.arms):
+        raise UsageError(
+            f"{fields.at('model')}: spec is {model.spec!r}, behind a server, and arms are trained; write hf:…, gguf:… or bundled"
+        )
+    if "device" in fields.values:
+        with said_at(fields.at("device")):
+            load_device(fields.text("device"))
     return Scale(
         name=found.place.rpartition(": ")[2],
+        place=found.place,
         about=fields.text("about"),
         assumptions=fields.texts("assumptions"),
         device=fields.text("device", "none"),
         model=model,
-        scorer=_model(fields.inner("scorer", ("spec", "parameters"))) if "scorer" in fields.values else model,
+        scorer=_model(fields, "scorer") if "scorer" in fields.values else model,
         rows=_rows(fields.inner("rows", ("source", "options", "number", "steps", "question", "trace", "answer", "from"))),
         train=_training(fields),
         seeds=_seeds(fields),
         evaluations=evaluations,
         serve=_serve(fields, evaluations) if fields.values.get("serve") else None,
-        variants={name: _variant(fields.inner(name, ("reference", "same-rows", "arms"))) for name in VARIANTS if name in fields.values},
+        variants=variants,
     )
 
 
-VARIANTS = ("paper", "equal-tokens")
-"""The paper's own arms, and the arms at equal trace tokens."""
-
-
-def _model(fields: Fields) -> ModelSettings:
-    return ModelSettings(fields.text("spec"), fields.number("parameters"))
+def _model(scale: Fields, name: str) -> ModelSettings:
+    """The model or the scorer, whose spec may have forms that only a scorer's has."""
+    fields = scale.inner(name, ("spec", "parameters"))
+    spec = fields.text("spec")
+    with said_at(fields.at("spec")):
+        if name != "scorer" or not (is_own(spec) or shipped_columns(spec)):
+            Spec.read(spec)
+    return ModelSettings(spec, fields.number("parameters"))
 
 
 def _rows(fields: Fields) -> Rows:
@@ -187,11 +166,11 @@ def _rows(fields: Fields) -> Rows:
     return Rows(
         sources,
         fields.options("options", OPTIONS["data"]),
-        number=int(fields.number("number")),
+        number=fields.whole("number"),
         steps=fields.number("steps"),
-        question=fields.number("question"),
+        question=fields.number("question", zero=True),
         trace=fields.number("trace"),
-        answer=fields.number("answer"),
+        answer=fields.number("answer", zero=True),
         known_from=fields.text("from"),
     )
 
@@ -204,6 +183,11 @@ def _training(fields: Fields) -> Options:
     if "recipe" not in values:
         raise UsageError(f"{inner.place} lacks recipe")
     return values
+
+
+def recipe_of(train: Options) -> Mapping[str, Any]:
+    """The hyper-parameters of a training. Raises UsageError."""
+    return load_recipe(str(train["recipe"]), [f"{key}={value}" for key, value in train.get("set", {}).items()])
 
 
 def _seeds(fields: Fields) -> tuple[int, ...]:
@@ -231,49 +215,14 @@ def _evaluation(found: Fields) -> EvaluationSettings:
     for name in ("benchmark", "max-new-tokens"):
         if name not in options:
             raise UsageError(f"{fields.at('options')} lacks {name}")
+    with said_at(f"{fields.at('options')}: benchmark"):
+        for benchmark in benchmarks_in(options):
+            check_benchmark(benchmark)
     name = found.place.rpartition(": ")[2]
     return EvaluationSettings(name, options, fields.number("answers"), fields.number("tokens"), fields.text("from"))
 
 
-def _variant(fields: Fields) -> Variant:
-    arms = tuple(_arm(arm) for arm in fields.each("arms"))
-    names = {arm.name: arm for arm in arms}
-    same_rows = fields.values.get("same-rows") and fields.text("same-rows")
-    reference = fields.text("reference")
-    for what, name in (("reference", reference), ("same-rows", same_rows)):
-        if name is not None and name not in names:
-            raise UsageError(f"{fields.at(what)} is {name!r}; an arm is expected: {', '.join(names)}")
-    if same_rows is not None and (not names[same_rows].trained or names[same_rows].rows_like):
-        raise UsageError(f"{fields.at('same-rows')} is {same_rows!r}; an arm that trains on all rows is expected")
-    for place, arm in enumerate(arms):
-        _check_others(fields.at("arms"), arm, {other.name: other for other in arms[:place]})
-    return Variant(reference, same_rows, arms)
-
-
-def _check_others(place: str, arm: ArmSettings, earlier: Mapping[str, ArmSettings]) -> None:
-    """Raise UsageError unless the arms that an arm names stand above it, and have what it needs of them."""
-    for what, name in (("cut: of", arm.cut_of), ("replies-of", arm.replies_of), ("rows-like", arm.rows_like)):
-        if name is not None and not (name in earlier and (earlier[name].prune or (what == "rows-like" and earlier[name].cut))):
-            able = [other.name for other in earlier.values() if other.prune or (what == "rows-like" and other.cut)]
-            raise UsageError(
-                f"{place}: {arm.name}: {what} is {name!r}; an arm above it that is pruned is expected: {', '.join(able) or 'there is none'}"
-            )
-
-
-def _arm(found: Fields) -> ArmSettings:
-    name = found.place.rpartition(": ")[2]
-    fields = Fields.of(found.values, found.place, ("prune", "cut", "train", "replies-of", "rows-like", "kept-tokens", "evaluate"))
-    prune = fields.options("prune", OPTIONS["prune"])
-    cut, cut_of = dict(fields.options("cut", ("of", *OPTIONS["cut"]))), None
-    if cut:
-        cut_of = str(cut.pop("of", ""))
-    if prune and cut:
-        raise UsageError(f"{fields.place} has both prune and cut; choose one")
-    trained: Any = fields.values.get("train", True)
-    if not isinstance(trained, bool):
-        raise UsageError(f"{fields.at('train')} is {trained!r:.60}; true or false is expected")
-    if not trained and len(fields.values) > 1:
-        raise UsageError(f"{fields.place} is not trained, so it takes nothing beside train: false")
-    kept = fields.number("kept-tokens") if "kept-tokens" in fields.values else None
-    replies_of, rows_like = (fields.text(key) if key in fields.values else None for key in ("replies-of", "rows-like"))
-    return ArmSettings(name, trained, prune, cut, cut_of, replies_of, rows_like, kept, fields.options("evaluate", ("gamma",)))
+def benchmarks_in(options: Options) -> list[str]:
+    """The names of the benchmarks in the options of an evaluation."""
+    value = options["benchmark"]
+    return [name.strip() for text in (value if isinstance(value, list) else [value]) for name in str(text).split(",")]

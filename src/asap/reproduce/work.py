@@ -4,16 +4,14 @@ What it leaves out: the prompts of evaluations, the spread of lengths (a budget 
 grows with the length, and a LoRA's own weights.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from asap.cost import ASSUMED, Asks, tokens_read
 from asap.lm.spending import Amount, Price
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
+from asap.reproduce.arms import ArmSettings, Variant
+from asap.reproduce.fields import Options
 from asap.reproduce.stage import READ_FLOPS, Work
-from asap.reproduce.table import ArmSettings, EvaluationSettings, Rows, Scale, Variant
-from asap.train.recipe import load_recipe
+from asap.reproduce.table import EvaluationSettings, Rows, Scale, recipe_of
 
 _PROMPT = 250
 """Tokens of stage 1's own wording in a request, about."""
@@ -45,14 +43,7 @@ def pruning_work(scale: Scale, arm: ArmSettings) -> Work:
     if not arm.prune:
         return Work()
     rows, options = scale.rows, arm.prune
-    settings = AsapSettings(
-        budget=options.get("budget"),
-        ratio=options.get("ratio"),
-        method=options.get("method", "asap"),
-        coarse=options.get("coarse", "select" if "llm" in options else "align"),
-        coarse_only=bool(options.get("coarse-only")),
-        scores=options.get("scores"),
-    )
+    settings = pruning_settings(options)
     size = Size(max(1, round(rows.steps)), rows.trace, rows.answer)
     read = rows.number * tokens_read(settings, size, rows.trace).low
     dollars = 0.0
@@ -61,6 +52,18 @@ def pruning_work(scale: Scale, arm: ArmSettings) -> Work:
         one = Asks(rows.question + rows.answer + _PROMPT, rows.question + rows.trace + _PROMPT, 1.1 * rows.trace)
         dollars = rows.number * one.added_to(Amount(), ASSUMED[settings.stage_1]).cost(price)
     return Work(_CLASSIFIERS.get(settings.name, scale.scorer.parameters), read=read, dollars=dollars)
+
+
+def pruning_settings(options: Options) -> AsapSettings:
+    """The settings of a pruning, as far as its cost depends on them. Raises UsageError."""
+    return AsapSettings(
+        budget=options.get("budget"),
+        ratio=options.get("ratio"),
+        method=options.get("method", "asap"),
+        coarse=options.get("coarse", "select" if "llm" in options else "align"),
+        coarse_only=bool(options.get("coarse-only")),
+        scores=options.get("scores"),
+    )
 
 
 def training_work(scale: Scale, variant: Variant, arm: ArmSettings) -> Work:
@@ -73,19 +76,14 @@ def trained_flops(scale: Scale) -> float:
     """Operations a parameter for each token trained: forwards, the gradients of what each layer reads, and those of its weights, which a
     LoRA's base has not; with checkpointing forwards once more.
     """
-    recipe = _recipe(scale)
+    recipe = recipe_of(scale.train)
     passes = 1 + 1 + (not recipe["use_peft"]) + bool(recipe.get("gradient_checkpointing", True))  # TRL's own default
     return READ_FLOPS * passes
 
 
 def epochs(scale: Scale) -> float:
     """How often a training sees each row."""
-    return float(_recipe(scale).get("num_train_epochs", 3))
-
-
-def _recipe(scale: Scale) -> Mapping[str, Any]:
-    changes = [f"{key}={value}" for key, value in scale.train.get("set", {}).items()]
-    return load_recipe(str(scale.train["recipe"]), changes)
+    return float(recipe_of(scale.train).get("num_train_epochs", 3))
 
 
 def epoch_tokens(rows: Rows, arm: ArmSettings, variant: Variant) -> float:
