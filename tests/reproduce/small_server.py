@@ -1,6 +1,7 @@
 """A real server of a real small model, as vLLM is one to `asap evaluate`: /v1/models and /v1/completions, streamed.
 
-Its options make it late, silent, stubborn, or fail. It writes a line for each completion, as servers do.
+Its options, also those in the variable SMALL_SERVER, make it late, silent, stubborn, or fail. It writes a line
+for each completion, as servers do.
 """
 
 import argparse
@@ -24,7 +25,7 @@ PARSER.add_argument("--ends-after", type=float, help="Seconds after which it end
 PARSER.add_argument("--ends-at", type=int, help="The completion at which it ends with exit code 9.")
 PARSER.add_argument("--talks", action="store_true", help="It writes a line each tenth of a second while it is not ready.")
 PARSER.add_argument("--stubborn", action="store_true", help="It ignores SIGTERM, and so does a process that it starts.")
-ARGS = PARSER.parse_args()
+ARGS = PARSER.parse_args([*sys.argv[1:], *os.environ.get("SMALL_SERVER", "").split()])
 BEGAN = time.monotonic()
 LOCK = threading.Lock()
 COUNT = 0

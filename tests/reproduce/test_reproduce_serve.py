@@ -154,18 +154,21 @@ def test_the_end_of_a_log_is_what_its_last_command_said(tmp_path: Path) -> None:
     assert end_of(log) == "asap: no"
 
 
-def reproduce(folder: Path, server: str) -> "subprocess.Popen[str]":
-    table = SERVED.replace("{python}", sys.executable).replace("{server}", f"{SERVER} {server}").replace("{port}", server.split()[1])
+def reproduce(folder: Path, port: int, fault: str = "") -> "subprocess.Popen[str]":
+    """A chain with a server. The fault is none of its command's words, which are a setting."""
+    table = SERVED.replace("{python}", sys.executable).replace("{server}", f"{SERVER} --port {port}").replace("{port}", str(port))
     (folder / "mini.yaml").write_text(table, "utf-8")
     words = [sys.executable, "-m", "asap", "reproduce", "mini.yaml", "--scale", "miniature", "--out", "chain"]
-    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "SMALL_SERVER": fault}
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_chain_with_a_server_goes_on_after_every_fault(tmp_path: Path, port: int, how: signal.Signals) -> None:
     folder = miniature(tmp_path / "a", SERVED)
-    process = reproduce(folder, f"--port {port} --ready-after 100000")
+    process = reproduce(folder, port, "--ready-after 100000")
     log = folder / "chain" / "logs"
     while not (found := [*log.glob("evaluate-*-server.txt")]) or "loading weights" not in found[0].read_text():
         assert process.poll() is None, process.communicate()[0]
@@ -179,14 +182,14 @@ def test_a_chain_with_a_server_goes_on_after_every_fault(tmp_path: Path, port: i
     done = {path.parent.name: path.stat().st_mtime_ns for path in (folder / "chain").glob("*/stage.json")}
     assert [name.partition("-")[0] for name in done] == ["data"]
 
-    process = reproduce(folder, f"--port {port} --ends-at 3")
+    process = reproduce(folder, port, "--ends-at 3")
     said = process.communicate()[0]
     assert process.returncode == 2, said
     assert re.search(
         r"the server ended with exit code 9 while evaluate-zero-shot-new-\w+ needed it \(.*out of memory\); see chain/logs", said
     )
 
-    process = reproduce(folder, f"--port {port}")
+    process = reproduce(folder, port)
     said = process.communicate()[0]
     assert process.returncode == 0, said
     assert "[1/3] data" not in said
