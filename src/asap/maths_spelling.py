@@ -47,7 +47,7 @@ _SPELLINGS = tuple(
         (r"\\\\\[[0-9.]{1,9}\s?(?:pt|em|ex|mm|cm)\]", r"\\\\ "),
     )
 )
-_SPACED = re.compile(rf"(?<![\w.,\\])([0-9]++(?:{_SPACES}[0-9]++)++)(?:\s?/\s?([0-9]++)(?!\w|[.,][0-9]))?+(?!\s?/|,[0-9])")
+_SPACED = re.compile(rf"(?<![\w.,\\])([0-9]++(?:{_SPACES}[0-9]++)++)(?:\s?/\s?([0-9]++)(?!\w|[.,][0-9]))?+(\s?/|,[0-9])?")
 _SCIENTIFIC = re.compile(rf"{_FEW_DIGITS}[eE][0-9]{{1,2}}(?!\w|\.[0-9])")
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALE = "|".join(_SCALES)
@@ -67,6 +67,8 @@ def spelled(result: str) -> str:
 
 def _unspaced(found: re.Match[str]) -> str:
     """Numbers between which only spaces stand, as thousands or a mixed number; as they are where they are neither, or may be both."""
+    if found[3]:
+        return found[0]
     groups = re.split(_SPACES, found[1])
     below, above = found[2], groups.pop() if found[2] else ""
     if len(groups) > 1 and (len(groups[0]) > 3 or any(len(group) != 3 for group in groups[1:])):
