@@ -2,13 +2,17 @@
 
 The last `\\boxed{…}` counts; without one, a number is what follows the last `####`, as in GSM8K's solutions, or else the last of the
 answer. In a number, thousands separators (`,`, `{,}`, `\\,`, `\\!`, thin spaces), currency and percent signs, units, a trailing period and
-zeros do not count; `\\frac{1}{2}`, `1/2` and `3\\frac{1}{2}` are numbers, and so is the full hour 2:00.
+zeros do not count; `\\frac{1}{2}`, `1/2` and `3\\frac{1}{2}` are numbers, and so is the full hour 2:00. A box that holds more than a number
+and its unit (`\\sqrt{5}`, `5!`, `5x`, `5k`) holds no number.
 What this does not do: algebra, numbers in words, times with minutes, sums of several boxes.
 """
 
 import re
 from fractions import Fraction
+from itertools import islice
 from typing import NamedTuple
+
+from asap.maths_spelling import spelled
 
 _BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 _MARK = "####"
@@ -29,8 +33,20 @@ _NUMBER = re.compile(
     rf"(?:\\[dt]?frac\s?(?:\{{\s?(?P<above>-?{_DIGITS})\s?\}}\s?\{{\s?(?P<below>{_DIGITS})\s?\}}|(?P<up>[0-9])(?P<down>[0-9]))"
     rf"|(?P<over>{_DIGITS})\s?/\s?(?P<under>{_DIGITS})|(?P<plain>{_DIGITS}))"
 )
+_NO_UNIT = re.compile(
+    r"(?<![A-Za-z])(?:minus|negative|not|half|hundred|thousand|million|billion|trillion|root|sqrt|log|ln|sin|cos|tan|[kKMBxyz])(?![A-Za-z])"
+)
+"""Words that make another number of the one beside them."""
+_BEFORE = re.compile(r"(?:[\s{(\[\"'+]|\\[ ({\[]|[A-Za-z]{2,}[.:]?(?![A-Za-z(]))*+")
+_BEHIND = re.compile(
+    r"(?:[\s{}()\[\]\"'.,;:/]|\\[ )}\]]|\\(?:cdot|quad)(?![A-Za-z])|(?<![A-Za-z])(?:[ap]\.?m\.?|(?<=\s)[A-Za-z]{2,}|[A-Za-z]{3,}"
+    r"|[mcdk]m|[mk]g|lbs?|oz|ft|in|yd|mi|m[lL]|hr|st|nd|rd|th|[kMGT][Bb]|[mgshlL]|(?<=\s)a(?=\s))(?![A-Za-z])|[\u3040-\u9fff])*+"
+)
+"""What may stand before and behind the number of a box: brackets and units."""
 _LETTER = re.compile(r"\(?([A-Z])\)?")
-_SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;: ]|~|\\[()\[\]]|\\?\$|\s+")
+_SPACING = re.compile(
+    r"(?<=[0-9])(?P<apart>(?:\\[,; ]|~|\s)+)(?=[0-9])|\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;: ]|~|\\[()\[\]]|\\?\$|\s+"
+)
 
 
 class Number(NamedTuple):
@@ -71,8 +87,9 @@ def stated_number(answer: str, *, cut_off: bool = False) -> Number | str | None:
     Of an answer that was `cut_off`, the last number is none that it ends in.
     """
     boxed = last_boxed(answer)
-    text = inside(boxed) if boxed is not None else after_mark(answer)
-    if text is not None:
+    if boxed is not None:
+        return _number_alone(inside(boxed)) or inside(boxed)
+    if (text := after_mark(answer)) is not None:
         return single_number(text) or text
     numbers = [] if cut_off else numbers_in(answer)
     return numbers[-1] if numbers else None
@@ -89,10 +106,28 @@ def concluded_number(answer: str) -> Number | None:
 
 def single_number(text: str) -> Number | None:
     """The only number in a text, of an equation the one on its right side; None if there are several or none."""
+    single = _single(text)
+    return single[0] if single else None
+
+
+def _number_alone(text: str) -> Number | None:
+    """The only number in a text that holds nothing else but its unit and currency."""
+    text = spelled(text)
+    single = _single(text)
+    if single is None or _NO_UNIT.search(_EQUALS.split(text)[-1]):
+        return None
+    number, before, behind = single
+    return number if _BEFORE.fullmatch(before) and _BEHIND.fullmatch(behind) else None
+
+
+def _single(text: str) -> tuple[Number, str, str] | None:
+    """The only number in a text or on the right side of an equation, with what stands before and behind it there."""
     for words in (" ", r"\1 "):  # units may hold numbers, and a number may be written as text
-        right = _EQUALS.split(_UNIT.sub(words, text))[-1]
-        if len(found := numbers_in(right)) == 1:
-            return found[0]
+        plain = _plain_digits(_EQUALS.split(_UNIT.sub(words, text))[-1])
+        found = [*islice(((number, one) for one in _NUMBER.finditer(plain) if (number := _number(one))), 2)]
+        if len(found) == 1:
+            number, one = found[0]
+            return number, plain[: one.start()], plain[one.end() :]
         if found:
             return None
     return None
@@ -100,9 +135,18 @@ def single_number(text: str) -> Number | None:
 
 def numbers_in(text: str) -> list[Number]:
     """The numbers in a text, in order."""
+    return [number for one in _NUMBER.finditer(_plain_digits(text)) if (number := _number(one))]
+
+
+def _plain_digits(text: str) -> str:
+    """A text without what does not count in numbers."""
     plain = _NO_MATTER.sub("", _POWER.sub("", _SEPARATOR.sub(",", text.replace("−", "-"))))
-    found = _NUMBER.finditer(_FULL_HOUR.sub(r"\1", plain))
-    return [Number(value, one[0].strip()) for one in found if (value := _value(one)) is not None]
+    return _FULL_HOUR.sub(r"\1", plain)
+
+
+def _number(found: re.Match[str]) -> Number | None:
+    value = _value(found)
+    return None if value is None else Number(value, found[0].strip())
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
@@ -129,4 +173,5 @@ def same_text(one: str, other: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _SPACING.sub("", LATEX_WORDS.sub(r"\1", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")).rstrip(".")
+    words = LATEX_WORDS.sub(r"\1", text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    return _SPACING.sub(lambda found: " " if found["apart"] else "", words).rstrip(".")  # 1 1/2 is not 11/2

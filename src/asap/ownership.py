@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from asap.errors import InputError
 
 PRUNED, EVALUATED, COMPARED, TRAINED, REPORTED = "asap prune", "asap evaluate", "asap compare", "asap train", "asap report"
+SCORED = "asap score"
+"""Its folders have the files of `asap evaluate` and are taken for them; their summary tells."""
 
 DATABASES = {
     "judge.sqlite": ("verdicts", COMPARED),

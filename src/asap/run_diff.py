@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from asap.dataset.jsonl import jsonl_rows, read_json
 from asap.digest import content_digest
 from asap.errors import InputError, UsageError
-from asap.ownership import COMPARED, EVALUATED, PRUNED, TRAINED, run_in
+from asap.evaluate.paired_run import read_summary
+from asap.lm.fields import object_in
+from asap.ownership import COMPARED, EVALUATED, PRUNED, SCORED, TRAINED, record_in, run_in
 
 _GROUPS = (
     ("versions", r"asap|runs\.\w+\.asap|versions\..*|packages\..*|compared_by|device|processes|bf16|.*\.engine\..*"),
@@ -77,11 +79,12 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class RunDiff:
-    """How two runs of a command differ: by group what is recorded otherwise, and sentences about rows."""
+    """How two runs of one kind differ: by group what is recorded otherwise, and sentences about rows."""
 
     a: Path
     b: Path
-    command: str
+    commands: tuple[str, str]
+    """The commands that made them: two only where both kinds of run have the same files, as of `asap evaluate` and `asap score`."""
     recorded: Mapping[str, Sequence[Recorded]]
     told: Mapping[str, Sequence[str]]
     compared: Sequence[str] = field(default=DIFF_GROUPS)
@@ -101,12 +104,15 @@ class RunDiff:
             for group in self.differing
         }
         same = [group for group in self.compared if group not in groups]
-        return {"a": str(self.a), "b": str(self.b), "command": self.command, "differs": groups, "same": same}
+        command = " and ".join(dict.fromkeys(self.commands))
+        return {"a": str(self.a), "b": str(self.b), "command": command, "differs": groups, "same": same}
 
     def text(self) -> str:
         """The difference for people."""
         told = f"they differ in {_listed(self.differing)}" if self.differing else "nothing that is recorded differs"
-        lines = [f"a: {self.a}", f"b: {self.b}", f"two runs of {self.command}; {told}", ""]
+        first, second = self.commands
+        runs = f"two runs of {first}" if first == second else f"a run of {first} and one of {second}"
+        lines = [f"a: {self.a}", f"b: {self.b}", f"{runs}; {told}", ""]
         for group in self.differing:
             lines.append(group)
             for one in self.recorded.get(group, ()):
@@ -118,37 +124,54 @@ class RunDiff:
 
 
 def diff_runs(a: Path, b: Path) -> RunDiff:
-    """How run `b` differs from run `a`. Raises UsageError for runs of two commands, InputError for what is no finished run."""
-    commands = [_command(folder) for folder in (a, b)]
-    if commands[0] != commands[1]:
+    """How run `b` differs from run `a`. Raises UsageError for runs of two kinds, InputError for what is no finished run."""
+    try:
+        return _difference(a, b)
+    except RecursionError:
+        raise InputError(f"{a} or {b}: values in its files are nested too deeply to be what asap writes; run its command again") from None
+
+
+def _difference(a: Path, b: Path) -> RunDiff:
+    kinds = [_kind(folder) for folder in (a, b)]
+    commands = (_command(a, kinds[0]), _command(b, kinds[1]))
+    if kinds[0] != kinds[1]:
         raise UsageError(f"{a} holds a run of {commands[0]} and {b} one of {commands[1]}; two runs of one command can be compared")
-    kind = _KINDS[commands[0]]
-    facts = [dict(_facts(_record(folder / kind.record, commands[0]))) for folder in (a, b)]
+    evaluated = kinds[0] == EVALUATED
+    facts = [dict(_facts(_record(folder, kinds[0], command))) for folder, command in zip((a, b), commands, strict=True)]
     recorded, told = dict[str, list[Recorded]](), dict[str, list[str]]()
     for name in dict.fromkeys([*facts[0], *facts[1]]):
         values = [fact.get(name) for fact in facts]
         if values[0] != values[1]:
             recorded.setdefault(_group(name), []).append(Recorded(name, *values))
-    kinds = [kind, _ASKED] if commands[0] == EVALUATED and all((folder / _ASKED.rows).is_file() for folder in (a, b)) else [kind]
-    for place, one in enumerate(kinds):
+    files = [_KINDS[kinds[0]], *([_ASKED] if evaluated and all((folder / _ASKED.rows).is_file() for folder in (a, b)) else [])]
+    for place, one in enumerate(files):
         for group, sentence in _of_rows(a, b, one, alone=place == 0):
             told.setdefault(group, []).append(sentence)
-    with_prompts = any(one.prompt for one in kinds)
-    return RunDiff(a, b, commands[0], recorded, told, [group for group in DIFF_GROUPS if group != "prompts" or with_prompts])
+    with_prompts = any(one.prompt for one in files)
+    return RunDiff(a, b, commands, recorded, told, [group for group in DIFF_GROUPS if group != "prompts" or with_prompts])
 
 
-def _command(folder: Path) -> str:
+def _kind(folder: Path) -> str:
     found = run_in(folder)
     if found is None:
         raise InputError(f"{folder} holds no run of asap prune, train, evaluate, score or compare")
     return found
 
 
-def _record(path: Path, command: str) -> dict[str, Any]:
+def _command(folder: Path, kind: str) -> str:
+    """The command that made a run, as far as its files tell: those of an evaluation and of scored attempts are the same."""
+    if kind != EVALUATED:
+        return kind
+    settings = object_in((record_in(folder / _KINDS[kind].record) or {}).get("settings"))
+    return EVALUATED if "model" in settings else SCORED if "attempts" in settings else f"{EVALUATED} or {SCORED}"
+
+
+def _record(folder: Path, kind: str, command: str) -> Mapping[str, Any]:
+    path = folder / _KINDS[kind].record
     if not path.is_file():
-        raise InputError(f"{path.parent} holds a run of {command} that has not ended (there is no {path.name}); run its command again")
-    found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        raise InputError(f"{folder} holds a run of {command} that has not ended (there is no {path.name}); run its command again")
+    found = read_summary(path) if kind == EVALUATED else object_in(read_json(path))
+    if not isinstance(found.get("settings"), dict):
         raise InputError(f"{path} is not what asap writes; run its command again")
     return found
 
@@ -184,7 +207,7 @@ def _group(name: str) -> str:
     if name.startswith("outcome."):
         return "outcome"
     plain = name.rpartition(": ")[2]
-    return next(group for group, pattern in _GROUPS if re.fullmatch(pattern, plain))
+    return next(group for group, pattern in _GROUPS if re.fullmatch(pattern, plain, re.DOTALL))
 
 
 class _Row(NamedTuple):
@@ -200,6 +223,8 @@ def _rows(folder: Path, kind: RunFiles) -> dict[str, _Row]:
             detail = raw.error.detail if raw.error else "no object"
             raise InputError(f"{raw.source}, line {raw.line}: {detail}; run the command of this folder again")
         row = raw.value
+        if lacking := [name for name in kind.key if name not in row]:
+            raise InputError(f"{raw.source}, line {raw.line}: {lacking[0]} is missing; run the command of this folder again")
         prompt, told = _prompt(row, kind), [row.get(name) for name in kind.outcome]
         outcome = content_digest(row if told == [None] * len(told) else told)[:16]  # conversations have a column of another name
         found[_key(row, kind)] = _Row(None if prompt is None else content_digest(prompt)[:16], outcome)

@@ -64,6 +64,9 @@ HOSTILE = {
     "a sum without an end in sight": "\\sum_{n=1}^{10^{30}} \\frac{1}{n^n}",
     "factorials of factorials": "9!!!" + "!" * 20,
     "parentheses": "(" * 5000 + "1" + ")" * 5000,
+    "deep parentheses": "(" * 100_000 + "1" + ")" * 100_000,
+    "a megabyte of braces": "{" * (1 << 19) + "}" * (1 << 19),
+    "a binomial": "\\binom{10^9}{5 \\cdot 10^8}",
 }
 
 
@@ -99,6 +102,17 @@ def test_a_process_that_takes_too_long_or_dies_is_replaced(monkeypatch: pytest.M
         running.wait()
         opened._free.put(running)
         assert opened.compare("2", "\\boxed{1+1}").verdict == "infra"
+        assert opened.compare("2", "\\boxed{1+1}").verdict == "pass"
+
+
+@needs_math
+@pytest.mark.slow
+def test_a_process_that_reached_a_limit_compares_no_other_answer() -> None:
+    with Comparer.open(1) as opened:
+        assert opened.compare("2", "\\boxed{1+1}").verdict == "pass"
+        assert opened.compare("2", "\\boxed{9^{9^{9^9}}}").verdict == "infra"
+        assert opened._free.get() is None
+        opened._free.put(None)
         assert opened.compare("2", "\\boxed{1+1}").verdict == "pass"
 
 

@@ -116,6 +116,8 @@ def test_an_official_benchmark_is_whole_and_a_gold_result_passes(name: str, rule
             assert problem.check.rule == rule
             assert problem.question.endswith("Please reason step by step, and put your final answer within \\boxed{}.")
             assert comparer.compare(problem.check.gold, f"It is \\boxed{{{problem.check.gold}}}.", problem.check.rule).verdict == "pass"
+            if rule == "gsm8k":
+                assert comparer.compare(problem.check.gold, f"Of 17, it is {problem.check.gold}.", "gsm8k").verdict == "pass"
 
 
 @needs_data

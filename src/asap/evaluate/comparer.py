@@ -21,10 +21,11 @@ from asap.benchmarks.problem import ResultRule
 from asap.errors import InputError, MissingExtra
 from asap.install import install_command
 from asap.maths_result import Number, after_mark, inside, last_boxed, same_text, single_number, stated_number
+from asap.maths_spelling import spelled
 from asap.versions import versions_of
 
 _SCRIPT = Path(__file__).with_name("math_process.py")
-_RECIPE = 2  # raised when a rule of ours changes
+_RECIPE = 3  # raised when a rule of ours changes
 _MATH_VERIFY: tuple[ResultRule, ...] = ("math-verify",)
 _START_S, _ANSWER_S = 120.0, 60.0
 
@@ -69,7 +70,7 @@ class Comparer:
             return Compared("pass")
         if boxed is None and cut_off:
             return Compared("no-answer", "the token budget ran out before a boxed result")
-        found = self._ask(gold, boxed or answer)
+        found = self._ask(spelled(gold), spelled(boxed) if boxed else answer)
         if found.verdict == "no-answer":
             return Compared("no-answer", f"the answer holds no expression; {gold!r} is expected")
         return Compared("fail", f"math-verify does not find {_short(stated)} equal to {gold!r}") if found.verdict == "fail" else found
@@ -88,9 +89,10 @@ class Comparer:
         except OSError:  # it died
             pass
         finally:
-            if running and found is None:  # its answer may still come
+            if running and (found is None or found.verdict == "infra"):  # its answer may still come, or its memory is full
                 _end(running)
-            self._free.put(running if found else None)
+                running = None
+            self._free.put(running)
         return found or Compared("infra", "math-verify did not compare the answer in time, or ended over it")
 
     def _close(self) -> None:
@@ -101,7 +103,7 @@ class Comparer:
 
 def _by_number(gold: str, answer: str, cut_off: bool) -> Compared:
     """By GSM8K's rule."""
-    stated, wanted = stated_number(answer, cut_off=cut_off), single_number(after_mark(gold) or gold)
+    stated, wanted = stated_number(answer, cut_off=cut_off), single_number(spelled(after_mark(gold) or gold))
     if stated is None:
         why = "the token budget ran out before a result" if cut_off else f"the answer holds no number; {gold!r} is expected"
         return Compared("no-answer", why)

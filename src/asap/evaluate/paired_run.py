@@ -62,20 +62,24 @@ def read_run(path: Path, *, metric: str | None = None, cluster: str | None = Non
         return PairedRun(path, _measured(path, log.answers, metric, cluster), model=log.model)
     if not (path / "verdicts.jsonl").is_file() or not (path / "summary.json").is_file():
         raise InputError(f"{path} holds no verdicts.jsonl and summary.json, so it is not a finished run of asap evaluate or asap score")
-    summary = read_json(path / "summary.json")
-    if not _is_summary(summary):
-        raise InputError(f"{path / 'summary.json'} is not what asap writes; run asap evaluate or asap score again")
-    assert isinstance(summary, dict)
+    summary = read_summary(path / "summary.json")
     model = summary.get("settings", {}).get("model", {}).get("spec")
     return PairedRun(path, _measured(path, verdict_answers(path / "verdicts.jsonl"), None, cluster), summary, model)
 
 
-def _is_summary(found: object) -> bool:
-    """Whether a value is that of a summary.json, as far as a comparison reads it."""
-    if not isinstance(found, dict) or not isinstance(found.get("benchmarks"), list) or not isinstance(found.get("settings", {}), dict):
+def read_summary(path: Path) -> dict[str, Any]:
+    """What a summary.json says, as far as a comparison reads it. Raises InputError."""
+    found = read_json(path)
+    if not isinstance(found, dict) or not _is_summary(found):
+        raise InputError(f"{path} is not what asap writes; run asap evaluate or asap score again")
+    return found
+
+
+def _is_summary(found: Mapping[str, Any]) -> bool:
+    settings, entries = found.get("settings", {}), found.get("benchmarks")
+    if not isinstance(settings, dict) or not isinstance(settings.get("model", {}), dict) or not isinstance(entries, list):
         return False
-    named = all(isinstance(entry, dict) and isinstance(entry.get("benchmark"), str) for entry in found["benchmarks"])
-    return named and isinstance(found.get("settings", {}).get("model", {}), dict)
+    return all(isinstance(entry, dict) and isinstance(entry.get("benchmark"), str) for entry in entries)
 
 
 def _measured(path: Path, answers: Iterable[Logged], metric: str | None, cluster: str | None) -> dict[str, Measured]:
