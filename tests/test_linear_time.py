@@ -16,7 +16,7 @@ from asap.evaluate.extract import code_of
 from asap.fences import fenced
 from asap.lm.response import Streamed
 from asap.maths_result import concluded_number, last_boxed, same_text, stated_number
-from asap.maths_spelling import spelled
+from asap.maths_spelling import plainly_spelled
 from asap.python_code import is_aside
 from asap.steps import split_steps
 from asap.think import split_think
@@ -61,12 +61,12 @@ SLOW: list[tuple[Takes, str, str, str]] = [
     (stated_number, "\\boxed{5", " am", "!}"),
     (stated_number, "\\boxed{", "ab ", "5}"),
     (lambda text: same_text(text, "5"), "5", " ", "x"),
-    (spelled, "5", " 1", "/"),
-    (spelled, "5", "\\ ", "x"),
-    (spelled, "", "1,000", "x"),
-    (spelled, "", "√(", ""),
-    (spelled, "", "\\text{1", ""),
-    (spelled, "", "\\frac{\\text{", ""),
+    (plainly_spelled, "5", " 1", "/"),
+    (plainly_spelled, "5", "\\ ", "x"),
+    (plainly_spelled, "", "1,000", "x"),
+    (plainly_spelled, "", "√(", ""),
+    (plainly_spelled, "", "\\text{1", ""),
+    (plainly_spelled, "", "\\frac{\\text{", ""),
     (pytest_file, "assert f(1) == 2", "\n", ""),
     (pytest_file, "assert f(1) == 2", "\n ", "\n"),
     (lambda text: is_aside("def f(): 1\n" + text[: len(text) // 2] + "y", "def f(): 1\ny\nz\nw\nv\nu\n" + text), "", "x\n", ""),

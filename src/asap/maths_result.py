@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple
 
-from asap.maths_spelling import spelled
+from asap.maths_spelling import plainly_spelled
 
 _BOXED, _BRACE = re.compile(r"\\boxed\s*\{"), re.compile(r"[{}]")
 _MARK = "####"
@@ -112,7 +112,7 @@ def single_number(text: str) -> Number | None:
 
 def _number_alone(text: str) -> Number | None:
     """The only number in a text that holds nothing else but its unit and currency."""
-    text = spelled(text)
+    text = plainly_spelled(text)
     single = _single(text)
     if single is None or _NO_UNIT.search(_EQUALS.split(text)[-1]):
         return None

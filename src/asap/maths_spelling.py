@@ -54,7 +54,7 @@ _SCALE = "|".join(_SCALES)
 _SCALED = re.compile(rf"({_FEW_DIGITS})(?:{_SPACES})?({_TEXT}\s?)?((?:{_SCALE})(?:\s(?:{_SCALE}))?){_END}")
 
 
-def spelled(result: str) -> str:
+def plainly_spelled(result: str) -> str:
     """A result, such as the content of a box, in the spelling that is read."""
     text = _FRACTION.sub(lambda found: f"\\frac{{{normalize('NFKC', found[0]).replace('⁄', '}{')}}}", result)
     text = _POWER.sub(lambda found: f"^{{{normalize('NFKC', found[0]).replace('−', '-')}}}", text)

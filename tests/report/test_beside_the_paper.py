@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asap.cli import run
-from asap.report.paper import PROBLEMS, at_budget, cells_beside, paper_figures
+from asap.report.paper import PROBLEMS, cells_beside, figure_at, paper_figures
 
 Scored = Callable[..., Path]
 QWEN, LLAMA = "DeepSeek-R1-Distill-Qwen-7B", "DeepSeek-R1-Distill-Llama-8B"
@@ -91,7 +91,7 @@ def test_the_model_of_a_run_chooses_and_else_the_table_that_is_named_first(unkno
 def test_the_same_model_budget_and_problems_need_no_more_words() -> None:
     found = paper_figures("table15,table10")
     assert {figure.model for figure in cells_beside(found, "gsm8k", "asap", [f"openai:{LLAMA.lower()}"])} == {LLAMA}
-    assert at_budget(cells_beside(found, "gsm8k", "asap", [QWEN]), 1024).budget == 1024  # type: ignore[union-attr]
+    assert figure_at(cells_beside(found, "gsm8k", "asap", [QWEN]), 1024).budget == 1024  # type: ignore[union-attr]
     assert cells_beside(found, "gsm8k", "mine", [QWEN]) == []
     twice = cells_beside(paper_figures("table11,table1"), "humaneval+", "asap", [QWEN])
     assert sorted(figure.budget for figure in twice) == [1024, 2048, 4096, 6144]

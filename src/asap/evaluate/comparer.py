@@ -21,7 +21,7 @@ from asap.benchmarks.problem import ResultRule
 from asap.errors import InputError, MissingExtra
 from asap.install import install_command
 from asap.maths_result import Number, after_mark, inside, last_boxed, same_text, single_number, stated_number
-from asap.maths_spelling import spelled
+from asap.maths_spelling import plainly_spelled
 from asap.versions import versions_of
 
 _SCRIPT = Path(__file__).with_name("math_process.py")
@@ -70,7 +70,7 @@ class Comparer:
             return Compared("pass")
         if boxed is None and cut_off:
             return Compared("no-answer", "the token budget ran out before a boxed result")
-        found = self._ask(spelled(gold), spelled(boxed) if boxed else answer)
+        found = self._ask(plainly_spelled(gold), plainly_spelled(boxed) if boxed else answer)
         if found.verdict == "no-answer":
             return Compared("no-answer", f"the answer holds no expression; {gold!r} is expected")
         return Compared("fail", f"math-verify does not find {_short(stated)} equal to {gold!r}") if found.verdict == "fail" else found
@@ -103,7 +103,7 @@ class Comparer:
 
 def _by_number(gold: str, answer: str, cut_off: bool) -> Compared:
     """By GSM8K's rule."""
-    stated, wanted = stated_number(answer, cut_off=cut_off), single_number(spelled(after_mark(gold) or gold))
+    stated, wanted = stated_number(answer, cut_off=cut_off), single_number(plainly_spelled(after_mark(gold) or gold))
     if stated is None:
         why = "the token budget ran out before a result" if cut_off else f"the answer holds no number; {gold!r} is expected"
         return Compared("no-answer", why)

@@ -5,14 +5,13 @@ the data that it was trained on the pruning run with its review page.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError, UsageError
 from asap.evaluate.paired_run import PairedRun, read_run
 from asap.ownership import EVALUATED, PRUNED, TRAINED, file_id, record_in, run_in
-from asap.report.clusters import with_clusters
 from asap.report.model_size import parameters_of
 from asap.train.cost import Cost, cost_of
 
@@ -80,12 +79,28 @@ def read_arms(words: Sequence[str], *, cluster: str | None = None) -> list[Arm]:
             what = f"holds a run of {found}" if found else "holds no run" if folder.is_dir() else "is not there"
             raise InputError(f"{folder} {what}; report takes output folders of asap evaluate, asap score and asap train")
     if cluster:
-        clustered = iter(with_clusters([run for arm in arms.values() for run in arm.runs]))
+        clustered = iter(_with_clusters([run for arm in arms.values() for run in arm.runs]))
         for arm in arms.values():
             arm.runs = [next(clustered) for _ in arm.runs]
     for arm in arms.values():
         _find_trainings(arm)
     return list(arms.values())
+
+
+def _with_clusters(runs: Sequence[PairedRun]) -> list[PairedRun]:
+    """The evaluations with the cluster of each problem, by the first run that names it. Raises UsageError for a problem without one."""
+    named = dict[str, dict[str, str]]()
+    for run in reversed(runs):
+        for benchmark, found in run.benchmarks.items():
+            named.setdefault(benchmark, {}).update(found.clusters or {})
+    for run in runs:
+        for benchmark, found in run.benchmarks.items():
+            if lacking := [task_id for task_id in found.shares if task_id not in named[benchmark]]:
+                raise UsageError(
+                    f"{benchmark}: {len(lacking)} of {len(found.shares)} problems, such as {lacking[0]!r}, have nothing in the column of "
+                    f"--cluster, neither in {run.folder} nor in another run; leave --cluster out, or add the column"
+                )
+    return [replace(run, benchmarks={name: replace(found, clusters=named[name]) for name, found in run.benchmarks.items()}) for run in runs]
 
 
 def _named(words: Iterable[str]) -> Iterator[tuple[str, Path]]:

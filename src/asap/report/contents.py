@@ -10,8 +10,8 @@ from asap.report.attempt_index import AttemptIndex
 from asap.report.figures import ArmResult, Difference
 from asap.report.layout import Results
 from asap.report.model_size import size_label
-from asap.report.paper import PaperFigure, at_budget, method_of
-from asap.report.paper_notes import Beside, paper_notes
+from asap.report.paper import Beside, PaperFigure, figure_at, method_of
+from asap.report.paper_notes import paper_notes
 from asap.train.cost import Cost, cost_notes
 from asap.versions import __version__
 
@@ -94,7 +94,7 @@ class ArmReport:
 
     def published(self, result: ArmResult) -> PaperFigure | None:
         """The paper's figure for a result."""
-        return at_budget(self.beside[result.arm, result.benchmark], result.budget)
+        return figure_at(self.beside[result.arm, result.benchmark], result.budget)
 
 
 def as_record(report: ArmReport) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from typing import Any
 from asap.report.arms import Arm
 from asap.report.attempt_index import OUTCOMES
 from asap.report.figures import ArmResult, Difference
-from asap.report.paper import PROBLEMS, PaperFigure, at_budget
-from asap.report.paper_notes import Beside
+from asap.report.paper import PROBLEMS, Beside, PaperFigure, figure_at
 from asap.tables import Mark, Table
 
 _COLUMNS = ("problems", "clusters", "Pass@1, %", "95 %", "tokens", "s")
@@ -40,7 +39,7 @@ def main_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results,
         ranked = [_value(result, column) if column in _RANKED and name not in unequal else None for name, column, result in ours]
         values.append([None, *ranked, None])
         of_arm = {name: result for name in benchmarks if (result := results.get((arm.name, name)))}
-        theirs = {name: at_budget(beside[arm.name, name], result.budget) for name, result in of_arm.items()}
+        theirs = {name: figure_at(beside[arm.name, name], result.budget) for name, result in of_arm.items()}
         if any(theirs.values()):
             rows.append([f"{arm.name}, the paper", *(_published_cell(theirs.get(name), column) for name, column, _ in ours), ""])
             values.append([None] * len(header))

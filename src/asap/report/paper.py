@@ -6,7 +6,7 @@ second, `table4` and `figure3` the second's tables with all the cells of what th
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -53,6 +53,10 @@ class PaperFigure(NamedTuple):
     tokens: float | None
     latency: float | None
     source: str
+
+
+Beside = Mapping[tuple[str, str], Sequence[PaperFigure]]
+"""The paper's cells by arm and benchmark."""
 
 
 @cache
@@ -115,7 +119,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
 
-def at_budget(cells: Iterable[PaperFigure], budget: int | None) -> PaperFigure | None:
+def figure_at(cells: Iterable[PaperFigure], budget: int | None) -> PaperFigure | None:
     """The cell at a budget; where there is none, or the budget is not known, that at the largest."""
     found = [*cells]
     same = [figure for figure in found if figure.budget == budget]

@@ -1,19 +1,16 @@
 """What must stand beside the paper's figures: of which table, model and budget they are, and what is otherwise in the runs here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from asap.report.arms import Arm
 from asap.report.figures import ArmResult
-from asap.report.paper import PROBLEMS, PaperFigure, at_budget, is_of_model
-
-Beside = Mapping[tuple[str, str], Sequence[PaperFigure]]
-"""The paper's cells by arm and benchmark."""
+from asap.report.paper import PROBLEMS, Beside, PaperFigure, figure_at, is_of_model
 
 
 def paper_notes(arms: Sequence[Arm], results: Sequence[ArmResult], beside: Beside, figures: Sequence[PaperFigure]) -> list[str]:
     """A sentence or two for each benchmark with a figure of the paper's, in the order of the results."""
     models = {arm.name: arm.models for arm in arms}
-    pairs = [(result, found) for result in results if (found := at_budget(beside[result.arm, result.benchmark], result.budget))]
+    pairs = [(result, found) for result in results if (found := figure_at(beside[result.arm, result.benchmark], result.budget))]
     notes = list[str]()
     for benchmark in dict.fromkeys(result.benchmark for result, _ in pairs):
         here = [(result, found) for result, found in pairs if result.benchmark == benchmark]

@@ -1,8 +1,7 @@
 """DIR/work.sqlite: the input in order, the original traces, the rows' other columns, the LLM's selections and the decisions.
 
 Work is keyed by content (a row's digest), never by position, and stored with the run's settings: a rerun does only what is missing,
-and another budget is cut from the stored decisions. SQLite runs in WAL mode, so that after `kill -9` a decision is stored whole or
-not at all.
+and another budget is cut from the stored decisions. SQLite runs in WAL mode: after `kill -9` a decision is there whole or not at all.
 """
 
 import json
@@ -81,9 +80,8 @@ class Store:
     def refer_to(self, other: "Store") -> None:
         """Make this store a cut of another: its facts, and a reference to where its rows and decisions are."""
         facts = {name: other.fact(name) for [name] in other._db.execute("SELECT name FROM facts")}
-        origin = Origin.to(other.root, facts, self.folder)
-        if other._origin:
-            origin = other._origin._replace(folder=origin.folder)
+        direct = Origin.to(other.root, facts, self.folder)
+        origin = other._origin._replace(folder=direct.folder) if other._origin else direct
         with self.transaction():
             for name, value in {**facts, "settings": self.fact("settings"), "origin": origin}.items():
                 self.set_fact(name, value)
