@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from asap.benchmarks.load import check_benchmark
 from asap.dataset.hub import looks_like_hub_id
 from asap.errors import InputError, UsageError
+from asap.evaluate.run import Plan
 from asap.lm.specs import Spec
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL
@@ -83,8 +84,6 @@ def _check_training(options: Options, values: Mapping[str, Any]) -> None:
 
 
 def _check_evaluation(_: Options, values: Mapping[str, Any]) -> None:
-    from asap.evaluate.run import Plan
-
     names = ("max_new_tokens", "temperature", "top_p", "budgets", "gamma")
     Plan(samples=values.get("n", 1), **{name: values[name] for name in names if name in values}).check()
 
