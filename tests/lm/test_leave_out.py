@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE
 
-from asap.lm.scorer import LeaveOutRequest, LeftOut, leave_out_anew
+from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, leave_out_anew, prefixes_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.steps import split_steps
 
@@ -94,3 +94,29 @@ def test_only_so_many_tokens_behind_a_gap_are_read_again(scorer: Callable[..., H
     assert [rest.tokens for rest in few] == [rest.tokens for rest in exact]
     assert few != exact
     assert all(abs(one.mean - other.mean) < 0.5 for one, other in zip(few, exact, strict=True))
+
+
+def test_a_small_model_on_a_gpu_reads_whole_texts_in_few_batches(scorer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = scorer("r1", "llama")
+    request, prefixes = LeaveOutRequest("Q:\n", STEPS), PrefixRequest("Q:\n", STEPS, " end")
+    kept, cut, tails = model.leave_out(request), model.leave_out(request._replace(suffix_tokens=4)), model.prefixes(prefixes)
+    monkeypatch.setattr(model, "device", torch.device("cuda"))  # it is asked only for its name here
+    monkeypatch.setattr(model, "_on_device", torch.from_numpy)
+    monkeypatch.setattr(model, "batch_tokens", 1 << 14)
+    widths = list[int]()
+    body = model.model.base_model.forward
+    monkeypatch.setattr(model.model.base_model, "forward", lambda *args, **named: widths.append(len(named["input_ids"])) or body(**named))
+    close(model.leave_out(request), kept)
+    assert widths == [len(STEPS) + 1]
+    found = model.prefixes(prefixes)
+    assert found == prefixes_anew(model.score, prefixes)
+    assert [one.logprobs for one in found.spans] == [pytest.approx(one.logprobs, rel=1e-5, abs=1e-4) for one in tails.spans]
+    assert model.leave_out(request._replace(suffix_tokens=4)) == cut, "a suffix is a wish to read less, and is kept to"
+
+
+def test_a_large_model_on_a_gpu_reads_only_the_rests(scorer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = scorer("r1", "llama")
+    monkeypatch.setattr(model, "device", torch.device("cuda"))
+    monkeypatch.setattr(model.model, "num_parameters", lambda: 7_000_000_000, raising=False)
+    monkeypatch.setattr(model, "score", None)
+    assert len(model.leave_out(LeaveOutRequest("Q:\n", STEPS)).without) == len(STEPS)

@@ -25,6 +25,7 @@ from asap.lm.vocabulary_head import log_sum_and_mean
 from asap.lm.windows import Window, Windowed
 
 _GPU_BATCH_TOKENS = 16_384  # with 128 rows at once 4 % of it is padding, of twice as much 9 %
+_QUICK_PARAMETERS = 1_000_000_000  # by calculation: starting the kernels of a pass takes as long as reading 1,500 tokens with so many
 _OWN_HEAD_ROWS = 512
 
 
@@ -76,13 +77,22 @@ class HFScorer:
 
     def leave_out(self, request: LeaveOutRequest) -> LeftOut:
         """What remains of the request's text without each step."""
+        if self._quick and request.suffix_tokens is None:
+            return leave_out_anew(self.score, request)
         kept = within_memory(lambda: leave_out(self.causal_lm, request, self.context_tokens))
         return kept or leave_out_anew(self.score, request)
 
     def prefixes(self, request: PrefixRequest) -> Scored:
         """The scores of the request's tail behind each prefix."""
+        if self._quick:
+            return prefixes_anew(self.score, request)
         kept = within_memory(lambda: prefixes(self.causal_lm, request, self.context_tokens))
         return kept or prefixes_anew(self.score, request)
+
+    @property
+    def _quick(self) -> bool:
+        """Whether many whole texts in one batch are read sooner than the rests of these texts one after another: a small model on a GPU."""
+        return self.device.type == "cuda" and self.model.num_parameters() < _QUICK_PARAMETERS
 
     def _read(self, jobs: Sequence[_Job]) -> Iterator[tuple[Sequence[_Job], Tensor]]:
         """Batches of jobs, the longest first, and the values of their wanted targets.
