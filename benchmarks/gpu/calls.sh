@@ -3,7 +3,6 @@
 #   calls.sh keep NAME       copies the piece of .gpu/NAME that this call carries
 #   calls.sh bundled         the bundled weights are whole: begins to unpack them, and returns
 #   calls.sh weights         the 0.5B weights are whole: unpacks them
-#   calls.sh gate            the trainings that G7's gate still needs, in three processes
 #   calls.sh g5 MINUTES [--units …]   G5, which needs the card for itself
 #   calls.sh rest MINUTES    the rest of G7 in four processes
 # A quarter of an hour of the held-out test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
@@ -55,11 +54,6 @@ weights)
     benchmarks/gpu/carry.sh join "$K/05b" "$K/model.gguf"
     python3 -c "from asap.lm.specs import model_folder; print(model_folder('gguf:$K/model.gguf'))"
     ;;
-gate)
-    for unit in necessary-only-2 random-2 random-2-2; do g7 3 "$unit" --units "$unit" & done
-    wait
-    cp "$K"/found/g7-*.jsonl "$OUT"
-    ;;
 g5)
     python3 benchmarks/gpu/g5_experiment.py run --minutes "$2" --data "$K/g5" --model "gguf:$K/model.gguf" --done docs/results/gpu/g5-*.jsonl \
         --out "$OUT/g5.jsonl" --texts "$OUT/g5-texts.jsonl.gz" "${@:3}" 2>&1 | cut -c 1-400
@@ -103,6 +97,6 @@ collect)
     ls -l "$OUT"
     ;;
 *)
-    sed -n '2,12p' "$0" && exit 2
+    sed -n '2,11p' "$0" && exit 2
     ;;
 esac
