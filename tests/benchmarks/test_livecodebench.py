@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asap.benchmarks.livecodebench import COUNTS, livecodebench, same_output, same_value, window_files
+from asap.benchmarks.livecodebench import COUNTS, livecodebench, window_files
 from asap.benchmarks.problem import Calls, Problem, Stdin
+from asap.benchmarks.values import same_output, same_value
 from asap.errors import InputError
 
 PUBLIC = [{"input": "1\n", "output": "2\n", "testtype": "stdin"}]

@@ -14,8 +14,9 @@ from evaluate_helpers import DOUBLE, NEGATE, RIGHT, WRONG, NoWait, Streamed, ans
 
 from asap.errors import InputError
 from asap.evaluate.ledger import EVALUATION_FILE, Ledger
+from asap.evaluate.plan import Plan
 from asap.evaluate.reference import LimitSettings
-from asap.evaluate.run import Evaluation, Plan
+from asap.evaluate.run import Evaluation
 from asap.evaluate.stored import is_reference_run, is_verdict, wrong_in_generation
 from asap.lm.openai import OpenAIGenerator
 from asap.sandbox.verdict import Verdict

@@ -13,8 +13,9 @@ from evaluate_helpers import DOUBLE, NEGATE, OWN, RIGHT, WRONG, NoWait, Streamed
 from asap.cli import run
 from asap.errors import UsageError
 from asap.evaluate.ledger import Ledger
+from asap.evaluate.plan import Plan
 from asap.evaluate.reference import LimitSettings
-from asap.evaluate.run import Evaluation, Plan
+from asap.evaluate.run import Evaluation
 from asap.lm.generate import EndpointError
 from asap.lm.openai import OpenAIGenerator
 from asap.lm.specs import load_tokens

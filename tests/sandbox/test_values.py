@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from right_functions import RIGHT
 from sandbox_helpers import LIMITS, honest_passes
 
-from asap.benchmarks.livecodebench import same_value
 from asap.benchmarks.problem import Calls, Program
+from asap.benchmarks.values import same_value
 from asap.sandbox.jail.codec import TRUSTED, BadValue, Channel, Closed, decode
 from asap.sandbox.jail.remote import Gone, Remote
 from asap.sandbox.jail.server import Server, plain_form

@@ -10,12 +10,12 @@ import pickle
 import re
 import zlib
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NoReturn
 
 from asap.benchmarks.files import FileRow, data_file, hub_file, rows_of
 from asap.benchmarks.problem import Calls, Problem, Stdin
+from asap.benchmarks.values import same_output, same_value
 from asap.benchmarks.wording import worded
 from asap.errors import InputError, UsageError
 
@@ -154,21 +154,3 @@ def _unpacked(row: FileRow, text: str) -> str:
     if type(value) is not str:
         raise InputError(f"{row.place}: private_test_cases holds a {type(value).__name__}; a text of JSON is expected")
     return value
-
-
-def same_value(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
-    """The benchmark's comparison of values: a tuple counts as a list, otherwise Python's own equality."""
-    return bool((list(output) if isinstance(output, tuple) else output) == expected)
-
-
-def same_output(output: str, expected: str) -> bool:
-    """The benchmark's comparison of printed text: line by line without outer white space, and numbers by their value."""
-    lines, wanted = ([line.strip() for line in text.strip().split("\n")] for text in (output, expected))
-    return len(lines) == len(wanted) and all(line == other or _same_numbers(line, other) for line, other in zip(lines, wanted, strict=True))
-
-
-def _same_numbers(line: str, other: str) -> bool:
-    try:
-        return [Decimal(word) for word in line.split()] == [Decimal(word) for word in other.split()]
-    except (InvalidOperation, ValueError):
-        return False

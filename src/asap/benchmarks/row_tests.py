@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from asap.benchmarks.asserts import asserts_file, pytest_file
 from asap.benchmarks.decoding import decoded
 from asap.benchmarks.isolation import isolation_of
-from asap.benchmarks.livecodebench import same_output, same_value
 from asap.benchmarks.problem import Calls, Check, Program, Stdin
+from asap.benchmarks.values import same_output, same_value
 from asap.dataset.raw import Row
 from asap.errors import RowError
 from asap.python_code import UNREADABLE

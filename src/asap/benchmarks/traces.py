@@ -13,9 +13,10 @@ from asap.benchmarks.decoding import decoded
 from asap.benchmarks.files import FileRow, data_file, rows_of
 from asap.benchmarks.humaneval import humaneval_problem
 from asap.benchmarks.leetcode import leetcode_problem
-from asap.benchmarks.livecodebench import livecodebench_problem, same_output
+from asap.benchmarks.livecodebench import livecodebench_problem
 from asap.benchmarks.problem import Calls, Check, Problem, Program, Stdin
 from asap.benchmarks.row_tests import tests_of
+from asap.benchmarks.values import same_output
 from asap.benchmarks.wording import worded
 from asap.dataset.chat import chat_turns
 from asap.digest import content_digest

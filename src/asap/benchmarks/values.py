@@ -1,6 +1,7 @@
 """Compares a solution's outputs with the expected values. Outputs may be anything, and no function here raises for them."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 RTOL = 1e-7
@@ -38,3 +39,21 @@ def never_raising(equal: Equal) -> Equal:
             return False
 
     return safe
+
+
+def same_value(arguments: Sequence[Any], output: Any, expected: Any) -> bool:
+    """LiveCodeBench's comparison of values: a tuple counts as a list, otherwise Python's own equality."""
+    return bool((list(output) if isinstance(output, tuple) else output) == expected)
+
+
+def same_output(output: str, expected: str) -> bool:
+    """LiveCodeBench's comparison of printed text: line by line without outer white space, and numbers by their value."""
+    lines, wanted = ([line.strip() for line in text.strip().split("\n")] for text in (output, expected))
+    return len(lines) == len(wanted) and all(line == other or _same_numbers(line, other) for line, other in zip(lines, wanted, strict=True))
+
+
+def _same_numbers(line: str, other: str) -> bool:
+    try:
+        return [Decimal(word) for word in line.split()] == [Decimal(word) for word in other.split()]
+    except (InvalidOperation, ValueError):
+        return False

@@ -94,7 +94,8 @@ def evaluate(
     """
     from asap.benchmarks.load import load_benchmark
     from asap.evaluate.ledger import EVALUATION_FILES
-    from asap.evaluate.run import Evaluation, Plan
+    from asap.evaluate.plan import Plan
+    from asap.evaluate.run import Evaluation
     from asap.lm.specs import load_adapted, load_llm
     from asap.ownership import EVALUATED, claim_folder, refuse_sources
 

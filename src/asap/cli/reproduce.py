@@ -47,7 +47,7 @@ def reproduce(
         asap reproduce table1 --scale laptop --equal-tokens --out out/table1
     """
     from asap.reproduce.chain import chain_of, scale_of
-    from asap.reproduce.checks import check_options
+    from asap.reproduce.checks import check_machine, check_options
     from asap.reproduce.device import load_device
     from asap.reproduce.plan import plan_text, planned_stages
     from asap.reproduce.results import results_of, results_text
@@ -72,7 +72,7 @@ def reproduce(
     if out is None:
         raise UsageError(f"--out is missing: name the folder to write, for example --out out/{chain.table.name}, or add --plan")
     try:
-        run_chain(chain, out, lambda text: None if manner().quiet else say(text, error=True))
+        run_chain(chain, out, lambda text: None if manner().quiet else say(text, error=True), check_machine)
     except KeyboardInterrupt:
         say(f"asap: interrupted; the same command again goes on in {out}", error=True)
         return 130

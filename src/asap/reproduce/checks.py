@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from asap.benchmarks.load import check_benchmark
 from asap.dataset.hub import looks_like_hub_id
 from asap.errors import InputError, UsageError
-from asap.evaluate.run import Plan
+from asap.evaluate.plan import Plan
 from asap.lm.specs import Spec
 from asap.prune.fine.removal import check_budget
 from asap.prune.methods import METHODS, TOKEN_LEVEL

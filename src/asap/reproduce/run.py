@@ -17,7 +17,6 @@ from asap.atomic import alone_in
 from asap.errors import InputError
 from asap.reproduce.alike import rows_alike
 from asap.reproduce.chain import Chain
-from asap.reproduce.checks import check_machine
 from asap.reproduce.child import Child, end_of, ends_as_interrupted, start, stop
 from asap.reproduce.record import Records, Standing
 from asap.reproduce.serve import ModelServer, served
@@ -34,8 +33,10 @@ class StageFailed(InputError):
     """A stage's command ended with an error."""
 
 
-def run_chain(chain: Chain, out: Path, say: Say) -> None:
-    """Run what is missing. Raises StageFailed, or InputError if results were changed; KeyboardInterrupt at Ctrl-C and SIGTERM."""
+def run_chain(chain: Chain, out: Path, say: Say, check_machine: Callable[[Chain, Records], None]) -> None:
+    """Run what is missing, unless `check_machine` refuses. Raises StageFailed, or InputError if results were changed; KeyboardInterrupt
+    at Ctrl-C and SIGTERM.
+    """
     with ends_as_interrupted(), claimed(out):
         records = Records(out)
         refuse_changed(chain, records)
