@@ -36,6 +36,13 @@ def test_the_plan_of_every_table_is_as_recorded(
     assert planned(name, scale, variant) == (PLANS / f"{name}-{scale}-{variant}.txt").read_text("utf-8")
 
 
+@pytest.mark.parametrize(("scale", "group"), [("laptop", "humaneval"), ("gpu", "functions"), ("paper", "humaneval")])
+def test_tables_in_one_folder_write_the_answers_to_humaneval_once(scale: str, group: str) -> None:
+    chains = [chain_of(load_table(name), scale, "paper") for name in ("table1", "table2", "figure3")]
+    shared = [[stage.name for (arm, _, name), stage in chain.evaluated.items() if (arm, name) == ("asap", group)] for chain in chains]
+    assert shared[0] == shared[1] == shared[2] != []
+
+
 @pytest.mark.parametrize(
     ("changes", "flops"),
     [({}, 6), ({"use_peft": False}, 8), ({"gradient_checkpointing": False}, 4), ({"use_peft": False, "gradient_checkpointing": False}, 6)],

@@ -111,6 +111,11 @@ WRONG = [
     ("original: {}", "original: {train: false, kept-tokens: 3}", "is not trained, so it takes nothing beside train: false"),
     ("original: {}", "original: {train: maybe}", "original: train is 'maybe'; true or false is expected"),
     ("max-new-tokens: 12, ", "", "evaluate: new: options lacks max-new-tokens"),
+    (
+        "max-new-tokens: 12, ",
+        'max-new-tokens: 12, base-url: "http://127.0.0.1:9/v1", ',
+        "miniature: evaluate: new: options has base-url, and no server answers there: hf:tiny is evaluated in this process; leave base-url out",
+    ),
     ("recipe: laptop", "backend: trl", "train lacks recipe"),
     ("original: {}", '"a: original": {}', "paper: arms names 'a: original'; letters, digits, spaces and - _ + . ( ) are expected"),
     (

@@ -125,6 +125,12 @@ def _scale(found: Fields) -> Scale:
     variants = {name: read_variant(name, fields.inner(name, ("reference", "same-rows", "arms"))) for name in named}
     if not named:
         raise UsageError(f"{fields.place} has no arms; describe them below {' or '.join(VARIANTS)}")
+    serve = _serve(fields, evaluations) if fields.values.get("serve") else None
+    if not serve and not is_server(model.spec) and (asked := [one.name for one in evaluations if "base-url" in one.options]):
+        raise UsageError(
+            f"{fields.at('evaluate')}: {asked[0]}: options has base-url, and no server answers there: {model.spec} is evaluated in this "
+            "process; leave base-url out, or add serve, the command of a server"
+        )
     if is_server(model.spec) and any(arm.trained for variant in variants.values() for arm in variant.arms):
         raise UsageError(
             f"{fields.at('model')}: spec is {model.spec!r}, behind a server, and arms are trained; write hf:…, gguf:… or bundled"
@@ -144,7 +150,7 @@ def _scale(found: Fields) -> Scale:
         train=_training(fields),
         seeds=_seeds(fields),
         evaluations=evaluations,
-        serve=_serve(fields, evaluations) if fields.values.get("serve") else None,
+        serve=serve,
         variants=variants,
     )
 
