@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from reproduce_helpers import SERVED, WHOLE
 
+from asap.benchmarks.files import nothing_fetched
 from asap.benchmarks.load import check_benchmark, load_benchmark
 from asap.cli import run
 from asap.errors import InputError, UsageError
@@ -94,6 +95,20 @@ def test_what_is_not_here_is_said_before_the_first_stage(tmp_path: Path, monkeyp
     check_machine(chain_of(read_table(WHOLE, "mini.yaml"), "miniature"), Records(Path("out")))
     served = SERVED.replace("{python}", "no-such-program")
     assert lacking(served).startswith("mini.yaml: scales: miniature: serve: there is no program no-such-program here, which evaluate-")
+
+
+def test_an_official_benchmark_is_looked_for_before_the_first_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASAP_DATA", raising=False)
+    Path("rows.jsonl").write_text("{}\n")
+    official = WHOLE.replace("maths:problems.jsonl", "svamp")
+    with nothing_fetched():
+        assert lacking(official).startswith("mini.yaml: scales: miniature: evaluate: new: benchmark svamp: ")
+    folder = tmp_path / "data" / "benchmarks" / "maths"
+    folder.mkdir(parents=True)
+    (folder / "svamp_test.jsonl").write_text("{}\n")
+    monkeypatch.setenv("ASAP_DATA", str(tmp_path / "data"))
+    check_machine(chain_of(read_table(official, "mini.yaml"), "miniature"), Records(Path("out")))
 
 
 @pytest.mark.parametrize("name", ["nosuch", "gsm8k:mine.jsonl", "humaneval:", "livecodebench", "livecodebench:v9", "maths"])

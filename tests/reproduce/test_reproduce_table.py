@@ -114,7 +114,7 @@ WRONG = [
     (
         "max-new-tokens: 12, ",
         'max-new-tokens: 12, base-url: "http://127.0.0.1:9/v1", ',
-        "miniature: evaluate: new: options has base-url, and no server answers there: hf:tiny is evaluated in this process; leave base-url out",
+        "evaluate: new: options has base-url, and no server answers there: hf:tiny is evaluated in this process; leave base-url out",
     ),
     ("recipe: laptop", "backend: trl", "train lacks recipe"),
     ("original: {}", '"a: original": {}', "paper: arms names 'a: original'; letters, digits, spaces and - _ + . ( ) are expected"),

@@ -76,13 +76,23 @@ def check_benchmark(name: str) -> tuple[str, str]:
     return kind, rest
 
 
-def load_benchmark(name: str) -> Benchmark:
-    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
+def benchmark_files(name: str) -> list[Path]:
+    """The files of a benchmark; official ones are fetched where they are not here. A user's own need not exist.
+
+    Raises UsageError for an unknown name, InputError or MissingExtra where an official file is not to be had.
+    """
     kind, rest = check_benchmark(name)
     if kind == "livecodebench":
-        return _livecodebench(name, rest)
-    chosen = _KINDS[kind]
-    path = Path(rest).expanduser() if rest else chosen.find()
+        return [livecodebench.livecodebench_file(number) for number in livecodebench.window_files(rest)]
+    return [Path(rest).expanduser() if rest else _KINDS[kind].find()]
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Find and read the problems. Raises UsageError for an unknown name, InputError or MissingExtra if the files cannot be used."""
+    (kind, rest), paths = check_benchmark(name), benchmark_files(name)
+    if kind == "livecodebench":
+        return _livecodebench(name, rest, paths)
+    chosen, [path] = _KINDS[kind], paths
     problems = chosen.read(path)
     if not rest and chosen.problems is not None:
         _check_count(path, len(problems), chosen.problems)
@@ -90,12 +100,11 @@ def load_benchmark(name: str) -> Benchmark:
     return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings), rest)
 
 
-def _livecodebench(name: str, window: str) -> Benchmark:
-    problems, paths = list[Problem](), list[Path]()
-    for number in livecodebench.window_files(window):
-        paths.append(livecodebench.livecodebench_file(number))
-        read = livecodebench.livecodebench(paths[-1])
-        _check_count(paths[-1], len(read), livecodebench.COUNTS[number - 1])
+def _livecodebench(name: str, window: str, paths: Sequence[Path]) -> Benchmark:
+    problems = list[Problem]()
+    for number, path in zip(livecodebench.window_files(window), paths, strict=True):
+        read = livecodebench.livecodebench(path)
+        _check_count(path, len(read), livecodebench.COUNTS[number - 1])
         problems += read
     _check_ids(paths[0], problems)
     return Benchmark(name, problems, file_digest(paths), template_digest("stdin", "call"))

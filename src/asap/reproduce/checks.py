@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asap.benchmarks.load import check_benchmark
+from asap.benchmarks.load import benchmark_files
 from asap.dataset.hub import looks_like_hub_id
 from asap.errors import InputError, UsageError
 from asap.evaluate.plan import Plan
@@ -92,7 +92,7 @@ _CHECKS = {"prune": _check_pruning, "cut": _check_cut, "train": _check_training,
 
 
 def check_machine(chain: Chain, records: Records) -> None:
-    """Raise InputError if a stage that is not done needs a file or a program that is not there."""
+    """Raise InputError if a stage that is not done needs a file or a program that is not there; fetches official benchmarks."""
     left = [stage for stage in chain.stages if records.of(stage).state != "done"]
     if any(stage.kind == "data" for stage in left):
         for source in chain.scale.rows.sources:
@@ -107,6 +107,14 @@ def check_machine(chain: Chain, records: Records) -> None:
             raise InputError(f"{chain.scale.place}: serve: there is no program {program} here, which {stage.name} needs; install it first")
     for evaluation in chain.scale.evaluations if evaluated else ():
         for name in benchmarks_in(evaluation.options):
-            kind, file = check_benchmark(name)
-            if file and kind != "livecodebench" and not Path(file).expanduser().is_file():
-                raise InputError(f"{chain.scale.place}: evaluate: {evaluation.name}: benchmark names {name}, and there is no file {file}")
+            _check_files(f"{chain.scale.place}: evaluate: {evaluation.name}", name)
+
+
+def _check_files(place: str, name: str) -> None:
+    """Raise InputError if a file of a benchmark is not here and, for an official one, cannot be fetched now."""
+    try:
+        files = benchmark_files(name)
+    except InputError as error:
+        raise InputError(f"{place}: benchmark {name}: {error}") from error
+    if lacking := [str(file) for file in files if not file.is_file()]:
+        raise InputError(f"{place}: benchmark names {name}, and there is no file {lacking[0]}")
