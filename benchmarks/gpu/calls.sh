@@ -90,8 +90,8 @@ collect)
     done
     [ "${3:-}" = held ] || pkill -TERM -f experiments.oracle.auc || true
     sleep 1
-    tar -C "$K" -czf "$OUT/held.tgz" held log
-    [ ! -e "$K/auc" ] || tar -C "$K" -czf "$OUT/auc.tgz" auc
+    tar -C "$K" -czf "$OUT/held.tgz" held log || true # a file that grows meanwhile is no reason to bring nothing
+    [ "${3:-}" = held ] || tar -C "$K" -czf "$OUT/auc.tgz" auc || true
     cp "$K"/found/* "$OUT" || true
     tail -n 6 "$K"/log/*
     ls -l "$OUT"
