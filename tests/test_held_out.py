@@ -201,6 +201,28 @@ def compared(script: Any, kind: str, out: Path, plan: Mapping[str, Any], judge: 
     return words
 
 
+def test_scores_made_ahead_are_those_that_the_test_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks" / "gpu"))
+    ahead, script = import_module("held_ahead"), held_out("run")
+    monkeypatch.chdir(tmp_path)
+    small = {**plan(), "methods": ["random", "random-block", "keep-tail", "spirit"], "bets": [BET], "scorer": f"hf:{model_folder()}"}
+    Path("plan.json").write_text(json.dumps({**small, "dtype": "float32"}))
+    monkeypatch.setattr(ahead, "PLAN", Path("plan.json"))
+    packed(Path("code.gz"), traces(50, "code"))
+    packed(Path("maths.gz"), traces(5, "maths"))
+    monkeypatch.setattr("sys.argv", ["ahead", "--code", "code.gz", "--maths", "maths.gz", "--out", "out", "--device", "cpu", "--rehearse"])
+    ahead.main()
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["kind"], line["scored"], line["rows"]) for line in said] == [
+        (kind, name, 3) for kind in ("code", "maths") for name in ("asap", "spirit", BET)
+    ]
+    words = script.command("maths", Path("out"), {**small, "dtype": "float32"}, f"hf:{model_folder()}", "cpu")
+    assert run(words) == 0
+    assert capsys.readouterr().err.count("0 traces to score (3 of 3 were done before)") == 3
+
+
 def test_it_stops_when_the_time_is_over(tmp_path: Path) -> None:
     script = held_out("run")
     write_rows(tmp_path / "code.jsonl", [row(1)])
