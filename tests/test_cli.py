@@ -259,7 +259,7 @@ def test_a_terminal_that_cannot_show_a_sign_does_not_end_the_run(tmp_path: Path)
         [sys.executable, "-c", code, json.dumps(commands)], cwd=source.parent, capture_output=True, env=environment, check=True
     )
     assert done.stdout.splitlines()[-1] == b"[0, 2]", done.stderr
-    assert done.stderr.splitlines()[-1].startswith(b"asap: a\\u2026\\udce9 holds no work.sqlite")
+    assert done.stderr.splitlines()[-1].startswith(b"asap: there is no folder a\\u2026\\udce9; ")
 
 
 def test_doctor_can_be_asked_about_data(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

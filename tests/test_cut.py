@@ -201,7 +201,7 @@ def test_what_cannot_be_cut_is_refused_in_a_sentence(
     source: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = str(tmp_path / "cut")
-    assert "holds no work.sqlite" in refusal(capsys, "cut", str(tmp_path / "nowhere"), "--budget", "5", "--out", target)
+    assert "there is no folder" in refusal(capsys, "cut", str(tmp_path / "nowhere"), "--budget", "5", "--out", target)
     assert "a cut needs a budget (tokens) or a ratio" in refusal(capsys, "cut", str(finished), "--out", target)
     assert "choose one" in refusal(capsys, "cut", str(finished), "--out", target, "--budget", "5", "--ratio", "0.5")
     assert "budget is 0" in refusal(capsys, "cut", str(finished), "--out", target, "--budget", "0")

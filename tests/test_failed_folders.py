@@ -29,7 +29,7 @@ def test_a_cut_that_fails_half_way_leaves_nothing_and_can_be_made_right(
     words = ["cut", str(finished), "--out", str(tmp_path / "cut"), "--method"]
     assert "no scores of method 'leave-one-out' are stored" in refusal(capsys, *words, "leave-one-out")
     assert not (tmp_path / "cut").exists()
-    assert "holds no work.sqlite" in refusal(capsys, "cut", str(tmp_path / "cut"), "--budget", "9", "--out", str(tmp_path / "other"))
+    assert "there is no folder" in refusal(capsys, "cut", str(tmp_path / "cut"), "--budget", "9", "--out", str(tmp_path / "other"))
     assert run([*words, "random"]) == 0
 
 

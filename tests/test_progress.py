@@ -47,7 +47,7 @@ def test_a_terminal_shows_a_bar_with_tokens_speed_and_time_left(tmp_path: Path, 
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
     assert "the first row, r0, was read as question+cot+answer" in " ".join(shown.split())
     assert "40 traces to score" in shown
-    assert re.search(r"pruning .*\d+/40, \d+ (s|min) left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", shown), shown
+    assert re.search(r"pruning .*\d+/40, \d+ (s|min) left, [\d.]+ (rows/s|s a row), tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", shown), shown
     assert "rows     40 = " in shown
     assert "Traceback" not in shown
     assert written.rstrip().endswith("README.md")
@@ -76,7 +76,7 @@ def test_a_log_gets_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
     lines = said.splitlines()
     assert lines[0].startswith("the first row, r0, was read as question+cot+answer; ")
     assert "3 traces to score" in lines
-    assert re.fullmatch(r"3/3 traces, 0 s left, [\d.]+ rows/s, tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", lines[-1])
+    assert re.fullmatch(r"3/3 traces, 0 s left, [\d.]+ (rows/s|s a row), tokens [\d.k]+ -> [\d.k]+ \(\d+%\)", lines[-1])
 
 
 def test_lines_come_at_the_first_row_and_at_the_end_and_rarely_between() -> None:

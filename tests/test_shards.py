@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_refused_and_named(
     assert refused(*parts[:2]) == "shard 2/3 is missing; prune it with --shard 2/3, or name its folder too"
     assert "are both shard 0/3; name each shard once" in refused(*parts, parts[0])
     assert f"cannot be merged into {parts[1]}" in refusal(capsys, "merge", *map(str, parts), "--out", str(parts[1]))
-    assert "holds no work.sqlite" in refused(*parts, tmp_path / "nowhere")
+    assert "there is no folder" in refused(*parts, tmp_path / "nowhere")
     whole = prune(source, tmp_path / "whole")
     assert "is no shard: it was pruned without --shard" in refused(whole)
     other = prune(source, tmp_path / "other", "--shard", "2/3", "--keep-last", "1")

@@ -7,6 +7,8 @@ AsapError
 └── RowError       one row cannot be used; the run continues and records it
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -17,6 +19,12 @@ class AsapError(Exception):
 def one_line(error: BaseException) -> str:
     """An error's message on one line."""
     return " ".join(str(error).split())
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Says that nothing has this name, which one may be meant, and which there are."""
+    near = get_close_matches(name, names := [*known], 1)
+    return f"unknown {what} {name!r}; {f'did you mean {near[0]}? ' if near else ''}choose from {', '.join(names)}"
 
 
 class UsageError(AsapError, ValueError):

@@ -79,6 +79,13 @@ def run_in(folder: Path) -> str | None:
         raise InputError(f"{folder} cannot be looked at ({error.strerror})") from error
 
 
+def refuse_absent(folder: Path) -> None:
+    """Raise InputError where the folder of a run is to be read and there is none."""
+    refuse_file(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; name the output folder of a run")
+
+
 def refuse_file(folder: Path) -> None:
     """Raise InputError for a file where the folder of a run is to be read."""
     _check_name(folder)

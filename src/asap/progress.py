@@ -85,13 +85,18 @@ class Watcher(Listener):
         """Time left, speed and tokens so far. The most important comes first: a narrow terminal cuts off the end."""
         share = f" ({self.tokens_after / self.tokens_before:.0%})" if self.tokens_before else ""
         tokens = f"tokens {short(self.tokens_before)} -> {short(self.tokens_after)}{share}"
-        return f"{span(self.left_s)} left, {self.rows_per_s:.2f} rows/s, {tokens}"
+        return f"{span(self.left_s)} left, {_rate(self.rows_per_s)}, {tokens}"
 
     def __enter__(self) -> "Watcher":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         return None
+
+
+def _rate(rows_per_s: float) -> str:
+    """A speed in the unit that gives a number of some size."""
+    return f"{rows_per_s:.2f} rows/s" if rows_per_s >= 1 or not rows_per_s else f"{1 / rows_per_s:.3g} s a row"
 
 
 class Lines(Watcher):

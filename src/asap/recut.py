@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from asap.errors import InputError, UsageError
+from asap.errors import InputError, UsageError, unknown
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.output import Files, claim_files, write_output
@@ -46,7 +46,7 @@ def recut(
     if same_file(out, folder):
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
     if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
-        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+        raise UsageError(unknown("method", method, METHODS))
     with Store.reading(folder) as store:
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:

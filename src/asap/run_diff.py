@@ -16,7 +16,7 @@ from asap.digest import content_digest
 from asap.errors import InputError, UsageError
 from asap.evaluate.paired_run import read_summary
 from asap.lm.fields import object_in
-from asap.ownership import COMPARED, EVALUATED, PRUNED, SCORED, TRAINED, record_in, run_in
+from asap.ownership import COMPARED, EVALUATED, PRUNED, SCORED, TRAINED, record_in, refuse_absent, run_in
 
 _GROUPS = (
     ("versions", r"asap|runs\.\w+\.asap|versions\..*|packages\..*|compared_by|device|processes|bf16|.*\.engine\..*"),
@@ -152,6 +152,7 @@ def _difference(a: Path, b: Path) -> RunDiff:
 
 
 def _kind(folder: Path) -> str:
+    refuse_absent(folder)
     found = run_in(folder)
     if found is None:
         raise InputError(f"{folder} holds no run of asap prune, train, evaluate, score or compare")

@@ -43,7 +43,7 @@ VARIES = (
     Mask("said.txt", r"^\d+/\d+ (?:traces|(?:rows )?judged).*\n(?=\d+/)", ""),  # a slow machine prints more lines of progress
     Mask("said.txt", r"[\d.]+ (?:s|min|h) left", "… left"),
     Mask("dry-run*/said.txt", r"^time: .*$", "time: …"),
-    Mask("said.txt", r"[\d.]+ rows/s", "… rows/s"),
+    Mask("said.txt", r"[\d.]+ (?:rows/s|s a row)", "… rows/s"),
 )
 DEPENDS = (
     Mask("table.html", r"(?s)<style>.*?</style>", "<style></style>"),  # looks are looked at

@@ -1,6 +1,7 @@
 """What a later stage would refuse is refused before the first one, and most of it in the plan."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,14 @@ def planned(text: str, capsys: pytest.CaptureFixture[str], *options: str) -> str
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("max-new-tokens: 12", "max-new-tokens: many", f"{EVALUATION}Invalid value for --max-new-tokens: 'many' is not a whole number"),
+        ("max-new-tokens: 12", "max-new-tokens: many", f"{EVALUATION}--max-new-tokens is 'many'; a whole number is expected"),
         ("max-new-tokens: 12", "max-new-tokens: 0", f"{EVALUATION}--max-new-tokens is 0; 1 or more is expected"),
         ('budgets: "6"', 'budgets: "600"', f"{EVALUATION}--budgets holds 600; numbers from 1 to --max-new-tokens 12 are expected"),
-        ("device: cpu}", "device: cpu, limit: true}", f'{EVALUATION}Command "evaluate" parameter --limit requires an argument.'),
+        (
+            "device: cpu}",
+            "device: cpu, limit: true}",
+            f"{EVALUATION}--limit has no value (Only the first so many problems of each benchmark); see asap evaluate --help",
+        ),
         ("method: random", "method: nosuch", "equal-tokens: arms: random: cut: unknown method 'nosuch'; choose from asap, "),
         (
             "random, ratio: 0.5",
@@ -40,7 +45,7 @@ def planned(text: str, capsys: pytest.CaptureFixture[str], *options: str) -> str
             "equal-tokens: arms: random: cut: ratio is 5; a number above 0 and at most 1",
         ),
         ("prune: {ratio: 0.5}", "prune: {method: nosuch}", f"{ARM}unknown method 'nosuch'; choose from asap, "),
-        ("prune: {ratio: 0.5}", "prune: {ratio: half}", f'{ARM}Invalid value for --ratio: unable to convert "half" into float.'),
+        ("prune: {ratio: 0.5}", "prune: {ratio: half}", f"{ARM}--ratio is 'half'; a number is expected"),
         ("prune: {ratio: 0.5}", "prune: {ratio: 0}", f"{ARM}ratio is 0; a number above 0 and at most 1 is expected"),
         ("prune: {ratio: 0.5}", "prune: {ratio: 0.5, coarse: soft}", f'{ARM}Invalid value "soft" for --coarse. Choose from: "align", '),
         ("prune: {ratio: 0.5}", "prune: {ratio: 0.5, llm: gpt}", f"{ARM}unknown model 'gpt'; write openai:<model>, "),
@@ -72,6 +77,22 @@ def test_the_plan_of_a_table_with_one_variant_says_which_it_is(
     assert planned(alone, capsys, "--equal-tokens") == "0: "
     assert run(["reproduce", "mini.yaml", "--scale", "miniature", "--plan", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["variant"] == "equal-tokens"
+
+
+def test_a_plan_needs_no_trainer_and_a_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with_trl = planned(WHOLE, capsys)
+    assert run(["reproduce", "mini.yaml", "--plan"]) == 0, "its only scale needs no name"
+    there = capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "trl", None)
+    assert planned(WHOLE, capsys) == with_trl
+    assert run(["reproduce", "mini.yaml", "--plan"]) == 0
+    assert capsys.readouterr().out == there
+    assert run(["reproduce", "mini.yaml", "--out", "out"]) == 2
+    assert "asap: training needs trl, datasets and peft; install them with: pip install" in capsys.readouterr().err
+    assert not [*Path("out").glob("data-*")]
 
 
 def lacking(text: str) -> str:

@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from reproduce_helpers import WHOLE
 
+from asap.cli.reproduce import _parsed
 from asap.errors import UsageError
 from asap.reproduce.arms import VARIANTS
-from asap.reproduce.chain import chain_of
+from asap.reproduce.chain import chain_of, scale_of
+from asap.reproduce.checks import check_options
 from asap.reproduce.device import load_device
 from asap.reproduce.options import OPTIONS
 from asap.reproduce.plan import plan_text
 from asap.reproduce.record import Records
 from asap.reproduce.results import results_text
 from asap.reproduce.stage import Stage
-from asap.reproduce.table import load_table, read_table, table_names
+from asap.reproduce.table import Scale, load_table, read_table, table_names
 
 
 def options_of(command: str) -> set[str]:
@@ -29,6 +31,19 @@ def options_of(command: str) -> set[str]:
         inner = [field.name for field in fields(parameter.default)] if is_dataclass(parameter.default) else [parameter.name]
         found |= {name.replace("_", "-") for name in inner}
     return found | {"subset", "split"}
+
+
+def test_the_table_in_the_docs_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text("utf-8")
+    shown = read_table(page.partition("```yaml\n")[2].partition("```")[0], "mine.yaml")
+    check_options(scale_of(shown, "small"), _parsed)
+    assert [stage.kind for stage in chain_of(shown, "small").stages].count("evaluate") == 3
+    assert all(f"{field.name.replace('_', '-')}:" in page for field in fields(Scale) if field.name not in UNWRITTEN)
+
+
+UNWRITTEN = ("name", "place", "evaluations", "variants")
+"""What a scale has that its file has under another name."""
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -124,6 +139,11 @@ WRONG = [
         "cut: of is 'asap'; an arm above it that is pruned is expected: there is none",
     ),
     ("original: {}", "-x: {}", "paper: arms names '-x'; letters, digits"),
+    (
+        "      reference: original\n",
+        "",
+        "miniature: paper lacks reference, the arm that the others are compared with; write one of original, asap",
+    ),
     ("title: Miniature", "title: [a]", "mini.yaml: title is ['a']; a text is expected"),
 ]
 

@@ -132,7 +132,7 @@ def test_the_script_names_each_thing_once() -> None:
 
 def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = str(tmp_path / "page.html")
-    assert "holds no manifest.json" in refusal(capsys, "review", str(tmp_path / "nowhere"), "--out", page)
+    assert "there is no folder" in refusal(capsys, "review", str(tmp_path / "nowhere"), "--out", page)
     out = made(tmp_path / "out", range(2))
     (tmp_path / "out" / "manifest.json").rename(tmp_path / "kept")
     assert "unfinished run" in refusal(capsys, "review", str(out), "--out", page)

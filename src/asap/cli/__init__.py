@@ -81,6 +81,8 @@ def read_lists(words: Sequence[str], config: Path | None = None) -> None:
 def _run(arguments: Sequence[str], document: dict[str, Any]) -> int:
     from cyclopts import CycloptsError
 
+    from asap.cli.parse_errors import in_our_words
+
     debug = manner().debug
     try:
         words, config = without_config(arguments)
@@ -91,7 +93,8 @@ def _run(arguments: Sequence[str], document: dict[str, Any]) -> int:
         return code if isinstance(code, int) else 0
     except (AsapError, CycloptsError) as error:
         _trace(debug)
-        document["error"] = told = revealed(one_line(error), keep="")
+        told = in_our_words(error) if isinstance(error, CycloptsError) else one_line(error)
+        document["error"] = told = revealed(told, keep="")
         print(f"asap: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

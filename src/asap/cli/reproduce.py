@@ -8,9 +8,10 @@ from cyclopts import CycloptsError, Group, Parameter
 
 from asap.cli.manner import manner
 from asap.cli.options import DATA, MODEL, RUN
+from asap.cli.parse_errors import in_our_words
 from asap.cli.result import show
 from asap.cli.terminal import say
-from asap.errors import UsageError, one_line
+from asap.errors import UsageError
 
 WHAT = Group("What to reproduce", sort_key=1)
 
@@ -21,7 +22,10 @@ def reproduce(
     ] = None,
     /,
     *,
-    scale: Annotated[str, Parameter(help="laptop, gpu or paper, or another scale of the table's file.", group=WHAT)] = "laptop",
+    scale: Annotated[
+        str | None,
+        Parameter(help="laptop, gpu or paper, or another scale of the table's file. [default: laptop, or the file's only one]", group=WHAT),
+    ] = None,
     equal_tokens: Annotated[
         bool,
         Parameter(
@@ -60,6 +64,7 @@ def reproduce(
         show("\n".join(texts), tables={name: {"title": found.title, "scales": [*found.scales]} for name, found in known.items()})
         return 0
     loaded = load_table(table)
+    scale = scale or (next(iter(loaded.scales)) if len(loaded.scales) == 1 else "laptop")
     check_options(scale_of(loaded, scale), _parsed)
     chain = chain_of(loaded, scale, "equal-tokens" if equal_tokens else None, data)
     if chain.variant.name == "equal-tokens" and not equal_tokens and not manner().quiet:
@@ -90,4 +95,4 @@ def _parsed(words: Sequence[str]) -> Mapping[str, Any]:
     try:
         return app.parse_args(words, exit_on_error=False, print_error=False)[1].arguments
     except CycloptsError as error:
-        raise UsageError(one_line(error)) from error
+        raise UsageError(in_our_words(error)) from error

@@ -18,7 +18,7 @@ from asap.compare.structure import structure
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
 from asap.dataset.source import Source
-from asap.errors import RowError, UsageError
+from asap.errors import RowError, UsageError, unknown
 from asap.events import Listener, MeasuringProgress
 from asap.lm.scorer import Scorer
 from asap.lm.tokens import TokenCounter
@@ -55,7 +55,7 @@ class Grid(NamedTuple):
         known = [*(name for name in METHODS if name != "original"), FINE, *TOKEN_LEVEL]
         for name in methods:
             if name not in known and ":" not in name:
-                raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}")
+                raise UsageError(unknown("method", name, known))
         for ratio in ratios:
             if not 0 < ratio < 1:
                 raise UsageError(f"ratio {ratio:g} is not between 0 and 1")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 
 import numpy as np
 
@@ -122,9 +123,8 @@ def _rejected(survey: Survey) -> Iterator[Finding]:
         found = f"{_some(ordered, 'whose prompt orders other think tags than are written')}: {ordered.detail}"
         yield Finding("ordered tags", "warn", found, _ORDERED)
     for reason, cases in sorted(survey.rejected.items(), key=lambda item: -item[1].count):
-        detail = cases.detail if len(cases.detail) <= _LONGEST_DETAIL else f"{cases.detail[: _LONGEST_DETAIL - 1]}…"
         advice = _ADVICE.get(reason, "correct these rows, or leave them out")
-        yield Finding(reason, "warn", f"{_some(cases)}: {detail}", advice)
+        yield Finding(reason, "warn", f"{_some(cases)}: {shorten(cases.detail, _LONGEST_DETAIL, placeholder='…')}", advice)
 
 
 def _texts(survey: Survey) -> Iterator[Finding]:

@@ -192,5 +192,7 @@ def _file_in(folder: Path) -> Path:
     """The file of another folder's replies, which may be named itself. Raises InputError where there is none."""
     path = folder / REPLIES_FILE if folder.is_dir() else folder
     if not path.is_file():
+        if not folder.exists():
+            raise InputError(f"there is no file or folder {folder}; name an output folder of a run with --llm")
         raise InputError(f"{folder} holds no {REPLIES_FILE}; name an output folder of a run with --llm")
     return path

@@ -49,6 +49,8 @@ def read_variant(name: str, fields: Fields) -> Variant:
     arms = tuple(_arm(arm) for arm in fields.each("arms"))
     names = {arm.name: arm for arm in arms}
     same_rows = fields.values.get("same-rows") and fields.text("same-rows")
+    if "reference" not in fields.values:
+        raise UsageError(f"{fields.place} lacks reference, the arm that the others are compared with; write one of {', '.join(names)}")
     reference = fields.text("reference")
     for what, named in (("reference", reference), ("same-rows", same_rows)):
         if named is not None and named not in names:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from asap.benchmarks.load import benchmark_files
 from asap.dataset.hub import looks_like_hub_id
-from asap.errors import InputError, UsageError
+from asap.errors import InputError, UsageError, unknown
 from asap.evaluate.plan import Plan
 from asap.lm.specs import Spec
 from asap.prune.fine.removal import check_budget
@@ -19,6 +19,7 @@ from asap.reproduce.stage import option_words
 from asap.reproduce.table import Scale, benchmarks_in, recipe_of
 from asap.reproduce.work import pruning_settings
 from asap.train.launch import wanted_launch
+from asap.train.setting import missing_trainer, trainer_is_here
 
 Parse = Callable[[Sequence[str]], Mapping[str, Any]]
 """The values that a command's parser reads from the words of a command; it raises UsageError."""
@@ -74,8 +75,8 @@ def _check_pruning(options: Options, _: Mapping[str, Any]) -> None:
 
 def _check_cut(options: Options, _: Mapping[str, Any]) -> None:
     check_budget(budget=options.get("budget"), ratio=options.get("ratio"))
-    if (method := options.get("method", "asap")) not in (*METHODS, *TOKEN_LEVEL):
-        raise UsageError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    if (method := str(options.get("method", "asap"))) not in (*METHODS, *TOKEN_LEVEL):
+        raise UsageError(unknown("method", method, METHODS))
 
 
 def _check_training(options: Options, values: Mapping[str, Any]) -> None:
@@ -92,8 +93,12 @@ _CHECKS = {"prune": _check_pruning, "cut": _check_cut, "train": _check_training,
 
 
 def check_machine(chain: Chain, records: Records) -> None:
-    """Raise InputError if a stage that is not done needs a file or a program that is not there; fetches official benchmarks."""
+    """Raise InputError or MissingExtra if a stage that is not done needs what is not here: a file, a program, TRL. Fetches official
+    benchmarks.
+    """
     left = [stage for stage in chain.stages if records.of(stage).state != "done"]
+    if any(stage.kind == "train" for stage in left) and not trainer_is_here():
+        raise missing_trainer()
     if any(stage.kind == "data" for stage in left):
         for source in chain.scale.rows.sources:
             if not Path(source).exists() and not looks_like_hub_id(source):

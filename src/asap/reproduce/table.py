@@ -19,6 +19,7 @@ from asap.reproduce.device import load_device
 from asap.reproduce.fields import Fields, Options, said_at
 from asap.reproduce.options import OPTIONS
 from asap.train.recipe import load_recipe
+from asap.train.setting import trainer_is_here
 from asap.yaml_text import yaml_mapping
 
 
@@ -192,8 +193,9 @@ def _training(fields: Fields) -> Options:
 
 
 def recipe_of(train: Options) -> Mapping[str, Any]:
-    """The hyper-parameters of a training. Raises UsageError."""
-    return load_recipe(str(train["recipe"]), [f"{key}={value}" for key, value in train.get("set", {}).items()])
+    """The hyper-parameters of a training, whose values are checked where TRL is here. Raises UsageError."""
+    changes = [f"{key}={value}" for key, value in train.get("set", {}).items()]
+    return load_recipe(str(train["recipe"]), changes, checked=trainer_is_here())
 
 
 def _seeds(fields: Fields) -> tuple[int, ...]:

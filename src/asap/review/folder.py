@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from asap.dataset.jsonl import opened
 from asap.errors import InputError, one_line
-from asap.ownership import refuse_file
+from asap.ownership import refuse_absent
 from asap.prune.decision import Decision, decision_from_row, decisions_file
 from asap.prune.decision.check import check_decision
 from asap.prune.decision.step_cut import StepCut
@@ -39,7 +39,7 @@ class FinishedRun:
     @classmethod
     def open(cls, folder: Path) -> "FinishedRun":
         """The run of a folder. Raises InputError if the folder holds none, or an unfinished one."""
-        refuse_file(folder)
+        refuse_absent(folder)
         try:
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
             if not decisions_file(folder).is_file() or not isinstance(manifest, dict) or "input_hash" not in manifest:

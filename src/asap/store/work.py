@@ -13,7 +13,7 @@ from typing import Any
 
 from asap.errors import InputError, RowError
 from asap.lm.fields import number_in
-from asap.ownership import refuse_file
+from asap.ownership import refuse_absent
 from asap.prune.coarse.selection import Selection, checked_selection
 from asap.prune.decision import Decision, decision_from_row
 from asap.sample import Sample, unthinking_of
@@ -295,6 +295,6 @@ class Store:
 
 
 def _check_there(folder: Path) -> None:
-    refuse_file(folder)
+    refuse_absent(folder)
     if not (folder / FILE).is_file():
         raise InputError(f"{folder} holds no {FILE}, so it is not an output folder of asap prune (or the file was left behind)")

@@ -1,6 +1,6 @@
 """Recipes: YAML files with every hyper-parameter, which `--set key=value` overrides. The names are TRL's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ def recipe_names() -> list[str]:
     )
 
 
-def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The checked values of a recipe (a name, or a YAML file) with `key=value` changes. Raises UsageError if they are invalid."""
+def load_recipe(name: str, changes: Sequence[str] = (), *, checked: bool = True) -> dict[str, Any]:
+    """The values of a recipe (a name, or a YAML file) with `key=value` changes. Raises UsageError if they are invalid.
+
+    `checked`: each value is one that its setting may have, which only TRL tells. Raises MissingExtra without it.
+    """
     if name in recipe_names():
         text = files("asap.train").joinpath("recipes", f"{name}.yaml").read_text("utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
@@ -39,11 +42,11 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     else:
         raise UsageError(f"there is no recipe {name!r}; choose from {', '.join(recipe_names())}, or give a .yaml file")
     values = yaml_mapping(text, f"recipe {name}", "learning_rate: 4.0e-5")
-    values = {key: checked_setting(key, value) for key, value in values.items()}
-    return _complete(values | _changes(changes), name)
+    values |= _changes(changes, is_text if checked else lambda key: False)
+    return _complete({key: checked_setting(key, value) for key, value in values.items()} if checked else values, name)
 
 
-def _changes(texts: Sequence[str]) -> dict[str, Any]:
+def _changes(texts: Sequence[str], is_text: Callable[[str], bool]) -> dict[str, Any]:
     """The values of `--set`. Raises UsageError for a setting that is given twice."""
     typed = dict[str, str]()
     for text in texts:
@@ -53,16 +56,16 @@ def _changes(texts: Sequence[str]) -> dict[str, Any]:
         if key in typed:
             raise UsageError(f"--set gives {key} twice, {typed[key]!r} and {value!r}; leave one of them out")
         typed[key] = value
-    return {key: checked_setting(key, _read(key, value)) for key, value in typed.items()}
+    return {key: _read(key, value, is_text(key)) for key, value in typed.items()}
 
 
-def _read(key: str, text: str) -> Any:
-    """The value in a text that was typed for a setting."""
+def _read(key: str, text: str, is_text: bool) -> Any:
+    """The value in a text that was typed for a setting, which may be one whose values are texts."""
     try:
         value = yaml_value(text)
     except (RecursionError, ValueError):
         raise UsageError(f"--set {key} is {text!r:.80}, which is not valid YAML") from None
-    return text if is_text(key) and not isinstance(value, str | None) else value
+    return text if is_text and not isinstance(value, str | None) else value
 
 
 def _complete(values: dict[str, Any], name: str) -> dict[str, Any]:

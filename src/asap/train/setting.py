@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
+from importlib.util import find_spec
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -158,6 +159,11 @@ def _kinds(annotation: Any) -> frozenset[str]:
         kind = get_origin(part) or part
         found.add("bool" if kind is Literal else "null" if kind is NoneType else getattr(kind, "__name__", "other"))
     return frozenset(found & {"null", "bool", "int", "float", "str", "list", "dict"})
+
+
+def trainer_is_here() -> bool:
+    """Whether TRL is installed, by which settings are checked."""
+    return find_spec("trl") is not None
 
 
 def missing_trainer() -> MissingExtra:

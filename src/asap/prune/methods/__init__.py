@@ -36,7 +36,7 @@ These cut inside steps (`asap.prune.token_level`), in units smaller than a step.
 
 from dataclasses import is_dataclass
 
-from asap.errors import UsageError
+from asap.errors import UsageError, unknown
 from asap.prune.coarse.align import alignment
 from asap.prune.methods.after_answer import cut_after_answer, cut_after_answer_reads
 from asap.prune.methods.controls import functional_first, keep_ends, keep_head, keep_tail, longest_first, random_block, random_draw
@@ -80,5 +80,5 @@ def method_named(name: str) -> StepMethod | TokenLevelMethod:
         return own_method(name)
     known = {**METHODS, **TOKEN_LEVEL}
     if name not in known:
-        raise UsageError(f"unknown method {name!r}; choose from {', '.join(known)}, or write package.module:function")
+        raise UsageError(f"{unknown('method', name, known)}, or write package.module:function")
     return known[name]
