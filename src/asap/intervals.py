@@ -110,12 +110,6 @@ def student_quantile(share: float, freedom: float) -> float:
     return math.sqrt(freedom) * math.tan(angle)
 
 
-def student_below(value: float, freedom: float) -> float:
-    """The share of Student's t distribution below a value."""
-    above = _student_share(math.atan(abs(value) / math.sqrt(freedom)), freedom)
-    return above if value >= 0 else 1 - above
-
-
 def _student_share(angle: float, freedom: float) -> float:
     """Below sqrt(freedom) * tan(angle): t's density is that of cos(angle)**(freedom - 1)."""
     least = min(angle, 40 / math.sqrt(freedom)) if freedom > 100 else angle  # beyond lies nothing, and nodes would be wasted on it
