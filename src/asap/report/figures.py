@@ -7,7 +7,6 @@ one cluster count as one.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,10 @@ from asap.errors import UsageError
 from asap.evaluate.metrics import mean, pass_interval
 from asap.evaluate.paired import compare
 from asap.evaluate.paired_run import Measured, PairedRun
-from asap.intervals import mean_difference
+from asap.intervals import ERRORS_TO_SHOW, mean_difference
 from asap.report.arms import Arm
 from asap.report.crossed import crossed_spread
 from asap.stats import holm
-
-_FACTOR = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # a difference shows with a power of 0.8 at 0.05
 
 
 @dataclass(frozen=True)
@@ -216,7 +213,7 @@ def _difference(arm: Arm, reference: Arm, benchmark: str) -> tuple[Difference, l
         units = "problems" if clusters is None else "clusters"
         spread = crossed_spread(_shares(ours, benchmark, both), _shares(theirs, benchmark, both), clusters)
         passed |= {"interval": [max(-1.0, spread.low), min(1.0, spread.high)], "interval_by": f"bootstrap over {units} and seeds"}
-        passed["smallest_difference"] = _FACTOR * spread.deviation
+        passed["smallest_difference"] = ERRORS_TO_SHOW * spread.deviation
     seeds, only = (len(theirs), len(ours)), (entry["only_a"], entry["only_b"])
     tokens, seconds = (dict(part) if (part := entry[name]) else None for name in ("tokens", "seconds"))
     found = Difference(
