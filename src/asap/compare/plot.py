@@ -93,14 +93,14 @@ def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) 
     panel.set_xlabel("tokens asked for (%), methods side by side")
     panel.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
     panel.set_xlim(ratios[0] - room, ratios[-1] + room)
-    panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
+    panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)]))
 
 
-def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:
-    """The limits around all finite numbers, with a margin of a tenth of their range and at least `least`."""
+def _limits(numbers: Sequence[float]) -> tuple[float, float]:
+    """The limits around all finite numbers, with a margin of a tenth of their range and at least 0.001."""
     finite = [number for number in numbers if math.isfinite(number)]
     low, high = min(finite), max(finite)
-    margin = max(least, 0.1 * (high - low))
+    margin = max(0.001, 0.1 * (high - low))
     return low - margin, high + margin
 
 
