@@ -17,21 +17,21 @@ from asap.errors import InputError
 from asap.revealed import revealed
 
 _SHARED = "asap.page"
+_MODULES = ("dom.js", "inflate.js", "frame.js", "text.js", "scroller.js")  # of every page, in order
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 
 
 class Assets(NamedTuple):
-    """What makes a page: the package of its own modules and style.css, the shared modules that it uses, and its own, each in order."""
+    """What makes a page beside what all pages share: the package with its modules and style.css, and the modules in order."""
 
     package: str
-    shared: tuple[str, ...]
     modules: tuple[str, ...]
 
     def sources(self) -> dict[str, str]:
         """The text of each module by name, in order."""
         own = {name: _resource(self.package, name) for name in self.modules}
-        return {**{name: _resource(_SHARED, name) for name in self.shared}, **own}
+        return {**{name: _resource(_SHARED, name) for name in _MODULES}, **own}
 
     def script(self) -> str:
         """The page's script: its modules, concatenated in one private scope without their import lines."""
