@@ -5,13 +5,13 @@ What is drawn is the difference from random removal, or from the full trace wher
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate, Contrast
 from asap.compare.measurement import Measure
 from asap.compare.table import INTRO, NO_PROOF, against_words, has_interval, note, p_value, percent, tables, title, with_interval
+from asap.page.html import resource
 from asap.page.looks import Look, is_stroked, looks_of, mark_path
 from asap.revealed import revealed
 
@@ -71,8 +71,8 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.globals.update(mark_path=mark_path, is_stroked=is_stroked, LOOK=looks_of(one.method for one in aggregates))
-    style = _text("asap.page", "base.css") + _text("asap.compare", "style.css")
-    return environment.from_string(_text("asap.compare", "page.html")).render(
+    style = resource("asap.page", "base.css") + resource("asap.compare", "style.css")
+    return environment.from_string(resource("asap.compare", "page.html")).render(
         style=style, caption=caption, no_proof=NO_PROOF, note=note(aggregates), sections=list(_sections(aggregates))
     )
 
@@ -190,7 +190,3 @@ def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
 def _shown(value: Any) -> Any:
     """A value of the template with its hidden characters in sight; markup stays as it is."""
     return revealed(value) if type(value) is str else value
-
-
-def _text(package: str, name: str) -> str:
-    return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -30,8 +30,8 @@ class Assets(NamedTuple):
 
     def sources(self) -> dict[str, str]:
         """The text of each module by name, in order."""
-        own = {name: _resource(self.package, name) for name in self.modules}
-        return {**{name: _resource(_SHARED, name) for name in _MODULES}, **own}
+        own = {name: resource(self.package, name) for name in self.modules}
+        return {**{name: resource(_SHARED, name) for name in _MODULES}, **own}
 
     def script(self) -> str:
         """The page's script: its modules, concatenated in one private scope without their import lines."""
@@ -40,7 +40,7 @@ class Assets(NamedTuple):
 
     def style(self) -> str:
         """The page's style: what all pages share, then its own."""
-        return _resource(_SHARED, "base.css") + _resource(self.package, "style.css")
+        return resource(_SHARED, "base.css") + resource(self.package, "style.css")
 
 
 def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], pieces: Iterable[str]) -> None:
@@ -52,7 +52,7 @@ def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], 
 
     script, style = assets.script(), assets.style()
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
-    page = environment.from_string(_resource(_SHARED, "template.html")).generate(
+    page = environment.from_string(resource(_SHARED, "template.html")).generate(
         title=revealed(title, keep=""),
         script_hash=_hash(script),
         style_hash=_hash(style),
@@ -69,7 +69,8 @@ def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], 
         file.writelines(page)
 
 
-def _resource(package: str, name: str) -> str:
+def resource(package: str, name: str) -> str:
+    """The text of a file that belongs to a package."""
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
