@@ -45,7 +45,7 @@ from asap.cli.options import (
 from asap.cli.passing import check_rule, passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
-from asap.cli.terminal import console_for, say
+from asap.cli.terminal import console_for, interrupted, say
 from asap.cli.trial import try_run
 from asap.cli.where_options import Where
 from asap.errors import UsageError
@@ -276,8 +276,7 @@ def _prune(
             )
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
-        say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
-        return 130
+        return interrupted(out)
     print_summary(totals, out, spending if llm.llm else None)
     if check:
         print_hints(totals)

@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 from asap.cli.options import DATA, RUN, Out, whole
 from asap.cli.result import show, show_written
-from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
+from asap.cli.sandbox_options import SandboxOptions, print_faults, progress_line
+from asap.cli.terminal import interrupted
 
 
 def score(
