@@ -270,10 +270,8 @@ def _prune(
                 console.print(f"{who} no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
-            listener, asks = (
-                stack.enter_context(watcher(console, whole_row=manner().verbose)),
-                llm.run_options(spending, source.rules.table),
-            )
+            listener = stack.enter_context(watcher(console, whole_row=manner().verbose))
+            asks = llm.run_options(spending, source.rules.table)
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
         return interrupted(out)
