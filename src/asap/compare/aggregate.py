@@ -19,7 +19,7 @@ from asap.compare.measurement import Measure, Measurement
 from asap.errors import UsageError
 from asap.stats import ALPHA, holm, interval, smallest_difference, wilcoxon
 
-NO_TRACE, FULL_TRACE = "no trace", "full trace"
+NO_TRACE, FULL_TRACE = FIXED_POINTS = "no trace", "full trace"
 CONTROL = "random"
 OFF_BY = 0.05
 _Floats = NDArray[np.float64]
