@@ -171,6 +171,14 @@ def _pruned(sources: Iterable[str], training: Path) -> Iterator[Path]:
                 break
 
 
+def arms_by_text(told: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The names of the arms, with commas, of which each text is told: one entry for a text."""
+    arms = dict[str, list[str]]()
+    for arm, text in told:
+        arms.setdefault(text, []).append(arm)
+    return {text: ", ".join(names) for text, names in arms.items()}
+
+
 def settings_of(arm: Arm) -> dict[str, Any]:
     """Where an arm comes from, for report.json and the page."""
     return {
