@@ -16,7 +16,7 @@ from asap.page.looks import Look, looks_of
 
 _FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "x", "plus": "+"}
-_PAPER, _INK, _SOFT, _LINE = "#fcfbf8", "#24211d", "#6b655b", "#e4dfd5"  # of the pages
+_PAPER, _SOFT, _LINE = "#fcfbf8", "#6b655b", "#e4dfd5"  # of the pages
 _FILLED = 0.8  # of the distance between two ratios, by the methods beside each other
 
 
