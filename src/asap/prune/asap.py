@@ -150,7 +150,7 @@ class _Fine(NamedTuple):
     order: list[int]
 
 
-def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[StepCut]:
+def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection) -> Scoring[StepCut]:
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")

@@ -49,7 +49,7 @@ class _Side(NamedTuple):
 class Retokenized:
     """A text in parts, none of them empty at first: `total` is its number of tokens, which `change` updates."""
 
-    def __init__(self, parts: Sequence[str], tokens: TokenCounter, around: int = AROUND) -> None:
+    def __init__(self, parts: Sequence[str], tokens: TokenCounter, around: int) -> None:
         self._texts, self._tokens, self._around = [*parts], tokens, around
         self._filled = KeptSteps(len(parts))
         text = "".join(parts)
