@@ -66,5 +66,5 @@ def score(
     [entry] = summary["benchmarks"]
     code = print_faults(summary)
     show(pass_line(entry), **summary)
-    show_written(out, ["verdicts.jsonl", "rejected.jsonl", "summary.json", "summary.md"])
+    show_written(out, SCORED_FILES)
     return code or int(max_rejected is not None and entry["rejected"] > max_rejected)

@@ -62,8 +62,7 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
     }
     with replacing(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    plotted = [] if no_plot else ["pareto.png"]
-    return Comparison(aggregates, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
+    return Comparison(aggregates, caption, [name for name in REPORT_FILES if name != "pareto.png" or not no_plot], no_plot)
 
 
 class _Seen(NamedTuple):
