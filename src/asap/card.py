@@ -12,6 +12,8 @@ from asap.dataset.formats import MAY_LOSE_THINKING, RENDERED_BY_TOOLS
 from asap.lm.engine import engine_name, prefix_caching
 from asap.tables import markdown_escaped
 
+_BAR = 24  # characters of the longest bar of the histogram
+
 
 def dataset_card(manifest: Mapping[str, Any]) -> str:
     """The card of pruned rows in Markdown, with the Hub's YAML header. It does not depend on the manifest's `seconds`."""
@@ -85,13 +87,13 @@ def public_name(source: str) -> str:
     return " ".join(f"{kind}{colon}{name}".split())
 
 
-def histogram_rows(before: Mapping[str, int], after: Mapping[str, int], width: int = 24) -> list[tuple[str, str]]:
+def histogram_rows(before: Mapping[str, int], after: Mapping[str, int]) -> list[tuple[str, str]]:
     """The rows of a text histogram: a token range, and one bar each for before and after."""
     tops = sorted({int(top) for top in (*before, *after)})
     most = max([*before.values(), *after.values()], default=1)
 
     def bar(count: int) -> str:
-        return f"{'█' * round(width * count / most):<{width}} {count:>6}"
+        return f"{'█' * round(_BAR * count / most):<{_BAR}} {count:>6}"
 
     rows = [
         (f"{top // 2 + 1 if top > 1 else 0:>7}-{top:<7}", f"{bar(before.get(str(top), 0))}  {bar(after.get(str(top), 0))}") for top in tops

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from asap.errors import UsageError
 
+ERRORS_TO_SHOW = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+"""Of so many standard errors, a difference shows with a power of 0.8 in a two-sided test at 0.05."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 _HALVINGS = 60
 
@@ -59,17 +61,16 @@ class Mean(NamedTuple):
     standard_error: float
     freedom: float
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Student's interval; without a degree of freedom nothing is known of it: (-inf, inf)."""
+    def interval(self) -> tuple[float, float]:
+        """Student's 95 % interval; without a degree of freedom nothing is known of it: (-inf, inf)."""
         if not self.freedom:
             return -math.inf, math.inf
-        half = student_quantile((1 + confidence) / 2, self.freedom) * self.standard_error
+        half = student_quantile(0.975, self.freedom) * self.standard_error
         return self.mean - half, self.mean + half
 
-    def smallest_difference(self, power: float = 0.8, alpha: float = 0.05) -> float:
-        """The mean difference that a sample as large and as spread shows with this power in a two-sided test at alpha."""
-        normal = NormalDist()
-        return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * self.standard_error if self.freedom else math.inf
+    def smallest_difference(self) -> float:
+        """The mean difference that a sample as large and as spread shows with a power of 0.8 in a two-sided test at 0.05."""
+        return ERRORS_TO_SHOW * self.standard_error if self.freedom else math.inf
 
 
 def mean_difference(differences: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Mean:
@@ -108,12 +109,6 @@ def student_quantile(share: float, freedom: float) -> float:
         return -student_quantile(1 - share, freedom)
     angle = _root(lambda angle: _student_share(angle, freedom) >= share, 0.0, math.pi / 2)
     return math.sqrt(freedom) * math.tan(angle)
-
-
-def student_below(value: float, freedom: float) -> float:
-    """The share of Student's t distribution below a value."""
-    above = _student_share(math.atan(abs(value) / math.sqrt(freedom)), freedom)
-    return above if value >= 0 else 1 - above
 
 
 def _student_share(angle: float, freedom: float) -> float:

@@ -80,7 +80,7 @@ def merge(folders: Sequence[Path], out: Path, *, files: Files | None = None) -> 
         _add_facts(store, parts)
         seconds = {"ask": store.fact("ask_s")} if settings["llm"] else {}
         seconds["score"] = store.fact("score_s")
-        totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, partial(tokens_of, settings)))
+        totals = write_output(store, settings, seconds=seconds, settle=settled_by(settings, partial(tokens_of, settings)), files=files)
     if totals.rejected + totals.passed == totals.rows:
         raise InputError(f"{no_usable_row(settings['sources'], {**totals.rejected_by, **totals.passed_by})}; see {out}/rejected.jsonl")
     return totals

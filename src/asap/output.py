@@ -38,7 +38,7 @@ from asap.totals import Totals
 from asap.versions import versions_of
 from asap.written_rows import WrittenRows
 
-Recut = Callable[[Decision, Sample], Decision | RowError]
+_Settle = Callable[[Decision, Sample], Decision | RowError]
 PARQUET = "pruned.parquet"
 _ABOUT = ("seconds", "written", "format_model")
 """What totals hold that is no count."""
@@ -105,10 +105,10 @@ def write_output(
     settings: Mapping[str, Any],
     *,
     seconds: Mapping[str, float],
-    files: Files | None = None,
-    recut: Recut | None = None,
+    settle: _Settle,
+    files: Files | None,
 ) -> Totals:
-    """Write all files of a finished run and return its totals. `recut` changes each decision on the way (`asap cut`), or drops its row."""
+    """Write all files of a finished run and return its totals. `settle` makes of each stored decision what is written, or drops its row."""
     files = claim_files(store, files, record=True)
     store.set_fact("train_turns", files.train_turns)
     store.set_fact("format_model", files.model)
@@ -117,7 +117,7 @@ def write_output(
     source = store.fact("source") or {}
     with TemporaryFile(dir=store.folder) if files.parquet else nullcontext() as exact:
         template = template_of(files.model) if files.model else None
-        totals, input_hash = _write_rows(store, settings, files, recut, exact, template)
+        totals, input_hash = _write_rows(store, settings, files, settle, exact, template)
         if exact:
             write_parquet(store.folder / "pruned.jsonl", store.folder / PARQUET, types_in(source.get("types")), exact)
     if files.zst and "decisions.jsonl" in (store.written() or ()):
@@ -134,7 +134,7 @@ def _write_rows(
     store: Store,
     settings: Mapping[str, Any],
     files: Files,
-    recut: Recut | None,
+    settle: _Settle,
     exact: IO[bytes] | None,
     template: TrainingTemplate | None,
 ) -> tuple[Totals, str]:
@@ -157,7 +157,7 @@ def _write_rows(
                     decisions.write(_compact_line({"id": entry.id, "passed": entry.error.reason, "detail": entry.error.detail}))
                     rows.write(entry.passed)
                     continue
-                decision = _settled(entry, recut)
+                decision = _settled(entry, settle)
                 if isinstance(decision, RowError):
                     rejected_by[decision.reason] += 1
                     rejected.write(line_of(Rejected.of(entry.source, entry.line, decision).as_row()))
@@ -243,12 +243,12 @@ def _digest_of(entry: Entry) -> bytes:
     return f"{entry.id}\0{text}\n".encode("utf-8", "backslashreplace")
 
 
-def _settled(entry: Entry, recut: Recut | None) -> Decision | RowError:
+def _settled(entry: Entry, settle: _Settle) -> Decision | RowError:
     """The decision about a row as it is written, or why there is none."""
     if entry.sample is None or entry.decision is None:
         assert entry.error is not None
         return entry.error
-    return recut(entry.decision, entry.sample) if recut else entry.decision
+    return settle(entry.decision, entry.sample)
 
 
 def _compact_line(row: Mapping[str, Any]) -> str:

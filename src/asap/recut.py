@@ -72,7 +72,7 @@ def recut(
             if copy:
                 other.own()
             decide = overruled_by(rulings, dropped, settle, tokens) if rulings else settle
-            return write_output(other, settings, seconds={}, files=files, recut=decide)
+            return write_output(other, settings, seconds={}, settle=decide, files=files)
 
 
 def _settings(folder: Path, run: Mapping[str, Any], budget: int | None, ratio: float | None, method: str | None) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def prune_into(
         if llm:
             seconds["ask"] = store.fact("ask_s") or 0.0
         seconds["score"] = store.fact("score_s") or 0.0
-        totals = write_output(store, settings, seconds=seconds, files=files, recut=settled_by(settings, lambda: workers.tokens))
+        totals = write_output(store, settings, seconds=seconds, settle=settled_by(settings, lambda: workers.tokens), files=files)
     if totals.rejected + totals.passed == totals.rows and source.shard is None:
         reasons = {**totals.rejected_by, **totals.passed_by}
         raise InputError(f"{no_usable_row(source.names, reasons, totals.filtered)}; see {folder}/rejected.jsonl")

@@ -6,7 +6,7 @@ It reads what is written in the output folders and computes nothing anew. Times,
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class RunDiff:
     """The commands that made them: two only where both kinds of run have the same files, as of `asap evaluate` and `asap score`."""
     recorded: Mapping[str, Sequence[Recorded]]
     told: Mapping[str, Sequence[str]]
-    compared: Sequence[str] = field(default=DIFF_GROUPS)
+    compared: Sequence[str]
 
     @property
     def differing(self) -> list[str]:

@@ -70,7 +70,7 @@ class Length(NamedTuple):
 
 
 class _FirstSeen:
-    """Numbers by number, of which the first one for each stays; on disk beyond some megabytes."""
+    """A number for each key, which stays the first that was given; on disk beyond some megabytes."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)

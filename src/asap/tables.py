@@ -76,6 +76,11 @@ class Table:
         return [[cell((row, column), text) for column, text in enumerate(cells)] for row, cells in enumerate(self.rows)]
 
 
+def number_cell(value: float | None, digits: int) -> str:
+    """A number with so many digits after the point; a dash for none."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
 def _aligned(cell: str, side: str, width: int) -> str:
     return cell.rjust(width) if side == "r" else cell.ljust(width)
 

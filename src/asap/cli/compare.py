@@ -31,7 +31,7 @@ from asap.cli.options import (
     with_logprobs,
 )
 from asap.cli.result import show, show_written
-from asap.cli.terminal import console_for, say
+from asap.cli.terminal import console_for, interrupted, say
 from asap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -189,8 +189,7 @@ def compare(
             measured = measure_all(out, judge_of, grid, tokens, measuring(console), sufficiency)
             report = write_report(out, measured, settings, totals)
     except KeyboardInterrupt:
-        say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
-        return 130
+        return interrupted(out)
     table = f"{markdown(report.aggregates, report.caption)}\n"
     show(table, results=report.aggregates, caption=report.caption, rows=totals.rows, rejected=totals.rejected)
     show_written(out, report.files)

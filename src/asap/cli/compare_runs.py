@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import RUN
+from asap.cli.options import RUN, Cluster
 from asap.cli.result import show
 from asap.json_values import as_json
 
@@ -19,9 +19,7 @@ def compare_runs(
     metric: Annotated[
         str | None, Parameter(help="Which metric of a log counts, such as exact_match,strict-match, plus or match.", group=RUN)
     ] = None,
-    cluster: Annotated[
-        str | None, Parameter(help="A column that problems which belong together share; they count as one.", group=RUN)
-    ] = None,
+    cluster: Cluster = None,
     common: Annotated[bool, Parameter(negative="", help="Compare only the problems that both have.", group=RUN)] = False,
     out: Annotated[Path | None, Parameter(help="Also write the comparison as JSON into this file.", group=RUN)] = None,
 ) -> int:

@@ -10,7 +10,8 @@ from cyclopts import Group, Parameter
 
 from asap.cli.options import DATA, MODEL, Out, at_least, warn_of_dtype, whole, wholes
 from asap.cli.result import show, show_written
-from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
+from asap.cli.sandbox_options import SandboxOptions, print_faults, progress_line
+from asap.cli.terminal import interrupted
 from asap.errors import InputError, UsageError
 from asap.revealed import revealed
 

@@ -103,6 +103,7 @@ ShardText = Annotated[
 Review = Annotated[
     bool, Parameter(negative="", help="Also write review.html into --out: every cut and why it was made, to look at.", group=RUN)
 ]
+Cluster = Annotated[str | None, Parameter(help="A column that problems which belong together share; they count as one.", group=RUN)]
 MaxRejected = Annotated[int | None, Parameter(help="Exit with 1 if more rows were rejected.", group=RUN, converter=whole)]
 
 

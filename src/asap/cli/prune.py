@@ -45,7 +45,7 @@ from asap.cli.options import (
 from asap.cli.passing import check_rule, passing_check, print_counts, print_hints
 from asap.cli.run_summary import print_summary
 from asap.cli.settings import field_texts, options_of, record_of, refuse_others, typed
-from asap.cli.terminal import console_for, say
+from asap.cli.terminal import console_for, interrupted, say
 from asap.cli.trial import try_run
 from asap.cli.where_options import Where
 from asap.errors import UsageError
@@ -270,14 +270,11 @@ def _prune(
                 console.print(f"{who} no entropies, so the scores of {without} are not stored", highlight=False, soft_wrap=True)
             if workers.where:
                 console.print(f"deciding in {workers.where}", highlight=False)
-            listener, asks = (
-                stack.enter_context(watcher(console, whole_row=manner().verbose)),
-                llm.run_options(spending, source.rules.table),
-            )
+            listener = stack.enter_context(watcher(console, whole_row=manner().verbose))
+            asks = llm.run_options(spending, source.rules.table)
             totals = prune_into(out, source, workers, llm=generator, files=files, listener=listener, llm_options=asks, check=check)
     except KeyboardInterrupt:
-        say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
-        return 130
+        return interrupted(out)
     print_summary(totals, out, spending if llm.llm else None)
     if check:
         print_hints(totals)

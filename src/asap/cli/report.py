@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from asap.cli.options import RUN
+from asap.cli.options import RUN, Cluster
 from asap.cli.result import show, show_written
 
 
@@ -23,9 +23,7 @@ def report(
         Path | None, Parameter(help="Also write report.html, report.md, report.csv, report.tex and report.json here.", group=RUN)
     ] = None,
     reference: Annotated[str | None, Parameter(help="The arm that the others are compared with. [default: the first]", group=RUN)] = None,
-    cluster: Annotated[
-        str | None, Parameter(help="A column that problems which belong together share; they count as one.", group=RUN)
-    ] = None,
+    cluster: Cluster = None,
     paper: Annotated[
         list[str] | None,
         Parameter(

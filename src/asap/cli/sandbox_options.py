@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
@@ -153,9 +152,3 @@ def print_faults(summary: Mapping[str, Any]) -> int:
         for note in notes:
             say(note, error=True)
     return code
-
-
-def interrupted(out: Path) -> int:
-    """Print how to continue an interrupted run, and return its exit code."""
-    say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
-    return 130

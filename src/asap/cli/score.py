@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 from asap.cli.options import DATA, RUN, Out, whole
 from asap.cli.result import show, show_written
-from asap.cli.sandbox_options import SandboxOptions, interrupted, print_faults, progress_line
+from asap.cli.sandbox_options import SandboxOptions, print_faults, progress_line
+from asap.cli.terminal import interrupted
 
 
 def score(
@@ -65,5 +66,5 @@ def score(
     [entry] = summary["benchmarks"]
     code = print_faults(summary)
     show(pass_line(entry), **summary)
-    show_written(out, ["verdicts.jsonl", "rejected.jsonl", "summary.json", "summary.md"])
+    show_written(out, SCORED_FILES)
     return code or int(max_rejected is not None and entry["rejected"] > max_rejected)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from asap.cli.manner import manner
@@ -130,3 +131,9 @@ def _colours(terminal: bool) -> Literal["auto", "standard"] | None:
     if os.environ.get("NO_COLOR") or manner().json:
         return None
     return "standard" if os.environ.get("FORCE_COLOR") else "auto" if terminal else None  # auto: none with TERM=dumb
+
+
+def interrupted(out: Path) -> int:
+    """Print how to continue an interrupted run, and return its exit code."""
+    say(f"asap: interrupted; what was done is kept in {out}: the same command again continues there", error=True)
+    return 130

@@ -19,7 +19,7 @@ from asap.compare.measurement import Measure, Measurement
 from asap.errors import UsageError
 from asap.stats import ALPHA, holm, interval, smallest_difference, wilcoxon
 
-NO_TRACE, FULL_TRACE = "no trace", "full trace"
+NO_TRACE, FULL_TRACE = FIXED_POINTS = "no trace", "full trace"
 CONTROL = "random"
 OFF_BY = 0.05
 _Floats = NDArray[np.float64]
@@ -89,8 +89,9 @@ class _Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class _Column:
-    """The numbers of one cell by name, ordered by row. `places` are those of the rows' ids among all ids in their order, `clusters` the
-    numbers of their clusters.
+    """The numbers of one cell by name, one for each of its rows, in the order of their ids.
+
+    `places` says which of all sorted ids each row has, `clusters` which cluster it is in.
     """
 
     places: _Ints

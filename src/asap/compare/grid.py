@@ -97,8 +97,8 @@ def measure_all(
     judge: SupportScorer,
     grid: Grid,
     tokens: TokenCounter,
-    on_progress: Callable[[MeasuringProgress], None] = lambda progress: None,
-    sufficiency: Sufficiency | None = None,
+    on_progress: Callable[[MeasuringProgress], None],
+    sufficiency: Sufficiency | None,
 ) -> Iterator[Measurement | RowError]:
     """Every measurement of each row by method, ratio and measure, row by row; for a row without numbers, its error."""
     with ExitStack() as stack:

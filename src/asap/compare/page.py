@@ -5,17 +5,16 @@ What is drawn is the difference from random removal, or from the full trace wher
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate, Contrast
+from asap.compare.aggregate import CONTROL, FIXED_POINTS, FULL_TRACE, NO_TRACE, Aggregate, Contrast
 from asap.compare.measurement import Measure
 from asap.compare.table import INTRO, NO_PROOF, against_words, has_interval, note, p_value, percent, tables, title, with_interval
+from asap.page.html import resource
 from asap.page.looks import Look, is_stroked, looks_of, mark_path
 from asap.revealed import revealed
 
-_FIXED = (FULL_TRACE, NO_TRACE)
 _MOST_NAMED = 4
 _BLANKED = " What the trace has copied from that answer is blanked first, in every trace alike."
 _SUPPORT = "How likely a model, the judge, finds each row's own answer when it has read the pruned trace instead of the whole one."
@@ -71,8 +70,8 @@ def html(aggregates: Sequence[Aggregate], caption: str) -> str:
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.globals.update(mark_path=mark_path, is_stroked=is_stroked, LOOK=looks_of(one.method for one in aggregates))
-    style = _text("asap.page", "base.css") + _text("asap.compare", "style.css")
-    return environment.from_string(_text("asap.compare", "page.html")).render(
+    style = resource("asap.page", "base.css") + resource("asap.compare", "style.css")
+    return environment.from_string(resource("asap.compare", "page.html")).render(
         style=style, caption=caption, no_proof=NO_PROOF, note=note(aggregates), sections=list(_sections(aggregates))
     )
 
@@ -84,7 +83,7 @@ def _sections(aggregates: Sequence[Aggregate]) -> Iterable[dict[str, Any]]:
     for measure, of_measure in groupby(aggregates, key=lambda one: one.measure):
         found = list(of_measure)
         control = any(one.method == CONTROL for one in found) and CONTROL in found[0].against
-        methods = [one for one in found if one.method not in _FIXED]
+        methods = [one for one in found if one.method not in FIXED_POINTS]
         scale = _scale([_drawn(one, control) for one in methods])
         groups = [
             (percent(ratio), [_row(one, looks[one.method], control, scale) for one in of_ratio])
@@ -179,7 +178,7 @@ def _reading(aggregates: Sequence[Aggregate], control: bool) -> str:
 
 def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
     """In one sentence: the rows, and the measure of the whole trace and of none."""
-    of: Mapping[str, Aggregate] = {one.method: one for one in aggregates if one.method in _FIXED}
+    of: Mapping[str, Aggregate] = {one.method: one for one in aggregates if one.method in FIXED_POINTS}
     none, full = of[NO_TRACE], of[FULL_TRACE]
     unit = " nats per token" if measure.startswith("support") else ""
     worth = with_interval(-none.mean, -none.high, -none.low, none.problems)
@@ -190,7 +189,3 @@ def _fixed(aggregates: Sequence[Aggregate], measure: Measure) -> str:
 def _shown(value: Any) -> Any:
     """A value of the template with its hidden characters in sight; markup stays as it is."""
     return revealed(value) if type(value) is str else value
-
-
-def _text(package: str, name: str) -> str:
-    return files(package).joinpath(name).read_text(encoding="utf-8")

@@ -8,16 +8,15 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from asap.compare.aggregate import CONTROL, FULL_TRACE, NO_TRACE, Aggregate
+from asap.compare.aggregate import CONTROL, FIXED_POINTS, FULL_TRACE, Aggregate
 from asap.compare.table import has_interval, title
 from asap.errors import InputError, MissingExtra, UsageError
 from asap.install import install_command
 from asap.page.looks import Look, looks_of
 
-_FIXED = (FULL_TRACE, NO_TRACE)
 _FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "x", "plus": "+"}
-_PAPER, _INK, _SOFT, _LINE = "#fcfbf8", "#24211d", "#6b655b", "#e4dfd5"  # of the pages
+_PAPER, _SOFT, _LINE = "#fcfbf8", "#6b655b", "#e4dfd5"  # of the pages
 _FILLED = 0.8  # of the distance between two ratios, by the methods beside each other
 
 
@@ -54,7 +53,7 @@ def _draw(figure: Any, aggregates: Sequence[Aggregate], caption: str) -> None:
         figure.text(0.5, 0.5, "no rows", ha="center")
         return
     methods = sorted(
-        {one.method for one in aggregates if one.method not in _FIXED}, key=lambda name: (name == CONTROL, name != "asap", name)
+        {one.method for one in aggregates if one.method not in FIXED_POINTS}, key=lambda name: (name == CONTROL, name != "asap", name)
     )
     panels = figure.subplots(1, len(measures), squeeze=False)[0]
     for panel, (measure, of_measure) in zip(panels, measures, strict=True):
@@ -67,12 +66,12 @@ def _draw(figure: Any, aggregates: Sequence[Aggregate], caption: str) -> None:
 
 def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) -> None:
     for one in aggregates:
-        if one.method in _FIXED:
+        if one.method in FIXED_POINTS:
             panel.axhline(one.mean, color=_SOFT, linewidth=0.8, linestyle="-" if one.method == FULL_TRACE else ":")
             panel.annotate(
                 one.method, (1, one.mean), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8
             )
-    ratios, looks = sorted({100 * one.ratio for one in aggregates if one.method not in _FIXED}), looks_of(methods)
+    ratios, looks = sorted({100 * one.ratio for one in aggregates if one.method not in FIXED_POINTS}), looks_of(methods)
     room = _FILLED * min((high - low for low, high in pairwise(ratios)), default=25.0)
     for number, method in enumerate(methods):
         points = sorted((one for one in aggregates if one.method == method), key=lambda one: one.ratio)
@@ -93,14 +92,14 @@ def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) 
     panel.set_xlabel("tokens asked for (%), methods side by side")
     panel.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
     panel.set_xlim(ratios[0] - room, ratios[-1] + room)
-    panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)], 0.001))
+    panel.set_ylim(*_limits([number for one in aggregates for number in (one.low, one.mean, one.high)]))
 
 
-def _limits(numbers: Sequence[float], least: float) -> tuple[float, float]:
-    """The limits around all finite numbers, with a margin of a tenth of their range and at least `least`."""
+def _limits(numbers: Sequence[float]) -> tuple[float, float]:
+    """The limits around all finite numbers, with a margin of a tenth of their range and at least 0.001."""
     finite = [number for number in numbers if math.isfinite(number)]
     low, high = min(finite), max(finite)
-    margin = max(least, 0.1 * (high - low))
+    margin = max(0.001, 0.1 * (high - low))
     return low - margin, high + margin
 
 

@@ -62,20 +62,22 @@ def write_report(folder: Path, measurements: Iterable[Measurement | RowError], s
     }
     with replacing(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    plotted = [] if no_plot else ["pareto.png"]
-    return Comparison(aggregates, caption, ["judged.jsonl", *(f"table.{suffix}" for suffix in texts), *plotted, "manifest.json"], no_plot)
+    return Comparison(aggregates, caption, [name for name in REPORT_FILES if name != "pareto.png" or not no_plot], no_plot)
 
 
 class _Seen(NamedTuple):
-    """The ids of the rows with a number and their problems, those that were read in windows and those without code or result, by each
-    measure of passing answers which answers of each row pass, and the rows without numbers.
-    """
+    """What the measurements show while they are written; rows are known by their ids."""
 
     judged: dict[str, str | None]
+    """The rows with a number, and the problem of each."""
     windowed: set[str]
+    """The rows that were read in windows."""
     texts: set[str]
+    """The rows whose answer has neither code nor a result."""
     passes: dict[Measure, dict[str, set[float]]]
+    """By measure of passing answers and by row, the values that its answers have: two where some pass and some fail."""
     errors: list[dict[str, str | None]]
+    """The rows without numbers, with the reasons."""
 
 
 def _written(measurements: Iterable[Measurement | RowError], file: IO[str], seen: _Seen) -> Iterator[Measurement]:

@@ -19,7 +19,6 @@ from asap.digest import content_digest
 from asap.errors import RowError, UsageError
 from asap.evaluate.extract import code_of
 from asap.evaluate.judge import Job, Judge
-from asap.evaluate.ledger import Ledger
 from asap.evaluate.stored import is_written
 from asap.lm.causal_lm import CausalLM
 from asap.lm.memory import within_memory
@@ -90,7 +89,7 @@ class Sufficiency:
 
         None if the model's context has no room for that many.
         """
-        ledger: Ledger = self.judge.ledger
+        ledger = self.judge.ledger
         prompts = {trace: self._prompt(sample, trace) for trace in traces}
         unwritten = (prompt for prompt in dict.fromkeys(prompts.values()) if ledger.found(prompt.key, is_written) is None)
         missing = [prompt for prompt in unwritten if self._fits(prompt)]

@@ -2,6 +2,8 @@
 
 from asap.dataset.shapes import Shaped
 
+_SHOWN = 200  # characters of each text
+
 
 def render_row(shaped: Shaped) -> str:
     """A short plain text that shows how a row was read."""
@@ -21,5 +23,5 @@ def _parts(shaped: Shaped) -> list[tuple[str, str]]:
     return [(name, text) for name, text in parts if text is not None]
 
 
-def _shortened(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -77,10 +77,10 @@ class Judge:
             else:
                 judgeable.append(job)
 
-        def first(job: Job) -> tuple[Job, dict[str, Any]]:
+        def judged(job: Job) -> tuple[Job, dict[str, Any]]:
             return job, self._verdict(job, prepared[job.problem.task_id])
 
-        for job, record in self._each("judged", judgeable, first):
+        for job, record in self._each("judged", judgeable, judged):
             if record["verdict"] == "infra":
                 failed[job.key] = record  # not kept: the same command tries again
             elif record.get("wall_only"):

@@ -15,11 +15,11 @@ def pass_at_k(samples: int, passed: int, k: int) -> float:
     return 1.0 - math.comb(samples - passed, k) / math.comb(samples, k)
 
 
-def wilson(passed: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share, low and high: right also near 0 and 1. Nothing at all gives (0, 1)."""
+def wilson(passed: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, low and high: right also near 0 and 1. Nothing at all gives (0, 1)."""
     if not total:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     share, spread = passed / total, z * z / total
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))

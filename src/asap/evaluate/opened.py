@@ -1,9 +1,9 @@
 """Whether the prompts of a file's generations had opened the thinking, where no record says so.
 
 A model's chat template opens the thought for all of its answers or for none. A generation that closes thinking which it does not open
-shows that the prompt did. If several do so, and more than one of twenty that open none, those without any tag were cut off while
-thinking, however many these are; if fewer do, only those that are recorded as cut off. A row's `opened` (true or false) or `prompt` is the
-better evidence.
+shows that the prompt did. Generations without any tag are then taken as cut off while they were thinking: all of them, if at least two
+generations show it and these are more than one in twenty of both together; else only those that are recorded as cut off. A row's `opened`
+(true or false) or `prompt` is better evidence, and counts instead.
 """
 
 from collections import Counter
@@ -50,7 +50,7 @@ def _model(attempt: Attempt) -> str:
 
 def _is_likely(seen: Counter[Seen], attempt: Attempt) -> bool:
     closes = seen["closes"]
-    return closes > (0 if attempt.cut_off else seen["tagless"]) or (closes > 1 and closes * _SHARE > closes + seen["tagless"])
+    return (attempt.cut_off and closes > 0) or (closes > 1 and closes * _SHARE > closes + seen["tagless"])
 
 
 def _kind(attempt: Attempt) -> Seen:

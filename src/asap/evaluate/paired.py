@@ -41,7 +41,9 @@ def _all_compared(a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:
 
 
 def _shared(a: PairedRun, b: PairedRun) -> list[tuple[str, str]]:
-    """The benchmarks of both. Logs of tools name them differently, so two that are the only ones of their runs are one as well."""
+    """The names of the benchmarks that both have, in A and in B. Tools name a benchmark differently in their logs, so if one of the runs
+    is a log and each has one benchmark, they count as the same.
+    """
     shared = [(name, name) for name in a.benchmarks if name in b.benchmarks]
     if not shared and len(a.benchmarks) == len(b.benchmarks) == 1 and not (a.summary and b.summary):
         shared = [(next(iter(a.benchmarks)), next(iter(b.benchmarks)))]

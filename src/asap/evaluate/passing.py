@@ -41,7 +41,7 @@ class Passing:
     `rule` is how answers are compared with gold answers.
     """
 
-    def __init__(self, folder: Path, workers: int, rule: ResultRule = "math-verify") -> None:
+    def __init__(self, folder: Path, workers: int, rule: ResultRule) -> None:
         self._folder, self._workers = folder, workers
         self._rule: ResultRule = rule
 

@@ -8,7 +8,7 @@ from asap.benchmarks.load import Benchmark
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
 from asap.evaluate.thinking import RATES, thinking_rates
 from asap.lm.engine import prefix_caching
-from asap.tables import Table
+from asap.tables import Table, number_cell
 
 Record = Mapping[str, Any]
 _KS = (1, 5, 10, 100)
@@ -223,7 +223,7 @@ def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:
         [
             entry["benchmark"],
             str(entry["scored"]),
-            _number(entry.get("pass@1"), 4),
+            number_cell(entry.get("pass@1"), 4),
             _interval(entry["interval"]) if entry["interval"] else "–",
             ", ".join(f"{name} {count}" for name, count in entry["verdicts"].items()),
             "; ".join(notes_of(entry)),
@@ -250,7 +250,7 @@ _EFFICIENCY = [
 
 def _efficiency_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     costs = [(entry["benchmark"], entry["efficiency"]) for entry in entries if entry.get("efficiency")]
-    rows = [[name, *(_number(cost[figure], digits) for figure, _, digits in _EFFICIENCY)] for name, cost in costs]
+    rows = [[name, *(number_cell(cost[figure], digits) for figure, _, digits in _EFFICIENCY)] for name, cost in costs]
     return Table(["benchmark", *(heading for _, heading, _ in _EFFICIENCY)], rows, "lr")
 
 
@@ -258,18 +258,18 @@ def _thinking_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     """The shares of generations by their thinking, and Pass@1 of those that thought to the end."""
     header = ["benchmark", *(f"thinking {kind} ({name})" for kind, name in RATES.items()), "Pass@1 of the complete (Rpass@1)"]
     known = [(entry["benchmark"], entry["thinking"]) for entry in entries if "thinking" in entry]
-    return Table(header, [[name, *(_number(rates[rate], 4) for rate in (*RATES.values(), "Rpass@1"))] for name, rates in known], "lr")
+    return Table(header, [[name, *(number_cell(rates[rate], 4) for rate in (*RATES.values(), "Rpass@1"))] for name, rates in known], "lr")
 
 
 def _budget_table(budgets: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
-            _number(row["budget"], 0),
-            _number(row["pass@1"], 4),
+            number_cell(row["budget"], 0),
+            number_cell(row["pass@1"], 4),
             _interval(row["interval"]) if row["interval"] else "–",
-            _number(row["tokens_mean"], 0),
-            _number(row["request_s_mean"], 2),
-            _number(row["budget_ran_out"], 0),
+            number_cell(row["tokens_mean"], 0),
+            number_cell(row["request_s_mean"], 2),
+            number_cell(row["budget_ran_out"], 0),
         ]
         for row in budgets
     ]
@@ -278,7 +278,3 @@ def _budget_table(budgets: Sequence[Mapping[str, Any]]) -> Table:
 
 def _interval(ends: Sequence[float]) -> str:
     return f"{ends[0]:.4f}–{ends[1]:.4f}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"

@@ -103,7 +103,7 @@ def row_of(generation: Generation, tokens: TokenCounter | None, table: TagTable 
     }
 
 
-def token_shares(text: str, total: int, tokens: TokenCounter | None, table: TagTable = TAGS) -> tuple[int | None, int | None]:
+def token_shares(text: str, total: int, tokens: TokenCounter | None, table: TagTable) -> tuple[int | None, int | None]:
     """Of `total` tokens those of the thinking, its closing tag included, and those of the answer; the share of each is counted anew."""
     if tokens is None:
         return None, None

@@ -26,9 +26,7 @@ def read_engine(answers: dict[str, str]) -> dict[str, Any]:
     cache = re.search(r"^vllm:cache_config_info\{(.*)\}", answers.get("metrics", ""), re.MULTILINE)
     if cache or "vllm:" in answers.get("metrics", ""):
         config = dict(re.findall(r'(\w+)="([^"]*)"', cache[1][:_LONGEST_CONFIG])) if cache else {}
-        kept = {
-            name: config[name] for name in ("enable_prefix_caching", "cache_dtype", "gpu_memory_utilization") if word_in(config.get(name))
-        }
+        kept = {name: config[name] for name in _VLLM if word_in(config.get(name))}
         return {"name": "vllm", **({"version": version["version"]} if "version" in version else {}), **kept}
     for settings in (sglang, llama):
         if isinstance(settings.get("model_path"), str):

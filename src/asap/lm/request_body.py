@@ -14,12 +14,12 @@ _LEAST_ROOM = 64  # tokens; a prompt that leaves less than this is for the serve
 def request_body(
     model: str,
     request: Request,
-    prompt: Prompt | None = None,
+    prompt: Prompt | None,
     *,
-    left_out: Collection[str] = (),
-    context_tokens: int | None = None,
-    tokens: TokenCounter | None = None,
-    prompt_tokens: int | None = None,
+    left_out: Collection[str],
+    context_tokens: int | None,
+    tokens: TokenCounter | None,
+    prompt_tokens: int | None,
 ) -> dict[str, Any]:
     """The body for /v1/chat/completions, or with a prompt of token ids for /v1/completions.
 

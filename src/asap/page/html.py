@@ -17,21 +17,21 @@ from asap.errors import InputError
 from asap.revealed import revealed
 
 _SHARED = "asap.page"
+_MODULES = ("dom.js", "inflate.js", "frame.js", "text.js", "scroller.js")  # of every page, in order
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=\w)", re.MULTILINE)
 
 
 class Assets(NamedTuple):
-    """What makes a page: the package of its own modules and style.css, the shared modules that it uses, and its own, each in order."""
+    """What makes a page beside what all pages share: the package with its modules and style.css, and the modules in order."""
 
     package: str
-    shared: tuple[str, ...]
     modules: tuple[str, ...]
 
     def sources(self) -> dict[str, str]:
         """The text of each module by name, in order."""
-        own = {name: _resource(self.package, name) for name in self.modules}
-        return {**{name: _resource(_SHARED, name) for name in self.shared}, **own}
+        own = {name: resource(self.package, name) for name in self.modules}
+        return {**{name: resource(_SHARED, name) for name in _MODULES}, **own}
 
     def script(self) -> str:
         """The page's script: its modules, concatenated in one private scope without their import lines."""
@@ -40,7 +40,7 @@ class Assets(NamedTuple):
 
     def style(self) -> str:
         """The page's style: what all pages share, then its own."""
-        return _resource(_SHARED, "base.css") + _resource(self.package, "style.css")
+        return resource(_SHARED, "base.css") + resource(self.package, "style.css")
 
 
 def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], pieces: Iterable[str]) -> None:
@@ -52,7 +52,7 @@ def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], 
 
     script, style = assets.script(), assets.style()
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
-    page = environment.from_string(_resource(_SHARED, "template.html")).generate(
+    page = environment.from_string(resource(_SHARED, "template.html")).generate(
         title=revealed(title, keep=""),
         script_hash=_hash(script),
         style_hash=_hash(style),
@@ -69,7 +69,8 @@ def write_html(out: Path, assets: Assets, title: str, first: Mapping[str, str], 
         file.writelines(page)
 
 
-def _resource(package: str, name: str) -> str:
+def resource(package: str, name: str) -> str:
+    """The text of a file that belongs to a package."""
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 

@@ -45,7 +45,7 @@ class Asap:
     `scorer`, `tokens` and `llm` may be specs such as "bundled", `settings` a dict of them.
     `tokens` counts the budget (default: the scorer's tokenizer). `llm` guides stage 1 with `coarse="select"` or
     "rewrite"; a trace without a usable reply falls back to `align`. Replies are kept in memory.
-    `asks=False` is for who gives `decide` the selections, and needs no LLM. `importance` replaces the token classifier of
+    With `asks=False` there is no need of an LLM: the caller gives `decide` the selections. `importance` replaces the token classifier of
     `llmlingua2` and `tokenskip`.
 
     Example: ``Asap(load_scorer("bundled"), AsapSettings(budget=1024)).prune(sample).sample.cot``
@@ -150,7 +150,7 @@ class _Fine(NamedTuple):
     order: list[int]
 
 
-def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection = NOT_ASKED) -> Scoring[StepCut]:
+def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection) -> Scoring[StepCut]:
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
     whole = trace.steps(everything, deep=settings.stored_scores != "own")

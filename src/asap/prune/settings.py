@@ -189,15 +189,7 @@ class AsapSettings:
     @property
     def stage_1(self) -> Literal["align", "select", "rewrite", "none"]:
         """The name of stage 1."""
-        return (
-            "align"
-            if isinstance(self.coarse, Align)
-            else "select"
-            if isinstance(self.coarse, Select)
-            else "rewrite"
-            if self.uses_llm
-            else "none"
-        )
+        return self.coarse.name if isinstance(self.coarse, Coarse) else "none"
 
     @property
     def align(self) -> Align:

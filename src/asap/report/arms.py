@@ -13,6 +13,7 @@ from asap.errors import InputError, UsageError
 from asap.evaluate.paired_run import PairedRun, read_run
 from asap.ownership import EVALUATED, PRUNED, TRAINED, file_id, record_in, run_in
 from asap.report.model_size import parameters_of
+from asap.report.named_paths import places_of
 from asap.train.cost import Cost, cost_of
 
 
@@ -140,16 +141,16 @@ def _spec(run: PairedRun) -> str | None:
     return spec if isinstance(spec, str) else None
 
 
-def trained_in(spec: str, beside: Path) -> Path | None:
-    """The folder of the training run that a model spec names, looked for from here and from the folders above the evaluation."""
+def trained_in(spec: str, evaluation: Path) -> Path | None:
+    """The folder of the training run that the model spec of an evaluation names."""
     kind, _, name = spec.partition(":")
     if kind != "hf" or not name:
         return None
-    bases = [Path(), *beside.resolve().parents]
-    named = Path(name).expanduser()
-    names = [named, *([named.parent] if named.name == "adapter" else [])]  # asap train leaves an adapter beside its merged model
-    candidates = dict.fromkeys(base / one for base in bases for one in names)
-    return next((path for path in candidates if path.is_dir() and run_in(path) == TRAINED), None)
+    for path in places_of(name, evaluation):
+        for folder in (path, path.parent) if path.name == "adapter" else (path,):  # asap train leaves an adapter beside its merged model
+            if folder.is_dir() and run_in(folder) == TRAINED:
+                return folder
+    return None
 
 
 def training_in(folder: Path) -> Training:
@@ -160,15 +161,22 @@ def training_in(folder: Path) -> Training:
     return Training(folder, cost, model if isinstance(model, str) else "", [*_pruned(sources, folder)])
 
 
-def _pruned(sources: Iterable[str], beside: Path) -> Iterator[Path]:
+def _pruned(sources: Iterable[str], training: Path) -> Iterator[Path]:
     """The pruning runs among the sources of a training."""
     for source in sources:
-        for base in (Path(), *beside.resolve().parents):
-            path = base / Path(source).expanduser()
+        for path in places_of(source, training):
             folder = path if path.is_dir() else path.parent
             if path.exists() and run_in(folder) == PRUNED:
                 yield folder
                 break
+
+
+def arms_by_text(told: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The names of the arms, with commas, of which each text is told: one entry for a text."""
+    arms = dict[str, list[str]]()
+    for arm, text in told:
+        arms.setdefault(text, []).append(arm)
+    return {text: ", ".join(names) for text, names in arms.items()}
 
 
 def settings_of(arm: Arm) -> dict[str, Any]:

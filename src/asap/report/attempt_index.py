@@ -28,9 +28,9 @@ class AttemptIndex:
     `questions[benchmark]` has piece and place of the question of each problem of which it is known.
     """
 
-    problems: dict[str, dict[str, int]] = field(default_factory=dict)
-    attempts: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
-    questions: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    problems: dict[str, dict[str, int]]
+    attempts: dict[str, dict[str, list[list[Any]]]]
+    questions: dict[str, dict[int, tuple[int, int]]]
     pieces: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -1,7 +1,7 @@
 """Intervals over problems and seeds together: both are drawn, since another training run differs as another problem does.
 
-With one seed this is the bootstrap over problems, and nothing is known about another training run. With few seeds it is too narrow: of S
-seeds the drawn means show (S - 1) / S of the variance between seeds, and so it is with few clusters.
+With one seed this is the bootstrap over problems, which tells nothing about another training run. With few seeds the intervals are too
+narrow: means drawn from S seeds show only (S - 1) / S of the variance between seeds. The same holds for few clusters.
 """
 
 import math

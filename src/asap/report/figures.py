@@ -7,7 +7,6 @@ one cluster count as one.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,10 @@ from asap.errors import UsageError
 from asap.evaluate.metrics import mean, pass_interval
 from asap.evaluate.paired import compare
 from asap.evaluate.paired_run import Measured, PairedRun
-from asap.intervals import mean_difference
+from asap.intervals import ERRORS_TO_SHOW, mean_difference
 from asap.report.arms import Arm
 from asap.report.crossed import crossed_spread
 from asap.stats import holm
-
-_FACTOR = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # a difference shows with a power of 0.8 at 0.05
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
     runs = arm.of(benchmark)
     if not runs:
         return None
-    merged = merged_seeds(runs, benchmark).benchmarks[benchmark]
+    merged = _merged_seeds(runs, benchmark).benchmarks[benchmark]
     rates, clusters = merged.shares, _clusters(merged, merged.shares)
     entries = [run.entry(benchmark) for run in runs]
     costs = [entry.get("efficiency") or {} for entry in entries]
@@ -98,7 +95,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
         attempted=len({task_id for run in runs for task_id in run.benchmarks[benchmark].attempted}),
         seeds=len(runs),
         passed=mean(list(rates.values())),
-        interval=_interval(runs, benchmark),
+        interval=_interval(runs, benchmark, rates, clusters),
         tokens=_mean_cost(runs, benchmark, "tokens"),
         seconds=_mean_cost(runs, benchmark, "seconds"),
         latency=_mean_known([cost.get("batch_wall_s_per_sample") for cost in costs]),
@@ -110,8 +107,7 @@ def result_of(arm: Arm, benchmark: str, outcomes: Mapping[str, int]) -> ArmResul
 
 
 def _mean_cost(runs: Sequence[PairedRun], benchmark: str, column: str) -> float | None:
-    values = [value for run in runs for value in run.benchmarks[benchmark].costs.get(column, {}).values()]
-    return mean(values)
+    return mean([value for run in runs for value in run.benchmarks[benchmark].costs.get(column, {}).values()])
 
 
 def _mean_known(values: Sequence[float | None]) -> float | None:
@@ -131,7 +127,7 @@ def _budgets(of_seeds: Sequence[Sequence[Mapping[str, Any]]], *, with_intervals:
     return points
 
 
-def merged_seeds(runs: Sequence[PairedRun], benchmark: str) -> PairedRun:
+def _merged_seeds(runs: Sequence[PairedRun], benchmark: str) -> PairedRun:
     """The seeds of an arm on one benchmark as one run: the mean of each problem that was judged in all of them."""
     seeds = [run.benchmarks[benchmark] for run in runs]
     attempted = tuple(dict.fromkeys(task_id for seed in seeds for task_id in seed.attempted))
@@ -149,18 +145,18 @@ def _shares(runs: Sequence[PairedRun], benchmark: str, problems: Sequence[str]) 
     return np.array([[run.benchmarks[benchmark].shares[task_id] for run in runs] for task_id in problems], dtype=np.float64)
 
 
-def _interval(runs: Sequence[PairedRun], benchmark: str) -> Sequence[float] | None:
-    merged = merged_seeds(runs, benchmark).benchmarks[benchmark]
-    rates = list(merged.shares.values())
+def _interval(
+    runs: Sequence[PairedRun], benchmark: str, rates: Mapping[str, float], clusters: Sequence[str] | None
+) -> Sequence[float] | None:
+    """The interval of Pass@1, the mean of the rates of all problems; None without any."""
     if not rates:
         return None
-    clusters = _clusters(merged, merged.shares)
     if len(runs) > 1:
-        low, high, _ = crossed_spread(_shares(runs, benchmark, list(merged.shares)), clusters=clusters)
+        low, high, _ = crossed_spread(_shares(runs, benchmark, list(rates)), clusters=clusters)
     else:
-        low, high = pass_interval(rates)
+        low, high = pass_interval(list(rates.values()))
         if clusters is not None:  # which never make it narrower
-            wide = mean_difference(rates, clusters).interval()
+            wide = mean_difference(list(rates.values()), clusters).interval()
             low, high = min(low, wide[0]), max(high, wide[1])
     return max(0.0, low), min(1.0, high)
 
@@ -174,7 +170,7 @@ def unequal_benchmarks(arms: Sequence[Arm]) -> list[str]:
     """The benchmarks on which the arms have other problems than each other, so that their figures are no ranking."""
     found = list[str]()
     for benchmark in benchmarks_of(arms):
-        judged = [set(merged_seeds(runs, benchmark).benchmarks[benchmark].shares) for arm in arms if (runs := arm.of(benchmark))]
+        judged = [set(_merged_seeds(runs, benchmark).benchmarks[benchmark].shares) for arm in arms if (runs := arm.of(benchmark))]
         found += [benchmark] if any(problems != judged[0] for problems in judged) else []
     return found
 
@@ -206,7 +202,7 @@ def differences_of(arms: Sequence[Arm], reference: Arm) -> tuple[list[Difference
 
 def _difference(arm: Arm, reference: Arm, benchmark: str) -> tuple[Difference, list[str]]:
     ours, theirs = arm.of(benchmark), reference.of(benchmark)
-    one, other = merged_seeds(theirs, benchmark), merged_seeds(ours, benchmark)
+    one, other = _merged_seeds(theirs, benchmark), _merged_seeds(ours, benchmark)
     compared = compare(one, other, common=True)
     entry = compared["benchmarks"][0]
     passed = dict(entry["pass"])
@@ -216,7 +212,7 @@ def _difference(arm: Arm, reference: Arm, benchmark: str) -> tuple[Difference, l
         units = "problems" if clusters is None else "clusters"
         spread = crossed_spread(_shares(ours, benchmark, both), _shares(theirs, benchmark, both), clusters)
         passed |= {"interval": [max(-1.0, spread.low), min(1.0, spread.high)], "interval_by": f"bootstrap over {units} and seeds"}
-        passed["smallest_difference"] = _FACTOR * spread.deviation
+        passed["smallest_difference"] = ERRORS_TO_SHOW * spread.deviation
     seeds, only = (len(theirs), len(ours)), (entry["only_a"], entry["only_b"])
     tokens, seconds = (dict(part) if (part := entry[name]) else None for name in ("tokens", "seconds"))
     found = Difference(

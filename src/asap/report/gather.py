@@ -1,9 +1,9 @@
 """Gathers a report from its runs: reads the arms, counts and packs their attempts, and compares them with the reference."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from asap.errors import UsageError
-from asap.report.arms import Arm, read_arms
+from asap.report.arms import Arm, arms_by_text, read_arms
 from asap.report.contents import ArmReport
 from asap.report.figures import ArmResult, benchmarks_of, differences_of, result_of, unequal_benchmarks
 from asap.report.generations import read_attempts_of
@@ -29,7 +29,8 @@ def make_report(
             if (result := result_of(arm, name, attempts.outcomes(arm.name, name))) is not None:
                 results[arm.name, name] = result
     differences, notes = differences_of(arms, arms[0])
-    notes = [*_by_text((arm.name, note) for arm in arms for note in arm.notes), *notes, *attempts.notes]
+    of_arms = arms_by_text((arm.name, note) for arm in arms for note in arm.notes)
+    notes = [*(f"{names}: {note}" for note, names in of_arms.items()), *notes, *attempts.notes]
     says = [TRAINING[name] for name in (paper or "").replace(" ", "").split(",") if name in TRAINING]
     beside = {(arm.name, name): cells_beside(cells, name, arm.name, arm.models) for arm in arms for name in benchmarks}
     return ArmReport(
@@ -57,14 +58,6 @@ def _reference_first(arms: list[Arm], reference: str | None) -> list[Arm]:
     if not chosen:
         raise UsageError(f"--reference {reference}: the arms are {', '.join(arm.name for arm in arms)}")
     return [*chosen, *(arm for arm in arms if arm is not chosen[0])]
-
-
-def _by_text(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """Each note once, behind the names of all arms that it is about."""
-    arms = dict[str, list[str]]()
-    for arm, text in notes:
-        arms.setdefault(text, []).append(arm)
-    return [f"{', '.join(names)}: {text}" for text, names in arms.items()]
 
 
 def _title(arms: Sequence[Arm]) -> str:

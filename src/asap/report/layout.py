@@ -13,7 +13,7 @@ from asap.report.arms import Arm
 from asap.report.attempt_index import OUTCOMES
 from asap.report.figures import ArmResult, Difference
 from asap.report.paper import PROBLEMS, Beside, PaperFigure, figure_at
-from asap.tables import Mark, Table
+from asap.tables import Mark, Table, number_cell
 
 _COLUMNS = ("problems", "clusters", "Pass@1, %", "95 %", "tokens", "s")
 _RANKED = ("Pass@1, %", "tokens", "s")
@@ -35,7 +35,7 @@ def main_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Results,
     for arm in arms:
         ours = [(name, column, results.get((arm.name, name))) for name in benchmarks for column in measured[name]]
         trained = arm.trained_tokens
-        rows.append([arm.name, *(_cell(result, column) for _, column, result in ours), _number(trained, 0)])
+        rows.append([arm.name, *(_cell(result, column) for _, column, result in ours), number_cell(trained, 0)])
         ranked = [_value(result, column) if column in _RANKED and name not in unequal else None for name, column, result in ours]
         values.append([None, *ranked, None])
         of_arm = {name: result for name in benchmarks if (result := results.get((arm.name, name)))}
@@ -57,7 +57,7 @@ def _cell(result: ArmResult | None, column: str) -> str:
         return "–"
     if column == "95 %":
         return "–" if result.interval is None else f"{100 * result.interval[0]:.1f}–{100 * result.interval[1]:.1f}"
-    return _number(_value(result, column), _DIGITS.get(column, 0))
+    return number_cell(_value(result, column), _DIGITS.get(column, 0))
 
 
 def _value(result: ArmResult | None, column: str) -> float | None:
@@ -79,7 +79,7 @@ def _published_cell(figure: PaperFigure | None, column: str) -> str:
     if figure is None or column in ("clusters", "95 %"):
         return ""
     known = {"problems": PROBLEMS[figure.benchmark], "Pass@1, %": figure.accuracy, "tokens": figure.tokens, "s": figure.latency}
-    return _number(known[column], _DIGITS.get(column, 0))
+    return number_cell(known[column], _DIGITS.get(column, 0))
 
 
 def _marks(values: Sequence[Sequence[float | None]], lower: Sequence[bool]) -> dict[tuple[int, int], Mark]:
@@ -106,7 +106,7 @@ def difference_table(differences: Sequence[Difference], reference: str) -> Table
             one.benchmark,
             one.arm,
             f"{one.problems:,}",
-            *([_number(one.clusters, 0)] if clustered else []),
+            *([number_cell(one.clusters, 0)] if clustered else []),
             str(one.seeds[0]) if one.seeds[0] == one.seeds[1] else f"{one.seeds[1]} and {one.seeds[0]}",
             points(found["difference"]),
             _between(found["interval"], points),
@@ -184,7 +184,7 @@ def outcome_table(arms: Sequence[Arm], benchmarks: Sequence[str], results: Resul
             result.benchmark,
             result.arm,
             *(f"{result.outcomes.get(outcome, 0):,}" for outcome in used),
-            *([_number(None if result.thinking is None else 100 * result.thinking, 1)] if thinks else []),
+            *([number_cell(None if result.thinking is None else 100 * result.thinking, 1)] if thinks else []),
         ]
         for result in found
     ]
@@ -204,10 +204,6 @@ def budget_table(arms: Sequence[Arm], benchmark: str, results: Results, beside: 
         rows.append([name, *(f"{100 * passed[budget]:.2f}" if budget in passed else "–" for budget in budgets)])
         same = {one.budget: one for one in beside[name, benchmark] if one.budget in budgets and one.accuracy is not None}
         if places := dict.fromkeys(f"{one.source}: {one.model}" for one in same.values()):
-            cells = (_number(same[budget].accuracy if budget in same else None, 2) for budget in budgets)
+            cells = (number_cell(same[budget].accuracy if budget in same else None, 2) for budget in budgets)
             rows.append([f"{name}, the paper ({'; '.join(places)})", *cells])
     return Table(["arm", *(f"{budget:,}" for budget in budgets)], rows, "lr")
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"

@@ -13,6 +13,7 @@ from asap.errors import AsapError
 from asap.evaluate.attempt import Attempt, read_attempts
 from asap.evaluate.paired_run import PairedRun
 from asap.repetition import looping
+from asap.report.named_paths import places_of
 
 _RAN_OUT = "the token budget ran out"
 
@@ -119,9 +120,6 @@ def _attempts_file(run: PairedRun) -> Path | None:
 
 
 def file_of(run: PairedRun, setting: str) -> Path | None:
-    """The file that a setting of a run names, looked for from here and from the folders above the run; None if it is not there any more."""
+    """The file that a setting of a run names; None if it is not there any more."""
     named = run.summary.get("settings", {}).get(setting)
-    if not isinstance(named, str):
-        return None
-    bases = (Path(), *run.folder.resolve().parents)
-    return next((path for base in bases if (path := base / Path(named).expanduser()).exists()), None)
+    return next((path for path in places_of(named, run.folder) if path.exists()), None) if isinstance(named, str) else None

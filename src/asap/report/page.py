@@ -17,7 +17,6 @@ from asap.store.work import Store
 
 REPORT = Assets(
     "asap.report",
-    ("dom.js", "inflate.js", "frame.js", "text.js", "scroller.js"),
     ("data.js", "looks.js", "words.js", "verdict.js", "tables.js", "plots.js", "matrix.js", "problem.js", "overview.js", "main.js"),
 )
 

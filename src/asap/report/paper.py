@@ -27,7 +27,6 @@ PAPER_METHODS = {
     "alignment": ("alignment", "align"),
 }
 """The methods that the name of an arm can mean, each with those names."""
-ABLATIONS = ("asap", "asap-fine", "asap-coarse", "original")
 _ALIASES = {"table4": ("table9", "table10"), "figure3": ("table13",), "table3": ()}
 TRAINING = {
     "table3": "The paper (arXiv 2508.05988v1, section 4.5): ASAP's training takes 75.6 % fewer tokens a sample and 60.7 % less time a step "

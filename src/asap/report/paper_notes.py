@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from asap.report.arms import Arm
+from asap.report.arms import Arm, arms_by_text
 from asap.report.figures import ArmResult
 from asap.report.paper import PROBLEMS, Beside, PaperFigure, figure_at, is_of_model
 
@@ -14,10 +14,8 @@ def paper_notes(arms: Sequence[Arm], results: Sequence[ArmResult], beside: Besid
     notes = list[str]()
     for benchmark in dict.fromkeys(result.benchmark for result, _ in pairs):
         here = [(result, found) for result, found in pairs if result.benchmark == benchmark]
-        places = "; ".join(_named((result.arm, _place(found)) for result, found in here))
-        unlike = "; ".join(
-            _named((result.arm, what) for result, found in here for what in _unlike(result, found, models[result.arm], figures))
-        )
+        places = _named((result.arm, _place(found)) for result, found in here)
+        unlike = _named((result.arm, what) for result, found in here for what in _unlike(result, found, models[result.arm], figures))
         notes.append(f"{benchmark}: the paper's figures are those of {places}." + (f" Here it is otherwise: {unlike}." if unlike else ""))
     return notes
 
@@ -40,9 +38,6 @@ def _unlike(result: ArmResult, figure: PaperFigure, models: Sequence[str], figur
         yield f"{result.problems:,} of the {PROBLEMS[result.benchmark]:,} problems"
 
 
-def _named(told: Iterable[tuple[str, str]]) -> list[str]:
+def _named(told: Iterable[tuple[str, str]]) -> str:
     """Each text once, with the arms that it is about behind it."""
-    arms = dict[str, list[str]]()
-    for arm, text in told:
-        arms.setdefault(text, []).append(arm)
-    return [f"{text} ({', '.join(names)})" for text, names in arms.items()]
+    return "; ".join(f"{text} ({names})" for text, names in arms_by_text(told).items())

@@ -1,7 +1,7 @@
 """The data of the review page: an index of all traces, loaded at once, and their texts in pieces, inflated on demand.
 
-For each trace, the index holds the exact tokens left after each removal; from these the page can apply any budget, by the rules of
-`asap.prune.fine.removals`. A trace cut inside its steps has no such series and is shown as the run left it.
+For each trace, the index holds the exact tokens left after each removal; from these the page can apply any budget, by the rule of
+`removals` in `asap.prune.fine.removal`. A trace cut inside its steps has no such series and is shown as the run left it.
 """
 
 import sys

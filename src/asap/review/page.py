@@ -12,7 +12,6 @@ from asap.review.folder import FinishedRun
 
 REVIEW = Assets(
     "asap.review",
-    ("dom.js", "inflate.js", "frame.js", "text.js", "scroller.js"),
     (
         "data.js",
         "cut.js",

@@ -29,9 +29,9 @@ _REQUIRED = re.compile(r"[\w.-]+(?![^;]*;.*\bextra\b)")  # whatever else its mar
 class Packages:
     """What is visible: `places` by folder of the environment and name in it, `versions` of the distributions by name."""
 
-    places: Mapping[tuple[int, str], Path] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    added: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[tuple[int, str], Path]
+    versions: Mapping[str, str]
+    added: Mapping[str, str]
     """The versions of those that are not always there."""
 
     @property

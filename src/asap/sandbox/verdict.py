@@ -8,6 +8,7 @@ from asap.errors import UsageError
 
 Word = Literal["pass", "fail", "error", "timeout", "memory", "disk", "output", "crash", "killed", "tamper", "no-answer", "infra"]
 Kind = Literal["bwrap", "none"]
+_LINE = 300  # the most characters of a detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def _several(parts: Any, count: int, depth: int) -> str:
     return ", ".join([*shown, f"... {count - 4} more"] if count > 4 else shown)
 
 
-def ascii_line(text: str, room: int = 300) -> str:
+def ascii_line(text: str) -> str:
     """Text from the solution as one line of printable ASCII."""
-    line = ascii(" ".join(text[: 2 * room].split()))[1:-1]
-    return line if len(line) <= room else f"{line[:room]}..."
+    line = ascii(" ".join(text[: 2 * _LINE].split()))[1:-1]
+    return line if len(line) <= _LINE else f"{line[:_LINE]}..."

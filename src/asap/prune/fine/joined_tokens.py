@@ -36,7 +36,8 @@ _FIRST_WORDS = (16, 64)  # characters of the next step to include after a piece:
 _AT_ONCE = 2048  # removals whose pieces are tokenised in one call
 
 _Run = tuple[int, ...]
-"""Kept steps, in the first of which alone counting begins: how (see `_begins`), the step behind them, and the steps."""
+"""Kept steps that are counted together, since counting can begin in the first of them alone: how it begins (see `_begins`), the number of
+the step behind them, and their own numbers."""
 
 
 class _Piece(NamedTuple):

@@ -34,8 +34,10 @@ _Token = tuple[int, int]
 
 
 class _Side(NamedTuple):
-    """What stands on one side of a change up to the start of a token: the parts in order with their tokens. Of the outermost part, `cut`
-    tokens, which start before the character `at`, lie to the left; not `open` is what reaches the end of the text.
+    """What stands on one side of a change, out to the start of some token: the parts in order, with their tokens and their text.
+
+    The outermost part may be read in part only: `cut` of its tokens lie to the left of where it is divided, which before a change is the
+    character `at`. `open`: there is more text beyond; otherwise the side reaches the end of the text.
     """
 
     parts: list[int]
@@ -49,7 +51,7 @@ class _Side(NamedTuple):
 class Retokenized:
     """A text in parts, none of them empty at first: `total` is its number of tokens, which `change` updates."""
 
-    def __init__(self, parts: Sequence[str], tokens: TokenCounter, around: int = AROUND) -> None:
+    def __init__(self, parts: Sequence[str], tokens: TokenCounter, around: int) -> None:
         self._texts, self._tokens, self._around = [*parts], tokens, around
         self._filled = KeptSteps(len(parts))
         text = "".join(parts)
