@@ -41,8 +41,9 @@ def reproduce(
 ) -> int:
     """Run a table of the paper, or an experiment of your own, as a chain of commands; --plan tells what it costs.
 
-    Data, pruning, training, evaluation, statistics, report: each stage is one asap command in a folder of its own. A killed chain goes on
-    where it was. Without a table, the tables are listed.
+    Data, pruning, training, evaluation, statistics, report: each stage is one asap command in a folder of its own.
+
+    The same command goes on where a killed chain was. Without a table, the tables are listed.
 
     Examples:
 
