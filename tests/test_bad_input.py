@@ -172,7 +172,7 @@ def test_rows_with_a_taken_id_are_kept_under_another_one(tmp_path: Path, capsys:
     out = prune(write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out")
     ids = [value["id"] for value in read_rows(out / "pruned.jsonl")]
     assert ids == ["a", "a#2", "a#2#2", "a#3", "b"]
-    assert "note     3 rows had an id that was taken; #2, #3, … was appended" in capsys.readouterr().out
+    assert "note     rows whose id was taken: 3; #2, #3, … was appended" in capsys.readouterr().out
 
 
 def test_zero_bytes_in_a_text_are_kept(tmp_path: Path) -> None:

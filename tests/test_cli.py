@@ -220,8 +220,8 @@ def test_the_summary_says_what_happened_line_by_line(tmp_path: Path, capsys: pyt
         r"steps    [\d,]+: \d+ removed by stage 1, \d+ by stage 2",
         r"tokens   [\d,]+ before, [\d,]+ after stage 1, [\d,]+ after stage 2",
         r"kept     [\d.]+% of the tokens",
-        r"note     1 rows had an id that was taken; #2, #3, … was appended",
-        r"note     \d traces stay over the budget: the steps that must stay are longer",
+        r"note     rows whose id was taken: 1; #2, #3, … was appended",
+        r"note     traces that stay over the budget: \d; the steps that must stay are longer",
         r"seconds  read [\d.]+, score [\d.]+",
         rf"written  {re.escape(str(out))}/pruned.jsonl, decisions.jsonl, rejected.jsonl, manifest.json, README.md",
     ]
@@ -305,7 +305,7 @@ def test_an_empty_column_hides_no_full_one(row: dict[str, Any], tmp_path: Path, 
     other = {"question": "q", "answer": "c"} if "reasoning" in row else {"question": "q", "messages": chat}
     source = write_rows(tmp_path / "rows.jsonl", [{**other, **row}])
     assert run(["prune", str(source), "--dry-run", "--scorer", f"hf:{model_folder()}"]) == 0
-    assert "1 rows read: 1 usable, 0 rejected" in capsys.readouterr().out
+    assert "1 row read: 1 usable, 0 rejected" in capsys.readouterr().out
 
 
 def test_a_dry_run_counts_rows_that_pass_through(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_without_it_nothing_changes_and_a_folder_keeps_its_rule(source: Path, tm
 def test_a_dry_run_counts_them(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["prune", str(source), "--scorer", f"hf:{model_folder()}", *METHOD, "--ratio", "0.5", "--reject-loops", "--dry-run"]
     assert run(words) == 0
-    assert "5 rows read, 2 of them turns of 1 conversations: 3 usable, 2 rejected" in capsys.readouterr().out
+    assert "5 rows read, 2 of them turns of 1 conversation: 3 usable, 2 rejected" in capsys.readouterr().out
 
 
 def test_doctor_counts_them_says_why_and_shows_one(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,8 +105,8 @@ def test_what_a_training_format_lacks_of_conversations_is_counted(tmp_path: Path
     said = capsys.readouterr().out
     assert [len(read_rows(out / f"{name}.jsonl")) for name in ("pruned", "trl", "sharegpt", "verl")] == [4, 3, 3, 4]
     for name in ("trl", "sharegpt"):
-        assert f"note     2 conversations end in {name}.jsonl before a turn that must not be learnt\n" in said
-        assert f"note     1 conversations are not in {name}.jsonl: its rows can hold no turn to learn\n" in said
+        assert f"note     conversations that end in {name}.jsonl before a turn that must not be learnt: 2\n" in said
+        assert f"note     conversations that are not in {name}.jsonl: 1; its rows can hold no turn to learn\n" in said
     assert "verl.jsonl before" not in said
     assert (read_counts(out)["shortened"], read_counts(out)["left_out"]) == ({"trl": 2, "sharegpt": 2}, {"trl": 1, "sharegpt": 1})
 
@@ -173,7 +173,7 @@ def test_doctor_and_dry_runs_count_turns(tmp_path: Path, capsys: pytest.CaptureF
     assert run(["prune", source, "--dry-run", *ASKED]) == 0
     assert "6 rows read, 5 of them turns of 2 conversations: 5 usable, 1 rejected" in capsys.readouterr().out
     assert run(["prune", source, "--dry-run", *ASKED, "--limit", "1"]) == 0
-    assert "3 rows read, 3 of them turns of 1 conversations: 3 usable" in capsys.readouterr().out
+    assert "3 rows read, 3 of them turns of 1 conversation: 3 usable" in capsys.readouterr().out
     run(["doctor", source])
     assert "6 rows in 1 source, 5 of them turns of 2 conversations" in " ".join(capsys.readouterr().out.split())
 

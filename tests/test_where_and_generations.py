@@ -32,7 +32,7 @@ def test_prune_counts_the_rows_that_it_leaves_out_and_writes_the_others(
 ) -> None:
     out = prune(source, tmp_path / "out", *WITHOUT_MODEL, *CHOSEN)
     said = capsys.readouterr().out
-    assert "rows     7 = 6 pruned + 0 unchanged + 1 rejected\n         not read: 6 rows that do not meet --where\n" in said
+    assert "rows     7 = 6 pruned + 0 unchanged + 1 rejected\n         not read, since they do not meet --where: 6\n" in said
     assert [row["id"] for row in read_rows(out / "pruned.jsonl")] == ["p0/1", "p0/2", "p1/2", "p2/1", "p2/2", "p3/2"]
     assert [row["correct"] for row in read_rows(out / "pruned.jsonl")] == [True] * 6
     assert [row["reason"] for row in read_rows(out / "rejected.jsonl")] == ["bad_json"]
@@ -69,7 +69,7 @@ def test_doctor_and_a_dry_run_count_them_too(source: Path, capsys: pytest.Captur
     assert "7 rows in 1 source, 6 rows beside them that --where leaves out, 6 usable, 1 rejected" in said
     assert "problem+generations (6 rows)" in said
     assert run(["prune", str(source), "--dry-run", *WITHOUT_MODEL, *CHOSEN]) == 0
-    assert "7 rows read: 6 usable, 1 rejected; 6 rows do not meet --where\n  bad_json: 1\n" in capsys.readouterr().out
+    assert "7 rows read: 6 usable, 1 rejected; not meeting --where: 6\n  bad_json: 1\n" in capsys.readouterr().out
 
 
 def test_training_takes_the_chosen_rows(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,9 @@ class Survey:
     @property
     def of_conversations(self) -> str:
         """What is said of turns behind the number of rows; nothing if there are none."""
-        return f", {self.turns:,} of them turns of {self.conversations:,} conversations" if self.turns else ""
+        return (
+            f", {self.turns:,} of them turns of {self.conversations:,} conversation{'s' * (self.conversations != 1)}" if self.turns else ""
+        )
 
     @property
     def usable(self) -> int:

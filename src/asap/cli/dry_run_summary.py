@@ -36,9 +36,11 @@ def show_dry_run(found: "DryRun", source: "Source", settings: AsapSettings, pric
     if not survey.usable and source.shard is None:
         firsts = [f"{reason}, first {cases.first}: {cases.detail}" for reason, cases in survey.rejected.items()]
         raise InputError("; ".join([no_usable_row(source.names, rejected_by, survey.filtered), *firsts]))
-    left_out = f"; {survey.filtered:,} rows do not meet --where" if source.rules.where else ""
+    left_out = f"; not meeting --where: {survey.filtered:,}" if source.rules.where else ""
     passed = f"{survey.passed.total()} pass through, " if survey.passed else ""
-    lines = [f"{survey.rows} rows read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}"]
+    lines = [
+        f"{survey.rows} row{'s' * (survey.rows != 1)} read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}"
+    ]
     lines += [f"  {reason}: {count}" for reason, count in rejected_by.items()]
     lines.append(
         f"{survey.trace_tokens:,} tokens of traces (longest {max(survey.tokens, default=0):,}); {_reading(found, settings)}. "

@@ -19,10 +19,15 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     lines = [("rows", f"{totals.rows} = {totals.pruned} pruned + {totals.unchanged} unchanged{passed} + {totals.rejected} rejected")]
     lines += [("", f"passed through: {reason} {count}") for reason, count in totals.passed_by.items()]
     if totals.filtered is not None:
-        lines.append(("", f"not read: {totals.filtered:,} rows that do not meet --where"))
+        lines.append(("", f"not read, since they do not meet --where: {totals.filtered:,}"))
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
     if totals.turns:
-        lines.append(("turns", f"{totals.turns:,} of these rows are turns of {totals.conversations:,} conversations"))
+        lines.append(
+            (
+                "turns",
+                f"{totals.turns:,} of these rows are turns of {totals.conversations:,} conversation{'s' * (totals.conversations != 1)}",
+            )
+        )
     lines += [
         ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2{_by_person(totals)}"),
         ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
@@ -38,14 +43,23 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
     if totals.attempts or totals.failures_by:
         lines += _llm_lines(totals, spending)
     notes = (
-        (totals.renamed, "rows had an id that was taken; #2, #3, … was appended"),
-        (totals.over_budget, "traces stay over the budget: the steps that must stay are longer"),
-        (totals.windowed, "traces were longer than the scorer's context and were scored in windows"),
-        (totals.unread, "traces have more before them than the scorer's context holds: its start was left out"),
-        (totals.kept_all, "traces were kept whole by the LLM"),
-        (totals.not_finite, f"rows have NaN or infinity in other columns, which JSON lacks: null in .jsonl files{_but_parquet(totals)}"),
-        *((count, f"conversations end in {name}.jsonl before a turn that must not be learnt") for name, count in totals.shortened.items()),
-        *((count, f"conversations are not in {name}.jsonl: its rows can hold no turn to learn") for name, count in totals.left_out.items()),
+        (totals.renamed, "rows whose id was taken: {}; #2, #3, … was appended"),
+        (totals.over_budget, "traces that stay over the budget: {}; the steps that must stay are longer"),
+        (totals.windowed, "traces longer than the scorer's context: {}; they were scored in windows"),
+        (totals.unread, "traces with more before them than the scorer's context holds: {}; its start was left out"),
+        (totals.kept_all, "traces that the LLM kept whole: {}"),
+        (
+            totals.not_finite,
+            f"rows with NaN or infinity in other columns: {{}}; JSON has neither, so .jsonl files hold null{_but_parquet(totals)}",
+        ),
+        *(
+            (count, f"conversations that end in {name}.jsonl before a turn that must not be learnt: {{}}")
+            for name, count in totals.shortened.items()
+        ),
+        *(
+            (count, f"conversations that are not in {name}.jsonl: {{}}; its rows can hold no turn to learn")
+            for name, count in totals.left_out.items()
+        ),
     )
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in totals.not_rendered.items())
     if reasons:
@@ -55,7 +69,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         lines.append(("note", f"{', '.join(told)} {'holds' if len(told) == 1 else 'hold'} {MAY_LOSE_THINKING} (docs/train.md)"))
     if totals.questions:
         lines.append(("warning", f"{totals.questions}: see asap doctor"))
-    lines += [("note", f"{count:,} {text}") for count, text in notes if count]
+    lines += [("note", text.format(f"{count:,}")) for count, text in notes if count]
     if totals.seconds:
         lines.append(("seconds", ", ".join(f"{name} {value:,.1f}" for name, value in totals.seconds.items())))
     lines += [
