@@ -76,7 +76,7 @@ USAGE: dict[str, tuple[list[str], list[str]]] = {
     "ratio 1.5": (["--ratio", "1.5"], ["ratio is 1.5", "above 0 and at most 1"]),
     "ratio -1": (["--ratio", "-1"], ["ratio is -1.0", "above 0 and at most 1"]),
     "ratio nan": (["--ratio", "nan"], ["ratio is nan", "above 0 and at most 1"]),
-    "ratio half": (["--ratio", "half"], ["--ratio", "half", "float"]),
+    "ratio half": (["--ratio", "half"], ["--ratio is 'half'; a number is expected"]),
     "method": (["--method", "magic"], ["unknown method 'magic'", "choose from asap"]),
     "coarse": (["--coarse", "some"], ["--coarse", "some", "align", "none"]),
     "step split": (["--step-split", "words"], ["step_split", "words", "fenced", "paper", "line", "sentence"]),

@@ -12,7 +12,7 @@ from asap.cli import run
 from run_fixtures import read_counts, read_rows, row, write_rows
 
 CONTROL = ["--method", "keep-tail", "--ratio", "0.5"]
-SAID = "note     rows with NaN or infinity in other columns: 2; JSON has neither, so .jsonl files hold null"
+SAID = "note     rows with NaN or infinity in other columns: 2; in .jsonl files these are null"
 
 
 def source(folder: Path) -> Path:

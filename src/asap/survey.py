@@ -22,6 +22,7 @@ from asap.lm.tokens import TokenCounter
 from asap.repetition import repetition
 from asap.sample import Sample, Unthinking
 from asap.steps import Splitter, StepSplit, split_steps
+from asap.tables import number_of
 from asap.think_tags import has_tag, ordered_tags
 
 LONG_STEP = 250
@@ -143,9 +144,7 @@ class Survey:
     @property
     def of_conversations(self) -> str:
         """What is said of turns behind the number of rows; nothing if there are none."""
-        return (
-            f", {self.turns:,} of them turns of {self.conversations:,} conversation{'s' * (self.conversations != 1)}" if self.turns else ""
-        )
+        return f", {self.turns:,} of them turns of {number_of(self.conversations, 'conversation')}" if self.turns else ""
 
     @property
     def usable(self) -> int:

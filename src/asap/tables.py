@@ -76,6 +76,11 @@ class Table:
         return [[cell((row, column), text) for column, text in enumerate(cells)] for row, cells in enumerate(self.rows)]
 
 
+def number_of(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def number_cell(value: float | None, digits: int) -> str:
     """A number with so many digits after the point; a dash for none."""
     return "–" if value is None else f"{value:,.{digits}f}"

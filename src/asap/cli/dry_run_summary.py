@@ -6,6 +6,7 @@ from asap.cli.result import show
 from asap.errors import InputError
 from asap.prune.fine.removal import token_budget
 from asap.prune.settings import AsapSettings
+from asap.tables import number_of
 
 if TYPE_CHECKING:
     from asap.dataset.source import Source
@@ -38,9 +39,8 @@ def show_dry_run(found: "DryRun", source: "Source", settings: AsapSettings, pric
         raise InputError("; ".join([no_usable_row(source.names, rejected_by, survey.filtered), *firsts]))
     left_out = f"; not meeting --where: {survey.filtered:,}" if source.rules.where else ""
     passed = f"{survey.passed.total()} pass through, " if survey.passed else ""
-    lines = [
-        f"{survey.rows} row{'s' * (survey.rows != 1)} read{survey.of_conversations}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}"
-    ]
+    read = f"{number_of(survey.rows, 'row')} read{survey.of_conversations}"
+    lines = [f"{read}: {survey.usable} usable, {passed}{survey.unusable} rejected{left_out}"]
     lines += [f"  {reason}: {count}" for reason, count in rejected_by.items()]
     lines.append(
         f"{survey.trace_tokens:,} tokens of traces (longest {max(survey.tokens, default=0):,}); {_reading(found, settings)}. "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from asap.cli.result import show
 from asap.dataset.formats import MAY_LOSE_THINKING, RENDERED_BY_TOOLS
 from asap.revealed import revealed
+from asap.tables import number_of
 
 if TYPE_CHECKING:
     from asap.lm.spending import SpendingLimit
@@ -22,12 +23,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         lines.append(("", f"not read, since they do not meet --where: {totals.filtered:,}"))
     lines += [("", f"rejected: {reason} {count}") for reason, count in totals.rejected_by.items()]
     if totals.turns:
-        lines.append(
-            (
-                "turns",
-                f"{totals.turns:,} of these rows are turns of {totals.conversations:,} conversation{'s' * (totals.conversations != 1)}",
-            )
-        )
+        lines.append(("turns", f"{totals.turns:,} of these rows are turns of {number_of(totals.conversations, 'conversation')}"))
     lines += [
         ("steps", f"{totals.steps:,}: {totals.steps_coarse:,} removed by stage 1, {totals.steps_fine:,} by stage 2{_by_person(totals)}"),
         ("tokens", f"{totals.tokens_before:,} before, {totals.tokens_coarse:,} after stage 1, {totals.tokens_after:,} after stage 2"),
@@ -48,10 +44,7 @@ def print_summary(totals: "Totals", out: Path, spending: "SpendingLimit | None" 
         (totals.windowed, "traces longer than the scorer's context: {}; they were scored in windows"),
         (totals.unread, "traces with more before them than the scorer's context holds: {}; its start was left out"),
         (totals.kept_all, "traces that the LLM kept whole: {}"),
-        (
-            totals.not_finite,
-            f"rows with NaN or infinity in other columns: {{}}; JSON has neither, so .jsonl files hold null{_but_parquet(totals)}",
-        ),
+        (totals.not_finite, f"rows with NaN or infinity in other columns: {{}}; in .jsonl files these are null{_but_parquet(totals)}"),
         *(
             (count, f"conversations that end in {name}.jsonl before a turn that must not be learnt: {{}}")
             for name, count in totals.shortened.items()

@@ -16,6 +16,7 @@ from asap.lm.scorer import Scorer
 from asap.prune.coarse.align import Align, most_unaligned
 from asap.prune.settings import BUDGET
 from asap.survey import LONG_STEP, Cases, Place, Survey
+from asap.tables import number_of
 
 _THINK_TAGS = {"no_think": "without any", "unclosed_think": "unclosed", "empty_think": "empty"}
 _DAMAGED = "the file is damaged there: write the line again as one JSON object in UTF-8"
@@ -90,10 +91,10 @@ def _rows(source: Source, problems: list[Finding]) -> Iterator[tuple[Place, Shap
 
 
 def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:
-    found = f"{_rows_of(survey.rows)} in {sources} source{'s' * (sources != 1)}"
+    found = f"{number_of(survey.rows, 'row')} in {sources} source{'s' * (sources != 1)}"
     found += " (as many as --limit allows)" if survey.rows == limit else ""
     found += survey.of_conversations
-    found += f", {_rows_of(survey.filtered)} beside them that --where leaves out" if survey.filtered else ""
+    found += f", {number_of(survey.filtered, 'row')} beside them that --where leaves out" if survey.filtered else ""
     if not survey.usable:
         return Finding("rows", "fail", f"{found}, none usable", "there is nothing to prune: the next lines say what is wrong")
     if survey.unusable:
@@ -102,7 +103,7 @@ def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:
 
 
 def _shapes(survey: Survey) -> Finding:
-    found = ", ".join(f"{shape} ({_rows_of(count)})" for shape, count in survey.shapes.most_common())
+    found = ", ".join(f"{shape} ({number_of(count, 'row')})" for shape, count in survey.shapes.most_common())
     if len(survey.shapes) > 1:
         return Finding("shape", "warn", found, "the rows differ in shape: make sure that they belong together")
     return Finding("shape", "ok", found)
@@ -229,12 +230,8 @@ def quantile(counts: Counter[int], share: float) -> int:
 
 
 def _some(cases: Cases, what: str = "") -> str:
-    return f"{_rows_of(cases.count)}{' ' * bool(what)}{what}, first {cases.first}"
-
-
-def _rows_of(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
+    return f"{number_of(cases.count, 'row')}{' ' * bool(what)}{what}, first {cases.first}"
 
 
 def _share(count: int, total: int) -> str:
-    return f"{count:,} of {_rows_of(total)} ({count / total:.0%})"
+    return f"{count:,} of {number_of(total, 'row')} ({count / total:.0%})"

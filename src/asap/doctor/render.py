@@ -9,6 +9,7 @@ from rich.text import Text
 
 from asap.doctor.finding import DataDiagnosis, Diagnosis, Finding, Status
 from asap.revealed import revealed
+from asap.tables import number_of
 
 _STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _MARKS: dict[Status, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
@@ -70,5 +71,5 @@ def _verdict(report: Diagnosis) -> Text:
     if report.status == "ok":
         return Text("Everything is ready.", _STYLES["ok"])
     parts: Sequence[tuple[Status, str]] = (("fail", "to correct"), ("warn", "to look at"))
-    found = " and ".join(f"{counts[status]} thing{'s' * (counts[status] != 1)} {what}" for status, what in parts if counts[status])
+    found = " and ".join(f"{number_of(counts[status], 'thing')} {what}" for status, what in parts if counts[status])
     return Text(f"{found[0].upper()}{found[1:]}.", _STYLES[report.status])
