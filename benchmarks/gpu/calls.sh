@@ -75,7 +75,7 @@ queue1)
 queue2)
     g7 8 rest || true
     auc r1 --dtype float32
-    auc independent --scorer "gguf:$JUDGE" --one-pass
+    auc independent --scorer "gguf:$JUDGE" --one-pass --out "$K/auc/judge"
     ;;
 judge)
     benchmarks/gpu/carry.sh join "$K/15b" "$JUDGE"

@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from asap.errors import InputError, UsageError, unknown
+from asap.errors import InputError, UsageError
 from asap.lm.specs import load_tokens
 from asap.lm.tokens import TokenCounter
 from asap.output import Files, claim_files, write_output
 from asap.ownership import same_file
 from asap.prune.fine.removal import check_budget
-from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods import TOKEN_LEVEL, check_method
 from asap.prune.settings import OF_METHODS
 from asap.prune.settle import settled_by
 from asap.rulings import check_rulings, overruled_by, read_rulings, rulings_as_rows, rulings_digest, rulings_with
@@ -45,8 +45,8 @@ def recut(
         _length({}, budget, ratio)
     if same_file(out, folder):
         raise UsageError(f"the cut cannot be written into {folder} itself; choose another --out")
-    if method is not None and method not in [*METHODS, *TOKEN_LEVEL]:
-        raise UsageError(unknown("method", method, METHODS))
+    if method is not None:
+        check_method(method)
     with Store.reading(folder) as store:
         stored, missing = store.fact("settings"), store.missing()
         if stored is None or not missing.rows or missing.rows_missing:

@@ -14,6 +14,7 @@ from asap.compare.table import INTRO, NO_PROOF, against_words, has_interval, not
 from asap.page.html import resource
 from asap.page.looks import Look, is_stroked, looks_of, mark_path
 from asap.revealed import revealed
+from asap.tables import number_of
 
 _MOST_NAMED = 4
 _BLANKED = " What the trace has copied from that answer is blanked first, in every trace alike."
@@ -150,7 +151,7 @@ def _headline(aggregates: Sequence[Aggregate], control: bool) -> str:
     cells = [(one, contrast) for one in aggregates if (contrast := one.against[CONTROL]) is not None]
     shown = [(one, contrast) for one, contrast in cells if contrast.is_shown]
     if not shown:
-        return f"No method is shown to differ from random removal, in {len(cells)} comparison{'s' * (len(cells) != 1)}."
+        return f"No method is shown to differ from random removal, in {number_of(len(cells), 'comparison')}."
     better, worse = ([one for one, contrast in shown if (contrast.mean > 0) is sign] for sign in (True, False))
     said = [f"{word} than random removal: {_named(found)}." for word, found in (("Better", better), ("Worse", worse)) if found]
     return f"{len(shown)} of {len(cells)} comparisons show{'s' * (len(shown) == 1)} a difference. {' '.join(said)}"

@@ -91,7 +91,7 @@ def _rows(source: Source, problems: list[Finding]) -> Iterator[tuple[Place, Shap
 
 
 def _rows_found(survey: Survey, sources: int, limit: int | None) -> Finding:
-    found = f"{number_of(survey.rows, 'row')} in {sources} source{'s' * (sources != 1)}"
+    found = f"{number_of(survey.rows, 'row')} in {number_of(sources, 'source')}"
     found += " (as many as --limit allows)" if survey.rows == limit else ""
     found += survey.of_conversations
     found += f", {number_of(survey.filtered, 'row')} beside them that --where leaves out" if survey.filtered else ""

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from asap.benchmarks.load import benchmark_files
 from asap.dataset.hub import looks_like_hub_id
-from asap.errors import InputError, UsageError, unknown
+from asap.errors import InputError
 from asap.evaluate.plan import Plan
 from asap.lm.specs import Spec
 from asap.prune.fine.removal import check_budget
-from asap.prune.methods import METHODS, TOKEN_LEVEL
+from asap.prune.methods import check_method
 from asap.reproduce.chain import Chain
 from asap.reproduce.fields import Options, said_at
 from asap.reproduce.record import Records
@@ -75,8 +75,7 @@ def _check_pruning(options: Options, _: Mapping[str, Any]) -> None:
 
 def _check_cut(options: Options, _: Mapping[str, Any]) -> None:
     check_budget(budget=options.get("budget"), ratio=options.get("ratio"))
-    if (method := str(options.get("method", "asap"))) not in (*METHODS, *TOKEN_LEVEL):
-        raise UsageError(unknown("method", method, METHODS))
+    check_method(str(options.get("method", "asap")))
 
 
 def _check_training(options: Options, values: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 
 from asap.errors import AsapError, one_line
+from asap.tables import number_of
 from asap.workers.blueprint import Blueprint
 from asap.workers.crew import Batch, Crew, Death, Finished, Ready
 from asap.workers.devices import devices_of, pin, threads_each
@@ -46,7 +47,7 @@ class Processes:
         self.places = devices
         self.where = f"{len(devices)} process{'es' * (len(devices) != 1)} on {', '.join(devices)}"
         if "cpu" in devices:
-            self.where += f" with {threads} thread{'s' * (threads != 1)} each"
+            self.where += f" with {number_of(threads, 'thread')} each"
         self._blueprint, self._threads = pickle.dumps(blueprint), threads
         self._live: dict[int, tuple[BaseProcess, Connection]] = {}
 

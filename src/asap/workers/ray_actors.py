@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from asap.errors import AsapError, InputError, MissingExtra, UsageError, one_line
 from asap.install import install_command
+from asap.tables import number_of
 from asap.workers.blueprint import Blueprint
 from asap.workers.crew import Batch, Crew, Death, Finished, Ready
 from asap.workers.devices import pin
@@ -115,7 +116,7 @@ class Actors:
         self._ray, self._blueprint, self._shares = ray, pickle.dumps(blueprint), shares
         self.places = [f"Ray's actor {number}" for number in range(shares.actors)]
         gpus = f", {shares.gpus:.2g} GPU" if shares.gpus else ""
-        self.where = f"{shares.actors} Ray actor{'s' * (shares.actors != 1)} on {shares.device} with {shares.cpus:.2g} CPU{gpus} each"
+        self.where = f"{number_of(shares.actors, 'Ray actor')} on {shares.device} with {shares.cpus:.2g} CPU{gpus} each"
         options = {"num_cpus": shares.cpus, "num_gpus": shares.gpus, "max_restarts": 0, "max_task_retries": 0}
         self._class = ray.remote(_Actor).options(**options)
         self._actors: dict[int, Any] = {}

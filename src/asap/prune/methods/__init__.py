@@ -74,6 +74,12 @@ RECORDS = tuple(type(method) for method in (*METHODS.values(), *TOKEN_LEVEL.valu
 """The methods that have settings of their own."""
 
 
+def check_method(name: str) -> None:
+    """Raise UsageError for a method that a run cannot be cut again by: it is not one of asap's."""
+    if name not in (*METHODS, *TOKEN_LEVEL):
+        raise UsageError(unknown("method", name, METHODS))
+
+
 def method_named(name: str) -> StepMethod | TokenLevelMethod:
     """The method with this name, or the user's own as `package.module:function`. Raises UsageError if it does not exist."""
     if ":" in name:
