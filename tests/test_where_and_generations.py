@@ -48,12 +48,12 @@ def test_a_folder_goes_on_with_the_same_rows_only_and_says_the_count_again(
     out = prune(source, tmp_path / "out", *WITHOUT_MODEL, *CHOSEN)
     capsys.readouterr()
     prune(source, out, *WITHOUT_MODEL, *CHOSEN)
-    assert "not read: 6 rows" in capsys.readouterr().out
+    assert "not read, since they do not meet --where: 6\n" in capsys.readouterr().out
     assert "where" in refusal(
         capsys, "prune", str(source), "--out", str(out), *WITHOUT_MODEL, "--each-generation", "--where", "correct=false"
     )
     assert run(["cut", str(out), "--ratio", "0.8", "--out", str(tmp_path / "cut")]) == 0
-    assert "not read: 6 rows" in capsys.readouterr().out
+    assert "not read, since they do not meet --where: 6\n" in capsys.readouterr().out
 
 
 def test_shards_hold_the_chosen_rows_and_merge_to_the_run_without_shards(source: Path, tmp_path: Path) -> None:
