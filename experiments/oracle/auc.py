@@ -5,9 +5,10 @@
     python -m experiments.oracle.auc --rows 2000 --methods package.module:function --out DIR
     python -m experiments.oracle.auc --rows 2000 --plan 20 --out DIR                        # scores 20 rows and says what 2,000 cost
     python -m experiments.oracle.auc --table --out DIR                                      # writes the table of what is scored
+    python -m experiments.oracle.auc --rows 2000 --skip 600 --lines FILE --out DIR          # without the first 600, whose lines are in FILE
 
 The same command goes on where it was: a kill loses the row that was being scored. Scores are in DIR, by scorer and setting; auc.md,
-auc.csv and auc.json are written after 50 rows of each setting, after 100, and so on.
+auc.csv, auc.json and auc.jsonl (a line a trace) are written after 50 rows of each setting, after 100, and so on.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments.oracle.auc_table import Cell, cells_of, csv_of, markdown_of
+from experiments.oracle.auc_table import Line, cells_of, csv_of, lines_of, markdown_of, read_lines, text_of
 from experiments.oracle.openers import SETTINGS
 from experiments.oracle.scores import Scored, decided
 from experiments.oracle.versions import machine
@@ -34,6 +35,8 @@ def main() -> None:
     """Score rows, then write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000, help="default %(default)s")
+    parser.add_argument("--skip", type=int, default=0, help="score none of the first SKIP rows")
+    parser.add_argument("--lines", type=Path, nargs="+", default=[], help="files auc.jsonl of other runs, which the tables take in")
     parser.add_argument("--seed", type=int, default=1, help="of the rows (default %(default)s)")
     parser.add_argument("--scorer", default="bundled", help="a model spec (default %(default)s)")
     parser.add_argument("--dtype", choices=get_args(Dtype), default="auto")
@@ -49,19 +52,19 @@ def main() -> None:
         kind = "one-pass" if options.one_pass else "every"
         name = f"{options.scorer.rsplit('/', 1)[-1].replace(':', '-')}-{options.dtype}-{kind}"
         runs = [
-            Scored(options.out / f"{name}-{setting}", setting, options.seed, own, not options.one_pass)
+            Scored(options.out / f"{name}-{setting}", setting, options.seed, own, not options.one_pass, options.skip)
             for setting in SETTINGS
             if setting in options.settings.split(",")
         ]
         remember(options.out, runs, options.scorer)
         score(runs, options)
-    write_tables(options.out)
+    write_tables(options.out, options.lines)
 
 
 def score(runs: Sequence[Scored], options: argparse.Namespace) -> None:
     """Score the rows of both settings by turns, in shares that double, with the tables after each."""
     scorer = load_scorer(options.scorer, dtype=options.dtype)
-    for count in [options.plan] if options.plan else doubling(FIRST, options.rows):
+    for count in [options.plan] if options.plan else doubling(FIRST, options.rows - options.skip):
         for run in runs:
             run.write_rows(options.rows)
             before, started = sum(1 for _ in decided(run.run())), time.process_time()
@@ -70,7 +73,7 @@ def score(runs: Sequence[Scored], options: argparse.Namespace) -> None:
             if new > 0:
                 hours = seconds / new * options.rows / 3600
                 print(f"{run.folder.name}: {new} rows in {seconds:.0f} s of CPU; {options.rows:,} rows: {hours:.1f} h of CPU", flush=True)
-        write_tables(options.out)
+        write_tables(options.out, options.lines)
 
 
 def doubling(first: int, last: int) -> Iterator[int]:
@@ -86,7 +89,14 @@ def remember(out: Path, runs: Sequence[Scored], spec: str) -> None:
     known = noted(out)
     for run in runs:
         own = sorted({*run.own, *known.get(run.folder.name, {}).get("own", [])})
-        known[run.folder.name] = {"scorer": spec, "setting": run.setting, "seed": run.seed, "own": own, "every": run.every}
+        known[run.folder.name] = {
+            "scorer": spec,
+            "setting": run.setting,
+            "seed": run.seed,
+            "own": own,
+            "every": run.every,
+            "skip": run.skip,
+        }
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / RUNS) as file:
         file.write(json.dumps(known, indent=1) + "\n")
@@ -97,20 +107,24 @@ def noted(out: Path) -> dict[str, dict[str, Any]]:
     return dict(json.loads((out / RUNS).read_text("utf-8"))) if (out / RUNS).is_file() else {}
 
 
-def write_tables(out: Path) -> None:
-    """Write auc.md, auc.csv and auc.json."""
-    cells, about = list[Cell](), dict[str, object]()
+def write_tables(out: Path, others: Sequence[Path]) -> None:
+    """Write auc.md, auc.csv and auc.json, which take in the lines of other runs, and auc.jsonl, which does not."""
+    lines, about = list[Line](), dict[str, object]()
     for name, run in noted(out).items():
-        scored = Scored(out / name, run["setting"], run["seed"], tuple(run["own"]), bool(run["every"]))
-        cells += cells_of(scored, str(run["scorer"]))
+        scored = Scored(out / name, run["setting"], run["seed"], tuple(run["own"]), bool(run["every"]), int(run["skip"]))
+        lines += lines_of(scored, str(run["scorer"]))
         manifest = scored.run() / "manifest.json"
         about[name] = json.loads(manifest.read_text("utf-8"))["settings"]["scorer"] if manifest.is_file() else None
-    with replacing(out / "auc.md") as file:
-        file.write(markdown_of(cells) + "\n")
-    with replacing(out / "auc.csv") as file:
-        file.write(csv_of(cells))
-    with replacing(out / "auc.json") as file:
-        file.write(json.dumps({"machine": machine(), "scorers": about, "cells": [cell._asdict() for cell in cells]}, indent=1) + "\n")
+    cells = cells_of([*read_lines(others), *lines])
+    about_all = {"machine": machine(), "scorers": about, "cells": [cell._asdict() for cell in cells]}
+    for name, text in {
+        "auc.jsonl": text_of(lines),
+        "auc.md": markdown_of(cells) + "\n",
+        "auc.csv": csv_of(cells),
+        "auc.json": json.dumps(about_all, indent=1) + "\n",
+    }.items():
+        with replacing(out / name) as file:
+            file.write(text)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ By step a positive is the first statement of a needed fact; by fact, any copy of
 are never drawn one by one.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -48,18 +50,52 @@ class Cell(NamedTuple):
     above: Mapping[str, Mean]
 
 
-def cells_of(scored: Scored, scorer: str) -> list[Cell]:
-    """The cells of one scorer and setting, over the traces that are scored by now."""
-    by_step, by_fact = dict[str, list[float]](), dict[str, list[float]]()
+class Line(NamedTuple):
+    """The AUCs of one trace by method: what is kept of a scored trace."""
+
+    scorer: str
+    setting: str
+    trace: str
+    by_step: Mapping[str, float]
+    by_fact: Mapping[str, float]
+
+
+def lines_of(scored: Scored, scorer: str) -> Iterator[Line]:
+    """A line for each trace that is scored by now."""
     for row, scores in traces(scored, load_tokens(scorer)):
         necessary = [label == "necessary" for label in row["labels"]]
-        for method, values in scores.items():
-            by_step.setdefault(method, []).append(auc(values, necessary))
-            by_fact.setdefault(method, []).append(auc_by_fact(values, row["labels"], row["facts"]))
+        by_step = {method: round(auc(values, necessary), 4) for method, values in scores.items()}
+        by_fact = {method: round(auc_by_fact(values, row["labels"], row["facts"]), 4) for method, values in scores.items()}
+        yield Line(scorer, scored.setting, row["id"], by_step, by_fact)
+
+
+def read_lines(files: Iterable[Path]) -> list[Line]:
+    """The lines of earlier runs."""
+    return [Line(**json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
+
+
+def text_of(lines: Iterable[Line]) -> str:
+    """The lines as JSON."""
+    return "".join(json.dumps(line._asdict()) + "\n" for line in lines)
+
+
+def cells_of(lines: Iterable[Line]) -> list[Cell]:
+    """The cells of all scorers and settings. A trace of which there are several lines counts once, with the methods of all of them."""
+    by_step, by_fact = dict[tuple[str, str, str], dict[str, float]](), dict[tuple[str, str, str], dict[str, float]]()
+    for line in lines:
+        for method in line.by_step:
+            key = line.scorer, line.setting, method
+            by_step.setdefault(key, {})[line.trace] = line.by_step[method]
+            by_fact.setdefault(key, {})[line.trace] = line.by_fact[method]
     cells = list[Cell]()
-    for method, values in by_step.items():
-        above = {base: Mean.of(np.subtract(values, by_step[base]).tolist()) for base in BASES if base in by_step and base != method}
-        cells.append(Cell(scorer, scored.setting, method, len(values), Mean.of(values), Mean.of(by_fact[method]), above))
+    for (scorer, setting, method), found in by_step.items():
+        above = {
+            base: Mean.of([value - base_of[trace] for trace, value in found.items() if trace in base_of])
+            for base in BASES
+            if base != method and (base_of := by_step.get((scorer, setting, base), {})).keys() & found.keys()
+        }
+        facts = by_fact[scorer, setting, method]
+        cells.append(Cell(scorer, setting, method, len(found), Mean.of([*found.values()]), Mean.of([*facts.values()]), above))
     return cells
 
 
@@ -69,11 +105,19 @@ def markdown_of(cells: Sequence[Cell]) -> str:
     for scorer, setting in dict.fromkeys((cell.scorer, cell.setting) for cell in cells):
         chosen = [cell for cell in cells if (cell.scorer, cell.setting) == (scorer, setting)]
         rows = [
-            [cell.method, str(cell.by_step), str(cell.by_fact), str(cell.above.get("random", "")), str(cell.above.get("alignment", ""))]
+            [
+                cell.method,
+                f"{cell.traces:,}",
+                str(cell.by_step),
+                str(cell.by_fact),
+                *(str(cell.above.get(base, "")) for base in ("random", "alignment")),
+            ]
             for cell in sorted(chosen, key=lambda cell: -cell.by_step.mean)
         ]
-        table = Table(["method", "AUC by step", "AUC by fact", "by step, minus random", "by step, minus alignment"], rows, "lrrrr")
-        parts.append(f"### {scorer}, openers {setting}: {chosen[0].traces:,} traces\n\n{table.markdown()}")
+        table = Table(
+            ["method", "traces", "AUC by step", "AUC by fact", "by step, minus random", "by step, minus alignment"], rows, "lrrrrr"
+        )
+        parts.append(f"### {scorer}, openers {setting}\n\n{table.markdown()}")
     return "\n\n".join(parts)
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ class Scored:
     own: Sequence[str] = ()
     every: bool = True
     """Whether `spirit` and `leave-one-out` are scored too, which read half of the trace again for each step."""
+    skip: int = 0
+    """How many of the first rows are left out."""
 
     @property
     def rows(self) -> Path:
@@ -53,12 +56,13 @@ class Scored:
         return self.folder / method.replace(":", "-").replace("/", "-")
 
     def write_rows(self, count: int) -> None:
-        """Write the rows, unless as many are there."""
+        """Write the rows of the first `count` that are not left out, unless as many are there."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.rows.is_file() and self.rows.read_bytes().count(b"\n") >= count:
+        if self.rows.is_file() and self.rows.read_bytes().count(b"\n") >= count - self.skip:
             return
         with replacing(self.rows) as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in oracle_rows(count, self.seed, self.setting))
+            rows = islice(oracle_rows(count, self.seed, self.setting), self.skip, None)
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
     def score(self, scorer: Scorer, count: int) -> None:
         """Score the first `count` rows by all methods, as far as they are not scored yet."""

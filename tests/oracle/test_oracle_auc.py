@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from experiments.oracle.auc import doubling, main
+from experiments.oracle.auc_table import Line, cells_of, read_lines
 from train_helpers import model_folder
 
 from asap.prune.methods import METHODS
 
 OWN = "oracle_methods:all_knowing,oracle_methods:claims_something"
-FILES = ("auc.md", "auc.csv", "auc.json")
+FILES = ("auc.md", "auc.csv", "auc.json", "auc.jsonl")
 
 
 def auc(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str, scorer: str | None = None) -> None:
@@ -56,6 +57,28 @@ def test_one_pass_leaves_out_what_reads_again_for_each_step(tmp_path: Path, monk
     assert {"spirit", "leave-one-out"}.isdisjoint(method for _, method, _ in found)
     assert ("r1", "alignment", "by step") in found
     assert ("independent", "alignment", "by step") not in found
+
+
+def test_rows_scored_in_two_parts_make_the_table_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auc(monkeypatch, tmp_path / "whole", "--rows", "3", "--one-pass")
+    auc(monkeypatch, tmp_path / "first", "--rows", "2", "--one-pass")
+    lines = tmp_path / "first" / "auc.jsonl"
+    auc(monkeypatch, tmp_path / "rest", "--rows", "3", "--skip", "2", "--one-pass", "--lines", str(lines))
+    assert {line.trace for line in read_lines([tmp_path / "rest" / "auc.jsonl"])} == {"oracle-1-2"}
+    for name in ("auc.md", "auc.csv"):
+        assert (tmp_path / "rest" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_a_trace_in_several_lines_counts_once_and_scores_differ_from_others_of_the_same_trace() -> None:
+    def line(trace: str, **by_step: float) -> Line:
+        return Line("bundled", "r1", trace, by_step, by_step)
+
+    lines = [line("a", random=0.25, spirit=0.75), line("b", random=0.5), line("a", bet=1.0), line("a", random=0.25)]
+    found = {cell.method: cell for cell in cells_of(lines)}
+    assert {method: cell.traces for method, cell in found.items()} == {"random": 2, "spirit": 1, "bet": 1}
+    assert found["random"].by_step.mean == 0.375
+    assert found["bet"].above["random"].mean == 0.75
+    assert "alignment" not in found["bet"].above
 
 
 def test_shares_double() -> None:
