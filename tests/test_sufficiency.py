@@ -20,7 +20,7 @@ from asap.evaluate.reference import LimitSettings
 from asap.lm.scorer import Scorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
-from asap.lm.transformers import write_tokens, written_text
+from asap.lm.write import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
 from asap.sandbox import Sandbox

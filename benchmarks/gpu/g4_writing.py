@@ -3,7 +3,7 @@
 Run `python benchmarks/gpu/g4_writing.py` there; `--device cpu --shape tiny --prompts 6 --new 12 --batches 2 6 --seconds 120` rehearses
 it. Parts, the most wanted first:
 
-    asap      `asap.lm.transformers.write_tokens`, as `asap evaluate --model hf:…` calls it (a growing cache, a wait at each token)
+    asap      `asap.lm.write.write_tokens`, as `asap evaluate --model hf:…` calls it (a growing cache, a wait at each token)
     plain     the same without the wait at each token
     graph     a loop over a static cache; on a GPU one decoding step is recorded as a CUDA graph and replayed
     static    `generate` with a static cache, which compiles the step
@@ -24,7 +24,7 @@ import transformers
 from bench import Bench, made_samples, parser_of, peak_mib, random_scorer, reset_peak, synchronize
 from torch import Tensor
 
-from asap.lm.transformers import write_tokens
+from asap.lm.write import write_tokens
 
 Found = Iterator[dict[str, Any]]
 Ids = list[list[int]]

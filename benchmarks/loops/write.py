@@ -18,7 +18,7 @@ from asap.dataset.jsonl import jsonl_rows
 from asap.lm.causal_lm import CausalLM
 from asap.lm.prompt import render_prompt
 from asap.lm.specs import model_folder
-from asap.lm.transformers import write_tokens, written_text
+from asap.lm.write import write_tokens, written_text
 
 _WORDS = 150
 _BATCH = 24

@@ -22,7 +22,7 @@ import transformers
 
 from asap.lm.causal_lm import CausalLM
 from asap.lm.specs import model_folder
-from asap.lm.transformers import write_tokens
+from asap.lm.write import write_tokens
 
 WAYS = ("one after the other", "mixed")
 PROMPT = 120

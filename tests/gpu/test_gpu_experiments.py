@@ -34,7 +34,7 @@ from asap.evaluate.comparer import Comparer
 from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import load_causal_lm
 from asap.lm.specs import load_scorer
-from asap.lm.transformers import write_tokens
+from asap.lm.write import write_tokens
 from asap.prune.asap import Asap
 from asap.run import prune_into
 from asap.train.recipe import load_recipe

@@ -24,7 +24,7 @@ from asap.lm.causal_lm import CausalLM
 from asap.lm.memory import within_memory
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scorer
-from asap.lm.transformers import write_tokens, written_text
+from asap.lm.write import write_tokens, written_text
 from asap.prune.support import CODE_LEAD
 from asap.sample import Sample
 from asap.think_tags import CLOSED

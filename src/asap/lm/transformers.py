@@ -8,13 +8,10 @@ tokens are. `schema` is only a wish here.
 
 import asyncio
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-import transformers
-from torch import Tensor
 
 from asap.errors import InputError
 from asap.lm.causal_lm import CausalLM
@@ -23,6 +20,7 @@ from asap.lm.memory import within_memory
 from asap.lm.prompt import Prompt, render_prompt
 from asap.lm.spending import SpendingLimit
 from asap.lm.tokens import TokenCounter
+from asap.lm.write import Watch, write_tokens, written_text
 from asap.versions import versions_of
 
 _SEEDS = 1 << 63
@@ -171,7 +169,7 @@ class TransformersGenerator:
         )
         return [self._generation(waiting, ids, watch, width) for waiting, ids in zip(batch, written, strict=True)]
 
-    def _generation(self, waiting: _Waiting, ids: list[int], watch: "Watch", width: int) -> Generation:
+    def _generation(self, waiting: _Waiting, ids: list[int], watch: Watch, width: int) -> Generation:
         stopped = bool(ids) and ids[-1] in self._lm.stop_ids
         return Generation(
             written_text(self._lm, ids),
@@ -197,70 +195,3 @@ def _settle(waiting: _Waiting, outcome: Generation | Exception) -> None:
         waiting.answer.set_result(outcome)
     else:
         waiting.answer.set_exception(outcome)
-
-
-class Watch:
-    """A stopping criterion that stops only when nobody wants the rest; it takes down when each token came."""
-
-    def __init__(self, unwanted: threading.Event | None = None) -> None:
-        self._unwanted = unwanted or threading.Event()
-        self._started = time.perf_counter()
-        self._seconds = list[float]()
-
-    def __call__(self, ids: Tensor, _scores: Any, **_: Any) -> Tensor:
-        """Whether each row is to stop; called after each token."""
-        ids[:, -1].tolist()  # waits for the device, so the times are true
-        self._seconds.append(time.perf_counter() - self._started)
-        return torch.full((len(ids),), self._unwanted.is_set(), device=ids.device)
-
-    def after_s(self, tokens: int) -> float:
-        """Seconds from the start until this number of tokens was written."""
-        return self._seconds[tokens - 1]
-
-
-def write_tokens(
-    lm: CausalLM,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    *,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    min_p: float = 0.0,
-    seed: int = 0,
-    stop_strings: Sequence[str] = (),
-    watch: Watch | None = None,
-) -> list[list[int]]:
-    """The ids that the model writes after each prompt, its stop token included. In a batch near-ties can fall otherwise than alone."""
-    width, pad = max(map(len, prompts)), lm.stop_ids[0] if lm.stop_ids else 0
-    ids = torch.tensor([[pad] * (width - len(prompt)) + [*prompt] for prompt in prompts], device=lm.device)
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=lm.device)
-    options: dict[str, Any] = {"do_sample": False}
-    if temperature > 0:
-        options = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-        if min_p > 0:
-            options["logits_processor"] = [transformers.MinPLogitsWarper(min_p)]  # comes before the temperature
-    if stop_strings:
-        options |= {"stop_strings": list(stop_strings), "tokenizer": lm.tokens.hf}
-    with torch.inference_mode(), torch.random.fork_rng([lm.device] if lm.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        out = lm.model.generate(
-            ids,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=lm.stop_ids or None,
-            pad_token_id=pad,
-            stopping_criteria=[watch or Watch()],
-            **options,
-        )
-    return [_up_to_stop(row, lm.stop_ids) for row in out[:, width:].tolist()]
-
-
-def _up_to_stop(ids: list[int], stops: Sequence[int]) -> list[int]:
-    end = next((place for place, token in enumerate(ids) if token in stops), len(ids))
-    return ids[: end + 1]
-
-
-def written_text(lm: CausalLM, ids: Sequence[int]) -> str:
-    """The text of written tokens without the stop token. Tags of thinking are plain tokens in models that have them, so they stay."""
-    shown = list(ids[:-1]) if ids and ids[-1] in lm.stop_ids else list(ids)
-    return str(lm.tokens.hf.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))
