@@ -6,18 +6,21 @@ import os
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import asap
+from asap.cli import run
 from asap.compare.copies import Copies
 from asap.compare.structure import structure
 from asap.lm.specs import load_scorer
 from asap.prune.asap import Asap
 from asap.prune.settings import AsapSettings
 from command_lines import fault_of
+from run_fixtures import model_folder, row, write_rows
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -126,3 +129,23 @@ def test_what_the_controls_keep_is_what_the_table_of_code_says(tmp_path: Path) -
         assert f"{100 * sum(lines) / len(lines):.1f}" == table["answer lines left %"]
         assert f"{sum(one.near_copies or 0 for one in left) / 24:.2f}" == table["near copies"]
         assert f"{sum(structure(sample.cot, decision).dangling for sample, decision in found) / 24:.2f}" == table["dangling"]
+
+
+def test_the_scripts_of_the_old_tables_run_on_a_few_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    rows, model = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(6)]), f"hf:{model_folder()}"
+    source, pruned, out = str(rows), str(tmp_path / "run"), ["--out", str(tmp_path / "out")]
+    scorer, judge = ["--scorer", model, "--dtype", "float32"], ["--judge", model, "--dtype", "float32"]
+    assert run(["prune", source, "--out", pruned, "--ratio", "0.5", "--scores", "one-pass", *scorer]) == 0
+    capsys.readouterr()
+    for script, words, told in (
+        ("result_kept", [pruned, "--tokenizer", model], ["| of 6 |", "| full trace |", "| asap |", "| keep-tail |"]),
+        ("surprisal_fixes", [source, pruned, *out, "--tokenizer", model, *judge], ["| by word | 6 |", "| random | 6 |"]),
+        ("answer_directed", [source, *out, *scorer[:2], "--limit", "3", *judge], ["| attention | 3 |", "| gradient | 3 |"]),
+    ):
+        monkeypatch.setattr("sys.argv", [script, *words])
+        import_module(script).main()
+        said = capsys.readouterr().out
+        assert [line for line in told if line not in said] == []
