@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 from asap import read_samples
 from asap.compare.support import SupportScorer
 from asap.lm.specs import load_scorer, load_tokens
+from asap.prune.settle import reordered
 from asap.sample import Sample
 from asap.spans import Span
 from asap.stats import interval
@@ -64,7 +65,8 @@ def main() -> None:
     parser.add_argument("--judge", default="hf:Qwen/Qwen2.5-Coder-0.5B-Instruct", help="default %(default)s; none: only the first part")
     parser.add_argument("--dtype", default="bfloat16")
     options = parser.parse_args()
-    traces, tokens = read(options.rows, options.run), load_tokens(options.tokenizer)
+    tokens = load_tokens(options.tokenizer)
+    traces = read(options.rows, options.run, tokens)
     describe(traces, tokens)
     if options.judge == "none":
         return
@@ -81,16 +83,17 @@ def main() -> None:
     report(found)
 
 
-def read(rows: str, run: Path) -> list[Trace]:
+def read(rows: str, run: Path, tokens: Any) -> list[Trace]:
     """The rows that the run decided about."""
     with Store.reading(run) as store:
-        decided = {entry.id: entry.decision.steps for entry in store.entries() if entry.decision is not None}
+        decided = {entry.id: entry.decision for entry in store.entries() if entry.decision is not None}
     traces = []
     for sample in read_samples(rows):
-        if steps := decided.get(sample.id):
+        if (decision := decided.get(sample.id)) and (steps := decision.steps):
             stored = {name: [(step.scores or {})[name] for step in steps] for name in steps[0].scores or {}}
             stored["alignment"] = [step.alignment or 0.0 for step in steps]
             stored["tokens"] = [step.tokens for step in steps]
+            stored["random"] = [step.score or 0.0 for step in reordered(decision, sample, "random", tokens).steps]
             traces.append(Trace(sample, [Span(step.start, step.end) for step in steps], stored))
     return traces
 
