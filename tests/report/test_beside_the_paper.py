@@ -70,6 +70,12 @@ def test_a_budget_or_model_that_is_not_known_is_said(unknown: Path, tmp_path: Pa
     }
 
 
+@pytest.mark.parametrize("tables", ["table3", "Table 3", "TABLE3, table15"])
+def test_what_the_paper_says_of_training_is_said(unknown: Path, tmp_path: Path, tables: str) -> None:
+    texts = texts_of(tmp_path, f"original={unknown}", "--paper", tables)
+    assert "ASAP's training takes 75.6 % fewer tokens a sample" in texts[".md"]
+
+
 def test_the_page_says_it_too(visit: Callable[..., Any], unknown: Path, tmp_path: Path) -> None:
     texts_of(tmp_path, f"original={unknown}", "--paper", "table15")
     told = visit(tmp_path / "report.html").get_by_role("region", name="Results").inner_text()
