@@ -109,6 +109,10 @@ def test_budgets_are_those_of_one_model_of_the_paper(llama: Path, tmp_path: Path
     assert "the paper" not in texts[".md"].partition("by token budget")[2].partition("## Outcomes")[0]  # Llama's has no 1,024 there
     texts = texts_of(tmp_path, f"asap={llama}", "--paper", "table15")
     assert f"asap, the paper (arXiv 2508.05988v2, Table 15: {QWEN})" in texts[".md"]
+    [smaller] = [row for row in csv.DictReader(texts[".csv"].splitlines()) if row["budget"] == "1024"]
+    published = figure_at(cells_beside(paper_figures("table15"), "gsm8k", "asap", []), 1024)
+    assert published is not None
+    assert (smaller["paper_budget"], float(smaller["paper_accuracy"])) == ("1024", published.accuracy)
 
 
 def test_numbers_of_problems_stand_beside_and_unequal_ones_are_not_ranked(scored: Scored, unknown: Path, tmp_path: Path) -> None:
