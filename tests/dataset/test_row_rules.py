@@ -88,9 +88,9 @@ def test_a_run_goes_on_with_the_same_tags_only(tmp_path: Path, capsys: pytest.Ca
     assert prune(tmp_path, rows) == 0
     assert "write_tags" not in json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))["settings"]
     assert prune(tmp_path, rows, "--write-tags", "keep") == 2
-    assert "write_tags is None there and 'keep' here" in capsys.readouterr().err
+    assert "write_tags is nothing there and keep here" in capsys.readouterr().err
     assert prune(tmp_path, rows, "--drop-system") == 2
-    assert "drop_system is None there and True here" in capsys.readouterr().err
+    assert "drop_system is nothing there and true here" in capsys.readouterr().err
     assert prune(tmp_path, rows, "--drop-system", out="without") == 0
     assert [message["role"] for message in read_rows(tmp_path / "without/pruned.jsonl")[0]["messages"]] == ["user", "assistant"]
 

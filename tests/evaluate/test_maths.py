@@ -17,6 +17,7 @@ from asap.benchmarks.load import load_benchmark
 from asap.benchmarks.maths import gsm8k, question_digest
 from asap.benchmarks.problem import GoldResult
 from asap.cli import run
+from asap.errors import InputError
 from asap.evaluate import comparer as module
 from asap.sandbox import Sandbox
 from run_fixtures import read_rows, refusal, write_rows
@@ -118,6 +119,31 @@ def test_an_official_benchmark_is_whole_and_a_gold_result_passes(name: str, rule
             assert comparer.compare(problem.check.gold, f"It is \\boxed{{{problem.check.gold}}}.", problem.check.rule).verdict == "pass"
             if rule == "gsm8k":
                 assert comparer.compare(problem.check.gold, f"Of 17, it is {problem.check.gold}.", "gsm8k").verdict == "pass"
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "lacking", "said"),
+    [
+        ("gsm8k", 0, "the official file has 1319 problems, but this one holds 1318"),
+        ("gsm8k:clean", 1, "737 problems, but this one holds 736"),
+        ("gsm8k:clean", -1, "581 of the 582 questions that gsm8k:clean leaves out are in it"),
+        ("math500", 0, "has 500 problems, but this one holds 499"),
+        ("aime24", 0, "has 30 problems, but this one holds 29"),
+        ("aime25", 0, "has 30 problems, but this one holds 29"),
+        ("svamp", 0, "has 1000 problems, but this one holds 999"),
+    ],
+)
+def test_a_file_with_a_problem_less_is_refused(name: str, lacking: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = {"gsm8k": "gsm8k_test", "gsm8k:clean": "gsm8k_test", "svamp": "svamp_test"}.get(name, name)
+    with gzip.open(FOLDER / "benchmarks" / "maths" / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = list(lines)
+    del rows[lacking]
+    (tmp_path / "benchmarks" / "maths").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "maths" / f"{file}.jsonl").write_text("".join(rows), "utf-8")
+    monkeypatch.setenv("ASAP_DATA", str(tmp_path))
+    with pytest.raises(InputError, match=said):
+        load_benchmark(name)
 
 
 @needs_data

@@ -70,6 +70,12 @@ def test_a_budget_or_model_that_is_not_known_is_said(unknown: Path, tmp_path: Pa
     }
 
 
+@pytest.mark.parametrize("tables", ["table3", "Table 3", "TABLE3, table15"])
+def test_what_the_paper_says_of_training_is_said(unknown: Path, tmp_path: Path, tables: str) -> None:
+    texts = texts_of(tmp_path, f"original={unknown}", "--paper", tables)
+    assert "ASAP's training takes 75.6 % fewer tokens a sample" in texts[".md"]
+
+
 def test_the_page_says_it_too(visit: Callable[..., Any], unknown: Path, tmp_path: Path) -> None:
     texts_of(tmp_path, f"original={unknown}", "--paper", "table15")
     told = visit(tmp_path / "report.html").get_by_role("region", name="Results").inner_text()
@@ -103,6 +109,10 @@ def test_budgets_are_those_of_one_model_of_the_paper(llama: Path, tmp_path: Path
     assert "the paper" not in texts[".md"].partition("by token budget")[2].partition("## Outcomes")[0]  # Llama's has no 1,024 there
     texts = texts_of(tmp_path, f"asap={llama}", "--paper", "table15")
     assert f"asap, the paper (arXiv 2508.05988v2, Table 15: {QWEN})" in texts[".md"]
+    [smaller] = [row for row in csv.DictReader(texts[".csv"].splitlines()) if row["budget"] == "1024"]
+    published = figure_at(cells_beside(paper_figures("table15"), "gsm8k", "asap", []), 1024)
+    assert published is not None
+    assert (smaller["paper_budget"], float(smaller["paper_accuracy"])) == ("1024", published.accuracy)
 
 
 def test_numbers_of_problems_stand_beside_and_unequal_ones_are_not_ranked(scored: Scored, unknown: Path, tmp_path: Path) -> None:

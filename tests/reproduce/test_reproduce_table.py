@@ -51,6 +51,14 @@ def test_every_option_that_a_file_may_name_is_one_of_its_command(kind: str) -> N
     assert {*OPTIONS[kind]} <= options_of("prune" if kind == "data" else kind)
 
 
+@pytest.mark.parametrize(("name", "rows_of"), [("table4", "table1"), ("maths_llama8b", "maths_main")])
+def test_another_model_family_is_another_one_at_every_scale(name: str, rows_of: str) -> None:
+    tables = load_table(name), load_table(rows_of)
+    assert all("Llama" in scale.model.spec for scale in tables[0].scales.values())
+    paper = [chain_of(table, "paper").pruned["asap"].name for table in tables]
+    assert paper[0] == paper[1]  # what was pruned is shared
+
+
 @pytest.mark.parametrize("name", table_names())
 def test_every_table_has_its_scales_with_an_equal_token_variant_and_known_devices(name: str) -> None:
     table = load_table(name)

@@ -126,7 +126,7 @@ def test_settings_of_other_methods_are_no_difference_unless_somebody_chose_them(
         )
         assert store.claim(settings, OF_METHODS)["tau"] == 0.6
         store.set_fact("settings", {**settings, "suffix_tokens": 6})
-        with pytest.raises(InputError, match="suffix_tokens is 6 there and None here"):
+        with pytest.raises(InputError, match="suffix_tokens is 6 there and nothing here"):
             store.claim(settings, OF_METHODS)
 
 

@@ -127,7 +127,7 @@ def test_a_folder_of_another_run_is_not_continued(source: Path, tmp_path: Path, 
     out = tmp_path / "out"
     assert run(train_words(source, out, changes=("max_steps=1",))) == 0
     said = refusal(capsys, train_words(source, out, changes=("max_steps=1", "learning_rate=1e-3")))
-    assert "holds a training run with other settings: values is" in said
+    assert "holds a training run with other settings: values.learning_rate is 0.0002 there and 0.001 here; choose another --out" in said
     write_rows(source, [row(9)])
     assert "rows_hash is" in refusal(capsys, train_words(source, out, changes=("max_steps=1",)))
 

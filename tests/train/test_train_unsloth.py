@@ -86,7 +86,7 @@ def test_a_run_does_not_go_on_with_another_backend(source: Path, tmp_path: Path,
     settings = json.loads((out / "settings.json").read_text("utf-8"))
     assert settings["backend"] == "trl"
     (out / "settings.json").write_text(json.dumps({**settings, "backend": "unsloth"}), "utf-8")
-    assert "backend is 'unsloth' there and 'trl' here" in said(train_words(source, out, changes=changes), capsys)
+    assert "backend is unsloth there and trl here" in said(train_words(source, out, changes=changes), capsys)
 
 
 ROWS = [TrainRow(str(n), np.arange(n + 3, dtype=np.int32), np.array([-100, *range(1, n + 3)], np.int32), False) for n in range(3)]

@@ -105,7 +105,7 @@ def test_workers_that_die_whatever_they_read_end_the_run() -> None:
 def test_a_worker_that_would_decide_otherwise_ends_the_run() -> None:
     crew = Crew(BLUEPRINT, Mortal(2, set(), [1] * 9, said={1: {"asap": __version__, "scorer": "other"}}))
     assert crew.described == DESCRIBED
-    with pytest.raises(InputError, match=r"the worker on place 1 would decide otherwise .* scorer is 'other' there and 'one' elsewhere"):
+    with pytest.raises(InputError, match=r"the worker on place 1 would decide otherwise .* scorer is other there and one elsewhere"):
         list(crew.decide(iter([rows(1)] * 9)))
-    with pytest.raises(InputError, match=r"asap is '0\.0' there"):
+    with pytest.raises(InputError, match=r"asap is 0\.0 there"):
         assert Crew(BLUEPRINT, Mortal(1, set(), said={0: {**DESCRIBED, "asap": "0.0"}})).described

@@ -57,9 +57,12 @@ def gsm8k(path: Path) -> list[Problem]:
 
 def gsm8k_clean(path: Path) -> list[Problem]:
     """Those problems of GSM8K that are not in the traces of MiP-Overthinking. Raises InputError."""
-    return [
-        problem for row, problem in zip(rows_of(path), gsm8k(path), strict=True) if question_digest(row.text("question")) not in _traced()
-    ]
+    pairs = [*zip(rows_of(path), gsm8k(path), strict=True)]
+    clean = [problem for row, problem in pairs if question_digest(row.text("question")) not in _traced()]
+    if len(pairs) - len(clean) != len(_traced()):
+        found = f"{len(pairs) - len(clean)} of the {len(_traced())} questions"
+        raise InputError(f"{path}: {found} that gsm8k:clean leaves out are in it, so it is not the official file; get it again")
+    return clean
 
 
 def question_digest(question: str) -> str:

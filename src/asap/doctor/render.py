@@ -11,9 +11,9 @@ from asap.doctor.finding import DataDiagnosis, Diagnosis, Finding, Status
 from asap.revealed import revealed
 from asap.tables import number_of
 
-_STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_MARKS: dict[Status, str] = {"ok": "✓", "warn": "!", "fail": "✗"}
-_ASCII_MARKS: dict[Status, str] = {"ok": "+", "warn": "!", "fail": "x"}
+_STYLES: dict[Status, str] = {"ok": "green", "absent": "dim", "warn": "yellow", "fail": "bold red"}
+_MARKS: dict[Status, str] = {"ok": "✓", "absent": "–", "warn": "!", "fail": "✗"}
+_ASCII_MARKS: dict[Status, str] = {"ok": "+", "absent": "-", "warn": "!", "fail": "x"}
 _BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 

@@ -12,7 +12,7 @@ from asap.ownership import REPORTED, claim_folder
 from asap.report.contents import ArmReport, as_record
 from asap.report.layout import budget_table, difference_table, main_table, outcome_table, token_table
 from asap.report.page import write_report_page
-from asap.report.paper import PROBLEMS
+from asap.report.paper import PROBLEMS, PaperFigure
 from asap.revealed import revealed
 from asap.tables import Table, latex_escaped, markdown_escaped
 from asap.train.cost import cost_table
@@ -128,14 +128,20 @@ def _csv(report: ArmReport) -> str:
             low, high = found["interval"]
             row |= {"reference": report.reference.name, "difference": found["difference"], "difference_low": low, "difference_high": high}
             row |= {name: found[name] for name in ("test", "p", "p_holm", "smallest_difference")}
-        if theirs:
-            row |= {f"paper_{name}": getattr(theirs, name) for name in ("accuracy", "tokens", "model", "budget", "source")}
-            row |= {"paper_latency_s": theirs.latency, "paper_problems": PROBLEMS[theirs.benchmark]}
-        rows.append(row)
+        rows.append(row | _of_paper(theirs))
+        published = {figure.budget: figure for figure in report.beside[result.arm, result.benchmark]}
         for point in result.budgets:
             costs = {"tokens": point.tokens, "seconds": point.seconds}
-            rows.append({**of_arm, "budget": point.budget, **_passed(point.passed, point.interval), **costs})
+            at_budget = {"budget": point.budget, **_passed(point.passed, point.interval), **costs}
+            rows.append({**of_arm, **at_budget, **_of_paper(published.get(point.budget))})
     return Table(_CSV, [["" if row.get(name) in (None, math.inf) else str(row[name]) for name in _CSV] for row in rows]).csv()
+
+
+def _of_paper(figure: PaperFigure | None) -> dict[str, object]:
+    if figure is None:
+        return {}
+    found = {f"paper_{name}": getattr(figure, name) for name in ("accuracy", "tokens", "model", "budget", "source")}
+    return {**found, "paper_latency_s": figure.latency, "paper_problems": PROBLEMS[figure.benchmark]}
 
 
 def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str, object]:

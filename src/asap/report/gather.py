@@ -7,7 +7,7 @@ from asap.report.arms import Arm, arms_by_text, read_arms
 from asap.report.contents import ArmReport
 from asap.report.figures import ArmResult, benchmarks_of, differences_of, result_of, unequal_benchmarks
 from asap.report.generations import read_attempts_of
-from asap.report.paper import TRAINING, cells_beside, paper_figures
+from asap.report.paper import TRAINING, cells_beside, paper_figures, tables_in
 
 
 def make_report(
@@ -31,7 +31,7 @@ def make_report(
     differences, notes = differences_of(arms, arms[0])
     of_arms = arms_by_text((arm.name, note) for arm in arms for note in arm.notes)
     notes = [*(f"{names}: {note}" for note, names in of_arms.items()), *notes, *attempts.notes]
-    says = [TRAINING[name] for name in (paper or "").replace(" ", "").split(",") if name in TRAINING]
+    says = [TRAINING[name] for name in tables_in(paper) if name in TRAINING]
     beside = {(arm.name, name): cells_beside(cells, name, arm.name, arm.models) for arm in arms for name in benchmarks}
     return ArmReport(
         title=title or _title(arms),

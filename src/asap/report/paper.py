@@ -81,11 +81,16 @@ def _all_figures() -> tuple[PaperFigure, ...]:
     )
 
 
+def tables_in(names: str | None) -> list[str]:
+    """The tables that `--paper` names, with commas between them: `Table 15` is table15."""
+    return [name.strip().lower().replace(" ", "") for name in names.split(",")] if names else []
+
+
 def paper_figures(names: str | None) -> list[PaperFigure]:
     """The cells of the tables that are named, with commas between them, in that order. Raises UsageError for one that is not here."""
     tables = [figure.table for figure in _all_figures()]
     known = [*dict.fromkeys(tables), *_ALIASES]
-    chosen = [name.strip().lower().replace(" ", "") for name in names.split(",")] if names else []
+    chosen = tables_in(names)
     if wrong := [name for name in chosen if name not in known]:
         raise UsageError(f"--paper {wrong[0]}: the paper's figures are here as {', '.join(known)}; several with commas")
     wanted = list(dict.fromkeys(table for name in chosen for table in _ALIASES.get(name, (name,))))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asap.errors import InputError
+from asap.json_values import told_apart
 
 _CUT_SETTINGS = ("budget", "ratio")
 """What `asap cut` changes."""
@@ -18,7 +19,7 @@ def refuse_other(folder: Path, stored: Mapping[str, Any], settings: Mapping[str,
     differing = [name for name in names if stored.get(name) != settings.get(name)]
     if not differing:
         return
-    shown = "; ".join(f"{name} is {stored.get(name)!r} there and {settings.get(name)!r} here" for name in differing)
+    shown = told_apart(stored, settings, differing)
     advice = "choose another --out"
     if stored.get("llm") and stored.get("llm") == settings.get("llm"):
         advice += f" (with --replies {folder} no reply is paid for twice)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asap.atomic import replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, UsageError
+from asap.json_values import told_apart
 from asap.lm.hub import load_config
 from asap.lm.model import context_limit
 from asap.lm.specs import load_tokens, model_folder
@@ -151,7 +152,7 @@ def _refuse_other(out: Path, settings: Mapping[str, Any]) -> None:
         names = {*stored, *settings} - ({_ROWS_HASH} - settings.keys())
         differing = [name for name in sorted(names) if stored.get(name) != settings.get(name)]
         if differing and (last_checkpoint(out) or (out / "manifest.json").is_file()):
-            shown = "; ".join(f"{name} is {_short(stored.get(name))} there and {_short(settings.get(name))} here" for name in differing)
+            shown = told_apart(stored, settings, differing)
             raise InputError(f"{out} holds a training run with other settings: {shown}; choose another --out")
 
 
@@ -161,8 +162,3 @@ def _refuse_foreign_model(out: Path, template: TrainingTemplate) -> None:
         return
     patterns = (*_OF_A_MODEL, *(name for name in template.tokens.hf.vocab_files_names.values() if isinstance(name, str)))
     refuse_foreign_files(out, (path.name for pattern in patterns for path in out.glob(pattern)), ())
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."

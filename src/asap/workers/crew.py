@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from asap.errors import InputError, RowError
+from asap.json_values import told_apart
 from asap.lm.tokens import TokenCounter
 from asap.store.entry import decision_body
 from asap.versions import __version__
@@ -167,7 +168,7 @@ class Crew:
         here, there = self._said, ready.described
         names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
         if names:
-            shown = "; ".join(f"{name} is {there.get(name)!r} there and {here.get(name)!r} elsewhere" for name in names)
+            shown = told_apart(there, here, names, as_here="elsewhere")
             place = self._transport.places[ready.number]
             raise InputError(f"the worker on {place} would decide otherwise than the others: {shown}; make them equal (see --dtype)")
 
