@@ -11,6 +11,8 @@ from asap.lm.cache import file_sha256
 from asap.lm.hub import Dtype
 
 _OF_MODELS = (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".tiktoken")
+_ABOUT = ("manifest.json", "settings.json", "stage.json")
+"""What `asap train` and `asap reproduce` note beside a model; the last one is written after others have used it."""
 
 
 def pick_device(device: str) -> torch.device:
@@ -60,7 +62,7 @@ def _folder_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     try:
         for file in sorted([*folder.glob("*"), *folder.glob("additional_chat_templates/*")]) if folder.is_dir() else []:
-            if file.suffix in _OF_MODELS and file.is_file():
+            if file.suffix in _OF_MODELS and file.name not in _ABOUT and file.is_file():
                 digest.update(f"{file.relative_to(folder)}:{file_sha256(file)}\n".encode())
     except OSError as error:
         raise InputError(f"model folder {folder} cannot be read ({error.filename}: {error.strerror})") from error

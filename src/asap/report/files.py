@@ -17,6 +17,7 @@ from asap.revealed import revealed
 from asap.tables import Table, latex_escaped, markdown_escaped
 from asap.train.cost import cost_table
 
+_NO_WIDER = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 _RESULTS, _AGAINST, _COSTS = "Results", "Against ", "Tokens and seconds"
 FILES = ("report.html", "report.md", "report.csv", "report.tex", "report.json")
 _READ_BY_CLUSTERS = (
@@ -150,12 +151,12 @@ def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str,
 
 
 def _latex(report: ArmReport) -> str:
-    """The tables for a paper that loads booktabs; each with its heading and the label of small models in a caption."""
+    """The tables for a paper, as wide as the page at most; each with its heading and the label of small models in a caption."""
     label = f" {latex_escaped(_capital(report.label))}." if report.label else ""
     parts = list[str]()
     for name, table in _tables(report):
         beside = report.said_of_results if name == _RESULTS else report.said_of_clusters if name.startswith((_AGAINST, _COSTS)) else []
         said = "".join(f" {latex_escaped(text)}" for text in beside)
         caption = rf"\caption{{{latex_escaped(report.title)}: {latex_escaped(name)}.{label}{said}}}"
-        parts.append("\n".join([r"\begin{table}", r"\centering", caption, table.latex(), r"\end{table}"]))
-    return "\n\n".join(["% needs \\usepackage{booktabs}", *parts]) + "\n"
+        parts.append("\n".join([r"\begin{table*}", r"\centering", caption, _NO_WIDER, table.latex() + "}", r"\end{table*}"]))
+    return "\n\n".join(["% needs \\usepackage{booktabs,graphicx}", *parts]) + "\n"
