@@ -263,3 +263,17 @@ def test_arms_look_as_their_methods_do(visit: Visit, scored: Scored, tmp_path: P
         assert [ink for ink, _ in marks] == [f"rgb({', '.join(str(int(ink[at : at + 2], 16)) for at in (1, 3, 5))})" for ink in inks]
         assert [path for _, path in marks[:3]] == [mark_path(look) for look in wanted[:3]]
         assert marks[3][1] != marks[2][1]  # two arms of one method are told apart by their marks
+
+
+def test_numbers_of_an_axis_are_as_far_apart_as_its_lines(visit: Visit, scored: Scored, tmp_path: Path) -> None:
+    few = [f"few={scored('few', range(6), problems=200)}", f"fewer={scored('fewer', range(2), problems=200)}"]
+    page = visit(page_of(tmp_path / "out", *few), height=4000)
+    settle(page)
+    for plot in page.locator(".plot").all():
+        lines = plot.locator(".grid").evaluate_all("lines => lines.map(line => +line.getAttribute('y1'))")
+        numbers = plot.locator("text").evaluate_all(
+            "(texts, rows) => texts.filter(text => rows.includes(+text.getAttribute('y') - 4)).map(text => +text.textContent)", lines
+        )
+        assert len(numbers) == len(lines) > 2
+        slope = (numbers[-1] - numbers[0]) / (lines[-1] - lines[0])
+        assert numbers == pytest.approx([numbers[0] + slope * (line - lines[0]) for line in lines])

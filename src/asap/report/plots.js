@@ -100,7 +100,7 @@ function frameOf(width, { xs, ys, xTicks, from, x: label, title }) {
   const node = svg("svg", { class: "plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
   node.append(
     ...yTicks.map((at) => svg("line", { class: "grid", x1: BOX.left, x2: width - BOX.right, y1: y(at), y2: y(at) })),
-    ...yTicks.map((at) => svg("text", { x: BOX.left - 7, y: y(at) + 4, "text-anchor": "end" }, String(Math.round(100 * at)))),
+    ...yTicks.map((at) => svg("text", { x: BOX.left - 7, y: y(at) + 4, "text-anchor": "end" }, String(+(100 * at).toFixed(2)))),
     ...xAll.map((at) => svg("line", { class: "tick", x1: x(at), x2: x(at), y1: height - BOX.bottom, y2: height - BOX.bottom + 4 })),
     ...apart.map((at) => svg("text", { x: x(at), y: height - BOX.bottom + 16, "text-anchor": x(at) > width - 30 ? "end" : "middle" }, whole(Math.round(at)))),
     svg("line", { class: "base", x1: BOX.left, x2: width - BOX.right, y1: height - BOX.bottom, y2: height - BOX.bottom }),
