@@ -42,7 +42,9 @@ def test_the_bundled_model_answers_two_problems(problems: Path, tmp_path: Path, 
     settings = json.loads((tmp_path / "out/summary.json").read_text())["settings"]
     assert settings["model"]["engine"]["name"] == "llama.cpp"
     assert settings["model"]["asked_with"] == "token ids"
-    assert "| 5 | 0.0000 |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| 5 | 0.0000 |" in said
+    assert "# bundled\n\n**Figures of a small model (135M).**\n" in said
 
 
 @pytest.mark.slow

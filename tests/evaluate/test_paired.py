@@ -84,6 +84,15 @@ def test_what_was_done_otherwise_is_said(tmp_path: Path) -> None:
     assert "No difference in Pass@1 is shown, which does not show that there is none" in comparison_markdown(found)
 
 
+def test_figures_of_small_models_carry_that_label(tmp_path: Path) -> None:
+    models = {"none": {}, "large": {"spec": "openai:own-7B"}, "half": {"spec": "hf:own-0.5B"}, "bundled": {"spec": "bundled"}}
+    runs = {name: read_run(write_run(tmp_path / name, {"x": [True]}, model=model)) for name, model in models.items()}
+    assert "label" not in compare(runs["none"], runs["large"])
+    assert "igures of" not in comparison_markdown(compare(runs["none"], runs["large"]))
+    assert "\n**Figures of a small model (500M).**\n" in comparison_markdown(compare(runs["large"], runs["half"]))
+    assert compare(runs["half"], runs["large"], runs["bundled"])["label"] == "figures of small models (135M, 500M)"
+
+
 def test_attempts_that_could_not_be_judged_are_left_out(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", {"x": [True], "y": [False]})
     path = a / "verdicts.jsonl"

@@ -11,8 +11,8 @@ import pytest
 from asap.cli import run
 from asap.evaluate.paired import compare
 from asap.evaluate.paired_run import read_run
+from asap.lm.model_size import parameters_of, size_label
 from asap.report.crossed import crossed_spread
-from asap.report.model_size import parameters_of, size_label
 from asap.report.paper import method_of, paper_figures
 from asap.stats import holm, interval
 from run_fixtures import refusal

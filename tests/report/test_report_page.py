@@ -266,8 +266,8 @@ def test_arms_look_as_their_methods_do(visit: Visit, scored: Scored, tmp_path: P
 
 
 def test_numbers_of_an_axis_are_as_far_apart_as_its_lines(visit: Visit, scored: Scored, tmp_path: Path) -> None:
-    few = [f"few={scored('few', range(6), problems=200)}", f"fewer={scored('fewer', range(2), problems=200)}"]
-    page = visit(page_of(tmp_path / "out", *few), height=4000)
+    arms = [f"six={scored('six', range(6), problems=200)}", f"pair={scored('pair', range(2), problems=200)}"]
+    page = visit(page_of(tmp_path / "out", *arms), height=4000)
     settle(page)
     for plot in page.locator(".plot").all():
         lines = plot.locator(".grid").evaluate_all("lines => lines.map(line => +line.getAttribute('y1'))")

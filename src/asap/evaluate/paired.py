@@ -13,6 +13,7 @@ from asap.errors import UsageError
 from asap.evaluate.metrics import mean
 from asap.evaluate.paired_run import COSTS, Measured, PairedRun
 from asap.intervals import mean_difference, tango
+from asap.lm.model_size import small_label
 from asap.stats import holm, mcnemar, wilcoxon
 
 _SETTINGS = ("max_new_tokens", "temperature", "top_p", "samples", "extract", "gamma", "concurrency", "limits")
@@ -28,7 +29,8 @@ def compare(a: PairedRun, *others: PairedRun, common: bool = False) -> dict[str,
     entries = [entry for pair in pairs for entry in pair["benchmarks"]]
     for entry, p in zip(entries, holm([entry["pass"]["p"] for entry in entries]), strict=True):
         entry["pass"]["p_holm"] = p
-    return {"a": str(a.folder), **(pairs[0] if len(pairs) == 1 else {"runs": pairs})}
+    small = small_label(run.model for run in (a, *others))
+    return {"a": str(a.folder), **({"label": small} if small else {}), **(pairs[0] if len(pairs) == 1 else {"runs": pairs})}
 
 
 def _all_compared(a: PairedRun, b: PairedRun, common: bool) -> dict[str, Any]:

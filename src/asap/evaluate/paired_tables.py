@@ -18,6 +18,8 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
     runs = compared.get("runs", [compared])
     names = ["B"] if len(runs) == 1 else [f"B{number}" for number in range(1, len(runs) + 1)]
     parts = [revealed(f"{name}: {path}", keep="") for name, path in [("A", compared["a"]), *zip(names, _paths(runs), strict=True)]] + [""]
+    if label := compared.get("label"):
+        parts += [f"**{label[0].upper()}{label[1:]}.**", ""]
     for name, run in zip(names, runs, strict=True):
         if run["differs"]:
             these = "these differ" if len(runs) == 1 else f"A and {name} differ in these"

@@ -11,8 +11,8 @@ from typing import Any
 
 from asap.errors import InputError, UsageError
 from asap.evaluate.paired_run import PairedRun, read_run
+from asap.lm.model_size import parameters_of
 from asap.ownership import EVALUATED, PRUNED, TRAINED, file_id, record_in, run_in
-from asap.report.model_size import parameters_of
 from asap.report.named_paths import places_of
 from asap.train.cost import Cost, cost_of
 

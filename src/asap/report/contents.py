@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from asap.json_values import as_json
+from asap.lm.model_size import size_label
 from asap.report.arms import Arm, settings_of
 from asap.report.attempt_index import AttemptIndex
 from asap.report.figures import ArmResult, Difference
 from asap.report.layout import Results
-from asap.report.model_size import size_label
 from asap.report.paper import Beside, PaperFigure, figure_at, method_of
 from asap.report.paper_notes import paper_notes
 from asap.train.cost import Cost, cost_notes

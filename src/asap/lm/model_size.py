@@ -19,8 +19,9 @@ _LARGEST_HEADER = 1 << 27
 
 
 def parameters_of(spec: str) -> int | None:
-    """How many parameters the model of a spec has; None if neither its files nor its name tell."""
+    """How many parameters the model of a spec, or of a name, has; None if neither its files nor its name tell."""
     kind, _, name = spec.partition(":")
+    name = name or kind
     if spec == "bundled":
         return _in_name(BUNDLED_NAME)
     folder = Path(name).expanduser()
@@ -60,6 +61,11 @@ def size_label(parameters: Iterable[int | None]) -> str | None:
             " and of one whose size is not known" if unknown else ""
         )
     return "figures of a model whose size is not known" if unknown else None
+
+
+def small_label(specs: Iterable[str | None]) -> str | None:
+    """The label that the small ones among these models give to figures; None if none of them is known to be small."""
+    return size_label(count for spec in specs if spec is not None and (count := parameters_of(spec)) is not None)
 
 
 def shown_size(count: int) -> str:
