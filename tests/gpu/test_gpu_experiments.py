@@ -228,9 +228,9 @@ def test_a_plan_is_of_the_code_that_is_here_and_of_what_is_fixed(experiment: Mod
 
 
 @pytest.mark.slow
-def test_the_rows_of_the_plans_are_the_rows_of_the_data(tmp_path: Path) -> None:
+def test_rows_and_arms_of_the_plans_are_those_of_the_data_and_of_what_is_kept(tmp_path: Path) -> None:
     if not (data := os.environ.get("ASAP_DATA")):
-        pytest.skip("ASAP_DATA is not set: that the rows of G5 and G6 are those of their plans was NOT checked")
+        pytest.skip("ASAP_DATA is not set: that the rows and arms of G5 and G6 are those of their plans was NOT checked")
     for rows, experiment, name in ((g5_rows, g5_experiment, "math_r1_qwq"), (g6_rows, g6_code, "kodcode_r1")):
         found = rows.chosen(packed.read_gz(Path(data) / "traces" / f"{name}.jsonl.gz"))
         folder = tmp_path / name
@@ -240,6 +240,9 @@ def test_the_rows_of_the_plans_are_the_rows_of_the_data(tmp_path: Path) -> None:
         problems = list(rows.problems())
         assert g5_rows.planned(folder, problems) == {name: plan[name] for name in ("rows", "problems")}
         g5_rows.check_clean(found, problems)
+        marks = packed.read_lines(Path(kept.__file__).with_name(f"{experiment.PLAN.stem.removesuffix('_plan')}_kept.jsonl"))
+        arms = g5_rows.written(folder, list(kept.packed_rows(found, marks, rows)), problems)["arms"]
+        assert arms == plan["arms"]["arms"]
 
 
 @pytest.mark.parametrize("rows", [g5_rows, g6_rows])
