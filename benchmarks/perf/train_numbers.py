@@ -27,6 +27,7 @@ WAYS = ("mkl", "onednn", "bfloat16")
 
 def measure(way: str, spec: str, file: str, tokens: int, steps: int, checkpointing: bool) -> dict[str, Any]:
     """One process's work: CPU seconds a step, the loss of each step, and the peak of its memory."""
+    import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import TrainerCallback
@@ -71,7 +72,7 @@ def measure(way: str, spec: str, file: str, tokens: int, steps: int, checkpointi
             seed=0,
         )
         trainer = ResponseTrainer(
-            load_causal_lm(name),
+            load_causal_lm(name, dtype=torch.float32),
             arguments,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,

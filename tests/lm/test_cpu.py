@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from asap.cli.options import warn_of_dtype
-from asap.lm.cpu import _is_exact, bfloat16_speed, multiply_by_onednn, slow_dtype_note
+from asap.lm import cpu
+from asap.lm.cpu import _is_exact, bfloat16_speed, multiply_by_onednn, multiply_fast, slow_dtype_note
 
 SETTINGS = getattr(torch.backends.mkldnn, "matmul", None)
 needs_setting = pytest.mark.skipif(SETTINGS is None, reason="this torch is older than 2.9: float32 goes to MKL")
@@ -49,6 +50,24 @@ def test_where_products_are_rounded_the_setting_is_left_alone() -> None:
         assert not _is_exact()
         multiply_by_onednn()
     assert SETTINGS.fp32_precision == "ieee"
+
+
+@needs_setting
+@pytest.mark.parametrize(("vendor", "is_left"), [("GenuineIntel", True), ("AuthenticAMD", False), (None, False)])
+def test_intels_cpus_keep_the_library_of_intel(vendor: str | None, is_left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "_cpuinfo", lambda: {"vendor_id": vendor} if vendor else {})
+    SETTINGS.fp32_precision = "ieee"
+    exact = _by_onednn_is_exact()
+    multiply_fast()
+    assert (SETTINGS.fp32_precision == "ieee") == (is_left or not exact)
+
+
+def _by_onednn_is_exact() -> bool:
+    """Whether this CPU's oneDNN keeps float32 where it may round, as CPUs with AMX do not."""
+    SETTINGS.fp32_precision = "bf16"
+    exact = _is_exact()
+    SETTINGS.fp32_precision = "ieee"
+    return exact
 
 
 def test_a_speed_is_measured_once_and_remembered(speeds: Path) -> None:

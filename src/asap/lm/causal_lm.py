@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asap.errors import InputError
 from asap.lm.adapter import Adapters, model_adapter
-from asap.lm.cpu import multiply_by_onednn
+from asap.lm.cpu import multiply_fast
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import Dtype, load_causal_lm_on, load_config
 from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
@@ -35,7 +35,7 @@ class Weights:
     def model(self) -> Any:
         """The model of transformers. Raises InputError where it cannot be loaded or does not fit into memory."""
         if self.device.type == "cpu":
-            multiply_by_onednn()
+            multiply_fast()
         elif self.device.type == "cuda":
             attend_in_any_shape()
         return load_causal_lm_on(self.device, self.name, config=self.config, dtype=self.dtype)

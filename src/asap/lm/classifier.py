@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from asap.errors import InputError, RowError
-from asap.lm.cpu import multiply_by_onednn
+from asap.lm.cpu import multiply_fast
 from asap.lm.hub import Dtype, load_pretrained
 from asap.lm.memory import within_memory
 from asap.lm.model import identity_of, pick_device, pick_dtype
@@ -33,7 +33,7 @@ class TokenClassifier:
         self.device = pick_device(device)
         folder, kind = name.removeprefix("hf:"), pick_dtype(dtype, self.device)
         if self.device.type == "cpu":
-            multiply_by_onednn()
+            multiply_fast()
         options = {"dtype": kind, "use_safetensors": True, "output_loading_info": True}
         model, report = load_pretrained("AutoModelForTokenClassification", folder, **options)
         if missing := sorted(report["missing_keys"]):

@@ -20,7 +20,7 @@ from asap.atomic import alone_in, replacing
 from asap.dataset.source import Source
 from asap.errors import InputError, one_line
 from asap.lm.adapter import BASE_WEIGHTS, weights_digest
-from asap.lm.cpu import multiply_by_onednn
+from asap.lm.cpu import multiply_fast
 from asap.lm.cuda import attend_in_any_shape
 from asap.lm.hub import load_causal_lm
 from asap.lm.memory import is_out_of_memory
@@ -141,7 +141,7 @@ def _model(name: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
     from peft import LoraConfig
 
     if not torch.accelerator.is_available():
-        multiply_by_onednn()
+        multiply_fast()
     kept = {option: values[option] for option in ("attn_implementation",) if values.get(option)}
     model = load_causal_lm(name, dtype=getattr(torch, values["dtype"]), **kept)
     if not values["use_peft"]:
