@@ -114,7 +114,7 @@ WRONG = [
     ),
     ('"maths:problems.jsonl"', "maths", "evaluate: new: options: benchmark: maths needs a file of problems; write maths:FILE"),
     ('"maths:problems.jsonl"', '"livecodebench:v9"', "benchmark: LiveCodeBench window 'v9'; write v1_v3, v4_v5, or any"),
-    ("device: cpu\n", "device: abacus\n", "miniature: device: no rates of a device 'abacus' are known; choose --device cpu, h200, h20"),
+    ("device: cpu\n", "device: abacus\n", "miniature: device: no rates of a device 'abacus' are known; choose --device cpu, cpu-intel, h200, h20"),
     (
         "prune: {ratio: 0.5}",
         "prune: {}",
@@ -272,7 +272,7 @@ def test_an_unknown_table_scale_or_variant_is_refused() -> None:
         (lambda: load_table("table9"), "there is no table 'table9'; choose from "),
         (lambda: load_table("missing.yaml"), "missing.yaml cannot be read (No such file or directory)"),
         (lambda: chain_of(table, "huge", "paper"), "table1_main has no scale 'huge'; choose --scale laptop, gpu, paper"),
-        (lambda: load_device("abacus"), "no rates of a device 'abacus' are known; choose --device cpu, h200, h20"),
+        (lambda: load_device("abacus"), "no rates of a device 'abacus' are known; choose --device cpu, cpu-intel, h200, h20"),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):
             call()
