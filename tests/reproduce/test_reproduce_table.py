@@ -114,7 +114,11 @@ WRONG = [
     ),
     ('"maths:problems.jsonl"', "maths", "evaluate: new: options: benchmark: maths needs a file of problems; write maths:FILE"),
     ('"maths:problems.jsonl"', '"livecodebench:v9"', "benchmark: LiveCodeBench window 'v9'; write v1_v3, v4_v5, or any"),
-    ("device: cpu\n", "device: abacus\n", "miniature: device: no rates of a device 'abacus' are known; choose --device cpu, cpu-intel, h200, h20"),
+    (
+        "device: cpu\n",
+        "device: abacus\n",
+        "miniature: device: no rates of a device 'abacus' are known; choose --device cpu, cpu-intel, h200, h20",
+    ),
     (
         "prune: {ratio: 0.5}",
         "prune: {}",

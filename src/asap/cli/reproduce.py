@@ -35,7 +35,9 @@ def reproduce(
         ),
     ] = False,
     data: Annotated[list[str] | None, Parameter(negative="", help="Other rows than those of the table's file.", group=DATA)] = None,
-    device: Annotated[str | None, Parameter(help="cpu, cpu-intel, h200 or h20: whose hours --plan tells. [default: the scale's]", group=MODEL)] = None,
+    device: Annotated[
+        str | None, Parameter(help="cpu, cpu-intel, h200, h20: whose hours --plan tells. [default: the scale's]", group=MODEL)
+    ] = None,
     plan: Annotated[bool, Parameter(negative="", help="Print every stage, its command and its cost, and run nothing.", group=RUN)] = False,
     out: Annotated[Path | None, Parameter(help="The output folder. The same command again runs only what is missing.", group=RUN)] = None,
 ) -> int:
