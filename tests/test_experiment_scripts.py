@@ -81,6 +81,16 @@ def test_tables_of_trainings_are_those_of_the_raw_lines(script: str, page: str, 
         assert "\n".join(table) in text
 
 
+def test_aucs_of_one_pass_are_those_of_the_raw_lines(tmp_path: Path) -> None:
+    output("-m", "experiments.oracle.auc", "--table", "--lines", RESULTS / "oracle" / "auc-1.jsonl", "--out", tmp_path / "auc")
+    made = [line.split("|") for line in (tmp_path / "auc" / "auc.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    rows = [cells for cells in made if cells[1] != " method "]
+    assert len(rows) == 26
+    assert {cells[2].strip() for cells in rows} == {"356", "348"}
+    page = (RESULTS / "oracle.md").read_text("utf-8").splitlines()
+    assert not [cells for cells in rows if "|".join([*cells[:2], *cells[3:]]) not in page]
+
+
 def test_the_commands_behind_the_tables_of_methods_are_right(tmp_path: Path) -> None:
     """The whole script on a handful of made rows, with an `asap` that notes what it was asked."""
     response = f"<think>{'So. ' * 1200}```</think>7"

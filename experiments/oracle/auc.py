@@ -109,6 +109,7 @@ def noted(out: Path) -> dict[str, dict[str, Any]]:
 
 def write_tables(out: Path, others: Sequence[Path]) -> None:
     """Write auc.md, auc.csv and auc.json, which take in the lines of other runs, and auc.jsonl, which does not."""
+    out.mkdir(parents=True, exist_ok=True)
     lines, about = list[Line](), dict[str, object]()
     for name, run in noted(out).items():
         scored = Scored(out / name, run["setting"], run["seed"], tuple(run["own"]), bool(run["every"]), int(run["skip"]))
