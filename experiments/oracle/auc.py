@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="score nothing")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     if not options.table:
         own = tuple(filter(None, options.methods.split(",")))
         kind = "one-pass" if options.one_pass else "every"
@@ -97,7 +98,6 @@ def remember(out: Path, runs: Sequence[Scored], spec: str) -> None:
             "every": run.every,
             "skip": run.skip,
         }
-    out.mkdir(parents=True, exist_ok=True)
     with replacing(out / RUNS) as file:
         file.write(json.dumps(known, indent=1) + "\n")
 
@@ -109,7 +109,6 @@ def noted(out: Path) -> dict[str, dict[str, Any]]:
 
 def write_tables(out: Path, others: Sequence[Path]) -> None:
     """Write auc.md, auc.csv and auc.json, which take in the lines of other runs, and auc.jsonl, which does not."""
-    out.mkdir(parents=True, exist_ok=True)
     lines, about = list[Line](), dict[str, object]()
     for name, run in noted(out).items():
         scored = Scored(out / name, run["setting"], run["seed"], tuple(run["own"]), bool(run["every"]), int(run["skip"]))

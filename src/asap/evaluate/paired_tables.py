@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from asap.lm.model_size import label_sentence
 from asap.revealed import revealed
 from asap.stats import ALPHA
 from asap.tables import Table, markdown_escaped
@@ -19,7 +20,7 @@ def comparison_markdown(compared: Mapping[str, Any]) -> str:
     names = ["B"] if len(runs) == 1 else [f"B{number}" for number in range(1, len(runs) + 1)]
     parts = [revealed(f"{name}: {path}", keep="") for name, path in [("A", compared["a"]), *zip(names, _paths(runs), strict=True)]] + [""]
     if label := compared.get("label"):
-        parts += [f"**{label[0].upper()}{label[1:]}.**", ""]
+        parts += [f"**{label_sentence(label)}**", ""]
     for name, run in zip(names, runs, strict=True):
         if run["differs"]:
             these = "these differ" if len(runs) == 1 else f"A and {name} differ in these"

@@ -8,7 +8,7 @@ from asap.benchmarks.load import Benchmark
 from asap.evaluate.metrics import mean, median, pass_at_k, pass_interval
 from asap.evaluate.thinking import RATES, thinking_rates
 from asap.lm.engine import prefix_caching
-from asap.lm.model_size import small_label
+from asap.lm.model_size import label_sentence, small_label
 from asap.tables import Table, number_cell
 
 Record = Mapping[str, Any]
@@ -217,7 +217,7 @@ def _head(settings: Mapping[str, Any]) -> list[str]:
     if "adapter" in model:
         known.append(f"The model is {model['model']} with the adapter {model['adapter']}.")
     small = small_label([model["spec"]]) or small_label([model.get("model")])
-    return [f"# {model['spec']}", "", *([f"**{small[0].upper()}{small[1:]}.**", ""] if small else []), *known, *packages]
+    return [f"# {model['spec']}", "", *([f"**{label_sentence(small)}**", ""] if small else []), *known, *packages]
 
 
 def _pass_table(entries: Sequence[Mapping[str, Any]]) -> Table:

@@ -68,6 +68,11 @@ def small_label(specs: Iterable[str | None]) -> str | None:
     return size_label(count for spec in specs if spec is not None and (count := parameters_of(spec)) is not None)
 
 
+def label_sentence(label: str) -> str:
+    """A label as a sentence of its own: `Figures of a small model (135M).`"""
+    return f"{label[0].upper()}{label[1:]}."
+
+
 def shown_size(count: int) -> str:
     """135M, 1.5B"""
     if count >= 1e9:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asap.atomic import replacing
 from asap.errors import InputError
+from asap.lm.model_size import label_sentence
 from asap.ownership import REPORTED, claim_folder
 from asap.report.contents import ArmReport, as_record
 from asap.report.layout import budget_table, difference_table, main_table, outcome_table, token_table
@@ -61,7 +62,7 @@ def printed(report: ArmReport) -> str:
     """The tables for a terminal: results, differences and cost."""
     tables = dict(_tables(report))
     chosen = [table for name, table in tables.items() if name in (_RESULTS, f"{_AGAINST}{report.reference.name}", "Training cost")]
-    parts = [*([f"**{_capital(report.label)}.**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
+    parts = [*([f"**{label_sentence(report.label)}**"] if report.label else []), *(table.markdown(padded=True) for table in chosen)]
     return "\n\n".join([*parts, *_said([*report.said_of_results, *report.said], partial(revealed, keep=""))]) + "\n"
 
 
@@ -69,7 +70,7 @@ def _markdown(report: ArmReport) -> str:
     """The content of report.md."""
     parts = [f"# {markdown_escaped(report.title)}"]
     if report.label:
-        parts.append(f"**{_capital(report.label)}.**")
+        parts.append(f"**{label_sentence(report.label)}**")
     for name, table in _tables(report):
         parts += [f"## {markdown_escaped(name)}", table.markdown()]
         if name == _RESULTS:
@@ -77,10 +78,6 @@ def _markdown(report: ArmReport) -> str:
         if name.startswith(_AGAINST):
             parts.append(_READ_AS + (_READ_BY_CLUSTERS if report.cluster else ""))
     return "\n\n".join([*parts, *_said(report.said, markdown_escaped)]) + "\n"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _said(said: Sequence[str], escaped: Callable[[str], str]) -> list[str]:
@@ -152,7 +149,7 @@ def _passed(passed: float | None, interval: Sequence[float] | None) -> dict[str,
 
 def _latex(report: ArmReport) -> str:
     """The tables for a paper, as wide as the page at most; each with its heading and the label of small models in a caption."""
-    label = f" {latex_escaped(_capital(report.label))}." if report.label else ""
+    label = f" {latex_escaped(label_sentence(report.label))}" if report.label else ""
     parts = list[str]()
     for name, table in _tables(report):
         beside = report.said_of_results if name == _RESULTS else report.said_of_clusters if name.startswith((_AGAINST, _COSTS)) else []
