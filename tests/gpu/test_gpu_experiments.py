@@ -16,6 +16,7 @@ import g5_rows
 import g5_table
 import g6_code
 import g6_rows
+import g7_on_cpu
 import g7_oracle
 import kept
 import lab
@@ -69,6 +70,24 @@ def test_a_training_has_the_losses_of_asap_train(tmp_path: Path, micro_tokens: i
     tuned = tuning.tune(model, trained.encoded(rows, 4096), recipe, 0, micro_tokens=micro_tokens)
     assert tuned.losses == pytest.approx([step["loss"] for step in expected], abs=2e-5)
     assert tuned.tokens == sum(step["tokens"] for step in expected)
+
+
+def test_a_training_that_is_interrupted_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    trained = lab.Lab(spec(), "cpu")
+    rows = trained.encoded([row(number, lines=2 + number % 3) for number in range(6)], 4096)
+    recipe = tuning.Recipe(learning_rate=0.001, num_train_epochs=4, effective_batch_size=2)  # twelve steps
+    whole = trained.train(rows, recipe, 0, lambda: True)
+    expected = {name: value.clone() for name, value in trained.lm.model.state_dict().items()}
+    trained.forget()
+    file, steps = tmp_path / "training.pt", iter([True] * 8)
+    with g7_on_cpu.Checkpoint(file, every=3):
+        assert trained.train(rows, recipe, 0, lambda: next(steps, False)) is None
+        assert len(torch.load(file)["losses"]) == 6, "eight steps were done, and every third is kept"
+        with pytest.raises(SystemExit, match="belongs to another unit"):
+            trained.train(rows, recipe, 1, lambda: True)
+        assert trained.train(rows, recipe, 0, lambda: True) == whole
+    assert not file.exists()
+    assert all(torch.equal(value, expected[name]) for name, value in trained.lm.model.state_dict().items())
 
 
 def test_all_arms_of_a_seed_see_the_rows_in_one_order() -> None:
