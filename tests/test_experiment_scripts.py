@@ -81,14 +81,22 @@ def test_tables_of_trainings_are_those_of_the_raw_lines(script: str, page: str, 
         assert "\n".join(table) in text
 
 
-def test_aucs_of_one_pass_are_those_of_the_raw_lines(tmp_path: Path) -> None:
-    output("-m", "experiments.oracle.auc", "--table", "--lines", RESULTS / "oracle" / "auc-1.jsonl", "--out", tmp_path / "auc")
-    made = [line.split("|") for line in (tmp_path / "auc" / "auc.md").read_text("utf-8").splitlines() if line.startswith("| ")]
-    rows = [cells for cells in made if cells[1] != " method "]
-    assert len(rows) == 26
-    assert {cells[2].strip() for cells in rows} == {"356", "348"}
+def test_the_tables_of_aucs_are_those_of_the_raw_lines(tmp_path: Path) -> None:
+    lines = sorted((RESULTS / "oracle").glob("auc-*"))
+    output("-m", "experiments.oracle.auc", "--table", "--lines", *lines, "--out", tmp_path / "auc")
+    rows = [line for line in (tmp_path / "auc" / "auc.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 * 17
     page = (RESULTS / "oracle.md").read_text("utf-8").splitlines()
-    assert not [cells for cells in rows if "|".join([*cells[:2], *cells[3:]]) not in page]
+    assert [line for line in rows if line not in page] == []
+
+
+def test_the_tables_of_the_held_out_test_are_those_of_the_judged_values() -> None:
+    made = output("-m", "experiments.held_out_tables", RESULTS / "held_out").splitlines()
+    lines = [line for line in made if line.startswith(("| ", "These bets stay"))]
+    assert len(lines) == 17 + 1 + 6 * 15
+    assert "These bets stay: experiments.bets.coverage:score." in lines
+    page = (RESULTS / "held_out.md").read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith("| ") and line not in page] == []
 
 
 def test_the_commands_behind_the_tables_of_methods_are_right(tmp_path: Path) -> None:

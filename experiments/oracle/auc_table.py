@@ -5,6 +5,7 @@ are never drawn one by one.
 """
 
 import json
+import lzma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,8 +71,9 @@ def lines_of(scored: Scored, scorer: str) -> Iterator[Line]:
 
 
 def read_lines(files: Iterable[Path]) -> list[Line]:
-    """The lines of earlier runs."""
-    return [Line(**json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
+    """The lines of earlier runs, in files that may be packed by xz."""
+    texts = (lzma.decompress(file.read_bytes()).decode() if file.suffix == ".xz" else file.read_text("utf-8") for file in files)
+    return [Line(**json.loads(line)) for text in texts for line in text.splitlines()]
 
 
 def text_of(lines: Iterable[Line]) -> str:
