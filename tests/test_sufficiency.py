@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from asap.benchmarks.load import Benchmark, load_benchmark
+from asap.benchmarks.load import Benchmark, load_benchmark, own_benchmark
 from asap.cli import run
 from asap.compare import sufficiency
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
 from asap.digest import content_digest
-from asap.errors import RowError, UsageError
+from asap.errors import InputError, RowError, UsageError
+from asap.evaluate.comparer import Comparer
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.reference import LimitSettings
@@ -58,7 +59,10 @@ def test_an_answer_is_written_once_and_only_code_that_passes_passes(
 ) -> None:
     with Ledger.open(tmp_path / "out") as ledger:
         asked = Sufficiency(scorer, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, 8)
-        [text], [written] = asked.answers(SAMPLE, [SAMPLE.cot]), asked._write([scorer.tokens.input_ids(written_before(scorer, SAMPLE.cot))])
+        [text], [written] = (
+            asked.answers(SAMPLE, [SAMPLE.cot]),
+            asked._write([scorer.tokens.input_ids(written_before(scorer, SAMPLE.cot))], "\n```"),
+        )
         assert [text] == asked.answers(SAMPLE, [SAMPLE.cot]) == [CODE_LEAD + written]
         assert scorer.tokens.count(text) <= 24 + scorer.tokens.count(CODE_LEAD)  # junk of eight tokens, cut anew
         assert text is not None
@@ -88,7 +92,7 @@ def test_the_answers_of_a_row_are_written_together_and_are_those_written_alone(
     traces, calls = [SAMPLE.cot, "", "Return it.", "Sum them. " * 9, ""], list[int]()
     alone = [written_alone(scorer, trace) for trace in traces]
     write = Sufficiency._write
-    monkeypatch.setattr(Sufficiency, "_write", lambda self, prompts: (calls.append(len(prompts)), write(self, prompts))[1])
+    monkeypatch.setattr(Sufficiency, "_write", lambda self, prompts, stop: (calls.append(len(prompts)), write(self, prompts, stop))[1])
     monkeypatch.setattr(sufficiency, "CPU_BATCH_TOKENS", room)
     model = HFScorer(str(model_folder()), device="cpu", batch_tokens=batch_tokens)
     with Ledger.open(tmp_path / "out") as ledger:
@@ -111,10 +115,10 @@ def test_answers_that_do_not_fit_into_memory_together_are_written_in_smaller_bat
 ) -> None:
     write = Sufficiency._write
 
-    def small(self: Sufficiency, prompts: Sequence[Sequence[int]]) -> list[str]:
+    def small(self: Sufficiency, prompts: Sequence[Sequence[int]], stop: str) -> list[str]:
         if len(prompts) > room:
             raise MemoryError
-        return write(self, prompts)
+        return write(self, prompts, stop)
 
     monkeypatch.setattr(Sufficiency, "_write", small)
     batched = HFScorer(str(model_folder()), device="cpu", batch_tokens=1 << 14)
@@ -154,6 +158,58 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
     assert "Passing answers: 1 of 1 rows have answers that pass and answers that fail." in table
 
 
+RESULT = "The final answer is \\boxed{"
+MATHS = Sample("half", "What is half of 3?", "It is 3 / 2.\n\nSo 1.5.", "It is \\boxed{\\frac{3}{2}}.")
+
+
+@pytest.mark.parametrize(
+    ("written", "passes"),
+    [("1.5}.", True), ("\\frac{3}{2}}", True), ("3}", False), ("1.5", False), ("", False), ("2} \\boxed{1.5}", True)],
+)
+def test_a_result_is_written_into_a_box_and_compared_with_the_gold_answer(
+    written: str, passes: bool, scorer: Scorer, tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "half", "question": MATHS.question, "gold": "3/2"}])
+    benchmark = own_benchmark(source)
+    with Ledger.open(tmp_path / "out") as ledger, Comparer.open(1) as comparer:
+        asked = Sufficiency(scorer, Judge(None, ledger, LimitSettings(), 1, comparer=comparer), benchmark, 8)
+        [text] = asked.answers(MATHS, [MATHS.cot])
+        assert text is not None
+        assert text.startswith(RESULT)
+        assert "\n" not in text.rstrip("\n")
+        key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, "put there", MATHS, RESULT))
+        ledger.put(key, {"text": RESULT + written})
+        assert asked.passes(MATHS, ["put there"]) == [passes]
+
+
+def test_compare_measures_passing_answers_of_rows_with_gold_answers_without_a_sandbox(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sandbox, "open", None)
+    made = {"question": MATHS.question, "cot": MATHS.cot, "answer": MATHS.answer}
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "half", **made, "gold": "3/2"}, {"id": "bare", **made}])
+    out = tmp_path / "out"
+    with SupportScorer.open(scorer, out), Ledger.open(out) as ledger:
+        key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, MATHS.cot, MATHS, RESULT))
+        ledger.put(key, {"text": RESULT + "1.5}"})
+    words = ["compare", str(source), "--scorer", f"hf:{model_folder()}", "--methods", "random,keep-tail", "--ratios", "0.5"]
+    assert run([*words, "--generate", "8", "--strip", "both", "--out", str(out)]) == 0
+    found = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers"]
+    assert [(one["id"], one["value_none"], one["value_full"]) for one in found] == [("half", 0.0, 1.0)] * 2
+
+
+def test_own_rows_may_have_tests_or_gold_answers(tmp_path: Path) -> None:
+    tested = {"id": "sum", "question": SAMPLE.question, "test_file": TESTS, "reference_solution": "def add(a, b):\n    return a + b\n"}
+    gold = {"id": "half", "question": MATHS.question, "gold": "3/2"}
+    mixed = write_rows(tmp_path / "mixed.jsonl", [tested, gold, {"id": "x", "question": "?"}])
+    assert {problem.task_id for problem in own_benchmark(mixed).problems} == {"sum", "half"}
+    neither = write_rows(tmp_path / "neither.jsonl", [{"id": "x", "question": "?"}])
+    with pytest.raises(InputError, match=r"neither\.jsonl, line 1: the row brings no tests.* Nor is it of mathematics: .*no gold answer"):
+        own_benchmark(neither)
+    with pytest.raises(InputError, match=r"missing\.jsonl"):
+        own_benchmark(tmp_path / "missing.jsonl")
+
+
 def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:
     assert scorer.causal_lm is not None
     ids = scorer.tokens.input_ids(written_before(scorer, trace))
@@ -161,7 +217,7 @@ def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:
     return CODE_LEAD + written_text(scorer.causal_lm, written)
 
 
-def written_before(scorer: Scorer, trace: str) -> str:
+def written_before(scorer: Scorer, trace: str, sample: Sample = SAMPLE, lead: str = CODE_LEAD) -> str:
     from asap.lm.prompt_style import default_context, render_context
 
-    return f"{render_context(scorer.tokens, SAMPLE.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n{CODE_LEAD}"
+    return f"{render_context(scorer.tokens, sample.prompt, default_context(scorer.tokens))}{trace}\n</think>\n\n{lead}"

@@ -1,7 +1,8 @@
 """The benchmark with a given name: `humaneval`, `livecodebench:v4_v5`, `humaneval:my_problems.jsonl`, …"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, maths,
 from asap.benchmarks.files import file_digest
 from asap.benchmarks.problem import Problem
 from asap.benchmarks.wording import template_digest
-from asap.errors import InputError, UsageError
+from asap.dataset.shapes import to_sample
+from asap.errors import InputError, RowError, UsageError
 
 
 class _Kind(NamedTuple):
@@ -98,6 +100,33 @@ def load_benchmark(name: str) -> Benchmark:
         _check_count(path, len(problems), chosen.problems)
     _check_ids(path, problems)
     return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings), rest)
+
+
+def own_benchmark(path: Path, columns: Mapping[str, str] | None = None) -> Benchmark:
+    """The training rows of a file that bring tests of their own, and those with a gold answer, which is not what they respond.
+
+    Raises InputError if there are none of either.
+    """
+
+    def task_of(row: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            return to_sample(row, columns).task
+        except RowError:  # no training row
+            return row
+
+    found, errors = dict[str, Problem](), list[InputError]()
+    for read in (traces.traces, partial(maths.maths, task_of=task_of)):
+        try:
+            problems = read(path)
+        except InputError as error:
+            errors.append(error)
+            continue
+        usable = [problem for problem in problems if not problem.untestable]
+        _check_ids(path, usable)
+        found = {problem.task_id: problem for problem in usable} | found
+    if not found:
+        raise errors[0] if len({*map(str, errors)}) == 1 else InputError(f"{errors[0]}. Nor is it of mathematics: {errors[1]}")
+    return Benchmark(f"traces:{path.name}", [*found.values()], file_digest([path]), "", str(path))
 
 
 def _livecodebench(name: str, window: str, paths: Sequence[Path]) -> Benchmark:

@@ -5,7 +5,7 @@ were trained on these traces; `gsm8k_traced.txt` has the digests of the 582.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -92,14 +92,15 @@ def svamp(path: Path) -> list[Problem]:
     return [_problem(row.text("ID"), f"{row.text('Body').strip()} {row.text('Question').strip()}", _number(row), "gsm8k") for row in rows]
 
 
-def maths(path: Path) -> list[Problem]:
+def maths(path: Path, task_of: Callable[[Mapping[str, object]], Mapping[str, object]] = dict) -> list[Problem]:
     """A problem for each question of a file with its gold result, in the columns that `asap prune --only-passing` reads.
 
-    A row without a gold result stays a problem, which says so. Raises InputError if no row has one.
+    `task_of` leaves out the columns that hold none. A row without a gold result stays a problem, which says so. Raises InputError if no
+    row has one.
     """
     found = dict[str, Problem]()
     for row in rows_of(path):
-        question, gold = question_of(row.value), gold_of(row.value)
+        question, gold = question_of(row.value), gold_of(task_of(row.value))
         name = row_id(row.value) or content_digest(question, gold)[:16]
         why = "" if gold else f"{row.place}: no gold answer; docs/data.md lists the columns that are read"
         problem = _problem(name, question, gold or "", "math-verify", why)

@@ -1,7 +1,7 @@
 """`asap compare`: compares methods at equal token counts, without training a model."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -105,14 +105,18 @@ def compare(
     generate: Annotated[
         int | None,
         Parameter(
-            help="Let the judge also write each answer, of at most so many tokens, and run the row's own tests on it in the sandbox.",
+            help="Let the judge also write each answer, of at most so many tokens; the row's own tests in the sandbox, or its gold answer, "
+            "say whether it passes.",
             group=METHOD,
             converter=whole,
         ),
     ] = None,
     tests: Annotated[
         str | None,
-        Parameter(help="With --generate: rows with their own tests (docs/evaluate.md), by id. [default: the first source]", group=METHOD),
+        Parameter(
+            help="With --generate: rows with their own tests (docs/evaluate.md) or gold answers, by id. [default: the first source]",
+            group=METHOD,
+        ),
     ] = None,
     columns: Columns = None,
     row_options: RowOptions = AS_IT_IS,
@@ -153,7 +157,8 @@ def compare(
     rules = with_logprobs(row_options.rules(), scorer, tokenizer)
     if rules.logprobs and judge is None:
         raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
-    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
+    mapped = parse_columns(columns)
+    rows = Source(source, mapped, hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
     refuse_sources(out, [*source, *([tests] if tests else [])])
     check_cluster(rows, cluster)
     claim_folder(out, COMPARED)
@@ -182,7 +187,8 @@ def compare(
             "runs": {name: run_settings(rows, description(pruner)) for name, pruner in pruners.items()},
         }
         # errors of judge, classifier or tests are found before the hours of pruning
-        with SupportScorer.open(other, out) as judge_of, _sufficiency(other, out, tests or source[0], generate) as sufficiency:
+        answers = _sufficiency(other, out, tests or source[0], mapped, generate)
+        with SupportScorer.open(other, out) as judge_of, answers as sufficiency:
             judge_of.claim_files(REPORT_FILES, before=REPORT_FILES)
             with watcher(console, whole_row=manner().verbose) as listener:
                 totals = prune_all(out, rows, pruners, listener)
@@ -208,18 +214,27 @@ def _names(methods: Sequence[str], coarse: str) -> list[str]:
 
 
 @contextmanager
-def _sufficiency(judge: "Scorer", out: Path, tests: str, generate: int | None) -> "Iterator[Sufficiency | None]":
+def _sufficiency(
+    judge: "Scorer", out: Path, tests: str, columns: Mapping[str, str], generate: int | None
+) -> "Iterator[Sufficiency | None]":
     """The writer and judge of answers; None without --generate."""
     if generate is None:
         yield None
         return
-    from asap.benchmarks.load import load_benchmark
+    from asap.benchmarks.load import own_benchmark
+    from asap.benchmarks.problem import GoldResult
     from asap.compare.sufficiency import Sufficiency
+    from asap.evaluate.comparer import Comparer
     from asap.evaluate.judge import Judge
     from asap.evaluate.ledger import Ledger
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox, imported_modules
 
-    benchmark = load_benchmark(f"traces:{tests}")
-    with Sandbox.open(1, imported=imported_modules(benchmark.problems)) as sandbox, Ledger.open(out) as ledger:
-        yield Sufficiency(judge, Judge(sandbox, ledger, LimitSettings(), 1), benchmark, generate)
+    benchmark = own_benchmark(Path(tests), columns)
+    rules = {problem.check.rule for problem in benchmark.problems if isinstance(problem.check, GoldResult)}
+    programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(out))
+        sandbox = stack.enter_context(Sandbox.open(1, imported=imported_modules(programs))) if programs else None
+        comparer = stack.enter_context(Comparer.open(1, rules)) if rules else None
+        yield Sufficiency(judge, Judge(sandbox, ledger, LimitSettings(), 1, comparer=comparer), benchmark, generate)

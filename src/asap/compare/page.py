@@ -19,7 +19,7 @@ from asap.tables import number_of
 _MOST_NAMED = 4
 _BLANKED = " What the trace has copied from that answer is blanked first, in every trace alike."
 _SUPPORT = "How likely a model, the judge, finds each row's own answer when it has read the pruned trace instead of the whole one."
-_PASSING = "How often an answer that a model, the judge, writes after the pruned trace passes the row's own tests."
+_PASSING = "How often an answer that a model, the judge, writes after the pruned trace passes the row's tests or states its gold answer."
 _PLAIN: Mapping[Measure, str] = {
     "support without copies": _SUPPORT + _BLANKED,
     "support": _SUPPORT,

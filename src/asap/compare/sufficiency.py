@@ -1,7 +1,9 @@
-"""Sufficiency: a model gets the question and the pruned trace as its finished thinking and writes the answer; the row's tests judge it.
+"""Sufficiency: a model gets the question and the pruned trace as its finished thinking and writes the answer; the row's tests judge it,
+or its gold answer.
 
-The answer begins with an open code block, like the target of support, and ends with the closing fence, since a model that was not
-trained to think would rather close with a remark. Answers and verdicts are kept in the output folder by content, so nothing is
+The answer begins like the target of support, and ends at once, since a model that was not trained to think would rather close with a
+remark: code with an open block, and with the closing fence; a result in an open box, and with its line, so that there is no room to
+derive it anew. Answers and verdicts are kept in the output folder by content, so nothing is
 written or run twice. Decoding is greedy and ignores the model's sampling defaults. The answers of a row are written together, padded on
 the left, since a step of a few answers takes little longer than one of a single answer. In float32 they are those that are written one
 by one; in bfloat16 a near-tie may fall otherwise.
@@ -14,7 +16,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem
+from asap.benchmarks.problem import GoldResult, Problem
 from asap.digest import content_digest
 from asap.errors import RowError, UsageError
 from asap.evaluate.extract import code_of
@@ -25,7 +27,8 @@ from asap.lm.memory import within_memory
 from asap.lm.prompt_style import default_context, render_context
 from asap.lm.scorer import Scorer
 from asap.lm.write import write_tokens, written_text
-from asap.prune.support import CODE_LEAD
+from asap.maths_result import last_boxed
+from asap.prune.support import CODE_LEAD, RESULT_LEAD
 from asap.sample import Sample
 from asap.think_tags import CLOSED
 
@@ -33,6 +36,17 @@ CPU_BATCH_TOKENS = 32_768
 """The most tokens, padding and answers included, of the answers that a CPU writes together: 0.4 GB of keys and values with
 Qwen2.5-Coder-0.5B in bfloat16, 1.9 GB with a 7B model. A GPU writes all of a row together.
 """
+
+
+class _Form(NamedTuple):
+    """How the answers to a problem begin, and the text at which they end."""
+
+    lead: str
+    stop: str
+
+
+_CODE = _Form(CODE_LEAD, "\n```")
+_RESULT = _Form(f"{RESULT_LEAD}\\boxed{{", "\n")
 
 
 class _Prompt(NamedTuple):
@@ -65,18 +79,28 @@ class Sufficiency:
         return {problem.task_id: problem for problem in self.benchmark.problems}
 
     def passes(self, sample: Sample, traces: Sequence[str]) -> list[bool | None]:
-        """Whether the answer after each trace passes the tests.
+        """Whether the answer after each trace passes the tests, or states the gold result.
 
-        None if the row has no tests, no answer fits, or the sandbox gave no verdict.
+        None if the row has neither, no answer fits, or there was no verdict.
         """
         problem = self._problems.get(sample.id)
         if problem is None:
             return [None] * len(traces)
         answers = self.answers(sample, traces)
-        programs = [None if answer is None else code_of(answer, cut_off=True) for answer in answers]
-        jobs = [None if program is None else self.judge.job(self.benchmark, problem, program) for program in programs]
+        jobs = [None if answer is None else self._job(problem, answer) for answer in answers]
         failed = self.judge.judge(job for job in jobs if job is not None)
         return [None if answer is None else self._passed(job, failed) for answer, job in zip(answers, jobs, strict=True)]
+
+    def _job(self, problem: Problem, answer: str) -> Job | None:
+        """The job of judging an answer; None if it holds nothing to judge."""
+        if isinstance(problem.check, GoldResult):
+            return self.judge.job(self.benchmark, problem, answer, cut_off=last_boxed(answer) is None)
+        program = code_of(answer, cut_off=True)
+        return None if program is None else self.judge.job(self.benchmark, problem, program)
+
+    def _form(self, sample: Sample) -> _Form:
+        problem = self._problems.get(sample.id)
+        return _RESULT if problem is not None and isinstance(problem.check, GoldResult) else _CODE
 
     def _passed(self, job: Job | None, failed: Mapping[str, Mapping[str, Any]]) -> bool | None:
         if job is None:
@@ -85,33 +109,33 @@ class Sufficiency:
         return None if record["verdict"] == "infra" else bool(record["passed"])
 
     def answers(self, sample: Sample, traces: Sequence[str]) -> list[str | None]:
-        """The code block that the model writes after each trace, of at most `max_new_tokens` tokens; incomplete if these ran out.
+        """The code block, or the result, that the model writes after each trace in `max_new_tokens` tokens; incomplete if these ran out.
 
         None if the model's context has no room for that many.
         """
-        ledger = self.judge.ledger
-        prompts = {trace: self._prompt(sample, trace) for trace in traces}
+        ledger, form = self.judge.ledger, self._form(sample)
+        prompts = {trace: self._prompt(sample, trace, form.lead) for trace in traces}
         unwritten = (prompt for prompt in dict.fromkeys(prompts.values()) if ledger.found(prompt.key, is_written) is None)
         missing = [prompt for prompt in unwritten if self._fits(prompt)]
         missing.sort(key=lambda prompt: -len(prompt.ids))  # stable; like lengths share a batch
         together = len(missing)
         while missing:
             batch = missing[: min(together, self._room(missing[0]))]
-            written = within_memory(partial(self._write, [prompt.ids for prompt in batch]))
+            written = within_memory(partial(self._write, [prompt.ids for prompt in batch], form.stop))
             if written is None and len(batch) == 1:
                 raise RowError("out_of_memory", f"{len(batch[0].ids):,} tokens and an answer did not fit into memory", sample.id)
             if written is None:
                 together = len(batch) // 2
                 continue
             for prompt, text in zip(batch, written, strict=True):
-                ledger.keep(prompt.key, {"text": CODE_LEAD + text})
+                ledger.keep(prompt.key, {"text": form.lead + text})
             missing = missing[len(batch) :]
         kept = [ledger.found(prompts[trace].key, is_written) for trace in traces]
         return [None if one is None else one["text"] for one in kept]
 
-    def _prompt(self, sample: Sample, trace: str) -> _Prompt:
+    def _prompt(self, sample: Sample, trace: str, lead: str) -> _Prompt:
         tokens = self.scorer.tokens
-        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{CODE_LEAD}"
+        before = f"{render_context(tokens, sample.prompt, default_context(tokens))}{trace}{CLOSED}{lead}"
         key = content_digest("answer", dict(self.scorer.identity), self.max_new_tokens, before)
         return _Prompt(key, tuple(tokens.input_ids(before)))
 
@@ -124,5 +148,5 @@ class Sufficiency:
     def _fits(self, prompt: _Prompt) -> bool:
         return len(prompt.ids) + self.max_new_tokens <= self.scorer.context_tokens
 
-    def _write(self, prompts: Sequence[Sequence[int]]) -> list[str]:
-        return [written_text(self._lm, ids) for ids in write_tokens(self._lm, prompts, self.max_new_tokens, stop_strings=["\n```"])]
+    def _write(self, prompts: Sequence[Sequence[int]], stop: str) -> list[str]:
+        return [written_text(self._lm, ids) for ids in write_tokens(self._lm, prompts, self.max_new_tokens, stop_strings=[stop])]

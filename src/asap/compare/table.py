@@ -15,12 +15,13 @@ INTRO: Mapping[Measure, str] = {
     ),
     "support": "The mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace.",
     "passing answers without copies": (
-        "The share of the answers, written by the judge after question and trace, that pass the row's own tests, where what the trace has "
-        "copied from the answer was blanked first. Where each problem has one row, p is that of McNemar's exact test."
+        "The share of the answers, written by the judge after question and trace, that pass the row's own tests or state its gold answer, "
+        "where what the trace has copied from the answer was blanked first. Where each problem has one row, p is that of McNemar's exact "
+        "test."
     ),
     "passing answers": (
-        "The share of the answers, written by the judge after question and trace, that pass the row's own tests. Where each problem has "
-        "one row, p is that of McNemar's exact test."
+        "The share of the answers, written by the judge after question and trace, that pass the row's own tests or state its gold answer. "
+        "Where each problem has one row, p is that of McNemar's exact test."
     ),
 }
 NO_PROOF = "It is no proof of what training on the trace gives."
