@@ -16,7 +16,8 @@ benchmarks/gpu/carry.sh split "$1" .gpu/05b 52
 rm -rf .gpu/whl .gpu/whl-cli .gpu/traces && mkdir -p .gpu/whl .gpu/whl-cli .gpu/traces
 cp "$ASAP_DATA"/traces/{math_r1_qwq,kodcode_r1}.jsonl.gz .gpu/traces
 "${pip[@]}" -d .gpu/whl rapidfuzz==3.14.6 gguf==0.19.0
-"${pip[@]}" -d .gpu/whl-cli cyclopts docstring_parser rich_rst docutils # the held-out test runs `asap compare`
+# the second test runs `asap compare`, and compares results
+"${pip[@]}" -d .gpu/whl-cli cyclopts docstring_parser rich_rst docutils math-verify==0.9.0 latex2sympy2_extended==1.11.0 antlr4-python3-runtime==4.13.2
 for pair in g5:math_r1_qwq g6:kodcode_r1; do
     name=${pair%:*}
     if [ -f "benchmarks/gpu/${name}_kept.jsonl" ]; then

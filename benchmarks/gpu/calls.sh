@@ -5,10 +5,10 @@
 #   calls.sh weights         the 0.5B weights are whole: unpacks them
 #   calls.sh g5 MINUTES [--units …]   G5, which needs the card for itself
 #   calls.sh rest MINUTES    the rest of G7 in four processes
-# A quarter of an hour of the held-out test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
+# A quarter of an hour of the second test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
 #   calls.sh queues          begins them, once the bundled weights are whole
 #   calls.sh judge           the judge's weights are whole: begins to unpack them, and returns
-#   calls.sh collect S [held]   brings back what there is, S seconds after the first call, or once the held-out test is decided
+#   calls.sh collect S [judged]   brings back what there is, S seconds after the first call, or once both teachers' rows are judged
 set -euo pipefail
 K=$HOME/k
 mkdir -p "$K/log" "$K/found"
@@ -31,10 +31,17 @@ install() { # the packages and the code, once
 }
 
 JUDGE=$K/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
-TRACES="--code $K/traces/kodcode_r1.jsonl.gz --maths $K/traces/math_r1_qwq.jsonl.gz"
+second() { # TEACHER OPTION…: the second test on the rows of a teacher
+    python3 -m experiments.second_test.run --maths "$K/traces/math_r1_qwq.jsonl.gz" --out "$K/second" --only "$1" --device cuda "${@:2}"
+}
+
+judged() { # TEACHER: waits for the judge, and has it judge
+    until [ -e "$K/judge.whole" ]; do sleep 1; done
+    second "$1" --judge "gguf:$JUDGE" && touch "$K/$1.judged"
+}
 
 auc() { # SETTING OPTION…: no tables before the end, which are made again at home
-    python3 -m experiments.oracle.auc --rows 2000 --plan 2000 --settings "$1" --out "$K/auc/$1" "${@:2}"
+    python3 -m experiments.oracle.auc --rows 2000 --plan 2000 --settings "$1" --out "$K/auc/$1" "${@:2}" || true
 }
 
 case $1 in
@@ -67,15 +74,15 @@ queues)
     for number in 1 2; do behind "queue$number" benchmarks/gpu/calls.sh "queue$number"; done
     ;;
 queue1)
-    python3 benchmarks/gpu/held_ahead.py $TRACES --out "$K/held" --device cuda || true
-    until [ -e "$K/judge.whole" ]; do sleep 1; done
-    python3 -m experiments.held_out.run $TRACES --out "$K/held" --judge "gguf:$JUDGE" --device cuda && touch "$K/held.decided"
-    auc independent --dtype float32
+    second qwq --scores-only || true
+    judged qwq || true
+    auc independent --skip 256 --dtype float32
     ;;
 queue2)
-    g7 8 rest || true
-    auc r1 --dtype float32
-    auc independent --scorer "gguf:$JUDGE" --one-pass --out "$K/auc/judge"
+    g7 4 rest || true
+    second r1 --scores-only || true
+    judged r1 || true
+    auc r1 --skip 896 --dtype float32
     ;;
 judge)
     benchmarks/gpu/carry.sh join "$K/15b" "$JUDGE"
@@ -85,13 +92,13 @@ judge)
 collect)
     while [ $(($(date +%s) - $(cat "$K/t0"))) -lt "$2" ]; do
         cp "$K"/found/* "$OUT" 2>/dev/null || true
-        [ "${3:-}" = held ] && [ -e "$K/held.decided" ] && break
+        [ "${3:-}" = judged ] && [ -e "$K/qwq.judged" ] && [ -e "$K/r1.judged" ] && break
         sleep 2
     done
-    [ "${3:-}" = held ] || pkill -TERM -f experiments.oracle.auc || true
+    [ "${3:-}" = judged ] || pkill -TERM -f experiments.oracle.auc || true
     sleep 1
-    tar -C "$K" -czf "$OUT/held.tgz" held log || true # a file that grows meanwhile is no reason to bring nothing
-    [ "${3:-}" = held ] || tar -C "$K" -czf "$OUT/auc.tgz" auc || true
+    tar -C "$K" -czf "$OUT/second.tgz" second log || true # a file that grows meanwhile is no reason to bring nothing
+    [ "${3:-}" = judged ] || tar -C "$K" -czf "$OUT/auc.tgz" auc || true
     cp "$K"/found/* "$OUT" || true
     tail -n 6 "$K"/log/*
     ls -l "$OUT"
