@@ -3,6 +3,7 @@
 import re
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ METHODS = ["random", "keep-tail", "asap", "a$b$"]
 CAPTION = "6 rows; pruned by $A$, judged by B " * 8
 
 
-def lines(rows: int = 12) -> list[Aggregate]:
+def lines(rows: int = 12, methods: Sequence[str] = METHODS) -> list[Aggregate]:
     return summarise(
         Measurement(
             f"r{row}", method, ratio, measure, int(100 * ratio) - row, 100, value - (1 - ratio) / 5 - number / 50 - row % 3 / 40, -0.6, -0.3
         )
         for row in range(rows)
-        for number, method in enumerate(METHODS)
+        for number, method in enumerate(methods)
         for ratio in (0.75, 0.5)
         for measure, value in MEASURES.items()
     )
@@ -54,6 +55,19 @@ def test_each_measure_has_a_panel_with_all_methods_and_both_fixed_points(drawn: 
     for panel in drawn.axes:
         assert [text.get_text() for text in panel.texts] == ["full trace", "no trace"]
         assert len(panel.containers) == len(METHODS)
+
+
+@pytest.mark.parametrize("longest", [6, 34, 60])
+def test_the_legend_stands_inside_the_figure_however_long_the_names_are(figure_class: Any, longest: int) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = figure_class(figsize=(7.2, 4.8), layout="constrained")
+    _draw(figure, lines(methods=[*METHODS, *(f"{number}".ljust(longest, "m") for number in range(5))]), CAPTION)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    [legend] = figure.legends
+    names = [text.get_window_extent(canvas.get_renderer()) for text in legend.get_texts()]
+    assert all(name.x0 > 0 and name.x1 < figure.bbox.width for name in names)
 
 
 def test_points_are_differences_from_the_full_trace_at_the_ratio_and_no_bars_overlap(drawn: Any) -> None:

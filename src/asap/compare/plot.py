@@ -17,6 +17,7 @@ from asap.page.looks import Look, looks_of
 _FORMATS = {".png": {"Software": None}, ".svg": {"Date": None}}  # leaves out metadata that changes with the day or the version
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "x", "plus": "+"}
 _PAPER, _SOFT, _LINE = "#fcfbf8", "#6b655b", "#e4dfd5"  # of the pages
+_WIDTH, _LEGEND_PT = 7.2, 8  # inches, points
 _FILLED = 0.8  # of the distance between two ratios, by the methods beside each other
 
 
@@ -37,7 +38,7 @@ def pareto(aggregates: Sequence[Aggregate], path: Path, caption: str) -> None:
     suffix, bytes_ = path.suffix.lower(), io.BytesIO()
     # a separate Figure, and settings that end with the block, leave the caller's pyplot and rcParams alone
     with matplotlib.style.context(["default", {"font.size": 9, "svg.hashsalt": "asap", "axes.unicode_minus": False}]):
-        figure = Figure(figsize=(7.2, 4.8), layout="constrained", facecolor=_PAPER)
+        figure = Figure(figsize=(_WIDTH, 4.8), layout="constrained", facecolor=_PAPER)
         _draw(figure, aggregates, caption)
         figure.savefig(bytes_, format=suffix[1:], dpi=200, metadata=_FORMATS[suffix])
     try:
@@ -61,7 +62,16 @@ def _draw(figure: Any, aggregates: Sequence[Aggregate], caption: str) -> None:
         panel.set_title(title(measure), fontsize=10)
         panel.set_ylabel("minus that of the full trace" + (" (nats per token)" if measure.startswith("support") else ""))
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, handlelength=3.2)
+    look = {"frameon": False, "fontsize": _LEGEND_PT, "handlelength": 3.2}
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(_columns(labels), len(labels)), **look)
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """How many columns of the legend fit side by side; at most four."""
+    from matplotlib.textpath import TextPath
+
+    widest = max(TextPath((0, 0), label, size=_LEGEND_PT).get_extents().width for label in labels)
+    return max(1, min(4, int(72 * _WIDTH / (widest + 6.5 * _LEGEND_PT))))  # 6.5: the mark, and the gaps beside it
 
 
 def _panel(panel: Any, aggregates: Sequence[Aggregate], methods: Sequence[str]) -> None:
