@@ -3,7 +3,7 @@
     W_it = max(0, log p(A_t | s_1 … s_i) - log p(A_t | s_1 … s_(i-1)))        F(S) = sum over t of max over i in S of W_it
 
 Steps are taken one by one, always the one with the largest gain in F for each of its tokens. A step that uses a name takes along the
-last step before it that defines the name (as `asap.compare.structure` finds definitions), and those that this one needs. Steps that
+last step before it that defines the name (as `asap.prune.definitions` finds definitions), and those that this one needs. Steps that
 add nothing follow by sum over t of W_it for each token, the later one first among equals.
 
 The score is the place in that order, so what is kept at a smaller budget is kept at a larger one; greedy choices are nested, and
@@ -20,9 +20,9 @@ import numpy as np
 from experiments.bets.sketch import sketch
 from numpy.typing import NDArray
 
-from asap.compare.structure import definitions
 from asap.lm.scorer import Scoring
 from asap.lm.word_cache import by_words
+from asap.prune.definitions import definitions
 from asap.prune.trace import Steps
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asap.compare.boxed_result import BoxedResult
-from asap.compare.code_lines import forms, normal
 from asap.compare.copies import Copies
 from asap.errors import RowError
 from asap.lm.scorer import Scoring, TokenScores
+from asap.prune.boxed_result import BoxedResult
+from asap.prune.code_lines import forms, normal
 from asap.prune.support import CODE_LEAD, RESULT_LEAD, target_of
 from asap.prune.trace import Steps
 from asap.sample import Sample
