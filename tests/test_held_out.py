@@ -1,4 +1,4 @@
-"""The plan of the test of the bets: its rows, its code and its rule. The test itself is run once, and not here."""
+"""The plan of the test of the bets: its rows and its rule. The test itself ran once, with the code of commit 963e159, and not here."""
 
 import gzip
 import json
@@ -30,11 +30,6 @@ def held_out(name: str) -> ModuleType:
 def plan() -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads((ROOT / "experiments" / "held_out" / "plan.json").read_text("utf-8"))
     return found
-
-
-def test_the_plan_is_of_the_code_that_is_here() -> None:
-    found = held_out("run").digests("experiments/bets", "experiments/held_out")
-    assert plan()["digests"] == found, "the bets or the test changed: a plan is for one state of them, write its digests anew"
 
 
 def test_the_rows_of_the_plan_are_the_rows_of_the_data() -> None:
@@ -235,7 +230,7 @@ def test_other_code_or_rows_are_not_tested(tmp_path: Path) -> None:
     script = held_out("run")
     chosen = {"code": [row(1)]}
     name = held_out("rows").digest(chosen["code"])
-    good = {**plan(), "rows": {"code": [1, name]}}
+    good = {**plan(), "rows": {"code": [1, name]}, "digests": script.digests("experiments/bets", "experiments/held_out")}
     script.check(good, chosen, tmp_path / "out")
     script.check(good, chosen, tmp_path / "out")
     with pytest.raises(SystemExit, match="rows are not those"):

@@ -41,12 +41,11 @@ def trace(number: int, model: str, *, right: bool = True) -> dict[str, Any]:
 
 
 def traces() -> list[dict[str, Any]]:
-    """154 questions, so four that the first test does not draw, with a right trace of one teacher and, but for one, of the other."""
-    return [
-        trace(number, model, right=number > 0 or model == "QwQ-32B")
-        for number in range(154)
-        for model in ("QwQ-32B", "deepseek-ai/DeepSeek-R1")
-    ]
+    """154 questions, so four that the first test does not draw, with right traces of both teachers; one of the four has none of R1's."""
+    qwq = [trace(number, "QwQ-32B") for number in range(154)]
+    drawn = {row["question"] for row in import_module("experiments.held_out.rows").maths_rows(qwq)}
+    wrong = next(number for number, row in enumerate(qwq) if row["question"] not in drawn)
+    return [*qwq, *(trace(number, "deepseek-ai/DeepSeek-R1", right=number != wrong) for number in range(154))]
 
 
 def test_the_rows_of_the_plan_are_the_rows_of_the_data(script: ModuleType) -> None:
@@ -63,7 +62,7 @@ def test_no_row_of_the_first_test_is_in_the_second(script: ModuleType) -> None:
     first = {row["question"] for row in import_module("experiments.held_out.rows").maths_rows(traces())}
     rows = script.chosen(traces())
     assert {row["question"] for row in rows["qwq"]} == {row["question"] for row in traces()} - first
-    assert {row["question"] for row in rows["r1"]} == {row["question"] for row in rows["qwq"]} - {"What is 0 + 1?"}
+    assert len({row["question"] for row in rows["qwq"]} - {row["question"] for row in rows["r1"]}) == 1
     assert all(row["gold"] == str(int(row["question"].split()[2]) + 1) for row in rows["r1"])
     assert {row["question"] for row in script.chosen(traces(), rehearse=True)["qwq"]} < first
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asap.compare.boxed_result import BoxedResult
-from asap.compare.code_lines import CodeLines, forms, normal
 from asap.compare.copies import Copies, Left
+from asap.prune.boxed_result import BoxedResult
+from asap.prune.code_lines import CodeLines, forms, normal
 from asap.prune.decision import Decision
 from asap.prune.decision.step_cut import CoarseReport, StepCut, StepDecision
 from asap.prune.decision.unit_cut import UnitCut

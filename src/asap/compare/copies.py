@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from asap.compare.boxed_result import BoxedResult
-from asap.compare.code_lines import CodeLines
+from asap.prune.boxed_result import BoxedResult
+from asap.prune.code_lines import CodeLines
 from asap.prune.decision import Decision
 from asap.prune.support import CODE_LEAD, RESULT_LEAD, target_of
 from asap.sample import Sample
