@@ -1,6 +1,7 @@
 """The second test of scores: which rows it has, when a claim holds, and a run of it with a tiny model."""
 
 import gzip
+import importlib.util
 import json
 import os
 from collections.abc import Mapping
@@ -86,6 +87,7 @@ def test_a_claim_holds_if_the_difference_is_shown_and_large_enough(script: Modul
         script.claims(found, [enough])
 
 
+@pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: the extra math")
 def test_it_is_run_decided_and_not_run_on_other_rows(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Answers that are written behind a trace and run: with a real (tiny) model and the real sandbox."""
 
+import importlib.util
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -158,10 +159,12 @@ def test_compare_measures_passing_answers_of_rows_that_have_tests(scorer: Scorer
     assert "Passing answers: 1 of 1 rows have answers that pass and answers that fail." in table
 
 
+needs_math = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="MATH-VERIFY IS NOT INSTALLED: the extra math")
 RESULT = "The final answer is \\boxed{"
 MATHS = Sample("half", "What is half of 3?", "It is 3 / 2.\n\nSo 1.5.", "It is \\boxed{\\frac{3}{2}}.")
 
 
+@needs_math
 @pytest.mark.parametrize(
     ("written", "passes"),
     [("1.5}.", True), ("\\frac{3}{2}}", True), ("3}", False), ("1.5", False), ("", False), ("2} \\boxed{1.5}", True)],
@@ -182,6 +185,7 @@ def test_a_result_is_written_into_a_box_and_compared_with_the_gold_answer(
         assert asked.passes(MATHS, ["put there"]) == [passes]
 
 
+@needs_math
 def test_compare_measures_passing_answers_of_rows_with_gold_answers_without_a_sandbox(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
