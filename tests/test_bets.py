@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asap.cli import run
-from asap.lm.scorer import TokenScores
 from asap.lm.specs import load_scorer
-from asap.prune.methods import method_named
+from asap.prune.methods import METHODS, method_named
 from asap.prune.methods.method import scores_of
 from asap.prune.together import together
 from asap.prune.trace import Trace
@@ -23,7 +22,7 @@ from asap.sample import Sample
 from run_fixtures import model_folder, prune, read_decisions, row, same_output, write_rows
 
 ROOT = Path(__file__).parents[1]
-BETS = [f"experiments.bets.{name}:score" for name in ("two_end", "coverage", "bridge", "random_halves")]
+BETS = [f"experiments.bets.{name}:score" for name in ("two_end", "bridge", "random_halves")]
 CODE = "def total(numbers):\n    answer = sum(numbers)\n    return answer"
 TRACE = "So the sum of numbers.\n\ndef total(numbers):\n\nWait, answer = sum(numbers), and then check again.\n\n    return answer\n\nOkay."
 
@@ -63,7 +62,7 @@ def test_the_bets_are_compared_without_what_they_copy(tmp_path: Path) -> None:
     assert {one["measure"] for one in judged} == {"support without copies"}
 
 
-@pytest.mark.parametrize("name", ["two_end", "coverage", "random_halves"])
+@pytest.mark.parametrize("name", ["two_end", "random_halves"])
 def test_the_step_that_gives_the_answer_away_is_kept_longest(name: str) -> None:
     scorer = load_scorer("bundled", dtype="float32", device="cpu")
     said = [
@@ -80,54 +79,13 @@ def test_the_step_that_gives_the_answer_away_is_kept_longest(name: str) -> None:
     assert max(range(5), key=scores.__getitem__) == 2
 
 
-def test_lines_that_the_trace_contains_do_not_count() -> None:
-    tail = bet("sketch").Tail.of(Sample("1", "Sum numbers.", TRACE, f"```python\n{CODE}\n```"))
-    assert [tail.text[start:end].strip() for start, end in tail.copied] == ["def total(numbers):", "return answer"]
-    starts = np.array([tail.text.index(word) for word in ("def", "answer =", "return")])
-    read = TokenScores(starts, starts + 3, np.zeros(3), np.zeros(3))
-    assert tail.counts(read).tolist() == [False, True, False]
-    assert tail._replace(copied=[(0, len(tail.text))]).counts(read).all(), "where nothing is left, all count"
-
-
-def test_a_result_does_not_count_and_prose_does() -> None:
-    tail = bet("sketch").Tail.of(Sample("1", "Sum?", "3+4 = 7, so 7.", "Adding 3 and 4 gives $7$. The answer is \\boxed{7}, not 17."))
-    assert [tail.text[start:end] for start, end in tail.copied] == ["$7$", "\\boxed{7}"]
-
-
 def test_a_step_is_read_without_its_copies() -> None:
     sample = Sample("1", "Sum numbers.", TRACE, f"```python\n{CODE}\n```")
     assert bet("sketch").without_copies(sample, "Now:\ndef total(numbers):\nand on") == "Now:\n\nand on"
 
 
-def test_a_token_is_paid_for_once_and_then_the_next_one() -> None:
-    gains = np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 1.0], [2.9, 0.0]])
-    lengths = np.array([1, 1, 1, 1])
-    assert bet("coverage").greedy(gains, lengths, [[]] * 4) == [1, 2, 3, 0]
-    assert bet("coverage").greedy(gains, lengths, [[], [0], [], []]) == [0, 1, 2, 3]
-
-
-def test_a_step_needs_the_last_definition_before_it() -> None:
-    texts = ["count = 0", "So what?", "count = 1", "Then count grows.", "count = count + 1"]
-    assert bet("coverage").needs(texts) == [[], [], [], [2], []]
-
-
-@given(
-    st.integers(1, 7).flatmap(
-        lambda steps: st.tuples(
-            st.lists(st.lists(st.floats(0, 3), min_size=3, max_size=3), min_size=steps, max_size=steps),
-            st.lists(st.integers(1, 9), min_size=steps, max_size=steps),
-            st.lists(st.lists(st.integers(0, 6), max_size=2), min_size=steps, max_size=steps),
-        )
-    )
-)
-def test_coverage_takes_every_step_once_and_never_before_what_it_needs(
-    drawn: tuple[list[list[float]], list[int], list[list[int]]],
-) -> None:
-    gains, lengths, wanted = drawn
-    needed = [[other for other in others if other < step] for step, others in enumerate(wanted)]
-    order = bet("coverage").greedy(np.array(gains), np.array(lengths), needed)
-    assert sorted(order) == [*range(len(gains))]
-    assert all(order.index(other) < order.index(step) for step, others in enumerate(needed) for other in others)
+def test_the_bet_that_is_built_in_is_called_by_its_old_name_too() -> None:
+    assert bet("coverage").score is METHODS["coverage"].score
 
 
 def every_path(costs: Mapping[tuple[int, int], float], steps: int) -> list[list[int]]:

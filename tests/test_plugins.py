@@ -41,9 +41,9 @@ def test_a_function_is_a_scorer_and_gives_the_scores_of_its_own_numbers() -> Non
     assert pruned.decision.tokens_after <= pruned.decision.tokens_before * 0.5
 
 
-@pytest.mark.parametrize("settings", [{"ratio": 0.5}, {"ratio": 0.5, "method": "spirit"}, {"ratio": 0.5, "method": "cut-after-answer"}])
-def test_it_serves_stage_1_and_the_methods_that_read_again(settings: dict[str, Any]) -> None:
-    decision = asap.Asap(asap.OwnScorer(even, TOKENS, "even"), settings).prune(SAMPLE).decision
+@pytest.mark.parametrize("method", ["asap", "spirit", "cut-after-answer", "coverage"])
+def test_it_serves_stage_1_and_the_methods_that_read_again(method: str) -> None:
+    decision = asap.Asap(asap.OwnScorer(even, TOKENS, "even"), {"ratio": 0.5, "method": method}).prune(SAMPLE).decision
     assert 0 < decision.tokens_after < decision.tokens_before
 
 

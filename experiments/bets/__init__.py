@@ -9,6 +9,7 @@ From the repository's root: `asap prune ROWS --method experiments.bets.two_end:s
 | `bridge:score` | the smallest budget at which it lies on the path that is easiest to continue | no |
 | `random_halves:score` | its share in the support of random halves of the trace | yes |
 
-`sketch.py` chooses the answer tokens that count, `prefill.py` probes one kept reading with masks of its own, which `bridge` needs: a model
-of transformers in this process. README.md has what was found out before the test in experiments/held_out.
+`coverage` passed the test in experiments/held_out, which ran at commit 963e159, and is now built in as `--method coverage`. With it moved
+what chooses the answer tokens that count: `sketch.py` only names it. `prefill.py` probes one kept reading with masks of its own, which
+`bridge` needs: a model of transformers in this process. README.md has what was found out before the test in experiments/held_out.
 """

@@ -15,6 +15,7 @@ STEP_METHODS = (
     "spirit",
     "leave-one-out",
     "cut-after-answer",
+    "coverage",
     "random",
     "random-block",
     "keep-head",

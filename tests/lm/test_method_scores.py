@@ -37,6 +37,7 @@ EXPECTED = {
     "alignment": [0.0, 0.0, 0.0],
     "leave-one-out": [0.0, 0.0, 0.0],
     "cut-after-answer": [0.0, -1.0, -2.0],  # so the answer is as likely after the first step as at the end
+    "coverage": [-2.0, -1.0, 0.0],  # and no step adds to it: the later one first
 }
 
 

@@ -29,6 +29,7 @@ LOOKS: Mapping[str, Look] = {
     "step-entropy": Look("#6b4fa0", "#bba6ec", "up"),
     "leave-one-out": Look("#0e7f59", "#6fd0a8", "square"),
     "cut-after-answer": Look("#8f8712", "#d8d075", "plus"),
+    "coverage": Look("#1f2fc4", "#6b7dff", "circle"),
     "random": Look("#3d7a35", "#9fce95", "cross"),
     "random-block": Look("#6d9a26", "#c0db7f", "plus"),
     "keep-head": Look("#9c3a2c", "#ec9482", "down"),

@@ -42,8 +42,8 @@ class AsapSettings:
     """The share of each trace's tokens that may stay, instead of a budget."""
     method: str | StepMethod | TokenLevelMethod | ScoreFunction = "asap"
     """asap (the paper's), alignment, first-token-entropy, mean-surprisal, step-entropy, spirit, leave-one-out, cut-after-answer,
-    or a control: random, random-block, keep-head, keep-tail, keep-ends, longest-first, functional-first, original (removes nothing); or
-    one that cuts inside steps: selective-context, llmlingua2, tokenskip; or your own, as package.module:function."""
+    coverage, or a control: random, random-block, keep-head, keep-tail, keep-ends, longest-first, functional-first, original (removes
+    nothing); or one that cuts inside steps: selective-context, llmlingua2, tokenskip; or your own, as package.module:function."""
     seed: int = 0
     """For methods that draw: random, random-block, functional-first and tokenskip."""
     coarse: Coarse | str | None = "align"
@@ -54,8 +54,8 @@ class AsapSettings:
     """Leave stage 2 out."""
     scores: Scores | None = None
     """Store what other step-level methods make of each step, for asap cut --method: those of one pass, every one (for each step
-    spirit and leave-one-out read half of the trace again, and cut-after-answer the answer), or only the method's own. [default: one-pass
-    where the whole trace is read anyway]"""
+    spirit and leave-one-out read half of the trace again, and cut-after-answer and coverage the answer), or only the method's own.
+    [default: one-pass where the whole trace is read anyway]"""
     step_split: StepSplit | Splitter | str = "fenced"
     """How a trace is split: `fenced` at blank lines, and keeps code blocks whole; `paper` at every blank line. For traces without blank
     lines: `line` at every line break, `sentence` also at the ends of sentences; both keep code blocks and displayed maths whole. Or your

@@ -21,6 +21,7 @@ const ORDERS = {
   "longest-first": "longest first",
   "functional-first": "checks and second tries first",
   "cut-after-answer": "what follows the answer first",
+  coverage: "what adds least to the answer first",
 }; // in which the methods without a word for their score remove
 const SCORES = {
   asap: "first-token surprisals",
@@ -34,6 +35,7 @@ const SCORES = {
 };
 const PLAIN = new Set([
   "cut-after-answer",
+  "coverage",
   "random",
   "random-block",
   "keep-head",

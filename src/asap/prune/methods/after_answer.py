@@ -9,7 +9,7 @@ import numpy as np
 from asap.lm.scorer import Scoring
 from asap.prune.fine.surprisal import checked
 from asap.prune.support import target_of
-from asap.prune.trace import Size, Steps
+from asap.prune.trace import Steps
 from asap.think_tags import CLOSED
 
 AS_LIKELY = 0.05
@@ -23,8 +23,3 @@ def cut_after_answer(steps: Steps) -> Scoring[list[float]]:
     supports = [checked(float(np.mean(tail.logprobs))) if len(tail.logprobs) else 0.0 for tail in tails]
     found = next(index for index, support in enumerate(supports[1:]) if support >= supports[-1] - AS_LIKELY)
     return [float(index) if index <= found else -float(index) for index in range(len(steps.texts))]
-
-
-def cut_after_answer_reads(size: Size) -> float:
-    """The trace, and the answer before the first step and behind each."""
-    return size.trace + (size.steps + 1) * size.answer

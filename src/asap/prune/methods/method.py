@@ -59,6 +59,11 @@ def alignment_reads(size: Size) -> float:
     return 2 * size.trace + size.answer
 
 
+def prefix_reads(size: Size) -> float:
+    """The cost of reading the trace, and the answer before the first step and behind each."""
+    return size.trace + (size.steps + 1) * size.answer
+
+
 def is_one_pass(method: StepMethod) -> bool:
     """Whether the method needs no more than one pass over the trace."""
     return method.reads(Size(2, 1.0, 1.0)) <= 1.0
