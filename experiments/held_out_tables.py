@@ -1,6 +1,7 @@
 """The tables of docs/results/held_out.md, from the judged values of the one-time test (experiments/held_out).
 
     python -m experiments.held_out_tables docs/results/held_out
+    python -m experiments.held_out_tables docs/results/held_out --plot docs/results/held_out-maths.png      # of the rows of maths
 
 The folder has code.jsonl.xz and maths.jsonl.xz: judged.jsonl of `asap compare`, ids and numbers without text. First comes the rule's
 decision, then all methods on each kind of rows, then the code without the two rows that were seen before the test.
@@ -17,6 +18,7 @@ from experiments.held_out.run import KINDS, PLAN
 
 from asap.compare.aggregate import FULL_TRACE, NO_TRACE, Aggregate, Contrast, summarise
 from asap.compare.measurement import Measurement
+from asap.compare.plot import pareto
 from asap.tables import Table
 
 SEEN = ("Prefill_00000124_I-instruct-1", "Prefill_00000044_I-instruct-1")
@@ -24,8 +26,13 @@ HEAD = ("method", "kept %", "rows off", "answer lines left %", "support", "minus
 
 
 def main() -> None:
-    """Print the tables of a folder."""
-    print("\n".join(pages(Path(sys.argv[1]))))
+    """Print the tables of a folder, or draw its rows of maths."""
+    folder = Path(sys.argv[1])
+    if sys.argv[2:3] == ["--plot"]:
+        found = summarise(one._replace(method=plain(one.method)) for one in read(folder / "maths.jsonl.xz"))
+        pareto(found, Path(sys.argv[3]), "150 rows of maths, pruned by a model of 135M parameters and judged by one of 1.5B")
+    else:
+        print("\n".join(pages(folder)))
 
 
 def pages(folder: Path) -> Iterator[str]:
@@ -54,11 +61,16 @@ def table(found: Iterable[Aggregate], ratio: float) -> str:
 
 def cells(one: Aggregate) -> Sequence[str]:
     """A line of the table."""
-    name = f"bet: {one.method.split('.')[-1].removesuffix(':score')}" if ":" in one.method else one.method
+    name = f"bet: {plain(one.method)}" if ":" in one.method else one.method
     lines = "" if one.answer_lines is None else f"{100 * one.answer_lines:.1f}"
     fixed = [name, f"{100 * one.share:.1f}", str(one.rows_off), lines, f"{one.value:.3f}"]
     full = "" if one.method == FULL_TRACE else f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
     return [*fixed, full, *against(one.against["random"]), *against(one.against["asap"])]
+
+
+def plain(method: str) -> str:
+    """A bet's name without its module."""
+    return method.split(".")[-1].removesuffix(":score")
 
 
 def against(one: Contrast | None) -> tuple[str, str]:

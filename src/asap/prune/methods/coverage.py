@@ -29,7 +29,7 @@ def answer_coverage(steps: Steps) -> Scoring[list[float]]:
     gains = (yield from sketch(steps)).gains
     lengths = by_words(steps.tokens).count_many(steps.texts)
     order = greedy(np.maximum(gains, 0), np.maximum(lengths, 1), needs(steps.texts))
-    place = {step: -float(number) for number, step in enumerate(order)}
+    place = {step: float(-number) for number, step in enumerate(order)}
     return [place[index] for index in range(len(steps.texts))]
 
 
