@@ -167,7 +167,7 @@ MATHS = Sample("half", "What is half of 3?", "It is 3 / 2.\n\nSo 1.5.", "It is \
 @needs_math
 @pytest.mark.parametrize(
     ("written", "passes"),
-    [("1.5}.", True), ("\\frac{3}{2}}", True), ("3}", False), ("1.5", False), ("", False), ("2} \\boxed{1.5}", True)],
+    [("1.5}.", True), ("\\frac{3}{2}}", True), ("3}", False), ("1.5", False), ("", False), ("2} \\boxed{1.5}", False)],
 )
 def test_a_result_is_written_into_a_box_and_compared_with_the_gold_answer(
     written: str, passes: bool, scorer: Scorer, tmp_path: Path

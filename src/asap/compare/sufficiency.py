@@ -2,13 +2,14 @@
 or its gold answer.
 
 The answer begins like the target of support, and ends at once, since a model that was not trained to think would rather close with a
-remark: code with an open block, and with the closing fence; a result in an open box, and with its line, so that there is no room to
-derive it anew. Answers and verdicts are kept in the output folder by content, so nothing is
-written or run twice. Decoding is greedy and ignores the model's sampling defaults. The answers of a row are written together, padded on
-the left, since a step of a few answers takes little longer than one of a single answer. In float32 they are those that are written one
-by one; in bfloat16 a near-tie may fall otherwise.
+remark: code begins with an open block and ends with the closing fence; a result begins in an open box, and what follows the box does not
+count, so that there is no room to derive it anew. Answers and verdicts are kept in the output folder by content, so nothing is written or
+run twice. Decoding is greedy and ignores the model's sampling defaults. The answers of a row are written together, padded on the left,
+since a step of a few answers takes little longer than one of a single answer. In float32 they are those that are written one by one; in
+bfloat16 a near-tie may fall otherwise.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class Sufficiency:
     def _job(self, problem: Problem, answer: str) -> Job | None:
         """The job of judging an answer; None if it holds nothing to judge."""
         if isinstance(problem.check, GoldResult):
-            return self.judge.job(self.benchmark, problem, answer, cut_off=last_boxed(answer) is None)
+            closed = next((answer[: brace.end()] for brace in re.finditer("}", answer) if last_boxed(answer[: brace.end()])), None)
+            return self.judge.job(self.benchmark, problem, closed or answer, cut_off=closed is None)
         program = code_of(answer, cut_off=True)
         return None if program is None else self.judge.job(self.benchmark, problem, program)
 
