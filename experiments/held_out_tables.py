@@ -64,7 +64,7 @@ def cells(one: Aggregate) -> Sequence[str]:
     name = f"bet: {plain(one.method)}" if ":" in one.method else one.method
     lines = "" if one.answer_lines is None else f"{100 * one.answer_lines:.1f}"
     fixed = [name, f"{100 * one.share:.1f}", str(one.rows_off), lines, f"{one.value:.3f}"]
-    full = "" if one.method == FULL_TRACE else f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    full = "" if one.method == FULL_TRACE else signed(one)
     return [*fixed, full, *against(one.against["random"]), *against(one.against["asap"])]
 
 
@@ -75,7 +75,12 @@ def plain(method: str) -> str:
 
 def against(one: Contrast | None) -> tuple[str, str]:
     """A difference and its p; nothing for the method itself."""
-    return (f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", "<0.001" if one.p < 0.001 else f"{one.p:.3f}") if one else ("", "")
+    return (signed(one), "<0.001" if one.p < 0.001 else f"{one.p:.3f}") if one else ("", "")
+
+
+def signed(one: Aggregate | Contrast) -> str:
+    """A difference with its interval."""
+    return f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
 
 
 if __name__ == "__main__":

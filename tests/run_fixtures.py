@@ -22,6 +22,7 @@ from asap.prune.coarse.llm_reply import ReplyRules
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.coarse.select import Select
 from asap.prune.settings import AsapSettings
+from asap.sample import Sample
 
 FILES = {"pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "manifest.json", "README.md", "work.sqlite"}
 COMPARED = ("pruned.jsonl", "decisions.jsonl", "rejected.jsonl", "README.md")
@@ -75,6 +76,18 @@ def row(number: int, steps: int = 8, words: int = 9) -> dict[str, Any]:
     chance = random.Random(number)
     said = ["\t".expandtabs(chance.choice([0, 0, 4])) + " ".join(chance.choices(WORDS, k=chance.randint(1, words))) for _ in range(steps)]
     return {"id": f"r{number}", "question": f"What is {number}?", "cot": "\n\n".join(said).strip(), "answer": f"It is {number}."}
+
+
+def parcel_sample() -> Sample:
+    """Five steps, of which the third gives the answer away."""
+    said = [
+        "The question is about a parcel.",
+        "Parcels have labels.",
+        "The label reads zebra-4417-quince.",
+        "So that is known.",
+        "Let me check.",
+    ]
+    return Sample("1", "What does the label of the parcel read?", "\n\n".join(said), "It reads zebra-4417-quince.")
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any] | str]) -> Path:

@@ -19,7 +19,7 @@ from asap.prune.methods.method import scores_of
 from asap.prune.together import together
 from asap.prune.trace import Trace
 from asap.sample import Sample
-from run_fixtures import model_folder, prune, read_decisions, row, same_output, write_rows
+from run_fixtures import model_folder, parcel_sample, prune, read_decisions, row, same_output, write_rows
 
 ROOT = Path(__file__).parents[1]
 BETS = [f"experiments.bets.{name}:score" for name in ("two_end", "bridge", "random_halves")]
@@ -65,15 +65,7 @@ def test_the_bets_are_compared_without_what_they_copy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["two_end", "random_halves"])
 def test_the_step_that_gives_the_answer_away_is_kept_longest(name: str) -> None:
     scorer = load_scorer("bundled", dtype="float32", device="cpu")
-    said = [
-        "The question is about a parcel.",
-        "Parcels have labels.",
-        "The label reads zebra-4417-quince.",
-        "So that is known.",
-        "Let me check.",
-    ]
-    sample = Sample("1", "What does the label of the parcel read?", "\n\n".join(said), "It reads zebra-4417-quince.")
-    trace = Trace.of(sample, "fenced", "chat", scorer, scorer.tokens, 0)
+    trace = Trace.of(parcel_sample(), "fenced", "chat", scorer, scorer.tokens, 0)
     [scores] = together([scores_of(method_named(f"experiments.bets.{name}:score"), trace.steps(range(5)))], scorer)
     assert isinstance(scores, list)
     assert max(range(5), key=scores.__getitem__) == 2

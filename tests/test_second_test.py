@@ -81,7 +81,7 @@ def test_a_claim_holds_if_the_difference_is_shown_and_large_enough(script: Modul
     )
     claims = script.claims(found, [enough, too_little, wrong_way])
     assert [claim.holds for claim in claims] == [True, False, False] * 2
-    assert claims[0].p == pytest.approx(6 * 2**-39), "Wilcoxon's exact p of 40 rows that all agree, over six claims"
+    assert claims[0].came.p == pytest.approx(6 * 2**-39), "Wilcoxon's exact p of 40 rows that all agree, over six claims"
     del found["r1", "m", 0.5, "b"]["3"]
     with pytest.raises(ValueError, match="not judged on the same rows of r1"):
         script.claims(found, [enough])

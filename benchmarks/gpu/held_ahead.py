@@ -15,15 +15,10 @@ from typing import Any
 
 from experiments.held_out.rows import code_rows, maths_rows, read_rows, write_rows
 from experiments.held_out.run import KINDS, PLAN, check, rehearsed
+from experiments.scored_ahead import scored_ahead
 
-from asap.cli.options import AS_IT_IS
-from asap.compare.grid import Grid, pruners_of
-from asap.dataset.source import Source
 from asap.lm.scorer import Scorer
 from asap.lm.specs import load_scorer
-from asap.prune.settings import AsapSettings
-from asap.run import prune_into
-from asap.workers.local import InProcess
 
 
 def main() -> None:
@@ -50,12 +45,11 @@ def main() -> None:
 
 def score(scorer: Scorer, rows: Path, folder: Path, plan: Mapping[str, Any]) -> None:
     """Make the runs that `asap compare` would make in this folder; prints the seconds of each."""
-    grid = Grid([*plan["methods"], *plan["bets"]], plan["ratios"], AsapSettings(ratio=0.5, coarse="align", seed=plan["seed"]))
-    for name, pruner in pruners_of(grid, scorer).items():
-        begun = time.monotonic()
-        totals = prune_into(folder / "runs" / name, Source([str(rows)], rules=AS_IT_IS.rules()), InProcess(pruner))
+    begun = time.monotonic()
+    for name, totals in scored_ahead(scorer, rows, folder, [*plan["methods"], *plan["bets"]], plan):
         found = {"scored": name, "kind": folder.name, "rows": totals.rows, "rejected": totals.rejected}
         print(json.dumps({**found, "seconds": round(time.monotonic() - begun, 1)}), flush=True)
+        begun = time.monotonic()
 
 
 if __name__ == "__main__":

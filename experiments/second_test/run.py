@@ -18,25 +18,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from experiments.held_out.decide import Difference
 from experiments.held_out.rows import Row, digest, is_right, maths_rows, read_rows, write_rows
+from experiments.scored_ahead import scored_ahead
 
-from asap.cli.options import AS_IT_IS
-from asap.compare.grid import Grid, pruners_of
-from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.lm.specs import load_scorer
 from asap.maths_result import after_mark
-from asap.prune.settings import AsapSettings
-from asap.run import prune_into
 from asap.stats import holm, interval, wilcoxon
 from asap.tables import Table
-from asap.workers.local import InProcess
 
 ROOT = Path(__file__).parents[2]
 PLAN = Path(__file__).with_name("plan.json")
 TEACHERS = {"qwq": "QwQ-32B", "r1": "deepseek-ai/DeepSeek-R1"}
 REHEARSED = 3
-ALPHA = 0.05
 
 Values = Mapping[tuple[str, str, float, str], Mapping[str, float]]
 """By teacher, measure, ratio and method: the value of each row, by its id."""
@@ -78,14 +73,8 @@ def chosen(traces: Sequence[Row], *, rehearse: bool = False) -> dict[str, list[R
     for teacher, model in TEACHERS.items():
         first = dict[str, Row]()
         for row in sorted(traces, key=lambda row: row["question"]):
-            done = row["response"].count("</think>") == 1
-            if (
-                row["dataset"] == "gsm8k"
-                and row["model"].endswith(model)
-                and done
-                and (row["question"] in used) == rehearse
-                and is_right(row)
-            ):
+            wanted = row["dataset"] == "gsm8k" and row["model"].endswith(model) and (row["question"] in used) == rehearse
+            if wanted and row["response"].count("</think>") == 1 and is_right(row):
                 first.setdefault(row["question"], row)
         found[teacher] = [row_of(row) for row in first.values()][: REHEARSED if rehearse else None]
     return found
@@ -113,16 +102,14 @@ def command(teacher: str, out: Path, plan: Mapping[str, Any], judge: str, device
 
 
 def score(teacher: str, out: Path, plan: Mapping[str, Any], device: str) -> None:
-    """Make the runs that `asap compare` would make, by the same settings: with others, it would refuse to go on with them."""
-    grid = Grid(plan["methods"], plan["ratios"], AsapSettings(ratio=0.5, coarse="align", seed=plan["seed"]))
-    source = Source([str((out / f"{teacher}.jsonl").absolute())], rules=AS_IT_IS.rules())
-    for name, pruner in pruners_of(grid, load_scorer(plan["scorer"], dtype=plan["dtype"], device=device)).items():
-        totals = prune_into(out / teacher / "runs" / name, source, InProcess(pruner))
+    """Score the steps of a teacher's rows, as `asap compare` would."""
+    scorer, rows = load_scorer(plan["scorer"], dtype=plan["dtype"], device=device), (out / f"{teacher}.jsonl").absolute()
+    for name, totals in scored_ahead(scorer, rows, out / teacher, plan["methods"], plan):
         print(f"{teacher}: {name} scored on {totals.rows} rows, {totals.rejected} rejected", flush=True)
 
 
 class Claim(NamedTuple):
-    """What is said of a method and a reference by one measure, on the rows of one teacher; `p` is adjusted."""
+    """What is said of a method and a reference by one measure, on the rows of one teacher, and what came."""
 
     teacher: str
     method: str
@@ -130,22 +117,18 @@ class Claim(NamedTuple):
     ratio: float
     measure: str
     least: float
-    rows: int
-    mean: float
-    low: float
-    high: float
-    p: float
+    came: Difference
 
     @property
     def holds(self) -> bool:
         """Whether the difference is shown and as large as the plan asks."""
-        return self.p < ALPHA and self.low > 0 and self.mean >= self.least
+        return self.came.is_shown and self.came.mean >= self.least
 
     @property
     def cells(self) -> list[str]:
         """Its line in the table."""
-        what = [self.teacher, f"{self.method} - {self.against}", f"{self.ratio:g}", self.measure, str(self.rows)]
-        found = [f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]", f"{self.p:.4f}"]
+        what = [self.teacher, f"{self.method} - {self.against}", f"{self.ratio:g}", self.measure, str(self.came.rows)]
+        found = [f"{self.came.mean:+.3f} [{self.came.low:+.3f}, {self.came.high:+.3f}]", f"{self.came.p:.4f}"]
         return [*what, *found, f"{self.least:g}", "yes" if self.holds else "no"]
 
 
@@ -174,13 +157,13 @@ def claims(values: Values, asked: Sequence[Mapping[str, Any]]) -> list[Claim]:
         for one in asked:
             ours, theirs = (values.get((teacher, one["measure"], one["ratio"], one[name]), {}) for name in ("method", "against"))
             if not ours or ours.keys() != theirs.keys():
-                raise ValueError(
-                    f"{one['method']} and {one['against']} were not judged on the same rows of {teacher}: the test is not complete"
-                )
+                both = f"{one['method']} and {one['against']}"
+                raise ValueError(f"{both} were not judged on the same rows of {teacher}: the test is not complete")
             keys.append((teacher, one["method"], one["against"], one["ratio"], one["measure"], one["least"]))
             pairs.append([round(ours[row] - theirs[row], 9) for row in sorted(ours)])
     adjusted = holm([wilcoxon(pair) for pair in pairs])
-    return [Claim(*key, len(pair), float(np.mean(pair)), *interval(pair), p) for key, pair, p in zip(keys, pairs, adjusted, strict=True)]
+    came = [Difference(len(pair), float(np.mean(pair)), *interval(pair), p) for pair, p in zip(pairs, adjusted, strict=True)]
+    return [Claim(*key, difference) for key, difference in zip(keys, came, strict=True)]
 
 
 if __name__ == "__main__":

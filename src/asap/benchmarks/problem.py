@@ -4,7 +4,7 @@ Problems are trusted, solutions are not: the sandbox (`asap.sandbox`) never show
 `Program` to the process that runs a solution.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,3 +86,8 @@ class Problem:
     header: str = ""
     untestable: str = ""
     extraction: Literal["asap", "livecodebench"] = "asap"
+
+
+def gold_rules(problems: Iterable[Problem]) -> set[ResultRule]:
+    """The rules by which the results of these problems are compared."""
+    return {problem.check.rule for problem in problems if isinstance(problem.check, GoldResult)}

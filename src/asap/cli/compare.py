@@ -222,7 +222,7 @@ def _sufficiency(
         yield None
         return
     from asap.benchmarks.load import own_benchmark
-    from asap.benchmarks.problem import GoldResult
+    from asap.benchmarks.problem import GoldResult, gold_rules
     from asap.compare.sufficiency import Sufficiency
     from asap.evaluate.comparer import Comparer
     from asap.evaluate.judge import Judge
@@ -231,10 +231,9 @@ def _sufficiency(
     from asap.sandbox import Sandbox, imported_modules
 
     benchmark = own_benchmark(Path(tests), columns)
-    rules = {problem.check.rule for problem in benchmark.problems if isinstance(problem.check, GoldResult)}
     programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(out))
         sandbox = stack.enter_context(Sandbox.open(1, imported=imported_modules(programs))) if programs else None
-        comparer = stack.enter_context(Comparer.open(1, rules)) if rules else None
+        comparer = stack.enter_context(Comparer.open(1, gold_rules(benchmark.problems)))
         yield Sufficiency(judge, Judge(sandbox, ledger, LimitSettings(), 1, comparer=comparer), benchmark, generate)

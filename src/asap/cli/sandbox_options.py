@@ -89,11 +89,10 @@ class SandboxOptions:
     @contextmanager
     def comparer(self, problems: "Iterable[Problem]") -> Iterator["Comparer"]:
         """What compares the results of these problems. Raises MissingExtra."""
-        from asap.benchmarks.problem import GoldResult
+        from asap.benchmarks.problem import gold_rules
         from asap.evaluate.comparer import Comparer
 
-        rules = {problem.check.rule for problem in problems if isinstance(problem.check, GoldResult)}
-        with Comparer.open(self.worker_count, rules) as comparer:
+        with Comparer.open(self.worker_count, gold_rules(problems)) as comparer:
             yield comparer
 
     @contextmanager

@@ -15,6 +15,7 @@ from asap.prune.settings import AsapSettings
 from asap.prune.trace import Trace
 from asap.sample import Sample
 from asap.spans import Span
+from run_fixtures import parcel_sample
 
 CODE = "def total(numbers):\n    answer = sum(numbers)\n    return answer"
 TRACE = "So the sum of numbers.\n\ndef total(numbers):\n\nWait, answer = sum(numbers), and then check again.\n\n    return answer\n\nOkay."
@@ -22,15 +23,7 @@ TRACE = "So the sum of numbers.\n\ndef total(numbers):\n\nWait, answer = sum(num
 
 def test_the_step_that_gives_the_answer_away_is_kept_longest() -> None:
     scorer = load_scorer("bundled", dtype="float32", device="cpu")
-    said = [
-        "The question is about a parcel.",
-        "Parcels have labels.",
-        "The label reads zebra-4417-quince.",
-        "So that is known.",
-        "Let me check.",
-    ]
-    sample = Sample("1", "What does the label of the parcel read?", "\n\n".join(said), "It reads zebra-4417-quince.")
-    decision = Asap(scorer, AsapSettings(method="coverage", budget=1)).prune(sample).decision
+    decision = Asap(scorer, AsapSettings(method="coverage", budget=1)).prune(parcel_sample()).decision
     assert [step.index for step in decision.steps if step.kept] == [2]
     assert sorted(step.score or 0 for step in decision.steps) == [-4, -3, -2, -1, 0]
 
