@@ -1,10 +1,11 @@
 """A text whose keys and values are kept, so that texts that begin like it are read only from where they differ.
 
 Leaving a step out of a text, or stopping it behind a step, gives another text that shares its beginning. Reading only the rest gives
-the same numbers up to rounding.
+the same numbers up to rounding, and so does reading the rests of many texts side by side, under a mask that hides them from each other.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from asap.lm.causal_lm import CausalLM
 from asap.lm.tokens import TokenCounter
+
+_AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 512, 4_096  # tokens of a pass under a mask
+_CLOSE, _CLOSE_NARROW = 1e-3, 0.2  # nats that rounding changes, in float32 and in 16 bits
 
 
 class Asked(NamedTuple):
@@ -36,6 +40,19 @@ class Asked(NamedTuple):
         return cls(ids, first, *asked)
 
 
+class _Rest(NamedTuple):
+    """A text's ids that a pass under a mask reads: `read`, behind the first `shared`, which are kept. The last id predicts none."""
+
+    asked: Asked
+    shared: int
+    read: NDArray[np.int64]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Where the read ids stand in the text."""
+        return np.arange(self.shared, self.shared + len(self.read))
+
+
 class KeptText:
     """Ids read by a transformers model that keeps their keys and values.
 
@@ -45,7 +62,7 @@ class KeptText:
     def __init__(self, lm: CausalLM, ids: NDArray[np.int64]) -> None:
         self.lm, self.ids = lm, ids
         self._cache = DynamicCache(config=lm.model.config)
-        self.hidden = self._read(ids, 0)
+        self.hidden = self._read(ids, np.arange(len(ids)))
         """The last hidden states of the ids."""
         self._length = len(ids)
 
@@ -68,13 +85,53 @@ class KeptText:
         """Log-probabilities of the ids at some places, none before `shared`, NaN for a very first one; reads all ids behind `shared`."""
         before = self.hidden[shared - 1 : shared]
         self._cut(shared)
-        hidden = torch.cat([before, self._read(ids, shared)]) if shared < len(ids) else before
+        hidden = torch.cat([before, self._read(ids[shared:], np.arange(shared, len(ids)))]) if shared < len(ids) else before
         self._cut(shared)
         found = np.full(len(places), np.nan)
         predicted = places > 0
         rows = torch.from_numpy(places[predicted] - shared + len(before) - 1).to(self.lm.device)
         found[predicted] = self._chosen(hidden[rows], ids[places[predicted]])
         return found
+
+    def logprobs_beside(self, texts: Sequence[Asked]) -> list[NDArray[np.float64]]:
+        """Log-probabilities of the asked ids of each text, NaN for a very first one. One pass reads many texts, in any order.
+
+        Only for a model that `reads_beside`.
+        """
+        at_once = _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
+        return [found for group in _groups([self._rest(text) for text in texts], at_once) for found in self._beside(group)]
+
+    def _rest(self, asked: Asked) -> _Rest:
+        shared = min(self.shared(asked.ids), asked.first)
+        return _Rest(asked, shared, asked.ids[shared:-1] if asked.first < len(asked.ids) else asked.ids[:0])
+
+    def _beside(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
+        hidden = self.hidden[: self._length]
+        if any(len(rest.read) for rest in rests):
+            read, places = (np.concatenate(parts) for parts in zip(*((rest.read, rest.places) for rest in rests), strict=True))
+            hidden = torch.cat([hidden, self._read(read, places, self._mask(rests))])
+            self._cut(self._length)
+        wanted, row = list[NDArray[np.int64]](), self._length
+        for rest in rests:
+            before = np.arange(rest.asked.first, len(rest.asked.ids)) - 1
+            wanted.append(np.where(before < rest.shared, before, before - rest.shared + row))
+            row += len(rest.read)
+        rows, targets = np.concatenate(wanted), np.concatenate([rest.asked.ids[rest.asked.first :] for rest in rests])
+        found = np.full(len(rows), np.nan)
+        found[rows >= 0] = self._chosen(hidden[torch.from_numpy(rows[rows >= 0]).to(self.lm.device)], targets[rows >= 0])
+        return np.split(found, np.cumsum([len(one) for one in wanted])[:-1])
+
+    def _mask(self, rests: Sequence[_Rest]) -> torch.Tensor:
+        """What is added to attention scores: 0 where a token sees another one, else the lowest number. [1, 1, read, kept + read]."""
+        counts = torch.tensor([len(rest.read) for rest in rests])
+        number, shared = (
+            values.repeat_interleave(counts).to(self.lm.device)
+            for values in (torch.arange(len(rests)), torch.tensor([rest.shared for rest in rests]))
+        )
+        kept = torch.arange(self._length, device=number.device) < shared[:, None]
+        own = (number[:, None] == number).tril()
+        sees, dtype = torch.cat([kept, own], dim=1), self.lm.model.dtype
+        return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, torch.finfo(dtype).min)[None, None]
 
     def own_logprobs(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log-probabilities of the kept ids at some places, none of them the very first."""
@@ -83,12 +140,12 @@ class KeptText:
     def _chosen(self, hidden: torch.Tensor, targets: NDArray[np.int64]) -> NDArray[np.float64]:
         return self.lm.logprobs_of(hidden, torch.from_numpy(targets).to(self.lm.device)) if len(targets) else np.zeros(0)
 
-    def _read(self, ids: NDArray[np.int64], before: int) -> torch.Tensor:
-        """The last hidden states of the ids after the first `before`, whose keys and values are in the cache."""
+    def _read(self, ids: NDArray[np.int64], places: NDArray[np.int64], mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The last hidden states of ids at some places behind what is in the cache, which takes up their keys and values."""
+        rows, positions = (torch.from_numpy(values)[None].to(self.lm.device) for values in (ids, places))
+        given: dict[str, Any] = {} if mask is None else {"attention_mask": mask}
         with torch.inference_mode():
-            rows = torch.from_numpy(ids[before:])[None].to(self.lm.device)
-            places = torch.arange(before, len(ids), device=self.lm.device)[None]
-            out = self.lm.model.base_model(input_ids=rows, position_ids=places, past_key_values=self._cache, use_cache=True)
+            out = self.lm.model.base_model(input_ids=rows, position_ids=positions, past_key_values=self._cache, use_cache=True, **given)
         hidden: torch.Tensor = out.last_hidden_state[0]
         return hidden
 
@@ -96,3 +153,35 @@ class KeptText:
         if beyond := self._cache.get_seq_length() - length:
             self._cache.crop(-beyond)
         self._length = length
+
+
+def _groups(rests: Sequence[_Rest], at_once: int) -> Iterator[Sequence[_Rest]]:
+    """The texts in their order, as many at once as a pass reads, and never none."""
+    start = tokens = 0
+    for end, rest in enumerate(rests):
+        if end > start and tokens + len(rest.read) > at_once:
+            yield rests[start:end]
+            start, tokens = end, 0
+        tokens += len(rest.read)
+    if start < len(rests):
+        yield rests[start:]
+
+
+def reads_beside(lm: CausalLM) -> bool:
+    """Whether a model reads texts side by side under a mask as it reads them one after another; found by trying.
+
+    Attention by other kernels takes no mask, and a model that places tokens by its mask takes another one.
+    """
+    if getattr(lm.model.config, "_attn_implementation", None) not in ("sdpa", "eager"):
+        return False
+    ids = np.arange(24) % lm.model.get_input_embeddings().num_embeddings
+    texts = [Asked(np.concatenate([ids[:shared], ids[6::-1]]), shared, ids[:0], ids[:0]) for shared in (24, 9)]
+    try:
+        if (kept := KeptText.of(lm, ids, len(ids))) is None:
+            return False
+        beside = kept.logprobs_beside(texts)
+        alone = [kept.logprobs(one.ids, one.first, np.arange(one.first, len(one.ids))) for one in texts]
+    except (TypeError, ValueError, RuntimeError):  # models that take no places, or no mask of this form
+        return False
+    close = _CLOSE if lm.model.dtype == torch.float32 else _CLOSE_NARROW
+    return all(np.allclose(one, other, rtol=0, atol=close) for one, other in zip(beside, alone, strict=True))

@@ -1,6 +1,6 @@
 """Scores a text behind each prefix of others: how likely the answer is after no step, the first step, the first two and so on.
 
-All steps are read once (`asap.lm.kept`); behind each of them, from the last to the first, only the tail is read.
+All steps are read once (`asap.lm.kept`), and behind each of them only the tail: all tails side by side, or one after another.
 """
 
 import numpy as np
@@ -10,15 +10,21 @@ from asap.lm.kept import Asked, KeptText
 from asap.lm.scorer import PrefixRequest, Scored, TokenScores
 
 
-def prefixes(lm: CausalLM, request: PrefixRequest, context_tokens: int) -> Scored | None:
-    """The scores of the tail behind each prefix; None where the longest text cannot be kept (`KeptText.of`)."""
+def prefixes(lm: CausalLM, request: PrefixRequest, context_tokens: int, *, beside: bool) -> Scored | None:
+    """The scores of the tail behind each prefix; None where the longest text cannot be kept (`KeptText.of`).
+
+    `beside`: the model reads tails side by side (`asap.lm.kept.reads_beside`).
+    """
     texts = [request.context + request.text(count) for count in range(len(request.steps) + 1)]
     asked = [Asked.of(lm.tokens, text, len(text) - len(request.tail)) for text in texts]
     kept = KeptText.of(lm, asked[-1].ids, context_tokens)
-    return None if kept is None else Scored([_tail(kept, one) for one in reversed(asked)][::-1], 1)
+    if kept is None:
+        return None
+    # One after another, from the last to the first: what is kept only gets shorter.
+    logprobs = kept.logprobs_beside(asked) if beside else [_alone(kept, one) for one in reversed(asked)][::-1]
+    return Scored([TokenScores(one.starts, one.ends, found, np.full(len(found), np.nan)) for one, found in zip(asked, logprobs, strict=True)], 1)
 
 
-def _tail(kept: KeptText, asked: Asked) -> TokenScores:
+def _alone(kept: KeptText, asked: Asked) -> np.ndarray:
     shared = min(kept.shared(asked.ids), asked.first)
-    logprobs = kept.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
-    return TokenScores(asked.starts, asked.ends, logprobs, np.full(len(logprobs), np.nan))
+    return kept.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))

@@ -6,7 +6,7 @@ No code from a model repository is run.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from asap.errors import RowError
 from asap.lm.causal_lm import CausalLM
 from asap.lm.hub import Dtype
+from asap.lm.kept import reads_beside
 from asap.lm.leave_out import leave_out
 from asap.lm.memory import within_memory
 from asap.lm.prefixes import prefixes
@@ -84,10 +85,15 @@ class HFScorer:
 
     def prefixes(self, request: PrefixRequest) -> Scored:
         """The scores of the request's tail behind each prefix."""
-        if self._quick:
+        if self._quick and not self._reads_beside:
             return prefixes_anew(self.score, request)
-        kept = within_memory(lambda: prefixes(self.causal_lm, request, self.context_tokens))
+        kept = within_memory(lambda: prefixes(self.causal_lm, request, self.context_tokens, beside=self._reads_beside))
         return kept or prefixes_anew(self.score, request)
+
+    @cached_property
+    def _reads_beside(self) -> bool:
+        """Whether many tails of a text can be read in one pass."""
+        return reads_beside(self.causal_lm)
 
     @property
     def _quick(self) -> bool:
