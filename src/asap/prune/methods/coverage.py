@@ -36,15 +36,16 @@ def answer_coverage(steps: Steps) -> Scoring[list[float]]:
 def greedy(gains: NDArray[np.float64], lengths: NDArray[np.int64], needed: Sequence[Sequence[int]]) -> list[int]:
     """The steps in the order in which they are taken. gains [steps, tokens]."""
     order, covered = list[int](), np.zeros(gains.shape[1])
-    spare = gains.sum(axis=1) / lengths
-    left = list(range(len(gains)))
-    while left:
-        added = np.maximum(gains[left] - covered, 0).sum(axis=1) / lengths[left]
-        best = max(range(len(left)), key=lambda place: (round(float(added[place]), 9), round(float(spare[left[place]]), 9), left[place]))
-        for step in _with_needs(left[best], needed):
-            if step in left:
+    spare = np.round(gains.sum(axis=1) / lengths, 9)
+    left = np.ones(len(gains), bool)
+    while left.any():
+        places = np.flatnonzero(left)
+        added = np.maximum(gains[places] - covered, 0).sum(axis=1) / lengths[places]
+        best = places[np.lexsort((places, spare[places], np.round(added, 9)))[-1]]
+        for step in _with_needs(int(best), needed):
+            if left[step]:
                 order.append(step)
-                left.remove(step)
+                left[step] = False
                 covered = np.maximum(covered, gains[step])
     return order
 
