@@ -8,7 +8,8 @@
 # A quarter of an hour of the second test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
 #   calls.sh queues          begins them, once the bundled weights are whole
 #   calls.sh judge           the judge's weights are whole: begins to unpack them, and returns
-#   calls.sh collect S [judged]   brings back what there is, S seconds after the first call, or once both teachers' rows are judged
+#   calls.sh collect S [judged]   brings back what there is, S seconds after the first call, or once both teachers' rows are judged;
+#                            without `judged` it ends what still runs, and times the answer behind each prefix
 set -euo pipefail
 K=$HOME/k
 mkdir -p "$K/log" "$K/found"
@@ -98,12 +99,15 @@ collect)
     [ "${3:-}" = judged ] || pkill -TERM -f experiments.oracle.auc || true
     sleep 1
     tar -C "$K" -czf "$OUT/second.tgz" second log || true # a file that grows meanwhile is no reason to bring nothing
-    [ "${3:-}" = judged ] || tar -C "$K" -czf "$OUT/auc.tgz" auc || true
+    if [ "${3:-}" != judged ]; then # nothing else runs any more, so this can be timed
+        tar -C "$K" -czf "$OUT/auc.tgz" auc || true
+        timeout 45 python3 benchmarks/perf/tails.py --device cuda --dtype bfloat16 >"$OUT/tails.md" 2>&1 || true
+    fi
     cp "$K"/found/* "$OUT" || true
     tail -n 6 "$K"/log/*
     ls -l "$OUT"
     ;;
 *)
-    sed -n '2,11p' "$0" && exit 2
+    sed -n '2,13p' "$0" && exit 2
     ;;
 esac

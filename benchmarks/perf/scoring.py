@@ -1,6 +1,6 @@
 """First-token surprisal of one trace: `HFScorer`, the bare transformer body on the same ids, and the naive way.
 
-Run `python benchmarks/perf/scoring.py`; `--quick` takes two minutes, `--long` adds a 16k-token trace. The naive way
+Run `python benchmarks/perf/scoring.py`; `--quick` takes five minutes, `--long` adds a 16k-token trace. The naive way
 is the paper's: all logits in the model's dtype, log-softmax over everything, and the text before each step tokenised again.
 The models are the bundled one and a random one with Qwen2.5-0.5B's architecture (152k vocabulary), which shows costs and no more.
 Each table row of times is one process in which the ways take turns; each figure of memory is a process of its own. Needs Linux.

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers.utils import logging
 
 from asap.errors import InputError
-from asap.lm.scorer import ScoreRequest
+from asap.lm.scorer import Scored, ScoreRequest
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.tokens import TokenCounter
 from asap.spans import Span
@@ -165,6 +165,7 @@ CONFIGS: dict[str, Callable[..., transformers.PretrainedConfig]] = {
     "minicpm3": lambda **sizes: transformers.MiniCPM3Config(
         **{**BODY, "num_key_value_heads": 4, "max_position_embeddings": 4096, **MINICPM3_HEADS, "dim_model_base": 16, **sizes}
     ),
+    "bloom": lambda **sizes: transformers.BloomConfig(**{"hidden_size": 48, "n_layer": 2, "n_head": 4, **sizes}),
     "gpt2": lambda **sizes: transformers.GPT2Config(**{**GPT2_BODY, "n_positions": 4096, **sizes}),
     "mistral": lambda **sizes: transformers.MistralConfig(**{**BODY, "max_position_embeddings": 4096, "sliding_window": 8, **sizes}),
 }
@@ -252,3 +253,12 @@ TABLE = {  # p(next | current) of a language of four words
     "rain": {"<s>": 0.125, "sun": 0.25, "rain": 0.5, "wind": 0.125},
     "wind": {"<s>": 0.01, "sun": 0.01, "rain": 0.01, "wind": 0.97},
 }
+
+
+def same(one: Scored, other: Scored) -> None:
+    """Assert that tails have the same tokens and, up to rounding, the same log-probabilities."""
+    for ours, theirs in zip(one.spans, other.spans, strict=True):
+        assert ours.starts.tolist() == theirs.starts.tolist()
+        assert ours.ends.tolist() == theirs.ends.tolist()
+        np.testing.assert_allclose(ours.logprobs, theirs.logprobs, rtol=1e-5, atol=1e-4)  # NaN is equal to NaN here
+        assert np.isnan(ours.entropies).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lm_helpers import QUESTION, TRACE
+from lm_helpers import QUESTION, TRACE, same
 
 from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, leave_out_anew
 from asap.lm.scorer_transformers import HFScorer
@@ -108,10 +108,14 @@ def test_a_small_model_on_a_gpu_reads_whole_texts_in_few_batches(scorer: Callabl
     monkeypatch.setattr(model.model.base_model, "forward", lambda *args, **named: widths.append(len(named["input_ids"])) or body(**named))
     close(model.leave_out(request), kept)
     assert widths == [len(STEPS) + 1]
-    found = model.prefixes(prefixes)
-    assert widths == [len(STEPS) + 1] * 2
-    assert [one.logprobs for one in found.spans] == [pytest.approx(one.logprobs, rel=1e-5, abs=1e-4) for one in tails.spans]
     assert model.leave_out(request._replace(suffix_tokens=4)) == cut, "a suffix is a wish to read less, and is kept to"
+    widths.clear()
+    same(model.prefixes(prefixes), tails)
+    assert widths == [1, 1], "the steps, then all tails side by side"
+    widths.clear()
+    monkeypatch.setattr(model, "_reads_beside", False)
+    same(model.prefixes(prefixes), tails)
+    assert widths == [len(STEPS) + 1]
 
 
 def test_a_large_model_on_a_gpu_reads_only_the_rests(scorer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lm_helpers import QUESTION, TRACE
+from lm_helpers import QUESTION, TRACE, same
 
 from asap.errors import UsageError
-from asap.lm.scorer import NoModel, PrefixRequest, Scored, Scorer, prefixes_anew
+from asap.lm.scorer import NoModel, PrefixRequest, Scorer, prefixes_anew
 from asap.lm.scorer_shipped import ShippedScorer
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
@@ -26,19 +26,50 @@ ANSWER = "The sum is `sum(numbers)`."
 REQUEST = PrefixRequest(QUESTION + "\n<think>\n", STEPS, ANSWER, "\n</think>\n\n")
 
 
-def same(one: Scored, other: Scored) -> None:
-    for ours, theirs in zip(one.spans, other.spans, strict=True):
-        assert ours.starts.tolist() == theirs.starts.tolist()
-        assert ours.ends.tolist() == theirs.ends.tolist()
-        np.testing.assert_allclose(ours.logprobs, theirs.logprobs, rtol=1e-5, atol=1e-4)  # NaN is equal to NaN here
-        assert np.isnan(ours.entropies).all()
-
-
 @pytest.mark.parametrize("architecture", ["llama", "granite", "gpt2"])
 @pytest.mark.parametrize("family", ["r1", "llama3", "qwen", "smol", "sentencepiece"])
-def test_kept_keys_and_values_give_what_reading_anew_gives(family: str, architecture: str, scorer: Callable[..., HFScorer]) -> None:
+@pytest.mark.parametrize("beside", [True, False])
+def test_kept_keys_and_values_give_what_reading_anew_gives(
+    family: str, architecture: str, beside: bool, scorer: Callable[..., HFScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = scorer(family, architecture)
+    assert model._reads_beside
+    monkeypatch.setattr(model, "_reads_beside", beside)
     same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+@pytest.mark.parametrize("at_once", [1, 9, 20, 40])
+def test_tails_are_read_in_as_many_passes_as_they_need(
+    at_once: int, scorer: Callable[..., HFScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scorer("smol", "llama")
+    monkeypatch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", at_once)
+    same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+def test_in_sixteen_bits_tails_side_by_side_score_as_they_do_alone(
+    model_folder: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HFScorer(str(model_folder("smol", "llama")), device="cpu", dtype="bfloat16")
+    assert model._reads_beside
+    found = model.prefixes(REQUEST)
+    monkeypatch.setattr(model, "_reads_beside", False)
+    for ours, theirs in zip(found.spans, model.prefixes(REQUEST).spans, strict=True):
+        np.testing.assert_allclose(ours.logprobs, theirs.logprobs, atol=0.05)
+
+
+def test_a_model_that_places_tokens_by_its_mask_reads_tails_one_after_another(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("smol", "bloom")
+    assert not model._reads_beside
+    same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+def test_attention_that_takes_no_mask_reads_tails_one_after_another(
+    model_folder: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HFScorer(str(model_folder("smol", "llama")), device="cpu")
+    monkeypatch.setattr(model.model.config, "_attn_implementation", "flash_attention_2")
+    assert not model._reads_beside
 
 
 def test_the_bundled_model_gives_what_it_gives_when_it_reads_anew() -> None:

@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from asap.lm.causal_lm import CausalLM
 from asap.lm.tokens import TokenCounter
 
-_AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 512, 4_096  # tokens of a pass under a mask
+_AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 256, 2_048  # tokens of a pass: from there on more would hardly be read faster
 _CLOSE, _CLOSE_NARROW = 1e-3, 0.2  # nats that rounding changes, in float32 and in 16 bits
 
 
@@ -41,11 +41,15 @@ class Asked(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """A text's ids that a pass under a mask reads: `read`, behind the first `shared`, which are kept. The last id predicts none."""
+    """What of a text is read behind the kept ids that it begins with: all but its last id, which predicts none."""
 
     asked: Asked
     shared: int
-    read: NDArray[np.int64]
+
+    @property
+    def read(self) -> NDArray[np.int64]:
+        """The ids that are read, if any is asked about."""
+        return self.asked.ids[self.shared : -1] if self.asked.first < len(self.asked.ids) else self.asked.ids[:0]
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -93,33 +97,33 @@ class KeptText:
         found[predicted] = self._chosen(hidden[rows], ids[places[predicted]])
         return found
 
-    def logprobs_beside(self, texts: Sequence[Asked]) -> list[NDArray[np.float64]]:
-        """Log-probabilities of the asked ids of each text, NaN for a very first one. One pass reads many texts, in any order.
+    def asked_logprobs(self, texts: Sequence[Asked], *, beside: bool) -> Iterator[NDArray[np.float64]]:
+        """Log-probabilities of the asked ids of each text, NaN for a very first one. Those that share most come first.
 
-        Only for a model that `reads_beside`.
+        `beside`: short rests are read side by side, for a model that `reads_beside`.
         """
-        at_once = _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
-        return [found for group in _groups([self._rest(text) for text in texts], at_once) for found in self._beside(group)]
-
-    def _rest(self, asked: Asked) -> _Rest:
-        shared = min(self.shared(asked.ids), asked.first)
-        return _Rest(asked, shared, asked.ids[shared:-1] if asked.first < len(asked.ids) else asked.ids[:0])
+        at_once = 0 if not beside else _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
+        for group in _groups([_Rest(one, min(self.shared(one.ids), one.first)) for one in texts], at_once):
+            if len(group) > 1:
+                yield from self._beside(group)
+            else:
+                [(asked, shared)] = group
+                yield self.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
 
     def _beside(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
-        hidden = self.hidden[: self._length]
-        if any(len(rest.read) for rest in rests):
-            read, places = (np.concatenate(parts) for parts in zip(*((rest.read, rest.places) for rest in rests), strict=True))
-            hidden = torch.cat([hidden, self._read(read, places, self._mask(rests))])
-            self._cut(self._length)
-        wanted, row = list[NDArray[np.int64]](), self._length
+        self._cut(length := max(rest.shared for rest in rests))
+        read, places = (np.concatenate(parts) for parts in zip(*((rest.read, rest.places) for rest in rests), strict=True))
+        hidden = torch.cat([self.hidden[:length], self._read(read, places, self._mask(rests))]) if len(read) else self.hidden
+        self._cut(length)
+        rows, begin = list[NDArray[np.int64]](), length
         for rest in rests:
             before = np.arange(rest.asked.first, len(rest.asked.ids)) - 1
-            wanted.append(np.where(before < rest.shared, before, before - rest.shared + row))
-            row += len(rest.read)
-        rows, targets = np.concatenate(wanted), np.concatenate([rest.asked.ids[rest.asked.first :] for rest in rests])
-        found = np.full(len(rows), np.nan)
-        found[rows >= 0] = self._chosen(hidden[torch.from_numpy(rows[rows >= 0]).to(self.lm.device)], targets[rows >= 0])
-        return np.split(found, np.cumsum([len(one) for one in wanted])[:-1])
+            rows.append(np.where(before < rest.shared, before, before - rest.shared + begin))
+            begin += len(rest.read)
+        wanted, targets = np.concatenate(rows), np.concatenate([rest.asked.ids[rest.asked.first :] for rest in rests])
+        found, predicted = np.full(len(wanted), np.nan), wanted >= 0
+        found[predicted] = self._chosen(hidden[torch.from_numpy(wanted[predicted]).to(self.lm.device)], targets[predicted])
+        return np.split(found, np.cumsum([len(one) for one in rows])[:-1])
 
     def _mask(self, rests: Sequence[_Rest]) -> torch.Tensor:
         """What is added to attention scores: 0 where a token sees another one, else the lowest number. [1, 1, read, kept + read]."""
@@ -179,8 +183,7 @@ def reads_beside(lm: CausalLM) -> bool:
     try:
         if (kept := KeptText.of(lm, ids, len(ids))) is None:
             return False
-        beside = kept.logprobs_beside(texts)
-        alone = [kept.logprobs(one.ids, one.first, np.arange(one.first, len(one.ids))) for one in texts]
+        beside, alone = ([*kept.asked_logprobs(texts, beside=one)] for one in (True, False))
     except (TypeError, ValueError, RuntimeError):  # models that take no places, or no mask of this form
         return False
     close = _CLOSE if lm.model.dtype == torch.float32 else _CLOSE_NARROW

@@ -20,11 +20,6 @@ def prefixes(lm: CausalLM, request: PrefixRequest, context_tokens: int, *, besid
     kept = KeptText.of(lm, asked[-1].ids, context_tokens)
     if kept is None:
         return None
-    # One after another, from the last to the first: what is kept only gets shorter.
-    logprobs = kept.logprobs_beside(asked) if beside else [_alone(kept, one) for one in reversed(asked)][::-1]
-    return Scored([TokenScores(one.starts, one.ends, found, np.full(len(found), np.nan)) for one, found in zip(asked, logprobs, strict=True)], 1)
-
-
-def _alone(kept: KeptText, asked: Asked) -> np.ndarray:
-    shared = min(kept.shared(asked.ids), asked.first)
-    return kept.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
+    logprobs = [*kept.asked_logprobs(asked[::-1], beside=beside)][::-1]  # the longest first
+    found = zip(asked, logprobs, strict=True)
+    return Scored([TokenScores(one.starts, one.ends, values, np.full(len(values), np.nan)) for one, values in found], 1)
