@@ -2,7 +2,7 @@
 
 Run `python benchmarks/perf/run.py --quick` (ten minutes of CPU time) or without `--quick` (over an hour). `--only scoring budget` runs
 some of the scripts. Each runs in a process of its own and gives its lines to this one; one that fails, or misses a package, gets a line
-that says so. With ASAP_DATA, a folder of real traces, `host` reads these instead of made-up ones. docs/performance.md leads to the page about each.
+that says so. With ASAP_DATA, a folder of real traces, `host` reads these instead of made-up ones. docs/performance.md explains.
 """
 
 import argparse

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE, same
 
 from asap.errors import UsageError
+from asap.lm.kept import Asked, KeptText
 from asap.lm.scorer import NoModel, PrefixRequest, Scorer, prefixes_anew
 from asap.lm.scorer_shipped import ShippedScorer
 from asap.lm.scorer_transformers import HFScorer
@@ -98,11 +99,34 @@ def test_it_is_the_literal_log_probability(scorer: Callable[..., Any]) -> None:
     tail=st.sampled_from(["", "end", " end", "\n\nend", "答"]),
     lead=st.sampled_from(["", "\n", "\n</think>\n\n"]),
     context=st.sampled_from(["", "Q:\n"]),
+    between=st.sampled_from(["\n\n", "\n", " ", ""]),
+    at_once=st.sampled_from([0, 2, 5, 256]),
 )
-def test_odd_texts_are_no_problem(steps: list[str], tail: str, lead: str, context: str, scorer: Callable[..., HFScorer]) -> None:
+def test_odd_texts_are_no_problem(
+    steps: list[str], tail: str, lead: str, context: str, between: str, at_once: int, scorer: Callable[..., HFScorer]
+) -> None:
+    request = PrefixRequest(context, steps, tail, lead, [between] * (len(steps) - 1))
     for family in ("r1", "smol"):
-        model, request = scorer(family, "qwen2"), PrefixRequest(context, steps, tail, lead)
-        same(model.prefixes(request), prefixes_anew(model.score, request))
+        model = scorer(family, "qwen2")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", at_once)
+            same(model.prefixes(request), prefixes_anew(model.score, request))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_texts_may_come_in_any_order(beside: bool, scorer: Callable[..., Any]) -> None:
+    """Where a token reaches over the end of a step, a longer text can share less with the whole than a shorter one."""
+    lm = scorer("smol", "llama").causal_lm
+    ids = np.arange(40) % lm.model.config.vocab_size
+    texts = [Asked(np.concatenate([ids[:shared], ids[9::-1]]), shared, ids[:0], ids[:0]) for shared in (12, 30, 5, 39, 20)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", 20)
+        kept = KeptText.of(lm, ids, 64)
+        assert kept
+        found = [*kept.asked_logprobs(texts, beside=beside)]
+    for text, one in zip(texts, found, strict=True):
+        anew = KeptText(lm, text.ids).own_logprobs(np.arange(text.first, len(text.ids)))
+        np.testing.assert_allclose(one, anew, rtol=1e-5, atol=1e-4)
 
 
 def test_the_white_space_of_the_trace_joins_the_steps() -> None:

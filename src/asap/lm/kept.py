@@ -98,17 +98,21 @@ class KeptText:
         return found
 
     def asked_logprobs(self, texts: Sequence[Asked], *, beside: bool) -> Iterator[NDArray[np.float64]]:
-        """Log-probabilities of the asked ids of each text, NaN for a very first one. Those that share most come first.
+        """Log-probabilities of the asked ids of each text, NaN for a very first one. Least is read where those that share most come first.
 
         `beside`: short rests are read side by side, for a model that `reads_beside`.
         """
         at_once = 0 if not beside else _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
-        for group in _groups([_Rest(one, min(self.shared(one.ids), one.first)) for one in texts], at_once):
-            if len(group) > 1:
-                yield from self._beside(group)
+        for group in _groups([self._rest(one) for one in texts], at_once):
+            rests = [self._rest(rest.asked) for rest in group]  # less may be kept by now
+            if len(rests) > 1:
+                yield from self._beside(rests)
             else:
-                [(asked, shared)] = group
+                [(asked, shared)] = rests
                 yield self.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
+
+    def _rest(self, asked: Asked) -> _Rest:
+        return _Rest(asked, min(self.shared(asked.ids), asked.first))
 
     def _beside(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
         self._cut(length := max(rest.shared for rest in rests))
