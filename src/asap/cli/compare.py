@@ -125,7 +125,7 @@ def compare(
     hub_split: HubSplit = None,
     limit: Limit = None,
 ) -> int:
-    """Compare pruning methods at equal tokens by how likely they leave the answer's code.
+    """Compare pruning methods at equal tokens by how likely they leave the answer's code or result.
 
     Writes judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png and manifest.json into --out. The same command
     again goes on where it was.
@@ -227,7 +227,10 @@ def _sufficiency(judge: "Scorer", out: Path, rows: "Source", tests: str | None, 
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox, imported_modules
 
-    benchmark = own_benchmark(Path(tests or rows.names[0]).expanduser(), rows.columns, rows.rules)
+    path = Path(tests or rows.names[0]).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{path} is no file; --generate takes tests and gold answers from one, JSONL or Parquet: name it with --tests")
+    benchmark = own_benchmark(path, rows.columns, rows.rules)
     programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(out))
