@@ -103,23 +103,24 @@ def load_benchmark(name: str) -> Benchmark:
 
 
 def own_benchmark(path: Path, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Benchmark:
-    """The problems of a file's rows that bring tests or a gold answer, each under the ids by which training rows may know it.
+    """The problems of those rows of a file that bring tests or a gold answer.
 
-    Raises InputError if no row brings either.
+    A problem has the id of its row. A training row's also has that of each sample which `columns` and `rules` read from it, and its gold
+    answer is none of the columns that hold the response. Raises InputError if no row brings either.
     """
     rows = [named for row in rows_of(path) for named in _named(row, columns, rules)]
-    tested, golden = traces.trace_problems(row for row, _ in rows), maths.maths_problems(task for _, task in rows)
+    tested, with_gold = traces.trace_problems(row for row, _ in rows), maths.maths_problems(task for _, task in rows)
     usable = [problem for problem in tested if not problem.untestable]
     _check_ids(path, usable)
-    found = {problem.task_id: problem for problem in (*golden, *usable) if not problem.untestable}
+    found = {problem.task_id: problem for problem in (*with_gold, *usable) if not problem.untestable}
     if not found:
-        why = [problem.untestable for problem in (*tested[:1], *golden[:1])]
+        why = [problem.untestable for problem in (*tested[:1], *with_gold[:1])]
         raise InputError(". Nor is it of mathematics: ".join(why) or f"{path} has no rows")
     return Benchmark(f"traces:{path.name}", [*found.values()], file_digest([path]), "", str(path))
 
 
 def _named(row: FileRow, columns: Mapping[str, str] | None, rules: RowRules) -> Iterator[tuple[FileRow, FileRow]]:
-    """A row under its own id, and each sample that a training row gives under the sample's; beside it the same without the response."""
+    """A row as it is, unless it has no id but its sample's, and under the id of each sample; beside each the same without the response."""
     samples = [one for one in shaped_of(row.value, columns, rules) if isinstance(one, Shaped) and one.sample.turn is None]
     if not samples or traces.row_id(row.value) not in (None, *(one.sample.id for one in samples)):
         yield row, row._replace(value=samples[0].task) if samples else row
