@@ -214,6 +214,8 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_pruned(tmp_path: Pa
         assert run(words(source, out, *options, methods=methods)) != 0
         assert "to score" not in capsys.readouterr().err
     assert "name one of them" in refusal(capsys, *words(source, out, methods="llmlingua2,tokenskip"))
+    said_no = refusal(capsys, *words(source, out, "--generate", "8", "--tests", "me/rows"))
+    assert "me/rows is no file; --generate takes tests and gold answers from one, JSONL or Parquet: name it with --tests" in said_no
 
 
 def test_rows_longer_than_the_judges_context_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,22 @@
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from asap.benchmarks.load import Benchmark, load_benchmark, own_benchmark
+from asap.benchmarks.problem import GoldResult
 from asap.cli import run
 from asap.compare import sufficiency
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
+from asap.dataset import RowRules, Shaped
+from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.errors import InputError, RowError, UsageError
 from asap.evaluate.comparer import Comparer
@@ -212,6 +217,64 @@ def test_own_rows_may_have_tests_or_gold_answers(tmp_path: Path) -> None:
         own_benchmark(neither)
     with pytest.raises(InputError, match=r"missing\.jsonl"):
         own_benchmark(tmp_path / "missing.jsonl")
+
+
+THOUGHT = {"question": MATHS.question, "cot": MATHS.cot, "answer": MATHS.answer, "gold": "3/2"}
+WRITTEN = f"<think>{MATHS.cot}</think>{MATHS.answer}"
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "rules"),
+    [
+        (THOUGHT, {}, RowRules()),
+        ({"task_id": "t", **THOUGHT}, {}, RowRules()),
+        ({"id": "one", "task_id": "t", **THOUGHT}, {}, RowRules()),
+        (
+            {"key": "one", "q": MATHS.question, "answer": WRITTEN, "gold": "3/2"},
+            {"id": "key", "question": "q", "response": "answer"},
+            RowRules(),
+        ),
+        ({"id": "one", "question": MATHS.question, "generations": [WRITTEN, WRITTEN], "gold": "3/2"}, {}, RowRules(each_generation=True)),
+    ],
+)
+def test_a_training_row_brings_its_gold_answer_under_the_ids_that_a_comparison_gives_its_samples(
+    row: Mapping[str, object], columns: Mapping[str, str], rules: RowRules, tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [row])
+    samples = [found.sample for _, _, found in Source([str(source)], columns, rules=rules).rows() if isinstance(found, Shaped)]
+    golds = {problem.task_id: problem.check for problem in own_benchmark(source, columns, rules).problems}
+    assert [golds[sample.id] for sample in samples] == [GoldResult("3/2", "math-verify")] * len(row.get("generations", "1"))
+    assert {*golds} <= {"t", *(sample.id for sample in samples)}
+
+
+def test_the_response_of_a_training_row_is_no_gold_answer(tmp_path: Path) -> None:
+    ungolden = {name: value for name, value in THOUGHT.items() if name != "gold"}
+    with pytest.raises(InputError, match="no gold answer"):
+        own_benchmark(write_rows(tmp_path / "rows.jsonl", [{"id": "one", **ungolden}, {"task_id": "two", **ungolden}]))
+
+
+def test_rows_with_one_id_and_several_gold_answers_are_refused_beside_rows_with_tests(tmp_path: Path) -> None:
+    tested = {"id": "sum", "question": SAMPLE.question, "test_file": TESTS}
+    rows = write_rows(
+        tmp_path / "rows.jsonl", [tested, {"id": "a", "question": "?", "gold": "1"}, {"id": "a", "question": "?", "gold": "2"}]
+    )
+    with pytest.raises(InputError, match="line 3: another row has the id 'a' and another question or gold answer"):
+        own_benchmark(rows)
+
+
+def test_a_table_without_rows_brings_neither_tests_nor_gold_answers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"question": pa.array([], pa.string())}), tmp_path / "none.parquet")
+    with pytest.raises(InputError, match=r"none\.parquet has no rows"):
+        own_benchmark(tmp_path / "none.parquet")
+
+
+@needs_math
+def test_a_comparison_says_when_no_answer_could_be_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"id": "half", **THOUGHT}])
+    tests = write_rows(tmp_path / "tests.jsonl", [{"id": "another", "question": MATHS.question, "gold": "3/2"}])
+    words = ["compare", str(source), "--scorer", f"hf:{model_folder()}", "--methods", "random", "--ratios", "0.5", "--generate", "8"]
+    assert run([*words, "--tests", str(tests), "--out", str(tmp_path / "out")]) == 0
+    assert "No answers could be judged: no row has tests or a gold answer under its id." in capsys.readouterr().out
 
 
 def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:

@@ -1,17 +1,17 @@
 """The benchmark with a given name: `humaneval`, `livecodebench:v4_v5`, `humaneval:my_problems.jsonl`, …"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from asap.benchmarks import evalplus, humaneval, leetcode, livecodebench, maths, stdin, traces
-from asap.benchmarks.files import file_digest
+from asap.benchmarks.files import FileRow, file_digest, rows_of
 from asap.benchmarks.problem import Problem
 from asap.benchmarks.wording import template_digest
-from asap.dataset.shapes import to_sample
-from asap.errors import InputError, RowError, UsageError
+from asap.dataset import Shaped, shaped_of
+from asap.dataset.row_rules import DEFAULT_RULES, RowRules
+from asap.errors import InputError, UsageError
 
 
 class _Kind(NamedTuple):
@@ -102,31 +102,31 @@ def load_benchmark(name: str) -> Benchmark:
     return Benchmark(f"{kind}:{path.name}" if rest else kind, problems, file_digest([path]), template_digest(*chosen.wordings), rest)
 
 
-def own_benchmark(path: Path, columns: Mapping[str, str] | None = None) -> Benchmark:
-    """The training rows of a file that bring tests of their own, and those with a gold answer, which is not what they respond.
+def own_benchmark(path: Path, columns: Mapping[str, str] | None = None, rules: RowRules = DEFAULT_RULES) -> Benchmark:
+    """The problems of those rows of a file that bring tests or a gold answer.
 
-    Raises InputError if there are none of either.
+    A problem has the id of its row. A training row's also has that of each sample which `columns` and `rules` read from it, and its gold
+    answer is none of the columns that hold the response. Raises InputError if no row brings either.
     """
-
-    def task_of(row: Mapping[str, object]) -> Mapping[str, object]:
-        try:
-            return to_sample(row, columns).task
-        except RowError:  # no training row
-            return row
-
-    found, errors = dict[str, Problem](), list[InputError]()
-    for read in (traces.traces, partial(maths.maths, task_of=task_of)):
-        try:
-            problems = read(path)
-        except InputError as error:
-            errors.append(error)
-            continue
-        usable = [problem for problem in problems if not problem.untestable]
-        _check_ids(path, usable)
-        found = {problem.task_id: problem for problem in usable} | found
+    rows = [named for row in rows_of(path) for named in _named(row, columns, rules)]
+    tested, with_gold = traces.trace_problems(row for row, _ in rows), maths.maths_problems(task for _, task in rows)
+    usable = [problem for problem in tested if not problem.untestable]
+    _check_ids(path, usable)
+    found = {problem.task_id: problem for problem in (*with_gold, *usable) if not problem.untestable}
     if not found:
-        raise errors[0] if len({*map(str, errors)}) == 1 else InputError(f"{errors[0]}. Nor is it of mathematics: {errors[1]}")
+        why = [problem.untestable for problem in (*tested[:1], *with_gold[:1])]
+        raise InputError(". Nor is it of mathematics: ".join(why) or f"{path} has no rows")
     return Benchmark(f"traces:{path.name}", [*found.values()], file_digest([path]), "", str(path))
+
+
+def _named(row: FileRow, columns: Mapping[str, str] | None, rules: RowRules) -> Iterator[tuple[FileRow, FileRow]]:
+    """A row as it is, unless it has no id but its sample's, and under the id of each sample; beside each the same without the response."""
+    samples = [one for one in shaped_of(row.value, columns, rules) if isinstance(one, Shaped) and one.sample.turn is None]
+    if not samples or traces.row_id(row.value) not in (None, *(one.sample.id for one in samples)):
+        yield row, row._replace(value=samples[0].task) if samples else row
+    for one in samples:
+        named = {"id": one.sample.id}
+        yield row._replace(value={**row.value, **named}), row._replace(value={**one.task, **named})
 
 
 def _livecodebench(name: str, window: str, paths: Sequence[Path]) -> Benchmark:

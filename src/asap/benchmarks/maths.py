@@ -5,7 +5,7 @@ were trained on these traces; `gsm8k_traced.txt` has the digests of the 582.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from asap.benchmarks.files import FileRow, data_file, hub_file, rows_of
 from asap.benchmarks.gold import gold_of
 from asap.benchmarks.problem import GoldResult, Problem, ResultRule
-from asap.benchmarks.traces import question_of, row_id
+from asap.benchmarks.traces import question_of, row_id, some_usable
 from asap.benchmarks.wording import worded
 from asap.digest import content_digest
 from asap.errors import InputError, UsageError
@@ -92,22 +92,24 @@ def svamp(path: Path) -> list[Problem]:
     return [_problem(row.text("ID"), f"{row.text('Body').strip()} {row.text('Question').strip()}", _number(row), "gsm8k") for row in rows]
 
 
-def maths(path: Path, task_of: Callable[[Mapping[str, object]], Mapping[str, object]] = dict) -> list[Problem]:
-    """A problem for each question of a file with its gold result, in the columns that `asap prune --only-passing` reads.
+def maths(path: Path) -> list[Problem]:
+    """A problem for each question of a file with its gold result. Raises InputError if no row has one."""
+    return some_usable(maths_problems(rows_of(path)))
 
-    `task_of` leaves out the columns that hold none. A row without a gold result stays a problem, which says so. Raises InputError if no
-    row has one.
+
+def maths_problems(rows: Iterable[FileRow]) -> list[Problem]:
+    """The problems of rows with gold results, in the columns that `asap prune --only-passing` reads; a row without one says so.
+
+    Raises InputError if rows with the same id differ in question or gold result.
     """
     found = dict[str, Problem]()
-    for row in rows_of(path):
-        question, gold = question_of(row.value), gold_of(task_of(row.value))
+    for row in rows:
+        question, gold = question_of(row.value), gold_of(row.value)
         name = row_id(row.value) or content_digest(question, gold)[:16]
         why = "" if gold else f"{row.place}: no gold answer; docs/data.md lists the columns that are read"
         problem = _problem(name, question, gold or "", "math-verify", why)
         if found.setdefault(name, problem) != problem:
             raise InputError(f"{row.place}: another row has the id {name!r} and another question or gold answer; each needs one of its own")
-    if found and all(problem.untestable for problem in found.values()):
-        raise InputError(next(iter(found.values())).untestable)
     return [*found.values()]
 
 

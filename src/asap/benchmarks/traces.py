@@ -57,11 +57,20 @@ def traces_file() -> Path:
 
 
 def traces(path: Path) -> list[Problem]:
-    """A problem for each row, under the row's id (or one derived from its content). Raises InputError if no row has usable tests.
+    """A problem for each row, under the row's id (or one derived from its content). Raises InputError if no row has usable tests."""
+    return some_usable(trace_problems(rows_of(path)))
+
+
+def trace_problems(rows: Iterable[FileRow]) -> list[Problem]:
+    """The problems of rows; those whose tests cannot be used say why.
 
     Rows with the same id, question and tests are trials of one problem.
     """
-    problems = _merged(map(row_problem, rows_of(path)))
+    return _merged(map(row_problem, rows))
+
+
+def some_usable(problems: list[Problem]) -> list[Problem]:
+    """The problems. Raises InputError, with what the first of them says, if none can be used."""
     if problems and all(problem.untestable for problem in problems):
         raise InputError(problems[0].untestable)
     return problems

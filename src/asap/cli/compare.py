@@ -1,6 +1,6 @@
 """`asap compare`: compares methods at equal token counts, without training a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from asap.errors import UsageError
 
 if TYPE_CHECKING:
     from asap.compare.sufficiency import Sufficiency
+    from asap.dataset.source import Source
     from asap.lm.scorer import Scorer
 
 DEFAULT_METHODS = (
@@ -124,7 +125,7 @@ def compare(
     hub_split: HubSplit = None,
     limit: Limit = None,
 ) -> int:
-    """Compare pruning methods at equal tokens by how likely they leave the answer's code.
+    """Compare pruning methods at equal tokens by how likely they leave the answer's code or result.
 
     Writes judged.jsonl, table.md, table.csv, table.tex, table.html, pareto.png and manifest.json into --out. The same command
     again goes on where it was.
@@ -157,8 +158,7 @@ def compare(
     rules = with_logprobs(row_options.rules(), scorer, tokenizer)
     if rules.logprobs and judge is None:
         raise UsageError(f"{scorer!r} is no model that could judge; name one with --judge, for example --judge bundled")
-    mapped = parse_columns(columns)
-    rows = Source(source, mapped, hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
+    rows = Source(source, parse_columns(columns), hub_config, hub_split, at_least("limit", limit, 1), rules=rules)
     refuse_sources(out, [*source, *([tests] if tests else [])])
     check_cluster(rows, cluster)
     claim_folder(out, COMPARED)
@@ -187,8 +187,7 @@ def compare(
             "runs": {name: run_settings(rows, description(pruner)) for name, pruner in pruners.items()},
         }
         # errors of judge, classifier or tests are found before the hours of pruning
-        answers = _sufficiency(other, out, tests or source[0], mapped, generate)
-        with SupportScorer.open(other, out) as judge_of, answers as sufficiency:
+        with SupportScorer.open(other, out) as judge_of, _sufficiency(other, out, rows, tests, generate) as sufficiency:
             judge_of.claim_files(REPORT_FILES, before=REPORT_FILES)
             with watcher(console, whole_row=manner().verbose) as listener:
                 totals = prune_all(out, rows, pruners, listener)
@@ -214,9 +213,7 @@ def _names(methods: Sequence[str], coarse: str) -> list[str]:
 
 
 @contextmanager
-def _sufficiency(
-    judge: "Scorer", out: Path, tests: str, columns: Mapping[str, str], generate: int | None
-) -> "Iterator[Sufficiency | None]":
+def _sufficiency(judge: "Scorer", out: Path, rows: "Source", tests: str | None, generate: int | None) -> "Iterator[Sufficiency | None]":
     """The writer and judge of answers; None without --generate."""
     if generate is None:
         yield None
@@ -230,7 +227,10 @@ def _sufficiency(
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox, imported_modules
 
-    benchmark = own_benchmark(Path(tests), columns)
+    path = Path(tests or rows.names[0]).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{path} is no file; --generate takes tests and gold answers from one, JSONL or Parquet: name it with --tests")
+    benchmark = own_benchmark(path, rows.columns, rows.rules)
     programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(out))

@@ -6,8 +6,8 @@ Measure = Literal["support without copies", "support", "passing answers without 
 """The measures, in the order of the tables.
 
 Support is the mean log-probability, in nats per token, of the answer's own code (or final answer) after question and trace. An answer
-that the judge wrote after the trace counts 1 if it passes the row's tests, else 0. Without copies: what the traces, including the
-full one, have copied from the answer was blanked first (`copies.py`).
+that the judge wrote after the trace counts 1 if it passes the row's tests or states its gold answer, else 0. Without copies: what the
+traces, including the full one, have copied from the answer was blanked first (`copies.py`).
 """
 Strip = Literal["copies", "none", "both"]
 """Whether copies are blanked; `both` measures with and without them."""

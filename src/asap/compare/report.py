@@ -115,6 +115,8 @@ def _caption(settings: Mapping[str, Any], seen: _Seen, totals: Totals) -> str:
         said.append(f"{len(seen.errors)} rows gave no number.")
     if seen.texts and settings["strip"] != "none":
         said.append(f"In {len(seen.texts)} rows nothing could be blanked: their answers have neither code nor a boxed result.")
+    if settings.get("generate") and not seen.passes:
+        said.append("No answers could be judged: no row has tests or a gold answer under its id.")
     for measure, rows_of in seen.passes.items():
         informative = sum(len(found) > 1 for found in rows_of.values())
         said.append(f"{measure.capitalize()}: {informative} of {len(rows_of)} rows have answers that pass and answers that fail.")

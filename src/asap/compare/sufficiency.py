@@ -93,7 +93,7 @@ class Sufficiency:
         return [None if answer is None else self._passed(job, failed) for answer, job in zip(answers, jobs, strict=True)]
 
     def _job(self, problem: Problem, answer: str) -> Job | None:
-        """The job of judging an answer; None if it holds nothing to judge."""
+        """The job of judging an answer, of a result up to where its first box closes; None if it holds nothing to judge."""
         if isinstance(problem.check, GoldResult):
             closed = next((answer[: brace.end()] for brace in re.finditer("}", answer) if last_boxed(answer[: brace.end()])), None)
             return self.judge.job(self.benchmark, problem, closed or answer, cut_off=closed is None)

@@ -120,12 +120,16 @@ def _shaped(rows: Iterable[RawRow], columns: Mapping[str, str] | None, rules: Ro
 
 
 def _of_row(row: RawRow, columns: Mapping[str, str] | None, rules: RowRules) -> Iterable[Shaped | RowError]:
-    """What a row gives: a sample for each generation and turn that is read, or errors."""
     if row.value is None:
         return [row.error or RowError("bad_value", "the row has neither a value nor an error")]
+    return shaped_of(row.value, columns, rules)
+
+
+def shaped_of(row: Row, columns: Mapping[str, str] | None, rules: RowRules) -> Iterable[Shaped | RowError]:
+    """What a row gives: a sample for each generation and turn that is read, or errors."""
     if not rules.each_generation:
-        return _shape(row.value, columns, rules)
-    rows = each_generation(row.value, columns or {}, id_column_of(row.value, columns), rules.table)
+        return _shape(row, columns, rules)
+    rows = each_generation(row, columns or {}, id_column_of(row, columns), rules.table)
     return (result for value in rows for result in _shape(value, columns, rules))
 
 

@@ -1,4 +1,4 @@
-"""The names that a text defines, as far as its patterns tell: nothing here parses code.
+"""The names that a text defines, as far as patterns can tell: nothing here parses code.
 
 Traces contain code outside fences too, so a name counts as defined wherever the text around it looks like Python: `def name(`,
 `class Name:`, `name =`, `for name in` before an iterable with a call, a bracket or a colon, and at the start of a line `name: int =` and
@@ -26,10 +26,10 @@ _DEFINITIONS = [
 _BOUND = re.compile(rf"(?<![\w.]){_NAME}(?![\w.]*[ \t]+as\b)")  # for an import the alias, for a.b the package
 
 
-def definitions(cot: str) -> Iterator[tuple[str, int]]:
+def definitions(text: str) -> Iterator[tuple[str, int]]:
     """Each name that a text defines, with its position."""
     for pattern in _DEFINITIONS:
-        for found in pattern.finditer(cot):
-            for name in _BOUND.finditer(cot, *found.span(found.lastindex or 0)):
+        for found in pattern.finditer(text):
+            for name in _BOUND.finditer(text, *found.span(found.lastindex or 0)):
                 if not iskeyword(name[0]):
                     yield name[0], name.start()

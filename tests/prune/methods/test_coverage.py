@@ -55,6 +55,20 @@ def test_numbers_that_cannot_be_compared_reject_the_row(logprob: float, start: i
     assert caught.value.reason == reason
 
 
+def test_the_tokens_that_the_whole_trace_raises_most_count_in_the_order_of_the_text(tiny: Scorer) -> None:
+    asking = sketch(Trace.of(Sample("a", "q", "one\n\ntwo", "abcd"), "fenced", "raw", tiny, tiny.tokens, 0).steps(range(2)), tokens=2)
+    next(asking)
+    behind = [[-4.0, -0.5, -4.0, -4.0], [-1.0, -0.5, -1.0, -4.0], [-2.0, -0.9, -4.0, -1.0]]
+    with pytest.raises(StopIteration) as ended:
+        asking.send([Scored([TokenScores(np.arange(4), np.arange(1, 5), np.array(values), np.zeros(4)) for values in behind], 1)])
+    assert ended.value.value.places.tolist() == [0, 3]
+    assert ended.value.value.gains.tolist() == [[3.0, 0.0], [-1.0, 3.0]]
+
+
+def test_of_steps_that_add_nothing_the_later_one_goes_first() -> None:
+    assert greedy(np.array([[2.0], [1.0], [0.0], [1.0], [0.0]]), np.ones(5, np.int64), [[]] * 5) == [0, 3, 1, 4, 2]
+
+
 def test_a_token_is_paid_for_once_and_then_the_next_one() -> None:
     gains = np.array([[2.0, 0.0], [3.0, 0.0], [0.0, 1.0], [2.9, 0.0]])
     lengths = np.array([1, 1, 1, 1])
