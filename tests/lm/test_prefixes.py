@@ -39,13 +39,22 @@ def test_kept_keys_and_values_give_what_reading_anew_gives(
     same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
 
 
-@pytest.mark.parametrize("at_once", [1, 9, 20, 40])
+@pytest.mark.parametrize("at_once", [1, 20, 40, 256])
 def test_tails_are_read_in_as_many_passes_as_they_need(
     at_once: int, scorer: Callable[..., HFScorer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = scorer("smol", "llama")
+    expected = prefixes_anew(model.score, REQUEST)
+    assert model._reads_beside  # found by trying, before passes are counted
     monkeypatch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", at_once)
-    same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+    widths, body = list[int](), model.model.base_model.forward
+    monkeypatch.setattr(
+        model.model.base_model, "forward", lambda *args, **named: widths.append(named["input_ids"].shape[1]) or body(*args, **named)
+    )
+    same(model.prefixes(REQUEST), expected)
+    _, *tails = widths
+    assert all(width <= at_once for width in tails) or len(tails) == len(STEPS) + 1
+    assert all(one + other > at_once for one, other in pairwise(tails))
 
 
 def test_in_sixteen_bits_tails_side_by_side_score_as_they_do_alone(
