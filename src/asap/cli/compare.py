@@ -1,6 +1,6 @@
 """`asap compare`: compares methods at equal token counts, without training a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from asap.errors import UsageError
 
 if TYPE_CHECKING:
     from asap.compare.sufficiency import Sufficiency
+    from asap.dataset.source import Source
     from asap.lm.scorer import Scorer
 
 DEFAULT_METHODS = (
@@ -114,7 +115,7 @@ def compare(
     tests: Annotated[
         str | None,
         Parameter(
-            help="With --generate: rows with their own tests (docs/evaluate.md) or gold answers, by id. [default: the first source]",
+            help="With --generate: rows with their own tests (docs/evaluate.md) or gold answers, by id. [default: the sources]",
             group=METHOD,
         ),
     ] = None,
@@ -187,7 +188,7 @@ def compare(
             "runs": {name: run_settings(rows, description(pruner)) for name, pruner in pruners.items()},
         }
         # errors of judge, classifier or tests are found before the hours of pruning
-        answers = _sufficiency(other, out, tests or source[0], mapped, generate)
+        answers = _sufficiency(other, out, tests, rows, generate)
         with SupportScorer.open(other, out) as judge_of, answers as sufficiency:
             judge_of.claim_files(REPORT_FILES, before=REPORT_FILES)
             with watcher(console, whole_row=manner().verbose) as listener:
@@ -214,9 +215,7 @@ def _names(methods: Sequence[str], coarse: str) -> list[str]:
 
 
 @contextmanager
-def _sufficiency(
-    judge: "Scorer", out: Path, tests: str, columns: Mapping[str, str], generate: int | None
-) -> "Iterator[Sufficiency | None]":
+def _sufficiency(judge: "Scorer", out: Path, tests: str | None, rows: "Source", generate: int | None) -> "Iterator[Sufficiency | None]":
     """The writer and judge of answers; None without --generate."""
     if generate is None:
         yield None
@@ -227,10 +226,11 @@ def _sufficiency(
     from asap.evaluate.comparer import Comparer
     from asap.evaluate.judge import Judge
     from asap.evaluate.ledger import Ledger
+    from asap.evaluate.passing import rows_benchmark
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox, imported_modules
 
-    benchmark = own_benchmark(Path(tests), columns)
+    benchmark = own_benchmark(Path(tests), rows.columns) if tests is not None else rows_benchmark(rows)
     programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(out))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from asap.benchmarks.files import FileRow
 from asap.benchmarks.gold import gold_of
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem, ResultRule
+from asap.benchmarks.problem import GoldResult, Problem, ResultRule
 from asap.benchmarks.traces import problem_of
 from asap.dataset import Shaped
 from asap.dataset.source import Source
@@ -83,6 +84,31 @@ def task_of(shaped: Shaped) -> Problem | str:
     if gold is None:
         raise error
     return gold
+
+
+def rows_benchmark(source: Source) -> Benchmark:
+    """The problems that rows bring, each under its row's id; of equal ids the first. Raises InputError if no row brings one."""
+    found, tasks, why = dict[str, Problem](), list[object](), ""
+    for name, line, shaped in source.rows():
+        try:
+            if isinstance(shaped, RowError):
+                raise shaped
+            task = task_of(shaped)
+        except RowError as error:
+            why = why or f"{name}, line {line}: {error.detail}"
+            continue
+        row_id = shaped.sample.id
+        if row_id in found:
+            continue
+        if isinstance(task, Problem):
+            found[row_id] = replace(task, task_id=row_id)
+            tasks.append([row_id, task.task_id])  # the digest of the task
+        else:
+            found[row_id] = Problem(row_id, "", None, GoldResult(task, "math-verify"))
+            tasks.append([row_id, task])
+    if not found:
+        raise InputError(f"no row can be judged ({why or 'there are no rows'}); --tests names a file with tests or gold answers by id")
+    return Benchmark("rows", [*found.values()], content_digest(tasks), "")
 
 
 def _needs(source: Source) -> tuple[set[str], bool, bool]:
