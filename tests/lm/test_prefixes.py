@@ -142,12 +142,12 @@ def test_it_is_the_literal_log_probability(scorer: Callable[..., Any]) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.sampled_from(["Wait.", "Wait. So", "1 + 2", "  indented", "答案", "```\nx = 1\n\ny\n```"]), max_size=6),
-    tail=st.sampled_from(["", "end", " end", "\n\nend", "答"]),
+    tail=st.sampled_from(["", "end", " end", "\n\nend", "答", "end ", "end\n  "]),
     lead=st.sampled_from(["", "\n", "\n</think>\n\n"]),
     context=st.sampled_from(["", "Q:\n"]),
 )
 def test_odd_texts_are_no_problem(steps: list[str], tail: str, lead: str, context: str, scorer: Callable[..., HFScorer]) -> None:
-    for family in ("r1", "smol"):
+    for family in ("r1", "smol", "llama3"):
         model, request = scorer(family, "qwen2"), PrefixRequest(context, steps, tail, lead)
         same(model.prefixes(request), prefixes_anew(model.score, request))
 

@@ -33,7 +33,9 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, tokens: TokenCounter, text: str, place: int) -> "Asked":
         """The ids of a text, which is asked about from a place on."""
-        ids, starts, ends = tokens.encode(text)
+        encoded = tokens.encode(text)
+        last = int(np.searchsorted(encoded.starts, len(text)))  # white space at the end may have no characters
+        ids, starts, ends = (values[:last] for values in encoded)
         first = int(np.searchsorted(ends, place, side="right"))
         asked = starts[first:] - place, ends[first:] - place
         if tokens.bos_id is not None and ids[:1].tolist() != [tokens.bos_id]:
