@@ -24,13 +24,17 @@ from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
 from asap.evaluate.passing import rows_benchmark
 from asap.evaluate.reference import LimitSettings
-from asap.lm.scorer import Scorer
+from asap.lm.scorer import NoModel, Scorer
 from asap.lm.scorer_transformers import HFScorer
-from asap.lm.specs import load_scorer
+from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.write import write_tokens, written_text
+from asap.prune.asap import Asap
+from asap.prune.settings import AsapSettings
 from asap.prune.support import CODE_LEAD
+from asap.run import prune_into
 from asap.sample import Sample
 from asap.sandbox import Sandbox
+from asap.workers.local import InProcess
 from run_fixtures import model_folder, read_rows, write_rows
 
 TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
@@ -244,6 +248,18 @@ def test_a_row_is_judged_by_its_own_gold_answer_whatever_it_is_called(
     assert [(problem.task_id, problem.check.gold) for problem in problems if isinstance(problem.check, GoldResult)] == [
         (row_id, str(row.get("gold", "3/2"))) for row_id in ids
     ]
+
+
+def test_rows_with_one_id_are_judged_each_by_its_own_gold_answer(tmp_path: Path) -> None:
+    made = [
+        {"id": row_id, "question": "?", "cot": f"a\n\n{n}", "answer": "b", "gold": n} for n, row_id in enumerate(["x", "x#2", "x", "x"])
+    ]
+    source = Source([str(write_rows(tmp_path / "rows.jsonl", [{"id": "x", "question": "?", "cot": "a"}, *made, *made[:1]]))])
+    golds = {problem.task_id: problem.check.gold for problem in rows_benchmark(source).problems if isinstance(problem.check, GoldResult)}
+    assert golds == {"x": "0", "x#2": "1", "x#3": "2", "x#4": "3", "x#5": "0"}
+    tokens = load_tokens("bundled")
+    prune_into(tmp_path / "run", source, InProcess(Asap(NoModel(tokens), AsapSettings(ratio=0.5, method="random", coarse="none"))))
+    assert {row["id"]: str(row["gold"]) for row in read_rows(tmp_path / "run" / "pruned.jsonl")} == golds
 
 
 def test_rows_without_tests_and_gold_answers_are_refused(tmp_path: Path) -> None:

@@ -87,28 +87,36 @@ def task_of(shaped: Shaped) -> Problem | str:
 
 
 def rows_benchmark(source: Source) -> Benchmark:
-    """The problems that rows bring, each under its row's id; of equal ids the first. Raises InputError if no row brings one."""
-    found, tasks, why = dict[str, Problem](), list[object](), ""
+    """The problems that rows bring, each under the id that its row has in a run. Raises InputError if no row brings one."""
+    found, tasks, why, taken, copies = list[Problem](), list[str](), "", set[str](), dict[str, int]()
     for name, line, shaped in source.rows():
         try:
             if isinstance(shaped, RowError):
                 raise shaped
+            row_id = _id_in_run(shaped.sample.id, taken, copies)
             task = task_of(shaped)
         except RowError as error:
             why = why or f"{name}, line {line}: {error.detail}"
             continue
-        row_id = shaped.sample.id
-        if row_id in found:
-            continue
         if isinstance(task, Problem):
-            found[row_id] = replace(task, task_id=row_id)
-            tasks.append([row_id, task.task_id])  # the digest of the task
+            found.append(replace(task, task_id=row_id))
+            tasks += row_id, task.task_id  # the digest of the task
         else:
-            found[row_id] = Problem(row_id, "", None, GoldResult(task, "math-verify"))
-            tasks.append([row_id, task])
+            found.append(Problem(row_id, "", None, GoldResult(task, "math-verify")))
+            tasks += row_id, task
     if not found:
         raise InputError(f"no row can be judged ({why or 'there are no rows'}); --tests names a file with tests or gold answers by id")
-    return Benchmark("rows", [*found.values()], content_digest(tasks), "")
+    return Benchmark("rows", found, content_digest(tasks), "")
+
+
+def _id_in_run(row_id: str, taken: set[str], copies: dict[str, int]) -> str:
+    """The id, numbered if an earlier row has it (`Incoming.replace_input`), and noted as taken."""
+    copy = copies.get(row_id, 1)
+    while (name := row_id if copy == 1 else f"{row_id}#{copy}") in taken:
+        copy += 1
+    taken.add(name)
+    copies[row_id] = copy
+    return name
 
 
 def _needs(source: Source) -> tuple[set[str], bool, bool]:
