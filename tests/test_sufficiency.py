@@ -16,21 +16,27 @@ from asap.cli import run
 from asap.compare import sufficiency
 from asap.compare.sufficiency import Sufficiency
 from asap.compare.support import SupportScorer
-from asap.dataset import RowRules, Shaped
+from asap.dataset import Shaped
+from asap.dataset.row_rules import RowRules
 from asap.dataset.source import Source
 from asap.digest import content_digest
 from asap.errors import InputError, RowError, UsageError
 from asap.evaluate.comparer import Comparer
 from asap.evaluate.judge import Judge
 from asap.evaluate.ledger import Ledger
+from asap.evaluate.passing import rows_benchmark
 from asap.evaluate.reference import LimitSettings
-from asap.lm.scorer import Scorer
+from asap.lm.scorer import NoModel, Scorer
 from asap.lm.scorer_transformers import HFScorer
-from asap.lm.specs import load_scorer
+from asap.lm.specs import load_scorer, load_tokens
 from asap.lm.write import write_tokens, written_text
+from asap.prune.asap import Asap
+from asap.prune.settings import AsapSettings
 from asap.prune.support import CODE_LEAD
+from asap.run import prune_into
 from asap.sample import Sample
 from asap.sandbox import Sandbox
+from asap.workers.local import InProcess
 from run_fixtures import model_folder, read_rows, write_rows
 
 TESTS = "from solution import add\n\ndef test_add():\n    assert add(2, 3) == 5\n"
@@ -196,7 +202,7 @@ def test_compare_measures_passing_answers_of_rows_with_gold_answers_without_a_sa
 ) -> None:
     monkeypatch.setattr(Sandbox, "open", None)
     made = {"question": MATHS.question, "cot": MATHS.cot, "answer": MATHS.answer}
-    source = write_rows(tmp_path / "rows.jsonl", [{"id": "half", **made, "gold": "3/2"}, {"id": "bare", **made}])
+    source = write_rows(tmp_path / "rows.jsonl", [{**made, "gold": "3/2"}, {"id": "bare", **made}])
     out = tmp_path / "out"
     with SupportScorer.open(scorer, out), Ledger.open(out) as ledger:
         key = content_digest("answer", dict(scorer.identity), 8, written_before(scorer, MATHS.cot, MATHS, RESULT))
@@ -204,7 +210,8 @@ def test_compare_measures_passing_answers_of_rows_with_gold_answers_without_a_sa
     words = ["compare", str(source), "--scorer", f"hf:{model_folder()}", "--methods", "random,keep-tail", "--ratios", "0.5"]
     assert run([*words, "--generate", "8", "--strip", "both", "--out", str(out)]) == 0
     found = [one for one in read_rows(out / "judged.jsonl") if one["measure"] == "passing answers"]
-    assert [(one["id"], one["value_none"], one["value_full"]) for one in found] == [("half", 0.0, 1.0)] * 2
+    assert [(one["value_none"], one["value_full"]) for one in found] == [(0.0, 1.0)] * 2
+    assert "bare" not in [one["id"] for one in found]
 
 
 def test_own_rows_may_have_tests_or_gold_answers(tmp_path: Path) -> None:
@@ -275,6 +282,50 @@ def test_a_comparison_says_when_no_answer_could_be_judged(tmp_path: Path, capsys
     words = ["compare", str(source), "--scorer", f"hf:{model_folder()}", "--methods", "random", "--ratios", "0.5", "--generate", "8"]
     assert run([*words, "--tests", str(tests), "--out", str(tmp_path / "out")]) == 0
     assert "No answers could be judged: no row has tests or a gold answer under its id." in capsys.readouterr().out
+
+
+CHAT = [{"role": "user", "content": "?"}, {"role": "assistant", "content": f"<think>\n{MATHS.cot}\n</think>\n\n{MATHS.answer}"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"question": "?", "cot": MATHS.cot, "answer": MATHS.answer, "gold": "3/2"}, None),
+        ({"problem_id": "half", "messages": CHAT, "answer": "3/2"}, None),
+        ({"uuid": "half", "problem": "?", "generations": [CHAT[1]["content"]] * 2, "answer": "3/2"}, None),
+        ({"id": ["no id"], "q": "?", "r": CHAT[1]["content"], "answer": "3/2"}, {"question": "q", "response": "r"}),
+        ({"id": 1, "name": "half", "q": "?", "r": CHAT[1]["content"], "gold": 1.5}, {"id": "name", "question": "q", "response": "r"}),
+    ],
+)
+def test_a_row_is_judged_by_its_own_gold_answer_whatever_it_is_called(
+    row: dict[str, object], columns: dict[str, str] | None, tmp_path: Path
+) -> None:
+    file = write_rows(tmp_path / "rows.jsonl", [{"question": "no gold", "cot": "a", "answer": "b"}, row])
+    source = Source([str(file)], columns or {}, rules=RowRules(each_generation=True))
+    ids = [shaped.sample.id for _, _, shaped in source.rows() if isinstance(shaped, Shaped) and shaped.sample.question == "?"]
+    assert ids
+    problems = rows_benchmark(source).problems
+    assert [(problem.task_id, problem.check.gold) for problem in problems if isinstance(problem.check, GoldResult)] == [
+        (row_id, str(row.get("gold", "3/2"))) for row_id in ids
+    ]
+
+
+def test_rows_with_one_id_are_judged_each_by_its_own_gold_answer(tmp_path: Path) -> None:
+    made = [
+        {"id": row_id, "question": "?", "cot": f"a\n\n{n}", "answer": "b", "gold": n} for n, row_id in enumerate(["x", "x#2", "x", "x"])
+    ]
+    source = Source([str(write_rows(tmp_path / "rows.jsonl", [{"id": "x", "question": "?", "cot": "a"}, *made, *made[:1]]))])
+    golds = {problem.task_id: problem.check.gold for problem in rows_benchmark(source).problems if isinstance(problem.check, GoldResult)}
+    assert golds == {"x": "0", "x#2": "1", "x#3": "2", "x#4": "3", "x#5": "0"}
+    tokens = load_tokens("bundled")
+    prune_into(tmp_path / "run", source, InProcess(Asap(NoModel(tokens), AsapSettings(ratio=0.5, method="random", coarse="none"))))
+    assert {row["id"]: str(row["gold"]) for row in read_rows(tmp_path / "run" / "pruned.jsonl")} == golds
+
+
+def test_rows_without_tests_and_gold_answers_are_refused(tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "rows.jsonl", [{"question": "no gold", "cot": "a", "answer": "b"}])
+    with pytest.raises(InputError, match=r"no row can be judged \(.*rows\.jsonl, line 1: the row brings neither tests nor a gold answer"):
+        rows_benchmark(Source([str(source)]))
 
 
 def written_alone(scorer: Scorer, trace: str, max_new_tokens: int = 8) -> str:

@@ -150,6 +150,7 @@ BODY = {
     "pad_token_id": None,
 }
 MINICPM3_HEADS = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 12}
+LONG_ROPE = {"rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0] * 6, "long_factor": [4.0] * 6}
 GPT2_BODY = {"n_embd": 48, "n_layer": 2, "n_head": 4, "initializer_range": 0.35, "bos_token_id": None, "eos_token_id": None}
 CONFIGS: dict[str, Callable[..., transformers.PretrainedConfig]] = {
     "llama": lambda **sizes: transformers.LlamaConfig(**{**BODY, "max_position_embeddings": 4096, **sizes}),
@@ -162,11 +163,21 @@ CONFIGS: dict[str, Callable[..., transformers.PretrainedConfig]] = {
         **{**BODY, "max_position_embeddings": 4096, "logit_scale": 0.3, "sliding_window": 4096, **sizes}
     ),
     "granite": lambda **sizes: transformers.GraniteConfig(**{**BODY, "max_position_embeddings": 4096, "logits_scaling": 8.0, **sizes}),
+    "phi3": lambda **sizes: transformers.Phi3Config(  # texts of more than 192 tokens are rotated otherwise
+        **{**BODY, "max_position_embeddings": 768, "original_max_position_embeddings": 192, "rope_parameters": LONG_ROPE, **sizes}
+    ),
     "minicpm3": lambda **sizes: transformers.MiniCPM3Config(
         **{**BODY, "num_key_value_heads": 4, "max_position_embeddings": 4096, **MINICPM3_HEADS, "dim_model_base": 16, **sizes}
     ),
     "bloom": lambda **sizes: transformers.BloomConfig(**{"hidden_size": 48, "n_layer": 2, "n_head": 4, **sizes}),
     "gpt2": lambda **sizes: transformers.GPT2Config(**{**GPT2_BODY, "n_positions": 4096, **sizes}),
+    "gpt_neo": lambda **sizes: transformers.GPTNeoConfig(
+        **{"hidden_size": 48, "num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 64, **sizes}
+    ),
+    "mamba": lambda **sizes: transformers.MambaConfig(**{"hidden_size": 48, "num_hidden_layers": 2, "state_size": 8, **sizes}),
+    "minimax": lambda **sizes: transformers.MiniMaxConfig(
+        **{**BODY, "num_local_experts": 2, "layer_types": ["full_attention", "linear_attention"], "block_size": 16, **sizes}
+    ),
     "mistral": lambda **sizes: transformers.MistralConfig(**{**BODY, "max_position_embeddings": 4096, "sliding_window": 8, **sizes}),
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lm_helpers import QUESTION, TRACE, same
+from lm_helpers import QUESTION, TRACE, same, scores, whole
 
 from asap.errors import UsageError
 from asap.lm.kept import Asked, KeptText
@@ -57,6 +57,47 @@ def test_tails_are_read_in_as_many_passes_as_they_need(
     assert all(one + other > at_once for one, other in pairwise(tails))
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    architecture=st.sampled_from(["llama", "gpt2", "granite", "minicpm3", "phi3", "cohere2", "mistral", "bloom"]),
+    lengths=st.lists(st.integers(1, 24), max_size=20),
+    tail=st.integers(1, 16) | st.integers(120, 136) | st.integers(250, 262),  # so that about 1, 2 or 20 tails make a pass
+    family=st.sampled_from(["r1", "smol", "sentencepiece"]),
+)
+def test_any_number_of_steps_before_a_tail_of_any_length(
+    architecture: str, lengths: list[int], tail: int, family: str, scorer: Callable[..., HFScorer]
+) -> None:
+    words = (TRACE * 9).split()
+    steps = [" ".join(words[length : 2 * length]) for length in lengths]
+    request, model = PrefixRequest(QUESTION, steps, " ".join(["is"] * tail), "\n</think>\n\n"), scorer(family, architecture)
+    same(model.prefixes(request), prefixes_anew(model.score, request))
+
+
+@pytest.mark.parametrize("at_once", [0, 5, 20, 256])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_text_may_share_more_with_the_whole_trace_than_longer_texts_do(
+    at_once: int, beside: bool, scorer: Callable[..., HFScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scorer("smol", "llama")
+    monkeypatch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", at_once)
+    monkeypatch.setattr(model, "_reads_beside", beside)
+    steps = ["Okay", "So", "the answer is 5 and", "more"]
+    request = PrefixRequest("Q\n", steps, " 5 of course", " So the answer is", [" "] * 3)
+    same(model.prefixes(request), prefixes_anew(model.score, request))
+
+
+def test_where_a_longer_text_is_rotated_otherwise_each_is_read_anew(scorer: Callable[..., HFScorer]) -> None:
+    model = scorer("smol", "phi3")
+    lengths = [model.tokens.count(REQUEST.context + REQUEST.text(count)) for count in (0, 3, len(STEPS))]
+    assert lengths[0] < lengths[1] < model.causal_lm.rotates_alike == 192 < lengths[2] < model.context_tokens
+    for request in (REQUEST, REQUEST._replace(steps=STEPS[:3])):
+        same(model.prefixes(request), prefixes_anew(model.score, request))
+    texts = [whole(REQUEST.text(count)) for count in range(len(STEPS))]
+    batched = HFScorer(model.causal_lm.name, device="cpu", batch_tokens=1 << 14).score(texts)
+    for ours, text in zip(batched, texts, strict=True):
+        assert ours.spans[0].logprobs == pytest.approx(scores(model, text), abs=1e-4, nan_ok=True)
+
+
 def test_in_sixteen_bits_tails_side_by_side_score_as_they_do_alone(
     model_folder: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +113,12 @@ def test_a_model_that_places_tokens_by_its_mask_reads_tails_one_after_another(sc
     model = scorer("smol", "bloom")
     assert not model._reads_beside
     same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
+
+
+def test_a_model_that_counts_its_windows_in_the_cache_reads_tails_one_after_another(scorer: Callable[..., HFScorer]) -> None:
+    model, request = scorer("smol", "gpt_neo"), REQUEST._replace(steps=STEPS * 3)
+    assert not model._reads_beside
+    same(model.prefixes(request), prefixes_anew(model.score, request))
 
 
 def test_attention_that_takes_no_mask_reads_tails_one_after_another(
@@ -105,7 +152,7 @@ def test_it_is_the_literal_log_probability(scorer: Callable[..., Any]) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.sampled_from(["Wait.", "Wait. So", "1 + 2", "  indented", "答案", "```\nx = 1\n\ny\n```"]), max_size=6),
-    tail=st.sampled_from(["", "end", " end", "\n\nend", "答"]),
+    tail=st.sampled_from(["", "end", " end", "\n\nend", "答", "end ", "end\n  "]),
     lead=st.sampled_from(["", "\n", "\n</think>\n\n"]),
     context=st.sampled_from(["", "Q:\n"]),
     between=st.sampled_from(["\n\n", "\n", " ", ""]),
@@ -115,7 +162,7 @@ def test_odd_texts_are_no_problem(
     steps: list[str], tail: str, lead: str, context: str, between: str, at_once: int, scorer: Callable[..., HFScorer]
 ) -> None:
     request = PrefixRequest(context, steps, tail, lead, [between] * (len(steps) - 1))
-    for family in ("r1", "smol"):
+    for family in ("r1", "smol", "llama3"):
         model = scorer(family, "qwen2")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", at_once)
@@ -134,8 +181,9 @@ def test_texts_may_come_in_any_order(beside: bool, scorer: Callable[..., Any]) -
         assert kept
         found = [*kept.asked_logprobs(texts, beside=beside)]
     for text, one in zip(texts, found, strict=True):
-        anew = KeptText(lm, text.ids).own_logprobs(np.arange(text.first, len(text.ids)))
-        np.testing.assert_allclose(one, anew, rtol=1e-5, atol=1e-4)
+        anew = KeptText.of(lm, text.ids, 64)
+        assert anew
+        np.testing.assert_allclose(one, anew.own_logprobs(np.arange(text.first, len(text.ids))), rtol=1e-5, atol=1e-4)
 
 
 def test_the_white_space_of_the_trace_joins_the_steps() -> None:
@@ -152,8 +200,11 @@ def test_a_text_longer_than_the_context_is_read_in_windows(model_folder: Callabl
     same(found, prefixes_anew(model.score, REQUEST))
 
 
-def test_a_model_whose_cache_forgets_is_asked_the_plain_way(scorer: Callable[..., HFScorer]) -> None:
-    model = scorer("llama3", "gemma2")
+@pytest.mark.parametrize("architecture", ["gemma2", "mamba", "minimax"])
+def test_a_model_whose_cache_forgets_or_is_of_its_own_kind_is_asked_the_plain_way(
+    architecture: str, scorer: Callable[..., HFScorer]
+) -> None:
+    model = scorer("llama3", architecture)
     same(model.prefixes(REQUEST), prefixes_anew(model.score, REQUEST))
 
 

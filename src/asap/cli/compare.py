@@ -115,7 +115,7 @@ def compare(
     tests: Annotated[
         str | None,
         Parameter(
-            help="With --generate: rows with their own tests (docs/evaluate.md) or gold answers, by id. [default: the first source]",
+            help="With --generate: rows with their own tests (docs/evaluate.md) or gold answers, by id. [default: the sources]",
             group=METHOD,
         ),
     ] = None,
@@ -212,6 +212,12 @@ def _names(methods: Sequence[str], coarse: str) -> list[str]:
     return names
 
 
+def _file_of(tests: str) -> Path:
+    if not (path := Path(tests).expanduser()).is_file():
+        raise UsageError(f"--tests {tests} is no file; give one with tests or gold answers by id, JSONL or Parquet")
+    return path
+
+
 @contextmanager
 def _sufficiency(judge: "Scorer", out: Path, rows: "Source", tests: str | None, generate: int | None) -> "Iterator[Sufficiency | None]":
     """The writer and judge of answers; None without --generate."""
@@ -224,13 +230,11 @@ def _sufficiency(judge: "Scorer", out: Path, rows: "Source", tests: str | None, 
     from asap.evaluate.comparer import Comparer
     from asap.evaluate.judge import Judge
     from asap.evaluate.ledger import Ledger
+    from asap.evaluate.passing import rows_benchmark
     from asap.evaluate.reference import LimitSettings
     from asap.sandbox import Sandbox, imported_modules
 
-    path = Path(tests or rows.names[0]).expanduser()
-    if not path.is_file():
-        raise UsageError(f"{path} is no file; --generate takes tests and gold answers from one, JSONL or Parquet: name it with --tests")
-    benchmark = own_benchmark(path, rows.columns, rows.rules)
+    benchmark = own_benchmark(_file_of(tests), rows.columns, rows.rules) if tests else rows_benchmark(rows)
     programs = [problem for problem in benchmark.problems if not isinstance(problem.check, GoldResult)]
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(out))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from asap.benchmarks.files import FileRow
 from asap.benchmarks.gold import gold_of
 from asap.benchmarks.load import Benchmark
-from asap.benchmarks.problem import Problem, ResultRule
+from asap.benchmarks.problem import GoldResult, Problem, ResultRule
 from asap.benchmarks.traces import problem_of
 from asap.dataset import Shaped
 from asap.dataset.source import Source
@@ -83,6 +84,39 @@ def task_of(shaped: Shaped) -> Problem | str:
     if gold is None:
         raise error
     return gold
+
+
+def rows_benchmark(source: Source) -> Benchmark:
+    """The problems that rows bring, each under the id that its row has in a run. Raises InputError if no row brings one."""
+    found, tasks, why, taken, copies = list[Problem](), list[str](), "", set[str](), dict[str, int]()
+    for name, line, shaped in source.rows():
+        try:
+            if isinstance(shaped, RowError):
+                raise shaped
+            row_id = _id_in_run(shaped.sample.id, taken, copies)
+            task = task_of(shaped)
+        except RowError as error:
+            why = why or f"{name}, line {line}: {error.detail}"
+            continue
+        if isinstance(task, Problem):
+            found.append(replace(task, task_id=row_id))
+            tasks += row_id, task.task_id  # the digest of the task
+        else:
+            found.append(Problem(row_id, "", None, GoldResult(task, "math-verify")))
+            tasks += row_id, task
+    if not found:
+        raise InputError(f"no row can be judged ({why or 'there are no rows'}); --tests names a file with tests or gold answers by id")
+    return Benchmark("rows", found, content_digest(tasks), "")
+
+
+def _id_in_run(row_id: str, taken: set[str], copies: dict[str, int]) -> str:
+    """The id, numbered if an earlier row has it (`Incoming.replace_input`), and noted as taken."""
+    copy = copies.get(row_id, 1)
+    while (name := row_id if copy == 1 else f"{row_id}#{copy}") in taken:
+        copy += 1
+    taken.add(name)
+    copies[row_id] = copy
+    return name
 
 
 def _needs(source: Source) -> tuple[set[str], bool, bool]:

@@ -4,6 +4,7 @@ Configuration and tokenizer are read at once, so a bad model is refused early; t
 No code from a model repository is run.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,7 @@ from asap.lm.model import context_limit, identity_of, pick_device, pick_dtype
 from asap.lm.tokens import TokenCounter
 from asap.lm.vocabulary_head import VocabularyHead, find_head
 
+_BY_LENGTH = ("longrope", "dynamic")  # transformers' names for rotations that follow the length of a text
 _CAUSAL_SHARE = 0.05  # of the largest logit: far above rounding in bfloat16, far below what a changed later token does to BERT
 
 
@@ -89,6 +91,16 @@ class CausalLM:
         """The tokens that end a text: those of the model's generation settings and the tokenizer's own."""
         own = self.tokens.hf.eos_token_id
         return list(dict.fromkeys([*self.weights.eos_ids, *([] if own is None else [int(own)])]))
+
+    @cached_property
+    def rotates_alike(self) -> int:
+        """Up to how many tokens the length of a text does not change how its positions are rotated: LongRoPE, of Phi, has other
+        frequencies for the whole of a longer text.
+        """
+        config = self.config.get_text_config()
+        rotations = getattr(config, "rope_parameters", None) or {}
+        by_length = [one for one in (rotations, *rotations.values()) if isinstance(one, Mapping) and one.get("rope_type") in _BY_LENGTH]
+        return min((one.get("original_max_position_embeddings") or context_limit(config) for one in by_length), default=1 << 30)
 
     @cached_property
     def head(self) -> VocabularyHead | None:

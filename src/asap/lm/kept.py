@@ -5,6 +5,7 @@ the same numbers up to rounding, and so does reading the rests of many texts sid
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,9 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, tokens: TokenCounter, text: str, place: int) -> "Asked":
         """The ids of a text, which is asked about from a place on."""
-        ids, starts, ends = tokens.encode(text)
+        encoded = tokens.encode(text)
+        last = int(np.searchsorted(encoded.starts, len(text)))  # white space at the end may have no characters
+        ids, starts, ends = (values[:last] for values in encoded)
         first = int(np.searchsorted(ends, place, side="right"))
         asked = starts[first:] - place, ends[first:] - place
         if tokens.bos_id is not None and ids[:1].tolist() != [tokens.bos_id]:
@@ -63,21 +66,27 @@ class KeptText:
     What is kept only gets shorter: read the texts that share most with it first.
     """
 
-    def __init__(self, lm: CausalLM, ids: NDArray[np.int64]) -> None:
-        self.lm, self.ids = lm, ids
-        self._cache = DynamicCache(config=lm.model.config)
+    def __init__(self, lm: CausalLM, ids: NDArray[np.int64], cache: DynamicCache) -> None:
+        self.lm, self.ids, self._cache = lm, ids, cache
         self.hidden = self._read(ids, np.arange(len(ids)))
         """The last hidden states of the ids."""
         self._length = len(ids)
 
     @classmethod
     def of(cls, lm: CausalLM, ids: NDArray[np.int64], context_tokens: int) -> "KeptText | None":
-        """The ids, read; None where they are longer than the context, or where the model keeps more or less than plain keys and values."""
-        if not 0 < len(ids) <= context_tokens or lm.head is None:
+        """The ids, read; None where they are longer than the context, or where the model keeps more or less than plain keys and values,
+        or others for a shorter text.
+        """
+        if not 0 < len(ids) <= min(context_tokens, lm.rotates_alike) or lm.head is None:
             return None
-        kept = cls(lm, ids)
-        # A cache that forgets, or a state that cannot be cut back, would not give the numbers of a text read anew.
-        return kept if all(type(layer) is DynamicLayer for layer in kept._cache.layers) else None
+        cache = DynamicCache(config=lm.model.config)
+        if any(type(layer) is not DynamicLayer for layer in cache.layers):
+            return None  # what forgets, or a state that cannot be cut back, would not give the numbers of a text read anew
+        try:
+            kept = cls(lm, ids, cache)
+        except (TypeError, ValueError):  # models with a cache of their own kind
+            return None
+        return kept if cache.get_seq_length() == len(ids) else None
 
     def shared(self, ids: NDArray[np.int64]) -> int:
         """How many ids of another text need not be read: those at its start that are the same and still kept."""
@@ -103,16 +112,14 @@ class KeptText:
         `beside`: short rests are read side by side, for a model that `reads_beside`.
         """
         at_once = 0 if not beside else _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
-        for group in _groups([self._rest(one) for one in texts], at_once):
-            rests = [self._rest(rest.asked) for rest in group]  # less may be kept by now
-            if len(rests) > 1:
-                yield from self._beside(rests)
+        # min: what an earlier text has had cut is gone, even where a later one shares more
+        begins = accumulate((min(self.shared(one.ids), one.first) for one in texts), min)
+        for group in _groups([*map(_Rest, texts, begins)], at_once):
+            if len(group) > 1:
+                yield from self._beside(group)
             else:
-                [(asked, shared)] = rests
+                [(asked, shared)] = group
                 yield self.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
-
-    def _rest(self, asked: Asked) -> _Rest:
-        return _Rest(asked, min(self.shared(asked.ids), asked.first))
 
     def _beside(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
         self._cut(length := max(rest.shared for rest in rests))
@@ -178,9 +185,11 @@ def _groups(rests: Sequence[_Rest], at_once: int) -> Iterator[Sequence[_Rest]]:
 def reads_beside(lm: CausalLM) -> bool:
     """Whether a model reads texts side by side under a mask as it reads them one after another; found by trying.
 
-    Attention by other kernels takes no mask, and a model that places tokens by its mask takes another one.
+    Attention by other kernels takes no mask, and a model that places tokens by its mask takes another one. GPT-Neo counts its windows in
+    the cache, and they are longer than what is tried.
     """
-    if getattr(lm.model.config, "_attn_implementation", None) not in ("sdpa", "eager"):
+    config = lm.model.config
+    if getattr(config, "_attn_implementation", None) not in ("sdpa", "eager") or "local" in getattr(config, "attention_layers", ()):
         return False
     ids = np.arange(24) % lm.model.get_input_embeddings().num_embeddings
     texts = [Asked(np.concatenate([ids[:shared], ids[6::-1]]), shared, ids[:0], ids[:0]) for shared in (24, 9)]

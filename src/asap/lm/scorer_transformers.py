@@ -121,10 +121,11 @@ class HFScorer:
             waiting = waiting[len(batch) :]
 
     def _next_batch(self, waiting: Sequence[_Job]) -> Sequence[_Job]:
-        """The first job, and those after it that may share its batch: up to `batch_tokens` padded tokens."""
+        """The first job, and those after it that may share its batch: up to `batch_tokens` padded tokens, which rotate all texts alike."""
         longest = max(1, len(waiting[0].window.ids))
         room = 1 if self.head is None else max(1, self.batch_tokens // longest)
-        return [job for job in waiting[:room] if job.entropy == waiting[0].entropy]
+        least = self.causal_lm.rotates_alike if longest > self.causal_lm.rotates_alike else -1
+        return [job for job in waiting[:room] if job.entropy == waiting[0].entropy and len(job.window.ids) > least]
 
     @torch.inference_mode()
     def _values(self, batch: Sequence[_Job]) -> Tensor:
