@@ -13,6 +13,7 @@ from lm_helpers import QUESTION, TRACE, same, scores, whole
 
 from asap.errors import UsageError
 from asap.lm.kept import Asked, KeptText
+from asap.lm.prefixes import each_asked
 from asap.lm.scorer import NoModel, PrefixRequest, Scorer, prefixes_anew
 from asap.lm.scorer_shipped import ShippedScorer
 from asap.lm.scorer_transformers import HFScorer
@@ -234,3 +235,26 @@ def test_a_method_works_with_the_model_itself(scorer: Callable[..., HFScorer]) -
     assert together([steps.ask_model(lambda lm: (lm, lm.model.training))], model) == [(model.causal_lm, False)]
     with pytest.raises(UsageError, match="works with the model itself, which none does not give; use bundled or hf"):
         together([steps.ask_model(lambda lm: lm)], NoModel(model.tokens))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.text(st.sampled_from("ab1. ,;<>|\n\t答é😀"), max_size=12)
+        | st.sampled_from(["Wait, so", " so it is 12 345", "<think> a", "a <|im_end|> b", "end </think>", "x  y z", "a  ", "don't we're"]),
+        max_size=8,
+    ),
+    tail=st.sampled_from(["", "end", " end", "\n\nend", "答", "12", "end\n  "]),
+    lead=st.sampled_from(["", " ", "\n", "\n</think>\n\n", " So 1"]),
+    between=st.sampled_from(["\n\n", "\n", " ", ""]),
+    family=st.sampled_from(["r1", "llama3", "qwen", "smol", "sentencepiece"]),
+)
+def test_each_text_has_the_tokens_that_it_has_when_it_is_read_whole(
+    steps: list[str], tail: str, lead: str, between: str, family: str, scorer: Callable[..., HFScorer]
+) -> None:
+    tokens = scorer(family, "llama").tokens
+    request = PrefixRequest("<think> Is it 5 ?\n", steps, tail, lead, [between] * (len(steps) - 1))
+    for count, ours in enumerate(each_asked(tokens, request)):
+        text = request.context + request.text(count)
+        for one, other in zip(ours, Asked.of(tokens, text, len(text) - len(tail)), strict=True):
+            np.testing.assert_array_equal(one, other)

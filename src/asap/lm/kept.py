@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from asap.lm.causal_lm import CausalLM
-from asap.lm.tokens import TokenCounter
+from asap.lm.tokens import Encoded, TokenCounter
 
 _AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 256, 2_048  # tokens of a pass: from there on more would hardly be read faster
 _CLOSE, _CLOSE_NARROW = 1e-3, 0.2  # nats that rounding changes, in float32 and in 16 bits
@@ -33,8 +33,12 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, tokens: TokenCounter, text: str, place: int) -> "Asked":
         """The ids of a text, which is asked about from a place on."""
-        encoded = tokens.encode(text)
-        last = int(np.searchsorted(encoded.starts, len(text)))  # white space at the end may have no characters
+        return cls.of_encoded(tokens, tokens.encode(text), len(text), place)
+
+    @classmethod
+    def of_encoded(cls, tokens: TokenCounter, encoded: Encoded, length: int, place: int) -> "Asked":
+        """The same of a text whose tokens and length are known."""
+        last = int(np.searchsorted(encoded.starts, length))  # white space at the end may have no characters
         ids, starts, ends = (values[:last] for values in encoded)
         first = int(np.searchsorted(ends, place, side="right"))
         asked = starts[first:] - place, ends[first:] - place

@@ -141,6 +141,21 @@ class WordTokens:
         firsts = np.append(np.searchsorted(starts, begins), len(starts))
         return _Words(np.concatenate(numbers), starts - np.repeat(begins, np.diff(firsts)), firsts)
 
+    def borders(self, text: str, encoded: Encoded, after: int) -> NDArray[np.int64]:
+        """The places in an encoded text, from `after` on, where a word begins with its space between two ASCII characters that show: what
+        stands before has the same tokens whatever follows, and the other way round. None for a tokenizer of another kind.
+        """
+        if self.border != " ":
+            return np.zeros(0, np.int64)
+        points = codes(text)
+        plain = (points > ord(" ")) & (points < 0x7F)
+        spaces = 1 + np.flatnonzero(plain[:-2] & (points[1:-1] == ord(" ")) & plain[2:])
+        spaces = spaces[spaces >= after]
+        token = np.searchsorted(encoded.starts, spaces)
+        spaces, token = spaces[token > 0], token[token > 0]
+        starts = np.append(encoded.starts, len(text) + 2)[token]  # of a token that begins with a space, some tokenizers leave it out
+        return spaces[(encoded.ends[token - 1] <= spaces) & (starts <= spaces + 1)]
+
     def _numbered(self, words: list[str]) -> NDArray[np.int32]:
         """The numbers of words, which are read if they are new."""
         numbers = list(map(self._numbers.get, words))
