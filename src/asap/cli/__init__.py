@@ -34,7 +34,7 @@ COMMANDS = {
     "cut": "Cut a finished run again at another budget, by another method, or as you ruled: no model, the same files as a fresh run.",
     "review": "Write a page that shows every trace of a run, what was cut from it and why, and what another budget would cut.",
     "push": "Publish an output folder on the Hugging Face Hub: rows, decisions and a complete card, in one commit; private by default.",
-    "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code.",
+    "compare": "Compare pruning methods at equal tokens by how likely they leave the answer's code or result.",
     "train": "Fine-tune a model on traces, with the loss on `<think>…</think>answer` only; no row is ever cut.",
     "evaluate": "Have a model answer benchmarks, run its programs or compare its results, and report Pass@1, tokens and seconds.",
     "score": "Judge attempts that are there already, ours or another tool's: programs in the sandbox, results of maths by comparison.",
