@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TypeVar
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -22,16 +22,11 @@ from budget import print_header
 from leave_out import WORDS, request_of
 
 from asap.lm.prefixes import prefixes
-from asap.lm.scorer import PrefixRequest, Scored, prefixes_anew
+from asap.lm.scorer import PrefixRequest, prefixes_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
 
-
-class Timed(NamedTuple):
-    """What a way found, and its seconds."""
-
-    found: Scored
-    seconds: float
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -65,35 +60,35 @@ def request_with_answer(steps: int, words: int) -> PrefixRequest:
 def row_of(scorer: HFScorer, request: PrefixRequest) -> str:
     """A row of the table."""
     kept = partial(prefixes, scorer.causal_lm, request, scorer.context_tokens)
-    beside, alone = timed(scorer, partial(kept, beside=True)), timed(scorer, partial(kept, beside=False))
-    anew = timed(scorer, partial(prefixes_anew, scorer.score, request))
-    far = max(np.abs(one.logprobs - other.logprobs).max() for one, other in zip(beside.found.spans, anew.found.spans, strict=True))
+    found, beside = timed(scorer, partial(kept, beside=True))
+    _, alone = timed(scorer, partial(kept, beside=False))
+    expected, anew = timed(scorer, partial(prefixes_anew, scorer.score, request))
+    assert found is not None
+    far = max(np.abs(one.logprobs - other.logprobs).max() for one, other in zip(found.spans, expected.spans, strict=True))
     trace, answer = (scorer.tokens.count(text) for text in (request.text(len(request.steps)), request.tail))
-    read = trace + len(request.steps) * answer
-    ways = " | ".join(f"{one.seconds:.2f} ({one.seconds / beside.seconds:.1f}x)" for one in (alone, anew))
-    floor = read * seconds_a_token(scorer)
-    return f"| {len(request.steps)} | {trace:,} | {answer} | {beside.seconds:.2f} | {ways} | {floor:.2f} | {far:.0e} |"
+    floor = (trace + len(request.steps) * answer) * seconds_a_token(scorer)
+    ways = " | ".join(f"{seconds:.2f} ({seconds / beside:.1f}x)" for seconds in (alone, anew))
+    return f"| {len(request.steps)} | {trace:,} | {answer} | {beside:.2f} | {ways} | {floor:.2f} | {far:.0e} |"
 
 
-def timed(scorer: HFScorer, way: Callable[[], Scored | None]) -> Timed:
-    """A way's answer and seconds."""
+def timed(scorer: HFScorer, work: Callable[[], T]) -> tuple[T, float]:
+    """What the work returns, and its seconds."""
     on_gpu = scorer.device.type == "cuda"
     if on_gpu:
-        way()  # kernels are made with their first use
+        work()  # kernels are made with their first use
         torch.cuda.synchronize()
     clock = time.perf_counter if on_gpu else time.process_time
     begun = clock()
-    found = way()
+    found = work()
     if on_gpu:
         torch.cuda.synchronize()
-    assert found is not None
-    return Timed(found, clock() - begun)
+    return found, clock() - begun
 
 
 def seconds_a_token(scorer: HFScorer) -> float:
     """How long the products of a token take: two for each parameter, at the speed of a large product on this device."""
     left, right = (torch.randn(2048, 2048, device=scorer.device, dtype=scorer.dtype) for _ in range(2))
-    best = min(timed(scorer, lambda: Scored([], len((left @ right)[:1]))).seconds for _ in range(5))
+    best = min(timed(scorer, lambda: left @ right)[1] for _ in range(5))
     return float(scorer.model.num_parameters() / 2048**3 * best)
 
 
