@@ -1,4 +1,4 @@
-"""Draw the plots of docs/results/compare.md again, from the tables below them, with the looks that methods have today.
+"""Draw the plots of the comparisons in docs/results again, from the tables below them, with the looks that methods have today.
 
 Usage: python docs/plots.py. Needs matplotlib (`pip install -e ".[compare]"`). The numbers are those that are printed there.
 """
@@ -10,15 +10,17 @@ from asap.compare.measurement import Measure
 from asap.compare.plot import pareto
 
 RESULTS = Path(__file__).with_name("results")
-PLOTS: dict[str, Measure] = {"code-without-copies.png": "support without copies", "code.png": "support"}
+PLOTS: dict[str, tuple[str, Measure]] = {
+    "compare.md": ("code-without-copies.png", "support without copies"),
+    "compare-before-copies.md": ("code.png", "support"),
+}
 CAPTION = "24 rows on 24 problems; pruned by SmolLM2-135M-Instruct (Q4_1, bfloat16), judged by Qwen2.5-Coder-0.5B-Instruct (bfloat16)."
 
 
 def main() -> None:
-    """Draw each plot from the first table that follows it."""
-    page = (RESULTS / "compare.md").read_text("utf-8")
-    for name, measure in PLOTS.items():
-        lines = page.partition(f"]({name})\n\n")[2].partition("\n\n")[0].splitlines()
+    """Draw the plot of each page from the first table that follows it."""
+    for page, (name, measure) in PLOTS.items():
+        lines = (RESULTS / page).read_text("utf-8").partition(f"]({name})\n\n")[2].partition("\n\n")[0].splitlines()
         header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
         pareto([aggregate(dict(zip(header, row, strict=True)), measure) for row in rows], RESULTS / name, CAPTION)
         print(f"written: docs/results/{name}")

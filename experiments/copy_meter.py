@@ -1,9 +1,9 @@
 """How much a support measures copying: the correlation of the answer lines that a cut leaves with its support, over methods and ratios.
 
-    python -m experiments.copy_meter docs/results/compare.md
+    python -m experiments.copy_meter docs/results
 
-The first section "Code" has the table without copies, the second the one with them. Cells that both have count, but not those of the whole
-trace and of no trace.
+The section "Code" of compare.md has the table without copies, that of compare-before-copies.md the one with them. Cells that both have
+count, but not those of the whole trace and of no trace.
 """
 
 import argparse
@@ -20,8 +20,9 @@ Cells = Mapping[tuple[str, str], Mapping[str, str]]
 def main() -> None:
     """Print both correlations, over all cells and within each ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("page", type=Path)
-    without, with_copies = code_tables(parser.parse_args().page.read_text("utf-8"))
+    parser.add_argument("results", type=Path, help="the folder of both pages")
+    results = parser.parse_args().results
+    without, with_copies = (code_table((results / page).read_text("utf-8")) for page in ("compare.md", "compare-before-copies.md"))
     both = [cell for cell in without if cell in with_copies and not cell[0].endswith(" trace")]
     for ratio in ("", *sorted({asked for _, asked in both}, reverse=True)):
         cells = [cell for cell in both if ratio in ("", cell[1])]
@@ -30,10 +31,10 @@ def main() -> None:
         print(f"{ratio or 'all':>5} {len(cells):3} cells: r = {found[0]:.2f} with copies, {found[1]:.2f} without")
 
 
-def code_tables(page: str) -> list[Cells]:
-    """The first table of each section "Code"."""
-    sections = re.split(r"^#+ Code$", page, flags=re.MULTILINE)[1:]
-    return [_cells(list(_first_table(section))) for section in sections]
+def code_table(page: str) -> Cells:
+    """The first table of the section "Code"."""
+    [_, section] = re.split(r"^## Code$", page, flags=re.MULTILINE)
+    return _cells(list(_first_table(section)))
 
 
 def _first_table(section: str) -> Iterator[Sequence[str]]:

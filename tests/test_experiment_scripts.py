@@ -39,8 +39,8 @@ def traces(name: str) -> Path:
 
 
 def test_the_copy_meter_prints_the_correlations_of_its_page() -> None:
-    page = ROOT / "docs" / "results" / "compare.md"
-    told = output("-m", "experiments.copy_meter", page)
+    page = RESULTS / "compare.md"
+    told = output("-m", "experiments.copy_meter", RESULTS)
     assert "all  30 cells: r = 0.87 with copies, 0.22 without" in told
     assert "r = 0.87 (0.84\n  to 0.86 within each ratio), and with the support without copies at 0.22 (-0.13 to 0.12)" in page.read_text(
         "utf-8"
