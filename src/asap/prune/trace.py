@@ -33,11 +33,15 @@ T = TypeVar("T")
 
 
 class Size(NamedTuple):
-    """The length of a trace: its steps, its tokens and its answer's tokens."""
+    """The length of a trace: its steps, its tokens and its answer's tokens.
+
+    `anew`: its model keeps nothing, as behind a server, and reads each text from the beginning.
+    """
 
     steps: int
     trace: float
     answer: float
+    anew: bool = False
 
 
 @dataclass(slots=True, eq=False)
