@@ -24,7 +24,7 @@ def leave_out(lm: CausalLM, request: LeaveOutRequest, context_tokens: int, *, be
         return None
     parts = [_Part(kept, request)]
     if request.tail and request.steps_too:
-        parts.append(_Part(kept, request._replace(tail="", lead="")))
+        parts.append(_Part(kept, request._replace(tail="", lead="", suffix_tokens=None)))
     texts = (part.asked(without) for without in (None, *reversed(range(len(request.steps)))) for part in parts)
     for part, logprobs in zip(cycle(parts), kept.asked_logprobs(texts, beside=beside), strict=False):
         part.surprisals.append(-float(logprobs.sum()))
