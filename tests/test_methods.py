@@ -155,6 +155,14 @@ def test_a_cut_by_another_method_is_a_fresh_run_of_it(method: str, tmp_path: Pat
     same_output(tmp_path / "again", tmp_path / "at once")
 
 
+@pytest.mark.parametrize("method", ["spirit", "leave-one-out", "cut-after-answer", "coverage"])
+def test_what_is_read_for_all_methods_is_what_each_reads_alone(method: str, scorer: Scorer) -> None:
+    sample = Sample("a", "What is 42?", "first check the list\n\n\nthen the sum of two\n\nagain 17\n\nso 42", "The answer is 42.")
+    [every] = Asap(scorer, AsapSettings(budget=1000, scores="every", coarse=None)).decide([sample])
+    [alone] = Asap(scorer, AsapSettings(budget=1000, method=method)).decide([sample])
+    assert [step.scores[method] for step in every.steps] == pytest.approx([step.score for step in alone.steps], abs=1e-4)
+
+
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out", "--scores", "own")

@@ -9,7 +9,7 @@
 #   calls.sh queues          begins them, once the bundled weights are whole
 #   calls.sh judge           the judge's weights are whole: begins to unpack them, and returns
 #   calls.sh collect S [judged]   brings back what there is, S seconds after the first call, or once both teachers' rows are judged;
-#                            without `judged` it ends what still runs, and times the answer behind each prefix
+#                            without `judged` it ends what still runs, and times answers behind prefixes and steps left out
 set -euo pipefail
 K=$HOME/k
 mkdir -p "$K/log" "$K/found"
@@ -102,6 +102,7 @@ collect)
     if [ "${3:-}" != judged ]; then # nothing else runs any more, so this can be timed
         tar -C "$K" -czf "$OUT/auc.tgz" auc || true
         timeout 45 python3 benchmarks/perf/tails.py --device cuda --dtype bfloat16 >"$OUT/tails.md" 2>&1 || true
+        timeout 30 python3 benchmarks/perf/leave_out.py --device cuda --dtype bfloat16 >"$OUT/leave-out.md" 2>&1 || true
     fi
     cp "$K"/found/* "$OUT" || true
     tail -n 6 "$K"/log/*

@@ -9,24 +9,19 @@ as CPU time.
 import argparse
 import os
 import random
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
 from budget import print_header
-from leave_out import WORDS, request_of
+from leave_out import WORDS, request_of, timed
 
 from asap.lm.prefixes import prefixes
 from asap.lm.scorer import PrefixRequest, prefixes_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.lm.specs import load_scorer
-
-T = TypeVar("T")
 
 
 def main() -> None:
@@ -69,20 +64,6 @@ def row_of(scorer: HFScorer, request: PrefixRequest) -> str:
     floor = (trace + len(request.steps) * answer) * seconds_a_token(scorer)
     ways = " | ".join(f"{seconds:.2f} ({seconds / beside:.1f}x)" for seconds in (alone, anew))
     return f"| {len(request.steps)} | {trace:,} | {answer} | {beside:.2f} | {ways} | {floor:.2f} | {far:.0e} |"
-
-
-def timed(scorer: HFScorer, work: Callable[[], T]) -> tuple[T, float]:
-    """What the work returns, and its seconds."""
-    on_gpu = scorer.device.type == "cuda"
-    if on_gpu:
-        work()  # kernels are made with their first use
-        torch.cuda.synchronize()
-    clock = time.perf_counter if on_gpu else time.process_time
-    begun = clock()
-    found = work()
-    if on_gpu:
-        torch.cuda.synchronize()
-    return found, clock() - begun
 
 
 def seconds_a_token(scorer: HFScorer) -> float:

@@ -73,6 +73,11 @@ def effort_of(settings: AsapSettings, size: Size, question: int, kept: float) ->
     return Effort(read.low * longer, read.high * longer, read.high * longer * size.trace)
 
 
+def reads_anew(pruner: Asap) -> bool:
+    """Whether the pruner's model reads each text from its beginning; only one in this process keeps what it has read."""
+    return pruner.scorer.causal_lm is None
+
+
 class Drawn:
     """Rows drawn from a stream by their content, the same ones each time."""
 
@@ -115,7 +120,7 @@ def decided(pruner: Asap, samples: Sequence[Sample]) -> tuple[list[Decision | Ro
     seconds = time.perf_counter() - started
     tokens = pruner.scorer.tokens
     read = [sample for sample, decision in zip(samples, decisions, strict=True) if not isinstance(decision, RowError)]
-    effort = sum(_effort(pruner.settings, sample, tokens) for sample in read)
+    effort = sum(_effort(pruner, sample) for sample in read)
     return decisions, TimedPiece(sum(tokens.count(sample.cot) for sample in read) / len(read), effort, seconds) if effort else None
 
 
@@ -127,8 +132,10 @@ def seconds_for(effort: Effort, read: Sequence[TimedPiece]) -> Seconds:
     return Seconds(_LOW * min(piece.pace for piece in read) * effort.low, _HIGH * (last.pace * effort.high + slope * beyond))
 
 
-def _effort(settings: AsapSettings, sample: Sample, tokens: TokenCounter) -> float:
-    size = Size(max(1, len(split_steps(sample.cot, settings.split))), tokens.count(sample.cot), tokens.count(sample.answer))
+def _effort(pruner: Asap, sample: Sample) -> float:
+    settings, tokens = pruner.settings, pruner.scorer.tokens
+    steps = max(1, len(split_steps(sample.cot, settings.split)))
+    size = Size(steps, tokens.count(sample.cot), tokens.count(sample.answer), reads_anew(pruner))
     return effort_of(settings, size, tokens.count(sample.question), size.trace).high
 
 

@@ -21,6 +21,7 @@ from asap.prune.coarse.llm_reply import InvalidReply
 from asap.prune.coarse.requests import ANCHOR_TOKENS, select_tokens
 from asap.prune.coarse.rewrite import Rewrite
 from asap.prune.methods.method import alignment_reads, is_one_pass
+from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
 from asap.sample import Sample
@@ -54,7 +55,13 @@ def _read_for_scores(settings: AsapSettings, size: Size) -> float:
     known |= {"alignment"} if settings.stage_1 == "align" else set()
     others = [method for method in settings.stored_methods if not is_one_pass(method) and method.name not in known]
     asked = sum(method.reads(size) for method in others)
-    return (0.0 if settings.reads_whole_trace else size.trace) + asked
+    return (0.0 if settings.reads_whole_trace else size.trace) + asked - _read_for_both(settings, size)
+
+
+def _read_for_both(settings: AsapSettings, size: Size) -> float:
+    """What `spirit` and `leave-one-out` read together where both are stored (`Steps.leave_out`)."""
+    both = Spirit() in settings.stored_methods and not size.anew
+    return Spirit().reads(size) if both else 0.0
 
 
 def _read_for_floor(settings: AsapSettings, size: Size, kept: float) -> Reading:

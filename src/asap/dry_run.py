@@ -63,10 +63,13 @@ class DryRun(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What a dry run may use: a pruner for some seconds (None: no model is here), and the number of rows that a pilot decides about."""
+    """What a dry run may use: a pruner for some seconds (None: no model is here), and the number of rows that a pilot decides about.
+    `anew`: the run's model reads each text from the beginning.
+    """
 
     pruner: Asap | None = None
     rows: int | None = None
+    anew: bool = False
 
 
 def dry_run(
@@ -87,7 +90,7 @@ def dry_run(
             first.append(sample)
         drawn.add(sample)
         kept = token_budget(length, budget=settings.budget, ratio=settings.ratio) or length
-        size = Size(max(1, steps), length, tokens.count(sample.answer))
+        size = Size(max(1, steps), length, tokens.count(sample.answer), trial.anew)
         read = tokens_read(settings, size, min(kept, length))
         effort = effort.plus(effort_of(settings, size, tokens.count(sample.question), min(kept, length)))
         low, high, over_budget = low + read.low, high + read.high, over_budget + (length > kept)

@@ -34,11 +34,31 @@ def test_kept_keys_and_values_give_what_reading_anew_gives(
     close(model.leave_out(request), leave_out_anew(model.score, request))
 
 
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("family", ["r1", "llama3", "qwen", "smol", "sentencepiece"])
+def test_the_steps_are_scored_with_the_tail(family: str, beside: bool, scorer: Callable[..., HFScorer], monkeypatch: Any) -> None:
+    model = scorer(family, "llama")
+    monkeypatch.setattr(model, "_reads_beside", beside)
+    read = list[int]()
+    body = model.model.base_model.forward
+    monkeypatch.setattr(model.model.base_model, "forward", lambda **named: read.append(named["input_ids"].numel()) or body(**named))
+    for steps in (STEPS, STEPS[:1], ["a", "a", "b", "a"], ["So", "So.", "1 + 2", "\n"]):
+        request = LeaveOutRequest(QUESTION, steps, "The sum is 3.", "\n</think>\n\n", steps_too=True)
+        read.clear()
+        both = model.leave_out(request)
+        reads_both, expected = sum(read), model.leave_out(request._replace(steps_too=False))
+        assert reads_both < 1.25 * (sum(read) - reads_both), "one reading does for both"
+        close(both, expected)
+        assert both.steps is not None
+        close(both.steps, model.leave_out(LeaveOutRequest(QUESTION, steps)))
+        close(both.steps, leave_out_anew(model.score, LeaveOutRequest(QUESTION, steps)))
+        assert expected.steps is None
+
+
 def test_it_is_the_literal_perplexity(scorer: Callable[..., Any]) -> None:
     model = scorer("r1", "llama")
     request = LeaveOutRequest("Q\n", STEPS[:3])
-    _, without = model.leave_out(request)
-    for index, rest in enumerate(without):
+    for index, rest in enumerate(model.leave_out(request).without):
         context = model.tokens.encode(request.context).ids.tolist()
         ids = model.tokens.encode(
             request.context + "\n\n".join(step for place, step in enumerate(STEPS[:3]) if place != index)
@@ -64,6 +84,9 @@ def test_repeated_steps_are_no_problem(steps: list[str], scorer: Callable[..., H
         LeaveOutRequest("Q:\n", steps, between=[" ", "\n", "", "\n\n", "  ", "\n", " "][: len(steps) - 1]),
     ):
         close(model.leave_out(request), leave_out_anew(model.score, request))
+    both = model.leave_out(LeaveOutRequest("Q:\n", steps, "end", "\n\n", steps_too=True))
+    assert both.steps is not None
+    close(both.steps, leave_out_anew(model.score, LeaveOutRequest("Q:\n", steps)))
 
 
 def test_what_stands_around_a_gap_joins_what_is_left() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import re
+from functools import partial
 from math import log2
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from prune_helpers import CORPUS
 
 from asap.cost import Reading, tokens_read
+from asap.lm.scorer import leave_out_anew, prefixes_anew
 from asap.prune.asap import Asap
 from asap.prune.methods import METHODS
 from asap.prune.methods.method import needs_model
@@ -40,13 +42,28 @@ SIZE = Size(steps=8, trace=1000, answer=100)
         ({"method": "random", "scores": "one-pass"}, 1000),
         ({"scores": "one-pass"}, 3100),
         ({"coarse": "select", "scores": "one-pass"}, 1000 + 1000),
-        ({"scores": "every"}, 3100 + 4500 + 5400 + 2 * 1900),
-        ({"method": "spirit", "scores": "every"}, 4500 + 1000 + 2100 + 5400 + 2 * 1900),
+        ({"scores": "every"}, 3100 + 5400 + 2 * 1900),
+        ({"method": "spirit", "scores": "every"}, 1000 + 2100 + 5400 + 2 * 1900),
+        ({"method": Spirit(20), "scores": "every"}, 1140 + 1000 + 2100 + 5400 + 2 * 1900),
         ({"coarse": "none", "rescore": 4}, 1000 + 500),
     ],
 )
 def test_what_would_be_read_by_hand(options: dict[str, Any], expected: float) -> None:
     assert tokens_read(AsapSettings(**options), SIZE, kept=500) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"method": "spirit"}, 8 * 1000),
+        ({"method": Spirit(20)}, 8 * 1000),
+        ({"method": "leave-one-out"}, 8 * 1000 + 9 * 100),
+        *(({"method": name}, 4500 + 9 * 100) for name in ("cut-after-answer", "coverage")),
+        ({"scores": "every"}, 3100 + 8000 + 8900 + 2 * 5400),
+    ],
+)
+def test_what_would_be_read_by_a_model_that_keeps_nothing(options: dict[str, Any], expected: float) -> None:
+    assert tokens_read(AsapSettings(**options), SIZE._replace(anew=True), kept=500) == (expected, expected)
 
 
 def test_a_floor_reads_the_whole_trace_and_the_cut_one_and_at_most_searches_between_them() -> None:
@@ -83,6 +100,17 @@ def test_the_estimate_is_near_what_is_read(options: dict[str, Any], tiny: Any) -
     assert low == high == pytest.approx(read, rel=0.2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [*({"method": name} for name in ("spirit", "leave-one-out", "cut-after-answer", "coverage", "asap")), {"scores": "every"}],
+)
+def test_the_estimate_is_near_what_is_read_anew(options: dict[str, Any], tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "leave_out", partial(leave_out_anew, tiny.score), raising=False)
+    monkeypatch.setattr(tiny, "prefixes", partial(prefixes_anew, tiny.score), raising=False)
+    read, (low, high) = read_and_estimated(AsapSettings(ratio=0.5, context="raw", **options), tiny, anew=True)
+    assert low == high == pytest.approx(read, rel=0.2)
+
+
 @pytest.mark.parametrize("method", ["random", "asap"])
 def test_what_a_floor_reads_is_within_its_estimate(method: str, tiny: Any) -> None:
     reads = list[int]()
@@ -96,7 +124,7 @@ def test_what_a_floor_reads_is_within_its_estimate(method: str, tiny: Any) -> No
     assert max(reads) > 1.5 * min(reads)
 
 
-def read_and_estimated(settings: AsapSettings, tiny: Any) -> tuple[int, Reading]:
+def read_and_estimated(settings: AsapSettings, tiny: Any, *, anew: bool = False) -> tuple[int, Reading]:
     """The tokens that a model reads to prune three rows, and the estimate of them."""
     samples, read, count = [sample_of(number) for number in range(3)], list[int](), tiny.tokens.count
     hook = tiny.model.base_model.register_forward_pre_hook(
@@ -106,6 +134,6 @@ def read_and_estimated(settings: AsapSettings, tiny: Any) -> tuple[int, Reading]
         Asap(tiny, settings).decide(samples)
     finally:
         hook.remove()
-    sizes = [Size(len(split_steps(sample.cot)), count(sample.cot), count(sample.answer)) for sample in samples]
+    sizes = [Size(len(split_steps(sample.cot)), count(sample.cot), count(sample.answer), anew) for sample in samples]
     estimates = [tokens_read(settings, size, kept=size.trace / 2) for size in sizes]
     return sum(read), Reading(sum(one.low for one in estimates), sum(one.high for one in estimates))

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def try_run(source: "Source", plan: "Blueprint", where: Where, llm: Llm, out: Path | None, *, free: bool) -> None:
     """Print what a run would read, remove, take and cost. `out` keeps the replies that a pilot pays for; a `free` one is no pilot."""
+    from asap.calibration import reads_anew
     from asap.dry_run import Trial, dry_run
+    from asap.lm.specs import is_server
     from asap.progress import watcher
 
     if free and llm.pilot:
@@ -35,7 +37,8 @@ def try_run(source: "Source", plan: "Blueprint", where: Where, llm: Llm, out: Pa
     with console.status("loading the scorer") if console.is_terminal else nullcontext():
         pruner, why_not = _pruner(plan, device, must_be=bool(llm.pilot) and not llm.llm)
     with scratch_folder("asap-dry-run") as scratch, watcher(console, whole_row=manner().verbose) as listener:
-        tries = Trial(pruner, llm.pilot if not llm.llm else None)
+        anew = reads_anew(pruner) if pruner else is_server(plan.scorer)
+        tries = Trial(pruner, llm.pilot if not llm.llm else None, anew)
         found = dry_run(scratch, source, plan.settings, plan.load_tokens(), listener, asks, tries)
     pace = Pace(plan.scorer, device, where.gpus, why_not)
     show_dry_run(found, source, plan.settings, spending.price, pace, piloted=bool(llm.pilot and llm.llm))

@@ -4,8 +4,7 @@ Leaving a step out of a text, or stopping it behind a step, gives another text t
 the same numbers up to rounding, and so does reading the rests of many texts side by side, under a mask that hides them from each other.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,15 +47,18 @@ class Asked(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """What of a text is read behind the kept ids that it begins with: all but its last id, which predicts none."""
+    """Texts and how many kept ids they begin with. The first is read behind those, all but its last id, which predicts none; the others
+    are read with it, since they differ from its start in their own last id at most.
+    """
 
-    asked: Asked
+    texts: list[Asked]
     shared: int
 
     @property
     def read(self) -> NDArray[np.int64]:
-        """The ids that are read, if any is asked about."""
-        return self.asked.ids[self.shared : -1] if self.asked.first < len(self.asked.ids) else self.asked.ids[:0]
+        """The ids that are read; none where none is asked about."""
+        text = self.texts[0]
+        return text.ids[self.shared : -1] if text.first < len(text.ids) else text.ids[:0]
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -98,44 +100,45 @@ class KeptText:
         differs = np.flatnonzero(ids[:shorter] != self.ids[:shorter])
         return int(differs[0]) if len(differs) else shorter
 
-    def logprobs(self, ids: NDArray[np.int64], shared: int, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Log-probabilities of the ids at some places, none before `shared`, NaN for a very first one; reads all ids behind `shared`."""
-        before = self.hidden[shared - 1 : shared]
-        self._cut(shared)
-        hidden = torch.cat([before, self._read(ids[shared:], np.arange(shared, len(ids)))]) if shared < len(ids) else before
-        self._cut(shared)
-        found = np.full(len(places), np.nan)
-        predicted = places > 0
-        rows = torch.from_numpy(places[predicted] - shared + len(before) - 1).to(self.lm.device)
-        found[predicted] = self._chosen(hidden[rows], ids[places[predicted]])
-        return found
-
-    def asked_logprobs(self, texts: Sequence[Asked], *, beside: bool) -> Iterator[NDArray[np.float64]]:
-        """Log-probabilities of the asked ids of each text, NaN for a very first one. Least is read where those that share most come first.
+    def asked_logprobs(self, texts: Iterable[Asked], *, beside: bool) -> Iterator[NDArray[np.float64]]:
+        """Log-probabilities of the asked ids of each text, NaN for a very first one. Least is read where those that share most come first,
+        and where a text is followed by those that it contains but for their last ids.
 
         `beside`: short rests are read side by side, for a model that `reads_beside`.
         """
         at_once = 0 if not beside else _AT_ONCE_ON_CPU if self.lm.device.type == "cpu" else _AT_ONCE_ON_GPU
-        # min: what an earlier text has had cut is gone, even where a later one shares more
-        begins = accumulate((min(self.shared(one.ids), one.first) for one in texts), min)
-        for group in _groups([*map(_Rest, texts, begins)], at_once):
-            if len(group) > 1:
-                yield from self._beside(group)
-            else:
-                [(asked, shared)] = group
-                yield self.logprobs(asked.ids, shared, np.arange(asked.first, len(asked.ids)))
+        for group in _groups(self._rests(texts), at_once):
+            yield from self._read_group(group)
 
-    def _beside(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
+    def _rests(self, texts: Iterable[Asked]) -> Iterator[_Rest]:
+        """What is read of the texts, each with those behind it for which nothing else has to be read."""
+        last = _Rest([], self._length)
+        for text in texts:
+            # min: what an earlier text has had cut is gone, even where this one shares more
+            one = _Rest([text], min(last.shared, self.shared(text.ids), text.first))
+            if last.texts and one.shared == last.shared and _begins(last.read, one.read):
+                last.texts.append(text)
+                continue
+            if last.texts:
+                yield last
+            last = one
+        if last.texts:
+            yield last
+
+    def _read_group(self, rests: Sequence[_Rest]) -> list[NDArray[np.float64]]:
+        """The log-probabilities of the asked ids of each text of each rest."""
         self._cut(length := max(rest.shared for rest in rests))
         read, places = (np.concatenate(parts) for parts in zip(*((rest.read, rest.places) for rest in rests), strict=True))
-        hidden = torch.cat([self.hidden[:length], self._read(read, places, self._mask(rests))]) if len(read) else self.hidden
+        mask = self._mask(rests) if len(rests) > 1 else None
+        hidden = torch.cat([self.hidden[:length], self._read(read, places, mask)]) if len(read) else self.hidden
         self._cut(length)
         rows, begin = list[NDArray[np.int64]](), length
         for rest in rests:
-            before = np.arange(rest.asked.first, len(rest.asked.ids)) - 1
-            rows.append(np.where(before < rest.shared, before, before - rest.shared + begin))
+            for asked in rest.texts:
+                before = np.arange(asked.first, len(asked.ids)) - 1
+                rows.append(np.where(before < rest.shared, before, before - rest.shared + begin))
             begin += len(rest.read)
-        wanted, targets = np.concatenate(rows), np.concatenate([rest.asked.ids[rest.asked.first :] for rest in rests])
+        wanted, targets = np.concatenate(rows), np.concatenate([text.ids[text.first :] for rest in rests for text in rest.texts])
         found, predicted = np.full(len(wanted), np.nan), wanted >= 0
         found[predicted] = self._chosen(hidden[torch.from_numpy(wanted[predicted]).to(self.lm.device)], targets[predicted])
         return np.split(found, np.cumsum([len(one) for one in rows])[:-1])
@@ -174,16 +177,21 @@ class KeptText:
         self._length = length
 
 
-def _groups(rests: Sequence[_Rest], at_once: int) -> Iterator[Sequence[_Rest]]:
-    """The texts in their order, as many at once as a pass reads, and never none."""
-    start = tokens = 0
-    for end, rest in enumerate(rests):
-        if end > start and tokens + len(rest.read) > at_once:
-            yield rests[start:end]
-            start, tokens = end, 0
+def _begins(ids: NDArray[np.int64], start: NDArray[np.int64]) -> bool:
+    return len(start) <= len(ids) and bool((ids[: len(start)] == start).all())
+
+
+def _groups(rests: Iterable[_Rest], at_once: int) -> Iterator[Sequence[_Rest]]:
+    """The rests in their order, as many at once as a pass reads, and never none."""
+    group, tokens = list[_Rest](), 0
+    for rest in rests:
+        if group and tokens + len(rest.read) > at_once:
+            yield group
+            group, tokens = [], 0
+        group.append(rest)
         tokens += len(rest.read)
-    if start < len(rests):
-        yield rests[start:]
+    if group:
+        yield group
 
 
 def reads_beside(lm: CausalLM) -> bool:

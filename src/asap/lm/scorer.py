@@ -69,7 +69,8 @@ class LeaveOutRequest(NamedTuple):
     With a `tail` behind the steps only its tokens are scored, else those of all steps that are left. The model reads `lead`
     between the steps and the tail without being scored on it. `suffix_tokens`: read only that many tokens behind a gap again,
     and take the others as they are in the whole text (None: all; not with a tail). `between` joins each step to the next (empty:
-    blank lines do); of the two around a gap, the one with more line breaks stays.
+    blank lines do); of the two around a gap, the one with more line breaks stays. `steps_too`: with a tail, also tell what would
+    remain without it, if that takes no further reading (`LeftOut.steps`).
     """
 
     context: str
@@ -78,6 +79,7 @@ class LeaveOutRequest(NamedTuple):
     lead: str = ""
     suffix_tokens: int | None = None
     between: Sequence[str] = ()
+    steps_too: bool = False
 
     def text(self, without: int | None = None) -> str:
         """The text, or the text without one step."""
@@ -132,10 +134,13 @@ class Remainder(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """What remains with all steps, and without each of them."""
+    """What remains with all steps, and without each of them. `steps`: the same of the request without its tail, where it asks for
+    `steps_too` and the scorer tells it.
+    """
 
     whole: Remainder
     without: list[Remainder]
+    steps: "LeftOut | None" = None
 
 
 class Worked(NamedTuple):

@@ -80,7 +80,7 @@ class HFScorer:
         """What remains of the request's text without each step."""
         if self._quick and request.suffix_tokens is None:
             return leave_out_anew(self.score, request)
-        kept = within_memory(lambda: leave_out(self.causal_lm, request, self.context_tokens))
+        kept = within_memory(lambda: leave_out(self.causal_lm, request, self.context_tokens, beside=self._reads_beside))
         return kept or leave_out_anew(self.score, request)
 
     def prefixes(self, request: PrefixRequest) -> Scored:
@@ -92,7 +92,7 @@ class HFScorer:
 
     @cached_property
     def _reads_beside(self) -> bool:
-        """Whether many tails of a text can be read in one pass."""
+        """Whether the rests of many texts can be read in one pass."""
         return reads_beside(self.causal_lm)
 
     @property

@@ -153,7 +153,7 @@ class _Fine(NamedTuple):
 def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection) -> Scoring[StepCut]:
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
-    whole = trace.steps(everything, deep=settings.stored_scores != "own")
+    whole = trace.steps(everything, deep=settings.stored_scores != "own", every=settings.stored_scores == "every")
     coarse = yield from _stage_1(whole, settings, selection)
     left = [index for index in everything if not coarse.removed[index]]
     steps = whole if len(left) == len(everything) else trace.steps(left)

@@ -33,11 +33,15 @@ T = TypeVar("T")
 
 
 class Size(NamedTuple):
-    """The length of a trace: its steps, its tokens and its answer's tokens."""
+    """The length of a trace: its steps, its tokens and its answer's tokens.
+
+    `anew`: its model keeps nothing, as behind a server, and reads each text from the beginning.
+    """
 
     steps: int
     trace: float
     answer: float
+    anew: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -45,8 +49,8 @@ class Steps:
     """Some steps of a sample's trace, in order, as a method sees them.
 
     `request` asks for all tokens of every step in the joined text of these steps. `anchored` is the context that also shows the
-    answer. With `deep`, the first reading requests everything, so that every one-pass method can use it. `seed` is for methods
-    that draw, `tokens` counts the budget. Without `entropies` the model gives none.
+    answer. With `deep`, the first reading requests everything, so that every one-pass method can use it; with `every`, leaving out steps
+    is for all methods that do. `seed` is for methods that draw, `tokens` counts the budget. Without `entropies` the model gives none.
     """
 
     sample: Sample
@@ -56,6 +60,7 @@ class Steps:
     tokens: TokenCounter
     seed: int = 0
     deep: bool = False
+    every: bool = False
     entropies: bool = True
     windows: int = 1
     """The largest number of windows that a reading has needed."""
@@ -64,6 +69,8 @@ class Steps:
     between: Sequence[str] = ()
     """What joins each step to the next; blank lines by default."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
+    _left_out: LeftOut | None = field(default=None, repr=False)
+    _behind: tuple[PrefixRequest, Scored] | None = field(default=None, repr=False)
 
     def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
         """The first `depth` tokens (None: all) of each step, given the question and all earlier steps. Reuses a reading if possible.
@@ -83,18 +90,27 @@ class Steps:
 
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
         """The surprisal of the other steps, or with `answer` of the answer after them, without each step."""
-        tail = (self.sample.answer, CLOSED) if answer else ("", "")
-        [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, suffix_tokens, self.between)]
+        if suffix_tokens is None and (answer or self.every):
+            if self._left_out is None:
+                self._left_out = yield from self._without(LeaveOutRequest("", (), self.sample.answer, CLOSED, steps_too=self.every))
+            if found := self._left_out if answer else self._left_out.steps:
+                return found
+        return (yield from self._without(LeaveOutRequest("", (), suffix_tokens=suffix_tokens)))
+
+    def _without(self, request: LeaveOutRequest) -> Scoring[LeftOut]:
+        [found] = yield [request._replace(context=self.request.context, steps=self.texts, between=self.between)]
         assert isinstance(found, LeftOut)
         return found
 
     def prefixes(self, tail: str | None = None, lead: str = CLOSED) -> Scoring[list[TokenScores]]:
         """The scores of the answer's tokens, or those of another tail, behind no step, the first step, the first two and so on."""
         request = PrefixRequest(self.request.context, self.texts, self.sample.answer if tail is None else tail, lead, self.between)
-        [found] = yield [request]
-        assert isinstance(found, Scored)
-        self.windows, self.unread = max(self.windows, found.windows), max(self.unread, found.unread)
-        return found.spans
+        if self._behind is None or self._behind[0] != request:
+            [found] = yield [request]
+            assert isinstance(found, Scored)
+            self.windows, self.unread = max(self.windows, found.windows), max(self.unread, found.unread)
+            self._behind = request, found
+        return self._behind[1].spans
 
     def ask_model(self, work: "Callable[[CausalLM], T]") -> Scoring[T]:
         """What some work with the model itself returns. Ends with a UsageError where the model is not in this process."""
@@ -141,7 +157,7 @@ class Trace:
         plain, anchored = (render_context(scorer.tokens, prompt, context) for prompt in (sample.prompt, anchored_prompt(sample)))
         return cls(sample, spans, plain, anchored, tokens, seed, scorer.gives_entropies)
 
-    def steps(self, left: Sequence[int], *, deep: bool = False) -> Steps:
+    def steps(self, left: Sequence[int], *, deep: bool = False, every: bool = False) -> Steps:
         """The steps with these indices: in the original trace if all are left, else joined."""
         cot, spans = self.sample.cot, [self.spans[index] for index in left]
         texts = [cot[span.start : span.end] for span in spans]
@@ -150,7 +166,7 @@ class Trace:
             (text, laid), shipped = laid_out(cot, spans), None
         request = ScoreRequest(self.context, text, visible(text, laid), entropy=self.entropies, shipped=shipped)
         between = [separator(cot, *pair) for pair in pairwise(spans)]
-        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, self.entropies, between=between)
+        return Steps(self.sample, texts, request, self.anchored, self.tokens, self.seed, deep, every, self.entropies, between=between)
 
 
 def visible(text: str, spans: Sequence[Span]) -> list[Span]:

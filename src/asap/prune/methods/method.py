@@ -60,8 +60,11 @@ def alignment_reads(size: Size) -> float:
 
 
 def prefix_reads(size: Size) -> float:
-    """The cost of reading the trace, and the answer before the first step and behind each."""
-    return size.trace + (size.steps + 1) * size.answer
+    """The cost of reading the trace, or half of it for each step by a model that reads anew, and the answer before the first step and
+    behind each.
+    """
+    traces = (size.steps + 1) / 2 if size.anew else 1
+    return traces * size.trace + (size.steps + 1) * size.answer
 
 
 def is_one_pass(method: StepMethod) -> bool:

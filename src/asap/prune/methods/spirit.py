@@ -31,7 +31,9 @@ class Spirit:
         return [checked(remainder.mean) for remainder in left_out.without]
 
     def reads(self, size: Size) -> float:
-        """The trace, plus on average half of it, or the suffix, for each step."""
+        """The trace, plus on average half of it, or the suffix, for each step; all of it for a model that reads anew."""
+        if size.anew:
+            return size.steps * size.trace
         behind = size.trace / 2 if self.suffix_tokens is None else min(size.trace / 2, self.suffix_tokens)
         return size.trace + (size.steps - 1) * behind
 
@@ -43,5 +45,5 @@ def leave_one_out(steps: Steps) -> Scoring[list[float]]:
 
 
 def leave_one_out_reads(size: Size) -> float:
-    """The trace, plus half of it for each step, each time with the answer."""
-    return size.trace + (size.steps - 1) * size.trace / 2 + (size.steps + 1) * size.answer
+    """What SPIRIT reads, each time with the answer."""
+    return Spirit().reads(size) + (size.steps + 1) * size.answer
