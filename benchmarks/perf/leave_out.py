@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--scorer", default="bundled", help="a model spec: bundled, hf:… or gguf:… (default %(default)s)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--steps", type=int, nargs="+", default=[20, 60, 100], help="steps of the trace (default %(default)s)")
+    parser.add_argument("--steps", type=int, nargs="+", default=[20, 60], help="steps of the trace (default %(default)s)")
     parser.add_argument("--words", type=int, default=18, help="words of a step (default %(default)s)")
     parser.add_argument("--date", default="", help="shown in the header")
     options = parser.parse_args()
