@@ -163,6 +163,15 @@ def test_what_is_read_for_all_methods_is_what_each_reads_alone(method: str, scor
     assert [step.scores[method] for step in every.steps] == pytest.approx([step.score for step in alone.steps], abs=1e-4)
 
 
+@pytest.mark.parametrize(("answer", "times"), [("```python\nprint(42)\n```", 1), ("So it is \\boxed{42}.", 2)])
+def test_one_text_behind_the_prefixes_is_read_once(answer: str, times: int, scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+    prefixes = scorer.prefixes
+    monkeypatch.setattr(scorer, "prefixes", lambda request: asked.append(request.lead + request.tail) or prefixes(request))
+    Asap(scorer, AsapSettings(budget=1000, scores="every")).decide([Sample("a", "What is 42?", "first\n\nthen\n\nso 42", answer)])
+    assert len(asked) == len(set(asked)) == times
+
+
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(3)])
     out = prune(source, tmp_path / "out", "--scores", "own")
