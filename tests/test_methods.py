@@ -12,7 +12,7 @@ import torch
 
 from asap.cli import run
 from asap.errors import InputError, RowError, UsageError
-from asap.lm.scorer import NoModel, Scored, Scorer, ScoreRequest, TokenScores
+from asap.lm.scorer import LeaveOutRequest, LeftOut, NoModel, Scored, Scorer, ScoreRequest, TokenScores
 from asap.lm.specs import load_scorer, load_tokens
 from asap.prune.asap import Asap
 from asap.prune.coarse.align import Align
@@ -27,7 +27,7 @@ from asap.prune.methods.spirit import Spirit
 from asap.prune.methods.tokenskip import TokenSkip
 from asap.prune.settings import OF_METHODS, AsapSettings, flat
 from asap.prune.together import together
-from asap.prune.trace import Steps
+from asap.prune.trace import Steps, Trace
 from asap.sample import Sample
 from asap.spans import Span
 from run_fixtures import model_folder, prune, prune_words, read_decisions, refusal, row, same_output, write_rows
@@ -170,6 +170,44 @@ def test_one_text_behind_the_prefixes_is_read_once(answer: str, times: int, scor
     monkeypatch.setattr(scorer, "prefixes", lambda request: asked.append(request.lead + request.tail) or prefixes(request))
     Asap(scorer, AsapSettings(budget=1000, scores="every")).decide([Sample("a", "What is 42?", "first\n\nthen\n\nso 42", answer)])
     assert len(asked) == len(set(asked)) == times
+
+
+def test_a_method_may_ask_again_and_change_what_it_got(scorer: Scorer) -> None:
+    sample = Sample("a", "What is 42?", "first check the list\n\nthen the sum of two\n\nso 42", "The answer is 42.")
+
+    def asked(steps: Steps, **options: Any) -> LeftOut:
+        [found] = together([steps.leave_out(**options)], scorer)
+        assert isinstance(found, LeftOut)
+        return found
+
+    trace = Trace.of(sample, "fenced", "raw", scorer, scorer.tokens, 0)
+    for every in (False, True):
+        steps, options = trace.steps(range(3), every=every), ({}, {"answer": True}, {"suffix_tokens": 2})
+        first = [asked(steps, **one) for one in options]
+        assert len({found.whole.tokens for found in first}) == 2
+        assert len({found.without[0].nll for found in first}) == 3
+        assert asked(steps, answer=True, suffix_tokens=2) == first[1], "a suffix is not for what is read with the answer"
+        for one, found in zip(options, first, strict=True):
+            kept = [*found.without]
+            found.without.clear()
+            assert asked(steps, **one).without == kept
+        [tails] = together([steps.prefixes()], scorer)
+        assert isinstance(tails, list)
+        tails.clear()
+        [tails] = together([steps.prefixes()], scorer)
+        assert isinstance(tails, list)
+        assert len(tails) == 4
+
+
+@pytest.mark.parametrize("method", [Spirit(), Spirit(20), "leave-one-out", "coverage"])
+def test_the_same_is_asked_once(method: Any, scorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, leave_out = list[LeaveOutRequest](), scorer.leave_out
+    monkeypatch.setattr(scorer, "leave_out", lambda request: asked.append(request) or leave_out(request)._replace(steps=None))
+    settings = AsapSettings(budget=1000, scores="every", method=method, rescore=2)
+    Asap(scorer, settings).decide([Sample("a", "What is 42?", "first\n\nthen\n\nso 42", "42")])
+    whole = [request for request in asked if len(request.steps) == 3]
+    assert len(whole) == 2, "one with the answer, one without"
+    assert [request.steps_too for request in whole if request.tail] == [method != Spirit(20)], "what nobody uses is not scored"
 
 
 def test_controls_need_no_stored_scores_and_others_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ from asap.prune.fine.removal import removal_order
 from asap.prune.fine.retokenized import AROUND, WHOLE, recounted
 from asap.prune.methods.llmlingua2 import TokenImportance
 from asap.prune.methods.method import is_one_pass, needs_entropies, scores_of
+from asap.prune.methods.spirit import Spirit
 from asap.prune.settings import AsapSettings, settings_from
 from asap.prune.together import together
 from asap.prune.token_level import TokenLevel
@@ -153,7 +154,7 @@ class _Fine(NamedTuple):
 def prune_steps(trace: Trace, settings: AsapSettings, selection: Selection) -> Scoring[StepCut]:
     """The decision about a trace: stage 1, stage 2, the cut. `selection` is the choice of stage 1's LLM."""
     everything = range(len(trace.spans))
-    whole = trace.steps(everything, deep=settings.stored_scores != "own", every=settings.stored_scores == "every")
+    whole = trace.steps(everything, deep=settings.stored_scores != "own", every=Spirit() in settings.stored_methods)
     coarse = yield from _stage_1(whole, settings, selection)
     left = [index for index in everything if not coarse.removed[index]]
     steps = whole if len(left) == len(everything) else trace.steps(left)

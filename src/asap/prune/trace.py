@@ -69,7 +69,7 @@ class Steps:
     between: Sequence[str] = ()
     """What joins each step to the next; blank lines by default."""
     _read: tuple[ScoreRequest, Scored] | None = field(default=None, repr=False)
-    _left_out: LeftOut | None = field(default=None, repr=False)
+    _left_out: dict[tuple[bool, int | None], LeftOut] = field(default_factory=dict, repr=False)
     _behind: tuple[PrefixRequest, Scored] | None = field(default=None, repr=False)
 
     def read(self, depth: int | None = None, *, entropy: bool = False) -> Scoring[list[TokenScores]]:
@@ -90,17 +90,16 @@ class Steps:
 
     def leave_out(self, *, answer: bool = False, suffix_tokens: int | None = None) -> Scoring[LeftOut]:
         """The surprisal of the other steps, or with `answer` of the answer after them, without each step."""
-        if suffix_tokens is None and (answer or self.every):
-            if self._left_out is None:
-                self._left_out = yield from self._without(LeaveOutRequest("", (), self.sample.answer, CLOSED, steps_too=self.every))
-            if found := self._left_out if answer else self._left_out.steps:
-                return found
-        return (yield from self._without(LeaveOutRequest("", (), suffix_tokens=suffix_tokens)))
-
-    def _without(self, request: LeaveOutRequest) -> Scoring[LeftOut]:
-        [found] = yield [request._replace(context=self.request.context, steps=self.texts, between=self.between)]
-        assert isinstance(found, LeftOut)
-        return found
+        kind = answer, None if answer else suffix_tokens
+        if self.every and kind == (False, None):
+            yield from self.leave_out(answer=True)  # tells of the other steps, too, if the scorer reads both at once
+        if kind not in self._left_out:
+            tail = (self.sample.answer, CLOSED) if answer else ("", "")
+            [found] = yield [LeaveOutRequest(self.request.context, self.texts, *tail, kind[1], self.between, answer and self.every)]
+            assert isinstance(found, LeftOut)
+            self._left_out |= {kind: found} if found.steps is None else {kind: found, (False, None): found.steps}
+        left_out = self._left_out[kind]
+        return left_out._replace(without=[*left_out.without])  # the caller may change it
 
     def prefixes(self, tail: str | None = None, lead: str = CLOSED) -> Scoring[list[TokenScores]]:
         """The scores of the answer's tokens, or those of another tail, behind no step, the first step, the first two and so on."""
@@ -110,7 +109,7 @@ class Steps:
             assert isinstance(found, Scored)
             self.windows, self.unread = max(self.windows, found.windows), max(self.unread, found.unread)
             self._behind = request, found
-        return self._behind[1].spans
+        return [*self._behind[1].spans]
 
     def ask_model(self, work: "Callable[[CausalLM], T]") -> Scoring[T]:
         """What some work with the model itself returns. Ends with a UsageError where the model is not in this process."""
