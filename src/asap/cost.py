@@ -26,6 +26,8 @@ from asap.prune.settings import AsapSettings
 from asap.prune.trace import Size
 from asap.sample import Sample
 
+_LEAVE_OUT = ("spirit", "leave-one-out")  # methods whose first reading of the whole trace is kept
+
 
 class Reading(NamedTuple):
     """Tokens that a model reads, at least and at most."""
@@ -51,7 +53,7 @@ def _read_for_scores(settings: AsapSettings, size: Size) -> float:
     """The tokens that `scores` adds: one pass unless the stages read the whole trace, and the other passes that have not run yet."""
     if settings.stored_scores == "own":
         return 0.0
-    known = {settings.name} if not settings.rescore else set()
+    known = {settings.name} if not settings.rescore or settings.name in _LEAVE_OUT else set()
     known |= {"alignment"} if settings.stage_1 == "align" else set()
     others = [method for method in settings.stored_methods if not is_one_pass(method) and method.name not in known]
     asked = sum(method.reads(size) for method in others)

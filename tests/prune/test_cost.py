@@ -87,6 +87,7 @@ def sample_of(number: int) -> Sample:
         {"coarse": "none"},
         {"coarse": "none", "rescore": 6},
         {"method": "spirit", "rescore": 8},
+        *({"method": method, "rescore": 12, "scores": "every"} for method in (Spirit(), Spirit(20), "leave-one-out")),
         {"method": Spirit(20)},
         {"scores": "one-pass"},
         {"scores": "every"},
