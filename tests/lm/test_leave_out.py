@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_helpers import QUESTION, TRACE, same
 
+from asap.lm.kept import Asked
 from asap.lm.scorer import LeaveOutRequest, LeftOut, PrefixRequest, leave_out_anew
 from asap.lm.scorer_transformers import HFScorer
 from asap.steps import split_steps
@@ -117,6 +119,36 @@ def test_only_so_many_tokens_behind_a_gap_are_read_again(scorer: Callable[..., H
     assert [rest.tokens for rest in few] == [rest.tokens for rest in exact]
     assert few != exact
     assert all(abs(one.mean - other.mean) < 0.5 for one, other in zip(few, exact, strict=True))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        LeaveOutRequest("Q:\n", [f"step {number} of many" for number in range(120)], suffix_tokens=1),
+        LeaveOutRequest("Q:\n", ["over and over", *["again"] * 120], "end", "\n", steps_too=True),
+    ],
+)
+def test_few_texts_are_in_memory_at_once(
+    request_: LeaveOutRequest, beside: bool, scorer: Callable[..., HFScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, texts, alive = scorer("smol", "llama"), list[Any](), list[int]()
+    monkeypatch.setattr(model, "_reads_beside", beside)
+    monkeypatch.setattr("asap.lm.kept._AT_ONCE_ON_CPU", 20)
+    of = Asked.of
+
+    def watched(*given: Any) -> Asked:
+        asked = of(*given)
+        texts.append(ref(asked.ids if asked.ids.base is None else asked.ids.base))
+        alive.append(sum(text() is not None for text in texts))
+        return asked
+
+    monkeypatch.setattr(Asked, "of", watched)
+    found = model.leave_out(request_)
+    assert len(alive) > 120
+    assert max(alive) <= 3 * 20
+    if request_.tail:
+        close(found, leave_out_anew(model.score, request_))
 
 
 def test_a_small_model_on_a_gpu_reads_whole_texts_in_few_batches(scorer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

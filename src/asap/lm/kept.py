@@ -16,6 +16,7 @@ from asap.lm.causal_lm import CausalLM
 from asap.lm.tokens import Encoded, TokenCounter
 
 _AT_ONCE_ON_CPU, _AT_ONCE_ON_GPU = 256, 2_048  # tokens of a pass: from there on more would hardly be read faster
+_TEXTS_AT_ONCE = 16  # of a rest: equal ones, where a trace repeats itself, would otherwise be in memory together
 _CLOSE, _CLOSE_NARROW = 1e-3, 0.2  # nats that rounding changes, in float32 and in 16 bits
 
 
@@ -59,6 +60,11 @@ class _Rest(NamedTuple):
         """The ids that are read; none where none is asked about."""
         text = self.texts[0]
         return text.ids[self.shared : -1] if text.first < len(text.ids) else text.ids[:0]
+
+    @property
+    def size(self) -> int:
+        """What it takes of a pass: the ids that are read, and where these are few, its texts."""
+        return max(len(self.read), len(self.texts))
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -116,7 +122,7 @@ class KeptText:
         for text in texts:
             # min: what an earlier text has had cut is gone, even where this one shares more
             one = _Rest([text], min(last.shared, self.shared(text.ids), text.first))
-            if last.texts and one.shared == last.shared and _begins(last.read, one.read):
+            if 0 < len(last.texts) < _TEXTS_AT_ONCE and one.shared == last.shared and _begins(last.read, one.read):
                 last.texts.append(text)
                 continue
             if last.texts:
@@ -183,13 +189,13 @@ def _begins(ids: NDArray[np.int64], start: NDArray[np.int64]) -> bool:
 
 def _groups(rests: Iterable[_Rest], at_once: int) -> Iterator[Sequence[_Rest]]:
     """The rests in their order, as many at once as a pass reads, and never none."""
-    group, tokens = list[_Rest](), 0
+    group, size = list[_Rest](), 0
     for rest in rests:
-        if group and tokens + len(rest.read) > at_once:
+        if group and size + rest.size > at_once:
             yield group
-            group, tokens = [], 0
+            group, size = [], 0
         group.append(rest)
-        tokens += len(rest.read)
+        size += rest.size
     if group:
         yield group
 
