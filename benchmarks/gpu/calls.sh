@@ -4,8 +4,7 @@
 #   calls.sh bundled         the bundled weights are whole: begins to unpack them, and returns
 #   calls.sh weights         the 0.5B weights are whole: unpacks them
 #   calls.sh g5 MINUTES [--units …]   G5, which needs the card for itself
-#   calls.sh rest MINUTES    the rest of G7 in four processes
-# A quarter of an hour of the second test, G7's rest and the AUC, in two queues that run behind the calls which bring the judge:
+# A quarter of an hour of the second test and the AUC, in two queues that run behind the calls which bring the judge:
 #   calls.sh queues          begins them, once the bundled weights are whole
 #   calls.sh judge           the judge's weights are whole: begins to unpack them, and returns
 #   calls.sh collect S [judged]   brings back what there is, S seconds after the first call, or once both teachers' rows are judged;
@@ -19,11 +18,6 @@ behind() { # NAME COMMAND…: a process that goes on when the call ends
     local name=$1
     shift
     (cd "$K/code" && OMP_NUM_THREADS=2 setsid "$@" >"$K/log/$name" 2>&1 </dev/null &)
-}
-
-g7() { # MINUTES NAME OPTION…: units of G7 that no line has yet
-    python3 benchmarks/gpu/g7_oracle.py run --minutes "$1" --data "$K/g7" --out "$K/found/g7-$2.jsonl" \
-        --done docs/results/gpu/g7-*.jsonl $(find "$K/found" -name 'g7-*.jsonl') "${@:3}" 2>&1 | cut -c 1-200
 }
 
 install() { # the packages and the code, once
@@ -66,11 +60,6 @@ g5)
     python3 benchmarks/gpu/g5_experiment.py run --minutes "$2" --data "$K/g5" --model "gguf:$K/model.gguf" --done docs/results/gpu/g5-*.jsonl \
         --out "$OUT/g5.jsonl" --texts "$OUT/g5-texts.jsonl.gz" "${@:3}" 2>&1 | cut -c 1-400
     ;;
-rest)
-    for share in 0 1 2 3; do g7 "$2" "$share" --share "$share/4" & done
-    wait
-    cp "$K"/found/g7-*.jsonl "$OUT"
-    ;;
 queues)
     for number in 1 2; do behind "queue$number" benchmarks/gpu/calls.sh "queue$number"; done
     ;;
@@ -80,7 +69,6 @@ queue1)
     auc independent --skip 256 --dtype float32
     ;;
 queue2)
-    g7 4 rest || true
     second r1 --scores-only || true
     judged r1 || true
     auc r1 --skip 896 --dtype float32
@@ -109,6 +97,6 @@ collect)
     ls -l "$OUT"
     ;;
 *)
-    sed -n '2,13p' "$0" && exit 2
+    sed -n '2,12p' "$0" && exit 2
     ;;
 esac
