@@ -11,7 +11,7 @@
 #                            without `judged` it ends what still runs, and times answers behind prefixes and steps left out
 set -euo pipefail
 K=$HOME/k
-mkdir -p "$K/log" "$K/found"
+mkdir -p "$K/log"
 export PYTHONUNBUFFERED=1 PYTHONPATH=$K/site:$K/lm:$K/code/src:$K/code
 
 behind() { # NAME COMMAND…: a process that goes on when the call ends
@@ -80,7 +80,6 @@ judge)
     ;;
 collect)
     while [ $(($(date +%s) - $(cat "$K/t0"))) -lt "$2" ]; do
-        cp "$K"/found/* "$OUT" 2>/dev/null || true
         [ "${3:-}" = judged ] && [ -e "$K/qwq.judged" ] && [ -e "$K/r1.judged" ] && break
         sleep 2
     done
@@ -92,11 +91,10 @@ collect)
         timeout 45 python3 benchmarks/perf/tails.py --device cuda --dtype bfloat16 >"$OUT/tails.md" 2>&1 || true
         timeout 30 python3 benchmarks/perf/leave_out.py --device cuda --dtype bfloat16 >"$OUT/leave-out.md" 2>&1 || true
     fi
-    cp "$K"/found/* "$OUT" || true
     tail -n 6 "$K"/log/*
     ls -l "$OUT"
     ;;
 *)
-    sed -n '2,12p' "$0" && exit 2
+    sed -n '2,11p' "$0" && exit 2
     ;;
 esac
