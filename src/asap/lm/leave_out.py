@@ -19,12 +19,14 @@ def leave_out(lm: CausalLM, request: LeaveOutRequest, context_tokens: int, *, be
 
     `beside`: the model reads rests side by side (`asap.lm.kept.reads_beside`).
     """
-    kept = KeptText.of(lm, _asked(lm, request, None).ids, context_tokens)
+    whole = _asked(lm, request, None)
+    kept = KeptText.of(lm, whole.ids, context_tokens)
     if kept is None:
         return None
-    parts = [_Part(kept, request)]
+    parts = [_Part(kept, request, whole)]
     if request.tail and request.steps_too:
-        parts.append(_Part(kept, request._replace(tail="", lead="", suffix_tokens=None)))
+        steps_only = request._replace(tail="", lead="", suffix_tokens=None)
+        parts.append(_Part(kept, steps_only, _asked(lm, steps_only, None)))
     texts = (part.asked(without) for without in (None, *reversed(range(len(request.steps)))) for part in parts)
     for part, logprobs in zip(cycle(parts), kept.asked_logprobs(texts, beside=beside), strict=False):
         part.surprisals.append(-float(logprobs.sum()))
@@ -41,12 +43,11 @@ def _asked(lm: CausalLM, request: LeaveOutRequest, without: int | None) -> Asked
 class _Part:
     """A request about a kept text. Its texts are asked about in order: the whole one, then those without the last step to the first."""
 
-    def __init__(self, kept: KeptText, request: LeaveOutRequest) -> None:
-        self.kept, self.request = kept, request
-        first = _asked(kept.lm, request, None).first
+    def __init__(self, kept: KeptText, request: LeaveOutRequest, whole: Asked) -> None:
+        self.kept, self.request, self.whole = kept, request, whole
         self.own = np.zeros(len(kept.ids))
         """The surprisals of the kept ids that are asked about."""
-        self.own[first:] = -kept.own_logprobs(np.arange(first, len(kept.ids)))
+        self.own[whole.first :] = -kept.own_logprobs(np.arange(whole.first, len(kept.ids)))
         self.known = list[Remainder]()
         """What is known of each text without reading: the surprisals in it that the kept text has too, and the number of all."""
         self.surprisals = list[float]()
@@ -54,7 +55,7 @@ class _Part:
 
     def asked(self, without: int | None) -> Asked:
         """What has to be read of a text."""
-        ids, first = _asked(self.kept.lm, self.request, without)[:2]
+        ids, first = (self.whole if without is None else _asked(self.kept.lm, self.request, without))[:2]
         shared, suffix = self.kept.shared(ids), None if self.request.tail else self.request.suffix_tokens
         if self.request.tail and without is not None:  # its surprisals in the whole text are no help: it may have moved to the front
             shared = min(shared, first)
