@@ -22,7 +22,7 @@ behind() { # NAME COMMAND…: a process that goes on when the call ends
 
 install() { # the packages and the code, once
     [ -e "$K/site" ] || python3 -m pip install -q --no-index --no-deps --target "$K/site" .gpu/whl*/*.whl
-    mkdir -p "$K/code/docs/results" && cp -r src experiments benchmarks "$K/code" && cp -r docs/results/gpu "$K/code/docs/results"
+    mkdir -p "$K/code" && cp -r src experiments benchmarks "$K/code"
 }
 
 JUDGE=$K/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
